@@ -1,0 +1,1 @@
+//! queuepost: worker pools consume Amazon SQS queues and POST each message to an HTTP endpoint.

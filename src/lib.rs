@@ -1,1 +1,9 @@
 //! queuepost: worker pools consume Amazon SQS queues and POST each message to an HTTP endpoint.
+
+pub mod endpoint;
+pub mod limit;
+pub mod message;
+pub mod pipeline;
+pub mod policy;
+pub mod shape;
+pub mod sqs;

@@ -1,0 +1,3 @@
+//! HTTP endpoints.
+mod settings;
+pub use settings::{AuthHeader, Settings, Target, Tls};

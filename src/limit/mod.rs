@@ -1,0 +1,3 @@
+//! Limits.
+mod settings;
+pub use settings::{Rate, Settings};

@@ -1,0 +1,22 @@
+//! What an endpoint's listeners may do together, already valid.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+/// Caps of one endpoint.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Most POSTs at once over all listeners of the endpoint.
+    pub sessions: usize,
+    /// Most starts per time, if limited.
+    pub rate: Option<Rate>,
+}
+
+/// A rate limit: starts in any time t never exceed `burst + t ÷ interval`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rate {
+    /// Time between two starts at the limit.
+    pub interval: Duration,
+    /// Starts allowed at once after a rest.
+    pub burst: NonZeroU32,
+}

@@ -1,0 +1,137 @@
+//! What SQS hands us: a message, its identity, its receipt handle and its receive count.
+//!
+//! Plain data, no behaviour beyond keeping receipt handles out of logs: whoever holds a handle may delete the
+//! message, so `Debug` prints its length only. Times are wall-clock times as SQS reported them (millisecond
+//! precision), `None` when SQS did not send them or sent nonsense.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use bytes::Bytes;
+
+/// One message as received from a queue.
+#[derive(Debug, Clone)]
+pub struct Message {
+    /// Stable over all receives of the message.
+    pub id: MessageId,
+    /// Right to settle this receive of the message.
+    pub receipt: ReceiptHandle,
+    /// UTF-8 text as SQS defines it, at most 1 MiB.
+    pub body: Bytes,
+    /// How often SQS has handed it out, this receive included; 1 when SQS did not say.
+    pub receive_count: ReceiveCount,
+    /// When the sender's call was accepted.
+    pub sent_at: Option<SystemTime>,
+    /// When it was received for the first time.
+    pub first_received_at: Option<SystemTime>,
+    /// Message group (FIFO), or the tenant of a fair queue.
+    pub group_id: Option<String>,
+    /// Deduplication id (FIFO).
+    pub deduplication_id: Option<String>,
+    /// Position in its group (FIFO), twenty digits.
+    pub sequence_number: Option<String>,
+    /// X-Ray trace header (`AWSTraceHeader`).
+    pub trace_header: Option<String>,
+    /// User attributes in the order SQS sent them, sorted by name by the adapter.
+    pub attributes: Vec<Attribute>,
+}
+
+/// A user attribute of a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attribute {
+    /// As the sender wrote it.
+    pub name: String,
+    /// `String`, `Number`, `Binary`, or one of these with a custom suffix (`Number.int`).
+    pub data_type: String,
+    /// The value; its variant follows the data type.
+    pub value: AttributeValue,
+}
+
+/// The value of a message attribute.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AttributeValue {
+    /// `String` and `Number`.
+    Text(String),
+    /// `Binary`.
+    Binary(Bytes),
+}
+
+/// The id SQS gave a message when it was sent.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct MessageId(Arc<str>);
+
+impl MessageId {
+    /// Wraps an id as SQS wrote it.
+    pub fn new(id: impl Into<Arc<str>>) -> Self {
+        Self(id.into())
+    }
+
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for MessageId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The right to delete a message or to change its visibility, given by one receive.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ReceiptHandle(Arc<str>);
+
+impl ReceiptHandle {
+    /// Wraps a handle as SQS wrote it.
+    pub fn new(handle: impl Into<Arc<str>>) -> Self {
+        Self(handle.into())
+    }
+
+    /// The handle itself, for the call to SQS and nothing else.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for ReceiptHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ReceiptHandle({} bytes)", self.0.len())
+    }
+}
+
+/// How often a message was handed out; at least 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ReceiveCount(u32);
+
+impl ReceiveCount {
+    /// The first receive.
+    pub const FIRST: Self = Self(1);
+
+    /// Wraps `ApproximateReceiveCount`; 0 counts as 1.
+    pub fn new(count: u32) -> Self {
+        Self(count.max(1))
+    }
+
+    /// The count.
+    pub fn get(self) -> u32 {
+        self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_receipt_handle_never_prints_itself() {
+        let handle = ReceiptHandle::new("AQEBwJnKyrHigUMZj6rYigCgxlaS3SLy0a");
+        assert!(!format!("{handle:?}").contains("AQEB"));
+    }
+
+    #[test]
+    fn a_receive_count_of_zero_counts_as_one() {
+        assert_eq!(ReceiveCount::new(0), ReceiveCount::FIRST);
+    }
+}

@@ -1,0 +1,265 @@
+//! The two seams of the pipeline: a queue to take messages from, an endpoint to deliver them to.
+//!
+//! `Queue` has two implementations (SQS, and the embedded broker in the simulation), `Endpoint` likewise (HTTP,
+//! and a scripted one). Neither retries, sleeps or decides: a call is one attempt, bounded in time by the
+//! implementation, and its failure is data of a closed kind.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+
+use crate::message::{Message, ReceiptHandle};
+use crate::policy::outcome::Attempt;
+use crate::shape::Request;
+
+/// A boxed future: one allocation per call, small beside a system call.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Most entries one batch call takes (AWS limit).
+pub const BATCH_MAX: usize = 10;
+
+/// One queue, as the pipeline needs it.
+///
+/// # Cancel safety
+/// Dropping the future of `receive` does not undo the call: messages already handed out stay hidden until
+/// their visibility ends. Callers await it.
+pub trait Queue: Send + Sync + 'static {
+    /// Asks for up to `receive.max` messages; an empty queue is `Ok` of nothing.
+    fn receive(&self, receive: Receive) -> BoxFuture<'_, Result<Vec<Message>, QueueError>>;
+
+    /// Deletes up to ten messages; one result per handle, in order.
+    fn delete<'a>(&'a self, handles: &'a [ReceiptHandle]) -> BoxFuture<'a, BatchResult>;
+
+    /// Sets the visibility of up to ten messages to whole seconds from now; one result per change, in order.
+    fn change_visibility<'a>(&'a self, changes: &'a [VisibilityChange]) -> BoxFuture<'a, BatchResult>;
+
+    /// Sends a copy of a message, with `reason` as attributes, to the queue's dead-letter queue.
+    fn dead_letter<'a>(
+        &'a self,
+        message: &'a Message,
+        reason: &'a DeadLetterReason,
+    ) -> BoxFuture<'a, Result<(), QueueError>>;
+
+    /// Finds the queue and reads what it says of itself. Called before the first receive and for gauges.
+    fn inspect(&self) -> BoxFuture<'_, Result<QueueFacts, QueueError>>;
+}
+
+/// What a batch call answers: a result per entry, or the failure of the whole call.
+pub type BatchResult = Result<Vec<Result<(), EntryError>>, QueueError>;
+
+/// One `ReceiveMessage`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Receive {
+    /// 1 to 10.
+    pub max: usize,
+    /// Long-poll time, whole seconds, 0 to 20 s.
+    pub wait: Duration,
+    /// Visibility time-out of what is received, whole seconds.
+    pub visibility: Duration,
+}
+
+/// One `ChangeMessageVisibility`.
+#[derive(Debug, Clone)]
+pub struct VisibilityChange {
+    /// Whose visibility.
+    pub receipt: ReceiptHandle,
+    /// From now; 0 makes the message visible at once. At most 43,200.
+    pub seconds: u32,
+}
+
+/// Why a message is sent to the dead-letter queue by us rather than by SQS.
+#[derive(Debug, Clone)]
+pub struct DeadLetterReason {
+    /// Name of the outcome, for example `rejected`.
+    pub outcome: &'static str,
+    /// HTTP status, when there was an answer.
+    pub status: Option<u16>,
+}
+
+/// What a queue says of itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct QueueFacts {
+    /// Depth of the queue itself.
+    pub depth: QueueDepth,
+    /// Redrive policy, if it has one.
+    pub redrive: Option<Redrive>,
+}
+
+/// Approximate numbers of messages.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct QueueDepth {
+    /// Ready to be received.
+    pub visible: u64,
+    /// In flight, parked ones included.
+    pub not_visible: u64,
+    /// Sent with a delay that has not passed.
+    pub delayed: u64,
+}
+
+/// A redrive policy and, where it can be read, the depth of the dead-letter queue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Redrive {
+    /// Receives before SQS moves a message, 1 to 1,000.
+    pub max_receives: u32,
+    /// `None` when the consumer may not read the dead-letter queue.
+    pub dead_letter_depth: Option<QueueDepth>,
+}
+
+/// One entry of a batch call that failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EntryError {
+    /// What to do about it.
+    pub kind: EntryErrorKind,
+    /// SQS's code, for the log.
+    pub code: String,
+}
+
+/// What a failed batch entry means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EntryErrorKind {
+    /// The handle no longer gives us any right to the message.
+    LeaseLost,
+    /// May succeed when sent again.
+    Retryable,
+    /// Will not succeed however often it is sent.
+    Refused,
+}
+
+/// A call to a queue that failed as a whole.
+#[derive(Debug, thiserror::Error)]
+#[error("{operation}: {}", .kind.meaning())]
+pub struct QueueError {
+    /// Which call.
+    pub operation: Operation,
+    /// What it means; branch on this and nothing else.
+    pub kind: QueueErrorKind,
+    /// What SQS or the client said.
+    #[source]
+    pub source: Box<dyn std::error::Error + Send + Sync>,
+}
+
+/// SQS operations, as `queuepost_sqs_requests_total` labels them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Operation {
+    /// `ReceiveMessage`.
+    Receive,
+    /// `DeleteMessageBatch`.
+    Delete,
+    /// `ChangeMessageVisibilityBatch`.
+    ChangeVisibility,
+    /// `SendMessage`.
+    Send,
+    /// `GetQueueUrl`.
+    QueueUrl,
+    /// `GetQueueAttributes`.
+    Attributes,
+}
+
+impl Operation {
+    /// Every operation, to initialise metrics.
+    pub const ALL: [Self; 6] =
+        [Self::Receive, Self::Delete, Self::ChangeVisibility, Self::Send, Self::QueueUrl, Self::Attributes];
+
+    /// SQS's name of the operation; the label value too.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Receive => "ReceiveMessage",
+            Self::Delete => "DeleteMessageBatch",
+            Self::ChangeVisibility => "ChangeMessageVisibilityBatch",
+            Self::Send => "SendMessage",
+            Self::QueueUrl => "GetQueueUrl",
+            Self::Attributes => "GetQueueAttributes",
+        }
+    }
+}
+
+impl std::fmt::Display for Operation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Why a call failed, as far as anyone needs to know to act.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum QueueErrorKind {
+    /// The queue does not exist (any more).
+    Missing,
+    /// Credentials are valid, permission is missing.
+    Denied,
+    /// Credentials are absent, wrong or expired, or the role could not be assumed.
+    Credentials,
+    /// SQS asks us to slow down.
+    Throttled,
+    /// 120,000 messages of the queue are in flight.
+    OverLimit,
+    /// SQS failed (5xx).
+    Server,
+    /// SQS could not be reached, or the connection broke.
+    Network,
+    /// No answer in time.
+    TimedOut,
+    /// SQS refused the request itself.
+    Invalid,
+}
+
+impl QueueErrorKind {
+    /// Every kind, to initialise metrics.
+    pub const ALL: [Self; 9] = [
+        Self::Missing,
+        Self::Denied,
+        Self::Credentials,
+        Self::Throttled,
+        Self::OverLimit,
+        Self::Server,
+        Self::Network,
+        Self::TimedOut,
+        Self::Invalid,
+    ];
+
+    /// Label value of the kind.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Missing => "missing",
+            Self::Denied => "denied",
+            Self::Credentials => "credentials",
+            Self::Throttled => "throttled",
+            Self::OverLimit => "over_limit",
+            Self::Server => "server",
+            Self::Network => "network",
+            Self::TimedOut => "timed_out",
+            Self::Invalid => "invalid",
+        }
+    }
+
+    /// Whether a person has to act before the call can succeed: the listener is then *faulted*.
+    pub fn is_fault(self) -> bool {
+        match self {
+            Self::Missing | Self::Denied | Self::Credentials | Self::Invalid => true,
+            Self::Throttled | Self::OverLimit | Self::Server | Self::Network | Self::TimedOut => false,
+        }
+    }
+
+    /// One sentence for a person.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Self::Missing => "the queue does not exist",
+            Self::Denied => "access denied",
+            Self::Credentials => "credentials are missing, wrong or expired",
+            Self::Throttled => "SQS throttled the call",
+            Self::OverLimit => "too many messages of this queue are in flight (120,000)",
+            Self::Server => "SQS failed",
+            Self::Network => "SQS could not be reached",
+            Self::TimedOut => "SQS did not answer in time",
+            Self::Invalid => "SQS refused the request",
+        }
+    }
+}
+
+/// One HTTP endpoint, as the pipeline needs it.
+pub trait Endpoint: Send + Sync + 'static {
+    /// Makes one POST and reports what came of it. Never an error: what an endpoint does is data.
+    ///
+    /// # Cancel safety
+    /// Dropping the future closes the connection; whether the endpoint acted is then unknown.
+    fn post(&self, request: Request) -> BoxFuture<'_, Attempt>;
+}

@@ -1,0 +1,27 @@
+//! One listener's own numbers and choices, already valid.
+
+use std::time::Duration;
+
+use crate::policy::decide::Policy;
+use crate::shape::Shape;
+
+/// What a listener needs to know beside its queue, its endpoint and their limits.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Unique; the `listener` label.
+    pub name: String,
+    /// Name of the queue, for headers and logs.
+    pub queue_name: String,
+    /// Most POSTs at once, 1 to 10,000.
+    pub workers: usize,
+    /// Time-out of one POST; sizes the lease.
+    pub timeout: Duration,
+    /// Long-poll time of an idle listener, 0 to 20 s.
+    pub receive_wait: Duration,
+    /// The table's parameters and the listener's own rows.
+    pub policy: Policy,
+    /// How a message becomes a request.
+    pub shape: Shape,
+    /// Whether a Retry-After closes the gate of the endpoint or only hides the message.
+    pub retry_after_closes_gate: bool,
+}

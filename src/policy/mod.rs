@@ -1,0 +1,12 @@
+//! What an answer means and what becomes of the message: pure functions of plain values.
+//!
+//! No clock, no I/O, no tasks, no configuration types; randomness comes in as a number. [`outcome`] says what
+//! the endpoint did, [`decide`] what we do about it (the table), [`backoff`], [`retry_after`] and
+//! [`visibility`] compute the times.
+#![deny(clippy::wildcard_enum_match_arm)]
+
+pub mod backoff;
+pub mod decide;
+pub mod outcome;
+pub mod retry_after;
+pub mod visibility;

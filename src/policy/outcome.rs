@@ -1,0 +1,164 @@
+//! From what happened on the wire to an [`Outcome`]: the closed list of things an endpoint can do to us.
+//!
+//! An [`Attempt`] is the raw event (an answer, or why there is none); [`classify`] names it. Everything after
+//! works on the name alone. A status nobody has heard of counts as a passing failure of the server, so that it
+//! is retried and, at worst, dead-lettered by SQS: never deleted.
+
+use crate::policy::retry_after::RetryAfter;
+
+/// What came of one POST.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Attempt {
+    /// An answer, read to its end.
+    Answered(Answer),
+    /// No complete answer within the listener's `timeout`, or one longer than we read.
+    TimedOut,
+    /// The connection failed and the request may have reached the endpoint.
+    Broken(String),
+    /// The connection failed before a byte of the request left: refused, DNS, TLS.
+    Unsent(String),
+}
+
+/// A complete answer.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Answer {
+    /// HTTP status code.
+    pub status: u16,
+    /// `Retry-After`, when it could be parsed.
+    pub retry_after: Option<RetryAfter>,
+    /// Whether the body is a JSON object with an `error` member: how an algorithm reports its own failure.
+    pub error_in_body: bool,
+}
+
+/// What the endpoint did, named. The label values of `queuepost_deliveries_total` are these variants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Outcome {
+    /// A status listed in `success`.
+    Success,
+    /// Another 2xx: the endpoint did the work, the listener is not told to believe it.
+    UnlistedSuccess,
+    /// 429.
+    Throttled,
+    /// 503 with Retry-After.
+    Unavailable,
+    /// 502, 503, 504, 529: the endpoint or what stands before it is overloaded.
+    Overloaded,
+    /// 500 and other 5xx, 408, 409, 421, 423, 425, and codes outside the standard: may pass.
+    Failed,
+    /// 401, 403, 407: the endpoint does not accept us.
+    Unauthorized,
+    /// 404, 405, 410 or a redirect: the listener points at the wrong place.
+    Misdirected,
+    /// 400 and the other 4xx, 501: this message is at fault.
+    Rejected,
+    /// 200 whose body says that the algorithm failed (only with `error_in_body: permanent`).
+    AlgorithmError,
+    /// No complete answer in time.
+    TimedOut,
+    /// The connection failed after something may have been sent.
+    Broken,
+    /// Nothing was sent.
+    Unsent,
+    /// No request could be made from the message.
+    Unshapeable,
+    /// Cut off by the shutdown deadline.
+    Aborted,
+}
+
+impl Outcome {
+    /// Every outcome, in the order of the table.
+    pub const ALL: [Self; 15] = [
+        Self::Success,
+        Self::UnlistedSuccess,
+        Self::Throttled,
+        Self::Unavailable,
+        Self::Overloaded,
+        Self::Failed,
+        Self::Unauthorized,
+        Self::Misdirected,
+        Self::Rejected,
+        Self::AlgorithmError,
+        Self::TimedOut,
+        Self::Broken,
+        Self::Unsent,
+        Self::Unshapeable,
+        Self::Aborted,
+    ];
+
+    /// Label value and log field.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Success => "success",
+            Self::UnlistedSuccess => "unlisted_success",
+            Self::Throttled => "throttled",
+            Self::Unavailable => "unavailable",
+            Self::Overloaded => "overloaded",
+            Self::Failed => "failed",
+            Self::Unauthorized => "unauthorized",
+            Self::Misdirected => "misdirected",
+            Self::Rejected => "rejected",
+            Self::AlgorithmError => "algorithm_error",
+            Self::TimedOut => "timed_out",
+            Self::Broken => "broken",
+            Self::Unsent => "unsent",
+            Self::Unshapeable => "unshapeable",
+            Self::Aborted => "aborted",
+        }
+    }
+
+    /// Position in [`Outcome::ALL`], for tables of resolved metric handles.
+    pub fn index(self) -> usize {
+        Self::ALL.iter().position(|&outcome| outcome == self).unwrap_or_default()
+    }
+}
+
+/// Names what happened. `success` holds the listener's list, `error_is_failure` its `error_in_body` option.
+pub fn classify(attempt: &Attempt, success: &StatusSet, error_is_failure: bool) -> Outcome {
+    match attempt {
+        Attempt::TimedOut => Outcome::TimedOut,
+        Attempt::Broken(_) => Outcome::Broken,
+        Attempt::Unsent(_) => Outcome::Unsent,
+        Attempt::Answered(answer) if success.contains(answer.status) => {
+            if error_is_failure && answer.error_in_body { Outcome::AlgorithmError } else { Outcome::Success }
+        }
+        Attempt::Answered(answer) => match answer.status {
+            200..=299 => Outcome::UnlistedSuccess,
+            429 => Outcome::Throttled,
+            503 if answer.retry_after.is_some() => Outcome::Unavailable,
+            502..=504 | 529 => Outcome::Overloaded,
+            401 | 403 | 407 => Outcome::Unauthorized,
+            300..=399 | 404 | 405 | 410 => Outcome::Misdirected,
+            408 | 409 | 421 | 423 | 425 => Outcome::Failed,
+            400..=499 | 501 => Outcome::Rejected,
+            _ => Outcome::Failed,
+        },
+    }
+}
+
+/// A set of HTTP status codes, as inclusive ranges.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StatusSet(Vec<(u16, u16)>);
+
+impl StatusSet {
+    /// The codes of the given inclusive ranges.
+    pub fn new(ranges: impl IntoIterator<Item = (u16, u16)>) -> Self {
+        Self(ranges.into_iter().collect())
+    }
+
+    /// Whether `status` is in the set.
+    pub fn contains(&self, status: u16) -> bool {
+        self.0.iter().any(|&(low, high)| (low..=high).contains(&status))
+    }
+
+    /// The inclusive ranges it was made of.
+    pub fn ranges(&self) -> &[(u16, u16)] {
+        &self.0
+    }
+}
+
+impl Default for StatusSet {
+    /// Exactly 200, as `sqsd` has it.
+    fn default() -> Self {
+        Self::new([(200, 200)])
+    }
+}

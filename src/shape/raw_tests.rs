@@ -1,0 +1,119 @@
+//! Headers and bodies of the raw shape, with the messages people really send.
+
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+
+use super::*;
+use crate::message::{Attribute, AttributeValue, MessageId, ReceiptHandle, ReceiveCount};
+
+fn message(body: &str) -> Message {
+    Message {
+        id: MessageId::new("5fea7756-0ea4-451a-a703-a558b933e274"),
+        receipt: ReceiptHandle::new("handle"),
+        body: Bytes::copy_from_slice(body.as_bytes()),
+        receive_count: ReceiveCount::new(2),
+        sent_at: Some(SystemTime::UNIX_EPOCH + Duration::from_millis(1_700_000_000_123)),
+        first_received_at: None,
+        group_id: None,
+        deduplication_id: None,
+        sequence_number: None,
+        trace_header: None,
+        attributes: Vec::new(),
+    }
+}
+
+fn text(name: &str, value: &str) -> Attribute {
+    let value = AttributeValue::Text(value.to_owned());
+    Attribute { name: name.to_owned(), data_type: "String".to_owned(), value }
+}
+
+fn shape(message: &Message) -> Shaped {
+    Shape::raw("orders", "orders-queue").request(message)
+}
+
+fn header<'a>(shaped: &'a Shaped, name: &str) -> Option<&'a str> {
+    shaped.request.headers.get(name).map(|value| value.to_str().unwrap())
+}
+
+#[test]
+fn a_message_becomes_its_body_and_its_properties() {
+    let shaped = shape(&message(r#"{"hello":"world"}"#));
+    assert_eq!(shaped.request.body, r#"{"hello":"world"}"#);
+    let expected = [
+        ("content-type", "application/json"),
+        ("user-agent", concat!("queuepost/", env!("CARGO_PKG_VERSION"))),
+        ("idempotency-key", "5fea7756-0ea4-451a-a703-a558b933e274"),
+        ("x-queuepost-message-id", "5fea7756-0ea4-451a-a703-a558b933e274"),
+        ("x-queuepost-queue", "orders-queue"),
+        ("x-queuepost-listener", "orders"),
+        ("x-queuepost-receive-count", "2"),
+        ("x-queuepost-sent-at", "2023-11-14T22:13:20.123Z"),
+    ];
+    for (name, value) in expected {
+        assert_eq!(header(&shaped, name), Some(value), "{name}");
+    }
+    assert_eq!(shaped.request.headers.len(), expected.len());
+    assert_eq!(shaped.headers_dropped, 0);
+}
+
+#[test]
+fn a_body_that_is_not_json_is_sent_as_text() {
+    assert_eq!(header(&shape(&message("hello")), "content-type"), Some("text/plain; charset=utf-8"));
+    let shaped = Shape::algorithm("a", "q").request(&message("hello"));
+    assert_eq!(header(&shaped, "content-type"), Some("application/text"));
+    assert_eq!(header(&shape(&message("3")), "content-type"), Some("application/json"));
+}
+
+#[test]
+fn fifo_properties_and_the_trace_header_are_passed_on() {
+    let mut message = message("x");
+    message.group_id = Some("tenant-1".to_owned());
+    message.deduplication_id = Some("d-1".to_owned());
+    message.sequence_number = Some("18849496460467696128".to_owned());
+    message.trace_header = Some("Root=1-5759e988-bd862e3fe1be46a994272793".to_owned());
+    message.attributes = vec![text("traceparent", "00-ab-cd-01"), text("tracestate", "a=b")];
+    let shaped = shape(&message);
+    assert_eq!(header(&shaped, "x-queuepost-message-group-id"), Some("tenant-1"));
+    assert_eq!(header(&shaped, "x-queuepost-message-deduplication-id"), Some("d-1"));
+    assert_eq!(header(&shaped, "x-queuepost-sequence-number"), Some("18849496460467696128"));
+    assert_eq!(header(&shaped, "x-amzn-trace-id"), Some("Root=1-5759e988-bd862e3fe1be46a994272793"));
+    assert_eq!(header(&shaped, "traceparent"), Some("00-ab-cd-01"));
+    assert_eq!(header(&shaped, "tracestate"), Some("a=b"));
+}
+
+#[test]
+fn newlines_and_emoji_in_attributes_are_percent_encoded_and_say_so() {
+    let mut message = message("x");
+    message.attributes = vec![
+        text("note", "line one\r\nX-Evil: 1 🦀"),
+        text("plain", "100 %"),
+        text("padded", " x "),
+        Attribute {
+            name: "blob".to_owned(),
+            data_type: "Binary".to_owned(),
+            value: AttributeValue::Binary(Bytes::from_static(&[0, 255])),
+        },
+    ];
+    let shaped = shape(&message);
+    assert_eq!(header(&shaped, "x-queuepost-attr-note"), Some("line one%0D%0AX-Evil: 1 %F0%9F%A6%80"));
+    assert_eq!(header(&shaped, "x-queuepost-attr-note-encoding"), Some("percent"));
+    assert_eq!(header(&shaped, "x-evil"), None);
+    assert_eq!(header(&shaped, "x-queuepost-attr-plain"), Some("100 %"));
+    assert_eq!(header(&shaped, "x-queuepost-attr-plain-encoding"), None);
+    assert_eq!(header(&shaped, "x-queuepost-attr-padded"), Some("%20x%20"));
+    assert_eq!(header(&shaped, "x-queuepost-attr-padded-encoding"), Some("percent"));
+    assert_eq!(header(&shaped, "x-queuepost-attr-blob"), Some("AP8="));
+}
+
+#[test]
+fn names_that_are_no_token_and_headers_past_8_kib_are_dropped_and_counted() {
+    let mut message = message("x");
+    let long = "v".repeat(5_000);
+    message.attributes = vec![text("späße", "1"), text("a", &long), text("b", &long), text("c", "fits")];
+    let shaped = shape(&message);
+    assert_eq!(shaped.headers_dropped, 2);
+    assert!(header(&shaped, "x-queuepost-attr-a").is_some());
+    assert_eq!(header(&shaped, "x-queuepost-attr-b"), None);
+    assert_eq!(header(&shaped, "x-queuepost-attr-c"), Some("fits"));
+}

@@ -1,0 +1,3 @@
+//! SQS.
+mod settings;
+pub use settings::{QueueRef, Role, Settings};

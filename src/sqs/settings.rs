@@ -1,0 +1,67 @@
+//! Which queue, and as whom: the adapter's already valid settings.
+
+use std::fmt;
+
+use url::Url;
+
+/// Where a listener's messages come from.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The queue.
+    pub queue: QueueRef,
+    /// AWS region; `None` leaves it to the SDK's chain.
+    pub region: Option<String>,
+    /// Named profile of the shared AWS configuration files.
+    pub profile: Option<String>,
+    /// Role to assume before calling SQS.
+    pub role: Option<Role>,
+    /// Origin of a server that is not AWS's; `None` leaves it to the SDK's rules.
+    pub address: Option<Url>,
+}
+
+/// A role to assume.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Role {
+    /// `arn:aws:iam::ACCOUNT:role/NAME`.
+    pub arn: String,
+    /// What the role's owner demands against the confused deputy.
+    pub external_id: Option<String>,
+}
+
+/// A queue as a person names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum QueueRef {
+    /// `https://sqs.REGION.amazonaws.com/ACCOUNT/NAME` or that of another server.
+    Url(Url),
+    /// `arn:aws:sqs:REGION:ACCOUNT:NAME`; its URL is asked of SQS.
+    Arn {
+        /// Region of the queue.
+        region: String,
+        /// Account of the queue's owner.
+        account: String,
+        /// Name of the queue.
+        name: String,
+    },
+    /// A name in the account of the credentials; its URL is asked of SQS.
+    Name(String),
+}
+
+impl QueueRef {
+    /// Name of the queue: the last part of its URL or ARN.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Url(url) => url.path_segments().and_then(|mut parts| parts.next_back()).unwrap_or_default(),
+            Self::Arn { name, .. } | Self::Name(name) => name,
+        }
+    }
+}
+
+impl fmt::Display for QueueRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Url(url) => write!(f, "{url}"),
+            Self::Arn { region, account, name } => write!(f, "arn:aws:sqs:{region}:{account}:{name}"),
+            Self::Name(name) => f.write_str(name),
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! Pace: starts per second at one endpoint.
+//!
+//! GCRA by governor, on the runtime's clock so that tests can pause it. Starts in any time t never exceed
+//! burst + t ÷ interval. One line: whoever waits first starts first, and only the first in the line sleeps.
+
+use std::ops::Add;
+use std::time::Duration;
+
+use governor::clock::{Clock, Reference};
+use governor::middleware::NoOpMiddleware;
+use governor::nanos::Nanos;
+use governor::state::{InMemoryState, NotKeyed};
+use governor::{Quota, RateLimiter};
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+use crate::limit::Rate;
+
+type Limiter = RateLimiter<NotKeyed, InMemoryState, RuntimeClock, NoOpMiddleware<Moment>>;
+
+/// The pace of one endpoint; without a rate every start is free.
+#[derive(Debug)]
+pub struct Pace {
+    rate: Option<Rate>,
+    limiter: Option<Limiter>,
+    line: Mutex<()>,
+}
+
+impl Pace {
+    /// Allows `rate`, or everything.
+    pub fn new(rate: Option<Rate>) -> Self {
+        let limiter = rate.and_then(|rate| {
+            let quota = Quota::with_period(rate.interval)?.allow_burst(rate.burst);
+            Some(RateLimiter::direct_with_clock(quota, RuntimeClock))
+        });
+        Self { rate, limiter, line: Mutex::new(()) }
+    }
+
+    /// Most messages one receive should bring: what may start within a second, at least 1.
+    pub fn batch(&self) -> usize {
+        let Some(rate) = self.rate else { return usize::MAX };
+        let per_second = Duration::from_secs(1).as_nanos() / rate.interval.as_nanos().max(1);
+        usize::try_from(per_second).unwrap_or(usize::MAX).max(1)
+    }
+
+    /// Waits until one more start is allowed and takes it.
+    ///
+    /// # Cancel safety
+    /// Dropping the future takes nothing.
+    pub async fn start(&self) {
+        let Some(limiter) = &self.limiter else { return };
+        let _first_in_line = self.line.lock().await;
+        while let Err(not_until) = limiter.check() {
+            tokio::time::sleep_until(not_until.earliest_possible().0).await;
+        }
+    }
+}
+
+/// The runtime's clock, as governor wants it.
+#[derive(Debug, Clone)]
+struct RuntimeClock;
+
+impl Clock for RuntimeClock {
+    type Instant = Moment;
+
+    fn now(&self) -> Moment {
+        Moment(Instant::now())
+    }
+}
+
+/// A point in the runtime's time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Moment(Instant);
+
+impl Add<Nanos> for Moment {
+    type Output = Self;
+
+    fn add(self, nanos: Nanos) -> Self {
+        Self(self.0 + Duration::from(nanos))
+    }
+}
+
+impl Reference for Moment {
+    fn duration_since(&self, earlier: Self) -> Nanos {
+        self.0.saturating_duration_since(earlier.0).into()
+    }
+
+    fn saturating_sub(&self, nanos: Nanos) -> Self {
+        Self(self.0.checked_sub(nanos.into()).unwrap_or(self.0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU32;
+    use std::sync::Arc;
+
+    use super::*;
+
+    fn rate(per_second: u32, burst: u32) -> Rate {
+        Rate { interval: Duration::from_secs(1) / per_second, burst: NonZeroU32::new(burst).unwrap() }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn starts_never_exceed_burst_plus_rate_times_time() {
+        let pace = Pace::new(Some(rate(50, 5)));
+        let began = Instant::now();
+        let mut starts = Vec::new();
+        for _ in 0..200 {
+            pace.start().await;
+            starts.push(began.elapsed());
+        }
+        for (first, from) in starts.iter().enumerate() {
+            for (last, to) in starts.iter().enumerate().skip(first) {
+                let allowed = 5.0 + (*to - *from).as_secs_f64() * 50.0 + 1e-6;
+                assert!(f64::from(u32::try_from(last - first + 1).unwrap()) <= allowed.ceil());
+            }
+        }
+        let expected = Duration::from_millis((200 - 5) * 20);
+        assert!(starts.last().unwrap().abs_diff(expected) <= Duration::from_millis(2));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_waits_first_starts_first() {
+        let pace = Arc::new(Pace::new(Some(rate(1, 1))));
+        let order = Arc::new(std::sync::Mutex::new(Vec::new()));
+        let mut tasks = tokio::task::JoinSet::new();
+        for number in 0..5 {
+            let (pace, order) = (Arc::clone(&pace), Arc::clone(&order));
+            tasks.spawn(async move {
+                pace.start().await;
+                order.lock().unwrap().push(number);
+            });
+        }
+        tasks.join_all().await;
+        assert_eq!(*order.lock().unwrap(), [0, 1, 2, 3, 4]);
+    }
+
+    #[test]
+    fn a_receive_brings_at_most_a_second_of_starts() {
+        assert_eq!(Pace::new(None).batch(), usize::MAX);
+        assert_eq!(Pace::new(Some(rate(7, 1))).batch(), 7);
+        let slow = Rate { interval: Duration::from_secs(10), burst: NonZeroU32::MIN };
+        assert_eq!(Pace::new(Some(slow)).batch(), 1);
+    }
+}

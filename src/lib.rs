@@ -1,5 +1,6 @@
 //! queuepost: worker pools consume Amazon SQS queues and POST each message to an HTTP endpoint.
 
+pub mod drain;
 pub mod endpoint;
 pub mod limit;
 pub mod message;
@@ -7,3 +8,4 @@ pub mod pipeline;
 pub mod policy;
 pub mod shape;
 pub mod sqs;
+pub mod telemetry;

@@ -1,0 +1,155 @@
+//! Every metric family: its name, its help text, its labels, its buckets.
+//!
+//! Names are pinned (dashboards and alerts rely on them). Help texts say what to do about the number. Label
+//! sets are closed; `listener` and `endpoint` are configured names.
+
+use prometheus::core::Collector;
+use prometheus::{
+    CounterVec, GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+};
+
+/// Seconds of one POST: from a cache hit to the longest algorithm.
+const DELIVERY_SECONDS: &[f64] =
+    &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0];
+/// Seconds since a message was sent: up to four days, SQS's default retention.
+const AGE_SECONDS: &[f64] =
+    &[0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3_600.0, 14_400.0, 43_200.0, 86_400.0, 345_600.0];
+/// Receive counts, up to SQS's largest max receives.
+const RECEIVE_COUNTS: &[f64] = &[1.0, 2.0, 3.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1_000.0];
+/// Seconds of one SQS call, a full long poll included.
+const SQS_SECONDS: &[f64] = &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0];
+
+/// The registry and every family.
+#[derive(Debug)]
+pub(super) struct Families {
+    pub(super) registry: Registry,
+    pub(super) received: IntCounterVec,
+    pub(super) in_progress: IntGaugeVec,
+    pub(super) deliveries: IntCounterVec,
+    pub(super) delivery_seconds: HistogramVec,
+    pub(super) responses: IntCounterVec,
+    pub(super) deleted: IntCounterVec,
+    pub(super) parked: IntCounterVec,
+    pub(super) deferred: IntCounterVec,
+    pub(super) released: IntCounterVec,
+    pub(super) dead_lettered: IntCounterVec,
+    pub(super) abandoned: IntCounterVec,
+    pub(super) parked_current: IntGaugeVec,
+    pub(super) age: HistogramVec,
+    pub(super) receive_count: HistogramVec,
+    pub(super) near_dead_letter: IntCounterVec,
+    pub(super) duplicates_suppressed: IntCounterVec,
+    pub(super) leases_lost: IntCounterVec,
+    pub(super) extensions: IntCounterVec,
+    pub(super) workers_limit: IntGaugeVec,
+    pub(super) workers_in_use: IntGaugeVec,
+    pub(super) workers_reserved: IntGaugeVec,
+    pub(super) sessions_limit: IntGaugeVec,
+    pub(super) sessions_in_use: IntGaugeVec,
+    pub(super) gate_state: IntGaugeVec,
+    pub(super) gate_closed: CounterVec,
+    pub(super) sqs_requests: IntCounterVec,
+    pub(super) sqs_seconds: HistogramVec,
+    pub(super) sqs_empty: IntCounterVec,
+    pub(super) queue_visible: IntGaugeVec,
+    pub(super) queue_not_visible: IntGaugeVec,
+    pub(super) queue_delayed: IntGaugeVec,
+    pub(super) oldest_age: GaugeVec,
+    pub(super) last_receive: GaugeVec,
+    pub(super) last_success: GaugeVec,
+    pub(super) headers_dropped: IntCounterVec,
+    pub(super) panics: IntCounterVec,
+    pub(super) faulted: IntGaugeVec,
+    pub(super) draining: IntGauge,
+}
+
+/// Registers families; a name used twice is a bug that the tests of this file find.
+struct Registrar(Registry);
+
+impl Registrar {
+    fn add<C: Collector + Clone + 'static>(&self, made: prometheus::Result<C>) -> C {
+        #[expect(clippy::expect_used, reason = "names and labels are constants, checked by a test")]
+        let family = made.expect("a valid metric family");
+        if let Err(error) = self.0.register(Box::new(family.clone())) {
+            tracing::error!(%error, "a metric could not be registered");
+        }
+        family
+    }
+
+    fn counter(&self, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
+        self.add(IntCounterVec::new(Opts::new(name, help).namespace("queuepost"), labels))
+    }
+
+    fn gauge(&self, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
+        self.add(IntGaugeVec::new(Opts::new(name, help).namespace("queuepost"), labels))
+    }
+
+    fn float_gauge(&self, name: &str, help: &str, labels: &[&str]) -> GaugeVec {
+        self.add(GaugeVec::new(Opts::new(name, help).namespace("queuepost"), labels))
+    }
+
+    fn histogram(&self, name: &str, help: &str, labels: &[&str], buckets: &[f64]) -> HistogramVec {
+        let options = HistogramOpts::new(name, help).namespace("queuepost").buckets(buckets.to_vec());
+        self.add(HistogramVec::new(options, labels))
+    }
+}
+
+impl Families {
+    /// All families, nothing counted. `build_info` names this build.
+    #[expect(
+        clippy::too_many_lines,
+        reason = "one statement per metric family, in the order of the reference"
+    )]
+    pub(super) fn new() -> Self {
+        let r = Registrar(Registry::new());
+        let per_listener = &["listener"];
+        let build = r.gauge("build_info", "Version of this build; always 1.", &["version", "revision"]);
+        build.with_label_values(&[env!("CARGO_PKG_VERSION"), revision()]).set(1);
+        Self {
+            received: r.counter("messages_received_total", "Messages received, by whether it was their first receive. A growing share of first=\"false\" means retries or lost settlements.", &["listener", "first"]),
+            in_progress: r.gauge("messages_in_progress", "Messages in the house now, by where they are. Many waiting: sessions, pace or the gate hold them; many settling: SQS is slow.", &["listener", "stage"]),
+            deliveries: r.counter("deliveries_total", "POSTs and what came of them. Anything but success is worth a look at the log.", &["listener", "outcome"]),
+            delivery_seconds: r.histogram("delivery_duration_seconds", "Time of one POST, connecting and reading the answer included.", &["listener", "outcome"], DELIVERY_SECONDS),
+            responses: r.counter("http_responses_total", "Answers by status code; codes past the first 20 seen count as other.", &["listener", "code"]),
+            deleted: r.counter("messages_deleted_total", "Messages deleted after their work was done, confirmed by SQS.", per_listener),
+            parked: r.counter("messages_parked_total", "Messages hidden because the endpoint throttled (429). Each has spent a receive.", per_listener),
+            deferred: r.counter("messages_deferred_total", "Messages hidden after another failure, by reason. After max receives SQS dead-letters them.", &["listener", "reason"]),
+            released: r.counter("messages_released_total", "Messages given back without a POST, by reason.", &["listener", "reason"]),
+            dead_lettered: r.counter("messages_dead_lettered_total", "Messages sent to the dead-letter queue by an on_response row (not those SQS moves).", per_listener),
+            abandoned: r.counter("messages_abandoned_total", "Messages left unsettled; SQS hands them out again when their visibility ends. Should be zero: look for SQS errors.", per_listener),
+            parked_current: r.gauge("messages_parked_current", "Messages this process parked whose time has not come (an estimate). They count against the 120,000 in flight.", per_listener),
+            age: r.histogram("message_age_seconds", "Time since a message was sent, when received and when completed.", &["listener", "point"], AGE_SECONDS),
+            receive_count: r.histogram("message_receive_count", "How often received messages had been handed out, this time included.", per_listener, RECEIVE_COUNTS),
+            near_dead_letter: r.counter("messages_near_dead_letter_total", "Messages received for the last time before the dead-letter queue.", per_listener),
+            duplicates_suppressed: r.counter("duplicates_suppressed_total", "Messages that came again after their POST had succeeded and were deleted instead of posted.", per_listener),
+            leases_lost: r.counter("leases_lost_total", "Messages whose visibility lapsed while they were in the house; they may be delivered twice.", per_listener),
+            extensions: r.counter("visibility_extensions_total", "Lease extensions by result.", &["listener", "result"]),
+            workers_limit: r.gauge("workers_limit", "Configured workers.", per_listener),
+            workers_in_use: r.gauge("workers_in_use", "Workers that hold a message. At workers_limit for long: raise workers or add processes.", per_listener),
+            workers_reserved: r.gauge("workers_reserved", "Workers set aside for receives under way.", per_listener),
+            sessions_limit: r.gauge("sessions_limit", "Most POSTs at once at an endpoint.", &["endpoint"]),
+            sessions_in_use: r.gauge("sessions_in_use", "POSTs running at an endpoint.", &["endpoint"]),
+            gate_state: r.gauge("gate_state", "1 for the state the endpoint's gate is in. Not open: nothing is received but probes.", &["endpoint", "state"]),
+            gate_closed: r.add(CounterVec::new(Opts::new("gate_closed_seconds_total", "Time the endpoint's gate was not open, by reason.").namespace("queuepost"), &["endpoint", "reason"])),
+            sqs_requests: r.counter("sqs_requests_total", "SQS calls by operation and result (ok or the kind of error).", &["listener", "operation", "result"]),
+            sqs_seconds: r.histogram("sqs_request_duration_seconds", "Time of one SQS call; a long poll waits up to 20 s on purpose.", &["listener", "operation"], SQS_SECONDS),
+            sqs_empty: r.counter("sqs_empty_receives_total", "Receives that brought nothing.", per_listener),
+            queue_visible: r.gauge("queue_messages_visible", "Approximate messages ready to be received, read every 30 s.", &["listener", "role"]),
+            queue_not_visible: r.gauge("queue_messages_not_visible", "Approximate messages in flight, parked ones included, read every 30 s.", &["listener", "role"]),
+            queue_delayed: r.gauge("queue_messages_delayed", "Approximate messages sent with a delay that has not passed, read every 30 s.", &["listener", "role"]),
+            oldest_age: r.float_gauge("queue_oldest_message_age_seconds", "Age of the oldest message received in the last minute; unlike CloudWatch's it does not go blind after three receives.", per_listener),
+            last_receive: r.float_gauge("last_receive_timestamp_seconds", "When a receive last succeeded, empty or not (Unix time).", per_listener),
+            last_success: r.float_gauge("last_success_timestamp_seconds", "When a delivery last succeeded (Unix time).", per_listener),
+            headers_dropped: r.counter("headers_dropped_total", "Headers left out because their name is no header name or for lack of room.", per_listener),
+            panics: r.counter("panics_total", "Deliveries that panicked. A bug: please report it.", per_listener),
+            faulted: r.gauge("listener_faulted", "1 while the listener cannot read its queue and a person has to act.", per_listener),
+            draining: r.add(IntGauge::with_opts(Opts::new("draining", "1 while the process is stopping.").namespace("queuepost"))),
+            registry: r.0,
+        }
+    }
+}
+
+/// The commit this was built from, when the build said so.
+pub(super) fn revision() -> &'static str {
+    option_env!("QUEUEPOST_REVISION").unwrap_or("unknown")
+}

@@ -1,0 +1,216 @@
+//! Resolved metric handles: what the hot path counts with.
+//!
+//! A method per thing that happens, so that callers name events and not metrics. Status codes and delivery
+//! histograms appear when first needed, to keep the number of series down.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use prometheus::{Counter, Gauge, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
+
+use crate::limit::GateState;
+use crate::pipeline::ports::{Operation, QueueDepth, QueueErrorKind};
+use crate::policy::decide::DeferReason;
+use crate::policy::outcome::Outcome;
+use crate::telemetry::labels::{ExtensionResult, QueueRole, ReleaseReason, Stage};
+
+/// Status codes a listener may name in a label; the rest is `other`.
+const CODES_MAX: usize = 20;
+
+/// One listener's handles.
+#[derive(Debug)]
+pub struct ListenerMetrics {
+    pub(super) listener: String,
+    pub(super) received_first: IntCounter,
+    pub(super) received_again: IntCounter,
+    pub(super) in_progress: [IntGauge; 4],
+    pub(super) deliveries: [IntCounter; Outcome::ALL.len()],
+    pub(super) delivery_seconds: [OnceLock<Histogram>; Outcome::ALL.len()],
+    pub(super) delivery_seconds_family: HistogramVec,
+    pub(super) responses: Mutex<BTreeMap<u16, IntCounter>>,
+    pub(super) responses_family: IntCounterVec,
+    /// Deleted after success, confirmed.
+    pub deleted: IntCounter,
+    /// Parked after a 429.
+    pub parked: IntCounter,
+    pub(super) deferred: [IntCounter; DeferReason::ALL.len()],
+    pub(super) released: [IntCounter; 2],
+    /// Sent to the dead-letter queue by a row of the listener.
+    pub dead_lettered: IntCounter,
+    /// Left unsettled.
+    pub abandoned: IntCounter,
+    /// Parked and not yet due.
+    pub parked_current: IntGauge,
+    pub(super) age_received: Histogram,
+    pub(super) age_completed: Histogram,
+    pub(super) receive_count: Histogram,
+    /// On its last receive before the dead-letter queue.
+    pub near_dead_letter: IntCounter,
+    /// Came again after success.
+    pub duplicates_suppressed: IntCounter,
+    /// Visibility lapsed in the house.
+    pub leases_lost: IntCounter,
+    pub(super) extensions: [IntCounter; 3],
+    /// Configured workers.
+    pub workers_limit: IntGauge,
+    /// Workers that hold a message.
+    pub workers_in_use: IntGauge,
+    /// Workers reserved by receives.
+    pub workers_reserved: IntGauge,
+    pub(super) sqs_ok: [IntCounter; Operation::ALL.len()],
+    pub(super) sqs_requests: IntCounterVec,
+    pub(super) sqs_seconds: [Histogram; Operation::ALL.len()],
+    /// Receives that brought nothing.
+    pub sqs_empty: IntCounter,
+    pub(super) queue_visible: IntGaugeVec,
+    pub(super) queue_not_visible: IntGaugeVec,
+    pub(super) queue_delayed: IntGaugeVec,
+    /// Seconds, over the last minute's receives.
+    pub oldest_age: Gauge,
+    /// Unix time.
+    pub last_receive: Gauge,
+    /// Unix time.
+    pub last_success: Gauge,
+    /// Headers left out.
+    pub headers_dropped: IntCounter,
+    /// Deliveries that panicked.
+    pub panics: IntCounter,
+    pub(super) faulted: IntGauge,
+}
+
+impl ListenerMetrics {
+    /// A message came in.
+    pub fn received(&self, receive_count: u32, age: Option<Duration>) {
+        if receive_count == 1 { &self.received_first } else { &self.received_again }.inc();
+        self.receive_count.observe(f64::from(receive_count));
+        if let Some(age) = age {
+            self.age_received.observe(age.as_secs_f64());
+        }
+    }
+
+    /// A message entered a stage.
+    pub fn entered(&self, stage: Stage) {
+        if let Some(gauge) = self.in_progress.get(position(&Stage::ALL, stage)) {
+            gauge.inc();
+        }
+    }
+
+    /// A message left a stage.
+    pub fn left(&self, stage: Stage) {
+        if let Some(gauge) = self.in_progress.get(position(&Stage::ALL, stage)) {
+            gauge.dec();
+        }
+    }
+
+    /// A delivery ended. Outcomes without a POST have no duration.
+    pub fn delivered(&self, outcome: Outcome, took: Option<Duration>) {
+        let index = outcome.index();
+        if let Some(counter) = self.deliveries.get(index) {
+            counter.inc();
+        }
+        if let (Some(took), Some(cell)) = (took, self.delivery_seconds.get(index)) {
+            let resolve =
+                || self.delivery_seconds_family.with_label_values(&[&self.listener, outcome.label()]);
+            cell.get_or_init(resolve).observe(took.as_secs_f64());
+        }
+    }
+
+    /// An answer came.
+    pub fn responded(&self, code: u16) {
+        let mut seen = self.responses.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(counter) = seen.get(&code) {
+            counter.inc();
+        } else if seen.len() < CODES_MAX {
+            let counter = self.responses_family.with_label_values(&[&self.listener, &code.to_string()]);
+            counter.inc();
+            seen.insert(code, counter);
+        } else {
+            self.responses_family.with_label_values(&[&self.listener, "other"]).inc();
+        }
+    }
+
+    /// A message's work is done.
+    pub fn completed(&self, age: Option<Duration>) {
+        if let Some(age) = age {
+            self.age_completed.observe(age.as_secs_f64());
+        }
+    }
+
+    /// A message was deferred.
+    pub fn deferred(&self, reason: DeferReason) {
+        let index = DeferReason::ALL.iter().position(|&each| each == reason).unwrap_or_default();
+        if let Some(counter) = self.deferred.get(index) {
+            counter.inc();
+        }
+    }
+
+    /// A message was given back.
+    pub fn released(&self, reason: ReleaseReason) {
+        if let Some(counter) = self.released.get(position(&ReleaseReason::ALL, reason)) {
+            counter.inc();
+        }
+    }
+
+    /// A lease was to be extended.
+    pub fn extension(&self, result: ExtensionResult) {
+        if let Some(counter) = self.extensions.get(position(&ExtensionResult::ALL, result)) {
+            counter.inc();
+        }
+    }
+
+    /// An SQS call ended.
+    pub fn sqs_call(&self, operation: Operation, took: Duration, error: Option<QueueErrorKind>) {
+        let index = Operation::ALL.iter().position(|&each| each == operation).unwrap_or_default();
+        if let Some(histogram) = self.sqs_seconds.get(index) {
+            histogram.observe(took.as_secs_f64());
+        }
+        match error {
+            None => self.sqs_ok.get(index).into_iter().for_each(IntCounter::inc),
+            Some(kind) => {
+                let labels = &[self.listener.as_str(), operation.name(), kind.label()];
+                self.sqs_requests.with_label_values(labels).inc();
+            }
+        }
+    }
+
+    /// The queue said how deep it is.
+    pub fn depth(&self, role: QueueRole, depth: &QueueDepth) {
+        let labels = &[self.listener.as_str(), role.label()];
+        let gauge = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+        self.queue_visible.with_label_values(labels).set(gauge(depth.visible));
+        self.queue_not_visible.with_label_values(labels).set(gauge(depth.not_visible));
+        self.queue_delayed.with_label_values(labels).set(gauge(depth.delayed));
+    }
+
+    /// Whether a person has to act.
+    pub fn set_faulted(&self, faulted: bool) {
+        self.faulted.set(i64::from(faulted));
+    }
+}
+
+fn position<T: PartialEq + Copy>(all: &[(T, &'static str)], wanted: T) -> usize {
+    all.iter().position(|&(each, _)| each == wanted).unwrap_or_default()
+}
+
+/// One endpoint's handles.
+#[derive(Debug)]
+pub struct EndpointMetrics {
+    /// The cap.
+    pub sessions_limit: IntGauge,
+    /// POSTs running.
+    pub sessions_in_use: IntGauge,
+    pub(super) gate_state: [IntGauge; GateState::ALL.len()],
+    pub(super) gate_closed_retry_after: Counter,
+}
+
+impl EndpointMetrics {
+    /// What the gate is now, and how long it was not open in all.
+    pub fn gate(&self, state: GateState, closed_for: Duration) {
+        for (gauge, each) in self.gate_state.iter().zip(GateState::ALL) {
+            gauge.set(i64::from(each == state));
+        }
+        let counted = self.gate_closed_retry_after.get();
+        self.gate_closed_retry_after.inc_by((closed_for.as_secs_f64() - counted).max(0.0));
+    }
+}

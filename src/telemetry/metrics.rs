@@ -1,0 +1,150 @@
+//! The metrics: one registry of our own, families registered once, handles resolved per listener.
+//!
+//! The hot path touches resolved counters only. Gauges that mirror a state (permits in use, the gate) are set
+//! when somebody scrapes, by whoever owns that state.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, OnceLock};
+
+use prometheus::{Encoder, TextEncoder};
+
+use crate::limit::GateState;
+use crate::pipeline::ports::Operation;
+use crate::policy::decide::DeferReason;
+use crate::policy::outcome::Outcome;
+use crate::telemetry::families::{self, Families};
+use crate::telemetry::handles::{EndpointMetrics, ListenerMetrics};
+use crate::telemetry::labels::{ExtensionResult, ReleaseReason, Stage};
+
+/// Content type of the exposition.
+pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// The registry and every family.
+#[derive(Debug)]
+pub struct Metrics {
+    families: Families,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Metrics {
+    /// All families, nothing counted.
+    pub fn new() -> Self {
+        Self { families: Families::new() }
+    }
+
+    /// The commit of this build, or `unknown`.
+    pub fn revision() -> &'static str {
+        families::revision()
+    }
+
+    /// The text exposition (format 0.0.4).
+    pub fn render(&self) -> Vec<u8> {
+        let mut text = Vec::with_capacity(64 * 1024);
+        if let Err(error) = TextEncoder::new().encode(&self.families.registry.gather(), &mut text) {
+            tracing::error!(%error, "the metrics could not be rendered");
+        }
+        text
+    }
+
+    /// Says that the process is stopping.
+    pub fn set_draining(&self) {
+        self.families.draining.set(1);
+    }
+
+    /// The handles of one listener, every closed label set initialised to zero.
+    pub fn listener(&self, listener: &str) -> ListenerMetrics {
+        let f = &self.families;
+        let l = &[listener][..];
+        ListenerMetrics {
+            listener: listener.to_owned(),
+            received_first: f.received.with_label_values(&[listener, "true"]),
+            received_again: f.received.with_label_values(&[listener, "false"]),
+            in_progress: Stage::ALL.map(|(_, stage)| f.in_progress.with_label_values(&[listener, stage])),
+            deliveries: Outcome::ALL.map(|o| f.deliveries.with_label_values(&[listener, o.label()])),
+            delivery_seconds: std::array::from_fn(|_| OnceLock::new()),
+            delivery_seconds_family: f.delivery_seconds.clone(),
+            responses: Mutex::new(BTreeMap::new()),
+            responses_family: f.responses.clone(),
+            deleted: f.deleted.with_label_values(l),
+            parked: f.parked.with_label_values(l),
+            deferred: DeferReason::ALL.map(|r| f.deferred.with_label_values(&[listener, r.label()])),
+            released: ReleaseReason::ALL.map(|(_, r)| f.released.with_label_values(&[listener, r])),
+            dead_lettered: f.dead_lettered.with_label_values(l),
+            abandoned: f.abandoned.with_label_values(l),
+            parked_current: f.parked_current.with_label_values(l),
+            age_received: f.age.with_label_values(&[listener, "received"]),
+            age_completed: f.age.with_label_values(&[listener, "completed"]),
+            receive_count: f.receive_count.with_label_values(l),
+            near_dead_letter: f.near_dead_letter.with_label_values(l),
+            duplicates_suppressed: f.duplicates_suppressed.with_label_values(l),
+            leases_lost: f.leases_lost.with_label_values(l),
+            extensions: ExtensionResult::ALL.map(|(_, r)| f.extensions.with_label_values(&[listener, r])),
+            workers_limit: f.workers_limit.with_label_values(l),
+            workers_in_use: f.workers_in_use.with_label_values(l),
+            workers_reserved: f.workers_reserved.with_label_values(l),
+            sqs_ok: Operation::ALL.map(|o| f.sqs_requests.with_label_values(&[listener, o.name(), "ok"])),
+            sqs_requests: f.sqs_requests.clone(),
+            sqs_seconds: Operation::ALL.map(|o| f.sqs_seconds.with_label_values(&[listener, o.name()])),
+            sqs_empty: f.sqs_empty.with_label_values(l),
+            queue_visible: f.queue_visible.clone(),
+            queue_not_visible: f.queue_not_visible.clone(),
+            queue_delayed: f.queue_delayed.clone(),
+            oldest_age: f.oldest_age.with_label_values(l),
+            last_receive: f.last_receive.with_label_values(l),
+            last_success: f.last_success.with_label_values(l),
+            headers_dropped: f.headers_dropped.with_label_values(l),
+            panics: f.panics.with_label_values(l),
+            faulted: f.faulted.with_label_values(l),
+        }
+    }
+
+    /// The handles of one endpoint.
+    pub fn endpoint(&self, endpoint: &str) -> EndpointMetrics {
+        let f = &self.families;
+        EndpointMetrics {
+            sessions_limit: f.sessions_limit.with_label_values(&[endpoint]),
+            sessions_in_use: f.sessions_in_use.with_label_values(&[endpoint]),
+            gate_state: GateState::ALL.map(|s| f.gate_state.with_label_values(&[endpoint, s.label()])),
+            gate_closed_retry_after: f.gate_closed.with_label_values(&[endpoint, "retry_after"]),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_family_registers_once_and_the_exposition_names_its_listener() {
+        let metrics = Metrics::new();
+        let listener = metrics.listener("orders");
+        metrics.endpoint("http://127.0.0.1:8080").gate(GateState::Open, std::time::Duration::ZERO);
+        listener.responded(200);
+        let text = String::from_utf8(metrics.render()).unwrap();
+        for line in [
+            r#"queuepost_messages_received_total{first="true",listener="orders"} 0"#,
+            r#"queuepost_deliveries_total{listener="orders",outcome="throttled"} 0"#,
+            r#"queuepost_http_responses_total{code="200",listener="orders"} 1"#,
+            r#"queuepost_gate_state{endpoint="http://127.0.0.1:8080",state="open"} 1"#,
+        ] {
+            assert!(text.contains(line), "{line} is missing from:\n{text}");
+        }
+    }
+
+    #[test]
+    fn codes_past_the_twentieth_count_as_other() {
+        let metrics = Metrics::new();
+        let listener = metrics.listener("orders");
+        for code in 400..430 {
+            listener.responded(code);
+        }
+        let text = String::from_utf8(metrics.render()).unwrap();
+        assert_eq!(text.matches("queuepost_http_responses_total{").count(), 21);
+        assert!(text.contains(r#"queuepost_http_responses_total{code="other",listener="orders"} 10"#));
+    }
+}

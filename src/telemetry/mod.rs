@@ -1,0 +1,6 @@
+//! What the program says of itself: metrics and logs.
+
+mod families;
+pub mod handles;
+pub mod labels;
+pub mod metrics;

@@ -1,4 +1,23 @@
-//! Queue → admit → POST → settle.
+//! The way of a message: receive → admit → shape → deliver → decide → settle, under a lease.
+//!
+//! [`ports`] are the two seams to the outside; [`Listener`] puts one queue, one endpoint and their limits
+//! together. Each stage takes what the one before made by value.
+
+mod admit;
+mod batching;
+mod deliver;
+mod finished;
+mod health;
+mod in_house;
+mod lease;
+mod listener;
+mod metered;
+mod narrate;
 pub mod ports;
+mod receive;
 mod settings;
+mod settle;
+
+pub use health::{Health, Preflight};
+pub use listener::{Listener, Parts};
 pub use settings::Settings;

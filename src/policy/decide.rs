@@ -195,6 +195,7 @@ pub fn decide(outcome: Outcome, facts: &Facts, policy: &Policy) -> Decision {
     }
 }
 
+#[expect(clippy::match_same_arms, reason = "a row per outcome, in the order of the documentation")]
 fn table(outcome: Outcome, facts: &Facts, policy: &Policy) -> Decision {
     let defer = |delay: Duration| Disposition::Defer {
         delay: delay.min(facts.hideable),

@@ -1,5 +1,6 @@
 //! What the program says of itself: metrics and logs.
 
+pub mod chain;
 mod families;
 pub mod handles;
 pub mod labels;

@@ -1,0 +1,151 @@
+//! What a listener knows of its own health: preflight, receives under way, loops that tick.
+//!
+//! Alive means that no `ReceiveMessage` is outstanding past its time and every loop still turns; waiting for
+//! permits, the gate, the pace or a back-off is alive. Ready means that the queue could be read. Neither ever
+//! depends on what the endpoint answers.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// What a receive may take beyond its wait before it counts as stuck.
+const RECEIVE_GRACE: Duration = Duration::from_secs(15);
+/// Time without a turn after which a loop counts as stuck; loops turn every 15 s at least.
+const TICK_MAX: Duration = Duration::from_secs(60);
+
+/// Whether the queue can be read.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Preflight {
+    /// Not known yet.
+    #[default]
+    Pending,
+    /// It can.
+    Passed,
+    /// It cannot until a person acts; the reason in words.
+    Faulted(String),
+}
+
+/// One listener's health, shared with whoever answers probes.
+#[derive(Debug, Default)]
+pub struct Health {
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    preflight: Preflight,
+    next_receive: u64,
+    /// When each receive under way counts as stuck.
+    receives: BTreeMap<u64, Instant>,
+    ticks: Vec<(&'static str, Arc<Mutex<Instant>>)>,
+}
+
+impl Health {
+    /// Whether the queue can be read.
+    pub fn preflight(&self) -> Preflight {
+        self.lock().preflight.clone()
+    }
+
+    /// Records what preflight or a later call found; whether that is news.
+    pub(super) fn set_preflight(&self, preflight: Preflight) -> bool {
+        let mut state = self.lock();
+        let news = state.preflight != preflight;
+        state.preflight = preflight;
+        news
+    }
+
+    /// What is stuck, in words; `None` when all is well.
+    pub fn stuck(&self) -> Option<String> {
+        let now = Instant::now();
+        let state = self.lock();
+        if let Some(since) = state.receives.values().min().filter(|deadline| **deadline < now) {
+            let late = now.duration_since(*since).as_secs();
+            return Some(format!("a ReceiveMessage call is {late} s past its time"));
+        }
+        state.ticks.iter().find_map(|(name, tick)| {
+            let last = *tick.lock().unwrap_or_else(PoisonError::into_inner);
+            let silent = now.duration_since(last);
+            (silent > TICK_MAX).then(|| format!("the {name} loop has not turned for {} s", silent.as_secs()))
+        })
+    }
+
+    /// A receive starts; it counts as stuck `wait` + 15 s from now until the guard is dropped.
+    pub(super) fn receiving(self: &Arc<Self>, wait: Duration) -> Receiving {
+        let mut state = self.lock();
+        let key = state.next_receive;
+        state.next_receive += 1;
+        state.receives.insert(key, Instant::now() + wait + RECEIVE_GRACE);
+        Receiving { health: Arc::clone(self), key }
+    }
+
+    /// Watches one more loop.
+    pub(super) fn watch(&self, name: &'static str) -> Tick {
+        let last = Arc::new(Mutex::new(Instant::now()));
+        self.lock().ticks.push((name, Arc::clone(&last)));
+        Tick { last }
+    }
+
+    /// Stops watching the loops: they are about to end on purpose.
+    pub(super) fn unwatch(&self) {
+        self.lock().ticks.clear();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A receive under way.
+#[derive(Debug)]
+pub(super) struct Receiving {
+    health: Arc<Health>,
+    key: u64,
+}
+
+impl Drop for Receiving {
+    fn drop(&mut self) {
+        self.health.lock().receives.remove(&self.key);
+    }
+}
+
+/// A loop's sign of life.
+#[derive(Debug)]
+pub(super) struct Tick {
+    last: Arc<Mutex<Instant>>,
+}
+
+impl Tick {
+    /// The loop turns.
+    pub(super) fn touch(&self) {
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_receive_is_stuck_fifteen_seconds_past_its_wait() {
+        let health = Arc::new(Health::default());
+        let receiving = health.receiving(Duration::from_secs(20));
+        tokio::time::advance(Duration::from_secs(35)).await;
+        assert_eq!(health.stuck(), None);
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert!(health.stuck().is_some_and(|why| why.contains("ReceiveMessage")));
+        drop(receiving);
+        assert_eq!(health.stuck(), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_loop_is_stuck_after_a_minute_without_a_turn() {
+        let health = Health::default();
+        let tick = health.watch("settle");
+        tokio::time::advance(Duration::from_secs(61)).await;
+        assert_eq!(health.stuck().as_deref(), Some("the settle loop has not turned for 61 s"));
+        tick.touch();
+        assert_eq!(health.stuck(), None);
+    }
+}

@@ -1,0 +1,308 @@
+//! One listener: one queue, one endpoint, its limits and its policy, run together until drained.
+//!
+//! [`Core`] is what its tasks share. The order of the end matters: pollers stop, deliveries finish, the settle
+//! loop runs dry, and only then does the lease wheel stop.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::drain::Drain;
+use crate::limit::clock::Wall;
+use crate::limit::{EndpointLimits, Seat, Workers};
+use crate::message::Message;
+use crate::pipeline::Settings;
+use crate::pipeline::finished::Finished;
+use crate::pipeline::health::{Health, Preflight};
+use crate::pipeline::lease::LeaseWheel;
+use crate::pipeline::metered::Metered;
+use crate::pipeline::narrate::Narrator;
+use crate::pipeline::ports::{Endpoint, Queue, QueueError, QueueFacts};
+use crate::pipeline::receive::{Poller, preflight};
+use crate::pipeline::settle::{self, SettleLoop};
+use crate::policy::visibility::lease;
+use crate::telemetry::handles::ListenerMetrics;
+use crate::telemetry::labels::QueueRole;
+
+/// How often the queue's depth is read.
+const INSPECT_EVERY: Duration = Duration::from_secs(30);
+/// Half of the time over which the oldest message received is remembered.
+const AGE_WINDOW: Duration = Duration::from_secs(30);
+
+/// All that a listener is made of.
+pub struct Parts {
+    /// Numbers and choices.
+    pub settings: Settings,
+    /// Where messages come from.
+    pub queue: Arc<dyn Queue>,
+    /// Where they go.
+    pub endpoint: Arc<dyn Endpoint>,
+    /// The endpoint's limits, shared with its other listeners.
+    pub limits: EndpointLimits,
+    /// The listener's counters.
+    pub metrics: Arc<ListenerMetrics>,
+    /// The phase of the process.
+    pub drain: Drain,
+    /// Wall-clock time.
+    pub wall: Wall,
+    /// Drives all jitter of the listener.
+    pub seed: u64,
+}
+
+/// One listener, ready to run.
+pub struct Listener {
+    core: Arc<Core>,
+    seed: u64,
+}
+
+/// What the tasks of a listener share.
+pub(super) struct Core {
+    pub(super) settings: Settings,
+    pub(super) queue: Arc<dyn Queue>,
+    pub(super) endpoint: Arc<dyn Endpoint>,
+    pub(super) limits: EndpointLimits,
+    pub(super) seat: Seat,
+    pub(super) workers: Workers,
+    pub(super) wheel: Arc<LeaseWheel>,
+    pub(super) finished: Arc<Finished>,
+    pub(super) metrics: Arc<ListenerMetrics>,
+    pub(super) health: Arc<Health>,
+    pub(super) narrator: Narrator,
+    pub(super) drain: Drain,
+    pub(super) wall: Wall,
+    /// Whether the last receive brought something.
+    pub(super) busy: AtomicBool,
+    /// Polling loops running.
+    pub(super) pollers: AtomicUsize,
+    /// Max receives of the queue's redrive policy; 0 while unknown.
+    max_receives: AtomicU32,
+    random: Mutex<fastrand::Rng>,
+    oldest: Mutex<Oldest>,
+}
+
+/// The earliest sending time among the receives of the last half to whole minute.
+#[derive(Debug)]
+struct Oldest {
+    since: Instant,
+    current: Option<SystemTime>,
+    previous: Option<SystemTime>,
+}
+
+impl Listener {
+    /// Puts the parts together; nothing runs yet.
+    pub fn new(parts: Parts) -> Self {
+        let Parts { settings, queue, endpoint, limits, metrics, drain, wall, seed } = parts;
+        let queue: Arc<dyn Queue> = Arc::new(Metered { queue, metrics: Arc::clone(&metrics) });
+        let core = Core {
+            narrator: Narrator::new(&settings.name, &settings.queue_name),
+            seat: limits.sessions.seat(),
+            workers: Workers::new(settings.workers),
+            wheel: LeaseWheel::new(lease(settings.timeout), Arc::clone(&metrics)),
+            finished: Arc::new(Finished::default()),
+            health: Arc::new(Health::default()),
+            busy: AtomicBool::new(false),
+            pollers: AtomicUsize::new(1),
+            max_receives: AtomicU32::new(0),
+            random: Mutex::new(fastrand::Rng::with_seed(seed)),
+            oldest: Mutex::new(Oldest { since: Instant::now(), current: None, previous: None }),
+            settings,
+            queue,
+            endpoint,
+            limits,
+            metrics,
+            drain,
+            wall,
+        };
+        Self { core: Arc::new(core), seed }
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.core.settings.name
+    }
+
+    /// Its health, for probes.
+    pub fn health(&self) -> Arc<Health> {
+        Arc::clone(&self.core.health)
+    }
+
+    /// Sets the gauges that mirror its state; called when somebody scrapes.
+    pub fn gauges(&self) -> impl Fn() + Send + Sync + 'static {
+        let core = Arc::clone(&self.core);
+        move || core.set_gauges()
+    }
+
+    /// Runs until the drain is over and everything is settled.
+    pub async fn run(self) {
+        let core = self.core;
+        let wheel_stop = CancellationToken::new();
+        let mut wheel = JoinSet::new();
+        let tick = core.health.watch("lease");
+        wheel.spawn(Arc::clone(&core.wheel).run(Arc::clone(&core.queue), tick, wheel_stop.clone()));
+        let parts = settle::Parts {
+            queue: Arc::clone(&core.queue),
+            finished: Arc::clone(&core.finished),
+            metrics: Arc::clone(&core.metrics),
+            drain: core.drain.clone(),
+            tick: core.health.watch("settle"),
+            random: fastrand::Rng::with_seed(self.seed.wrapping_add(1)),
+        };
+        let (settler, settle_loop) = SettleLoop::new(core.settings.workers, parts);
+        let mut settling = JoinSet::new();
+        settling.spawn(settle_loop.run());
+        let (deliveries, pollers) = (TaskTracker::new(), TaskTracker::new());
+        if preflight(&core).await {
+            pollers.spawn(inspect_now_and_then(Arc::clone(&core)));
+            supervise(&core, &settler, &deliveries, &pollers).await;
+        }
+        pollers.close();
+        pollers.wait().await;
+        deliveries.close();
+        deliveries.wait().await;
+        core.health.unwatch();
+        drop(settler);
+        while settling.join_next().await.is_some() {}
+        wheel_stop.cancel();
+        while wheel.join_next().await.is_some() {}
+    }
+}
+
+/// Keeps a first poller running until the drain; a poller that panics is counted and replaced.
+async fn supervise(
+    core: &Arc<Core>,
+    settler: &settle::Settler,
+    deliveries: &TaskTracker,
+    pollers: &TaskTracker,
+) {
+    while !core.drain.is_draining() {
+        let poller = Poller {
+            core: Arc::clone(core),
+            settler: settler.clone(),
+            deliveries: deliveries.clone(),
+            pollers: pollers.clone(),
+        };
+        if pollers.spawn(poller.run()).await.is_err() {
+            core.metrics.panics.inc();
+            tracing::error!(listener = %core.settings.name, "the poller panicked and is started again");
+        }
+    }
+}
+
+/// Reads the queue's depth every 30 s for the gauges, until the drain.
+async fn inspect_now_and_then(core: Arc<Core>) {
+    loop {
+        tokio::select! {
+            biased;
+            () = core.drain.draining() => return,
+            () = tokio::time::sleep(INSPECT_EVERY) => {}
+        }
+        match core.queue.inspect().await {
+            Ok(facts) => core.inspected(&facts),
+            Err(error) => core.narrator.queue_error(&error),
+        }
+    }
+}
+
+impl Core {
+    /// A random number in `[0, 1)`.
+    pub(super) fn unit(&self) -> f64 {
+        self.random.lock().unwrap_or_else(PoisonError::into_inner).f64()
+    }
+
+    /// A receive was answered.
+    pub(super) fn received(&self, count: usize) {
+        self.busy.store(count > 0, Ordering::Relaxed);
+        self.seat.set_busy(count > 0);
+        self.metrics.last_receive.set(unix_seconds(self.wall.now()));
+        if self.health.set_preflight(Preflight::Passed) {
+            self.metrics.set_faulted(false);
+            self.narrator.healthy(None);
+        }
+    }
+
+    /// A receive or the preflight failed.
+    pub(super) fn receive_failed(&self, error: &QueueError) {
+        self.busy.store(false, Ordering::Relaxed);
+        self.seat.set_busy(false);
+        if !error.kind.is_fault() {
+            self.narrator.queue_error(error);
+            return;
+        }
+        self.metrics.set_faulted(true);
+        if self.health.set_preflight(Preflight::Faulted(error.to_string())) {
+            self.narrator.faulted(error);
+        }
+    }
+
+    /// A message was received.
+    pub(super) fn observe(&self, message: &Message) {
+        let receives = message.receive_count.get();
+        self.metrics.received(receives, self.age(message));
+        if receives == self.max_receives.load(Ordering::Relaxed) {
+            self.metrics.near_dead_letter.inc();
+        }
+        if let Some(sent_at) = message.sent_at {
+            self.oldest.lock().unwrap_or_else(PoisonError::into_inner).note(sent_at);
+        }
+    }
+
+    /// A message's work is done.
+    pub(super) fn completed(&self, message: &Message) {
+        self.metrics.completed(self.age(message));
+        self.metrics.last_success.set(unix_seconds(self.wall.now()));
+    }
+
+    /// The queue said what it is.
+    pub(super) fn inspected(&self, facts: &QueueFacts) {
+        self.metrics.depth(QueueRole::Source, &facts.depth);
+        let redrive = facts.redrive.as_ref();
+        self.max_receives.store(redrive.map_or(0, |redrive| redrive.max_receives), Ordering::Relaxed);
+        if let Some(depth) = redrive.and_then(|redrive| redrive.dead_letter_depth.as_ref()) {
+            self.metrics.depth(QueueRole::DeadLetter, depth);
+        }
+    }
+
+    fn age(&self, message: &Message) -> Option<Duration> {
+        Some(self.wall.now().duration_since(message.sent_at?).unwrap_or_default())
+    }
+
+    fn set_gauges(&self) {
+        let gauge = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        self.metrics.workers_limit.set(gauge(self.workers.limit()));
+        self.metrics.workers_in_use.set(gauge(self.workers.in_use()));
+        self.metrics.workers_reserved.set(gauge(self.workers.reserved()));
+        let oldest = self.oldest.lock().unwrap_or_else(PoisonError::into_inner).get();
+        let age = oldest.and_then(|sent_at| self.wall.now().duration_since(sent_at).ok());
+        self.metrics.oldest_age.set(age.unwrap_or_default().as_secs_f64());
+    }
+}
+
+impl Oldest {
+    fn turn(&mut self) {
+        let windows = self.since.elapsed().as_nanos() / AGE_WINDOW.as_nanos();
+        if windows > 0 {
+            self.previous = if windows == 1 { self.current } else { None };
+            self.current = None;
+            self.since = Instant::now();
+        }
+    }
+
+    fn note(&mut self, sent_at: SystemTime) {
+        self.turn();
+        self.current = Some(self.current.map_or(sent_at, |oldest| oldest.min(sent_at)));
+    }
+
+    fn get(&mut self) -> Option<SystemTime> {
+        self.turn();
+        [self.current, self.previous].into_iter().flatten().min()
+    }
+}
+
+fn unix_seconds(at: SystemTime) -> f64 {
+    at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64()
+}

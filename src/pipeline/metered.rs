@@ -1,0 +1,68 @@
+//! A queue that counts its calls and how long they take; nothing else.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use crate::message::{Message, ReceiptHandle};
+use crate::pipeline::ports::{
+    BatchResult, BoxFuture, DeadLetterReason, Operation, Queue, QueueError, QueueFacts, Receive,
+    VisibilityChange,
+};
+use crate::telemetry::handles::ListenerMetrics;
+
+/// Counts the calls to `queue`.
+pub(super) struct Metered {
+    pub(super) queue: Arc<dyn Queue>,
+    pub(super) metrics: Arc<ListenerMetrics>,
+}
+
+impl Metered {
+    async fn count<T>(
+        &self,
+        operation: Operation,
+        call: impl Future<Output = Result<T, QueueError>>,
+    ) -> Result<T, QueueError> {
+        let asked = Instant::now();
+        let result = call.await;
+        // A failure may be of a call made on the way (the address of the queue): count it as what it was.
+        let (operation, kind) = match &result {
+            Ok(_) => (operation, None),
+            Err(error) => (error.operation, Some(error.kind)),
+        };
+        self.metrics.sqs_call(operation, asked.elapsed(), kind);
+        result
+    }
+}
+
+impl Queue for Metered {
+    fn receive(&self, receive: Receive) -> BoxFuture<'_, Result<Vec<Message>, QueueError>> {
+        Box::pin(async move {
+            let result = self.count(Operation::Receive, self.queue.receive(receive)).await;
+            if result.as_ref().is_ok_and(Vec::is_empty) {
+                self.metrics.sqs_empty.inc();
+            }
+            result
+        })
+    }
+
+    fn delete<'a>(&'a self, handles: &'a [ReceiptHandle]) -> BoxFuture<'a, BatchResult> {
+        Box::pin(self.count(Operation::Delete, self.queue.delete(handles)))
+    }
+
+    fn change_visibility<'a>(&'a self, changes: &'a [VisibilityChange]) -> BoxFuture<'a, BatchResult> {
+        Box::pin(self.count(Operation::ChangeVisibility, self.queue.change_visibility(changes)))
+    }
+
+    fn dead_letter<'a>(
+        &'a self,
+        message: &'a Message,
+        reason: &'a DeadLetterReason,
+    ) -> BoxFuture<'a, Result<(), QueueError>> {
+        Box::pin(self.count(Operation::Send, self.queue.dead_letter(message, reason)))
+    }
+
+    fn inspect(&self) -> BoxFuture<'_, Result<QueueFacts, QueueError>> {
+        Box::pin(self.count(Operation::Attributes, self.queue.inspect()))
+    }
+}

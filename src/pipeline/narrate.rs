@@ -1,0 +1,228 @@
+//! What a listener tells the log, and how often.
+//!
+//! One line per event for whoever must act; the same kind of event again within ten seconds is only counted,
+//! and the next line says how many were left out. Never bodies, receipt handles or credentials.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::message::Message;
+use crate::pipeline::ports::{QueueError, QueueFacts};
+use crate::policy::decide::Disposition;
+use crate::policy::outcome::Outcome;
+
+/// Least time between two lines of one kind.
+const PERIOD: Duration = Duration::from_secs(10);
+
+/// What one POST came to.
+#[derive(Debug)]
+pub(super) struct Posted {
+    pub(super) outcome: Outcome,
+    pub(super) status: Option<u16>,
+    pub(super) retry_after: Option<Duration>,
+    pub(super) took: Option<Duration>,
+    /// What the connection said, if it failed.
+    pub(super) why: Option<String>,
+}
+
+impl Posted {
+    /// An outcome without an answer.
+    pub(super) fn not(outcome: Outcome) -> Self {
+        Self { outcome, status: None, retry_after: None, took: None, why: None }
+    }
+}
+
+/// One listener's voice.
+#[derive(Debug)]
+pub(super) struct Narrator {
+    listener: String,
+    queue: String,
+    said: Mutex<BTreeMap<&'static str, Said>>,
+}
+
+#[derive(Debug)]
+struct Said {
+    at: Instant,
+    left_out: u64,
+}
+
+impl Narrator {
+    /// The voice of a listener on a queue.
+    pub(super) fn new(listener: &str, queue: &str) -> Self {
+        Self { listener: listener.to_owned(), queue: queue.to_owned(), said: Mutex::default() }
+    }
+
+    /// A delivery has ended.
+    pub(super) fn delivered(&self, message: &Message, posted: &Posted, disposition: Disposition) {
+        let (listener, queue) = (self.listener.as_str(), self.queue.as_str());
+        let (message_id, outcome) = (message.id.as_str(), posted.outcome.label());
+        let receive_count = message.receive_count.get();
+        let duration_ms = posted.took.map(|took| u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
+        let (status, error) = (posted.status, posted.why.as_deref());
+        if disposition == Disposition::Delete {
+            tracing::debug!(
+                listener,
+                queue,
+                message_id,
+                receive_count,
+                status,
+                duration_ms,
+                outcome,
+                "delivered"
+            );
+            return;
+        }
+        let then = describe(disposition);
+        let Some(left_out) = self.may_say(outcome) else {
+            tracing::debug!(
+                listener,
+                queue,
+                message_id,
+                receive_count,
+                status,
+                duration_ms,
+                outcome,
+                error,
+                "{then}"
+            );
+            return;
+        };
+        let hint = hint(posted);
+        tracing::warn!(
+            listener,
+            queue,
+            message_id,
+            receive_count,
+            status,
+            duration_ms,
+            outcome,
+            error,
+            hint,
+            left_out,
+            "{then}"
+        );
+    }
+
+    /// A call to the queue failed.
+    pub(super) fn queue_error(&self, error: &QueueError) {
+        let (listener, queue) = (self.listener.as_str(), self.queue.as_str());
+        if let Some(left_out) = self.may_say(error.kind.label()) {
+            let cause = crate::telemetry::chain::Chain(error.source.as_ref());
+            tracing::warn!(listener, queue, operation = error.operation.name(), left_out, "{error}: {cause}");
+        }
+    }
+
+    /// The listener cannot go on until a person acts.
+    pub(super) fn faulted(&self, error: &QueueError) {
+        let cause = crate::telemetry::chain::Chain(error.source.as_ref());
+        let (listener, queue) = (self.listener.as_str(), self.queue.as_str());
+        tracing::error!(listener, queue, "listener faulted, retried every 30 s: {error}: {cause}");
+    }
+
+    /// The queue could be read.
+    pub(super) fn healthy(&self, facts: Option<&QueueFacts>) {
+        let (listener, queue) = (self.listener.as_str(), self.queue.as_str());
+        let max_receives = facts.and_then(|facts| facts.redrive.as_ref()).map(|redrive| redrive.max_receives);
+        let visible = facts.map(|facts| facts.depth.visible);
+        tracing::info!(listener, queue, visible, max_receives, "listening");
+        if facts.is_some() && max_receives.is_none() {
+            tracing::warn!(
+                listener,
+                queue,
+                "the queue has no dead-letter queue: a message that always fails comes back until its retention ends"
+            );
+        }
+    }
+
+    /// The endpoint asked for a pause.
+    pub(super) fn gate_closed(&self, pause: Duration) {
+        let (listener, seconds) = (self.listener.as_str(), pause.as_secs());
+        tracing::warn!(
+            listener,
+            seconds,
+            reason = "retry_after",
+            "gate closed: the endpoint asked for a pause"
+        );
+    }
+
+    /// A receive under way was not waited for any longer.
+    pub(super) fn receive_cut_off(&self) {
+        let listener = self.listener.as_str();
+        tracing::warn!(
+            listener,
+            "a receive was still under way near the shutdown deadline; what it brings returns by itself"
+        );
+    }
+
+    /// How many lines of this kind were left out since the last, if one may be said now.
+    fn may_say(&self, kind: &'static str) -> Option<u64> {
+        let now = Instant::now();
+        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        match said.get_mut(kind) {
+            Some(last) if now.duration_since(last.at) < PERIOD => {
+                last.left_out += 1;
+                None
+            }
+            Some(last) => {
+                last.at = now;
+                Some(std::mem::take(&mut last.left_out))
+            }
+            None => {
+                said.insert(kind, Said { at: now, left_out: 0 });
+                Some(0)
+            }
+        }
+    }
+}
+
+fn describe(disposition: Disposition) -> String {
+    match disposition {
+        Disposition::Delete => "delivered".to_owned(),
+        Disposition::Park { delay } => format!("parked for {} s", delay.as_secs()),
+        Disposition::Defer { delay, .. } => format!("deferred for {} s", delay.as_secs()),
+        Disposition::Hold => "held: nothing could be sent".to_owned(),
+        Disposition::DeadLetter => "sent to the dead-letter queue".to_owned(),
+    }
+}
+
+/// What a person may do about it, where that is known.
+fn hint(posted: &Posted) -> Option<String> {
+    match posted.outcome {
+        Outcome::UnlistedSuccess => {
+            let status = posted.status.unwrap_or_default();
+            Some(format!("set success: 200-299 to accept {status}"))
+        }
+        Outcome::Unauthorized => Some("check the endpoint's credentials".to_owned()),
+        Outcome::Misdirected => Some("check the listener's url; redirects are not followed".to_owned()),
+        Outcome::TimedOut => Some("raise timeout if the endpoint needs longer".to_owned()),
+        Outcome::Success
+        | Outcome::Throttled
+        | Outcome::Unavailable
+        | Outcome::Overloaded
+        | Outcome::Failed
+        | Outcome::Rejected
+        | Outcome::AlgorithmError
+        | Outcome::Broken
+        | Outcome::Unsent
+        | Outcome::Unshapeable
+        | Outcome::Aborted => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn one_line_of_a_kind_in_ten_seconds_and_the_next_says_how_many_were_left_out() {
+        let narrator = Narrator::new("orders", "orders-queue");
+        assert_eq!(narrator.may_say("throttled"), Some(0));
+        assert_eq!(narrator.may_say("throttled"), None);
+        assert_eq!(narrator.may_say("failed"), Some(0));
+        tokio::time::advance(PERIOD).await;
+        assert_eq!(narrator.may_say("throttled"), Some(1));
+    }
+}

@@ -1,0 +1,255 @@
+//! The poller: how many messages are asked for, when, and what happens to what comes.
+//!
+//! Idle (the last receive was empty): one long poll for one message, holding one worker and no session. Busy:
+//! up to ten, sized by free workers, by room at the endpoint and by the pace, with a wait of a second at most;
+//! more pollers while receives come back full. Nothing is received that no worker stands ready for, and while
+//! the gate is closed nothing is received but a probe of one.
+//!
+//! A receive under way is never cancelled: SQS would hide what it was about to hand out. In a drain it is
+//! awaited, and what it brings is given back.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
+
+use crate::limit::{Claim, Pass, Probe, Reservation, Who};
+use crate::message::Message;
+use crate::pipeline::admit::Ticket;
+use crate::pipeline::deliver::Delivery;
+use crate::pipeline::health::Preflight;
+use crate::pipeline::in_house::InHouse;
+use crate::pipeline::listener::Core;
+use crate::pipeline::ports::{BATCH_MAX, QueueError, Receive};
+use crate::pipeline::settle::Settler;
+use crate::policy::backoff;
+use crate::policy::visibility::lease;
+
+/// How long a busy poller waits for a batch's worth of free workers.
+const LINGER: Duration = Duration::from_millis(20);
+/// Long-poll time of a busy or probing listener.
+const BUSY_WAIT: Duration = Duration::from_secs(1);
+/// A listener may have one poller for each so many workers.
+const WORKERS_PER_POLLER: usize = 10;
+
+/// One polling loop of a listener.
+pub(super) struct Poller {
+    pub(super) core: Arc<Core>,
+    pub(super) settler: Settler,
+    pub(super) deliveries: TaskTracker,
+    pub(super) pollers: TaskTracker,
+}
+
+/// What a receive was prepared with.
+struct Prepared {
+    workers: Reservation,
+    claims: Vec<Claim>,
+    probe: Option<Probe>,
+    wait: Duration,
+}
+
+impl Poller {
+    /// Polls until the drain begins; the listener's first poller.
+    pub(super) async fn run(self) {
+        let mut failures = 0_u32;
+        let mut first = true;
+        while let Some(mut prepared) = self.prepare().await {
+            if std::mem::take(&mut first) {
+                prepared.wait = Duration::ZERO;
+            }
+            match self.receive(prepared).await {
+                Some(Ok(full)) => {
+                    failures = 0;
+                    if full {
+                        self.call_in_help();
+                    }
+                }
+                Some(Err(error)) => {
+                    failures = failures.saturating_add(1);
+                    self.core.receive_failed(&error);
+                    let pause = backoff::call(failures, self.core.unit());
+                    tokio::select! {
+                        biased;
+                        () = self.core.drain.draining() => {}
+                        () = tokio::time::sleep(pause) => {}
+                    }
+                }
+                None => {}
+            }
+        }
+    }
+
+    /// Starts one more poller while the queue gives all that is asked for.
+    fn call_in_help(&self) {
+        let most = self.core.settings.workers.div_ceil(WORKERS_PER_POLLER);
+        let pollers = &self.core.pollers;
+        let raise = |now: usize| (now < most).then_some(now + 1);
+        if pollers.fetch_update(Ordering::Relaxed, Ordering::Relaxed, raise).is_err() {
+            return;
+        }
+        let helper = Poller {
+            core: Arc::clone(&self.core),
+            settler: self.settler.clone(),
+            deliveries: self.deliveries.clone(),
+            pollers: self.pollers.clone(),
+        };
+        let counted = Counted(Arc::clone(&self.core));
+        self.pollers.spawn(async move {
+            let _counted = counted;
+            helper.help().await;
+        });
+    }
+
+    /// Polls as long as receives come back full. Errors are left to the first poller to back off from.
+    async fn help(self) {
+        while self.core.busy.load(Ordering::Relaxed) {
+            let Some(prepared) = self.prepare().await else { return };
+            let probing = prepared.probe.is_some();
+            match self.receive(prepared).await {
+                Some(Ok(true)) if !probing => {}
+                _ => return,
+            }
+        }
+    }
+
+    /// Waits for the gate, workers and room, in this order; `None` when the drain begins.
+    async fn prepare(&self) -> Option<Prepared> {
+        let core = &self.core;
+        loop {
+            let pass = tokio::select! {
+                biased;
+                () = core.drain.draining() => return None,
+                pass = core.limits.gate.pass(Who::Poller) => pass,
+            };
+            let busy = core.busy.load(Ordering::Relaxed);
+            let probe = match pass {
+                Pass::Probe(probe) => Some(probe),
+                Pass::Open => None,
+            };
+            let most = if busy && probe.is_none() {
+                BATCH_MAX.min(core.seat.share()).min(core.limits.pace.batch())
+            } else {
+                1
+            };
+            let enough = most.min(core.workers.limit().div_ceil(3));
+            let mut workers = tokio::select! {
+                biased;
+                () = core.drain.draining() => return None,
+                workers = core.workers.reserve(enough, most, LINGER) => workers,
+            };
+            let mut claims = Vec::new();
+            if busy && probe.is_none() {
+                claims = tokio::select! {
+                    biased;
+                    () = core.drain.draining() => return None,
+                    claims = core.seat.claim(workers.len()) => claims,
+                };
+                workers.keep(claims.len());
+            }
+            if probe.is_none() && !core.limits.gate.is_open() {
+                // It closed while we waited.
+                continue;
+            }
+            let idle_wait = core.settings.receive_wait;
+            let wait = if busy || probe.is_some() { BUSY_WAIT.min(idle_wait) } else { idle_wait };
+            return Some(Prepared { workers, claims, probe, wait });
+        }
+    }
+
+    /// Receives and starts a delivery for each message; whether as many came as were asked for. `None` when
+    /// the drain did not wait for the answer any longer.
+    async fn receive(&self, prepared: Prepared) -> Option<Result<bool, QueueError>> {
+        let core = &self.core;
+        let Prepared { mut workers, mut claims, mut probe, wait } = prepared;
+        let max = workers.len();
+        let asked = Instant::now();
+        let receive = Receive { max, wait, visibility: lease(core.settings.timeout) };
+        let result = {
+            let _receiving = core.health.receiving(wait);
+            tokio::select! {
+                biased;
+                result = core.queue.receive(receive) => result,
+                () = core.drain.receives_end() => {
+                    core.narrator.receive_cut_off();
+                    return None;
+                }
+            }
+        };
+        let messages = match result {
+            Ok(messages) => messages,
+            Err(error) => return Some(Err(error)),
+        };
+        core.received(messages.len());
+        let full = messages.len() >= max;
+        for message in messages {
+            // SQS never sends more than was asked for; if some server does, the message waits for a worker.
+            let permit = match workers.take() {
+                Some(permit) => permit,
+                None => match core.workers.reserve(1, 1, Duration::ZERO).await.take() {
+                    Some(permit) => permit,
+                    None => continue,
+                },
+            };
+            let ticket = Ticket::new(claims.pop(), probe.take());
+            self.start(message, asked, permit, ticket);
+        }
+        Some(Ok(full))
+    }
+
+    fn start(&self, message: Message, asked: Instant, permit: crate::limit::WorkerPermit, ticket: Ticket) {
+        let core = Arc::clone(&self.core);
+        core.observe(&message);
+        let delivery = Delivery {
+            lease: core.wheel.admit(&message.receipt, asked),
+            books: InHouse::new(&core.metrics),
+            settler: self.settler.clone(),
+            message,
+            permit,
+            ticket,
+        };
+        self.deliveries.spawn(delivery.run(core));
+    }
+}
+
+/// A helping poller, counted until it ends.
+struct Counted(Arc<Core>);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.pollers.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Reads the queue's own words before the first receive, again and again until it can be read; whether it
+/// could before the drain began.
+pub(super) async fn preflight(core: &Core) -> bool {
+    let mut failures = 0_u32;
+    loop {
+        let inspected = tokio::select! {
+            biased;
+            () = core.drain.draining() => return false,
+            inspected = core.queue.inspect() => inspected,
+        };
+        match inspected {
+            Ok(facts) => {
+                core.inspected(&facts);
+                if core.health.set_preflight(Preflight::Passed) {
+                    core.metrics.set_faulted(false);
+                    core.narrator.healthy(Some(&facts));
+                }
+                return true;
+            }
+            Err(error) => {
+                failures = failures.saturating_add(1);
+                core.receive_failed(&error);
+            }
+        }
+        tokio::select! {
+            biased;
+            () = core.drain.draining() => return false,
+            () = tokio::time::sleep(backoff::call(failures, core.unit())) => {}
+        }
+    }
+}

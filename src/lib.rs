@@ -3,6 +3,7 @@
 pub mod drain;
 pub mod endpoint;
 pub mod limit;
+pub mod localqueue;
 pub mod message;
 pub mod pipeline;
 pub mod policy;

@@ -1,0 +1,75 @@
+//! The message groups of a FIFO queue: order within a group, freedom between groups.
+//!
+//! A message may be received when no earlier message of its group is hidden. So only the first message of a
+//! group decides whether the group has anything to give; it is the group's candidate in the store's `ready` index as
+//! long as it is visible. This is the rule Amazon's service was recorded to follow: a head made visible again comes
+//! back alone while its successors are still in flight.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Timestamp;
+use super::store::{Key, State, Stored};
+
+/// Every group that has messages.
+#[derive(Debug, Default)]
+pub(super) struct Groups {
+    by_name: BTreeMap<String, Group>,
+}
+
+#[derive(Debug, Default)]
+struct Group {
+    /// All messages of the group, in order.
+    keys: BTreeSet<Key>,
+    /// The entry of this group in the `ready` index.
+    candidate: Option<(Timestamp, Key)>,
+}
+
+impl Groups {
+    /// Notes a new message at the end of its group.
+    pub(super) fn insert(&mut self, name: &str, key: Key) {
+        if let Some(group) = self.by_name.get_mut(name) {
+            group.keys.insert(key);
+        } else {
+            self.by_name.insert(name.to_owned(), Group { keys: [key].into(), candidate: None });
+        }
+    }
+
+    /// Forgets a message.
+    pub(super) fn remove(&mut self, name: &str, key: Key) {
+        if let Some(group) = self.by_name.get_mut(name) {
+            group.keys.remove(&key);
+        }
+    }
+
+    /// Makes the `ready` index say of this group what is true now; an empty group is forgotten.
+    pub(super) fn refresh(
+        &mut self,
+        name: &str,
+        messages: &BTreeMap<Key, Stored>,
+        ready: &mut BTreeSet<(Timestamp, Key)>,
+    ) {
+        let Some(group) = self.by_name.get_mut(name) else { return };
+        let head = group.keys.first().and_then(|key| messages.get(key).map(|head| (*key, head.state)));
+        let candidate = match head {
+            Some((key, State::Visible(since))) => Some((since, key)),
+            _ => None,
+        };
+        if let Some(old) = std::mem::replace(&mut group.candidate, candidate) {
+            ready.remove(&old);
+        }
+        ready.extend(candidate);
+        if group.keys.is_empty() {
+            self.by_name.remove(name);
+        }
+    }
+
+    /// The messages of a group, in order, up to the first hidden one.
+    pub(super) fn visible_prefix<'a>(
+        &'a self,
+        name: &str,
+        messages: &'a BTreeMap<Key, Stored>,
+    ) -> impl Iterator<Item = Key> + use<'a> {
+        let visible = |key: &Key| matches!(messages.get(key), Some(Stored { state: State::Visible(_), .. }));
+        self.by_name.get(name).into_iter().flat_map(|group| group.keys.iter().copied()).take_while(visible)
+    }
+}

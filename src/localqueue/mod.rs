@@ -1,0 +1,40 @@
+//! The embedded queue: an in-memory, SQS-compatible server for development, tests and simulation.
+//!
+//! Two layers. [`Broker`] is the model of SQS: a pure state machine in which time is an argument and randomness a seed,
+//! so that a simulation can drive it through hours in milliseconds and get the same trace twice. [`Server`] puts the AWS
+//! JSON 1.0 protocol in front of it: HTTP, long polling, a wall clock.
+//!
+//! It is not for production: nothing is written to disk, no signature is checked, and one process holds everything. It speaks
+//! the JSON protocol only, not the older query protocol with XML answers.
+//!
+//! This area names nothing else of the crate. Reading order: `message`, `broker`, `queue`, `store`, then `server`.
+
+mod attributes;
+mod broker;
+mod checks;
+mod digest;
+mod error;
+mod groups;
+mod handle;
+mod long_poll;
+mod message;
+mod operation;
+mod queue;
+mod queues;
+mod recent;
+mod redrive;
+mod server;
+mod shared;
+mod store;
+mod timestamp;
+mod wire;
+
+pub use broker::Broker;
+pub use error::BrokerError;
+pub use message::{
+    AttributeData, AttributeValue, Inspected, MessageState, Receive, Received, SendMessage, Sent,
+};
+pub use operation::Operation;
+pub use server::{Server, wall_clock};
+pub use shared::{Clock, SharedBroker};
+pub use timestamp::Timestamp;

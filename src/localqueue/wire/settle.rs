@@ -1,0 +1,87 @@
+//! `DeleteMessage`, `ChangeMessageVisibility` and their batches.
+
+use serde::Deserialize;
+
+use super::batch::{self, Done};
+use super::{Call, json, nothing, parse, queue_name, required, unsigned};
+use crate::localqueue::BrokerError;
+
+const VISIBILITY_RULE: &str = "VisibilityTimeout must be >= 0 and <= 43200.";
+
+/// One message to act on: a request of its own, or an entry of a batch.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Target {
+    #[serde(default)]
+    id: String,
+    queue_url: Option<String>,
+    receipt_handle: Option<String>,
+    visibility_timeout: Option<i64>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Batch {
+    queue_url: Option<String>,
+    #[serde(default)]
+    entries: Vec<Target>,
+}
+
+/// What is done to a message.
+type Act = fn(&mut Call<'_>, &str, &Target) -> Result<(), BrokerError>;
+
+/// `DeleteMessage`.
+pub(super) fn delete(call: &mut Call<'_>, body: &[u8]) -> Result<Vec<u8>, BrokerError> {
+    one(call, body, delete_target)
+}
+
+/// `DeleteMessageBatch`.
+pub(super) fn delete_batch(call: &mut Call<'_>, body: &[u8]) -> Result<Vec<u8>, BrokerError> {
+    many(call, body, delete_target)
+}
+
+/// `ChangeMessageVisibility`.
+pub(super) fn change_visibility(call: &mut Call<'_>, body: &[u8]) -> Result<Vec<u8>, BrokerError> {
+    one(call, body, change_target)
+}
+
+/// `ChangeMessageVisibilityBatch`.
+pub(super) fn change_visibility_batch(call: &mut Call<'_>, body: &[u8]) -> Result<Vec<u8>, BrokerError> {
+    many(call, body, change_target)
+}
+
+fn delete_target(call: &mut Call<'_>, queue: &str, target: &Target) -> Result<(), BrokerError> {
+    call.broker.delete(call.now, queue, handle(target)?)
+}
+
+fn change_target(call: &mut Call<'_>, queue: &str, target: &Target) -> Result<(), BrokerError> {
+    let seconds = unsigned("VisibilityTimeout", target.visibility_timeout, VISIBILITY_RULE)?;
+    let seconds = required("VisibilityTimeout", seconds)?;
+    call.broker.change_visibility(call.now, queue, handle(target)?, seconds)
+}
+
+fn handle(target: &Target) -> Result<&str, BrokerError> {
+    required("ReceiptHandle", target.receipt_handle.as_deref())
+}
+
+fn one(call: &mut Call<'_>, body: &[u8], act: Act) -> Result<Vec<u8>, BrokerError> {
+    let target: Target = parse(body)?;
+    let queue = queue_name(target.queue_url.as_deref())?;
+    act(call, queue, &target)?;
+    Ok(nothing())
+}
+
+fn many(call: &mut Call<'_>, body: &[u8], act: Act) -> Result<Vec<u8>, BrokerError> {
+    let request: Batch = parse(body)?;
+    let queue = queue_name(request.queue_url.as_deref())?;
+    if !call.broker.queue_exists(queue) {
+        return Err(BrokerError::QueueDoesNotExist);
+    }
+    batch::check_ids(request.entries.iter().map(|entry| entry.id.as_str()))?;
+    let mut answer = batch::Answer::new();
+    for target in request.entries {
+        let result = act(call, queue, &target).map(|()| Done { id: target.id.clone() });
+        answer.push(target.id, result);
+    }
+    json(&answer)
+}

@@ -1,1 +1,14 @@
+//! All integration tests in one binary.
+//!
+//! `sim` drives the pipeline over the embedded broker on paused time, without sockets; `e2e` runs the real
+//! binary over loopback; `repo` checks the rules of the house.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::as_conversions,
+    reason = "a test that fails should say where"
+)]
+#![allow(clippy::disallowed_methods, reason = "end-to-end tests live in real time")]
 
+mod sim;

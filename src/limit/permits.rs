@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
 
 /// The workers of one listener.
 #[derive(Debug)]
@@ -16,12 +16,19 @@ pub struct Workers {
     free: Arc<Semaphore>,
     limit: usize,
     reserved: Arc<AtomicUsize>,
+    /// Pollers gather one after the other: two that linger at once would split what comes free.
+    line: Mutex<()>,
 }
 
 impl Workers {
     /// `limit` workers, all free.
     pub fn new(limit: usize) -> Self {
-        Self { free: Arc::new(Semaphore::new(limit)), limit, reserved: Arc::new(AtomicUsize::new(0)) }
+        Self {
+            free: Arc::new(Semaphore::new(limit)),
+            limit,
+            reserved: Arc::new(AtomicUsize::new(0)),
+            line: Mutex::new(()),
+        }
     }
 
     /// How many there are.
@@ -46,6 +53,7 @@ impl Workers {
     pub async fn reserve(&self, enough: usize, most: usize, linger: Duration) -> Reservation {
         let most = most.clamp(1, self.limit);
         let enough = enough.clamp(1, most);
+        let _first_in_line = self.line.lock().await;
         let waited = tokio::time::timeout(linger, self.acquire(enough)).await;
         let mut permit = match waited {
             Ok(permit) => permit,

@@ -1,0 +1,104 @@
+//! Caps: workers, sessions, pace; and that receives do not take more than they allow.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use queuepost::limit::{self, EndpointLimits, Rate};
+
+use super::endpoint::Scripted;
+use super::house::{House, limits, settings};
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+#[tokio::test(start_paused = true)]
+async fn running_posts_never_exceed_the_workers() {
+    let mut house = House::new(20);
+    house.world.queue("orders", 10);
+    let endpoint = Scripted::always(200, 50);
+    let (queue, _) = house.listen(settings("orders", 32), &endpoint, &limits(1_000));
+    for number in 0..2_000 {
+        house.world.send("orders", &format!("m-{number}"));
+    }
+    house.until_empty("orders", 10 * MINUTE).await;
+    house.stop(MINUTE).await;
+    assert_eq!(endpoint.most_running(), 32);
+    let calls = queue.receives.lock().unwrap().len();
+    assert!(calls <= 2_000 / 10 + 150, "{calls} receives for 2,000 messages");
+}
+
+#[tokio::test(start_paused = true)]
+async fn listeners_of_one_endpoint_share_its_sessions() {
+    let mut house = House::new(21);
+    let endpoint = Scripted::always(200, 50);
+    let shared = limits(10);
+    for name in ["a", "b", "c"] {
+        house.world.queue(name, 10);
+        house.listen(settings(name, 16), &endpoint, &shared);
+        for number in 0..300 {
+            house.world.send(name, &format!("{name}-{number}"));
+        }
+    }
+    for name in ["a", "b", "c"] {
+        house.until_empty(name, 10 * MINUTE).await;
+    }
+    house.stop(MINUTE).await;
+    assert_eq!(endpoint.most_running(), 10);
+    assert_eq!(endpoint.posts().len(), 900);
+    house.assert_balanced();
+}
+
+#[tokio::test(start_paused = true)]
+async fn messages_are_not_taken_only_to_wait_for_a_session() {
+    let mut house = House::new(22);
+    house.world.queue("orders", 10);
+    let endpoint = Scripted::always(200, 10_000);
+    house.listen(settings("orders", 64), &endpoint, &limits(4));
+    for number in 0..500 {
+        house.world.send("orders", &format!("m-{number}"));
+    }
+    for _ in 0..20 {
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        let in_house = house.metric("messages_in_progress", "");
+        assert!(in_house <= 5.0, "{in_house} messages in the house for 4 sessions");
+    }
+    house.stop(MINUTE).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn starts_never_exceed_burst_plus_rate_times_time() {
+    let mut house = House::new(23);
+    house.world.queue("orders", 10);
+    let endpoint = Scripted::always(200, 1);
+    let rate = Rate { interval: Duration::from_millis(100), burst: NonZeroU32::new(3).unwrap() };
+    let paced = EndpointLimits::new(&limit::Settings { sessions: 100, rate: Some(rate) }, 1);
+    house.listen(settings("orders", 50), &endpoint, &paced);
+    for number in 0..200 {
+        house.world.send("orders", &format!("m-{number}"));
+    }
+    house.until_empty("orders", 10 * MINUTE).await;
+    house.stop(MINUTE).await;
+    let starts: Vec<Duration> = endpoint.posts().iter().map(|post| post.began).collect();
+    for (first, from) in starts.iter().enumerate() {
+        for (last, to) in starts.iter().enumerate().skip(first) {
+            let allowed = 3.0 + (*to - *from).as_secs_f64() * 10.0;
+            assert!((last - first + 1) as f64 <= allowed + 1e-3, "{first}..{last}");
+        }
+    }
+    assert!(*starts.last().unwrap() < Duration::from_secs(22), "and is used in full");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_idle_listener_polls_with_one_worker_and_no_session() {
+    let mut house = House::new(24);
+    house.world.queue("orders", 10);
+    let endpoint = Scripted::always(200, 1);
+    let shared = limits(8);
+    let (queue, _) = house.listen(settings("orders", 8), &endpoint, &shared);
+    tokio::time::sleep(10 * MINUTE).await;
+    let receives = queue.receives.lock().unwrap().clone();
+    assert!(receives.iter().all(|(_, max)| *max == 1), "{receives:?}");
+    assert!((30..=32).contains(&receives.len()), "{} receives in ten minutes", receives.len());
+    assert_eq!(shared.sessions.running(), 0);
+    assert!((house.metric("workers_reserved", "") - 1.0).abs() < f64::EPSILON);
+    house.stop(MINUTE).await;
+}

@@ -1,0 +1,143 @@
+//! Stopping: at any moment every message is deleted, visible, in flight or dead-lettered.
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::endpoint::{Scripted, answer};
+use super::house::{House, limits, settings};
+use super::queue::Faults;
+
+const DEADLINE: Duration = Duration::from_secs(25);
+
+#[tokio::test(start_paused = true)]
+async fn a_drain_gives_back_what_was_never_attempted_and_finishes_what_runs() {
+    let mut house = House::new(40);
+    house.world.queue("orders", 10);
+    let endpoint = Scripted::always(200, 10_000);
+    // Eight workers, three sessions: a message may wait in the house when the drain begins.
+    house.listen(settings("orders", 8), &endpoint, &limits(3));
+    for number in 0..30 {
+        house.world.send("orders", &format!("m-{number}"));
+    }
+    tokio::time::sleep(Duration::from_secs(15)).await;
+    assert!(house.stop(DEADLINE).await);
+    let census = house.census("orders");
+    assert_eq!(census.in_flight, 0, "{census:?}");
+    assert_eq!(endpoint.accepted().len() + census.visible, 30);
+    assert_eq!(endpoint.running(), 0);
+    house.assert_balanced();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drain_awaits_the_receive_under_way_and_gives_back_what_it_brings() {
+    let mut house = House::new(41);
+    house.world.queue("orders", 10);
+    let endpoint = Scripted::always(200, 10);
+    house.listen(settings("orders", 8), &endpoint, &limits(8));
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let world = house.world.clone();
+    let late = async move {
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        world.send("orders", "late");
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        clean = house.stop(DEADLINE) => assert!(clean),
+        () = late => {}
+    }
+    assert_eq!(house.census("orders").visible, 1);
+    assert_eq!(endpoint.posts().len(), 0);
+    assert!((house.metric("messages_released_total", r#"reason="drain""#) - 1.0).abs() < f64::EPSILON);
+    house.assert_balanced();
+}
+
+#[tokio::test(start_paused = true)]
+async fn at_the_deadline_what_runs_is_cut_off_and_deferred_never_made_visible() {
+    let mut house = House::new(42);
+    house.world.queue("orders", 10);
+    let endpoint = Scripted::always(200, 600_000);
+    let mut slow = settings("orders", 4);
+    slow.timeout = Duration::from_secs(900);
+    house.listen(slow, &endpoint, &limits(4));
+    for number in 0..4 {
+        house.world.send("orders", &format!("m-{number}"));
+    }
+    tokio::time::sleep(Duration::from_secs(15)).await;
+    assert!(!house.stop(DEADLINE).await, "the deadline cuts the deliveries off");
+    let census = house.census("orders");
+    assert_eq!((census.visible, census.in_flight), (0, 4));
+    assert!((house.metric("messages_deferred_total", r#"reason="aborted""#) - 4.0).abs() < f64::EPSILON);
+    house.assert_balanced();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_held_message_is_given_back_at_once_in_a_drain() {
+    let mut house = House::new(43);
+    house.world.queue("orders", 10);
+    let endpoint = Scripted::new(|_, _| {
+        (Duration::ZERO, queuepost::policy::outcome::Attempt::Unsent("refused".to_owned()))
+    });
+    house.listen(settings("orders", 2), &endpoint, &limits(2));
+    house.world.send("orders", "x");
+    tokio::time::sleep(Duration::from_secs(100)).await;
+    assert!(house.stop(DEADLINE).await);
+    let census = house.census("orders");
+    assert_eq!((census.visible, census.in_flight), (1, 0));
+    house.assert_balanced();
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_drain_at_any_moment_loses_nothing(
+        seed in 0_u64..1_000_000,
+        stop_after_ms in 0_u64..40_000,
+        workers in 1_usize..40,
+        sessions in 1_usize..40,
+        faulty in any::<bool>(),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let mut house = House::new(seed);
+            house.world.queue("orders", 4);
+            let random = std::sync::Mutex::new(fastrand::Rng::with_seed(seed));
+            let endpoint = Scripted::new(move |_, _| {
+                let mut random = random.lock().unwrap();
+                let statuses = [200, 200, 200, 429, 500, 503, 404, 400, 204];
+                let status = statuses[random.usize(..statuses.len())];
+                (Duration::from_millis(random.u64(1..8_000)), answer(status))
+            });
+            let mut own = settings("orders", workers);
+            own.policy.throttle_delay = Duration::from_secs(5);
+            let (queue, _) = house.listen(own, &endpoint, &limits(sessions));
+            if faulty {
+                queue.set_faults(Faults {
+                    throttled: 0.05,
+                    answer_lost: 0.0,
+                    entry_failed: 0.1,
+                    latency: Duration::from_millis(300),
+                });
+            }
+            for number in 0..60 {
+                house.world.send("orders", &format!("m-{number}"));
+            }
+            tokio::time::sleep(Duration::from_millis(stop_after_ms)).await;
+            let clean = house.stop(DEADLINE).await;
+            let census = house.census("orders");
+            let deleted = house.metric("messages_deleted_total", "") as usize;
+            assert_eq!(census.visible + census.in_flight + census.dead + deleted, 60, "{census:?}");
+            assert_eq!(endpoint.running(), 0);
+            assert!(clean, "deliveries of up to 8 s end within the deadline");
+            let accepted = endpoint.accepted().len();
+            assert!(deleted <= accepted);
+            house.assert_balanced();
+            assert!(house.metric("messages_in_progress", "").abs() < f64::EPSILON);
+        });
+    }
+}

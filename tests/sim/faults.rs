@@ -1,0 +1,145 @@
+//! SQS misbehaves: everything is delivered, nothing is lost, nothing is accepted twice without need.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use queuepost::pipeline::Preflight;
+
+use super::endpoint::{Scripted, answer};
+use super::house::{House, limits, settings};
+use super::queue::Faults;
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+fn some_faults() -> Faults {
+    Faults { throttled: 0.02, answer_lost: 0.01, entry_failed: 0.05, latency: Duration::from_millis(50) }
+}
+
+#[tokio::test(start_paused = true)]
+async fn throttled_calls_failed_entries_and_lost_answers_cost_nothing_but_time() {
+    for seed in 0..10 {
+        let mut house = House::new(seed);
+        house.world.queue("orders", 1_000);
+        let endpoint = Scripted::always(200, 20);
+        let (queue, _) = house.listen(settings("orders", 32), &endpoint, &limits(32));
+        queue.set_faults(some_faults());
+        for number in 0..2_000 {
+            house.world.send("orders", &format!("m-{number}"));
+        }
+        house.until_empty("orders", 60 * MINUTE).await;
+        house.stop(MINUTE).await;
+        let mut times: BTreeMap<String, u32> = BTreeMap::new();
+        for body in endpoint.accepted() {
+            *times.entry(body).or_default() += 1;
+        }
+        assert_eq!(times.len(), 2_000, "seed {seed}: everything is delivered");
+        let twice = times.values().filter(|count| **count > 1).count();
+        // A lost answer of a delete is no reason: the handle is tried again and the id is remembered.
+        assert_eq!(twice, 0, "seed {seed}: accepted twice");
+        house.assert_balanced();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_comes_again_after_a_failed_delete_is_deleted_not_posted() {
+    let mut house = House::new(50);
+    house.world.queue("orders", 1_000);
+    let endpoint = Scripted::always(200, 20);
+    let (queue, _) = house.listen(settings("orders", 4), &endpoint, &limits(4));
+    for number in 0..20 {
+        house.world.send("orders", &format!("m-{number}"));
+    }
+    // No delete gets through for longer than the lease lasts.
+    queue.set_faults(Faults { entry_failed: 1.0, ..Faults::default() });
+    tokio::time::sleep(3 * MINUTE).await;
+    assert!(house.census("orders").visible + house.census("orders").in_flight == 20);
+    queue.set_faults(Faults::default());
+    house.until_empty("orders", 10 * MINUTE).await;
+    house.stop(MINUTE).await;
+    assert_eq!(endpoint.posts().len(), 20);
+    assert!(house.metric("duplicates_suppressed_total", "") >= 20.0);
+    house.assert_balanced();
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_of_sqs_ends_nothing_and_is_recovered_from_within_half_a_minute() {
+    let mut house = House::new(51);
+    house.world.queue("orders", 10);
+    let endpoint = Scripted::always(200, 20);
+    let (queue, health) = house.listen(settings("orders", 4), &endpoint, &limits(4));
+    tokio::time::sleep(MINUTE).await;
+    queue.set_faults(Faults { throttled: 1.0, ..Faults::default() });
+    tokio::time::sleep(30 * MINUTE).await;
+    let calls = queue.receives.lock().unwrap().len();
+    assert!(calls < 400, "{calls} receives in an outage of half an hour");
+    assert_eq!(health.stuck(), None);
+    queue.set_faults(Faults::default());
+    house.world.send("orders", "x");
+    house.until_empty("orders", Duration::from_secs(31)).await;
+    house.stop(MINUTE).await;
+    assert_eq!(endpoint.accepted(), ["x"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_missing_queue_faults_its_listener_alone_until_it_exists() {
+    let mut house = House::new(52);
+    house.world.queue("there", 10);
+    let endpoint = Scripted::always(200, 20);
+    let (_, there) = house.listen(settings("there", 4), &endpoint, &limits(4));
+    let (_, missing) = house.listen(settings("missing", 4), &endpoint, &limits(4));
+    house.world.send("there", "x");
+    house.until_empty("there", MINUTE).await;
+    assert_eq!(there.preflight(), Preflight::Passed);
+    let Preflight::Faulted(why) = missing.preflight() else { panic!("{:?}", missing.preflight()) };
+    assert!(why.contains("does not exist"), "{why}");
+    assert!((house.metric("listener_faulted", r#"listener="missing""#) - 1.0).abs() < f64::EPSILON);
+    house.world.queue("missing", 10);
+    house.world.send("missing", "y");
+    house.until_empty("missing", MINUTE).await;
+    assert_eq!(missing.preflight(), Preflight::Passed);
+    assert!(house.metric("listener_faulted", "").abs() < f64::EPSILON);
+    house.stop(MINUTE).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_queue_deleted_while_running_faults_its_listener_until_it_is_back() {
+    let mut house = House::new(53);
+    house.world.queue("orders", 10);
+    let endpoint = Scripted::always(200, 20);
+    let (_, health) = house.listen(settings("orders", 4), &endpoint, &limits(4));
+    tokio::time::sleep(MINUTE).await;
+    house.world.with(|broker, _| broker.delete_queue("orders")).unwrap();
+    tokio::time::sleep(2 * MINUTE).await;
+    assert!(matches!(health.preflight(), Preflight::Faulted(_)));
+    house.world.with(|broker, now| broker.create_queue(now, "orders", &[].into())).unwrap();
+    house.world.send("orders", "x");
+    house.until_empty("orders", MINUTE).await;
+    assert_eq!(health.preflight(), Preflight::Passed);
+    house.stop(MINUTE).await;
+    house.assert_balanced();
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_same_seed_gives_the_same_trace() {
+    async fn trace(seed: u64) -> Vec<super::endpoint::Post> {
+        let mut house = House::new(seed);
+        house.world.queue("orders", 5);
+        let random = std::sync::Mutex::new(fastrand::Rng::with_seed(seed));
+        let endpoint = Scripted::new(move |_, _| {
+            let mut random = random.lock().unwrap();
+            let status = [200, 429, 500, 503][random.usize(..4)];
+            (Duration::from_millis(random.u64(1..5_000)), answer(status))
+        });
+        let (queue, _) = house.listen(settings("orders", 8), &endpoint, &limits(6));
+        queue.set_faults(some_faults());
+        for number in 0..100 {
+            house.world.send("orders", &format!("m-{number}"));
+        }
+        tokio::time::sleep(20 * MINUTE).await;
+        house.stop(MINUTE).await;
+        endpoint.posts()
+    }
+    let (first, second, other) = (trace(60).await, trace(60).await, trace(61).await);
+    assert_eq!(first, second);
+    assert_ne!(first, other);
+}

@@ -1,0 +1,11 @@
+//! The whole pipeline on paused time: hours in milliseconds, the same trace for the same seed.
+
+mod endpoint;
+mod house;
+mod queue;
+
+mod caps;
+mod drain;
+mod faults;
+mod gate;
+mod settlement;

@@ -1,0 +1,282 @@
+//! The embedded broker behind the pipeline's port, on the runtime's clock, with failures on demand.
+
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use queuepost::localqueue::{
+    Broker, BrokerError, Receive as BrokerReceive, Received, SendMessage, Timestamp,
+};
+use queuepost::message::{Message, MessageId, ReceiptHandle, ReceiveCount};
+use queuepost::pipeline::ports::{
+    BatchResult, BoxFuture, DeadLetterReason, EntryError, EntryErrorKind, Operation, Queue, QueueDepth,
+    QueueError, QueueErrorKind, QueueFacts, Receive, Redrive, VisibilityChange,
+};
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+/// Wall-clock time at the start of every simulation.
+pub const EPOCH_MILLIS: u64 = 1_700_000_000_000;
+
+/// How often what fails, in `[0, 1]`.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Faults {
+    /// A call is refused before it has any effect.
+    pub throttled: f64,
+    /// A call has its effect and its answer is lost.
+    pub answer_lost: f64,
+    /// An entry of a batch fails alone.
+    pub entry_failed: f64,
+    /// Longest time a call takes.
+    pub latency: Duration,
+}
+
+/// One broker for all queues of a simulation.
+#[derive(Clone)]
+pub struct World {
+    broker: Arc<Mutex<Broker>>,
+    changed: Arc<Notify>,
+    started: Instant,
+}
+
+impl World {
+    pub fn new(seed: u64) -> Self {
+        Self {
+            broker: Arc::new(Mutex::new(Broker::new(seed))),
+            changed: Arc::new(Notify::new()),
+            started: Instant::now(),
+        }
+    }
+
+    pub fn started(&self) -> Instant {
+        self.started
+    }
+
+    pub fn now(&self) -> Timestamp {
+        let elapsed = u64::try_from(self.started.elapsed().as_millis()).unwrap();
+        Timestamp(EPOCH_MILLIS + elapsed)
+    }
+
+    /// Does something with the broker and wakes every long poll.
+    pub fn with<T>(&self, work: impl FnOnce(&mut Broker, Timestamp) -> T) -> T {
+        let result = work(&mut self.broker.lock().unwrap(), self.now());
+        self.changed.notify_waiters();
+        result
+    }
+
+    /// A queue with a dead-letter queue `NAME-dlq` after so many receives.
+    pub fn queue(&self, name: &str, max_receives: u32) {
+        self.with(|broker, now| {
+            let dlq = format!("{name}-dlq");
+            broker.create_queue(now, &dlq, &[].into()).unwrap();
+            let policy = format!(
+                r#"{{"deadLetterTargetArn":"arn:aws:sqs:us-east-1:000000000000:{dlq}","maxReceiveCount":{max_receives}}}"#
+            );
+            broker.create_queue(now, name, &[("RedrivePolicy".to_owned(), policy)].into()).unwrap();
+        });
+    }
+
+    pub fn send(&self, queue: &str, body: &str) -> String {
+        let message = SendMessage { body: body.to_owned(), ..SendMessage::default() };
+        self.with(|broker, now| broker.send(now, queue, message)).unwrap().message_id
+    }
+}
+
+/// One queue of a world, as a listener sees it.
+pub struct SimQueue {
+    world: World,
+    name: String,
+    faults: Mutex<Faults>,
+    random: Mutex<fastrand::Rng>,
+    /// When each receive was asked for, and how many messages it asked for.
+    pub receives: Mutex<Vec<(Duration, usize)>>,
+}
+
+impl SimQueue {
+    pub fn new(world: &World, name: &str, seed: u64) -> Arc<Self> {
+        Arc::new(Self {
+            world: world.clone(),
+            name: name.to_owned(),
+            faults: Mutex::default(),
+            random: Mutex::new(fastrand::Rng::with_seed(seed)),
+            receives: Mutex::default(),
+        })
+    }
+
+    pub fn set_faults(&self, faults: Faults) {
+        *self.faults.lock().unwrap() = faults;
+    }
+
+    fn chance(&self, of: impl Fn(&Faults) -> f64) -> bool {
+        let share = of(&self.faults.lock().unwrap());
+        self.random.lock().unwrap().f64() < share
+    }
+
+    /// What happens to a call before it has an effect.
+    async fn before(&self, operation: Operation) -> Result<(), QueueError> {
+        let latency = self.faults.lock().unwrap().latency;
+        if !latency.is_zero() {
+            let share = self.random.lock().unwrap().f64();
+            tokio::time::sleep(latency.mul_f64(share)).await;
+        }
+        if self.chance(|faults| faults.throttled) {
+            return Err(failure(operation, QueueErrorKind::Throttled));
+        }
+        Ok(())
+    }
+
+    /// What happens to its answer.
+    fn after<T>(&self, operation: Operation, answer: T) -> Result<T, QueueError> {
+        if self.chance(|faults| faults.answer_lost) {
+            return Err(failure(operation, QueueErrorKind::Network));
+        }
+        Ok(answer)
+    }
+
+    fn batch<T>(
+        &self,
+        entries: &[T],
+        apply: impl Fn(&mut Broker, Timestamp, &T) -> Result<(), BrokerError>,
+    ) -> Vec<Result<(), EntryError>> {
+        entries
+            .iter()
+            .map(|entry| {
+                if self.chance(|faults| faults.entry_failed) {
+                    return Err(EntryError {
+                        kind: EntryErrorKind::Retryable,
+                        code: "InternalError".to_owned(),
+                    });
+                }
+                self.world.with(|broker, now| apply(broker, now, entry)).map_err(|error| EntryError {
+                    kind: EntryErrorKind::LeaseLost,
+                    code: error.code().to_owned(),
+                })
+            })
+            .collect()
+    }
+}
+
+fn failure(operation: Operation, kind: QueueErrorKind) -> QueueError {
+    QueueError { operation, kind, source: "simulated".into() }
+}
+
+fn refused(operation: Operation, error: BrokerError) -> QueueError {
+    let kind = match error {
+        BrokerError::QueueDoesNotExist => QueueErrorKind::Missing,
+        _ => QueueErrorKind::Invalid,
+    };
+    QueueError { operation, kind, source: Box::new(error) }
+}
+
+impl Queue for SimQueue {
+    fn receive(&self, receive: Receive) -> BoxFuture<'_, Result<Vec<Message>, QueueError>> {
+        Box::pin(async move {
+            self.receives.lock().unwrap().push((self.world.started.elapsed(), receive.max));
+            self.before(Operation::Receive).await?;
+            let until = Instant::now() + receive.wait;
+            let ask = BrokerReceive {
+                max_messages: u32::try_from(receive.max).unwrap(),
+                visibility_timeout: Some(u32::try_from(receive.visibility.as_secs()).unwrap()),
+                attempt_id: None,
+            };
+            loop {
+                let changed = self.world.changed.notified();
+                let now = self.world.now();
+                let (received, next) = {
+                    let mut broker = self.world.broker.lock().unwrap();
+                    let received = broker.receive(now, &self.name, &ask);
+                    (received, broker.next_change(now, &self.name))
+                };
+                let received = received.map_err(|error| refused(Operation::Receive, error))?;
+                if !received.is_empty() || Instant::now() >= until {
+                    let messages = received.into_iter().map(message).collect();
+                    return self.after(Operation::Receive, messages);
+                }
+                let next = next
+                    .map_or(until, |at| Instant::now() + Duration::from_millis(at.millis_since(now).max(1)));
+                tokio::select! {
+                    biased;
+                    () = changed => {}
+                    () = tokio::time::sleep_until(next.min(until)) => {}
+                }
+            }
+        })
+    }
+
+    fn delete<'a>(&'a self, handles: &'a [ReceiptHandle]) -> BoxFuture<'a, BatchResult> {
+        Box::pin(async move {
+            self.before(Operation::Delete).await?;
+            let results =
+                self.batch(handles, |broker, now, handle| broker.delete(now, &self.name, handle.expose()));
+            self.after(Operation::Delete, results)
+        })
+    }
+
+    fn change_visibility<'a>(&'a self, changes: &'a [VisibilityChange]) -> BoxFuture<'a, BatchResult> {
+        Box::pin(async move {
+            self.before(Operation::ChangeVisibility).await?;
+            let results = self.batch(changes, |broker, now, change| {
+                broker.change_visibility(now, &self.name, change.receipt.expose(), change.seconds)
+            });
+            self.after(Operation::ChangeVisibility, results)
+        })
+    }
+
+    fn dead_letter<'a>(
+        &'a self,
+        message: &'a Message,
+        _reason: &'a DeadLetterReason,
+    ) -> BoxFuture<'a, Result<(), QueueError>> {
+        Box::pin(async move {
+            self.before(Operation::Send).await?;
+            let body = String::from_utf8(message.body.to_vec()).unwrap();
+            let copy = SendMessage { body, ..SendMessage::default() };
+            let dlq = format!("{}-dlq", self.name);
+            self.world
+                .with(|broker, now| broker.send(now, &dlq, copy))
+                .map_err(|error| refused(Operation::Send, error))?;
+            self.after(Operation::Send, ())
+        })
+    }
+
+    fn inspect(&self) -> BoxFuture<'_, Result<QueueFacts, QueueError>> {
+        Box::pin(async move {
+            self.before(Operation::Attributes).await?;
+            let attributes = self
+                .world
+                .with(|broker, now| broker.attributes(now, &self.name))
+                .map_err(|error| refused(Operation::Attributes, error))?;
+            let number = |name: &str| attributes.get(name).and_then(|value| value.parse().ok()).unwrap_or(0);
+            let redrive = attributes.get("RedrivePolicy").map(|policy| {
+                let policy: serde_json::Value = serde_json::from_str(policy).unwrap();
+                Redrive {
+                    max_receives: u32::try_from(policy["maxReceiveCount"].as_u64().unwrap()).unwrap(),
+                    dead_letter_depth: None,
+                }
+            });
+            let depth = QueueDepth {
+                visible: number("ApproximateNumberOfMessages"),
+                not_visible: number("ApproximateNumberOfMessagesNotVisible"),
+                delayed: number("ApproximateNumberOfMessagesDelayed"),
+            };
+            self.after(Operation::Attributes, QueueFacts { depth, redrive })
+        })
+    }
+}
+
+fn message(received: Received) -> Message {
+    let wall = |at: Timestamp| Some(SystemTime::UNIX_EPOCH + Duration::from_millis(at.0));
+    Message {
+        id: MessageId::new(received.message_id),
+        receipt: ReceiptHandle::new(received.receipt_handle),
+        body: Bytes::from(received.body),
+        receive_count: ReceiveCount::new(received.receive_count),
+        sent_at: wall(received.sent_at),
+        first_received_at: wall(received.first_received_at),
+        group_id: received.group_id,
+        deduplication_id: received.deduplication_id,
+        sequence_number: received.sequence_number,
+        trace_header: received.trace_header,
+        attributes: Vec::new(),
+    }
+}

@@ -1,0 +1,6 @@
+//! The admin port: metrics, health, version. Read only; nothing here changes what the program does.
+
+mod health;
+mod server;
+
+pub use server::{Admin, AdminError, View};

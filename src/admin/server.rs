@@ -1,0 +1,119 @@
+//! The HTTP server of the admin port.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{RawQuery, State};
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::admin::health::{self, Verdict};
+use crate::drain::Drain;
+use crate::pipeline::Health;
+use crate::telemetry::metrics::{CONTENT_TYPE as METRICS_TYPE, Metrics};
+
+/// What the admin port shows.
+pub struct View {
+    /// The registry.
+    pub metrics: Arc<Metrics>,
+    /// Set gauges that mirror states; called at each scrape.
+    pub gauges: Vec<Box<dyn Fn() + Send + Sync>>,
+    /// Name and health of each listener.
+    pub listeners: Vec<(String, Arc<Health>)>,
+    /// The phase of the process.
+    pub drain: Drain,
+}
+
+/// The admin port could not be opened.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "cannot listen on {address} for metrics and health; set admin.listen or --admin-listen to a free address"
+)]
+pub struct AdminError {
+    address: SocketAddr,
+    source: std::io::Error,
+}
+
+/// The admin port, bound.
+#[derive(Debug)]
+pub struct Admin {
+    listener: TcpListener,
+}
+
+impl Admin {
+    /// Binds the port, so that a clash is known before anything starts.
+    pub async fn bind(address: SocketAddr) -> Result<Self, AdminError> {
+        let listener = TcpListener::bind(address).await.map_err(|source| AdminError { address, source })?;
+        Ok(Self { listener })
+    }
+
+    /// Where it listens; differs from what was asked for when the port was 0.
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.listener.local_addr().ok()
+    }
+
+    /// Answers until `stop`.
+    pub async fn serve(self, view: View, stop: CancellationToken) {
+        let router = Router::new()
+            .route("/", get(index))
+            .route("/metrics", get(metrics))
+            .route("/livez", get(livez))
+            .route("/healthz", get(livez))
+            .route("/readyz", get(readyz))
+            .route("/version", get(version))
+            .with_state(Arc::new(view));
+        let served = axum::serve(self.listener, router).with_graceful_shutdown(stop.cancelled_owned());
+        if let Err(error) = served.await {
+            tracing::error!(%error, "the admin port stopped answering");
+        }
+    }
+}
+
+async fn index() -> &'static str {
+    "queuepost\n\n/metrics\n/livez?verbose\n/readyz?verbose\n/version\n"
+}
+
+async fn metrics(State(view): State<Arc<View>>) -> Response {
+    for gauge in &view.gauges {
+        gauge();
+    }
+    if view.drain.is_draining() {
+        view.metrics.set_draining();
+    }
+    ([(CONTENT_TYPE, METRICS_TYPE)], view.metrics.render()).into_response()
+}
+
+async fn livez(State(view): State<Arc<View>>, RawQuery(query): RawQuery) -> Response {
+    answer("livez", &health::live(&view), query.as_deref())
+}
+
+async fn readyz(State(view): State<Arc<View>>, RawQuery(query): RawQuery) -> Response {
+    answer("readyz", &health::ready(&view), query.as_deref())
+}
+
+/// The checks are shown when asked for, and always when one of them failed.
+fn answer(probe: &str, verdict: &Verdict, query: Option<&str>) -> Response {
+    let asked = |key: &str| key == "verbose" || key.starts_with("verbose=");
+    let verbose = query.is_some_and(|query| query.split('&').any(asked));
+    let checks = verdict.checks.as_str();
+    match (verdict.good, verbose) {
+        (true, false) => (StatusCode::OK, "ok\n".to_owned()).into_response(),
+        (true, true) => (StatusCode::OK, format!("{checks}{probe} check passed\n")).into_response(),
+        (false, _) => {
+            (StatusCode::SERVICE_UNAVAILABLE, format!("{checks}{probe} check failed\n")).into_response()
+        }
+    }
+}
+
+async fn version() -> Response {
+    let body = serde_json::json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "revision": Metrics::revision(),
+    });
+    ([(CONTENT_TYPE, "application/json")], format!("{body}\n")).into_response()
+}

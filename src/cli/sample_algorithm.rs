@@ -1,0 +1,115 @@
+//! The sample endpoint of `queuepost dev`: shows what it gets, answers what it is told to.
+//!
+//! Any path under `/` but `/answer/…` takes messages. `POST /answer/429` makes every following message be
+//! answered with 429 (`?retry_after=5` adds the header), `POST /answer/200` ends that.
+
+use std::fmt::Write as _;
+use std::sync::atomic::{AtomicU16, AtomicU32, Ordering};
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{Path, Query, State};
+use axum::http::header::RETRY_AFTER;
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use serde::Deserialize;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+/// How much of a body is shown.
+const SHOWN: usize = 300;
+
+struct Sample {
+    status: AtomicU16,
+    /// Seconds; 0 for none.
+    retry_after: AtomicU32,
+    received: AtomicU32,
+}
+
+#[derive(Deserialize)]
+struct AnswerOptions {
+    retry_after: Option<u32>,
+}
+
+/// Serves the sample endpoint until `stop`.
+pub(super) async fn serve(listener: TcpListener, stop: CancellationToken) {
+    let sample = Sample {
+        status: AtomicU16::new(200),
+        retry_after: AtomicU32::new(0),
+        received: AtomicU32::new(0),
+    };
+    let router = Router::new()
+        .route("/answer/{status}", post(set_answer))
+        .fallback(receive)
+        .with_state(Arc::new(sample));
+    let served = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned());
+    if let Err(error) = served.await {
+        tracing::error!(%error, "the sample endpoint stopped");
+    }
+}
+
+async fn set_answer(
+    State(sample): State<Arc<Sample>>,
+    Path(status): Path<String>,
+    Query(options): Query<AnswerOptions>,
+) -> Response {
+    let Some(code) = status.parse().ok().filter(|code| (200..=599).contains(code)) else {
+        return (StatusCode::BAD_REQUEST, "an answer is a status from 200 to 599\n").into_response();
+    };
+    sample.status.store(code, Ordering::Relaxed);
+    sample.retry_after.store(options.retry_after.unwrap_or(0), Ordering::Relaxed);
+    let header = options.retry_after.map(|seconds| format!(" with Retry-After: {seconds}")).unwrap_or_default();
+    println!("  endpoint   answers {code}{header} from now on");
+    format!("every message is answered {code}{header} from now on\n").into_response()
+}
+
+async fn receive(State(sample): State<Arc<Sample>>, headers: HeaderMap, body: Bytes) -> Response {
+    let number = sample.received.fetch_add(1, Ordering::Relaxed) + 1;
+    let code = sample.status.load(Ordering::Relaxed);
+    let retry_after = sample.retry_after.load(Ordering::Relaxed);
+    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or("-");
+    println!(
+        "  endpoint   #{number} message {} (receive {}) answered {code}: {}",
+        header("x-queuepost-message-id"),
+        header("x-queuepost-receive-count"),
+        preview(&body),
+    );
+    let mut answer = StatusCode::from_u16(code).unwrap_or(StatusCode::OK).into_response();
+    if retry_after > 0 {
+        answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from(retry_after));
+    }
+    answer
+}
+
+/// The start of a body on one line, with nothing in it that could steer a terminal.
+fn preview(body: &[u8]) -> String {
+    let text = String::from_utf8_lossy(body);
+    let mut shown = String::new();
+    for c in text.chars().take(SHOWN) {
+        if c.is_control() {
+            // Writing into a String does not fail.
+            write!(shown, "{}", c.escape_default()).ok();
+        } else {
+            shown.push(c);
+        }
+    }
+    if text.chars().nth(SHOWN).is_some() {
+        write!(shown, "… ({} bytes)", body.len()).ok();
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_preview_is_one_short_line_without_control_characters() {
+        assert_eq!(preview(b"{\"a\":1}"), "{\"a\":1}");
+        assert_eq!(preview(b"one\ntwo\x1b[31m"), "one\\ntwo\\u{1b}[31m");
+        let long = "x".repeat(1_000);
+        assert!(preview(long.as_bytes()).ends_with("… (1000 bytes)"));
+    }
+}

@@ -1,0 +1,152 @@
+//! The HTTP client of one endpoint: its connections, its TLS files, its credentials.
+//!
+//! reqwest's own ideas are switched off where they would change the number or the meaning of requests: it
+//! follows no redirect and repeats nothing. HTTP/1.1 or HTTP/2 is agreed by ALPN. Proxies come from the
+//! standard variables (`HTTPS_PROXY`, `NO_PROXY`, …), as everywhere. Files are read once, when the client is
+//! built; every failure names the file and what is wrong with it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use reqwest::{Certificate, Identity, redirect, retry};
+
+use crate::endpoint::{AuthHeader, Settings, Tls};
+
+/// The connections to one endpoint; clones share them.
+#[derive(Debug, Clone)]
+pub struct HttpClient {
+    /// reqwest's pool, behind a reference count.
+    pub(super) http: reqwest::Client,
+    /// Sent with every request.
+    pub(super) auth: Option<AuthHeader>,
+}
+
+/// Why no client can be made of an endpoint's settings.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// A file could not be read.
+    #[error("cannot read {key} {}", path.display())]
+    Read {
+        /// Configuration key that names the file.
+        key: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A file does not hold what its key promises.
+    #[error("{key} {}: {problem}", path.display())]
+    Content {
+        /// Configuration key that names the file.
+        key: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// One of `cert_file` and `key_file` without the other.
+    #[error("{present} is set without {missing}: a client certificate needs both")]
+    HalfIdentity {
+        /// The key that is set.
+        present: &'static str,
+        /// The key that is not.
+        missing: &'static str,
+    },
+    /// The client as a whole was refused, for example because the system has no certificate store.
+    #[error("cannot set up HTTP for endpoint {endpoint}")]
+    Client {
+        /// Name of the endpoint.
+        endpoint: String,
+        /// What the HTTP client said.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+impl HttpClient {
+    /// Reads the TLS files and sets up an empty pool; connects nowhere.
+    pub fn new(settings: &Settings) -> Result<Self, ClientError> {
+        let mut builder = reqwest::Client::builder()
+            .redirect(redirect::Policy::none())
+            .retry(retry::never())
+            .connect_timeout(settings.connect_timeout)
+            .pool_idle_timeout(settings.pool_idle_timeout)
+            .pool_max_idle_per_host(settings.pool_size)
+            .tcp_nodelay(true);
+        if let Some(trusted) = trusted(&settings.tls)? {
+            builder = builder.tls_certs_only(trusted);
+        }
+        if let Some(identity) = identity(&settings.tls)? {
+            builder = builder.identity(identity);
+        }
+        let http = builder.build().map_err(|error| ClientError::Client {
+            endpoint: settings.name.clone(),
+            source: chain(&error).into(),
+        })?;
+        Ok(Self { http, auth: settings.auth.clone() })
+    }
+}
+
+/// The certificates of `ca_file`.
+fn trusted(tls: &Tls) -> Result<Option<Vec<Certificate>>, ClientError> {
+    const KEY: &str = "tls.ca_file";
+    let Some(path) = &tls.ca_file else { return Ok(None) };
+    let pem = read(KEY, path)?;
+    match Certificate::from_pem_bundle(&pem) {
+        Ok(certificates) if certificates.is_empty() => {
+            Err(content(KEY, path, "no PEM certificate in it".to_owned()))
+        }
+        Ok(certificates) => Ok(Some(certificates)),
+        Err(error) => Err(content(KEY, path, chain(&error))),
+    }
+}
+
+/// The client certificate of `cert_file` and `key_file`.
+fn identity(tls: &Tls) -> Result<Option<Identity>, ClientError> {
+    const CERT: &str = "tls.cert_file";
+    const KEY: &str = "tls.key_file";
+    match (&tls.cert_file, &tls.key_file) {
+        (None, None) => Ok(None),
+        (Some(_), None) => Err(ClientError::HalfIdentity { present: CERT, missing: KEY }),
+        (None, Some(_)) => Err(ClientError::HalfIdentity { present: KEY, missing: CERT }),
+        (Some(cert), Some(key)) => {
+            let mut pem = read(CERT, cert)?;
+            if !Certificate::from_pem_bundle(&pem).is_ok_and(|certificates| !certificates.is_empty()) {
+                return Err(content(CERT, cert, "no PEM certificate in it".to_owned()));
+            }
+            // A file need not end its last line.
+            pem.push(b'\n');
+            pem.extend(read(KEY, key)?);
+            Identity::from_pem(&pem)
+                .map(Some)
+                .map_err(|_| content(KEY, key, "no usable PEM private key in it".to_owned()))
+        }
+    }
+}
+
+fn read(key: &'static str, path: &Path) -> Result<Vec<u8>, ClientError> {
+    fs::read(path).map_err(|source| ClientError::Read { key, path: path.to_owned(), source })
+}
+
+fn content(key: &'static str, path: &Path, problem: String) -> ClientError {
+    ClientError::Content { key, path: path.to_owned(), problem }
+}
+
+/// An error and its sources in one line.
+pub(super) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(source) = next {
+        let part = source.to_string();
+        // Wrappers often repeat what they wrap.
+        if !text.ends_with(&part) {
+            text.push_str(": ");
+            text.push_str(&part);
+        }
+        next = source.source();
+    }
+    text
+}
+
+#[cfg(test)]
+#[path = "client_tests.rs"]
+mod tests;

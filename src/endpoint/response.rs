@@ -1,0 +1,140 @@
+//! From an HTTP answer, or the failure to get one, to an [`Attempt`].
+//!
+//! An answer counts when its last byte has arrived: a status line alone may come from a proxy whose server then
+//! dies. What is read beyond [`KEPT_BYTES`] is thrown away, and an answer beyond [`ANSWER_MAX_BYTES`] is taken
+//! for one that never ends, which is a time-out come early. Texts carry no credentials and no query string.
+
+use std::error::Error;
+use std::ops::ControlFlow;
+
+use bytes::Bytes;
+use http::header::RETRY_AFTER;
+use reqwest::Response;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
+use super::client::chain;
+use crate::policy::outcome::{Answer, Attempt};
+use crate::policy::retry_after::RetryAfter;
+
+/// Longest answer that is read to its end: 16 MiB.
+pub(super) const ANSWER_MAX_BYTES: usize = 16 * 1024 * 1024;
+/// How much of an answer is kept to look into: 64 KiB.
+pub(super) const KEPT_BYTES: usize = 64 * 1024;
+
+/// Reads an answer to its end and says what it was.
+pub(super) async fn read(mut response: Response) -> Attempt {
+    let status = response.status();
+    let retry_after =
+        response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()).and_then(RetryAfter::parse);
+    // Only a success can hide a failure in its body; the others are judged by their status.
+    let mut body = Body { wanted: status.is_success(), ..Body::default() };
+    loop {
+        match response.chunk().await {
+            Ok(None) => break,
+            Ok(Some(chunk)) => {
+                if body.take(&chunk).is_break() {
+                    return Attempt::TimedOut;
+                }
+            }
+            Err(error) => return failure(error),
+        }
+    }
+    Attempt::Answered(Answer { status: status.as_u16(), retry_after, error_in_body: body.reports_an_error() })
+}
+
+/// Names the failure of an attempt that brought no complete answer.
+pub(super) fn failure(error: reqwest::Error) -> Attempt {
+    let unsent = error.is_connect() || error.is_builder() || was_never_written(&error);
+    // The address may carry a token in its query string.
+    let text = chain(&error.without_url());
+    if unsent { Attempt::Unsent(text) } else { Attempt::Broken(text) }
+}
+
+/// Whether hyper gave the request back unwritten: it was queued on a connection that turned out closed.
+fn was_never_written(error: &reqwest::Error) -> bool {
+    let mut next = error.source();
+    while let Some(source) = next {
+        if source.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_canceled) {
+            return true;
+        }
+        next = source.source();
+    }
+    false
+}
+
+/// The start of an answer's body, and its length so far.
+#[derive(Debug, Default)]
+struct Body {
+    wanted: bool,
+    length: usize,
+    kept: Vec<u8>,
+}
+
+impl Body {
+    /// Counts a chunk and keeps what may be of use; breaks when the answer is longer than we read.
+    fn take(&mut self, chunk: &Bytes) -> ControlFlow<()> {
+        self.length = self.length.saturating_add(chunk.len());
+        if self.length > ANSWER_MAX_BYTES {
+            return ControlFlow::Break(());
+        }
+        if self.wanted {
+            let room = KEPT_BYTES.saturating_sub(self.kept.len());
+            self.kept.extend(chunk.iter().take(room));
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// Whether the body is a JSON object whose `error` is present and not null.
+    fn reports_an_error(&self) -> bool {
+        #[derive(Deserialize)]
+        struct Report {
+            error: Option<IgnoredAny>,
+        }
+        self.length == self.kept.len()
+            && self.kept.trim_ascii_start().starts_with(b"{")
+            && serde_json::from_slice::<Report>(&self.kept).is_ok_and(|report| report.error.is_some())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn body(text: &str) -> Body {
+        let mut body = Body { wanted: true, ..Body::default() };
+        assert!(body.take(&Bytes::copy_from_slice(text.as_bytes())).is_continue());
+        body
+    }
+
+    #[test]
+    fn only_an_object_with_an_error_that_is_not_null_reports_one() {
+        for (text, expected) in [
+            (r#"{"error":{"message":"no"},"metadata":{}}"#, true),
+            (" \n{\"error\":\"no\"}", true),
+            (r#"{"error":null,"result":1}"#, false),
+            (r#"{"result":{"error":1}}"#, false),
+            (r#"[{"error":1}]"#, false),
+            (r#""error""#, false),
+            (r#"{"error":1"#, false),
+            ("", false),
+        ] {
+            assert_eq!(body(text).reports_an_error(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_body_longer_than_what_is_kept_reports_nothing() {
+        let text = format!(r#"{{"error":"{}"}}"#, "x".repeat(KEPT_BYTES));
+        let body = body(&text);
+        assert_eq!(body.kept.len(), KEPT_BYTES);
+        assert!(!body.reports_an_error());
+    }
+
+    #[test]
+    fn an_answer_is_read_up_to_sixteen_mebibytes_and_not_beyond() {
+        let mut body = Body { wanted: true, ..Body::default() };
+        assert!(body.take(&Bytes::from(vec![b' '; ANSWER_MAX_BYTES])).is_continue());
+        assert!(body.take(&Bytes::from_static(b" ")).is_break());
+    }
+}

@@ -1,0 +1,275 @@
+//! The stack against real loopback sockets: what each kind of endpoint comes out as.
+//!
+//! Servers are threads that speak by hand, so that they can misbehave exactly as wanted; each ends by itself
+//! when its connection does.
+
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName};
+
+use super::*;
+use crate::endpoint::{Settings, Tls};
+use crate::policy::outcome::Answer;
+use crate::policy::retry_after::RetryAfter;
+
+const PATIENT: Duration = Duration::from_secs(30);
+const SHORT: Duration = Duration::from_millis(150);
+
+/// Accepts one connection and lets `script` speak on it.
+fn serve<T: Send + 'static>(
+    script: impl FnOnce(TcpStream) -> T + Send + 'static,
+) -> (SocketAddr, JoinHandle<T>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    (address, std::thread::spawn(move || script(listener.accept().unwrap().0)))
+}
+
+/// Reads one request; its head and its body.
+fn request(stream: &mut TcpStream) -> (String, Vec<u8>) {
+    let mut read = Vec::new();
+    let mut buffer = vec![0; 64 * 1024];
+    loop {
+        let count = stream.read(&mut buffer).unwrap();
+        assert!(count > 0, "the client closed early");
+        read.extend_from_slice(&buffer[..count]);
+        let Some(end) = read.windows(4).position(|bytes| bytes == b"\r\n\r\n") else { continue };
+        let head = String::from_utf8(read[..end].to_vec()).unwrap();
+        let length: usize = head
+            .lines()
+            .find_map(|line| line.strip_prefix("content-length: "))
+            .expect("a length")
+            .parse()
+            .unwrap();
+        if read.len() == end + 4 + length {
+            return (head, read[end + 4..].to_vec());
+        }
+    }
+}
+
+/// Answers one request with `answer`.
+fn answer(answer: &'static str) -> (SocketAddr, JoinHandle<(String, Vec<u8>)>) {
+    serve(move |mut stream| {
+        let request = request(&mut stream);
+        stream.write_all(answer.as_bytes()).unwrap();
+        request
+    })
+}
+
+/// Waits for a server without stopping the runtime, which has connections to close.
+async fn ended<T: Send + 'static>(server: JoinHandle<T>) -> T {
+    tokio::task::spawn_blocking(|| server.join().unwrap()).await.unwrap()
+}
+
+/// Reads until the client gives up.
+fn hang(mut stream: TcpStream) {
+    drop(std::io::copy(&mut stream, &mut std::io::sink()));
+}
+
+fn settings(auth: Option<AuthHeader>) -> Settings {
+    Settings {
+        name: "models".to_owned(),
+        connect_timeout: PATIENT,
+        pool_idle_timeout: Duration::from_secs(4),
+        pool_size: 4,
+        auth,
+        tls: Tls::default(),
+    }
+}
+
+fn endpoint(url: &str, timeout: Duration) -> HttpEndpoint {
+    let client = HttpClient::new(&settings(None)).unwrap();
+    HttpEndpoint::new(&client, Target { url: Url::parse(url).unwrap(), timeout })
+}
+
+fn at(address: SocketAddr, timeout: Duration) -> HttpEndpoint {
+    endpoint(&format!("http://{address}/run?token=swordfish"), timeout)
+}
+
+fn body(body: &'static [u8]) -> Request {
+    Request { headers: HeaderMap::new(), body: Bytes::from_static(body) }
+}
+
+async fn answered(text: &'static str) -> Answer {
+    let (address, server) = answer(text);
+    let attempt = at(address, PATIENT).post(body(b"{}")).await;
+    ended(server).await;
+    let Attempt::Answered(answer) = attempt else { panic!("{attempt:?}") };
+    answer
+}
+
+#[tokio::test]
+async fn a_refused_connection_is_unsent_and_its_text_has_no_query_string() {
+    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let attempt = at(address, PATIENT).post(body(b"{}")).await;
+    let Attempt::Unsent(text) = attempt else { panic!("{attempt:?}") };
+    assert!(text.to_lowercase().contains("refused"), "{text}");
+    assert!(!text.contains("swordfish") && !text.contains('\n'), "{text}");
+}
+
+#[tokio::test]
+async fn a_name_that_does_not_resolve_is_unsent() {
+    let attempt = endpoint("http://nowhere.invalid/", PATIENT).post(body(b"{}")).await;
+    assert!(matches!(attempt, Attempt::Unsent(_)), "{attempt:?}");
+}
+
+#[tokio::test]
+async fn a_tls_handshake_that_fails_or_never_ends_is_unsent() {
+    let client = HttpClient::new(&Settings { connect_timeout: SHORT, ..settings(None) }).unwrap();
+    for script in [hang, |mut stream: TcpStream| stream.write_all(b"HTTP/1.1 400 No\r\n\r\n").unwrap()] {
+        let (address, server) = serve(script);
+        let url = Url::parse(&format!("https://{address}/")).unwrap();
+        let attempt = HttpEndpoint::new(&client, Target { url, timeout: PATIENT }).post(body(b"{}")).await;
+        assert!(matches!(attempt, Attempt::Unsent(_)), "{attempt:?}");
+        ended(server).await;
+    }
+}
+
+#[tokio::test]
+async fn a_connection_closed_after_the_request_is_broken() {
+    let (address, server) = serve(|mut stream| drop(request(&mut stream)));
+    let attempt = at(address, PATIENT).post(body(b"{}")).await;
+    assert!(matches!(attempt, Attempt::Broken(_)), "{attempt:?}");
+    ended(server).await;
+}
+
+#[tokio::test]
+async fn an_answer_cut_short_is_broken() {
+    let (address, server) = answer("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nshort");
+    let attempt = at(address, PATIENT).post(body(b"{}")).await;
+    assert!(matches!(attempt, Attempt::Broken(_)), "{attempt:?}");
+    ended(server).await;
+}
+
+#[tokio::test]
+async fn an_answer_that_is_not_http_is_broken() {
+    let (address, server) = answer("220 mail.example ESMTP\r\n\r\n");
+    let attempt = at(address, PATIENT).post(body(b"{}")).await;
+    assert!(matches!(attempt, Attempt::Broken(_)), "{attempt:?}");
+    ended(server).await;
+}
+
+#[tokio::test]
+async fn an_endpoint_that_never_answers_times_out() {
+    let (address, server) = serve(hang);
+    assert_eq!(at(address, SHORT).post(body(b"{}")).await, Attempt::TimedOut);
+    ended(server).await;
+}
+
+#[tokio::test]
+async fn the_time_out_covers_the_end_of_the_answer() {
+    let (address, server) = serve(|mut stream| {
+        request(&mut stream);
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nshort").unwrap();
+        hang(stream);
+    });
+    assert_eq!(at(address, SHORT).post(body(b"{}")).await, Attempt::TimedOut);
+    ended(server).await;
+}
+
+#[tokio::test]
+async fn an_answer_without_end_times_out_before_its_time() {
+    let (address, server) = serve(|mut stream| {
+        request(&mut stream);
+        stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
+        let spaces = vec![b' '; 64 * 1024];
+        while stream.write_all(&spaces).is_ok() {}
+    });
+    assert_eq!(at(address, PATIENT).post(body(b"{}")).await, Attempt::TimedOut);
+    ended(server).await;
+}
+
+#[tokio::test]
+async fn a_mebibyte_arrives_byte_for_byte_with_its_headers() {
+    let sent: Vec<u8> = (0..=255).cycle().take(1024 * 1024).collect();
+    let (address, server) = answer("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
+    let mut headers = HeaderMap::new();
+    headers.insert("x-queuepost-message-id", HeaderValue::from_static("4a1b"));
+    let post = Request { headers, body: Bytes::from(sent.clone()) };
+    let attempt = at(address, PATIENT).post(post).await;
+    assert_eq!(attempt, Attempt::Answered(Answer { status: 200, ..Answer::default() }));
+    let (head, received) = ended(server).await;
+    assert!(received == sent, "{} bytes, not those sent", received.len());
+    assert!(head.starts_with("POST /run?token=swordfish HTTP/1.1\r\n"), "{head}");
+    assert!(head.contains("x-queuepost-message-id: 4a1b"), "{head}");
+}
+
+#[tokio::test]
+async fn a_connection_is_used_again_when_its_answer_was_read() {
+    let (address, server) = serve(|mut stream| {
+        for _ in 0..2 {
+            request(&mut stream);
+            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\ndone").unwrap();
+        }
+    });
+    let endpoint = at(address, PATIENT);
+    for _ in 0..2 {
+        let attempt = endpoint.post(body(b"{}")).await;
+        assert_eq!(attempt, Attempt::Answered(Answer { status: 200, ..Answer::default() }));
+    }
+    ended(server).await;
+}
+
+#[tokio::test]
+async fn a_redirect_is_an_answer_and_is_not_followed() {
+    let elsewhere = TcpListener::bind("127.0.0.1:0").unwrap();
+    let location = elsewhere.local_addr().unwrap();
+    let (address, server) = serve(move |mut stream| {
+        request(&mut stream);
+        write!(stream, "HTTP/1.1 307 Moved\r\nlocation: http://{location}/\r\ncontent-length: 0\r\n\r\n")
+            .unwrap();
+    });
+    let attempt = at(address, PATIENT).post(body(b"{}")).await;
+    assert_eq!(attempt, Attempt::Answered(Answer { status: 307, ..Answer::default() }));
+    ended(server).await;
+    elsewhere.set_nonblocking(true).unwrap();
+    assert!(elsewhere.accept().is_err(), "the redirect was followed");
+}
+
+#[tokio::test]
+async fn a_429_brings_its_retry_after_in_both_forms() {
+    let answer = answered("HTTP/1.1 429 Slow\r\nretry-after: 7\r\ncontent-length: 0\r\n\r\n").await;
+    assert_eq!(answer.status, 429);
+    assert_eq!(answer.retry_after, Some(RetryAfter::Delay(Duration::from_secs(7))));
+    let answer = answered(
+        "HTTP/1.1 429 Slow\r\nretry-after: Wed, 21 Oct 2026 07:28:00 GMT\r\ncontent-length: 0\r\n\r\n",
+    )
+    .await;
+    assert_eq!(answer.retry_after, RetryAfter::parse("Wed, 21 Oct 2026 07:28:00 GMT"));
+    assert!(matches!(answer.retry_after, Some(RetryAfter::At(_))));
+}
+
+#[tokio::test]
+async fn an_error_in_the_body_is_seen_in_a_success_only() {
+    let answer = answered("HTTP/1.1 200 OK\r\ncontent-length: 15\r\n\r\n{\"error\":\"bad\"}").await;
+    assert!(answer.error_in_body);
+    let answer = answered("HTTP/1.1 500 No\r\ncontent-length: 15\r\n\r\n{\"error\":\"bad\"}").await;
+    assert!(!answer.error_in_body);
+}
+
+#[tokio::test]
+async fn the_auth_header_is_sent_and_never_printed() {
+    let (address, server) = answer("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
+    let auth =
+        AuthHeader { name: HeaderName::from_static("x-key"), value: HeaderValue::from_static("swordfish") };
+    let client = HttpClient::new(&settings(Some(auth))).unwrap();
+    let url = Url::parse(&format!("http://{address}/?token=swordfish")).unwrap();
+    let endpoint = HttpEndpoint::new(&client, Target { url, timeout: PATIENT });
+    let printed = format!("{endpoint:?} {client:?}");
+    assert!(!printed.contains("swordfish"), "{printed}");
+    endpoint.post(body(b"{}")).await;
+    assert!(ended(server).await.0.contains("\r\nx-key: swordfish"));
+}
+
+#[tokio::test]
+async fn credentials_in_the_address_become_a_basic_header() {
+    let (address, server) = answer("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
+    let endpoint = endpoint(&format!("http://aladdin:open%20sesame@{address}/"), PATIENT);
+    endpoint.post(body(b"{}")).await;
+    let head = ended(server).await.0;
+    assert!(head.contains("\r\nauthorization: Basic YWxhZGRpbjpvcGVuIHNlc2FtZQ=="), "{head}");
+    assert!(head.contains(&format!("\r\nhost: {address}")), "{head}");
+}

@@ -7,3 +7,4 @@ pub mod pipeline;
 pub mod policy;
 pub mod shape;
 pub mod sqs;
+pub mod telemetry;

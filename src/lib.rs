@@ -1,5 +1,6 @@
 //! queuepost: worker pools consume Amazon SQS queues and POST each message to an HTTP endpoint.
 
+pub mod config;
 pub mod endpoint;
 pub mod limit;
 pub mod message;

@@ -1,6 +1,9 @@
 //! queuepost: worker pools consume Amazon SQS queues and POST each message to an HTTP endpoint.
 
 pub mod admin;
+pub mod app;
+pub mod cli;
+pub mod config;
 pub mod drain;
 pub mod endpoint;
 pub mod limit;

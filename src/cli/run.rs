@@ -7,7 +7,7 @@ use clap::Args;
 use crate::app;
 use crate::cli::{BAD_CONFIGURATION, FAILED, OK, complain};
 use crate::config::{self, Overrides, Plan};
-use crate::telemetry::chain::Chain;
+use crate::telemetry::Chain;
 use crate::telemetry::log;
 
 const EXAMPLES: &str = "\

@@ -4,8 +4,8 @@
 //! answered with 429 (`?retry_after=5` adds the header), `POST /answer/200` ends that.
 
 use std::fmt::Write as _;
-use std::sync::atomic::{AtomicU16, AtomicU32, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, AtomicU32, Ordering};
 
 use axum::Router;
 use axum::body::Bytes;
@@ -35,11 +35,8 @@ struct AnswerOptions {
 
 /// Serves the sample endpoint until `stop`.
 pub(super) async fn serve(listener: TcpListener, stop: CancellationToken) {
-    let sample = Sample {
-        status: AtomicU16::new(200),
-        retry_after: AtomicU32::new(0),
-        received: AtomicU32::new(0),
-    };
+    let sample =
+        Sample { status: AtomicU16::new(200), retry_after: AtomicU32::new(0), received: AtomicU32::new(0) };
     let router = Router::new()
         .route("/answer/{status}", post(set_answer))
         .fallback(receive)
@@ -60,7 +57,8 @@ async fn set_answer(
     };
     sample.status.store(code, Ordering::Relaxed);
     sample.retry_after.store(options.retry_after.unwrap_or(0), Ordering::Relaxed);
-    let header = options.retry_after.map(|seconds| format!(" with Retry-After: {seconds}")).unwrap_or_default();
+    let header =
+        options.retry_after.map(|seconds| format!(" with Retry-After: {seconds}")).unwrap_or_default();
     println!("  endpoint   answers {code}{header} from now on");
     format!("every message is answered {code}{header} from now on\n").into_response()
 }

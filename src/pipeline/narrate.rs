@@ -110,14 +110,14 @@ impl Narrator {
     pub(super) fn queue_error(&self, error: &QueueError) {
         let (listener, queue) = (self.listener.as_str(), self.queue.as_str());
         if let Some(left_out) = self.may_say(error.kind.label()) {
-            let cause = crate::telemetry::chain::Chain(error.source.as_ref());
+            let cause = crate::telemetry::Chain(error.source.as_ref());
             tracing::warn!(listener, queue, operation = error.operation.name(), left_out, "{error}: {cause}");
         }
     }
 
     /// The listener cannot go on until a person acts.
     pub(super) fn faulted(&self, error: &QueueError) {
-        let cause = crate::telemetry::chain::Chain(error.source.as_ref());
+        let cause = crate::telemetry::Chain(error.source.as_ref());
         let (listener, queue) = (self.listener.as_str(), self.queue.as_str());
         tracing::error!(listener, queue, "listener faulted, retried every 30 s: {error}: {cause}");
     }

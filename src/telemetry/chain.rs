@@ -1,20 +1,64 @@
-//! An error with everything that caused it, on one line.
+//! Prints an error with everything that caused it, once.
+//!
+//! In this house `Display` of an error never includes its source; other crates differ. So a cause whose text the
+//! line already ends with is not repeated.
 
 use std::error::Error;
 use std::fmt;
 
-/// Prints an error and its sources, joined by `: `, each once.
+/// Displays an error and its sources, joined by `: `.
 #[derive(Debug, Clone, Copy)]
 pub struct Chain<'a>(pub &'a (dyn Error + 'a));
 
 impl fmt::Display for Chain<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)?;
-        let mut source = self.0.source();
-        while let Some(error) = source {
-            write!(f, ": {error}")?;
-            source = error.source();
+        let mut last = self.0.to_string();
+        f.write_str(&last)?;
+        let mut next = self.0.source();
+        while let Some(error) = next {
+            let text = error.to_string();
+            if !last.ends_with(&text) {
+                write!(f, ": {text}")?;
+                last = text;
+            }
+            next = error.source();
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("{text}")]
+    struct Link {
+        text: &'static str,
+        #[source]
+        source: Option<Box<Link>>,
+    }
+
+    fn chain(texts: &[&'static str]) -> String {
+        let link = |source: Option<Box<Link>>, &text: &&'static str| Some(Box::new(Link { text, source }));
+        let error = texts.iter().rev().fold(None, link).expect("at least one");
+        Chain(&*error).to_string()
+    }
+
+    #[test]
+    fn every_cause_is_printed_in_order() {
+        assert_eq!(
+            chain(&["receive failed", "dispatch failure", "refused"]),
+            "receive failed: dispatch failure: refused"
+        );
+        assert_eq!(chain(&["alone"]), "alone");
+    }
+
+    #[test]
+    fn a_cause_that_is_already_in_the_text_is_not_repeated() {
+        assert_eq!(
+            chain(&["receive failed: refused", "refused", "os error 111"]),
+            "receive failed: refused: os error 111"
+        );
     }
 }

@@ -1,7 +1,10 @@
-//! What the program says of itself: metrics and logs.
+//! What the process says about itself: logs, metrics, and errors with all their causes.
 
-pub mod chain;
+mod chain;
 mod families;
 pub mod handles;
 pub mod labels;
+pub mod log;
 pub mod metrics;
+
+pub use chain::Chain;

@@ -1,0 +1,263 @@
+//! The wiring: from a checked plan to running listeners, and back to nothing in the right order.
+//!
+//! The only file that names every area. Start: limits and clients, the admin port, then all listeners. End: a
+//! signal drains, a second one or the deadline cuts off what still runs, and the admin port answers until the
+//! last message is settled. A listener that fails concerns no other.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::admin::{Admin, AdminError, View};
+use crate::config::{EndpointPlan, ListenerPlan, Plan};
+use crate::drain::{Drain, RECEIVES_END_BEFORE};
+use crate::endpoint::{ClientError, HttpClient, HttpEndpoint};
+use crate::limit::EndpointLimits;
+use crate::limit::clock::Wall;
+use crate::pipeline::{Health, Listener, Parts, Preflight};
+use crate::sqs;
+use crate::telemetry::metrics::Metrics;
+
+/// How long settling what was cut off may take.
+const ABORT_GRACE: Duration = Duration::from_secs(4);
+/// How often `--require-healthy` looks.
+const HEALTH_CHECK: Duration = Duration::from_millis(50);
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// Everything that ran has finished.
+    Clean,
+    /// Something was cut off, or a listener had to be healthy and was not.
+    CutOff,
+}
+
+/// Why a run could not begin.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The files of an endpoint do not hold what they should.
+    #[error("endpoint {name} cannot be set up")]
+    Endpoint {
+        /// Its name.
+        name: String,
+        /// What is wrong.
+        source: ClientError,
+    },
+    /// The admin port is taken.
+    #[error(transparent)]
+    Admin(#[from] AdminError),
+    /// The system does not deliver signals.
+    #[error("cannot listen for signals")]
+    Signals(#[source] std::io::Error),
+}
+
+impl StartError {
+    /// Whether the configuration is to blame.
+    pub fn is_configuration(&self) -> bool {
+        matches!(self, Self::Endpoint { .. })
+    }
+}
+
+/// Runs a plan until a signal, and until everything in the house is settled.
+pub async fn run(plan: Plan) -> Result<End, StartError> {
+    let mut signals = Signals::new().map_err(StartError::Signals)?;
+    let started = Instant::now();
+    for warning in &plan.warnings {
+        tracing::warn!("{warning}");
+    }
+    let drain = Drain::new();
+    let metrics = Arc::new(Metrics::new());
+    let admin = Admin::bind(plan.admin).await?;
+    let endpoints = endpoints(&plan.endpoints, &metrics)?;
+    let listeners = listeners(&plan, &endpoints, &metrics, &drain).await;
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        listeners = listeners.len(),
+        admin = admin.address().map(|address| address.to_string()),
+        "started"
+    );
+
+    let health: Vec<(String, Arc<Health>)> =
+        listeners.iter().map(|listener| (listener.name().to_owned(), listener.health())).collect();
+    let view = view(&listeners, endpoints, &metrics, &drain, &health);
+    let admin_stop = CancellationToken::new();
+    let mut admin_task = JoinSet::new();
+    admin_task.spawn(admin.serve(view, admin_stop.clone()));
+    let mut running = JoinSet::new();
+    for listener in listeners {
+        running.spawn(listener.run());
+    }
+
+    let healthy = tokio::select! {
+        biased;
+        () = signals.next() => true,
+        () = unhealthy(&health, plan.require_healthy) => false,
+    };
+    tracing::info!(deadline_seconds = plan.deadline.as_secs(), "draining");
+    metrics.set_draining();
+    drain.begin(plan.deadline);
+    let end = finish(&mut running, &mut signals, &drain, plan.deadline).await;
+    admin_stop.cancel();
+    // A scrape that hangs does not hold up the end.
+    tokio::time::timeout(Duration::from_secs(1), admin_task.join_next()).await.ok();
+    tracing::info!(ran_seconds = started.elapsed().as_secs(), clean = end == End::Clean, "stopped");
+    Ok(if healthy { end } else { End::CutOff })
+}
+
+/// Waits for all listeners; at the deadline or a second signal what still runs is cut off and deferred.
+async fn finish(running: &mut JoinSet<()>, signals: &mut Signals, drain: &Drain, deadline: Duration) -> End {
+    let deadline = Instant::now() + deadline;
+    tokio::select! {
+        biased;
+        () = all_ended(running) => return End::Clean,
+        () = signals.next() => tracing::warn!("second signal: cutting off what still runs"),
+        () = tokio::time::sleep_until(deadline) => tracing::warn!("deadline: cutting off what still runs"),
+    }
+    drain.abort();
+    if tokio::time::timeout(ABORT_GRACE, all_ended(running)).await.is_err() {
+        tracing::error!("some messages could not be settled in time; SQS will hand them out again");
+    }
+    End::CutOff
+}
+
+async fn all_ended(running: &mut JoinSet<()>) {
+    while let Some(ended) = running.join_next().await {
+        if let Err(error) = ended {
+            tracing::error!(%error, "a listener ended by a panic");
+        }
+    }
+}
+
+/// Completes when a listener that must be healthy is definitely not; never when that is not demanded.
+async fn unhealthy(health: &[(String, Arc<Health>)], required: bool) {
+    while required {
+        let states: Vec<Preflight> = health.iter().map(|(_, health)| health.preflight()).collect();
+        if states.iter().any(|state| matches!(state, Preflight::Faulted(_))) {
+            tracing::error!("a listener is faulted and --require-healthy was given");
+            return;
+        }
+        if states.iter().all(|state| *state == Preflight::Passed) {
+            break;
+        }
+        tokio::time::sleep(HEALTH_CHECK).await;
+    }
+    std::future::pending().await
+}
+
+/// An endpoint's client, its limits and a closure that sets its gauges.
+struct Endpoint {
+    client: HttpClient,
+    limits: EndpointLimits,
+    gauges: Box<dyn Fn() + Send + Sync>,
+}
+
+fn endpoints(plans: &[EndpointPlan], metrics: &Metrics) -> Result<Vec<Endpoint>, StartError> {
+    let make = |plan: &EndpointPlan| {
+        let client = HttpClient::new(&plan.client)
+            .map_err(|source| StartError::Endpoint { name: plan.client.name.clone(), source })?;
+        let limits = EndpointLimits::new(&plan.limits, fastrand::u64(..));
+        let (mirrored, handles) = (limits.clone(), metrics.endpoint(&plan.client.name));
+        let gauges = move || {
+            let gauge = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+            handles.sessions_limit.set(gauge(mirrored.sessions.limit()));
+            handles.sessions_in_use.set(gauge(mirrored.sessions.running()));
+            handles.gate(mirrored.gate.state(), mirrored.gate.closed_for());
+        };
+        Ok(Endpoint { client, limits, gauges: Box::new(gauges) })
+    };
+    plans.iter().map(make).collect()
+}
+
+async fn listeners(plan: &Plan, endpoints: &[Endpoint], metrics: &Metrics, drain: &Drain) -> Vec<Listener> {
+    let clients = sqs::Clients::default();
+    let mut listeners = Vec::new();
+    for ListenerPlan { listener, queue, target, endpoint } in &plan.listeners {
+        let Some(endpoint) = endpoints.get(*endpoint) else { continue };
+        let mut settings = listener.clone();
+        settings.receive_wait = receive_wait(settings.receive_wait, plan.deadline);
+        listeners.push(Listener::new(Parts {
+            metrics: Arc::new(metrics.listener(&settings.name)),
+            queue: Arc::new(clients.queue(queue).await),
+            endpoint: Arc::new(HttpEndpoint::new(&endpoint.client, target.clone())),
+            limits: endpoint.limits.clone(),
+            drain: drain.clone(),
+            wall: Wall::System,
+            seed: fastrand::u64(..),
+            settings,
+        }));
+    }
+    listeners
+}
+
+/// A long poll that a drain can wait for: short deadlines shorten it, with a second for the answer's way.
+fn receive_wait(wait: Duration, deadline: Duration) -> Duration {
+    let room = deadline.saturating_sub(RECEIVES_END_BEFORE + Duration::from_secs(1));
+    wait.min(Duration::from_secs(room.as_secs()))
+}
+
+fn view(
+    listeners: &[Listener],
+    endpoints: Vec<Endpoint>,
+    metrics: &Arc<Metrics>,
+    drain: &Drain,
+    health: &[(String, Arc<Health>)],
+) -> View {
+    let of_listeners =
+        listeners.iter().map(|listener| Box::new(listener.gauges()) as Box<dyn Fn() + Send + Sync>);
+    let of_endpoints = endpoints.into_iter().map(|endpoint| endpoint.gauges);
+    View {
+        metrics: Arc::clone(metrics),
+        gauges: of_listeners.chain(of_endpoints).collect(),
+        listeners: health.to_vec(),
+        drain: drain.clone(),
+    }
+}
+
+/// The signals that ask the process to stop.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hang_up: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// Completes at the next SIGTERM or SIGINT; a SIGHUP is logged and ignored.
+    async fn next(&mut self) {
+        loop {
+            tokio::select! {
+                biased;
+                _ = self.terminate.recv() => return,
+                _ = self.interrupt.recv() => return,
+                _ = self.hang_up.recv() => tracing::info!("SIGHUP ignored: the configuration is not reloaded"),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_short_deadline_shortens_the_long_poll() {
+        let wait =
+            |wait, deadline| receive_wait(Duration::from_secs(wait), Duration::from_secs(deadline)).as_secs();
+        assert_eq!(wait(20, 25), 20);
+        assert_eq!(wait(20, 24), 20);
+        assert_eq!(wait(20, 10), 6);
+        assert_eq!(wait(20, 1), 0);
+        assert_eq!(wait(1, 25), 1);
+    }
+}

@@ -1,0 +1,151 @@
+//! `queuepost dev`: the main job on one machine, with nothing to set up.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use clap::Args;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::cli::{BAD_CONFIGURATION, FAILED, complain, run, sample_algorithm};
+use crate::config::{self, Overrides};
+use crate::localqueue::{Broker, BrokerError, Server, SharedBroker, wall_clock};
+
+/// Receives before a message goes to the dead-letter queue.
+const MAX_RECEIVES: u32 = 10;
+const QUEUE: &str = "demo";
+const DEAD_LETTER_QUEUE: &str = "demo-dlq";
+/// Shorter than in earnest, so that a park can be watched to its end.
+const THROTTLE_DELAY: &str = "10s";
+/// Shorter than in earnest, so that Ctrl-C does not wait for a long poll.
+const RECEIVE_WAIT: &str = "1s";
+/// How long the servers get to end.
+const STOP: Duration = Duration::from_secs(2);
+
+/// Options of `dev`.
+#[derive(Debug, Args)]
+pub(super) struct Options {
+    /// Address of the embedded queue
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9324")]
+    queue_listen: SocketAddr,
+    /// Address of the sample endpoint
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9325")]
+    endpoint_listen: SocketAddr,
+    /// Address of metrics and health
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9464")]
+    admin_listen: SocketAddr,
+    /// Post to this endpoint of yours instead of the sample
+    #[arg(long, value_name = "URL")]
+    url: Option<String>,
+    /// error, warn, info, debug, or a filter
+    #[arg(long, value_name = "FILTER", default_value = "info")]
+    log_level: String,
+}
+
+/// Runs until Ctrl-C; the exit code.
+pub(super) async fn run(options: &Options) -> u8 {
+    let taken = |what: &str, flag: &str, address: SocketAddr, error: std::io::Error| {
+        complain(&format!(
+            "cannot start the {what} on {address}: {error}; choose another address with {flag}"
+        ));
+        FAILED
+    };
+    let server = match Server::bind(options.queue_listen, Broker::new(fastrand::u64(..)), wall_clock()).await
+    {
+        Ok(server) => server,
+        Err(error) => return taken("embedded queue", "--queue-listen", options.queue_listen, error),
+    };
+    let sample = match TcpListener::bind(options.endpoint_listen).await {
+        Ok(listener) => listener,
+        Err(error) => return taken("sample endpoint", "--endpoint-listen", options.endpoint_listen, error),
+    };
+    let queue_address = server.local_addr();
+    let endpoint_address = sample.local_addr().unwrap_or(options.endpoint_listen);
+    if let Err(error) = create_queues(&server.broker()) {
+        complain(&error);
+        return FAILED;
+    }
+    let queue = format!("http://{queue_address}/000000000000/{QUEUE}");
+    let url = options.url.clone().unwrap_or_else(|| format!("http://{endpoint_address}/algorithm"));
+    let overrides = Overrides {
+        queue: Some(queue.clone()),
+        url: Some(url.clone()),
+        throttle_delay: Some(THROTTLE_DELAY.to_owned()),
+        receive_wait: Some(RECEIVE_WAIT.to_owned()),
+        admin_listen: Some(options.admin_listen.to_string()),
+        log_level: Some(options.log_level.clone()),
+        log_format: Some("text".to_owned()),
+        ..Overrides::default()
+    };
+    // The environment is for `run`: a queue or an AWS address set there must not lead this away from here.
+    let plan = match config::load(&overrides, &|_| None, true) {
+        Ok(plan) => plan,
+        Err(errors) => {
+            complain(&errors);
+            return BAD_CONFIGURATION;
+        }
+    };
+    println!("{}", introduction(&queue, queue_address, &url, endpoint_address, options));
+    let stop = CancellationToken::new();
+    let mut servers = JoinSet::new();
+    let queue_stop = stop.clone();
+    servers.spawn(async move {
+        if let Err(error) = server.serve(queue_stop.cancelled_owned()).await {
+            tracing::error!(%error, "the embedded queue stopped");
+        }
+    });
+    servers.spawn(sample_algorithm::serve(sample, stop.clone()));
+    let code = run::start(plan).await;
+    stop.cancel();
+    // Clients that keep a connection open do not hold up the end.
+    tokio::time::timeout(STOP, async { while servers.join_next().await.is_some() {} }).await.ok();
+    code
+}
+
+fn create_queues(broker: &SharedBroker) -> Result<(), BrokerError> {
+    broker.with(|broker, now| {
+        broker.create_queue(now, DEAD_LETTER_QUEUE, &[].into())?;
+        let policy = format!(
+            r#"{{"deadLetterTargetArn":"arn:aws:sqs:us-east-1:000000000000:{DEAD_LETTER_QUEUE}","maxReceiveCount":{MAX_RECEIVES}}}"#
+        );
+        broker.create_queue(now, QUEUE, &[("RedrivePolicy".to_owned(), policy)].into())
+    })
+}
+
+/// What there is, and what to type next.
+fn introduction(
+    queue: &str,
+    queue_address: SocketAddr,
+    url: &str,
+    endpoint: SocketAddr,
+    options: &Options,
+) -> String {
+    let program = std::env::args().next().unwrap_or_default();
+    let program = if Path::new(&program).components().count() > 1 { program } else { "queuepost".to_owned() };
+    let admin = options.admin_listen;
+    format!(
+        "\
+queuepost dev: everything on this machine, for development only; nothing is kept after Ctrl-C
+
+  queue      {queue}  (embedded; to {DEAD_LETTER_QUEUE} after {MAX_RECEIVES} receives)
+  endpoint   {url}
+  metrics    http://{admin}/metrics
+  listener   {QUEUE}, with throttle_delay {THROTTLE_DELAY} (5m in earnest) and receive_wait {RECEIVE_WAIT} (20s in earnest)
+
+In another terminal:
+
+  send a message
+    {program} send --queue {queue} '{{\"hello\":\"world\"}}'
+  the same with the AWS command line
+    AWS_ACCESS_KEY_ID=x AWS_SECRET_ACCESS_KEY=x aws sqs send-message --region us-east-1 \\
+      --endpoint-url http://{queue_address} --queue-url {queue} --message-body '{{\"hello\":\"world\"}}'
+  make the endpoint throttle, then work again
+    curl -X POST http://{endpoint}/answer/429
+    curl -X POST http://{endpoint}/answer/200
+  see what happened
+    curl -s http://{admin}/metrics | grep queuepost_messages
+"
+    )
+}

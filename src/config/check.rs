@@ -1,0 +1,339 @@
+//! From what was written to what is to run: every rule of the configuration, every problem collected.
+//!
+//! A value that is refused is replaced by its default for the rest of the checks, so that one mistake is one
+//! problem and not three; the plan is only handed out when nothing was refused. Texts become values in
+//! `value.rs` and `queue.rs`; here stands what belongs to which key, the defaults, and what must fit together.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use url::Url;
+
+use crate::config::endpoints::Endpoints;
+use crate::config::env::Lookup;
+use crate::config::file::{File, Listener, Row};
+use crate::config::plan::{ListenerPlan, Plan};
+use crate::config::problem::{Fault, Place, Report, Written};
+use crate::config::queue;
+use crate::config::value::{self, TWELVE_HOURS};
+use crate::policy::decide;
+use crate::policy::outcome::StatusSet;
+use crate::shape::{Algorithm, Shape};
+use crate::sqs::{self, QueueRef, Role};
+use crate::telemetry::log;
+use crate::{endpoint, pipeline};
+
+const ADMIN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9464);
+const DEADLINE: Duration = Duration::from_secs(25);
+const WORKERS: u32 = 16;
+const WORKERS_MAX: u32 = 10_000;
+const TIMEOUT: Duration = Duration::from_mins(1);
+const TIMEOUT_MIN: Duration = Duration::from_millis(100);
+/// The lease (time-out + 30 s) and its last extension stay below the 12 hours SQS allows.
+const TIMEOUT_MAX: Duration = TWELVE_HOURS.saturating_sub(Duration::from_mins(1));
+/// What the algorithm's server may spend less than we wait, so that its answer comes before our time-out.
+const ALGORITHM_MARGIN: Duration = Duration::from_secs(15);
+/// Algorithmia's default time-out, 420 s, and the margin.
+const ALGORITHM_TIMEOUT: Duration = Duration::from_secs(435);
+/// Algorithmia's longest time-out, 3,000 s, and the margin.
+const ALGORITHM_TIMEOUT_MAX: Duration = Duration::from_secs(3_015);
+const SECOND: Duration = Duration::from_secs(1);
+const RECEIVE_WAIT: Duration = Duration::from_secs(20);
+/// A running delivery of the longest time-out ends this long before the deadline, to be settled.
+const DEADLINE_MARGIN: Duration = Duration::from_secs(15);
+
+/// The plan of `file`; whole only if the report has no problem.
+pub(super) fn plan(
+    file: &File,
+    env: Lookup<'_>,
+    stdout_is_terminal: bool,
+    require_healthy: bool,
+    report: &mut Report,
+) -> Plan {
+    if file.listeners.is_empty() {
+        let (key, rule) = match file.place {
+            Place::CommandLine => ("", "no listener is described: give --config FILE, or --queue and --url"),
+            Place::File { .. } | Place::Flag(_) | Place::Variable(_) => {
+                ("listeners", "is required: a list with at least one listener")
+            }
+        };
+        report.refuse_key(&file.place, key, Fault::new(rule));
+    }
+    let mut endpoints = Endpoints::new(&file.endpoints, env, report);
+    let mut names = Names(Vec::new());
+    let mut listeners: Vec<ListenerPlan> = file
+        .listeners
+        .iter()
+        .filter_map(|written| listener(written, &mut endpoints, &mut names, env, report))
+        .collect();
+    let (endpoints, indexes) = endpoints.finish(report);
+    for listener in &mut listeners {
+        listener.endpoint = indexes.get(listener.endpoint).copied().unwrap_or_default();
+    }
+    let longest = listeners.iter().map(|listener| listener.target.timeout).max().unwrap_or_default();
+    Plan {
+        listeners,
+        endpoints,
+        admin: report.parse(file.admin_listen.as_ref(), value::socket_address).unwrap_or(ADMIN),
+        deadline: deadline(file, longest, report),
+        log: log_settings(file, stdout_is_terminal, report),
+        require_healthy,
+        warnings: Vec::new(),
+    }
+}
+
+fn deadline(file: &File, longest: Duration, report: &mut Report) -> Duration {
+    let written = file.shutdown_deadline.as_ref();
+    let deadline =
+        report.parse(written, |text| value::duration(text, SECOND, TWELVE_HOURS)).unwrap_or(DEADLINE);
+    let enough = longest.saturating_add(DEADLINE_MARGIN);
+    if deadline < enough {
+        let warning = format!(
+            "is {}, below the largest time-out + 15s: deliveries still running then are cut off and retried; {} is enough",
+            humantime::format_duration(deadline),
+            humantime::format_duration(enough)
+        );
+        let place = written.map_or(&file.place, |written| &written.place);
+        report.warn(place, "shutdown.deadline", &warning);
+    }
+    deadline
+}
+
+fn log_settings(file: &File, stdout_is_terminal: bool, report: &mut Report) -> log::Settings {
+    let default = if stdout_is_terminal { log::Format::Text } else { log::Format::Json };
+    let formats =
+        |text: &str| value::one_of(text, &[("text", log::Format::Text), ("json", log::Format::Json)]);
+    let filter = |text: &str| {
+        log::filter(text).map_err(|_| {
+            Fault::new("is no log filter")
+                .fix("write error, warn, info, debug or trace, or directives such as info,hyper=debug")
+        })
+    };
+    log::Settings {
+        format: report.parse(file.log_format.as_ref(), formats).unwrap_or(default),
+        filter: report.parse(file.log_level.as_ref(), filter).unwrap_or(log::DEFAULT_FILTER.to_owned()),
+    }
+}
+
+fn listener(
+    written: &Listener,
+    endpoints: &mut Endpoints,
+    names: &mut Names,
+    env: Lookup<'_>,
+    report: &mut Report,
+) -> Option<ListenerPlan> {
+    let queue = queue_settings(written, env, report);
+    let algorithm = report.parse(written.algorithm.as_ref(), |text| {
+        text.parse::<Algorithm>().map_err(|_| {
+            Fault::new("is no algorithm: OWNER/NAME or OWNER/NAME/VERSION")
+                .fix("VERSION is a version number (1.2.0), a 40-digit hash or latestPrivate")
+        })
+    });
+    let is_algorithm = written.algorithm.is_some();
+    let (longest, default) =
+        if is_algorithm { (ALGORITHM_TIMEOUT_MAX, ALGORITHM_TIMEOUT) } else { (TIMEOUT_MAX, TIMEOUT) };
+    let timeout = |text: &str| value::duration(text, TIMEOUT_MIN, longest);
+    let timeout = report.parse(written.timeout.as_ref(), timeout).unwrap_or(default);
+    let workers = |text: &str| value::whole(text, 1, WORKERS_MAX);
+    let workers = value::size(report.parse(written.workers.as_ref(), workers).unwrap_or(WORKERS));
+    let receive_wait = report.parse(written.receive_wait.as_ref(), receive_wait).unwrap_or(RECEIVE_WAIT);
+    let policy = policy(written, report);
+    let query = algorithm_path(written, algorithm.as_ref(), timeout, report);
+    let name = names.add(written, queue.as_ref().map(|queue| &queue.queue), report);
+    let (endpoint, url) = target(written, query.as_deref(), endpoints, env, report)?;
+    let retry_after_closes_gate = endpoints.join(endpoint, workers, is_algorithm);
+    let (queue, name) = (queue?, name?);
+    let queue_name = queue.queue.name().to_owned();
+    let shape = if is_algorithm { Shape::algorithm } else { Shape::raw }(&name, &queue_name);
+    Some(ListenerPlan {
+        listener: pipeline::Settings {
+            name,
+            queue_name,
+            workers,
+            timeout,
+            receive_wait,
+            policy,
+            shape,
+            retry_after_closes_gate,
+        },
+        queue,
+        target: endpoint::Target { url: url?, timeout },
+        endpoint,
+    })
+}
+
+fn queue_settings(written: &Listener, env: Lookup<'_>, report: &mut Report) -> Option<sqs::Settings> {
+    if written.queue.is_none() {
+        let fault = Fault::new("is required: the URL, ARN or name of an SQS queue");
+        report.refuse_key(&written.place, &written.key_of("queue"), fault);
+    }
+    let queue = report.parse(written.queue.as_ref(), queue::parse);
+    let region = report.parse(written.region.as_ref(), value::region);
+    let profile = report.parse(written.profile.as_ref(), value::profile);
+    let arn = report.parse(written.role_arn.as_ref(), value::role_arn);
+    let external_id = report.parse(written.external_id.as_ref(), value::external_id);
+    if let (None, Some(external_id)) = (&written.role_arn, &written.external_id) {
+        report.refuse(external_id, Fault::new("has no effect without `role_arn`"));
+    }
+    let queue = queue?;
+    if let (Some(explicit), Some(of_queue), Some(region)) = (&region, queue::region(&queue), &written.region)
+        && explicit != of_queue
+    {
+        let warning = format!("is {explicit}, but the queue is in {of_queue}");
+        report.warn(&region.place, &region.key, &warning);
+    }
+    let address = queue::address(&queue, env);
+    Some(sqs::Settings { queue, region, profile, role: arn.map(|arn| Role { arn, external_id }), address })
+}
+
+/// Whole seconds, as SQS counts them (`ReceiveMessage`, `WaitTimeSeconds`: 0 to 20).
+fn receive_wait(text: &str) -> Result<Duration, Fault> {
+    let wait = value::duration(text, Duration::ZERO, RECEIVE_WAIT)?;
+    if wait.subsec_nanos() == 0 { Ok(wait) } else { Err(Fault::new("is not in whole seconds")) }
+}
+
+fn policy(written: &Listener, report: &mut Report) -> decide::Policy {
+    let default = decide::Policy::default();
+    let delay = |text: &str| value::duration(text, SECOND, TWELVE_HOURS);
+    let errors = |text: &str| value::one_of(text, &[("permanent", true), ("success", false)]);
+    decide::Policy {
+        success: statuses(written.success.as_deref(), false, report).unwrap_or(default.success),
+        error_in_body_is_failure: report
+            .parse(written.error_in_body.as_ref(), errors)
+            .unwrap_or(default.error_in_body_is_failure),
+        throttle_delay: report
+            .parse(written.throttle_delay.as_ref(), delay)
+            .unwrap_or(default.throttle_delay),
+        rows: written.on_response.iter().filter_map(|written| row(written, report)).collect(),
+    }
+}
+
+fn statuses(written: Option<&[Written]>, classes: bool, report: &mut Report) -> Option<StatusSet> {
+    let parts =
+        written?.iter().filter_map(|item| report.parse(Some(item), |text| value::statuses(text, classes)));
+    Some(StatusSet::new(parts.flatten()))
+}
+
+fn row(written: &Row, report: &mut Report) -> Option<decide::Row> {
+    const ACTIONS: [(&str, decide::Action); 4] = [
+        ("delete", decide::Action::Delete),
+        ("park", decide::Action::Park),
+        ("defer", decide::Action::Defer),
+        ("dead_letter", decide::Action::DeadLetter),
+    ];
+    for (key, missing) in [("status", written.status.is_none()), ("action", written.action.is_none())] {
+        if missing {
+            report.refuse_key(&written.place, &format!("{}.{key}", written.key), Fault::new("is required"));
+        }
+    }
+    let status = statuses(written.status.as_deref(), true, report);
+    let action = report.parse(written.action.as_ref(), |text| value::one_of(text, &ACTIONS));
+    let delay = report.parse(written.delay.as_ref(), |text| value::duration(text, SECOND, TWELVE_HOURS));
+    if let (Some(decide::Action::Delete | decide::Action::DeadLetter), Some(delay)) = (action, &written.delay)
+    {
+        report.refuse(delay, Fault::new("has no effect: only `park` and `defer` have a delay"));
+    }
+    Some(decide::Row { status: status?, action: action?, delay })
+}
+
+/// Path and query of the algorithm's call, or the listener's `path`.
+fn algorithm_path(
+    written: &Listener,
+    algorithm: Option<&Algorithm>,
+    timeout: Duration,
+    report: &mut Report,
+) -> Option<String> {
+    let void = report.parse(written.output.as_ref(), |text| value::one_of(text, &[("void", "&output=void")]));
+    if let (None, Some(output)) = (&written.algorithm, &written.output) {
+        report.refuse(output, Fault::new("has no effect without `algorithm`"));
+    }
+    if let (Some(_), Some(path)) = (&written.algorithm, &written.path) {
+        report.refuse(path, Fault::new("is not allowed with `algorithm`, which has its own path"));
+    }
+    let server = timeout.saturating_sub(ALGORITHM_MARGIN).max(SECOND);
+    algorithm.map(|algorithm| algorithm.path_and_query(server) + void.unwrap_or_default())
+}
+
+/// Index of the endpoint and full address of the POST; the latter is `None` when it was refused.
+fn target(
+    written: &Listener,
+    algorithm: Option<&str>,
+    endpoints: &mut Endpoints,
+    env: Lookup<'_>,
+    report: &mut Report,
+) -> Option<(usize, Option<Url>)> {
+    let is_algorithm = written.algorithm.is_some();
+    let (index, base, path) = match (&written.url, &written.endpoint) {
+        (Some(text), None) => {
+            if let (Some(path), false) = (&written.path, is_algorithm) {
+                report.refuse(path, Fault::new("has no effect beside `url`").fix("write it into the `url`"));
+            }
+            let parse = if is_algorithm { value::base_url } else { value::http_url };
+            let url = report.parse(Some(text), parse)?;
+            (endpoints.inline(written, &url, env, report), url, algorithm)
+        }
+        (None, Some(name)) => {
+            let (index, base) = report.parse(Some(name), |name| endpoints.named(name))?;
+            if written.path.is_none() && !is_algorithm {
+                let fault = Fault::new("is required with `endpoint`").fix("write / for the endpoint itself");
+                report.refuse_key(&written.place, &written.key_of("path"), fault);
+            }
+            let Some(base) = base.cloned() else { return Some((index, None)) };
+            let path = written.path.as_ref().and_then(|path| path.text.as_deref());
+            (index, base, if is_algorithm { algorithm } else { path })
+        }
+        (None, None) => {
+            let fault = Fault::new("is required: where messages are posted to");
+            let fault = if written.place == Place::CommandLine {
+                fault
+            } else {
+                fault.fix("or name an `endpoint` and a `path`")
+            };
+            report.refuse_key(&written.place, &written.key_of("url"), fault);
+            return None;
+        }
+        (Some(_), Some(name)) => {
+            report.refuse(name, Fault::new("is not allowed beside `url`").fix("keep one of them"));
+            return None;
+        }
+    };
+    let Some(path) = path else { return Some((index, Some(base))) };
+    match (value::below(&base, path), &written.path) {
+        (Ok(url), _) => Some((index, Some(url))),
+        (Err(fault), Some(written)) => {
+            report.refuse(written, fault);
+            Some((index, None))
+        }
+        (Err(_), None) => Some((index, None)),
+    }
+}
+
+/// The names given so far, and by which listener.
+struct Names(Vec<(String, String)>);
+
+impl Names {
+    /// The listener's name, written or made from its queue's; unique.
+    fn add(&mut self, written: &Listener, queue: Option<&QueueRef>, report: &mut Report) -> Option<String> {
+        let name = match &written.name {
+            Some(text) => report.parse(Some(text), value::name)?,
+            None => value::name_from_queue(queue?.name()),
+        };
+        let fault = if name.is_empty() {
+            Fault::new("is required: the queue's name has no letter or digit to make one of")
+        } else if let Some((_, key)) = self.0.iter().find(|(other, _)| *other == name) {
+            Fault::new(format!("is not unique: `{name}` is {key}")).fix("set another `name`")
+        } else {
+            self.0.push((name.clone(), written.key.clone()));
+            return Some(name);
+        };
+        match &written.name {
+            Some(text) => report.refuse(text, fault),
+            None => report.refuse_key(&written.place, &written.key_of("name"), fault),
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+#[path = "check_tests.rs"]
+mod tests;

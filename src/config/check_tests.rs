@@ -1,0 +1,390 @@
+use super::*;
+use crate::config::problem::ConfigErrors;
+use crate::policy::decide::Action;
+
+const QUEUE: &str = "https://sqs.eu-west-1.amazonaws.com/123456789012/orders";
+
+fn env(name: &str) -> Option<String> {
+    match name {
+        "HOST" => Some("api.example".to_owned()),
+        "COUNT" => Some("s3cr3t".to_owned()),
+        "HEADER" => Some("Authorization: Bearer s3cr3t".to_owned()),
+        _ => None,
+    }
+}
+
+fn checked(source: &str) -> Result<Plan, ConfigErrors> {
+    let mut report = Report::default();
+    let Some(file) = File::parse(source, &"f.yaml".into(), &env, &mut report) else {
+        return Err(report.into_errors());
+    };
+    let plan = plan(&file, &env, false, false, &mut report);
+    report.finish().map(|warnings| Plan { warnings, ..plan })
+}
+
+/// The plan of a file, or its problems.
+fn good(source: &str) -> Plan {
+    checked(source).unwrap_or_else(|errors| panic!("{source}\n{errors}"))
+}
+
+/// The problems of a file, one a line.
+fn bad(source: &str) -> String {
+    checked(source).map(|plan| format!("accepted: {plan:?}")).expect_err(source).to_string()
+}
+
+fn indented(lines: &[&str]) -> String {
+    lines.iter().flat_map(|line| ["    ", line, "\n"]).collect()
+}
+
+/// A file with one listener that has `lines` beside queue and address.
+fn listener(lines: &[&str]) -> String {
+    let lines = indented(lines);
+    format!("listeners:\n  - queue: {QUEUE}\n    url: https://api.example/run\n{lines}")
+}
+
+/// A file with one endpoint that has `lines` beside its address, and a listener that uses it.
+fn endpoint(lines: &[&str]) -> String {
+    let lines = indented(lines);
+    format!(
+        "listeners:\n  - {{queue: {QUEUE}, endpoint: api, path: /run}}\n\
+         endpoints:\n  api:\n    url: https://api.example\n{lines}"
+    )
+}
+
+/// The only problem of a file, without its place.
+fn only_problem(source: &str) -> String {
+    let text = bad(source);
+    assert_eq!(text.lines().count(), 1, "{text}");
+    let (place, problem) = text.split_once(": ").expect("a place");
+    assert!(place.starts_with("f.yaml"), "{text}");
+    problem.to_owned()
+}
+
+#[test]
+fn the_defaults_are_those_of_the_documentation() {
+    let plan = good(&listener(&[]));
+    let [only] = plan.listeners.as_slice() else { panic!("{plan:?}") };
+    assert_eq!(only.listener.name, "orders");
+    assert_eq!(only.listener.queue_name, "orders");
+    assert_eq!(only.listener.workers, 16);
+    assert_eq!(only.listener.timeout, Duration::from_mins(1));
+    assert_eq!(only.target.timeout, Duration::from_mins(1));
+    assert_eq!(only.target.url.as_str(), "https://api.example/run");
+    assert_eq!(only.listener.receive_wait, Duration::from_secs(20));
+    assert_eq!(only.listener.policy.success, StatusSet::new([(200, 200)]));
+    assert_eq!(only.listener.policy.throttle_delay, Duration::from_mins(5));
+    assert!(only.listener.policy.rows.is_empty() && !only.listener.policy.error_in_body_is_failure);
+    assert!(only.listener.retry_after_closes_gate);
+    assert!(only.queue.region.is_none() && only.queue.role.is_none() && only.queue.address.is_none());
+    let [endpoint] = plan.endpoints.as_slice() else { panic!("{plan:?}") };
+    assert_eq!(endpoint.client.name, "https://api.example");
+    assert_eq!(endpoint.client.connect_timeout, Duration::from_secs(5));
+    assert_eq!(endpoint.client.pool_idle_timeout, Duration::from_secs(4));
+    assert_eq!((endpoint.client.pool_size, endpoint.limits.sessions, endpoint.limits.rate), (16, 16, None));
+    assert_eq!(plan.admin.to_string(), "127.0.0.1:9464");
+    assert_eq!(plan.deadline, Duration::from_secs(25));
+    assert_eq!(plan.log, log::Settings { format: log::Format::Json, filter: log::DEFAULT_FILTER.to_owned() });
+}
+
+#[test]
+fn every_key_reaches_its_place() {
+    let plan = good(
+        "listeners:\n\
+         - name: first\n  queue: arn:aws:sqs:eu-west-1:123456789012:orders\n  endpoint: api\n  path: /run?a=b\n\
+         \x20 role_arn: arn:aws:iam::123456789012:role/consumer\n  external_id: '0123'\n  region: eu-west-1\n\
+         \x20 profile: work\n  workers: 3\n  timeout: 90s\n  success: [200, 202-204]\n  throttle_delay: 1m\n\
+         \x20 receive_wait: 5s\n  error_in_body: permanent\n  on_response:\n\
+         \x20   - {status: [5xx, 409], action: park, delay: 30s}\n    - {status: 410, action: delete}\n\
+         endpoints:\n  api:\n    url: https://${HOST}:8443/v1/\n    auth: {header_env: HEADER}\n    sessions: 2\n\
+         \x20   rate_limit: {per_second: 2.5, burst: 7}\n    connect_timeout: 1s\n    pool_idle_timeout: 2s\n\
+         \x20   retry_after_scope: message\n\
+         admin: {listen: '0.0.0.0:9000'}\nshutdown: {deadline: 2m}\nlog: {format: text, level: debug}\n",
+    );
+    let [only] = plan.listeners.as_slice() else { panic!("{plan:?}") };
+    assert_eq!((only.listener.name.as_str(), only.listener.workers), ("first", 3));
+    assert_eq!(only.target.url.as_str(), "https://api.example:8443/v1/run?a=b");
+    let role = Role {
+        arn: "arn:aws:iam::123456789012:role/consumer".to_owned(),
+        external_id: Some("0123".to_owned()),
+    };
+    assert_eq!(only.queue.role.as_ref(), Some(&role));
+    assert_eq!(only.queue.region.as_deref(), Some("eu-west-1"));
+    assert_eq!(only.queue.profile.as_deref(), Some("work"));
+    let policy = &only.listener.policy;
+    assert_eq!(policy.success, StatusSet::new([(200, 200), (202, 204)]));
+    assert_eq!(policy.throttle_delay, Duration::from_mins(1));
+    assert!(policy.error_in_body_is_failure && !only.listener.retry_after_closes_gate);
+    let [park, delete] = policy.rows.as_slice() else { panic!("{policy:?}") };
+    assert_eq!((park.action, park.delay), (Action::Park, Some(Duration::from_secs(30))));
+    assert_eq!(park.status, StatusSet::new([(500, 599), (409, 409)]));
+    assert_eq!((delete.action, delete.delay), (Action::Delete, None));
+    let [endpoint] = plan.endpoints.as_slice() else { panic!("{plan:?}") };
+    assert_eq!((endpoint.client.name.as_str(), endpoint.limits.sessions), ("api", 2));
+    let rate = endpoint.limits.rate.expect("a rate");
+    assert_eq!((rate.interval, rate.burst.get()), (Duration::from_millis(400), 7));
+    assert!(endpoint.client.auth.as_ref().is_some_and(|auth| auth.value == "Bearer s3cr3t"));
+    assert_eq!((plan.admin.to_string(), plan.deadline), ("0.0.0.0:9000".to_owned(), Duration::from_mins(2)));
+    assert_eq!(plan.log.filter, "warn,queuepost=debug");
+    assert_eq!(plan.warnings, Vec::<String>::new());
+}
+
+#[test]
+fn an_algorithm_has_its_path_time_out_and_sessions() {
+    let algorithm = |lines: &str| {
+        format!("listeners:\n  - {{queue: q, url: https://api.example, algorithm: demo/Hello{lines}}}\n")
+    };
+    let address = |lines: &str| String::from(good(&algorithm(lines)).listeners.remove(0).target.url);
+    let plan = good(&algorithm(""));
+    assert_eq!(address(""), "https://api.example/v1/algo/demo/Hello?timeout=420");
+    assert_eq!(plan.listeners[0].target.timeout, Duration::from_secs(435));
+    assert_eq!((plan.endpoints[0].limits.sessions, plan.endpoints[0].client.pool_size), (80, 80));
+    assert_eq!(address("/1.0.0, timeout: 5s"), "https://api.example/v1/algo/demo/Hello/1.0.0?timeout=1");
+    assert_eq!(address(", output: void"), "https://api.example/v1/algo/demo/Hello?timeout=420&output=void");
+    assert!(
+        bad(&algorithm(", timeout: 1h"))
+            .contains("listeners[0].timeout: 1h is out of range: 100ms to 50m 15s")
+    );
+    assert!(bad(&algorithm(", path: /x")).contains("listeners[0].path: /x is not allowed with `algorithm`"));
+    assert!(bad(&algorithm("/a/b")).contains("listeners[0].algorithm: demo/Hello/a/b is no algorithm"));
+    assert!(bad(&listener(&["output: void"])).contains("has no effect without `algorithm`"));
+}
+
+#[test]
+fn each_rule_of_a_listener_is_one_problem_with_its_key() {
+    let cases = [
+        ("workers: 0", "listeners[0].workers: 0 is out of range: 1 to 10,000"),
+        ("workers: 10001", "listeners[0].workers: 10001 is out of range: 1 to 10,000"),
+        ("workers: many", "listeners[0].workers: many is not a number: 1 to 10,000"),
+        ("workers: [1]", "listeners[0].workers must be a single value"),
+        ("timeout: 30", "listeners[0].timeout: 30 has no unit; write 30s, 5m or 500ms"),
+        ("timeout: 99ms", "listeners[0].timeout: 99ms is out of range: 100ms to 11h 59m"),
+        ("timeout: 12h", "listeners[0].timeout: 12h is out of range: 100ms to 11h 59m"),
+        ("throttle_delay: 0s", "listeners[0].throttle_delay: 0s is out of range: 1s to 12h"),
+        ("receive_wait: 21s", "listeners[0].receive_wait: 21s is out of range: 0s to 20s"),
+        ("receive_wait: 1500ms", "listeners[0].receive_wait: 1500ms is not in whole seconds"),
+        ("success: []", "listeners[0].success must not be empty"),
+        ("success: [299-200]", "listeners[0].success[0]: 299-200 is a range whose end is below its start"),
+        ("success: 99", "listeners[0].success: 99 is out of range: 100 to 599"),
+        (
+            "name: Orders",
+            "listeners[0].name: Orders is not a name: 1 to 63 lower-case letters, digits and `-`",
+        ),
+        ("error_in_body: sucess", "is none of: permanent, success; did you mean `success`?"),
+        ("role_arn: consumer", "listeners[0].role_arn: consumer is no role ARN"),
+        ("external_id: abc", "listeners[0].external_id: REDACTED has no effect without `role_arn`"),
+        ("region: Ireland", "listeners[0].region: Ireland is no region; write eu-west-1"),
+        ("endpoint: api", "listeners[0].endpoint: api is not allowed beside `url`; keep one of them"),
+        ("path: /x", "listeners[0].path: /x has no effect beside `url`"),
+        ("worker: 3", "listeners[0].worker is not a key of the configuration; did you mean `workers`?"),
+        ("on_response: {status: 5xx}", "listeners[0].on_response must be a list"),
+        ("on_response: [{action: park}]", "listeners[0].on_response[0].status is required"),
+        ("on_response: [{status: 429}]", "listeners[0].on_response[0].action is required"),
+        ("on_response: [{status: 429, action: drop}]", "is none of: delete, park, defer, dead_letter"),
+        (
+            "on_response: [{status: 7xx, action: park}]",
+            "on_response[0].status: 7xx is out of range: 100 to 599",
+        ),
+        ("on_response: [{status: 429, action: park, delay: 0s}]", "delay: 0s is out of range: 1s to 12h"),
+        ("on_response: [{status: 429, action: delete, delay: 5s}]", "only `park` and `defer` have a delay"),
+    ];
+    for (line, expected) in cases {
+        let problem = only_problem(&listener(&[line]));
+        assert!(problem.contains(expected), "{line}: {problem}");
+    }
+    assert!(good(&listener(&["timeout: 11h 59m"])).listeners.len() == 1);
+}
+
+#[test]
+fn each_rule_of_an_endpoint_is_one_problem_with_its_key() {
+    let cases = [
+        ("sessions: 0", "endpoints.api.sessions: 0 is out of range: 1 to 1,000,000"),
+        ("rate_limit: {per_second: 0}", "endpoints.api.rate_limit.per_second: 0 is out of range"),
+        ("rate_limit: {per_second: 1, burst: 0}", "endpoints.api.rate_limit.burst: 0 is out of range"),
+        ("rate_limit: {burst: 2}", "endpoints.api.rate_limit.burst: 2 has no effect without `per_second`"),
+        ("connect_timeout: 5", "endpoints.api.connect_timeout: 5 has no unit"),
+        ("pool_idle_timeout: 0s", "endpoints.api.pool_idle_timeout: 0s is out of range"),
+        ("retry_after_scope: all", "endpoints.api.retry_after_scope: all is none of: endpoint, message"),
+        ("adaptive: true", "endpoints.api.adaptive is not available yet; remove it"),
+        ("auth: {}", "endpoints.api.auth needs one of `header_file` and `header_env`"),
+        ("auth: {header_env: HEADER, header_file: x}", "endpoints.api.auth has both"),
+        ("tls: {cert_file: Cargo.toml}", "endpoints.api.tls needs `cert_file` and `key_file` together"),
+        ("tls: {ca_file: no-such.pem}", "endpoints.api.tls.ca_file: no-such.pem cannot be read: "),
+        ("timeout: 5s", "endpoints.api.timeout is not a key of the configuration"),
+    ];
+    for (line, expected) in cases {
+        let problem = only_problem(&endpoint(&[line]));
+        assert!(problem.contains(expected), "{line}: {problem}");
+    }
+    let http = endpoint(&["tls: {ca_file: Cargo.toml}"]).replace("https://api", "http://api");
+    assert!(only_problem(&http).contains("endpoints.api.tls has no effect on an http:// address"));
+    let named = endpoint(&[]).replace("api:", "API:").replace("endpoint: api", "endpoint: API");
+    assert!(only_problem(&named).contains("endpoints.API: API is not a name"));
+}
+
+#[test]
+fn each_rule_of_the_top_is_one_problem_with_its_key() {
+    let cases = [
+        ("admin: {listen: localhost}", "admin.listen: localhost is no address to listen on"),
+        ("admin: '0.0.0.0:1'", "admin must be a map of keys and values"),
+        ("shutdown: {deadline: 500ms}", "shutdown.deadline: 500ms is out of range: 1s to 12h"),
+        ("log: {format: xml}", "log.format: xml is none of: text, json"),
+        ("log: {level: loud}", "log.level: loud is no log filter; write error, warn, info"),
+        ("logs: {level: info}", "logs is not a key of the configuration; did you mean `log`?"),
+    ];
+    for (line, expected) in cases {
+        let problem = only_problem(&format!("{}{line}\n", listener(&[])));
+        assert!(problem.contains(expected), "{line}: {problem}");
+    }
+    assert_eq!(only_problem(""), "listeners is required: a list with at least one listener");
+    assert_eq!(only_problem("listeners: []"), "listeners is required: a list with at least one listener");
+}
+
+#[test]
+fn queue_and_address_are_required_and_checked() {
+    let problem = |lines: &str| bad(&format!("listeners:\n  - {{name: a{lines}}}\n"));
+    let text = problem("");
+    assert!(text.contains("f.yaml:2:5: listeners[0].queue is required"), "{text}");
+    assert!(text.contains("f.yaml:2:5: listeners[0].url is required"), "{text}");
+    let text = problem(", queue: orders.fifo, endpoint: api, path: /");
+    assert!(text.contains("FIFO queues are not supported yet; use a standard queue"), "{text}");
+    assert!(text.contains("listeners[0].endpoint: api is not under `endpoints`"), "{text}");
+    assert_eq!(text.lines().count(), 2, "{text}");
+    let pathless = endpoint(&[]).replace(", path: /run", "");
+    assert_eq!(
+        only_problem(&pathless),
+        "listeners[0].path is required with `endpoint`; write / for the endpoint itself"
+    );
+    assert!(only_problem(&endpoint(&[]).replace("/run", "run")).contains("path: run must start with `/`"));
+    assert!(
+        only_problem(&endpoint(&[]).replace("endpoint: api", "endpoint: apo"))
+            .contains("did you mean `api`?")
+    );
+}
+
+#[test]
+fn all_problems_are_reported_in_the_order_of_the_file() {
+    let text = bad(
+        "shutdown: {dead_line: 1}\nlisteners:\n  - queue: ${QUEUE}\n    url: ftp://x\n    workers: 0\n    \
+         timeout: 30\n  - {queue: a, url: 'https://u:s3cr3t@h/', colour: red}\nlog: 5\n",
+    );
+    let places: Vec<&str> = text.lines().map(|line| line.split(' ').next().unwrap_or_default()).collect();
+    let expected = ["1:12:", "3:12:", "4:10:", "5:14:", "6:14:", "7:21:", "7:44:", "8:6:"];
+    let expected: Vec<String> = expected.iter().map(|place| format!("f.yaml:{place}")).collect();
+    assert_eq!(places, expected, "{text}");
+    assert!(text.contains("listeners[0].queue: ${QUEUE} names a variable that is not set: QUEUE"), "{text}");
+}
+
+#[test]
+fn secrets_are_in_no_problem_no_warning_and_no_debug_output() {
+    let secret = "s3cr3t";
+    let files = [
+        endpoint(&["auth: 'Authorization: Bearer s3cr3t'"]),
+        endpoint(&["auth: {header: 'Authorization: Bearer s3cr3t'}"]),
+        endpoint(&["auth: {header_env: 'Bearer s3cr3t'}"]),
+        endpoint(&["auth: {header_env: s3cr3t}"]),
+        endpoint(&["auth: {header_file: 's3cr3t'}"]),
+        endpoint(&["auth: {header_env: COUNT}"]),
+        endpoint(&["sessions: ${COUNT}"]),
+        endpoint(&["connect_timeout: ${COUNT}", "rate_limit: {per_second: '${COUNT}', burst: '${COUNT}'}"]),
+        listener(&["external_id: s3cr3t!", "role_arn: arn:aws:iam::123456789012:role/x"]),
+        listener(&["workers: ${COUNT}", "success: ['${COUNT}']", "name: ${COUNT}!"]),
+        listener(&[]).replace("https://api.example/run", "https://key:s3cr3t@api.example/"),
+        listener(&[]).replace("https://api.example/run", "https://api.example/?s3cr3t#a"),
+        listener(&[]).replace(QUEUE, "https://key:s3cr3t@sqs.eu-west-1.amazonaws.com/1/q"),
+    ];
+    for file in files {
+        let text = bad(&file);
+        assert!(!text.contains(secret), "{file}\n{text}");
+        assert!(!format!("{:?}", checked(&file)).contains(secret), "{file}");
+    }
+    let plan = good(&endpoint(&["auth: {header_env: HEADER}"]));
+    assert!(plan.endpoints[0].client.auth.is_some());
+    assert!(!format!("{plan:?}").contains(secret));
+}
+
+#[test]
+fn listener_names_are_unique() {
+    let two = |first: &str, second: &str| {
+        format!("listeners:\n  - {{url: 'https://h/', {first}}}\n  - {{url: 'https://h/', {second}}}\n")
+    };
+    let problem = only_problem(&two("queue: orders", "queue: Orders"));
+    assert_eq!(problem, "listeners[1].name is not unique: `orders` is listeners[0]; set another `name`");
+    let problem = only_problem(&two("queue: a, name: x", "queue: b, name: x"));
+    assert!(problem.starts_with("listeners[1].name: x is not unique"), "{problem}");
+    assert_eq!(good(&two("queue: orders", "queue: orders, name: again")).listeners.len(), 2);
+    assert!(only_problem(&two("queue: ___", "queue: b")).contains("listeners[0].name is required"));
+}
+
+#[test]
+fn equal_origin_and_credentials_share_one_endpoint() {
+    let plan = good(
+        "listeners:\n\
+         - {queue: a, url: 'https://one.example/a', workers: 2}\n\
+         - {queue: b, url: 'https://one.example:443/b', workers: 3}\n\
+         - {queue: c, url: 'http://one.example/', workers: 4}\n\
+         - {queue: d, url: 'https://two.example/d', workers: 5}\n\
+         - {queue: e, endpoint: two, path: /e, workers: 6}\n\
+         - {queue: f, endpoint: keyed, path: /f, workers: 7}\n\
+         endpoints:\n  unused: {url: 'https://three.example'}\n  two: {url: 'https://two.example/v1'}\n\
+         \x20 keyed: {url: 'https://two.example', auth: {header_env: HEADER}}\n",
+    );
+    let endpoints: Vec<(&str, usize)> =
+        plan.endpoints.iter().map(|e| (e.client.name.as_str(), e.limits.sessions)).collect();
+    let expected = [("two", 11), ("keyed", 7), ("https://one.example", 5), ("http://one.example", 4)];
+    assert_eq!(endpoints, expected);
+    let of = |listener: &ListenerPlan| plan.endpoints[listener.endpoint].client.name.as_str();
+    let names: Vec<&str> = plan.listeners.iter().map(of).collect();
+    let expected =
+        ["https://one.example", "https://one.example", "http://one.example", "two", "two", "keyed"];
+    assert_eq!(names, expected);
+    assert_eq!(plan.listeners[4].target.url.as_str(), "https://two.example/v1/e");
+    let unused = "f.yaml:9:3: endpoints.unused is not used by any listener";
+    assert!(plan.warnings.iter().any(|warning| warning == unused), "{:?}", plan.warnings);
+}
+
+#[test]
+fn two_named_endpoints_that_would_share_their_caps_are_refused() {
+    let problem = only_problem(
+        &endpoint(&[]).replace("endpoints:\n", "endpoints:\n  b: {url: 'https://api.example/b'}\n"),
+    );
+    assert!(
+        problem.starts_with("endpoints.api has the same scheme, host, port, auth and tls as `endpoints.b`"),
+        "{problem}"
+    );
+}
+
+#[test]
+fn what_is_probably_not_meant_is_a_warning() {
+    let warning = |source: &str| good(source).warnings.join("\n");
+    assert!(
+        warning(&listener(&["region: us-east-1"]))
+            .contains("listeners[0].region is us-east-1, but the queue is in eu-west-1")
+    );
+    let text = warning(&listener(&["timeout: 2m"]));
+    assert!(
+        text.contains("shutdown.deadline is 25s, below the largest time-out + 15s")
+            && text.contains("2m 15s is enough"),
+        "{text}"
+    );
+    assert_eq!(warning(&listener(&["timeout: 10s"])), "");
+    let keyed = format!(
+        "{}    timeout: 5s\nendpoints:\n  api: {{url: 'https://api.example', auth: {{header_env: HEADER}}}}\n",
+        listener(&[])
+    );
+    let text = warning(&keyed);
+    assert!(
+        text.contains("listeners[0].url goes to the host of endpoint `api` without its credentials"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_rate_has_a_burst_of_its_seconds_rounded_up() {
+    let burst = |rate: &str| {
+        let plan = good(&endpoint(&[&format!("rate_limit: {{per_second: {rate}}}")]));
+        plan.endpoints[0].limits.rate.map(|rate| (rate.interval, rate.burst.get()))
+    };
+    assert_eq!(burst("0.5"), Some((Duration::from_secs(2), 1)));
+    assert_eq!(burst("10"), Some((Duration::from_millis(100), 10)));
+    assert_eq!(burst("10.1").map(|(_, burst)| burst), Some(11));
+}

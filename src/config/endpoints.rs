@@ -1,0 +1,269 @@
+//! Which endpoints there are, who shares them, and their caps.
+//!
+//! Listeners whose requests go to the same `scheme://host:port` with the same credentials and TLS files share one
+//! endpoint, or a cap would be exceeded by writing an address twice. A named endpoint keeps its name; the
+//! endpoint of a listener's own `url` is named by its origin. Endpoints nobody uses are left out.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use url::Url;
+
+use crate::config::auth;
+use crate::config::env::Lookup;
+use crate::config::file::{self, File};
+use crate::config::plan::EndpointPlan;
+use crate::config::problem::{Fault, Place, Report, Written, did_you_mean};
+use crate::config::value;
+use crate::endpoint::{self, AuthHeader, Tls};
+use crate::limit;
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Below the 5 s keep-alive of Node and uvicorn: a reset on a stale connection costs a receive.
+const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(4);
+/// Algorithmia's session limit per account.
+const ALGORITHM_SESSIONS: usize = 80;
+const SESSIONS_MAX: u32 = 1_000_000;
+const BURST_MAX: u32 = 1_000_000;
+
+/// What makes two endpoints one.
+type Identity = (String, Option<AuthHeader>, Tls);
+
+/// The endpoints known so far.
+pub(super) struct Endpoints {
+    known: Vec<Known>,
+}
+
+struct Known {
+    name: String,
+    key: String,
+    place: Place,
+    base: Option<Url>,
+    /// `None` when there is a problem with one of its parts.
+    identity: Option<Identity>,
+    connect_timeout: Duration,
+    pool_idle_timeout: Duration,
+    retry_after_closes_gate: bool,
+    sessions: Option<usize>,
+    rate: Option<limit::Rate>,
+    /// Sum over the listeners that use it.
+    workers: usize,
+    algorithm: bool,
+}
+
+impl Endpoints {
+    /// Checks the named endpoints.
+    pub(super) fn new(written: &[file::Endpoint], env: Lookup<'_>, report: &mut Report) -> Self {
+        let mut known: Vec<Known> = Vec::new();
+        for endpoint in written {
+            let checked = Known::named(endpoint, env, report);
+            let same = |other: &&Known| other.identity.is_some() && other.identity == checked.identity;
+            if let Some(other) = known.iter().find(same) {
+                let rule = format!(
+                    "has the same scheme, host, port, auth and tls as `{}`, so they would share its caps",
+                    other.key
+                );
+                let fix = "keep one; listeners tell them apart by `path`";
+                report.refuse_key(&checked.place, &checked.key, Fault::new(rule).fix(fix));
+            }
+            known.push(checked);
+        }
+        Self { known }
+    }
+
+    /// Index and address of the endpoint a listener names; the address is `None` when it was refused.
+    pub(super) fn named(&self, name: &str) -> Result<(usize, Option<&Url>), Fault> {
+        let found = self.known.iter().enumerate().find(|(_, known)| known.name == name);
+        found.map(|(index, known)| (index, known.base.as_ref())).ok_or_else(|| {
+            let names = self.known.iter().map(|known| known.name.as_str());
+            did_you_mean(name, names).into_iter().fold(Fault::new("is not under `endpoints`"), Fault::fix)
+        })
+    }
+
+    /// Index of the endpoint of a listener that has a `url` of its own.
+    pub(super) fn inline(
+        &mut self,
+        listener: &file::Listener,
+        url: &Url,
+        env: Lookup<'_>,
+        report: &mut Report,
+    ) -> usize {
+        let own = &listener.own;
+        let checked = Known::inline(own, url, env, report);
+        let same = |known: &Known| known.identity.is_some() && known.identity == checked.identity;
+        if let Some((index, known)) = self.known.iter_mut().enumerate().find(|(_, known)| same(known)) {
+            known.sessions = checked.sessions.or(known.sessions);
+            known.rate = checked.rate.or(known.rate);
+            return index;
+        }
+        let same_origin = |known: &&Known| known.origin() == checked.origin();
+        if let Some(named) = self.known.iter().find(same_origin)
+            && own.auth.is_none()
+        {
+            let name = &named.name;
+            let warning = format!(
+                "goes to the host of endpoint `{name}` without its credentials, TLS files and caps; \
+                 to use them write `endpoint: {name}` and `path`"
+            );
+            report.warn(&listener.place, &listener.key_of("url"), &warning);
+        }
+        self.known.push(checked);
+        self.known.len() - 1
+    }
+
+    /// Notes that a listener uses the endpoint; returns whether a Retry-After closes its gate.
+    pub(super) fn join(&mut self, index: usize, workers: usize, algorithm: bool) -> bool {
+        let Some(known) = self.known.get_mut(index) else { return true };
+        known.workers = known.workers.saturating_add(workers);
+        known.algorithm |= algorithm;
+        known.retry_after_closes_gate
+    }
+
+    /// The endpoints in use, and for every index known here the one among them.
+    pub(super) fn finish(self, report: &mut Report) -> (Vec<EndpointPlan>, Vec<usize>) {
+        let mut plans = Vec::new();
+        let mut indexes = Vec::new();
+        for known in self.known {
+            indexes.push(plans.len());
+            if known.workers > 0 {
+                plans.push(known.plan());
+            } else {
+                report.warn(&known.place, &known.key, "is not used by any listener");
+            }
+        }
+        (plans, indexes)
+    }
+}
+
+impl Known {
+    fn named(written: &file::Endpoint, env: Lookup<'_>, report: &mut Report) -> Self {
+        let name = &written.name;
+        report.parse(Some(name), value::name);
+        let base = report.parse(written.url.as_ref(), value::base_url);
+        if written.url.is_none() {
+            let fault = Fault::new("is required: https://HOST, or https://HOST/PREFIX");
+            report.refuse_key(&name.place, &format!("{}.url", name.key), fault);
+        }
+        let mut known = Self::empty(name.raw.clone(), &name.key, &name.place, base);
+        known.settle(written, env, report);
+        known
+    }
+
+    fn inline(written: &file::Endpoint, url: &Url, env: Lookup<'_>, report: &mut Report) -> Self {
+        let name = url.origin().ascii_serialization();
+        let mut known = Self::empty(name, &written.name.key, &written.name.place, Some(url.clone()));
+        known.settle(written, env, report);
+        known
+    }
+
+    fn empty(name: String, key: &str, place: &Place, base: Option<Url>) -> Self {
+        Self {
+            name,
+            key: key.to_owned(),
+            place: place.clone(),
+            base,
+            identity: None,
+            connect_timeout: CONNECT_TIMEOUT,
+            pool_idle_timeout: POOL_IDLE_TIMEOUT,
+            retry_after_closes_gate: true,
+            sessions: None,
+            rate: None,
+            workers: 0,
+            algorithm: false,
+        }
+    }
+
+    /// Fills in what is written beside the address.
+    fn settle(&mut self, written: &file::Endpoint, env: Lookup<'_>, report: &mut Report) {
+        let ms = Duration::from_millis;
+        let connect = |text: &str| value::duration(text, ms(100), ms(300_000));
+        let idle = |text: &str| value::duration(text, ms(100), ms(3_600_000));
+        if let Some(timeout) = report.parse(written.connect_timeout.as_ref(), connect) {
+            self.connect_timeout = timeout;
+        }
+        if let Some(timeout) = report.parse(written.pool_idle_timeout.as_ref(), idle) {
+            self.pool_idle_timeout = timeout;
+        }
+        let scopes = |text: &str| value::one_of(text, &[("endpoint", true), ("message", false)]);
+        if let Some(closes) = report.parse(written.retry_after_scope.as_ref(), scopes) {
+            self.retry_after_closes_gate = closes;
+        }
+        let sessions = |text: &str| value::whole(text, 1, SESSIONS_MAX);
+        self.sessions = report.parse(written.sessions.as_ref(), sessions).map(value::size);
+        self.rate = rate(written, report);
+        let auth = written.auth.as_ref().map(|auth| auth::header(auth, env, report));
+        let tls = match &written.tls {
+            Some(tls) => tls_files(tls, self.base.as_ref(), report),
+            None => Some(Tls::default()),
+        };
+        let auth_refused = matches!(auth, Some(None));
+        if let (Some(base), Some(tls), false) = (&self.base, tls, auth_refused) {
+            self.identity = Some((base.origin().ascii_serialization(), auth.flatten(), tls));
+        }
+    }
+
+    fn origin(&self) -> Option<&str> {
+        self.identity.as_ref().map(|(origin, ..)| origin.as_str())
+    }
+
+    fn plan(self) -> EndpointPlan {
+        let default = if self.algorithm { ALGORITHM_SESSIONS } else { self.workers };
+        let sessions = self.sessions.unwrap_or(default);
+        let (auth, tls) = self.identity.map(|(_, auth, tls)| (auth, tls)).unwrap_or_default();
+        EndpointPlan {
+            client: endpoint::Settings {
+                name: self.name,
+                connect_timeout: self.connect_timeout,
+                pool_idle_timeout: self.pool_idle_timeout,
+                pool_size: sessions,
+                auth,
+                tls,
+            },
+            limits: limit::Settings { sessions, rate: self.rate },
+        }
+    }
+}
+
+/// `rate_limit`: the burst is ⌈`per_second`⌉ unless written.
+fn rate(written: &file::Endpoint, report: &mut Report) -> Option<limit::Rate> {
+    let per_second = report.parse(written.per_second.as_ref(), value::per_second);
+    let burst = report.parse(written.burst.as_ref(), |text| value::whole(text, 1, BURST_MAX));
+    if let (None, Some(burst)) = (&written.per_second, &written.burst) {
+        report.refuse(burst, Fault::new("has no effect without `per_second`"));
+    }
+    let per_second = per_second?;
+    let interval = Duration::try_from_secs_f64(per_second.recip()).ok()?;
+    let default = Duration::try_from_secs_f64(per_second.ceil()).ok()?.as_secs();
+    let burst = burst.or_else(|| u32::try_from(default).ok()).and_then(NonZeroU32::new)?;
+    Some(limit::Rate { interval, burst })
+}
+
+/// The TLS files, all readable; `None` when one is not.
+fn tls_files(written: &file::Tls, base: Option<&Url>, report: &mut Report) -> Option<Tls> {
+    if base.is_some_and(|url| url.scheme() == "http") {
+        let fault = Fault::new("has no effect on an http:// address").fix("write https://, or remove it");
+        report.refuse_key(&written.place, &written.key, fault);
+    }
+    if written.cert_file.is_some() != written.key_file.is_some() {
+        let fault = Fault::new("needs `cert_file` and `key_file` together");
+        report.refuse_key(&written.place, &written.key, fault);
+    }
+    let mut complete = true;
+    let mut file = |written: Option<&Written>| {
+        let path = report.parse(written, |path| {
+            let resolved = File::resolve(&written.map_or(Place::CommandLine, |w| w.place.clone()), path);
+            match std::fs::File::open(&resolved) {
+                Ok(_) => Ok(resolved),
+                Err(error) => Err(Fault::new(format!("cannot be read: {error}"))),
+            }
+        });
+        complete &= path.is_some() == written.is_some();
+        path
+    };
+    let tls = Tls {
+        ca_file: file(written.ca_file.as_ref()),
+        cert_file: file(written.cert_file.as_ref()),
+        key_file: file(written.key_file.as_ref()),
+    };
+    complete.then_some(tls)
+}

@@ -1,0 +1,161 @@
+//! Reads the keys of one map: each key once, by name, into what is expected there.
+//!
+//! What is left when [`Fields::finish`] is called is unknown; the names that were asked for are the known ones, so
+//! there is no second list to keep in step. Scalars have their `${VAR}` replaced here and nowhere else. A value
+//! of the wrong kind is reported without being repeated.
+
+use crate::config::env::{Lookup, interpolate};
+use crate::config::problem::{Fault, Place, Report, Written, did_you_mean};
+use crate::config::tree::{Key, Node, Value};
+
+/// The keys of one map that were not read yet.
+pub(super) struct Fields<'a> {
+    path: String,
+    place: Place,
+    entries: Vec<(Key, Node)>,
+    asked: Vec<&'static str>,
+    env: Lookup<'a>,
+    report: &'a mut Report,
+}
+
+impl<'a> Fields<'a> {
+    /// The map `node`, whose keys are at `path`; no keys if it is something else.
+    pub(super) fn new(path: String, node: Node, env: Lookup<'a>, report: &'a mut Report) -> Self {
+        let entries = match node.value {
+            Value::Map(entries) => entries,
+            Value::Nothing => Vec::new(),
+            Value::Scalar(_) | Value::List(_) => {
+                report.refuse_key(&node.place, &path, Fault::new("must be a map of keys and values"));
+                Vec::new()
+            }
+        };
+        Self { path, place: node.place, entries, asked: Vec::new(), env, report }
+    }
+
+    /// Where the map starts.
+    pub(super) fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// Path of the map itself.
+    pub(super) fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// One scalar.
+    pub(super) fn text(&mut self, name: &'static str) -> Option<Written> {
+        let node = self.take(name)?;
+        let key = self.key(name);
+        Some(self.scalar(key, node))
+    }
+
+    /// One scalar that problems must not repeat.
+    pub(super) fn secret(&mut self, name: &'static str) -> Option<Written> {
+        self.text(name).map(|written| Written { secret: true, ..written })
+    }
+
+    /// A list of scalars; a single scalar is a list of one.
+    pub(super) fn texts(&mut self, name: &'static str) -> Option<Vec<Written>> {
+        let node = self.take(name)?;
+        let key = self.key(name);
+        let Value::List(items) = node.value else {
+            return Some(vec![self.scalar(key, node)]);
+        };
+        if items.is_empty() {
+            self.report.refuse_key(&node.place, &key, Fault::new("must not be empty"));
+            return None;
+        }
+        let item = |(index, item)| self.scalar(format!("{key}[{index}]"), item);
+        Some(items.into_iter().enumerate().map(item).collect())
+    }
+
+    /// A map below this one, read by `read`.
+    pub(super) fn map<T>(&mut self, name: &'static str, read: impl FnOnce(Fields<'_>) -> T) -> Option<T> {
+        let node = self.take(name)?;
+        let key = self.key(name);
+        Some(read(Fields::new(key, node, self.env, self.report)))
+    }
+
+    /// A list of maps, each read by `read`.
+    pub(super) fn list<T>(&mut self, name: &'static str, mut read: impl FnMut(Fields<'_>) -> T) -> Vec<T> {
+        let Some(node) = self.take(name) else { return Vec::new() };
+        let key = self.key(name);
+        let Value::List(items) = node.value else {
+            self.report.refuse_key(&node.place, &key, Fault::new("must be a list: one `- ` for each"));
+            return Vec::new();
+        };
+        let item = |(index, item)| read(Fields::new(format!("{key}[{index}]"), item, self.env, self.report));
+        items.into_iter().enumerate().map(item).collect()
+    }
+
+    /// A map from names of the user's to maps, each read by `read`.
+    pub(super) fn named<T>(
+        &mut self,
+        name: &'static str,
+        mut read: impl FnMut(Written, Fields<'_>) -> T,
+    ) -> Vec<T> {
+        let key = self.key(name);
+        let entries = self.map(name, |mut fields| std::mem::take(&mut fields.entries)).unwrap_or_default();
+        let entry = |(name, node): (Key, Node)| {
+            let path = format!("{key}.{}", name.name);
+            let written = Written::plain(path.clone(), name.place, name.name);
+            read(written, Fields::new(path, node, self.env, self.report))
+        };
+        entries.into_iter().map(entry).collect()
+    }
+
+    /// Refuses a key that has no place here, with a reason of its own.
+    pub(super) fn refused(&mut self, name: &'static str, fault: Fault) {
+        if let Some(node) = self.remove(name) {
+            let key = self.key(name);
+            self.report.refuse_key(&node.place, &key, fault);
+        }
+    }
+
+    /// Refuses every key that was not asked for.
+    pub(super) fn finish(self) {
+        for (key, _) in &self.entries {
+            let fault = Fault::new("is not a key of the configuration");
+            let near = did_you_mean(&key.name, self.asked.iter().copied());
+            let fault = match near {
+                Some(near) => fault.fix(near),
+                None => fault.fix(format!("known here: {}", self.asked.join(", "))),
+            };
+            self.report.refuse_key(&key.place, &join(&self.path, &key.name), fault);
+        }
+    }
+
+    fn key(&self, name: &str) -> String {
+        join(&self.path, name)
+    }
+
+    fn take(&mut self, name: &'static str) -> Option<Node> {
+        self.asked.push(name);
+        self.remove(name).filter(|node| !matches!(node.value, Value::Nothing))
+    }
+
+    fn remove(&mut self, name: &str) -> Option<Node> {
+        let index = self.entries.iter().position(|(key, _)| key.name == name)?;
+        Some(self.entries.remove(index).1)
+    }
+
+    fn scalar(&mut self, key: String, node: Node) -> Written {
+        let Value::Scalar(raw) = node.value else {
+            self.report.refuse_key(&node.place, &key, Fault::new("must be a single value"));
+            return Written { key, place: node.place, raw: String::new(), text: None, secret: false };
+        };
+        let mut written = Written::plain(key, node.place, raw);
+        match interpolate(&written.raw, self.env) {
+            Ok(text) => written.text = Some(text),
+            Err(fault) => {
+                written.text = None;
+                self.report.refuse(&written, fault);
+            }
+        }
+        written
+    }
+}
+
+fn join(path: &str, name: &str) -> String {
+    if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
+}

@@ -1,0 +1,309 @@
+//! The file as written: every key there is, with its text and place, nothing judged and no default filled in.
+//!
+//! The same structs hold what flags and environment variables say, so that a flag replaces a value of the file
+//! by moving it. A relative path in the file starts at the file's own directory.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::config::env::Lookup;
+use crate::config::fields::Fields;
+use crate::config::problem::{Fault, Place, Report, Written};
+use crate::config::tree;
+
+/// The whole file.
+#[derive(Debug)]
+pub(super) struct File {
+    /// `listeners`.
+    pub(super) listeners: Vec<Listener>,
+    /// `endpoints`, in the order of the file.
+    pub(super) endpoints: Vec<Endpoint>,
+    /// `admin.listen`.
+    pub(super) admin_listen: Option<Written>,
+    /// `shutdown.deadline`.
+    pub(super) shutdown_deadline: Option<Written>,
+    /// `log.format`.
+    pub(super) log_format: Option<Written>,
+    /// `log.level`.
+    pub(super) log_level: Option<Written>,
+    /// The file as a whole; the command line if there is none.
+    pub(super) place: Place,
+}
+
+/// One entry of `listeners`.
+#[derive(Debug)]
+pub(super) struct Listener {
+    pub(super) key: String,
+    pub(super) place: Place,
+    pub(super) name: Option<Written>,
+    pub(super) queue: Option<Written>,
+    pub(super) url: Option<Written>,
+    pub(super) endpoint: Option<Written>,
+    pub(super) path: Option<Written>,
+    pub(super) algorithm: Option<Written>,
+    pub(super) output: Option<Written>,
+    pub(super) error_in_body: Option<Written>,
+    pub(super) role_arn: Option<Written>,
+    pub(super) external_id: Option<Written>,
+    pub(super) region: Option<Written>,
+    pub(super) profile: Option<Written>,
+    pub(super) workers: Option<Written>,
+    pub(super) timeout: Option<Written>,
+    pub(super) success: Option<Vec<Written>>,
+    pub(super) throttle_delay: Option<Written>,
+    pub(super) receive_wait: Option<Written>,
+    pub(super) on_response: Vec<Row>,
+    /// What flags say of the endpoint of a listener with a `url` of its own.
+    pub(super) own: Endpoint,
+}
+
+/// One entry of `on_response`.
+#[derive(Debug)]
+pub(super) struct Row {
+    pub(super) key: String,
+    pub(super) place: Place,
+    pub(super) status: Option<Vec<Written>>,
+    pub(super) action: Option<Written>,
+    pub(super) delay: Option<Written>,
+}
+
+/// One entry of `endpoints`.
+#[derive(Debug)]
+pub(super) struct Endpoint {
+    pub(super) name: Written,
+    pub(super) url: Option<Written>,
+    pub(super) auth: Option<Auth>,
+    pub(super) sessions: Option<Written>,
+    pub(super) per_second: Option<Written>,
+    pub(super) burst: Option<Written>,
+    pub(super) connect_timeout: Option<Written>,
+    pub(super) pool_idle_timeout: Option<Written>,
+    pub(super) retry_after_scope: Option<Written>,
+    pub(super) tls: Option<Tls>,
+}
+
+/// `endpoints.NAME.auth`.
+#[derive(Debug)]
+pub(super) struct Auth {
+    pub(super) key: String,
+    pub(super) place: Place,
+    pub(super) header_file: Option<Written>,
+    pub(super) header_env: Option<Written>,
+}
+
+/// `endpoints.NAME.tls`.
+#[derive(Debug)]
+pub(super) struct Tls {
+    pub(super) key: String,
+    pub(super) place: Place,
+    pub(super) ca_file: Option<Written>,
+    pub(super) cert_file: Option<Written>,
+    pub(super) key_file: Option<Written>,
+}
+
+/// Reads the file at `path`; `None` when it cannot be read or is not YAML, which is then in the report.
+pub(super) fn read(path: &str, env: Lookup<'_>, report: &mut Report) -> Option<File> {
+    let name: Arc<str> = path.into();
+    let place = Place::File { path: Arc::clone(&name), line: 0, column: 0 };
+    match std::fs::read_to_string(path) {
+        Ok(source) => File::parse(&source, &name, env, report),
+        Err(error) => {
+            report.refuse_key(&place, "", Fault::new(format!("the file cannot be read: {error}")));
+            None
+        }
+    }
+}
+
+impl File {
+    /// No file at all.
+    pub(super) fn none() -> Self {
+        Self {
+            listeners: Vec::new(),
+            endpoints: Vec::new(),
+            admin_listen: None,
+            shutdown_deadline: None,
+            log_format: None,
+            log_level: None,
+            place: Place::CommandLine,
+        }
+    }
+
+    /// Reads the text of the file at `path`.
+    pub(super) fn parse(source: &str, path: &Arc<str>, env: Lookup<'_>, report: &mut Report) -> Option<Self> {
+        let root = tree::parse(source, path, report)?;
+        let mut fields = Fields::new(String::new(), root, env, report);
+        let mut file = Self::none();
+        file.place = Place::File { path: Arc::clone(path), line: 0, column: 0 };
+        file.listeners = fields.list("listeners", Listener::read);
+        file.endpoints = fields.named("endpoints", Endpoint::read);
+        let text = |name: &'static str| {
+            move |mut fields: Fields<'_>| {
+                let text = fields.text(name);
+                fields.finish();
+                text
+            }
+        };
+        file.admin_listen = fields.map("admin", text("listen")).flatten();
+        file.shutdown_deadline = fields.map("shutdown", text("deadline")).flatten();
+        (file.log_format, file.log_level) = fields
+            .map("log", |mut fields| {
+                let log = (fields.text("format"), fields.text("level"));
+                fields.finish();
+                log
+            })
+            .unwrap_or_default();
+        fields.finish();
+        Some(file)
+    }
+
+    /// Where a relative path written at `place` starts: the directory of the file, else the working directory.
+    pub(super) fn resolve(place: &Place, path: &str) -> PathBuf {
+        match place {
+            Place::File { path: file, .. } => {
+                Path::new(&**file).parent().map_or_else(|| path.into(), |directory| directory.join(path))
+            }
+            Place::Flag(_) | Place::Variable(_) | Place::CommandLine => path.into(),
+        }
+    }
+}
+
+impl Listener {
+    /// A listener of which nothing is said yet.
+    pub(super) fn empty(key: &str, place: &Place) -> Self {
+        Self {
+            key: key.to_owned(),
+            place: place.clone(),
+            name: None,
+            queue: None,
+            url: None,
+            endpoint: None,
+            path: None,
+            algorithm: None,
+            output: None,
+            error_in_body: None,
+            role_arn: None,
+            external_id: None,
+            region: None,
+            profile: None,
+            workers: None,
+            timeout: None,
+            success: None,
+            throttle_delay: None,
+            receive_wait: None,
+            on_response: Vec::new(),
+            own: Endpoint::empty(Written::plain(key.to_owned(), place.clone(), String::new())),
+        }
+    }
+
+    /// Path of one of its keys; the flag when there is no file.
+    pub(super) fn key_of(&self, name: &str) -> String {
+        match self.place {
+            Place::CommandLine => format!("--{}", name.replace('_', "-")),
+            Place::File { .. } | Place::Flag(_) | Place::Variable(_) => format!("{}.{name}", self.key),
+        }
+    }
+
+    fn read(mut fields: Fields<'_>) -> Self {
+        let mut listener = Self::empty(fields.path(), fields.place());
+        listener.name = fields.text("name");
+        listener.queue = fields.text("queue");
+        listener.url = fields.text("url");
+        listener.endpoint = fields.text("endpoint");
+        listener.path = fields.text("path");
+        listener.algorithm = fields.text("algorithm");
+        listener.output = fields.text("output");
+        listener.error_in_body = fields.text("error_in_body");
+        listener.role_arn = fields.text("role_arn");
+        listener.external_id = fields.secret("external_id");
+        listener.region = fields.text("region");
+        listener.profile = fields.text("profile");
+        listener.workers = fields.text("workers");
+        listener.timeout = fields.text("timeout");
+        listener.success = fields.texts("success");
+        listener.throttle_delay = fields.text("throttle_delay");
+        listener.receive_wait = fields.text("receive_wait");
+        listener.on_response = fields.list("on_response", Row::read);
+        fields.finish();
+        listener
+    }
+}
+
+impl Row {
+    fn read(mut fields: Fields<'_>) -> Self {
+        let row = Self {
+            key: fields.path().to_owned(),
+            place: fields.place().clone(),
+            status: fields.texts("status"),
+            action: fields.text("action"),
+            delay: fields.text("delay"),
+        };
+        fields.finish();
+        row
+    }
+}
+
+impl Endpoint {
+    /// An endpoint of which only the name is known.
+    pub(super) fn empty(name: Written) -> Self {
+        Self {
+            name,
+            url: None,
+            auth: None,
+            sessions: None,
+            per_second: None,
+            burst: None,
+            connect_timeout: None,
+            pool_idle_timeout: None,
+            retry_after_scope: None,
+            tls: None,
+        }
+    }
+
+    fn read(name: Written, mut fields: Fields<'_>) -> Self {
+        let mut endpoint = Self::empty(name);
+        endpoint.url = fields.text("url");
+        endpoint.auth = fields.map("auth", Auth::read);
+        endpoint.sessions = fields.text("sessions");
+        (endpoint.per_second, endpoint.burst) = fields
+            .map("rate_limit", |mut fields| {
+                let rate = (fields.text("per_second"), fields.text("burst"));
+                fields.finish();
+                rate
+            })
+            .unwrap_or_default();
+        endpoint.connect_timeout = fields.text("connect_timeout");
+        endpoint.pool_idle_timeout = fields.text("pool_idle_timeout");
+        endpoint.retry_after_scope = fields.text("retry_after_scope");
+        endpoint.tls = fields.map("tls", Tls::read);
+        fields.refused("adaptive", Fault::new("is not available yet").fix("remove it"));
+        fields.finish();
+        endpoint
+    }
+}
+
+impl Auth {
+    fn read(mut fields: Fields<'_>) -> Self {
+        let auth = Self {
+            key: fields.path().to_owned(),
+            place: fields.place().clone(),
+            header_file: fields.secret("header_file"),
+            header_env: fields.secret("header_env"),
+        };
+        fields.finish();
+        auth
+    }
+}
+
+impl Tls {
+    fn read(mut fields: Fields<'_>) -> Self {
+        let tls = Self {
+            key: fields.path().to_owned(),
+            place: fields.place().clone(),
+            ca_file: fields.text("ca_file"),
+            cert_file: fields.text("cert_file"),
+            key_file: fields.text("key_file"),
+        };
+        fields.finish();
+        tls
+    }
+}

@@ -1,0 +1,276 @@
+//! Flags over environment over file over defaults.
+//!
+//! Flags and variables describe one listener and the top of the file. Without a file they are the configuration;
+//! with one they replace values of its only listener, and with several listeners they are refused, because none of
+//! them is meant more than another. `--sessions`, `--rate` and `--auth-header-file` belong to the endpoint of that
+//! listener.
+
+use crate::config::check;
+use crate::config::env::{Lookup, set};
+use crate::config::file::{self, Auth, Endpoint, File, Listener};
+use crate::config::plan::Plan;
+use crate::config::problem::{ConfigErrors, Fault, Place, Report, Written};
+
+/// What was given on the command line, as typed.
+#[derive(Debug, Clone, Default)]
+pub struct Overrides {
+    /// `--config`
+    pub config: Option<String>,
+    /// `--queue`
+    pub queue: Option<String>,
+    /// `--url`
+    pub url: Option<String>,
+    /// `--algorithm`
+    pub algorithm: Option<String>,
+    /// `--role-arn`
+    pub role_arn: Option<String>,
+    /// `--external-id`
+    pub external_id: Option<String>,
+    /// `--region`
+    pub region: Option<String>,
+    /// `--profile`
+    pub profile: Option<String>,
+    /// `--workers`
+    pub workers: Option<String>,
+    /// `--timeout`
+    pub timeout: Option<String>,
+    /// `--success`
+    pub success: Option<String>,
+    /// `--throttle-delay`
+    pub throttle_delay: Option<String>,
+    /// `--receive-wait`
+    pub receive_wait: Option<String>,
+    /// `--sessions`
+    pub sessions: Option<String>,
+    /// `--rate`
+    pub rate: Option<String>,
+    /// `--auth-header-file`
+    pub auth_header_file: Option<String>,
+    /// `--admin-listen`
+    pub admin_listen: Option<String>,
+    /// `--shutdown-deadline`
+    pub shutdown_deadline: Option<String>,
+    /// `--log-format`
+    pub log_format: Option<String>,
+    /// `--log-level`
+    pub log_level: Option<String>,
+    /// `--require-healthy`
+    pub require_healthy: bool,
+}
+
+/// Reads and checks the whole configuration; either everything is valid or every problem is returned.
+pub fn load(
+    overrides: &Overrides,
+    env: &dyn Fn(&str) -> Option<String>,
+    stdout_is_terminal: bool,
+) -> Result<Plan, ConfigErrors> {
+    let mut report = Report::default();
+    let mut file = match overrides.config.clone().or_else(|| set(env, "QUEUEPOST_CONFIG")) {
+        None => File::none(),
+        Some(path) => match file::read(&path, env, &mut report) {
+            Some(file) => file,
+            None => return Err(report.into_errors()),
+        },
+    };
+    for (put, written) in given(&TOP, overrides, env) {
+        put(&mut file, written);
+    }
+    replace_listener(&mut file, overrides, env, &mut report);
+    let plan = check::plan(&file, env, stdout_is_terminal, overrides.require_healthy, &mut report);
+    let warnings = report.finish()?;
+    Ok(Plan { warnings, ..plan })
+}
+
+/// A flag, its variable, and the key of a `T` they replace.
+struct Given<T> {
+    flag: &'static str,
+    variable: &'static str,
+    typed: fn(&Overrides) -> Option<&String>,
+    put: Put<T>,
+}
+
+/// Puts a text where it belongs.
+type Put<T> = fn(&mut T, Written);
+
+const TOP: [Given<File>; 4] = [
+    Given {
+        flag: "--admin-listen",
+        variable: "QUEUEPOST_ADMIN_LISTEN",
+        typed: |typed| typed.admin_listen.as_ref(),
+        put: |file, written| file.admin_listen = Some(written),
+    },
+    Given {
+        flag: "--shutdown-deadline",
+        variable: "QUEUEPOST_SHUTDOWN_DEADLINE",
+        typed: |typed| typed.shutdown_deadline.as_ref(),
+        put: |file, written| file.shutdown_deadline = Some(written),
+    },
+    Given {
+        flag: "--log-format",
+        variable: "QUEUEPOST_LOG_FORMAT",
+        typed: |typed| typed.log_format.as_ref(),
+        put: |file, written| file.log_format = Some(written),
+    },
+    Given {
+        flag: "--log-level",
+        variable: "QUEUEPOST_LOG",
+        typed: |typed| typed.log_level.as_ref(),
+        put: |file, written| file.log_level = Some(written),
+    },
+];
+
+const LISTENER: [Given<Listener>; 12] = [
+    Given {
+        flag: "--queue",
+        variable: "QUEUEPOST_QUEUE",
+        typed: |typed| typed.queue.as_ref(),
+        put: |listener, written| listener.queue = Some(written),
+    },
+    Given {
+        flag: "--url",
+        variable: "QUEUEPOST_URL",
+        typed: |typed| typed.url.as_ref(),
+        put: |listener, written| {
+            listener.url = Some(written);
+            listener.endpoint = None;
+            listener.path = None;
+        },
+    },
+    Given {
+        flag: "--algorithm",
+        variable: "QUEUEPOST_ALGORITHM",
+        typed: |typed| typed.algorithm.as_ref(),
+        put: |listener, written| {
+            listener.algorithm = Some(written);
+            listener.path = None;
+        },
+    },
+    Given {
+        flag: "--role-arn",
+        variable: "QUEUEPOST_ROLE_ARN",
+        typed: |typed| typed.role_arn.as_ref(),
+        put: |listener, written| listener.role_arn = Some(written),
+    },
+    Given {
+        flag: "--external-id",
+        variable: "QUEUEPOST_EXTERNAL_ID",
+        typed: |typed| typed.external_id.as_ref(),
+        put: |listener, written| listener.external_id = Some(Written { secret: true, ..written }),
+    },
+    Given {
+        flag: "--region",
+        variable: "QUEUEPOST_REGION",
+        typed: |typed| typed.region.as_ref(),
+        put: |listener, written| listener.region = Some(written),
+    },
+    Given {
+        flag: "--profile",
+        variable: "QUEUEPOST_PROFILE",
+        typed: |typed| typed.profile.as_ref(),
+        put: |listener, written| listener.profile = Some(written),
+    },
+    Given {
+        flag: "--workers",
+        variable: "QUEUEPOST_WORKERS",
+        typed: |typed| typed.workers.as_ref(),
+        put: |listener, written| listener.workers = Some(written),
+    },
+    Given {
+        flag: "--timeout",
+        variable: "QUEUEPOST_TIMEOUT",
+        typed: |typed| typed.timeout.as_ref(),
+        put: |listener, written| listener.timeout = Some(written),
+    },
+    Given {
+        flag: "--success",
+        variable: "QUEUEPOST_SUCCESS",
+        typed: |typed| typed.success.as_ref(),
+        put: |listener, written| listener.success = Some(vec![written]),
+    },
+    Given {
+        flag: "--throttle-delay",
+        variable: "QUEUEPOST_THROTTLE_DELAY",
+        typed: |typed| typed.throttle_delay.as_ref(),
+        put: |listener, written| listener.throttle_delay = Some(written),
+    },
+    Given {
+        flag: "--receive-wait",
+        variable: "QUEUEPOST_RECEIVE_WAIT",
+        typed: |typed| typed.receive_wait.as_ref(),
+        put: |listener, written| listener.receive_wait = Some(written),
+    },
+];
+
+const ENDPOINT: [Given<Endpoint>; 3] = [
+    Given {
+        flag: "--sessions",
+        variable: "QUEUEPOST_SESSIONS",
+        typed: |typed| typed.sessions.as_ref(),
+        put: |endpoint, written| endpoint.sessions = Some(written),
+    },
+    Given {
+        flag: "--rate",
+        variable: "QUEUEPOST_RATE",
+        typed: |typed| typed.rate.as_ref(),
+        put: |endpoint, written| {
+            endpoint.per_second = Some(written);
+            endpoint.burst = None;
+        },
+    },
+    Given {
+        flag: "--auth-header-file",
+        variable: "QUEUEPOST_AUTH_HEADER_FILE",
+        typed: |typed| typed.auth_header_file.as_ref(),
+        put: |endpoint, written| {
+            let (key, place) = (written.key.clone(), written.place.clone());
+            let header_file = Some(Written { secret: true, ..written });
+            endpoint.auth = Some(Auth { key, place, header_file, header_env: None });
+        },
+    },
+];
+
+/// What was given of `table`: the flag if there is one, else its variable.
+fn given<T>(table: &[Given<T>], overrides: &Overrides, env: Lookup<'_>) -> Vec<(Put<T>, Written)> {
+    let written = |row: &Given<T>| {
+        let (place, raw) = match (row.typed)(overrides) {
+            Some(typed) => (Place::Flag(row.flag), typed.clone()),
+            None => (Place::Variable(row.variable), set(env, row.variable)?),
+        };
+        Some((row.put, Written::plain(row.flag.to_owned(), place, raw)))
+    };
+    table.iter().filter_map(written).collect()
+}
+
+/// Applies what describes one listener, and the endpoint it uses.
+fn replace_listener(file: &mut File, overrides: &Overrides, env: Lookup<'_>, report: &mut Report) {
+    let of_listener = given(&LISTENER, overrides, env);
+    let of_endpoint = given(&ENDPOINT, overrides, env);
+    if of_listener.is_empty() && of_endpoint.is_empty() {
+        return;
+    }
+    if file.place == Place::CommandLine {
+        file.listeners.push(Listener::empty("", &Place::CommandLine));
+    }
+    let count = file.listeners.len();
+    let [listener] = file.listeners.as_mut_slice() else {
+        let written = of_listener.iter().map(|(_, written)| written);
+        for written in written.chain(of_endpoint.iter().map(|(_, written)| written)) {
+            let fault = Fault::new(format!("describes one listener, and the file has {count}"));
+            report.refuse_key(&written.place, &written.key, fault.fix("write it into the file"));
+        }
+        return;
+    };
+    for (put, written) in of_listener {
+        put(listener, written);
+    }
+    let named = listener.endpoint.as_ref().and_then(|name| name.text.as_deref());
+    let endpoint = file.endpoints.iter_mut().find(|endpoint| Some(endpoint.name.raw.as_str()) == named);
+    let endpoint = endpoint.unwrap_or(&mut listener.own);
+    for (put, written) in of_endpoint {
+        put(endpoint, written);
+    }
+}
+
+#[cfg(test)]
+#[path = "load_tests.rs"]
+mod tests;

@@ -1,0 +1,230 @@
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::*;
+use crate::telemetry::log::Format;
+
+const TWO: &str = "listeners:\n- {queue: a, url: 'https://h/'}\n- {queue: b, url: 'https://h/'}\n";
+
+fn no_env(_: &str) -> Option<String> {
+    None
+}
+
+fn minimal() -> Overrides {
+    let text = |text: &str| Some(text.to_owned());
+    Overrides { queue: text("orders"), url: text("https://api.example/run"), ..Overrides::default() }
+}
+
+/// A directory of the test's own, removed at its end.
+struct Directory(PathBuf);
+
+impl Directory {
+    fn new(test: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("queuepost-{}-{test}", std::process::id()));
+        std::fs::create_dir_all(&path).expect("a directory");
+        Self(path)
+    }
+
+    fn file(&self, name: &str, text: &str) -> String {
+        let path = self.0.join(name);
+        std::fs::write(&path, text).expect("a file");
+        path.to_string_lossy().into_owned()
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        std::fs::remove_dir_all(&self.0).ok();
+    }
+}
+
+#[test]
+fn flags_alone_are_a_configuration() {
+    let plan = load(&minimal(), &no_env, true).expect("valid");
+    assert_eq!(plan.listeners[0].listener.name, "orders");
+    assert_eq!(plan.listeners[0].target.url.as_str(), "https://api.example/run");
+    assert_eq!(plan.log.format, Format::Text);
+    assert!(!plan.require_healthy);
+    assert!(plan.warnings[0].starts_with("shutdown.deadline is 25s"), "{:?}", plan.warnings);
+}
+
+#[test]
+fn variables_alone_are_a_configuration() {
+    let env = |name: &str| {
+        let value = match name {
+            "QUEUEPOST_QUEUE" => "orders",
+            "QUEUEPOST_URL" => "https://api.example",
+            "QUEUEPOST_ALGORITHM" => "demo/Hello",
+            "QUEUEPOST_ROLE_ARN" => "arn:aws:iam::123456789012:role/consumer",
+            "QUEUEPOST_EXTERNAL_ID" => "abc",
+            "QUEUEPOST_REGION" => "eu-west-1",
+            "QUEUEPOST_PROFILE" => "work",
+            "QUEUEPOST_WORKERS" => "3",
+            "QUEUEPOST_TIMEOUT" => "1m",
+            "QUEUEPOST_SUCCESS" => "200,202-204",
+            "QUEUEPOST_THROTTLE_DELAY" => "2m",
+            "QUEUEPOST_RECEIVE_WAIT" => "1s",
+            "QUEUEPOST_SESSIONS" => "7",
+            "QUEUEPOST_RATE" => "4",
+            "QUEUEPOST_ADMIN_LISTEN" => "127.0.0.1:1",
+            "QUEUEPOST_SHUTDOWN_DEADLINE" => "3m",
+            "QUEUEPOST_LOG_FORMAT" => "text",
+            "QUEUEPOST_LOG" => "debug",
+            _ => "",
+        };
+        Some(value.to_owned())
+    };
+    let plan = load(&Overrides::default(), &env, false).expect("valid");
+    let (listener, endpoint) = (&plan.listeners[0], &plan.endpoints[0]);
+    assert_eq!(listener.target.url.as_str(), "https://api.example/v1/algo/demo/Hello?timeout=45");
+    assert!(listener.queue.role.as_ref().is_some_and(|role| role.external_id.as_deref() == Some("abc")));
+    assert_eq!(listener.queue.region.as_deref(), Some("eu-west-1"));
+    assert_eq!(listener.queue.profile.as_deref(), Some("work"));
+    assert_eq!((listener.listener.workers, endpoint.limits.sessions), (3, 7));
+    assert!(listener.listener.policy.success.contains(203));
+    assert_eq!(listener.listener.policy.throttle_delay, Duration::from_mins(2));
+    assert_eq!(listener.listener.receive_wait, Duration::from_secs(1));
+    assert_eq!(endpoint.limits.rate.map(|rate| rate.burst.get()), Some(4));
+    assert_eq!((plan.admin.port(), plan.deadline), (1, Duration::from_mins(3)));
+    assert_eq!((plan.log.format, plan.log.filter.as_str()), (Format::Text, "warn,queuepost=debug"));
+}
+
+#[test]
+fn a_flag_is_before_its_variable_before_the_file_before_the_default() {
+    let directory = Directory::new("precedence");
+    let text = "listeners: [{queue: a, url: 'https://h/', workers: 2, timeout: 5s, receive_wait: 1s}]\n";
+    let config = directory.file("one.yaml", text);
+    let env = |name: &str| match name {
+        "QUEUEPOST_WORKERS" => Some("3".to_owned()),
+        "QUEUEPOST_TIMEOUT" => Some("6s".to_owned()),
+        "QUEUEPOST_CONFIG" => Some(config.clone()),
+        _ => None,
+    };
+    let overrides = Overrides { workers: Some("4".to_owned()), ..Overrides::default() };
+    let plan = load(&overrides, &env, false).expect("valid");
+    let listener = &plan.listeners[0].listener;
+    assert_eq!(listener.workers, 4);
+    assert_eq!(listener.timeout, Duration::from_secs(6));
+    assert_eq!(listener.receive_wait, Duration::from_secs(1));
+    assert_eq!(listener.policy.throttle_delay, Duration::from_mins(5));
+    let flag_file = Overrides { config: Some(directory.file("two.yaml", TWO)), ..Overrides::default() };
+    let only_file = |name: &str| env(name).filter(|_| name == "QUEUEPOST_CONFIG");
+    assert_eq!(load(&flag_file, &only_file, false).expect("valid").listeners.len(), 2);
+}
+
+#[test]
+fn flags_of_a_listener_need_a_file_with_exactly_one() {
+    let directory = Directory::new("several");
+    let config = directory.file("two.yaml", TWO);
+    let overrides = Overrides {
+        config: Some(config.clone()),
+        workers: Some("1".to_owned()),
+        rate: Some("1".to_owned()),
+        admin_listen: Some("127.0.0.1:1".to_owned()),
+        ..Overrides::default()
+    };
+    let text = load(&overrides, &no_env, false).expect_err("ambiguous").to_string();
+    let rule = "describes one listener, and the file has 2; write it into the file";
+    assert_eq!(text, format!("--rate {rule}\n--workers {rule}"));
+    let top = Overrides { workers: None, rate: None, ..overrides };
+    assert_eq!(load(&top, &no_env, false).expect("valid").admin.port(), 1);
+}
+
+#[test]
+fn flags_of_an_endpoint_change_the_one_its_listener_uses() {
+    let directory = Directory::new("endpoint");
+    let config = directory.file(
+        "one.yaml",
+        "listeners: [{queue: a, endpoint: api, path: /run}]\n\
+         endpoints: {api: {url: 'https://h', sessions: 3, rate_limit: {per_second: 1, burst: 9}}}\n",
+    );
+    let header = directory.file("header", "X-Api-Key: s3cr3t\n");
+    let overrides = Overrides {
+        config: Some(config.clone()),
+        sessions: Some("4".to_owned()),
+        rate: Some("2".to_owned()),
+        auth_header_file: Some(header),
+        ..Overrides::default()
+    };
+    let plan = load(&overrides, &no_env, false).expect("valid");
+    let endpoint = &plan.endpoints[0];
+    assert_eq!((endpoint.client.name.as_str(), endpoint.limits.sessions), ("api", 4));
+    assert_eq!(endpoint.limits.rate.map(|rate| rate.burst.get()), Some(2));
+    assert!(endpoint.client.auth.as_ref().is_some_and(|auth| auth.name == "x-api-key"));
+    let url =
+        Overrides { config: Some(config), url: Some("https://other/x".to_owned()), ..Overrides::default() };
+    let plan = load(&url, &no_env, false).expect("valid");
+    assert_eq!(plan.listeners[0].target.url.as_str(), "https://other/x");
+    assert_eq!(plan.endpoints[0].client.name, "https://other");
+}
+
+#[test]
+fn a_relative_path_in_the_file_starts_at_the_file() {
+    let directory = Directory::new("relative");
+    directory.file("header", "Authorization: Bearer s3cr3t");
+    let text = |file: &str| {
+        format!(
+            "listeners: [{{queue: a, endpoint: api, path: /}}]\n\
+             endpoints: {{api: {{url: 'https://h', auth: {{header_file: {file}}}}}}}\n"
+        )
+    };
+    let plan = |file: &str| {
+        let config = directory.file("c.yaml", &text(file));
+        load(&Overrides { config: Some(config), ..Overrides::default() }, &no_env, false)
+    };
+    assert!(plan("header").expect("valid").endpoints[0].client.auth.is_some());
+    let error = plan("s3cr3t").expect_err("missing").to_string();
+    assert!(
+        error.contains(
+            "c.yaml:2:57: endpoints.api.auth.header_file: REDACTED names a file that cannot be read"
+        ),
+        "{error}"
+    );
+    assert!(!error.contains("s3cr3t"), "{error}");
+}
+
+#[test]
+fn problems_name_the_flag_or_the_variable() {
+    let env = |name: &str| (name == "QUEUEPOST_TIMEOUT").then(|| "30".to_owned());
+    let overrides =
+        Overrides { workers: Some("0".to_owned()), log_format: Some("xml".to_owned()), ..minimal() };
+    let text = load(&overrides, &env, false).expect_err("three problems").to_string();
+    let mut lines: Vec<&str> = text.lines().collect();
+    lines.sort_unstable();
+    assert_eq!(lines[0], "--log-format: xml is none of: text, json");
+    assert_eq!(lines[1], "--workers: 0 is out of range: 1 to 10,000");
+    assert_eq!(lines[2], "QUEUEPOST_TIMEOUT: 30 has no unit; write 30s, 5m or 500ms");
+}
+
+#[test]
+fn what_is_missing_names_the_flag_to_add() {
+    let text = |overrides: &Overrides| load(overrides, &no_env, false).expect_err("incomplete").to_string();
+    let nothing = text(&Overrides::default());
+    assert_eq!(nothing, "no listener is described: give --config FILE, or --queue and --url");
+    let half = Overrides { url: None, ..minimal() };
+    assert_eq!(text(&half), "--url is required: where messages are posted to");
+    let half = Overrides { queue: None, ..minimal() };
+    assert_eq!(text(&half), "--queue is required: the URL, ARN or name of an SQS queue");
+}
+
+#[test]
+fn a_file_that_cannot_be_read_or_parsed_is_a_problem() {
+    let config = |path: String| Overrides { config: Some(path), ..Overrides::default() };
+    let error = load(&config("no-such.yaml".to_owned()), &no_env, false).expect_err("missing");
+    assert!(error.to_string().starts_with("no-such.yaml: the file cannot be read: "), "{error}");
+    let directory = Directory::new("syntax");
+    let error = load(&config(directory.file("c.yaml", "listeners: [")), &no_env, false).expect_err("no YAML");
+    assert!(error.to_string().contains("not valid YAML"), "{error}");
+    assert_eq!(error.problems().len(), 1);
+}
+
+#[test]
+fn the_address_of_a_local_queue_is_the_origin_of_its_url() {
+    let queue = Some("http://localhost:9324/queue/orders".to_owned());
+    let overrides = Overrides { queue, ..minimal() };
+    let address = |env: &dyn Fn(&str) -> Option<String>| {
+        load(&overrides, env, false).expect("valid").listeners.remove(0).queue.address.map(String::from)
+    };
+    assert_eq!(address(&no_env), Some("http://localhost:9324/".to_owned()));
+    assert_eq!(address(&|name| (name == "AWS_ENDPOINT_URL").then(|| "http://sqs.test".to_owned())), None);
+}

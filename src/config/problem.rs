@@ -1,0 +1,299 @@
+//! What is wrong with the configuration, where, and what to write instead.
+//!
+//! Every check adds to one [`Report`] and goes on, so that a person sees all problems at once and in the order of
+//! the file. A problem shows a value as it was *written* (`${TOKEN}`, never what the variable held), shows only
+//! the origin of an address, and says `REDACTED` for keys that lead to a secret. Warnings do not stop the start.
+
+use std::fmt;
+use std::sync::Arc;
+
+use url::Url;
+
+/// Longest value a problem repeats.
+const SHOWN_CHARACTERS: usize = 80;
+
+/// Where a value was written.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Place {
+    /// In the configuration file; line and column count from 1, and line 0 is the file as a whole.
+    File {
+        /// As given on the command line.
+        path: Arc<str>,
+        /// Line.
+        line: u64,
+        /// Column, in characters.
+        column: u64,
+    },
+    /// A flag, `--workers`.
+    Flag(&'static str),
+    /// An environment variable, `QUEUEPOST_WORKERS`.
+    Variable(&'static str),
+    /// Nowhere: what is missing has no place. The key names the flag to add.
+    CommandLine,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File { path, line: 0, .. } => f.write_str(path),
+            Self::File { path, line, column } => write!(f, "{path}:{line}:{column}"),
+            Self::Flag(name) | Self::Variable(name) => f.write_str(name),
+            Self::CommandLine => f.write_str("command line"),
+        }
+    }
+}
+
+/// One thing that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// Where it was written.
+    pub place: Place,
+    /// Path of the key, `listeners[0].workers`; empty for the file as a whole.
+    pub key: String,
+    /// The value as written; `REDACTED` where it may be or name a secret.
+    pub value: Option<String>,
+    /// The rule it breaks, as the end of a sentence.
+    pub rule: String,
+    /// What to write instead.
+    pub fix: Option<String>,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let subject = match &self.place {
+            Place::File { .. } => {
+                write!(f, "{}: ", self.place)?;
+                self.key.as_str()
+            }
+            Place::Flag(name) | Place::Variable(name) => name,
+            Place::CommandLine => self.key.as_str(),
+        };
+        f.write_str(subject)?;
+        match &self.value {
+            Some(value) => write!(f, ": {value} ")?,
+            None if subject.is_empty() => {}
+            None => f.write_str(" ")?,
+        }
+        f.write_str(&self.rule)?;
+        self.fix.as_ref().map_or(Ok(()), |fix| write!(f, "; {fix}"))
+    }
+}
+
+/// Everything that is wrong with the configuration; one line each when printed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigErrors {
+    problems: Vec<Problem>,
+}
+
+impl ConfigErrors {
+    /// The problems, those of the file first and in its order.
+    pub fn problems(&self) -> &[Problem] {
+        &self.problems
+    }
+}
+
+impl fmt::Display for ConfigErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, problem) in self.problems.iter().enumerate() {
+            if index > 0 {
+                f.write_str("\n")?;
+            }
+            write!(f, "{problem}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for ConfigErrors {}
+
+/// Why a text is not the value a key wants.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Fault {
+    rule: String,
+    fix: Option<String>,
+}
+
+impl Fault {
+    /// The broken rule, as the end of a sentence that starts with the value: `is out of range: 1 to 9`.
+    pub(super) fn new(rule: impl Into<String>) -> Self {
+        Self { rule: rule.into(), fix: None }
+    }
+
+    /// What to write instead.
+    pub(super) fn fix(self, fix: impl Into<String>) -> Self {
+        Self { fix: Some(fix.into()), ..self }
+    }
+}
+
+/// A scalar as it was written, and where.
+#[derive(Debug, Clone)]
+pub(super) struct Written {
+    /// Path of its key.
+    pub(super) key: String,
+    /// Where it stands.
+    pub(super) place: Place,
+    /// The text before interpolation: what a problem may repeat.
+    pub(super) raw: String,
+    /// The text to use; `None` when a problem was reported already.
+    pub(super) text: Option<String>,
+    /// Whether a problem must not repeat it.
+    pub(super) secret: bool,
+}
+
+impl Written {
+    /// A text that is used as it was written.
+    pub(super) fn plain(key: String, place: Place, raw: String) -> Self {
+        Self { key, place, text: Some(raw.clone()), raw, secret: false }
+    }
+}
+
+/// Problems and warnings so far.
+#[derive(Debug, Default)]
+pub(super) struct Report {
+    problems: Vec<Problem>,
+    warnings: Vec<String>,
+}
+
+impl Report {
+    /// Adds a problem with a written value.
+    pub(super) fn refuse(&mut self, written: &Written, fault: Fault) {
+        let value = if written.secret { "REDACTED".to_owned() } else { shown(&written.raw) };
+        self.add(written.place.clone(), &written.key, Some(value), fault);
+    }
+
+    /// Adds a problem that has a key but no value to show.
+    pub(super) fn refuse_key(&mut self, place: &Place, key: &str, fault: Fault) {
+        self.add(place.clone(), key, None, fault);
+    }
+
+    fn add(&mut self, place: Place, key: &str, value: Option<String>, fault: Fault) {
+        self.problems.push(Problem { place, key: key.to_owned(), value, rule: fault.rule, fix: fault.fix });
+    }
+
+    /// Adds a warning about the key at `place`.
+    pub(super) fn warn(&mut self, place: &Place, key: &str, warning: &str) {
+        let problem = Problem {
+            place: place.clone(),
+            key: key.to_owned(),
+            value: None,
+            rule: warning.to_owned(),
+            fix: None,
+        };
+        self.warnings.push(problem.to_string());
+    }
+
+    /// The value of `written`, or `None` if there is none or it was refused, now or before.
+    pub(super) fn parse<T>(
+        &mut self,
+        written: Option<&Written>,
+        parse: impl FnOnce(&str) -> Result<T, Fault>,
+    ) -> Option<T> {
+        let written = written?;
+        match parse(written.text.as_deref()?) {
+            Ok(value) => Some(value),
+            Err(fault) => {
+                self.refuse(written, fault);
+                None
+            }
+        }
+    }
+
+    /// The warnings if nothing was refused, else every problem.
+    pub(super) fn finish(self) -> Result<Vec<String>, ConfigErrors> {
+        if self.problems.is_empty() { Ok(self.warnings) } else { Err(self.into_errors()) }
+    }
+
+    /// Every problem, by place.
+    pub(super) fn into_errors(mut self) -> ConfigErrors {
+        self.problems.sort_by(|a, b| a.place.cmp(&b.place));
+        ConfigErrors { problems: self.problems }
+    }
+}
+
+/// A value as a problem repeats it: addresses without what follows the origin (credentials hide in user
+/// information, path and query alike), long ones cut, odd ones quoted.
+fn shown(raw: &str) -> String {
+    if raw.contains("://") {
+        return match Url::parse(raw) {
+            Ok(url) if url.host().is_some() && !raw.contains("${") => {
+                let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+                format!("{}://{}{port}/…", url.scheme(), url.host_str().unwrap_or_default())
+            }
+            Ok(_) | Err(_) => "this address".to_owned(),
+        };
+    }
+    let mut text: String = raw.chars().take(SHOWN_CHARACTERS).collect();
+    if text.len() < raw.len() {
+        text.push('…');
+    }
+    let plain = |c: char| c.is_alphanumeric() || "-_./:+%${}…".contains(c);
+    if !text.is_empty() && text.chars().all(plain) { text } else { format!("{text:?}") }
+}
+
+/// `; did you mean …?` for a name that is nearly one of `known`.
+pub(super) fn did_you_mean<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    let name = name.to_ascii_lowercase().replace('-', "_");
+    known
+        .into_iter()
+        .map(|candidate| (distance(&name, &candidate.replace('-', "_")), candidate))
+        .filter(|&(distance, candidate)| distance <= 1 + candidate.len() / 5)
+        .min_by_key(|&(distance, _)| distance)
+        .map(|(_, candidate)| format!("did you mean `{candidate}`?"))
+}
+
+/// Levenshtein distance: single characters to insert, delete or replace.
+fn distance(a: &str, b: &str) -> usize {
+    let mut row: Vec<usize> = (0..=b.chars().count()).collect();
+    for (i, from) in a.chars().enumerate() {
+        let mut left = i + 1;
+        let mut next = vec![left];
+        for (pair, to) in row.windows(2).zip(b.chars()) {
+            if let [diagonal, above] = *pair {
+                left = (diagonal + usize::from(from != to)).min(above + 1).min(left + 1);
+                next.push(left);
+            }
+        }
+        row = next;
+    }
+    row.last().copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_problem_is_one_line_that_says_where_what_and_why() {
+        let place = Place::File { path: "queuepost.yaml".into(), line: 7, column: 14 };
+        let mut problem = Problem {
+            place,
+            key: "listeners[0].workers".to_owned(),
+            value: Some("0".to_owned()),
+            rule: "is out of range: 1 to 10,000".to_owned(),
+            fix: None,
+        };
+        let text = "listeners[0].workers: 0 is out of range: 1 to 10,000";
+        assert_eq!(problem.to_string(), format!("queuepost.yaml:7:14: {text}"));
+        problem.place = Place::Flag("--workers");
+        assert_eq!(problem.to_string(), "--workers: 0 is out of range: 1 to 10,000");
+        problem.value = None;
+        assert_eq!(problem.to_string(), "--workers is out of range: 1 to 10,000");
+    }
+
+    #[test]
+    fn an_address_is_shown_up_to_its_port_only() {
+        assert_eq!(shown("https://u:secret@h.example:8443/secret?secret"), "https://h.example:8443/…");
+        assert_eq!(shown("https://${HOST_WITH_SECRET}/x"), "this address");
+        assert_eq!(shown("a b"), "\"a b\"");
+        assert_eq!(shown(""), "\"\"");
+        assert_eq!(shown(&"x".repeat(100)).chars().count(), SHOWN_CHARACTERS + 1);
+    }
+
+    #[test]
+    fn a_near_miss_is_suggested_and_a_far_one_is_not() {
+        let known = ["queue", "workers", "throttle_delay"];
+        assert_eq!(did_you_mean("worker", known), Some("did you mean `workers`?".to_owned()));
+        assert_eq!(did_you_mean("Throttle-Delay", known), Some("did you mean `throttle_delay`?".to_owned()));
+        assert_eq!(did_you_mean("colour", known), None);
+    }
+}

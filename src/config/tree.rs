@@ -1,0 +1,210 @@
+//! YAML text → a tree in which every key and every scalar knows its place and its text as written.
+//!
+//! A tree and not derived structs, because those stop at the first unknown key or wrong type and a person fixing
+//! a file wants them all. Scalars stay text: an external id `0123` must not become a number on the way. What
+//! is no YAML, has a key twice or holds several documents is one problem with its line and column.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_saphyr::{Location, MessageFormatter, Spanned, UserMessageFormatter};
+
+use crate::config::problem::{Fault, Place, Report};
+
+/// One value and where it stands.
+#[derive(Debug)]
+pub(super) struct Node {
+    /// Where it starts; for an alias, where its anchor is.
+    pub(super) place: Place,
+    /// What it is.
+    pub(super) value: Value,
+}
+
+/// What a value is.
+#[derive(Debug)]
+pub(super) enum Value {
+    /// Nothing: an empty value, `~` or `null`.
+    Nothing,
+    /// Text, number or truth value, as written.
+    Scalar(String),
+    /// A list.
+    List(Vec<Node>),
+    /// A map, in the order of the file.
+    Map(Vec<(Key, Node)>),
+}
+
+/// A key and where it stands.
+#[derive(Debug)]
+pub(super) struct Key {
+    /// Its text.
+    pub(super) name: String,
+    /// Where it starts.
+    pub(super) place: Place,
+}
+
+/// Parses `source`; `None` when it is not YAML, which is then in the report.
+pub(super) fn parse(source: &str, path: &Arc<str>, report: &mut Report) -> Option<Node> {
+    let options = serde_saphyr::options! {
+        with_snippet: false,
+        strict_booleans: true,
+    };
+    match serde_saphyr::from_str_with_options::<Spanned<Raw>>(source, options) {
+        Ok(raw) => Some(Builder { source, path }.node(raw)),
+        Err(error) => {
+            let place = place(path, error.location());
+            let message = UserMessageFormatter.format_message(&error).into_owned();
+            report.refuse_key(&place, "", Fault::new(format!("not valid YAML: {message}")));
+            None
+        }
+    }
+}
+
+fn place(path: &Arc<str>, location: Option<Location>) -> Place {
+    let (line, column) = location.map_or((0, 0), |location| (location.line(), location.column()));
+    Place::File { path: Arc::clone(path), line, column }
+}
+
+/// What the parser reports before scalars are looked up in the source.
+enum Raw {
+    Nothing,
+    Text(String),
+    /// A number or truth value; its text is in the source.
+    Typed(String),
+    List(Vec<Spanned<Self>>),
+    Map(Vec<(Spanned<String>, Spanned<Self>)>),
+}
+
+struct Builder<'a> {
+    source: &'a str,
+    path: &'a Arc<str>,
+}
+
+impl Builder<'_> {
+    fn node(&self, raw: Spanned<Raw>) -> Node {
+        let value = match raw.value {
+            Raw::Nothing => Value::Nothing,
+            Raw::Text(text) => Value::Scalar(text),
+            Raw::Typed(parsed) => Value::Scalar(self.written(raw.defined).unwrap_or(parsed)),
+            Raw::List(items) => Value::List(items.into_iter().map(|item| self.node(item)).collect()),
+            Raw::Map(entries) => Value::Map(
+                entries.into_iter().map(|(key, value)| (self.key(key), self.node(value))).collect(),
+            ),
+        };
+        Node { place: place(self.path, Some(raw.defined)), value }
+    }
+
+    fn key(&self, key: Spanned<String>) -> Key {
+        Key { place: place(self.path, Some(key.defined)), name: key.value }
+    }
+
+    /// The characters of a plain scalar.
+    fn written(&self, location: Location) -> Option<String> {
+        let start = usize::try_from(location.span().byte_offset()?).ok()?;
+        let length = usize::try_from(location.span().byte_len()?).ok()?;
+        let text = self.source.get(start..start.checked_add(length)?)?.trim();
+        (!text.is_empty()).then(|| text.to_owned())
+    }
+}
+
+impl<'de> Deserialize<'de> for Raw {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(RawVisitor)
+    }
+}
+
+struct RawVisitor;
+
+impl<'de> Visitor<'de> for RawVisitor {
+    type Value = Raw;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Raw, E> {
+        Ok(Raw::Nothing)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Raw, E> {
+        Ok(Raw::Typed(value.to_string()))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Raw, E> {
+        Ok(Raw::Typed(value.to_string()))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Raw, E> {
+        Ok(Raw::Typed(value.to_string()))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Raw, E> {
+        Ok(Raw::Typed(value.to_string()))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Raw, E> {
+        Ok(Raw::Text(value.to_owned()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Raw, A::Error> {
+        let mut list = Vec::new();
+        while let Some(item) = items.next_element()? {
+            list.push(item);
+        }
+        Ok(Raw::List(list))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Raw, A::Error> {
+        let mut map = Vec::new();
+        while let Some(entry) = entries.next_entry()? {
+            map.push(entry);
+        }
+        Ok(Raw::Map(map))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn dump(node: &Node) -> String {
+        match &node.value {
+            Value::Nothing => "~".to_owned(),
+            Value::Scalar(text) => format!("{text:?}@{}", node.place),
+            Value::List(items) => format!("[{}]", items.iter().map(dump).collect::<Vec<_>>().join(" ")),
+            Value::Map(entries) => {
+                let entry =
+                    |(key, value): &(Key, Node)| format!("{}@{}={}", key.name, key.place, dump(value));
+                format!("{{{}}}", entries.iter().map(entry).collect::<Vec<_>>().join(" "))
+            }
+        }
+    }
+
+    fn parsed(source: &str) -> Result<String, String> {
+        let mut report = Report::default();
+        let node = parse(source, &"f".into(), &mut report);
+        report.finish().map(|_| dump(&node.expect("parsed"))).map_err(|errors| errors.to_string())
+    }
+
+    #[test]
+    fn keys_and_scalars_know_their_place_and_their_text() {
+        let source = "a: 0123\nb:\n  - 1e3\n  - {c: yes, d: \"x: y\"}\ne:\nf: 007 # bond\n";
+        let expected = "{a@f:1:1=\"0123\"@f:1:4 b@f:2:1=[\"1e3\"@f:3:5 \
+                        {c@f:4:6=\"yes\"@f:4:9 d@f:4:14=\"x: y\"@f:4:17}] e@f:5:1=~ f@f:6:1=\"007\"@f:6:4}";
+        assert_eq!(parsed(source), Ok(expected.to_owned()));
+        assert_eq!(
+            parsed("'ü': &a 0x1F\nb: *a\n"),
+            Ok("{ü@f:1:1=\"0x1F\"@f:1:9 b@f:2:1=\"0x1F\"@f:1:9}".to_owned())
+        );
+        assert_eq!(parsed(""), Ok("~".to_owned()));
+    }
+
+    #[test]
+    fn what_is_no_yaml_is_one_problem_with_its_place() {
+        for (source, place) in [("a: [1\nb: 2\n", "f:2:"), ("a: 1\na: 2\n", "f:2:1: "), ("a: *b\n", "f:1:")] {
+            let error = parsed(source).expect_err(source);
+            assert!(error.starts_with(place) && error.contains("not valid YAML: "), "{error}");
+            assert_eq!(error.lines().count(), 1, "{error}");
+        }
+    }
+}

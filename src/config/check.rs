@@ -50,7 +50,7 @@ pub(super) fn plan(
     require_healthy: bool,
     report: &mut Report,
 ) -> Plan {
-    if file.listeners.is_empty() {
+    if file.listeners.is_empty() && !report.mentions("listeners") {
         let (key, rule) = match file.place {
             Place::CommandLine => ("", "no listener is described: give --config FILE, or --queue and --url"),
             Place::File { .. } | Place::Flag(_) | Place::Variable(_) => {
@@ -89,7 +89,8 @@ fn deadline(file: &File, longest: Duration, report: &mut Report) -> Duration {
     let enough = longest.saturating_add(DEADLINE_MARGIN);
     if deadline < enough {
         let warning = format!(
-            "is {}, below the largest time-out + 15s: deliveries still running then are cut off and retried; {} is enough",
+            "is {}, below the largest time-out + 15s: deliveries still running then are cut off and retried; \
+             {} is enough",
             humantime::format_duration(deadline),
             humantime::format_duration(enough)
         );
@@ -162,7 +163,11 @@ fn listener(
     })
 }
 
-fn queue_settings(written: &Listener, env: Lookup<'_>, report: &mut Report) -> Option<sqs::Settings> {
+pub(super) fn queue_settings(
+    written: &Listener,
+    env: Lookup<'_>,
+    report: &mut Report,
+) -> Option<sqs::Settings> {
     if written.queue.is_none() {
         let fault = Fault::new("is required: the URL, ARN or name of an SQS queue");
         report.refuse_key(&written.place, &written.key_of("queue"), fault);

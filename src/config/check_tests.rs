@@ -205,6 +205,7 @@ fn each_rule_of_an_endpoint_is_one_problem_with_its_key() {
         ("pool_idle_timeout: 0s", "endpoints.api.pool_idle_timeout: 0s is out of range"),
         ("retry_after_scope: all", "endpoints.api.retry_after_scope: all is none of: endpoint, message"),
         ("adaptive: true", "endpoints.api.adaptive is not available yet; remove it"),
+        ("auth: a", "endpoints.api.auth must be a map of keys and values"),
         ("auth: {}", "endpoints.api.auth needs one of `header_file` and `header_env`"),
         ("auth: {header_env: HEADER, header_file: x}", "endpoints.api.auth has both"),
         ("tls: {cert_file: Cargo.toml}", "endpoints.api.tls needs `cert_file` and `key_file` together"),
@@ -229,6 +230,8 @@ fn each_rule_of_the_top_is_one_problem_with_its_key() {
         ("shutdown: {deadline: 500ms}", "shutdown.deadline: 500ms is out of range: 1s to 12h"),
         ("log: {format: xml}", "log.format: xml is none of: text, json"),
         ("log: {level: loud}", "log.level: loud is no log filter; write error, warn, info"),
+        ("endpoints: [a]", "endpoints must be a map of keys and values"),
+        ("endpoints: {api: 'https://h'}", "endpoints.api must be a map of keys and values"),
         ("logs: {level: info}", "logs is not a key of the configuration; did you mean `log`?"),
     ];
     for (line, expected) in cases {
@@ -236,6 +239,9 @@ fn each_rule_of_the_top_is_one_problem_with_its_key() {
         assert!(problem.contains(expected), "{line}: {problem}");
     }
     assert_eq!(only_problem(""), "listeners is required: a list with at least one listener");
+    assert_eq!(only_problem("listeners: {queue: a}"), "listeners must be a list: one `- ` for each");
+    assert_eq!(only_problem("listeners: [a]"), "listeners[0] must be a map of keys and values");
+    assert_eq!(only_problem("[a]"), "must be a map of keys and values");
     assert_eq!(only_problem("listeners: []"), "listeners is required: a list with at least one listener");
 }
 

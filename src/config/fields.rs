@@ -19,17 +19,17 @@ pub(super) struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    /// The map `node`, whose keys are at `path`; no keys if it is something else.
-    pub(super) fn new(path: String, node: Node, env: Lookup<'a>, report: &'a mut Report) -> Self {
+    /// The map `node`, whose keys are at `path`; `None`, and a problem, if it is something else.
+    pub(super) fn new(path: String, node: Node, env: Lookup<'a>, report: &'a mut Report) -> Option<Self> {
         let entries = match node.value {
             Value::Map(entries) => entries,
             Value::Nothing => Vec::new(),
             Value::Scalar(_) | Value::List(_) => {
                 report.refuse_key(&node.place, &path, Fault::new("must be a map of keys and values"));
-                Vec::new()
+                return None;
             }
         };
-        Self { path, place: node.place, entries, asked: Vec::new(), env, report }
+        Some(Self { path, place: node.place, entries, asked: Vec::new(), env, report })
     }
 
     /// Where the map starts.
@@ -73,7 +73,7 @@ impl<'a> Fields<'a> {
     pub(super) fn map<T>(&mut self, name: &'static str, read: impl FnOnce(Fields<'_>) -> T) -> Option<T> {
         let node = self.take(name)?;
         let key = self.key(name);
-        Some(read(Fields::new(key, node, self.env, self.report)))
+        Fields::new(key, node, self.env, self.report).map(read)
     }
 
     /// A list of maps, each read by `read`.
@@ -84,8 +84,10 @@ impl<'a> Fields<'a> {
             self.report.refuse_key(&node.place, &key, Fault::new("must be a list: one `- ` for each"));
             return Vec::new();
         };
-        let item = |(index, item)| read(Fields::new(format!("{key}[{index}]"), item, self.env, self.report));
-        items.into_iter().enumerate().map(item).collect()
+        let item = |(index, item)| {
+            Fields::new(format!("{key}[{index}]"), item, self.env, self.report).map(&mut read)
+        };
+        items.into_iter().enumerate().filter_map(item).collect()
     }
 
     /// A map from names of the user's to maps, each read by `read`.
@@ -97,11 +99,11 @@ impl<'a> Fields<'a> {
         let key = self.key(name);
         let entries = self.map(name, |mut fields| std::mem::take(&mut fields.entries)).unwrap_or_default();
         let entry = |(name, node): (Key, Node)| {
-            let path = format!("{key}.{}", name.name);
+            let path = join(&key, &name.name);
             let written = Written::plain(path.clone(), name.place, name.name);
-            read(written, Fields::new(path, node, self.env, self.report))
+            Fields::new(path, node, self.env, self.report).map(|fields| read(written, fields))
         };
-        entries.into_iter().map(entry).collect()
+        entries.into_iter().filter_map(entry).collect()
     }
 
     /// Refuses a key that has no place here, with a reason of its own.
@@ -157,5 +159,6 @@ impl<'a> Fields<'a> {
 }
 
 fn join(path: &str, name: &str) -> String {
-    if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
+    let name = name.escape_debug();
+    if path.is_empty() { name.to_string() } else { format!("{path}.{name}") }
 }

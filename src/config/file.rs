@@ -131,7 +131,7 @@ impl File {
     /// Reads the text of the file at `path`.
     pub(super) fn parse(source: &str, path: &Arc<str>, env: Lookup<'_>, report: &mut Report) -> Option<Self> {
         let root = tree::parse(source, path, report)?;
-        let mut fields = Fields::new(String::new(), root, env, report);
+        let mut fields = Fields::new(String::new(), root, env, report)?;
         let mut file = Self::none();
         file.place = Place::File { path: Arc::clone(path), line: 0, column: 0 };
         file.listeners = fields.list("listeners", Listener::read);

@@ -10,6 +10,10 @@ use crate::config::env::{Lookup, set};
 use crate::config::file::{self, Auth, Endpoint, File, Listener};
 use crate::config::plan::Plan;
 use crate::config::problem::{ConfigErrors, Fault, Place, Report, Written};
+use crate::sqs;
+
+const CONFIG_FLAG: &str = "--config";
+const CONFIG_VARIABLE: &str = "QUEUEPOST_CONFIG";
 
 /// What was given on the command line, as typed.
 #[derive(Debug, Clone, Default)]
@@ -65,7 +69,7 @@ pub fn load(
     stdout_is_terminal: bool,
 ) -> Result<Plan, ConfigErrors> {
     let mut report = Report::default();
-    let mut file = match overrides.config.clone().or_else(|| set(env, "QUEUEPOST_CONFIG")) {
+    let mut file = match overrides.config.clone().or_else(|| set(env, CONFIG_VARIABLE)) {
         None => File::none(),
         Some(path) => match file::read(&path, env, &mut report) {
             Some(file) => file,
@@ -79,6 +83,29 @@ pub fn load(
     let plan = check::plan(&file, env, stdout_is_terminal, overrides.require_healthy, &mut report);
     let warnings = report.finish()?;
     Ok(Plan { warnings, ..plan })
+}
+
+/// Every flag and the variable that stands for it, for help texts and documents.
+pub fn variables() -> Vec<(&'static str, &'static str)> {
+    fn names<T>(table: &[Given<T>]) -> impl Iterator<Item = (&'static str, &'static str)> {
+        table.iter().map(|row| (row.flag, row.variable))
+    }
+    let config = std::iter::once((CONFIG_FLAG, CONFIG_VARIABLE));
+    config.chain(names(&LISTENER)).chain(names(&ENDPOINT)).chain(names(&TOP)).collect()
+}
+
+/// Reads and checks which queue is meant and as whom, for commands that concern a queue alone.
+pub fn queue(
+    overrides: &Overrides,
+    env: &dyn Fn(&str) -> Option<String>,
+) -> Result<sqs::Settings, ConfigErrors> {
+    let mut report = Report::default();
+    let mut listener = Listener::empty("", &Place::CommandLine);
+    for (put, written) in given(&LISTENER, overrides, env) {
+        put(&mut listener, written);
+    }
+    let settings = check::queue_settings(&listener, env, &mut report);
+    report.finish().map(drop).and_then(|()| settings.ok_or_else(|| Report::default().into_errors()))
 }
 
 /// A flag, its variable, and the key of a `T` they replace.

@@ -184,6 +184,17 @@ fn a_relative_path_in_the_file_starts_at_the_file() {
 }
 
 #[test]
+fn every_flag_with_a_value_has_a_variable_of_its_name() {
+    let variables = variables();
+    assert_eq!(variables.len(), 20);
+    for (flag, variable) in variables {
+        let name = flag.trim_start_matches('-').replace('-', "_").to_uppercase();
+        let name = if name == "LOG_LEVEL" { "LOG".to_owned() } else { name };
+        assert_eq!(variable, format!("QUEUEPOST_{name}"));
+    }
+}
+
+#[test]
 fn problems_name_the_flag_or_the_variable() {
     let env = |name: &str| (name == "QUEUEPOST_TIMEOUT").then(|| "30".to_owned());
     let overrides =

@@ -1,4 +1,7 @@
 //! What is to run: the checked configuration, in the words of the areas that run it.
+//!
+//! A plan is whole and valid or does not exist. It holds no reference to the file, so an area sees its own
+//! `Settings` and nothing else; an endpoint's credentials are in it but do not print.
 
 use std::net::SocketAddr;
 use std::time::Duration;

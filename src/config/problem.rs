@@ -182,6 +182,11 @@ impl Report {
         self.warnings.push(problem.to_string());
     }
 
+    /// Whether there is a problem with `key` or what is below it.
+    pub(super) fn mentions(&self, key: &str) -> bool {
+        self.problems.iter().any(|problem| problem.key.starts_with(key))
+    }
+
     /// The value of `written`, or `None` if there is none or it was refused, now or before.
     pub(super) fn parse<T>(
         &mut self,

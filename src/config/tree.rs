@@ -53,7 +53,7 @@ pub(super) fn parse(source: &str, path: &Arc<str>, report: &mut Report) -> Optio
         Ok(raw) => Some(Builder { source, path }.node(raw)),
         Err(error) => {
             let place = place(path, error.location());
-            let message = UserMessageFormatter.format_message(&error).into_owned();
+            let message = UserMessageFormatter.format_message(&error).replace(char::is_control, " ");
             report.refuse_key(&place, "", Fault::new(format!("not valid YAML: {message}")));
             None
         }
@@ -197,6 +197,13 @@ mod tests {
             Ok("{ü@f:1:1=\"0x1F\"@f:1:9 b@f:2:1=\"0x1F\"@f:1:9}".to_owned())
         );
         assert_eq!(parsed(""), Ok("~".to_owned()));
+        assert_eq!(
+            parsed("\u{feff}a: 01\r\nb: 02\r\n"),
+            Ok("{a@f:1:1=\"01\"@f:1:4 b@f:2:1=\"02\"@f:2:4}".to_owned())
+        );
+        let merged =
+            "{a@f:1:1={x@f:1:8=\"01\"@f:1:11} b@f:2:1={y@f:2:13=\"2\"@f:2:16 x@f:1:8=\"01\"@f:1:11}}";
+        assert_eq!(parsed("a: &a {x: 01}\nb: {<<: *a, y: 2}\n"), Ok(merged.to_owned()));
     }
 
     #[test]

@@ -11,4 +11,6 @@
 )]
 #![allow(clippy::disallowed_methods, reason = "end-to-end tests live in real time")]
 
+mod e2e;
+mod repo;
 mod sim;

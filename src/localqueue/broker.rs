@@ -12,6 +12,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::attributes::MAX_VISIBILITY_SECONDS;
+use super::move_task::Moves;
 use super::queue::Queue;
 use super::redrive::arn_of;
 use super::{BrokerError, Inspected, Receive, Received, SendMessage, Sent, Timestamp, checks};
@@ -20,17 +21,23 @@ use super::{BrokerError, Inspected, Receive, Received, SendMessage, Sent, Timest
 const MAX_RECEIVED: u32 = 10;
 
 /// An in-memory model of SQS for one account (`000000000000`) in one region (`us-east-1`).
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Broker {
     pub(super) queues: BTreeMap<String, Queue>,
     pub(super) random: fastrand::Rng,
-    pub(super) stirred: BTreeSet<String>,
+    pub(super) moves: Moves,
+    stirred: BTreeSet<String>,
 }
 
 impl Broker {
     /// A broker without queues; equal seeds give equal message ids and receipt handles.
     pub fn new(seed: u64) -> Self {
-        Self { queues: BTreeMap::new(), random: fastrand::Rng::with_seed(seed), stirred: BTreeSet::new() }
+        Self {
+            queues: BTreeMap::new(),
+            random: fastrand::Rng::with_seed(seed),
+            moves: Moves::default(),
+            stirred: BTreeSet::new(),
+        }
     }
 
     /// Puts a message into a queue.
@@ -95,9 +102,11 @@ impl Broker {
 
     /// The earliest time after `now` at which something may become receivable by itself.
     ///
-    /// `None` while nothing is hidden. The answer may come too early (another message blocks the group), never too late.
+    /// `None` while nothing is hidden and nothing is being moved. The answer may be too early (the group is blocked, the
+    /// move goes elsewhere), never too late.
     pub fn next_change(&self, now: Timestamp, queue: &str) -> Option<Timestamp> {
-        self.queues.get(queue)?.store.next_return(now)
+        let hidden = self.queues.get(queue)?.store.next_return(now);
+        [hidden, self.moves.next_move(now)].into_iter().flatten().min()
     }
 
     /// The queues in which, since the last call, something happened that a waiting receive should look at.
@@ -113,6 +122,7 @@ impl Broker {
 
     /// A queue, brought to the time `now`.
     pub(super) fn queue_at(&mut self, now: Timestamp, name: &str) -> Result<&mut Queue, BrokerError> {
+        self.run_moves(now);
         let queue = self.queues.get_mut(name).ok_or(BrokerError::QueueDoesNotExist)?;
         queue.advance(now);
         Ok(queue)
@@ -149,6 +159,7 @@ fn check_receive(receive: &Receive) -> Result<(), BrokerError> {
 mod tests {
     use super::*;
     use crate::localqueue::MessageState;
+    use crate::localqueue::take::MAX_IN_FLIGHT;
 
     const T0: Timestamp = Timestamp(1_700_000_000_000);
 
@@ -279,10 +290,10 @@ mod tests {
     #[test]
     fn past_the_in_flight_limit_a_standard_queue_answers_over_limit() {
         let mut broker = broker(&[]);
-        for _ in 0..=crate::localqueue::queue::MAX_IN_FLIGHT {
+        for _ in 0..=MAX_IN_FLIGHT {
             send(&mut broker, "x");
         }
-        for _ in 0..crate::localqueue::queue::MAX_IN_FLIGHT / 10 {
+        for _ in 0..MAX_IN_FLIGHT / 10 {
             assert_eq!(receive(&mut broker, T0, "q", 60).len(), 10);
         }
         assert_eq!(broker.receive(T0, "q", &Receive::default()), Err(BrokerError::OverLimit));

@@ -18,7 +18,10 @@ mod groups;
 mod handle;
 mod long_poll;
 mod message;
+mod move_task;
 mod operation;
+#[cfg(test)]
+mod properties;
 mod queue;
 mod queues;
 mod recent;
@@ -26,6 +29,7 @@ mod redrive;
 mod server;
 mod shared;
 mod store;
+mod take;
 mod timestamp;
 mod wire;
 
@@ -34,6 +38,7 @@ pub use error::BrokerError;
 pub use message::{
     AttributeData, AttributeValue, Inspected, MessageState, Receive, Received, SendMessage, Sent,
 };
+pub use move_task::{MoveStatus, MoveTask};
 pub use operation::Operation;
 pub use server::{Server, wall_clock};
 pub use shared::{Clock, SharedBroker};

@@ -8,6 +8,7 @@
 
 mod attribute;
 mod batch;
+mod moves;
 mod queues;
 pub(super) mod receive;
 mod send;
@@ -40,6 +41,7 @@ impl Call<'_> {
 /// Performs any operation but `ReceiveMessage`.
 pub(super) fn answer(operation: Operation, call: &mut Call<'_>, body: &[u8]) -> Result<Vec<u8>, BrokerError> {
     match operation {
+        Operation::CancelMessageMoveTask => moves::cancel(call, body),
         Operation::ChangeMessageVisibility => settle::change_visibility(call, body),
         Operation::ChangeMessageVisibilityBatch => settle::change_visibility_batch(call, body),
         Operation::CreateQueue => queues::create(call, body),
@@ -49,6 +51,7 @@ pub(super) fn answer(operation: Operation, call: &mut Call<'_>, body: &[u8]) -> 
         Operation::GetQueueAttributes => queues::attributes(call, body),
         Operation::GetQueueUrl => queues::url(call, body),
         Operation::ListDeadLetterSourceQueues => queues::list_sources(call, body),
+        Operation::ListMessageMoveTasks => moves::list(call, body),
         Operation::ListQueueTags => queues::tags(call, body),
         Operation::ListQueues => queues::list(call, body),
         Operation::PurgeQueue => queues::purge(call, body),
@@ -57,10 +60,9 @@ pub(super) fn answer(operation: Operation, call: &mut Call<'_>, body: &[u8]) -> 
         Operation::SetQueueAttributes => queues::set_attributes(call, body),
         Operation::TagQueue => queues::tag(call, body),
         Operation::UntagQueue => queues::untag(call, body),
-        Operation::CancelMessageMoveTask
-        | Operation::ListMessageMoveTasks
-        | Operation::StartMessageMoveTask
-        | Operation::ReceiveMessage => Err(unsupported(operation.name())),
+        Operation::StartMessageMoveTask => moves::start(call, body),
+        // It may have to wait: see `long_poll`.
+        Operation::ReceiveMessage => Err(BrokerError::InternalError),
     }
 }
 

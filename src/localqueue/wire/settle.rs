@@ -85,3 +85,50 @@ fn many(call: &mut Call<'_>, body: &[u8], act: Act) -> Result<Vec<u8>, BrokerErr
     }
     json(&answer)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::localqueue::{Broker, Receive, SendMessage, Timestamp};
+
+    const T0: Timestamp = Timestamp(0);
+
+    /// A queue with one message in flight, and its handle.
+    fn in_flight() -> (Broker, String) {
+        let mut broker = Broker::new(1);
+        broker.create_queue(T0, "q", &BTreeMap::new()).unwrap();
+        broker.send(T0, "q", SendMessage { body: "x".into(), ..Default::default() }).unwrap();
+        let handle = broker.receive(T0, "q", &Receive::default()).unwrap().remove(0).receipt_handle;
+        (broker, handle)
+    }
+
+    #[test]
+    fn a_bad_handle_in_a_batch_fails_alone_by_the_senders_fault() {
+        let (mut broker, handle) = in_flight();
+        let body = format!(
+            r#"{{"QueueUrl":"q","Entries":[{{"Id":"a","ReceiptHandle":"{handle}"}},{{"Id":"b","ReceiptHandle":"no"}}]}}"#
+        );
+        let mut call = Call { broker: &mut broker, now: T0, origin: "" };
+        let answer = delete_batch(&mut call, body.as_bytes()).unwrap();
+        let answer: serde_json::Value = serde_json::from_slice(&answer).unwrap();
+        assert_eq!(answer["Successful"][0]["Id"], "a");
+        assert_eq!(answer["Failed"][0]["Code"], "ReceiptHandleIsInvalid");
+        assert_eq!(answer["Failed"][0]["SenderFault"], true);
+        assert!(broker.inspect(T0, "q").is_empty());
+    }
+
+    #[test]
+    fn a_visibility_timeout_must_be_there_and_not_negative() {
+        let (mut broker, handle) = in_flight();
+        let mut call = Call { broker: &mut broker, now: T0, origin: "" };
+        for (timeout, code) in
+            [("", "MissingParameter"), (r#","VisibilityTimeout":-1"#, "InvalidParameterValue")]
+        {
+            let body = format!(r#"{{"QueueUrl":"q","ReceiptHandle":"{handle}"{timeout}}}"#);
+            let result = change_visibility(&mut call, body.as_bytes()).map_err(|error| error.code());
+            assert_eq!(result, Err(code), "{timeout}");
+        }
+    }
+}

@@ -5,7 +5,7 @@
 //! nothing breaks, but hidden messages stay hidden until it has caught up.
 //!
 //! Waiting for messages is the caller's business. [`Broker::next_change`] says until when nothing can become receivable by
-//! itself, and [`Broker::take_stirred`] which queues a caller should look at again now.
+//! itself, and [`Broker::take_changed`] which queues a caller should look at again now.
 //!
 //! Operations on queues as such are in `queues`, moves out of dead-letter queues in `move_task`.
 
@@ -15,7 +15,7 @@ use super::attributes::MAX_VISIBILITY_SECONDS;
 use super::move_task::Moves;
 use super::queue::Queue;
 use super::redrive::arn_of;
-use super::{BrokerError, Inspected, Receive, Received, SendMessage, Sent, Timestamp, checks};
+use super::{BrokerError, Disturbance, Inspected, Receive, Received, SendMessage, Sent, Timestamp, checks};
 
 /// Messages one receive may ask for.
 const MAX_RECEIVED: u32 = 10;
@@ -26,7 +26,7 @@ pub struct Broker {
     pub(super) queues: BTreeMap<String, Queue>,
     pub(super) random: fastrand::Rng,
     pub(super) moves: Moves,
-    stirred: BTreeSet<String>,
+    changed: BTreeSet<String>,
 }
 
 impl Broker {
@@ -36,7 +36,7 @@ impl Broker {
             queues: BTreeMap::new(),
             random: fastrand::Rng::with_seed(seed),
             moves: Moves::default(),
-            stirred: BTreeSet::new(),
+            changed: BTreeSet::new(),
         }
     }
 
@@ -46,7 +46,7 @@ impl Broker {
     pub fn send(&mut self, now: Timestamp, queue: &str, message: SendMessage) -> Result<Sent, BrokerError> {
         let id = self.new_message_id();
         let sent = self.queue_at(now, queue)?.send(now, message, id)?;
-        self.stir(queue);
+        self.mark_changed(queue);
         Ok(sent)
     }
 
@@ -69,9 +69,9 @@ impl Broker {
             let source = arn_of(queue);
             let target = self.queue_at(now, &policy.target)?;
             for stored in taken.poison {
-                target.bury(now, stored, &source);
+                target.accept_dead_letter(now, stored, &source);
             }
-            self.stir(&policy.target);
+            self.mark_changed(&policy.target);
         }
         Ok(taken.messages)
     }
@@ -83,7 +83,7 @@ impl Broker {
     pub fn delete(&mut self, now: Timestamp, queue: &str, receipt_handle: &str) -> Result<(), BrokerError> {
         self.queue_at(now, queue)?.delete(receipt_handle)?;
         // On a FIFO queue this may free the group.
-        self.stir(queue);
+        self.mark_changed(queue);
         Ok(())
     }
 
@@ -96,8 +96,22 @@ impl Broker {
         seconds: u32,
     ) -> Result<(), BrokerError> {
         self.queue_at(now, queue)?.change_visibility(now, receipt_handle, seconds)?;
-        self.stir(queue);
+        self.mark_changed(queue);
         Ok(())
+    }
+
+    /// Makes something go wrong with the message of a receipt handle; without effect if it is gone.
+    pub(super) fn disturb(
+        &mut self,
+        now: Timestamp,
+        queue: &str,
+        receipt_handle: &str,
+        disturbance: Disturbance,
+    ) {
+        if let Ok(state) = self.queue_at(now, queue) {
+            state.disturb(now, receipt_handle, disturbance);
+            self.mark_changed(queue);
+        }
     }
 
     /// The earliest time after `now` at which something may become receivable by itself.
@@ -110,8 +124,8 @@ impl Broker {
     }
 
     /// The queues in which, since the last call, something happened that a waiting receive should look at.
-    pub fn take_stirred(&mut self) -> BTreeSet<String> {
-        std::mem::take(&mut self.stirred)
+    pub fn take_changed(&mut self) -> BTreeSet<String> {
+        std::mem::take(&mut self.changed)
     }
 
     /// Every stored message in the order of arrival, for tests; changes nothing. Empty for a missing queue.
@@ -128,9 +142,9 @@ impl Broker {
         Ok(queue)
     }
 
-    pub(super) fn stir(&mut self, queue: &str) {
-        if !self.stirred.contains(queue) {
-            self.stirred.insert(queue.to_owned());
+    pub(super) fn mark_changed(&mut self, queue: &str) {
+        if !self.changed.contains(queue) {
+            self.changed.insert(queue.to_owned());
         }
     }
 
@@ -325,12 +339,12 @@ mod tests {
     }
 
     #[test]
-    fn what_happens_in_a_queue_stirs_it_and_a_move_stirs_the_dead_letter_queue() {
+    fn what_happens_in_a_queue_marks_it_changed_and_a_move_marks_the_dead_letter_queue() {
         let mut broker = with_dead_letters(1);
         send(&mut broker, "x");
-        assert_eq!(broker.take_stirred(), ["q".to_owned()].into());
+        assert_eq!(broker.take_changed(), ["q".to_owned()].into());
         receive(&mut broker, T0, "q", 0);
         receive(&mut broker, T0, "q", 0);
-        assert_eq!(broker.take_stirred(), ["dead".to_owned()].into());
+        assert_eq!(broker.take_changed(), ["dead".to_owned()].into());
     }
 }

@@ -12,11 +12,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::shared::SharedBroker;
 use super::wire::receive::Request;
-use super::{BrokerError, Received};
+use super::{Broker, BrokerError, Decision, Received, Timestamp};
 
 /// Receives messages, waiting for them as long as the request or its queue says.
 ///
-/// When `closing` is cancelled it looks once more and answers.
+/// Messages are disturbed as `decision` says. When `closing` is cancelled it looks once more and answers.
 ///
 /// # Cancel safety
 ///
@@ -24,6 +24,7 @@ use super::{BrokerError, Received};
 pub(super) async fn receive(
     broker: &SharedBroker,
     request: &Request,
+    decision: &Decision,
     closing: &CancellationToken,
 ) -> Result<Vec<Received>, BrokerError> {
     let queue = request.queue.as_str();
@@ -32,7 +33,7 @@ pub(super) async fn receive(
         None => broker.with(|broker, _| broker.default_wait(queue))?,
     };
     if wait == 0 {
-        return broker.with(|broker, now| broker.receive(now, queue, &request.receive));
+        return broker.with(|broker, now| take(broker, now, request, decision));
     }
     let bell = broker.bell(queue)?;
     let deadline = Instant::now() + Duration::from_secs(u64::from(wait));
@@ -41,7 +42,7 @@ pub(super) async fn receive(
         let mut rung = pin!(bell.notified());
         rung.as_mut().enable();
         let (messages, change) = broker.with(|broker, now| {
-            let messages = broker.receive(now, queue, &request.receive)?;
+            let messages = take(broker, now, request, decision)?;
             let change = broker.next_change(now, queue).map(|at| at.millis_since(now));
             Ok((messages, change))
         })?;
@@ -57,4 +58,18 @@ pub(super) async fn receive(
             () = sleep_until(wake) => {}
         }
     }
+}
+
+/// One look at the queue, with the faults of this request.
+fn take(
+    broker: &mut Broker,
+    now: Timestamp,
+    request: &Request,
+    decision: &Decision,
+) -> Result<Vec<Received>, BrokerError> {
+    let messages = broker.receive(now, &request.queue, &request.receive)?;
+    for (place, message) in messages.iter().enumerate() {
+        decision.disturb(broker, now, &request.queue, place, &message.receipt_handle);
+    }
+    Ok(messages)
 }

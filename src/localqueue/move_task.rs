@@ -139,7 +139,7 @@ impl Broker {
         self.run_moves(now);
         // Whoever waits for a destination learns when the next move is due.
         for queue in self.list_queues("") {
-            self.stir(&queue);
+            self.mark_changed(&queue);
         }
         Ok(handle)
     }
@@ -208,9 +208,9 @@ impl Broker {
             queue_of(&task.source_arn).and_then(|name| self.queues.get_mut(name)?.store.remove(key));
         let id = self.new_message_id();
         if let (Some(stored), Some(queue)) = (removed, self.queues.get_mut(destination)) {
-            queue.revive(now, stored, id);
+            queue.accept_redriven(now, stored, id);
         }
-        self.stir(destination);
+        self.mark_changed(destination);
         Ok(true)
     }
 

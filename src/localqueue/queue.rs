@@ -1,6 +1,6 @@
 //! One queue: what sending, deleting and hiding mean for its messages. Receiving is in `take`.
 //!
-//! It knows nothing of other queues: a message comes from one through [`Queue::bury`] or [`Queue::revive`], and whoever
+//! It knows nothing of other queues: a message comes from one through [`Queue::accept_dead_letter`] or [`Queue::accept_redriven`], and whoever
 //! calls an operation has brought the queue to `now` before.
 //!
 //! Handles, standard queue: deleting with any handle of this queue succeeds, but only the handle of the latest receive
@@ -14,7 +14,7 @@ use super::digest;
 use super::handle::Handle;
 use super::recent::{Given, Recent};
 use super::store::{State, Store, Stored};
-use super::{BrokerError, SendMessage, Sent, Timestamp, checks};
+use super::{BrokerError, Disturbance, SendMessage, Sent, Timestamp, checks};
 
 /// Sequence numbers start here, so that each has 20 digits.
 const FIRST_SEQUENCE_NUMBER: u64 = 10_000_000_000_000_000_000;
@@ -175,8 +175,24 @@ impl Queue {
         Ok(())
     }
 
+    /// Makes something go wrong with a message just received or changed.
+    pub(super) fn disturb(&mut self, now: Timestamp, text: &str, disturbance: Disturbance) {
+        let Ok(handle) = self.handle(text) else { return };
+        let Some(state) = self.store.get(handle.key).map(|stored| stored.state) else { return };
+        let state = match (disturbance, state) {
+            // On a FIFO queue a visible message has no good handle, so it cannot be delivered twice this way.
+            (Disturbance::Duplicate, State::InFlight(_)) if self.settings.fifo.is_none() => {
+                State::Visible(now)
+            }
+            (Disturbance::Late(millis), State::InFlight(until)) => State::InFlight(until.plus_millis(millis)),
+            (Disturbance::Late(millis), State::Visible(_)) => State::InFlight(now.plus_millis(millis)),
+            _ => return,
+        };
+        self.store.set_state(handle.key, state);
+    }
+
     /// Takes in a message that used up its receives in the queue of ARN `source`; its receive count goes on.
-    pub(super) fn bury(&mut self, now: Timestamp, mut stored: Stored, source: &str) {
+    pub(super) fn accept_dead_letter(&mut self, now: Timestamp, mut stored: Stored, source: &str) {
         stored.dead_letter_source = Some(source.to_owned());
         stored.receipt = 0;
         stored.state = State::Visible(now);
@@ -188,7 +204,7 @@ impl Queue {
     }
 
     /// Takes in a message that leaves a dead-letter queue: it starts anew, under a new id.
-    pub(super) fn revive(&mut self, now: Timestamp, stored: Stored, id: String) {
+    pub(super) fn accept_redriven(&mut self, now: Timestamp, stored: Stored, id: String) {
         let sequence_number = self.new_sequence_number();
         self.store.insert(Stored {
             id,

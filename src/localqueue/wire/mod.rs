@@ -17,7 +17,7 @@ mod settle;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{Broker, BrokerError, Operation, Timestamp};
+use super::{Broker, BrokerError, Decision, Operation, Timestamp};
 
 /// The account in queue URLs and ARNs.
 const ACCOUNT: &str = "000000000000";
@@ -30,9 +30,16 @@ pub(super) struct Call<'a> {
     pub(super) now: Timestamp,
     /// Scheme, host and port the client used: the start of every queue URL it is given.
     pub(super) origin: &'a str,
+    /// What goes wrong with this call on purpose.
+    pub(super) decision: &'a Decision,
 }
 
 impl Call<'_> {
+    /// Whether a batch entry is spared by injected faults.
+    fn spared(&self, place: usize) -> Result<(), BrokerError> {
+        if self.decision.fails(place) { Err(BrokerError::InternalError) } else { Ok(()) }
+    }
+
     fn queue_url(&self, queue: &str) -> String {
         format!("{}/{ACCOUNT}/{queue}", self.origin)
     }
@@ -122,7 +129,9 @@ mod tests {
     #[test]
     fn an_empty_body_is_an_empty_request_and_other_text_is_refused() {
         let mut broker = Broker::new(0);
-        let mut call = Call { broker: &mut broker, now: Timestamp(0), origin: "http://h" };
+        let decision = Decision::default();
+        let mut call =
+            Call { broker: &mut broker, now: Timestamp(0), origin: "http://h", decision: &decision };
         assert_eq!(answer(Operation::ListQueues, &mut call, b""), Ok(b"{}".to_vec()));
         let refused = answer(Operation::ListQueues, &mut call, b"[1").map_err(|error| error.code());
         assert_eq!(refused, Err("SerializationException"));

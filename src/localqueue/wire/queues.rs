@@ -191,14 +191,15 @@ pub(super) fn untag(call: &mut Call<'_>, body: &[u8]) -> Result<Vec<u8>, BrokerE
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::localqueue::{Broker, Timestamp};
+    use crate::localqueue::{Broker, Decision, Timestamp};
 
     fn answer(
         broker: &mut Broker,
         operation: fn(&mut Call<'_>, &[u8]) -> Result<Vec<u8>, BrokerError>,
         body: &str,
     ) -> Result<serde_json::Value, BrokerError> {
-        let mut call = Call { broker, now: Timestamp(0), origin: "http://h" };
+        let decision = Decision::default();
+        let mut call = Call { broker, now: Timestamp(0), origin: "http://h", decision: &decision };
         operation(&mut call, body.as_bytes()).map(|answer| serde_json::from_slice(&answer).unwrap())
     }
 

@@ -72,7 +72,8 @@ pub(super) fn batch(call: &mut Call<'_>, body: &[u8]) -> Result<Vec<u8>, BrokerE
         return Err(BrokerError::BatchRequestTooLong { limit: MAX_MESSAGE_BYTES, sent });
     }
     let mut answer = batch::Answer::new();
-    for (id, message) in entries {
+    for (place, (id, message)) in entries.into_iter().enumerate() {
+        let message = call.spared(place).and(message);
         let result = message.and_then(|message| send(call, queue, Some(id.clone()), message));
         answer.push(id, result);
     }
@@ -140,7 +141,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::localqueue::{Broker, Timestamp};
+    use crate::localqueue::{Broker, Decision, Timestamp};
 
     fn call(
         operation: fn(&mut Call<'_>, &[u8]) -> Result<Vec<u8>, BrokerError>,
@@ -148,7 +149,9 @@ mod tests {
     ) -> Result<serde_json::Value, BrokerError> {
         let mut broker = Broker::new(1);
         broker.create_queue(Timestamp(0), "q", &BTreeMap::new())?;
-        let mut call = Call { broker: &mut broker, now: Timestamp(0), origin: "http://h" };
+        let decision = Decision::default();
+        let mut call =
+            Call { broker: &mut broker, now: Timestamp(0), origin: "http://h", decision: &decision };
         operation(&mut call, body.as_bytes()).map(|answer| serde_json::from_slice(&answer).unwrap())
     }
 

@@ -10,7 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 
-use super::redrive::{arn_of, queue_of};
+use super::redrive::queue_of;
 use super::{Broker, BrokerError, Timestamp};
 
 /// Ended tasks remembered per source queue: as many as a listing may ask for.
@@ -232,6 +232,7 @@ impl Broker {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::localqueue::redrive::arn_of;
     use crate::localqueue::{Receive, SendMessage};
 
     const T0: Timestamp = Timestamp(1_700_000_000_000);

@@ -196,6 +196,7 @@ mod tests {
     async fn a_long_poll_is_woken_by_a_message_from_inside_the_program() {
         let server = Running::start().await;
         let mut poll = server.post("ReceiveMessage", POLL).await;
+        until(|| server.broker.waiting("q") == 1).await;
         server.send("hello");
         let mut answer = String::new();
         poll.read_to_string(&mut answer).await.unwrap();

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use reqwest::{Certificate, Identity, redirect, retry};
 
 use crate::endpoint::{AuthHeader, Settings, Tls};
+use crate::telemetry::Chain;
 
 /// The connections to one endpoint; clones share them.
 #[derive(Debug, Clone)]
@@ -80,7 +81,7 @@ impl HttpClient {
         }
         let http = builder.build().map_err(|error| ClientError::Client {
             endpoint: settings.name.clone(),
-            source: chain(&error).into(),
+            source: Chain(&error).to_string().into(),
         })?;
         Ok(Self { http, auth: settings.auth.clone() })
     }
@@ -96,7 +97,7 @@ fn trusted(tls: &Tls) -> Result<Option<Vec<Certificate>>, ClientError> {
             Err(content(KEY, path, "no PEM certificate in it".to_owned()))
         }
         Ok(certificates) => Ok(Some(certificates)),
-        Err(error) => Err(content(KEY, path, chain(&error))),
+        Err(error) => Err(content(KEY, path, Chain(&error).to_string())),
     }
 }
 
@@ -129,22 +130,6 @@ fn read(key: &'static str, path: &Path) -> Result<Vec<u8>, ClientError> {
 
 fn content(key: &'static str, path: &Path, problem: String) -> ClientError {
     ClientError::Content { key, path: path.to_owned(), problem }
-}
-
-/// An error and its sources in one line.
-pub(super) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(source) = next {
-        let part = source.to_string();
-        // Wrappers often repeat what they wrap.
-        if !text.ends_with(&part) {
-            text.push_str(": ");
-            text.push_str(&part);
-        }
-        next = source.source();
-    }
-    text
 }
 
 #[cfg(test)]

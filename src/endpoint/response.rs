@@ -13,9 +13,9 @@ use reqwest::Response;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::client::chain;
 use crate::policy::outcome::{Answer, Attempt};
 use crate::policy::retry_after::RetryAfter;
+use crate::telemetry::Chain;
 
 /// Longest answer that is read to its end: 16 MiB.
 pub(super) const ANSWER_MAX_BYTES: usize = 16 * 1024 * 1024;
@@ -47,7 +47,7 @@ pub(super) async fn read(mut response: Response) -> Attempt {
 pub(super) fn failure(error: reqwest::Error) -> Attempt {
     let unsent = error.is_connect() || error.is_builder() || was_never_written(&error);
     // The address may carry a token in its query string.
-    let text = chain(&error.without_url());
+    let text = Chain(&error.without_url()).to_string();
     if unsent { Attempt::Unsent(text) } else { Attempt::Broken(text) }
 }
 

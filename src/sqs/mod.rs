@@ -1,3 +1,26 @@
-//! SQS.
+//! SQS: the queue messages come from, spoken to through the AWS SDK.
+//!
+//! The only area that knows the SDK. [`Clients`] turns [`Settings`] into connections (region, credentials, role,
+//! address) and shares them between listeners; an [`SqsQueue`] is one queue on such a connection and implements
+//! [`crate::pipeline::ports::Queue`].
+//!
+//! One call is one attempt with a time-out of its own: the SDK's retries are off, because a receive the SDK
+//! repeats behind our back spends receives nobody counts. What the SDK says went wrong is translated in one
+//! file, `error.rs`; nothing above it reads an error code. Two things are remembered and forgotten when they
+//! turn out wrong: a queue's URL (a queue may be deleted and made again under its name) and the client with its
+//! credentials (files may have been rotated).
+
+mod client;
+mod convert;
+mod credentials;
+mod error;
+mod host;
+mod queue;
+mod redrive;
+mod send;
 mod settings;
+
+pub use client::Clients;
+pub use queue::SqsQueue;
+pub use send::Outgoing;
 pub use settings::{QueueRef, Role, Settings};

@@ -9,18 +9,18 @@ use url::Url;
 pub struct Settings {
     /// The queue.
     pub queue: QueueRef,
-    /// AWS region; `None` leaves it to the SDK's chain.
+    /// AWS region; `None` takes it from the queue's URL or ARN, else leaves it to the SDK's chain.
     pub region: Option<String>,
     /// Named profile of the shared AWS configuration files.
     pub profile: Option<String>,
     /// Role to assume before calling SQS.
     pub role: Option<Role>,
-    /// Origin of a server that is not AWS's; `None` leaves it to the SDK's rules.
+    /// Origin of the server, whatever the SDK's variables say; `None` leaves it to the SDK's rules.
     pub address: Option<Url>,
 }
 
 /// A role to assume.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Role {
     /// `arn:aws:iam::ACCOUNT:role/NAME`.
     pub arn: String,

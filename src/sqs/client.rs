@@ -1,0 +1,261 @@
+//! SDK clients: which region, which address, whose credentials; and when to make a new one.
+//!
+//! Listeners with the same region, profile, role and address share one client, and with it one connection pool
+//! and one cache of credentials. The cache asks the provider again shortly before credentials expire, or after
+//! 15 minutes when they do not say. That covers roles, instances, containers and web identities, but not all:
+//! the SDK reads profile files once per client, and an answer that calls the credentials expired or unknown
+//! changes nothing in its cache. So a failure of that kind makes the next call start over with a new client,
+//! which reads everything anew; at most every [`RENEWAL_MIN`].
+//!
+//! Every call goes through [`Connection::call`]: one attempt, bounded in time, its failure translated.
+
+use std::collections::HashMap;
+use std::error::Error;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use aws_config::default_provider::region::DefaultRegionChain;
+use aws_config::environment::EnvironmentVariableRegionProvider;
+use aws_config::identity::IdentityCache;
+use aws_config::meta::region::RegionProviderChain;
+use aws_config::profile::ProfileFileRegionProvider;
+use aws_config::retry::RetryConfig;
+use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, ConfigLoader, Region};
+use aws_sdk_sqs::Client;
+use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
+use tokio::sync::RwLock;
+use tokio::time::Instant;
+use url::Url;
+
+use super::{credentials, error, host};
+use crate::pipeline::ports::{Operation, QueueError, QueueErrorKind};
+use crate::sqs::{QueueRef, Role, Settings, SqsQueue};
+
+/// Time for DNS, TCP and TLS of a call to SQS or STS.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// Time for finding credentials, within the time of the call that needs them: below the ten seconds of the
+/// first call of all, so that what is reported is what the chain found and not a time-out.
+const CREDENTIALS_TIMEOUT: Duration = Duration::from_secs(9);
+/// A client is kept at least so long: concurrent calls fail together and must not each make a new one.
+const RENEWAL_MIN: Duration = Duration::from_secs(5);
+/// Servers that are not AWS's rarely care for the region, but a request cannot be signed without.
+const ANY_REGION: Region = Region::from_static("us-east-1");
+
+/// The SDK clients of the process, one per region, profile, role and address.
+#[derive(Debug, Default)]
+pub struct Clients {
+    connections: Mutex<HashMap<Key, Arc<Connection>>>,
+}
+
+impl Clients {
+    /// The queue of `settings`, on a connection shared with equal ones.
+    ///
+    /// Reads the SDK's configuration; calls SQS no more than that needs. What is wrong with it shows in the
+    /// first call to the queue.
+    pub async fn queue(&self, settings: &Settings) -> SqsQueue {
+        let key = Key::new(settings);
+        let connection = {
+            let mut connections = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(connections.entry(key.clone()).or_insert_with(|| Arc::new(Connection::new(key))))
+        };
+        connection.client().await;
+        SqsQueue::new(settings.queue.clone(), connection)
+    }
+}
+
+/// What makes two listeners' clients the same.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Key {
+    region: Option<String>,
+    profile: Option<String>,
+    role: Option<Role>,
+    address: Option<Url>,
+    /// The origin of the queue's URL, which tells kinds of servers apart where no address is set.
+    origin: Option<Url>,
+}
+
+impl Key {
+    fn new(settings: &Settings) -> Self {
+        let region = settings.region.as_deref().or_else(|| host::region(&settings.queue));
+        let origin = match &settings.queue {
+            QueueRef::Url(url) => url.join("/").ok(),
+            QueueRef::Arn { .. } | QueueRef::Name(_) => None,
+        };
+        Self {
+            region: region.map(str::to_owned),
+            profile: settings.profile.clone(),
+            role: settings.role.clone(),
+            address: settings.address.clone(),
+            origin,
+        }
+    }
+
+    /// Reads the SDK's configuration and makes a client of it.
+    async fn client(&self) -> Client {
+        let known = self.configured_region().region().await;
+        // The first look shows whether the SDK's own settings name an address. With a region, whichever it is,
+        // it needs no network; without, some provider or other would ask the instance for one.
+        let any = known.clone().unwrap_or(ANY_REGION);
+        let first_look = self.loader().no_credentials().region(any).load().await;
+        let of_settings = || first_look.endpoint_url().and_then(|url| url.parse().ok());
+        let server = self.address.clone().or_else(of_settings).or_else(|| self.origin.clone());
+        let is_aws = server.as_ref().is_none_or(host::is_aws);
+        let region = match known {
+            None if is_aws => self.region_chain().await,
+            None => Some(ANY_REGION),
+            known => known,
+        };
+
+        let mut loader = self.loader().region(region.clone());
+        if server.as_ref().is_some_and(host::is_loopback) {
+            loader = loader.credentials_provider(credentials::of_this_machine(self.profile.as_deref()).await);
+        }
+        // An address of AWS's is that of SQS alone; another server plays STS too.
+        if let Some(address) = self.address.as_ref().filter(|_| !is_aws) {
+            loader = loader.endpoint_url(address.as_str()).use_fips(false).use_dual_stack(false);
+        }
+        let shared = loader.load().await;
+        let mut sqs = aws_sdk_sqs::config::Builder::from(&shared);
+        match (&self.address, &self.origin) {
+            (Some(address), _) => {
+                // The SDK refuses these options together with an address.
+                sqs = sqs.endpoint_url(address.as_str()).use_fips(false).use_dual_stack(false);
+            }
+            (None, Some(origin)) if shared.endpoint_url().is_none() => {
+                // The SDK does not look at the host of the queue's URL.
+                if host::is_fips(origin) {
+                    sqs = sqs.use_fips(true);
+                }
+                if host::is_dual_stack(origin) {
+                    sqs = sqs.use_dual_stack(true);
+                }
+            }
+            (None, _) => {}
+        }
+        if let Some(role) = &self.role {
+            sqs = sqs.credentials_provider(credentials::of_role(role, &shared, region).await);
+        }
+        Client::from_conf(sqs.build())
+    }
+
+    /// What all looks at the SDK's configuration have in common.
+    fn loader(&self) -> ConfigLoader {
+        let loader = aws_config::defaults(BehaviorVersion::latest())
+            .retry_config(RetryConfig::disabled())
+            // Long polls are silent for 20 s by design; the call's own time-out bounds the rest.
+            .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+            .timeout_config(TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).build())
+            .identity_cache(IdentityCache::lazy().load_timeout(CREDENTIALS_TIMEOUT).build());
+        match &self.profile {
+            Some(profile) => loader.profile_name(profile),
+            None => loader,
+        }
+    }
+
+    /// The region by settings, queue, environment or profile: whatever can be told without asking anyone.
+    fn configured_region(&self) -> RegionProviderChain {
+        if let Some(region) = &self.region {
+            return RegionProviderChain::first_try(Region::new(region.clone()));
+        }
+        let mut profile_files = ProfileFileRegionProvider::builder();
+        if let Some(profile) = &self.profile {
+            profile_files = profile_files.profile_name(profile);
+        }
+        RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new())
+            .or_else(profile_files.build())
+    }
+
+    /// The SDK's whole chain, the instance's metadata included.
+    async fn region_chain(&self) -> Option<Region> {
+        let mut chain = DefaultRegionChain::builder();
+        if let Some(profile) = &self.profile {
+            chain = chain.profile_name(profile);
+        }
+        chain.build().region().await
+    }
+}
+
+/// A client that is made when it is needed and made anew when its credentials fail.
+pub(super) struct Connection {
+    key: Key,
+    current: RwLock<Option<Current>>,
+}
+
+#[derive(Clone)]
+struct Current {
+    client: Client,
+    made_at: Instant,
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection").field("key", &self.key).finish_non_exhaustive()
+    }
+}
+
+impl Connection {
+    fn new(key: Key) -> Self {
+        Self { key, current: RwLock::new(None) }
+    }
+
+    /// Makes one call, within `limit`.
+    ///
+    /// # Cancel safety
+    /// Dropping the future does not undo what SQS already does.
+    pub(super) async fn call<T, E, F>(
+        &self,
+        operation: Operation,
+        limit: Duration,
+        send: impl FnOnce(Client) -> F,
+    ) -> Result<T, QueueError>
+    where
+        F: Future<Output = Result<T, SdkError<E>>>,
+        E: ProvideErrorMetadata + Error + 'static,
+    {
+        let attempt = async {
+            let Current { client, made_at } = self.client().await;
+            if client.config().region().is_none() {
+                let text = "no AWS region: set `region`, AWS_REGION, or one in the profile";
+                return Err((made_at, error::failed(operation, QueueErrorKind::Invalid, text)));
+            }
+            send(client).await.map_err(|said| (made_at, error::queue_error(operation, &said)))
+        };
+        match tokio::time::timeout(limit, Box::pin(attempt)).await {
+            Err(_) => Err(error::timed_out(operation, limit)),
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err((made_at, failure))) => {
+                if failure.kind == QueueErrorKind::Credentials {
+                    self.renew(made_at).await;
+                }
+                Err(failure)
+            }
+        }
+    }
+
+    /// The client, made now if there is none.
+    async fn client(&self) -> Current {
+        if let Some(current) = self.current.read().await.as_ref() {
+            return current.clone();
+        }
+        let mut current = self.current.write().await;
+        if let Some(current) = current.as_ref() {
+            return current.clone();
+        }
+        let made = Current { client: Box::pin(self.key.client()).await, made_at: Instant::now() };
+        current.insert(made).clone()
+    }
+
+    /// Gives up the client made at `made_at`, unless another took its place or it is too young.
+    async fn renew(&self, made_at: Instant) {
+        if made_at.elapsed() < RENEWAL_MIN {
+            return;
+        }
+        let mut current = self.current.write().await;
+        if current.as_ref().is_some_and(|current| current.made_at == made_at) {
+            *current = None;
+        }
+    }
+}

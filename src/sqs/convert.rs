@@ -1,0 +1,126 @@
+//! From the SDK's message to ours.
+//!
+//! Nothing SQS sends, or a server that imitates it forgets, stops the loop: a missing or unreadable time or
+//! count is no value, a missing body is an empty one. Only a message without id or receipt handle is left out,
+//! because nothing could be done with it: it is logged, and comes back when its visibility ends.
+
+use std::time::{Duration, SystemTime};
+
+use aws_sdk_sqs::types::{self, MessageAttributeValue, MessageSystemAttributeName as Name};
+use bytes::Bytes;
+
+use crate::message::{Attribute, AttributeValue, Message, MessageId, ReceiptHandle, ReceiveCount};
+
+/// Ours of theirs; `None` for one that could never be settled.
+pub(super) fn message(received: types::Message) -> Option<Message> {
+    let (Some(id), Some(receipt)) = (received.message_id, received.receipt_handle) else {
+        tracing::warn!("SQS sent a message without id or receipt handle; left to its visibility time-out");
+        return None;
+    };
+    let mut system = received.attributes.unwrap_or_default();
+    Some(Message {
+        id: MessageId::new(id),
+        receipt: ReceiptHandle::new(receipt),
+        body: Bytes::from(received.body.unwrap_or_default()),
+        receive_count: system
+            .get(&Name::ApproximateReceiveCount)
+            .and_then(|count| count.parse().ok())
+            .map_or(ReceiveCount::FIRST, ReceiveCount::new),
+        sent_at: system.get(&Name::SentTimestamp).and_then(|at| instant(at)),
+        first_received_at: system.get(&Name::ApproximateFirstReceiveTimestamp).and_then(|at| instant(at)),
+        group_id: system.remove(&Name::MessageGroupId),
+        deduplication_id: system.remove(&Name::MessageDeduplicationId),
+        sequence_number: system.remove(&Name::SequenceNumber),
+        trace_header: system.remove(&Name::AwsTraceHeader),
+        attributes: attributes(received.message_attributes.into_iter().flatten()),
+    })
+}
+
+/// The user attributes, sorted by name: the SDK's map has no order.
+fn attributes(received: impl Iterator<Item = (String, MessageAttributeValue)>) -> Vec<Attribute> {
+    let mut attributes: Vec<Attribute> = received
+        .map(|(name, attribute)| {
+            let value = match (attribute.string_value, attribute.binary_value) {
+                (Some(text), _) => AttributeValue::Text(text),
+                (None, Some(blob)) => AttributeValue::Binary(Bytes::from(blob.into_inner())),
+                (None, None) => AttributeValue::Text(String::new()),
+            };
+            Attribute { name, data_type: attribute.data_type, value }
+        })
+        .collect();
+    attributes.sort_by(|a, b| a.name.cmp(&b.name));
+    attributes
+}
+
+/// A time as SQS writes it: milliseconds since 1970.
+fn instant(millis: &str) -> Option<SystemTime> {
+    SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(millis.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_sqs::primitives::Blob;
+
+    use super::*;
+
+    fn bare() -> types::builders::MessageBuilder {
+        types::Message::builder().message_id("4a1b").receipt_handle("AQEB")
+    }
+
+    fn attribute(data_type: &str) -> types::builders::MessageAttributeValueBuilder {
+        MessageAttributeValue::builder().data_type(data_type)
+    }
+
+    #[test]
+    fn every_property_arrives() {
+        let received = bare()
+            .body("{}")
+            .attributes(Name::ApproximateReceiveCount, "3")
+            .attributes(Name::SentTimestamp, "1700000000123")
+            .attributes(Name::ApproximateFirstReceiveTimestamp, "1700000001000")
+            .attributes(Name::MessageGroupId, "g")
+            .attributes(Name::MessageDeduplicationId, "d")
+            .attributes(Name::SequenceNumber, "18849496460467696128")
+            .attributes(Name::AwsTraceHeader, "Root=1-2-3")
+            .message_attributes("b", attribute("Binary").binary_value(Blob::new([0, 255])).build().unwrap())
+            .message_attributes("a", attribute("Number").string_value("7").build().unwrap())
+            .build();
+        let message = message(received).unwrap();
+        let at = |millis| SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(millis));
+        assert_eq!(message.id.as_str(), "4a1b");
+        assert_eq!(message.receipt.expose(), "AQEB");
+        assert_eq!(message.body, "{}");
+        assert_eq!(message.receive_count.get(), 3);
+        assert_eq!(message.sent_at, at(1_700_000_000_123));
+        assert_eq!(message.first_received_at, at(1_700_000_001_000));
+        assert_eq!(message.group_id.as_deref(), Some("g"));
+        assert_eq!(message.deduplication_id.as_deref(), Some("d"));
+        assert_eq!(message.sequence_number.as_deref(), Some("18849496460467696128"));
+        assert_eq!(message.trace_header.as_deref(), Some("Root=1-2-3"));
+        let names: Vec<&str> = message.attributes.iter().map(|attribute| attribute.name.as_str()).collect();
+        assert_eq!(names, ["a", "b"]);
+        assert_eq!(message.attributes[0].value, AttributeValue::Text("7".to_owned()));
+        assert_eq!(message.attributes[1].value, AttributeValue::Binary(Bytes::from_static(&[0, 255])));
+    }
+
+    #[test]
+    fn what_is_missing_or_nonsense_is_no_value() {
+        let received = bare()
+            .attributes(Name::ApproximateReceiveCount, "many")
+            .attributes(Name::SentTimestamp, "-1")
+            .attributes(Name::ApproximateFirstReceiveTimestamp, "99999999999999999999")
+            .message_attributes("a", attribute("String").build().unwrap())
+            .build();
+        let message = message(received).unwrap();
+        assert!(message.body.is_empty());
+        assert_eq!(message.receive_count, ReceiveCount::FIRST);
+        assert_eq!((message.sent_at, message.first_received_at), (None, None));
+        assert_eq!(message.attributes[0].value, AttributeValue::Text(String::new()));
+    }
+
+    #[test]
+    fn a_message_that_could_not_be_settled_is_left_out() {
+        assert!(message(types::Message::builder().message_id("4a1b").build()).is_none());
+        assert!(message(types::Message::builder().receipt_handle("AQEB").build()).is_none());
+    }
+}

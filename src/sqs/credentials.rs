@@ -1,0 +1,55 @@
+//! Who we are to AWS: the SDK's chain, the chain of a queue on this machine, a role assumed on top.
+//!
+//! On a loopback address nobody checks credentials, but the SDK does not sign without any; so there the chain
+//! is environment → profile → a dummy, and never asks an instance or a container for theirs (on a laptop that
+//! is a wait for nothing). The dummy stands in for *no* credentials only: a profile that was chosen, or files
+//! that cannot be read, fail as everywhere.
+
+use aws_config::environment::EnvironmentVariableCredentialsProvider;
+use aws_config::meta::credentials::CredentialsProviderChain;
+use aws_config::profile::{self, ProfileFileCredentialsProvider};
+use aws_config::sts::AssumeRoleProvider;
+use aws_config::{Region, SdkConfig};
+use aws_sdk_sqs::config::Credentials;
+
+use crate::sqs::Role;
+
+/// Key, secret and provider's name of the dummy; session name of an assumed role, for the owner's logs.
+const NAME: &str = "queuepost";
+
+/// The chain for a queue on this machine.
+pub(super) async fn of_this_machine(profile: Option<&str>) -> CredentialsProviderChain {
+    let mut profile_files = ProfileFileCredentialsProvider::builder();
+    if let Some(profile) = profile {
+        profile_files = profile_files.profile_name(profile);
+    }
+    let chain =
+        CredentialsProviderChain::first_try("environment", EnvironmentVariableCredentialsProvider::new())
+            .or_else("profile", profile_files.build());
+    if profile.is_some() || is_profile_chosen().await {
+        return chain;
+    }
+    chain.or_else("dummy", Credentials::new(NAME, NAME, None, None, NAME))
+}
+
+/// Whether the environment names a profile, or the files cannot be read at all.
+#[allow(
+    clippy::default_trait_access,
+    reason = "the SDK does not export the types' names, or calls them deprecated"
+)]
+async fn is_profile_chosen() -> bool {
+    let files = profile::load(&Default::default(), &Default::default(), &Default::default(), None).await;
+    files.map_or(true, |files| files.selected_profile() != "default")
+}
+
+/// Assumes `role` with the credentials of `base`, at the STS of `base`.
+pub(super) async fn of_role(role: &Role, base: &SdkConfig, region: Option<Region>) -> AssumeRoleProvider {
+    let mut provider = AssumeRoleProvider::builder(role.arn.as_str()).session_name(NAME).configure(base);
+    if let Some(region) = region {
+        provider = provider.region(region);
+    }
+    if let Some(external_id) = &role.external_id {
+        provider = provider.external_id(external_id.as_str());
+    }
+    provider.build().await
+}

@@ -1,0 +1,376 @@
+//! One SQS queue, as the pipeline needs it.
+//!
+//! Each call is one attempt with its own time-out. A queue named by ARN or name is looked up when first needed
+//! and again after SQS called it missing, so that a queue made anew is found. Batch entries carry their index
+//! as id; an entry SQS does not mention counts as failed and worth repeating, which is safe for everything
+//! done in batches here.
+//!
+//! On FIFO queues a receive that failed on the way gives its attempt id to the next one: SQS then hands out
+//! the same messages again instead of leaving their groups blocked until the visibility time-out.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use aws_sdk_sqs::types::{
+    BatchResultErrorEntry, ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry,
+    MessageSystemAttributeName, MessageSystemAttributeNameForSends, MessageSystemAttributeValue,
+    QueueAttributeName,
+};
+use tokio::time::Instant;
+
+use super::client::Connection;
+use super::redrive::{Attributes, DeadLetterRef};
+use super::{convert, error, redrive, send};
+use crate::message::{Message, MessageId, ReceiptHandle};
+use crate::pipeline::ports::{
+    BATCH_MAX, BatchResult, BoxFuture, DeadLetterReason, EntryError, Operation, Queue, QueueDepth,
+    QueueError, QueueErrorKind, QueueFacts, Receive, Redrive, VisibilityChange,
+};
+use crate::sqs::{Outgoing, QueueRef};
+
+/// What a receive may take beyond its long poll.
+const RECEIVE_MARGIN: Duration = Duration::from_secs(10);
+/// Time for a call that somebody's lease waits for: delete, change of visibility, send.
+const SETTLE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Time for a call that nobody waits for: address and attributes of a queue.
+const LOOKUP_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long an attempt id is used again; SQS knows it for five minutes.
+const ATTEMPT_ID_MAX: Duration = Duration::from_secs(240);
+/// How a FIFO queue's name ends, and no other's.
+const FIFO: &str = ".fifo";
+
+/// One queue on a shared connection.
+pub struct SqsQueue {
+    name: QueueRef,
+    connection: Arc<Connection>,
+    fifo: bool,
+    known: Mutex<Known>,
+}
+
+/// What was learnt of the queue and may turn out wrong.
+#[derive(Debug, Default)]
+struct Known {
+    url: Option<Arc<str>>,
+    dead_letter: Option<DeadLetter>,
+    /// Of a FIFO receive that failed on the way.
+    attempt: Option<AttemptId>,
+}
+
+#[derive(Debug, Clone)]
+struct DeadLetter {
+    target: DeadLetterRef,
+    url: Arc<str>,
+}
+
+#[derive(Debug, Clone)]
+struct AttemptId {
+    id: String,
+    since: Instant,
+}
+
+impl fmt::Debug for SqsQueue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SqsQueue({})", self.name)
+    }
+}
+
+impl Queue for SqsQueue {
+    fn receive(&self, receive: Receive) -> BoxFuture<'_, Result<Vec<Message>, QueueError>> {
+        Box::pin(self.receive_messages(receive))
+    }
+
+    fn delete<'a>(&'a self, handles: &'a [ReceiptHandle]) -> BoxFuture<'a, BatchResult> {
+        Box::pin(self.delete_messages(handles))
+    }
+
+    fn change_visibility<'a>(&'a self, changes: &'a [VisibilityChange]) -> BoxFuture<'a, BatchResult> {
+        Box::pin(self.change_visibilities(changes))
+    }
+
+    fn dead_letter<'a>(
+        &'a self,
+        message: &'a Message,
+        reason: &'a DeadLetterReason,
+    ) -> BoxFuture<'a, Result<(), QueueError>> {
+        Box::pin(self.copy_to_dead_letter(message, reason))
+    }
+
+    fn inspect(&self) -> BoxFuture<'_, Result<QueueFacts, QueueError>> {
+        Box::pin(self.facts())
+    }
+}
+
+impl SqsQueue {
+    /// The queue `name` on `connection`; calls nobody yet.
+    pub(super) fn new(name: QueueRef, connection: Arc<Connection>) -> Self {
+        let fifo = name.name().ends_with(FIFO);
+        Self { name, connection, fifo, known: Mutex::default() }
+    }
+
+    /// Sends one message to the queue; its id.
+    pub async fn send(&self, message: impl Into<Outgoing>) -> Result<MessageId, QueueError> {
+        let url = self.url().await?;
+        let sent = self.send_to(&url, message.into()).await;
+        self.noting_absence(sent)
+    }
+
+    async fn receive_messages(&self, receive: Receive) -> Result<Vec<Message>, QueueError> {
+        let url = self.url().await?;
+        let attempt = self.attempt();
+        let max = i32::try_from(receive.max.clamp(1, BATCH_MAX)).unwrap_or(1);
+        let limit = receive.wait + RECEIVE_MARGIN;
+        let answer = self.connection.call(Operation::Receive, limit, |client| {
+            client
+                .receive_message()
+                .queue_url(&*url)
+                .max_number_of_messages(max)
+                .wait_time_seconds(seconds(receive.wait))
+                .visibility_timeout(seconds(receive.visibility))
+                .message_system_attribute_names(MessageSystemAttributeName::All)
+                .message_attribute_names("All")
+                .set_receive_request_attempt_id(attempt.as_ref().map(|attempt| attempt.id.clone()))
+                .send()
+        });
+        let answer = self.noting_absence(answer.await);
+        if let Err(failure) = &answer
+            && matches!(
+                failure.kind,
+                QueueErrorKind::Network | QueueErrorKind::TimedOut | QueueErrorKind::Server
+            )
+        {
+            self.known().attempt = attempt;
+        }
+        Ok(answer?.messages.unwrap_or_default().into_iter().filter_map(convert::message).collect())
+    }
+
+    async fn delete_messages(&self, handles: &[ReceiptHandle]) -> BatchResult {
+        if handles.is_empty() {
+            return Ok(Vec::new());
+        }
+        let url = self.url().await?;
+        let entries = built(Operation::Delete, handles, |index, handle| {
+            DeleteMessageBatchRequestEntry::builder().id(index).receipt_handle(handle.expose()).build()
+        })?;
+        let answer = self.connection.call(Operation::Delete, SETTLE_TIMEOUT, |client| {
+            client.delete_message_batch().queue_url(&*url).set_entries(Some(entries)).send()
+        });
+        let answer = self.noting_absence(answer.await)?;
+        let done = answer.successful.iter().map(|entry| entry.id.as_str());
+        Ok(in_order(handles.len(), done, &answer.failed))
+    }
+
+    async fn change_visibilities(&self, changes: &[VisibilityChange]) -> BatchResult {
+        if changes.is_empty() {
+            return Ok(Vec::new());
+        }
+        let url = self.url().await?;
+        let entries = built(Operation::ChangeVisibility, changes, |index, change| {
+            ChangeMessageVisibilityBatchRequestEntry::builder()
+                .id(index)
+                .receipt_handle(change.receipt.expose())
+                .visibility_timeout(i32::try_from(change.seconds).unwrap_or(i32::MAX))
+                .build()
+        })?;
+        let answer = self.connection.call(Operation::ChangeVisibility, SETTLE_TIMEOUT, |client| {
+            client.change_message_visibility_batch().queue_url(&*url).set_entries(Some(entries)).send()
+        });
+        let answer = self.noting_absence(answer.await)?;
+        let done = answer.successful.iter().map(|entry| entry.id.as_str());
+        Ok(in_order(changes.len(), done, &answer.failed))
+    }
+
+    async fn facts(&self) -> Result<QueueFacts, QueueError> {
+        let url = self.url().await?;
+        let read = self.attributes(&url).await;
+        let attributes = self.noting_absence(read)?;
+        let redrive = match redrive::policy(&attributes) {
+            None => None,
+            Some(policy) => Some(Redrive {
+                max_receives: policy.max_receives,
+                dead_letter_depth: self.dead_letter_depth(policy.target).await,
+            }),
+        };
+        Ok(QueueFacts { depth: redrive::depth(&attributes), redrive })
+    }
+
+    /// Depth of the dead-letter queue; `None` when it may not or cannot be read.
+    async fn dead_letter_depth(&self, target: DeadLetterRef) -> Option<QueueDepth> {
+        let read = async {
+            let url = self.dead_letter_url(target).await?;
+            self.attributes(&url).await
+        };
+        match read.await {
+            Ok(attributes) => Some(redrive::depth(&attributes)),
+            Err(failure) => {
+                tracing::debug!(queue = %self.name, error = %failure, "cannot read the dead-letter queue");
+                self.known().dead_letter = None;
+                None
+            }
+        }
+    }
+
+    async fn copy_to_dead_letter(
+        &self,
+        message: &Message,
+        reason: &DeadLetterReason,
+    ) -> Result<(), QueueError> {
+        let known = self.known().dead_letter.clone();
+        let DeadLetter { target, url } = match known {
+            Some(known) => known,
+            None => self.find_dead_letter().await?,
+        };
+        let copy = send::copy(message, reason, target.name.ends_with(FIFO)).ok_or_else(|| {
+            error::failed(Operation::Send, QueueErrorKind::Invalid, "the message's body is no text")
+        })?;
+        let sent = self.send_to(&url, copy).await;
+        if sent.as_ref().is_err_and(|failure| failure.kind == QueueErrorKind::Missing) {
+            self.known().dead_letter = None;
+        }
+        sent.map(drop)
+    }
+
+    /// Asks the queue for its dead-letter queue.
+    async fn find_dead_letter(&self) -> Result<DeadLetter, QueueError> {
+        let url = self.url().await?;
+        let read = self.attributes(&url).await;
+        let attributes = self.noting_absence(read)?;
+        let Some(policy) = redrive::policy(&attributes) else {
+            let text = "the queue has no redrive policy, and so no dead-letter queue";
+            return Err(error::failed(Operation::Send, QueueErrorKind::Missing, text));
+        };
+        let url = self.dead_letter_url(policy.target.clone()).await?;
+        Ok(DeadLetter { target: policy.target, url })
+    }
+
+    /// URL of the dead-letter queue `target`, asked for once.
+    async fn dead_letter_url(&self, target: DeadLetterRef) -> Result<Arc<str>, QueueError> {
+        let known = self.known().dead_letter.clone();
+        if let Some(known) = known.filter(|known| known.target == target) {
+            return Ok(known.url);
+        }
+        let url = match self.look_up(&target.name, Some(&target.account)).await {
+            Err(failure) if failure.kind == QueueErrorKind::Denied => {
+                let own = self.url().await?;
+                target.url_like(&own).map(Arc::from).ok_or(failure)?
+            }
+            found => found?,
+        };
+        self.known().dead_letter = Some(DeadLetter { target, url: Arc::clone(&url) });
+        Ok(url)
+    }
+
+    async fn attributes(&self, url: &str) -> Result<Attributes, QueueError> {
+        let answer = self.connection.call(Operation::Attributes, LOOKUP_TIMEOUT, |client| {
+            client.get_queue_attributes().queue_url(url).attribute_names(QueueAttributeName::All).send()
+        });
+        Ok(answer.await?.attributes.unwrap_or_default())
+    }
+
+    async fn send_to(&self, url: &str, message: Outgoing) -> Result<MessageId, QueueError> {
+        let trace = message.trace_header.and_then(|header| {
+            let value = MessageSystemAttributeValue::builder().data_type("String").string_value(header);
+            Some((MessageSystemAttributeNameForSends::AwsTraceHeader, value.build().ok()?))
+        });
+        let attributes = message.attributes.into_iter().filter_map(send::to_sdk).collect();
+        let answer = self.connection.call(Operation::Send, SETTLE_TIMEOUT, |client| {
+            client
+                .send_message()
+                .queue_url(url)
+                .message_body(message.body)
+                .set_message_attributes(Some(attributes))
+                .set_message_system_attributes(trace.map(|trace| [trace].into()))
+                .set_delay_seconds(message.delay.map(seconds))
+                .set_message_group_id(message.group_id)
+                .set_message_deduplication_id(message.deduplication_id)
+                .send()
+        });
+        // SQS always says; a server that does not has still taken the message.
+        Ok(MessageId::new(answer.await?.message_id.unwrap_or_default()))
+    }
+
+    /// The queue's URL: as given, as remembered, or asked for.
+    async fn url(&self) -> Result<Arc<str>, QueueError> {
+        if let Some(url) = &self.known().url {
+            return Ok(Arc::clone(url));
+        }
+        let url = match &self.name {
+            QueueRef::Url(url) => Arc::from(url.as_str()),
+            QueueRef::Arn { account, name, .. } => self.look_up(name, Some(account)).await?,
+            QueueRef::Name(name) => self.look_up(name, None).await?,
+        };
+        self.known().url = Some(Arc::clone(&url));
+        Ok(url)
+    }
+
+    async fn look_up(&self, name: &str, owner: Option<&str>) -> Result<Arc<str>, QueueError> {
+        let answer = self.connection.call(Operation::QueueUrl, LOOKUP_TIMEOUT, |client| {
+            let owner = owner.map(str::to_owned);
+            client.get_queue_url().queue_name(name).set_queue_owner_aws_account_id(owner).send()
+        });
+        answer.await?.queue_url.map(Arc::from).ok_or_else(|| {
+            error::failed(Operation::QueueUrl, QueueErrorKind::Missing, "the answer names no queue")
+        })
+    }
+
+    /// Forgets what is known of a queue that is gone.
+    fn noting_absence<T>(&self, result: Result<T, QueueError>) -> Result<T, QueueError> {
+        if result.as_ref().is_err_and(|failure| failure.kind == QueueErrorKind::Missing) {
+            *self.known() = Known::default();
+        }
+        result
+    }
+
+    /// Attempt id of a receive on a FIFO queue: that of one which failed on the way, or a new one.
+    fn attempt(&self) -> Option<AttemptId> {
+        if !self.fifo {
+            return None;
+        }
+        let failed = self.known().attempt.take();
+        failed
+            .filter(|failed| failed.since.elapsed() < ATTEMPT_ID_MAX)
+            .or_else(|| Some(AttemptId { id: format!("{:032x}", fastrand::u128(..)), since: Instant::now() }))
+    }
+
+    /// Never held over a call.
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Batch entries with their index as id.
+fn built<T, E>(
+    operation: Operation,
+    items: &[T],
+    entry: impl Fn(String, &T) -> Result<E, aws_sdk_sqs::error::BuildError>,
+) -> Result<Vec<E>, QueueError> {
+    let entries = items.iter().enumerate().map(|(index, item)| entry(index.to_string(), item));
+    entries
+        .collect::<Result<_, _>>()
+        .map_err(|failure| error::failed(operation, QueueErrorKind::Invalid, failure.to_string()))
+}
+
+/// One result per entry, in the order of the request.
+fn in_order<'a>(
+    count: usize,
+    done: impl Iterator<Item = &'a str>,
+    failed: &[BatchResultErrorEntry],
+) -> Vec<Result<(), EntryError>> {
+    let mut results = vec![Err(error::unanswered_entry()); count];
+    let done = done.map(|id| (id, Ok(())));
+    let failed = failed.iter().map(|entry| (entry.id.as_str(), Err(error::entry_error(entry))));
+    for (id, result) in done.chain(failed) {
+        if let Some(slot) = id.parse().ok().and_then(|index: usize| results.get_mut(index)) {
+            *slot = result;
+        }
+    }
+    results
+}
+
+fn seconds(time: Duration) -> i32 {
+    i32::try_from(time.as_secs()).unwrap_or(i32::MAX)
+}
+
+#[cfg(test)]
+#[path = "queue_tests.rs"]
+mod tests;

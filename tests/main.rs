@@ -9,6 +9,7 @@
     clippy::as_conversions,
     reason = "a test that fails should say where"
 )]
+#![allow(unreachable_pub, reason = "one binary; `pub` says what a module offers the others")]
 #![allow(clippy::disallowed_methods, reason = "end-to-end tests live in real time")]
 
 mod e2e;

@@ -189,7 +189,6 @@ pub enum Bad {
 pub struct BadEndpoint {
     pub url: String,
     good: Arc<AtomicUsize>,
-    pub connections: Arc<AtomicUsize>,
     _server: JoinSet<()>,
 }
 
@@ -197,18 +196,17 @@ impl BadEndpoint {
     pub async fn start(bad: Bad) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/work", listener.local_addr().unwrap());
-        let (good, connections) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
-        let (is_good, count) = (Arc::clone(&good), Arc::clone(&connections));
+        let good = Arc::new(AtomicUsize::new(0));
+        let is_good = Arc::clone(&good);
         let mut tasks = JoinSet::new();
         tasks.spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
-                count.fetch_add(1, Ordering::SeqCst);
                 let good = is_good.load(Ordering::SeqCst) == 1;
                 connections.spawn(misbehave(stream, bad, good));
             }
         });
-        Self { url, good, connections, _server: tasks }
+        Self { url, good, _server: tasks }
     }
 
     pub fn be_good(&self) {

@@ -7,6 +7,10 @@
     clippy::panic,
     clippy::indexing_slicing,
     clippy::as_conversions,
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
+    clippy::unchecked_time_subtraction,
     reason = "a test that fails should say where"
 )]
 #![allow(unreachable_pub, reason = "one binary; `pub` says what a module offers the others")]

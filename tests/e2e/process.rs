@@ -15,7 +15,7 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 pub struct Queuepost {
     child: Child,
     output: Arc<Mutex<Vec<String>>>,
-    _readers: JoinSet<()>,
+    readers: JoinSet<()>,
     admin: Option<String>,
 }
 
@@ -43,7 +43,7 @@ impl Queuepost {
         let mut readers = JoinSet::new();
         readers.spawn(read(child.stdout.take().unwrap(), Arc::clone(&output)));
         readers.spawn(read(child.stderr.take().unwrap(), Arc::clone(&output)));
-        Self { child, output, _readers: readers, admin: None }
+        Self { child, output, readers: readers, admin: None }
     }
 
     /// Starts `run` for one listener, with logs as JSON and an admin port of its own.
@@ -117,7 +117,7 @@ impl Queuepost {
         let status = tokio::time::timeout(PATIENCE, self.child.wait()).await;
         let status = status.unwrap_or_else(|_| panic!("still running:\n{}", self.output())).unwrap();
         // The pipes end with the process.
-        while self._readers.join_next().await.is_some() {}
+        while self.readers.join_next().await.is_some() {}
         Ended { code: status.code(), output: self.output() }
     }
 

@@ -110,8 +110,8 @@ fn areas_name_only_what_lies_in_their_direction() {
             may_name.get(source.area.as_str()).unwrap_or_else(|| panic!("no rule for {}", source.area));
         for name in names_of_ours(&code(&source.text)) {
             let own = name == source.area || name.starts_with(&format!("{}::", source.area));
-            let fits = |rule: &&str| name == **rule || name.starts_with(&format!("{rule}::"));
-            if !own && !allowed.iter().any(|rule| fits(&rule)) {
+            let fits = |rule: &str| name == *rule || name.starts_with(&format!("{rule}::"));
+            if !own && !allowed.iter().any(|rule| fits(rule)) {
                 wrong.push(format!("{}: {name}", source.path.display()));
             }
         }

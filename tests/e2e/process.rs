@@ -43,7 +43,7 @@ impl Queuepost {
         let mut readers = JoinSet::new();
         readers.spawn(read(child.stdout.take().unwrap(), Arc::clone(&output)));
         readers.spawn(read(child.stderr.take().unwrap(), Arc::clone(&output)));
-        Self { child, output, readers: readers, admin: None }
+        Self { child, output, readers, admin: None }
     }
 
     /// Starts `run` for one listener, with logs as JSON and an admin port of its own.

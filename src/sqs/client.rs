@@ -201,6 +201,18 @@ impl Connection {
         Self { key, current: RwLock::new(None) }
     }
 
+    /// A connection whose client is `client`, as if made at `made_at`.
+    #[cfg(test)]
+    pub(super) fn made(settings: &Settings, client: Client, made_at: Instant) -> Self {
+        Self { key: Key::new(settings), current: RwLock::new(Some(Current { client, made_at })) }
+    }
+
+    /// Whether there is a client.
+    #[cfg(test)]
+    pub(super) async fn has_client(&self) -> bool {
+        self.current.read().await.is_some()
+    }
+
     /// Makes one call, within `limit`.
     ///
     /// # Cancel safety
@@ -259,3 +271,7 @@ impl Connection {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "client_tests.rs"]
+mod tests;

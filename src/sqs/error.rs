@@ -95,13 +95,13 @@ where
         SdkError::ServiceError(service) => {
             let (said, status) = (service.err(), service.raw().status().as_u16());
             let kind = said.code().and_then(kind_of_code).unwrap_or_else(|| kind_of_status(status));
-            let mut text = match said.code() {
-                Some(code) => code.to_owned(),
-                None => format!("HTTP {status} without an error code"),
+            let code =
+                said.code().map_or_else(|| format!("HTTP {status} without an error code"), str::to_owned);
+            let detail = match said.message() {
+                Some(message) => message.lines().next().unwrap_or_default().to_owned(),
+                None => chain(said),
             };
-            if let Some(message) = said.message().and_then(|message| message.lines().next()) {
-                text = format!("{text}: {message}");
-            }
+            let mut text = format!("{code}: {detail}");
             if let Some(id) = error.request_id() {
                 text = format!("{} (request {id})", shortened(text));
             }
@@ -183,6 +183,8 @@ fn kind_of_status(status: u16) -> QueueErrorKind {
         408 => QueueErrorKind::TimedOut,
         429 => QueueErrorKind::Throttled,
         500.. => QueueErrorKind::Server,
+        // A good answer that is none of SQS's.
+        200..=299 => QueueErrorKind::Network,
         _ => QueueErrorKind::Invalid,
     }
 }

@@ -58,7 +58,7 @@ async fn an_answer_that_is_none_of_sqs_is_the_network() {
 async fn the_old_code_in_its_header_is_understood() {
     let headers = "x-amzn-query-error: AWS.SimpleQueueService.NonExistentQueue;Sender\r\n\
                    x-amzn-requestid: 9f8e\r\n";
-    let body = json!({"__type": "com.amazonaws.sqs#Whatever", "message": "No such queue.\nReally."});
+    let body = json!({"__type": "com.amazonaws.sqs#Whatever", "message": "No such queue.\n\nReally."});
     let (address, server) = serve(vec![(400, headers, body.to_string())]);
     let (kind, text) = failure(&connection(client(address))).await;
     assert_eq!(kind, QueueErrorKind::Missing);

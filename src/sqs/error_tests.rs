@@ -104,7 +104,7 @@ fn failures_of_transport_are_told_apart() {
 }
 
 #[test]
-fn the_text_is_code_and_first_line_and_never_the_quoted_request() {
+fn the_text_is_code_and_first_paragraph_and_never_the_quoted_request() {
     let message = "The request signature we calculated does not match.\n\nThe Canonical String for this \
                    request should have been\n'POST\n/\n\nx-amz-security-token:swordfish'";
     let (_, text) = translated(&service(Some("SignatureDoesNotMatch"), message, 403));

@@ -134,25 +134,30 @@ async fn all_ended(running: &mut JoinSet<()>) {
 
 /// Completes when a listener that must be healthy is definitely not; never when that is not demanded.
 async fn unhealthy(health: &[(String, Arc<Health>)], required: bool) {
-    while required {
+    if !required {
+        std::future::pending::<()>().await;
+    }
+    loop {
         let states: Vec<Preflight> = health.iter().map(|(_, health)| health.preflight()).collect();
         if states.iter().any(|state| matches!(state, Preflight::Faulted(_))) {
             tracing::error!("a listener is faulted and --require-healthy was given");
             return;
         }
         if states.iter().all(|state| *state == Preflight::Passed) {
-            break;
+            return std::future::pending().await;
         }
         tokio::time::sleep(HEALTH_CHECK).await;
     }
-    std::future::pending().await
 }
+
+/// Sets gauges that mirror a state.
+type Gauges = Box<dyn Fn() + Send + Sync>;
 
 /// An endpoint's client, its limits and a closure that sets its gauges.
 struct Endpoint {
     client: HttpClient,
     limits: EndpointLimits,
-    gauges: Box<dyn Fn() + Send + Sync>,
+    gauges: Gauges,
 }
 
 fn endpoints(plans: &[EndpointPlan], metrics: &Metrics) -> Result<Vec<Endpoint>, StartError> {
@@ -206,8 +211,7 @@ fn view(
     drain: &Drain,
     health: &[(String, Arc<Health>)],
 ) -> View {
-    let of_listeners =
-        listeners.iter().map(|listener| Box::new(listener.gauges()) as Box<dyn Fn() + Send + Sync>);
+    let of_listeners = listeners.iter().map(|listener| -> Gauges { Box::new(listener.gauges()) });
     let of_endpoints = endpoints.into_iter().map(|endpoint| endpoint.gauges);
     View {
         metrics: Arc::clone(metrics),

@@ -1,4 +1,49 @@
 //! queuepost: worker pools consume Amazon SQS queues and POST each message to an HTTP endpoint.
+//!
+//! # The life of a message
+//!
+//! ```text
+//! receive ──▶ admit ──▶ shape ──▶ deliver ──▶ decide ──▶ settle
+//!  poller      gate,     request    one POST    outcome    batched delete,
+//!  (SQS)       session,  (pure)                 → table    park, defer, release
+//!              pace                             (pure)
+//!              └── lease wheel: visibility is extended while the message is in the house ──┘
+//! ```
+//!
+//! The modules in reading order:
+//!
+//! - [`message`]: what SQS hands us.
+//! - [`policy`]: what an answer means and what becomes of the message. The table is [`policy::decide`].
+//! - [`limit`]: what may run when: workers, sessions, pace, gate.
+//! - [`shape`]: message → HTTP request.
+//! - [`pipeline`]: the stages above, between two ports, a queue and an endpoint.
+//! - [`sqs`] and [`endpoint`]: the ports over the AWS SDK and over HTTP.
+//! - [`localqueue`]: an embedded SQS for development, tests and simulation.
+//! - [`telemetry`], [`config`], [`admin`], [`drain`]: metrics and logs, settings, probes, the end.
+//! - [`app`] wires it all together for [`cli`].
+//!
+//! # The table, asked
+//!
+//! ```
+//! use std::time::Duration;
+//! use queuepost::message::ReceiveCount;
+//! use queuepost::policy::decide::{Disposition, Facts, Policy, decide};
+//! use queuepost::policy::outcome::{Answer, Attempt, classify};
+//!
+//! let policy = Policy::default();
+//! let attempt = Attempt::Answered(Answer { status: 429, ..Answer::default() });
+//! let outcome = classify(&attempt, &policy.success, policy.error_in_body_is_failure);
+//! let facts = Facts {
+//!     receives: ReceiveCount::FIRST,
+//!     status: Some(429),
+//!     retry_after: None,
+//!     hideable: Duration::from_secs(43_195),
+//!     held: Duration::ZERO,
+//!     unit: 0.5,
+//! };
+//! let park = Disposition::Park { delay: Duration::from_secs(300) };
+//! assert_eq!(decide(outcome, &facts, &policy).disposition, park);
+//! ```
 
 pub mod admin;
 pub mod app;

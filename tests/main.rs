@@ -7,8 +7,15 @@
     clippy::panic,
     clippy::indexing_slicing,
     clippy::as_conversions,
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
+    clippy::unchecked_time_subtraction,
     reason = "a test that fails should say where"
 )]
+#![allow(unreachable_pub, reason = "one binary; `pub` says what a module offers the others")]
 #![allow(clippy::disallowed_methods, reason = "end-to-end tests live in real time")]
 
+mod e2e;
+mod repo;
 mod sim;

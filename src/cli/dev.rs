@@ -21,6 +21,8 @@ const DEAD_LETTER_QUEUE: &str = "demo-dlq";
 const THROTTLE_DELAY: &str = "10s";
 /// Shorter than in earnest, so that Ctrl-C does not wait for a long poll.
 const RECEIVE_WAIT: &str = "1s";
+/// Short enough that Ctrl-C can wait for a running POST.
+const TIMEOUT: &str = "10s";
 /// How long the servers get to end.
 const STOP: Duration = Duration::from_secs(2);
 
@@ -74,6 +76,7 @@ pub(super) async fn run(options: &Options) -> u8 {
         url: Some(url.clone()),
         throttle_delay: Some(THROTTLE_DELAY.to_owned()),
         receive_wait: Some(RECEIVE_WAIT.to_owned()),
+        timeout: Some(TIMEOUT.to_owned()),
         admin_listen: Some(options.admin_listen.to_string()),
         log_level: Some(options.log_level.clone()),
         log_format: Some("text".to_owned()),
@@ -132,7 +135,7 @@ queuepost dev: everything on this machine, for development only; nothing is kept
   queue      {queue}  (embedded; to {DEAD_LETTER_QUEUE} after {MAX_RECEIVES} receives)
   endpoint   {url}
   metrics    http://{admin}/metrics
-  listener   {QUEUE}, with throttle_delay {THROTTLE_DELAY} (5m in earnest) and receive_wait {RECEIVE_WAIT} (20s in earnest)
+  listener   {QUEUE}, with throttle_delay {THROTTLE_DELAY}, receive_wait {RECEIVE_WAIT}, timeout {TIMEOUT} (in earnest 5m, 20s, 60s)
 
 In another terminal:
 

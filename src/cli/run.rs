@@ -1,4 +1,5 @@
 //! `queuepost run`: the main job.
+#![expect(clippy::doc_markdown, reason = "the comments on options are help texts for a terminal")]
 
 use std::io::IsTerminal;
 

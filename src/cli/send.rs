@@ -1,4 +1,5 @@
 //! `queuepost send`: put a message on a queue.
+#![expect(clippy::doc_markdown, reason = "the comments on options are help texts for a terminal")]
 
 use clap::Args;
 

@@ -1,3 +1,5 @@
+//! The rules, each with what is refused and how it is said.
+
 use super::*;
 use crate::config::problem::ConfigErrors;
 use crate::policy::decide::Action;

@@ -1,3 +1,5 @@
+//! Precedence, files and places.
+
 use std::path::PathBuf;
 use std::time::Duration;
 

@@ -1,3 +1,5 @@
+//! Single values: what is read and what is refused.
+
 use super::*;
 
 const SECOND: Duration = Duration::from_secs(1);

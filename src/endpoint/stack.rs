@@ -10,11 +10,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use http::header::AUTHORIZATION;
-use http::{HeaderValue, Method};
-use percent_encoding::percent_decode_str;
+use http::Method;
 use tower::timeout::Timeout;
 use tower::{Service, ServiceExt as _};
 use url::Url;
@@ -33,13 +29,9 @@ pub struct HttpEndpoint {
 
 impl HttpEndpoint {
     /// Puts one listener's address and time-out on the client it shares with others.
-    ///
-    /// Credentials written into the address (`https://user:password@host/`) become an `Authorization: Basic`
-    /// header unless the endpoint has one of its own.
     pub fn new(client: &HttpClient, target: Target) -> Self {
-        let Target { mut url, timeout } = target;
-        let basic = take_credentials(&mut url);
-        let auth = client.auth.clone().or(basic);
+        let Target { url, timeout } = target;
+        let auth = client.auth.clone();
         let post = Post { http: client.http.clone(), url: Arc::new(url) };
         Self { stack: Authorize { auth, inner: Timeout::new(post, timeout) } }
     }
@@ -113,22 +105,6 @@ impl Service<Request> for Post {
             })
         })
     }
-}
-
-/// Takes user and password out of an address, as a header.
-fn take_credentials(url: &mut Url) -> Option<AuthHeader> {
-    if url.username().is_empty() && url.password().is_none() {
-        return None;
-    }
-    let mut pair: Vec<u8> = percent_decode_str(url.username()).collect();
-    pair.push(b':');
-    pair.extend(percent_decode_str(url.password().unwrap_or_default()));
-    // Both only fail for addresses without a host, which have no credentials either.
-    url.set_username("").ok()?;
-    url.set_password(None).ok()?;
-    let mut value = HeaderValue::try_from(format!("Basic {}", STANDARD.encode(pair))).ok()?;
-    value.set_sensitive(true);
-    Some(AuthHeader { name: AUTHORIZATION, value })
 }
 
 #[cfg(test)]

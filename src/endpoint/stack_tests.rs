@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::*;
 use crate::endpoint::{Settings, Tls};
@@ -262,14 +262,4 @@ async fn the_auth_header_is_sent_and_never_printed() {
     assert!(!printed.contains("swordfish"), "{printed}");
     endpoint.post(body(b"{}")).await;
     assert!(ended(server).await.0.contains("\r\nx-key: swordfish"));
-}
-
-#[tokio::test]
-async fn credentials_in_the_address_become_a_basic_header() {
-    let (address, server) = answer("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
-    let endpoint = endpoint(&format!("http://aladdin:open%20sesame@{address}/"), PATIENT);
-    endpoint.post(body(b"{}")).await;
-    let head = ended(server).await.0;
-    assert!(head.contains("\r\nauthorization: Basic YWxhZGRpbjpvcGVuIHNlc2FtZQ=="), "{head}");
-    assert!(head.contains(&format!("\r\nhost: {address}")), "{head}");
 }

@@ -112,7 +112,7 @@ mod tests {
         }
         for (first, from) in starts.iter().enumerate() {
             for (last, to) in starts.iter().enumerate().skip(first) {
-                let allowed = 5.0 + (*to - *from).as_secs_f64() * 50.0 + 1e-6;
+                let allowed = 5.0 + (to.as_secs_f64() - from.as_secs_f64()) * 50.0 + 1e-6;
                 assert!(f64::from(u32::try_from(last - first + 1).unwrap()) <= allowed.ceil());
             }
         }

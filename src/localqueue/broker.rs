@@ -5,32 +5,39 @@
 //! nothing breaks, but hidden messages stay hidden until it has caught up.
 //!
 //! Waiting for messages is the caller's business. [`Broker::next_change`] says until when nothing can become receivable by
-//! itself, and [`Broker::take_stirred`] which queues a caller should look at again now.
+//! itself, and [`Broker::take_changed`] which queues a caller should look at again now.
 //!
 //! Operations on queues as such are in `queues`, moves out of dead-letter queues in `move_task`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::attributes::MAX_VISIBILITY_SECONDS;
+use super::move_task::Moves;
 use super::queue::Queue;
 use super::redrive::arn_of;
-use super::{BrokerError, Inspected, Receive, Received, SendMessage, Sent, Timestamp, checks};
+use super::{BrokerError, Disturbance, Inspected, Receive, Received, SendMessage, Sent, Timestamp, checks};
 
 /// Messages one receive may ask for.
 const MAX_RECEIVED: u32 = 10;
 
 /// An in-memory model of SQS for one account (`000000000000`) in one region (`us-east-1`).
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Broker {
     pub(super) queues: BTreeMap<String, Queue>,
     pub(super) random: fastrand::Rng,
-    pub(super) stirred: BTreeSet<String>,
+    pub(super) moves: Moves,
+    changed: BTreeSet<String>,
 }
 
 impl Broker {
     /// A broker without queues; equal seeds give equal message ids and receipt handles.
     pub fn new(seed: u64) -> Self {
-        Self { queues: BTreeMap::new(), random: fastrand::Rng::with_seed(seed), stirred: BTreeSet::new() }
+        Self {
+            queues: BTreeMap::new(),
+            random: fastrand::Rng::with_seed(seed),
+            moves: Moves::default(),
+            changed: BTreeSet::new(),
+        }
     }
 
     /// Puts a message into a queue.
@@ -39,7 +46,7 @@ impl Broker {
     pub fn send(&mut self, now: Timestamp, queue: &str, message: SendMessage) -> Result<Sent, BrokerError> {
         let id = self.new_message_id();
         let sent = self.queue_at(now, queue)?.send(now, message, id)?;
-        self.stir(queue);
+        self.mark_changed(queue);
         Ok(sent)
     }
 
@@ -62,9 +69,9 @@ impl Broker {
             let source = arn_of(queue);
             let target = self.queue_at(now, &policy.target)?;
             for stored in taken.poison {
-                target.bury(now, stored, &source);
+                target.accept_dead_letter(now, stored, &source);
             }
-            self.stir(&policy.target);
+            self.mark_changed(&policy.target);
         }
         Ok(taken.messages)
     }
@@ -76,7 +83,7 @@ impl Broker {
     pub fn delete(&mut self, now: Timestamp, queue: &str, receipt_handle: &str) -> Result<(), BrokerError> {
         self.queue_at(now, queue)?.delete(receipt_handle)?;
         // On a FIFO queue this may free the group.
-        self.stir(queue);
+        self.mark_changed(queue);
         Ok(())
     }
 
@@ -89,20 +96,36 @@ impl Broker {
         seconds: u32,
     ) -> Result<(), BrokerError> {
         self.queue_at(now, queue)?.change_visibility(now, receipt_handle, seconds)?;
-        self.stir(queue);
+        self.mark_changed(queue);
         Ok(())
+    }
+
+    /// Makes something go wrong with the message of a receipt handle; without effect if it is gone.
+    pub(super) fn disturb(
+        &mut self,
+        now: Timestamp,
+        queue: &str,
+        receipt_handle: &str,
+        disturbance: Disturbance,
+    ) {
+        if let Ok(state) = self.queue_at(now, queue) {
+            state.disturb(now, receipt_handle, disturbance);
+            self.mark_changed(queue);
+        }
     }
 
     /// The earliest time after `now` at which something may become receivable by itself.
     ///
-    /// `None` while nothing is hidden. The answer may come too early (another message blocks the group), never too late.
+    /// `None` while nothing is hidden and nothing is being moved. The answer may be too early (the group is blocked, the
+    /// move goes elsewhere), never too late.
     pub fn next_change(&self, now: Timestamp, queue: &str) -> Option<Timestamp> {
-        self.queues.get(queue)?.store.next_return(now)
+        let hidden = self.queues.get(queue)?.store.next_return(now);
+        [hidden, self.moves.next_move(now)].into_iter().flatten().min()
     }
 
     /// The queues in which, since the last call, something happened that a waiting receive should look at.
-    pub fn take_stirred(&mut self) -> BTreeSet<String> {
-        std::mem::take(&mut self.stirred)
+    pub fn take_changed(&mut self) -> BTreeSet<String> {
+        std::mem::take(&mut self.changed)
     }
 
     /// Every stored message in the order of arrival, for tests; changes nothing. Empty for a missing queue.
@@ -113,14 +136,15 @@ impl Broker {
 
     /// A queue, brought to the time `now`.
     pub(super) fn queue_at(&mut self, now: Timestamp, name: &str) -> Result<&mut Queue, BrokerError> {
+        self.run_moves(now);
         let queue = self.queues.get_mut(name).ok_or(BrokerError::QueueDoesNotExist)?;
         queue.advance(now);
         Ok(queue)
     }
 
-    pub(super) fn stir(&mut self, queue: &str) {
-        if !self.stirred.contains(queue) {
-            self.stirred.insert(queue.to_owned());
+    pub(super) fn mark_changed(&mut self, queue: &str) {
+        if !self.changed.contains(queue) {
+            self.changed.insert(queue.to_owned());
         }
     }
 
@@ -149,6 +173,7 @@ fn check_receive(receive: &Receive) -> Result<(), BrokerError> {
 mod tests {
     use super::*;
     use crate::localqueue::MessageState;
+    use crate::localqueue::take::MAX_IN_FLIGHT;
 
     const T0: Timestamp = Timestamp(1_700_000_000_000);
 
@@ -279,10 +304,10 @@ mod tests {
     #[test]
     fn past_the_in_flight_limit_a_standard_queue_answers_over_limit() {
         let mut broker = broker(&[]);
-        for _ in 0..=crate::localqueue::queue::MAX_IN_FLIGHT {
+        for _ in 0..=MAX_IN_FLIGHT {
             send(&mut broker, "x");
         }
-        for _ in 0..crate::localqueue::queue::MAX_IN_FLIGHT / 10 {
+        for _ in 0..MAX_IN_FLIGHT / 10 {
             assert_eq!(receive(&mut broker, T0, "q", 60).len(), 10);
         }
         assert_eq!(broker.receive(T0, "q", &Receive::default()), Err(BrokerError::OverLimit));
@@ -314,12 +339,12 @@ mod tests {
     }
 
     #[test]
-    fn what_happens_in_a_queue_stirs_it_and_a_move_stirs_the_dead_letter_queue() {
+    fn what_happens_in_a_queue_marks_it_changed_and_a_move_marks_the_dead_letter_queue() {
         let mut broker = with_dead_letters(1);
         send(&mut broker, "x");
-        assert_eq!(broker.take_stirred(), ["q".to_owned()].into());
+        assert_eq!(broker.take_changed(), ["q".to_owned()].into());
         receive(&mut broker, T0, "q", 0);
         receive(&mut broker, T0, "q", 0);
-        assert_eq!(broker.take_stirred(), ["dead".to_owned()].into());
+        assert_eq!(broker.take_changed(), ["dead".to_owned()].into());
     }
 }

@@ -11,12 +11,12 @@ use super::Timestamp;
 use super::store::{Key, State, Stored};
 
 /// Every group that has messages.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Groups {
     by_name: BTreeMap<String, Group>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Group {
     /// All messages of the group, in order.
     keys: BTreeSet<Key>,

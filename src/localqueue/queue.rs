@@ -1,7 +1,7 @@
-//! One queue: what sending, receiving, deleting and hiding mean for its messages.
+//! One queue: what sending, deleting and hiding mean for its messages. Receiving is in `take`.
 //!
-//! It knows nothing of other queues. A receive that finds a message which used up its receives returns it as
-//! *poison*, and the broker puts it into the dead-letter queue. Every operation first brings the store to `now`.
+//! It knows nothing of other queues: a message comes from one through [`Queue::accept_dead_letter`] or [`Queue::accept_redriven`], and whoever
+//! calls an operation has brought the queue to `now` before.
 //!
 //! Handles, standard queue: deleting with any handle of this queue succeeds, but only the handle of the latest receive
 //! deletes; a message whose visibility ran out can still be deleted or hidden with it. FIFO queue: once the visibility ran
@@ -13,18 +13,14 @@ use super::attributes::{MAX_VISIBILITY_SECONDS, Settings};
 use super::digest;
 use super::handle::Handle;
 use super::recent::{Given, Recent};
-use super::store::{Key, State, Store, Stored};
-use super::{BrokerError, Receive, Received, SendMessage, Sent, Timestamp, checks};
+use super::store::{State, Store, Stored};
+use super::{BrokerError, Disturbance, SendMessage, Sent, Timestamp, checks};
 
-/// Messages of one queue in flight at most (SQS quotas); then standard queues answer `OverLimit`, FIFO queues nothing.
-pub(super) const MAX_IN_FLIGHT: usize = 120_000;
-/// The sender of every message: the one account there is.
-const SENDER: &str = "000000000000";
 /// Sequence numbers start here, so that each has 20 digits.
 const FIRST_SEQUENCE_NUMBER: u64 = 10_000_000_000_000_000_000;
 
 /// A queue's settings, its messages and its memories.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Queue {
     pub(super) settings: Settings,
     pub(super) tags: BTreeMap<String, String>,
@@ -33,21 +29,13 @@ pub(super) struct Queue {
     pub(super) purged_at: Option<Timestamp>,
     pub(super) store: Store,
     /// Random: tells handles of this queue from those of any other.
-    tag: u64,
-    next_receipt: u64,
+    pub(super) tag: u64,
+    pub(super) next_receipt: u64,
     next_sequence_number: u64,
     /// FIFO: sends by group (or `None`: the whole queue) and deduplication id.
     sends: Recent<(Option<String>, String), Sent>,
     /// FIFO: receives by attempt id.
-    attempts: Recent<String, Vec<Given>>,
-}
-
-/// What a receive took out of the queue's ready messages.
-pub(super) struct Taken {
-    /// For the consumer.
-    pub(super) messages: Vec<Received>,
-    /// Removed: their receives are used up.
-    pub(super) poison: Vec<Stored>,
+    pub(super) attempts: Recent<String, Vec<Given>>,
 }
 
 impl Queue {
@@ -85,11 +73,7 @@ impl Queue {
         if let Some(first) = scoped.as_ref().and_then(|scoped| self.sends.get(now, scoped)) {
             return Ok(first.clone());
         }
-        let sequence_number = self.settings.fifo.is_some().then(|| {
-            let number = self.next_sequence_number;
-            self.next_sequence_number += 1;
-            number.to_string()
-        });
+        let sequence_number = self.new_sequence_number();
         let sent = Sent { message_id: id.clone(), sequence_number: sequence_number.clone() };
         let delay = message.delay_seconds.unwrap_or(self.settings.delay);
         self.store.insert(Stored {
@@ -138,104 +122,6 @@ impl Queue {
             }
         };
         Ok(Some((fifo.per_group.then(|| group.clone()), id)))
-    }
-
-    /// Hands out ready messages; those received `max_receives` times already come back as poison.
-    pub(super) fn take(
-        &mut self,
-        now: Timestamp,
-        receive: &Receive,
-        max_receives: Option<u32>,
-    ) -> Result<Taken, BrokerError> {
-        let until = now.plus_seconds(receive.visibility_timeout.unwrap_or(self.settings.visibility));
-        let attempt = receive.attempt_id.clone().filter(|_| self.settings.fifo.is_some());
-        if let Some(given) = attempt.as_ref().and_then(|id| self.attempts.get(now, id)).cloned()
-            && given.iter().all(|given| self.is_untouched(given))
-        {
-            return Ok(Taken { messages: self.hand_out(now, until, attempt, given), poison: Vec::new() });
-        }
-        let wanted = usize::try_from(receive.max_messages).unwrap_or(usize::MAX);
-        let room = MAX_IN_FLIGHT.saturating_sub(self.store.in_flight());
-        if room == 0 && self.settings.fifo.is_none() && self.store.has_ready() {
-            return Err(BrokerError::OverLimit);
-        }
-        let mut poison = Vec::new();
-        let mut given = Vec::new();
-        while given.len() < wanted.min(room) {
-            let ready = self.store.ready(wanted.min(room) - given.len());
-            if ready.is_empty() {
-                break;
-            }
-            for key in ready {
-                let used_up = |stored: &Stored| max_receives.is_some_and(|max| stored.receive_count >= max);
-                if self.store.get(key).is_some_and(used_up) {
-                    poison.extend(self.store.remove(key));
-                } else {
-                    given.push(self.mark_received(now, key, until));
-                }
-            }
-        }
-        Ok(Taken { messages: self.hand_out(now, until, attempt, given), poison })
-    }
-
-    fn mark_received(&mut self, now: Timestamp, key: Key, until: Timestamp) -> Given {
-        let receipt = self.next_receipt;
-        self.next_receipt += 1;
-        if let Some(stored) = self.store.get_mut(key) {
-            stored.receive_count += 1;
-            stored.receipt = receipt;
-            stored.last_received_at = now;
-            stored.first_received_at.get_or_insert(now);
-        }
-        self.store.set_state(key, State::InFlight(until));
-        Given { key, receipt, until }
-    }
-
-    /// Whether a remembered message is in flight as its receive left it: neither deleted nor changed nor come back.
-    fn is_untouched(&self, given: &Given) -> bool {
-        self.store.get(given.key).is_some_and(|stored| {
-            stored.receipt == given.receipt && stored.state == State::InFlight(given.until)
-        })
-    }
-
-    /// Sets the visibility of all messages of one receive together, remembers the attempt and builds the answer.
-    fn hand_out(
-        &mut self,
-        now: Timestamp,
-        until: Timestamp,
-        attempt: Option<String>,
-        given: Vec<Given>,
-    ) -> Vec<Received> {
-        // Visibility 0 takes effect only here: earlier, the same receive would have met the message again.
-        let state = if until > now { State::InFlight(until) } else { State::Visible(now) };
-        for given in &given {
-            self.store.set_state(given.key, state);
-        }
-        let messages = given.iter().filter_map(|given| self.received(given.key)).collect();
-        if let Some(id) = attempt.filter(|_| !given.is_empty()) {
-            let given = given.into_iter().map(|given| Given { until, ..given }).collect();
-            self.attempts.remember(now, id, given);
-        }
-        messages
-    }
-
-    fn received(&self, key: Key) -> Option<Received> {
-        let stored = self.store.get(key)?;
-        Some(Received {
-            message_id: stored.id.clone(),
-            receipt_handle: Handle { queue_tag: self.tag, key, receipt: stored.receipt }.encode(),
-            body: stored.body.clone(),
-            receive_count: stored.receive_count,
-            sent_at: stored.sent_at,
-            first_received_at: stored.first_received_at.unwrap_or(stored.last_received_at),
-            sender_id: SENDER.to_owned(),
-            group_id: stored.group_id.clone(),
-            deduplication_id: stored.deduplication_id.clone(),
-            sequence_number: stored.sequence_number.clone(),
-            trace_header: stored.trace_header.clone(),
-            dead_letter_source: stored.dead_letter_source.clone(),
-            attributes: stored.attributes.clone(),
-        })
     }
 
     /// Reads a handle, which must be one of this queue.
@@ -289,8 +175,24 @@ impl Queue {
         Ok(())
     }
 
+    /// Makes something go wrong with a message just received or changed.
+    pub(super) fn disturb(&mut self, now: Timestamp, text: &str, disturbance: Disturbance) {
+        let Ok(handle) = self.handle(text) else { return };
+        let Some(state) = self.store.get(handle.key).map(|stored| stored.state) else { return };
+        let state = match (disturbance, state) {
+            // On a FIFO queue a visible message has no good handle, so it cannot be delivered twice this way.
+            (Disturbance::Duplicate, State::InFlight(_)) if self.settings.fifo.is_none() => {
+                State::Visible(now)
+            }
+            (Disturbance::Late(millis), State::InFlight(until)) => State::InFlight(until.plus_millis(millis)),
+            (Disturbance::Late(millis), State::Visible(_)) => State::InFlight(now.plus_millis(millis)),
+            _ => return,
+        };
+        self.store.set_state(handle.key, state);
+    }
+
     /// Takes in a message that used up its receives in the queue of ARN `source`; its receive count goes on.
-    pub(super) fn bury(&mut self, now: Timestamp, mut stored: Stored, source: &str) {
+    pub(super) fn accept_dead_letter(&mut self, now: Timestamp, mut stored: Stored, source: &str) {
         stored.dead_letter_source = Some(source.to_owned());
         stored.receipt = 0;
         stored.state = State::Visible(now);
@@ -299,5 +201,135 @@ impl Queue {
             stored.sent_at = now;
         }
         self.store.insert(stored);
+    }
+
+    /// Takes in a message that leaves a dead-letter queue: it starts anew, under a new id.
+    pub(super) fn accept_redriven(&mut self, now: Timestamp, stored: Stored, id: String) {
+        let sequence_number = self.new_sequence_number();
+        self.store.insert(Stored {
+            id,
+            sequence_number,
+            dead_letter_source: None,
+            sent_at: now,
+            first_received_at: None,
+            last_received_at: now,
+            receive_count: 0,
+            receipt: 0,
+            state: State::Visible(now),
+            ..stored
+        });
+    }
+
+    /// The next sequence number of a FIFO queue.
+    fn new_sequence_number(&mut self) -> Option<String> {
+        self.settings.fifo.as_ref()?;
+        let number = self.next_sequence_number;
+        self.next_sequence_number += 1;
+        Some(number.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::localqueue::Receive;
+
+    const T0: Timestamp = Timestamp(1_700_000_000_000);
+
+    fn fifo(attributes: &[(&str, &str)]) -> Queue {
+        let mut all: BTreeMap<_, _> =
+            attributes.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        all.insert("FifoQueue".to_owned(), "true".to_owned());
+        Queue::new(T0, Settings::create("q.fifo", &all).unwrap(), 1)
+    }
+
+    fn message(body: &str, group: Option<&str>, deduplication: Option<&str>) -> SendMessage {
+        SendMessage {
+            body: body.into(),
+            group_id: group.map(str::to_owned),
+            deduplication_id: deduplication.map(str::to_owned),
+            ..Default::default()
+        }
+    }
+
+    fn send(queue: &mut Queue, now: Timestamp, message: SendMessage) -> Result<Sent, &'static str> {
+        queue.advance(now);
+        let id = format!("id-{}", queue.next_sequence_number);
+        queue.send(now, message, id).map_err(|error| error.code())
+    }
+
+    fn take_handle(queue: &mut Queue, seconds: u32) -> String {
+        let receive = Receive { visibility_timeout: Some(seconds), ..Default::default() };
+        queue.take(T0, &receive, None).unwrap().messages.remove(0).receipt_handle
+    }
+
+    #[test]
+    fn a_fifo_message_needs_a_group_a_deduplication_id_and_no_delay() {
+        let mut queue = fifo(&[]);
+        assert_eq!(send(&mut queue, T0, message("x", None, Some("d"))), Err("MissingParameter"));
+        assert_eq!(send(&mut queue, T0, message("x", Some("g"), None)), Err("InvalidParameterValue"));
+        let delayed = SendMessage { delay_seconds: Some(5), ..message("x", Some("g"), Some("d")) };
+        assert_eq!(send(&mut queue, T0, delayed), Err("InvalidParameterValue"));
+        assert!(send(&mut queue, T0, message("x", Some("g"), Some("d"))).is_ok());
+    }
+
+    #[test]
+    fn a_standard_queue_takes_a_group_and_no_deduplication_id() {
+        let mut queue = Queue::new(T0, Settings::create("q", &BTreeMap::new()).unwrap(), 1);
+        let sent = send(&mut queue, T0, message("x", Some("tenant"), None)).unwrap();
+        assert_eq!(sent.sequence_number, None);
+        assert_eq!(send(&mut queue, T0, message("x", None, Some("d"))), Err("InvalidParameterValue"));
+    }
+
+    #[test]
+    fn a_duplicate_is_answered_like_the_first_and_dropped_for_five_minutes() {
+        let mut queue = fifo(&[]);
+        let first = send(&mut queue, T0, message("first", Some("g"), Some("d"))).unwrap();
+        let handle = take_handle(&mut queue, 60);
+        queue.delete(&handle).unwrap();
+        let again =
+            send(&mut queue, T0.plus_millis(299_999), message("again", Some("h"), Some("d"))).unwrap();
+        assert_eq!((again, queue.store.len()), (first.clone(), 0));
+        let later = send(&mut queue, T0.plus_seconds(300), message("later", Some("g"), Some("d"))).unwrap();
+        assert_eq!(queue.store.len(), 1);
+        assert!(later.sequence_number > first.sequence_number);
+        assert_eq!(later.sequence_number.map(|number| number.len()), Some(20));
+    }
+
+    #[test]
+    fn deduplication_goes_by_content_and_by_group_when_the_queue_says_so() {
+        let mut queue =
+            fifo(&[("ContentBasedDeduplication", "true"), ("DeduplicationScope", "messageGroup")]);
+        for (body, group) in [("same", "a"), ("same", "a"), ("other", "a"), ("same", "b")] {
+            send(&mut queue, T0, message(body, Some(group), None)).unwrap();
+        }
+        assert_eq!(queue.store.len(), 3);
+    }
+
+    #[test]
+    fn on_a_fifo_queue_a_handle_expires_with_the_visibility_timeout() {
+        let mut queue = fifo(&[]);
+        send(&mut queue, T0, message("x", Some("g"), Some("d"))).unwrap();
+        let handle = take_handle(&mut queue, 1);
+        let later = T0.plus_seconds(1);
+        queue.advance(later);
+        let refused = queue.delete(&handle).unwrap_err();
+        assert!(refused.to_string().ends_with("The receipt handle has expired."), "{refused}");
+        assert_eq!(refused.code(), "InvalidParameterValue");
+        assert!(queue.change_visibility(later, &handle, 10).is_err());
+        assert_eq!(queue.store.len(), 1);
+    }
+
+    #[test]
+    fn on_a_standard_queue_the_latest_handle_acts_even_after_the_timeout() {
+        let mut queue = Queue::new(T0, Settings::create("q", &BTreeMap::new()).unwrap(), 1);
+        send(&mut queue, T0, message("x", None, None)).unwrap();
+        let handle = take_handle(&mut queue, 1);
+        let later = T0.plus_seconds(5);
+        queue.advance(later);
+        assert_eq!(queue.change_visibility(later, &handle, 10), Ok(()));
+        assert_eq!((queue.store.visible(), queue.store.in_flight()), (0, 1));
+        assert_eq!(queue.delete(&handle), Ok(()));
+        assert_eq!(queue.store.len(), 0);
     }
 }

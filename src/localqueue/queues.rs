@@ -39,7 +39,7 @@ impl Broker {
     pub fn delete_queue(&mut self, queue: &str) -> Result<(), BrokerError> {
         self.queues.remove(queue).ok_or(BrokerError::QueueDoesNotExist)?;
         // Waiting receives learn that the queue is gone.
-        self.stir(queue);
+        self.mark_changed(queue);
         Ok(())
     }
 
@@ -103,7 +103,7 @@ impl Broker {
         }
         state.settings = settings;
         state.modified_at = now;
-        self.stir(queue);
+        self.mark_changed(queue);
         Ok(())
     }
 

@@ -13,7 +13,7 @@ use super::store::Key;
 const REACH_MILLIS: u64 = 300_000;
 
 /// Values by key, each for 5 minutes.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Recent<K, V> {
     values: BTreeMap<K, (Timestamp, V)>,
     by_age: VecDeque<(Timestamp, K)>,

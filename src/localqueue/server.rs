@@ -1,36 +1,23 @@
-//! The HTTP front: one port that speaks the AWS JSON 1.0 protocol of SQS.
+//! The embedded queue as a server: bound to a port, told when to end, waited for.
 //!
-//! Every request is a POST, to any path; the operation is in `X-Amz-Target`. Signatures are not looked at. Queue URLs
-//! start with the host the client used, so they work from wherever the client is. The server ends when it is told to: long
-//! polls answer at once, running requests finish, idle connections close.
+//! When told to end, long polls answer at once, running requests finish and idle connections close; what is still open
+//! two seconds later is cut. What a request does is in `front`.
 
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use axum::Router;
-use axum::body::{Body, Bytes};
-use axum::extract::{DefaultBodyLimit, State};
-use axum::response::Response;
-use axum::serve::ListenerExt as _;
-use http::header::{CONTENT_TYPE, HOST};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use super::shared::{Clock, SharedBroker};
-use super::wire::{self, Call};
-use super::{Broker, BrokerError, Operation, Timestamp, long_poll};
+use super::connection::{Acceptor, Cut};
+use super::front::Front;
+use super::shared::{Clock, SharedBroker, SharedFaults};
+use super::{Broker, FaultPlan, Timestamp};
 
-/// Longest request body: a batch of 1 MiB whose every byte is escaped as six characters of JSON, with room to spare.
-const MAX_REQUEST_BYTES: usize = 8 * 1024 * 1024;
-const JSON: HeaderValue = HeaderValue::from_static("application/x-amz-json-1.0");
-const TARGET: HeaderName = HeaderName::from_static("x-amz-target");
-const TARGET_PREFIX: &str = "AmazonSQS.";
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
-const QUERY_ERROR: HeaderName = HeaderName::from_static("x-amzn-query-error");
+/// How long connections may outlive the order to end: enough for any answer, short for a client that sends nothing.
+const GRACE: Duration = Duration::from_secs(2);
 
 /// An embedded queue bound to its port, not serving yet.
 #[derive(Debug)]
@@ -38,22 +25,27 @@ pub struct Server {
     listener: TcpListener,
     local_addr: SocketAddr,
     broker: SharedBroker,
-}
-
-/// What every request needs.
-struct Front {
-    broker: SharedBroker,
-    local_addr: SocketAddr,
-    closing: CancellationToken,
-    requests: AtomicU64,
+    faults: SharedFaults,
 }
 
 impl Server {
-    /// Binds the port (0: any free one) and takes over the broker.
+    /// Binds the port (0: any free one) and takes over the broker; nothing goes wrong on purpose.
     pub async fn bind(address: SocketAddr, broker: Broker, clock: Clock) -> io::Result<Self> {
         let listener = TcpListener::bind(address).await?;
         let local_addr = listener.local_addr()?;
-        Ok(Self { listener, local_addr, broker: SharedBroker::new(broker, clock) })
+        Ok(Self {
+            listener,
+            local_addr,
+            broker: SharedBroker::new(broker, clock),
+            faults: SharedFaults::default(),
+        })
+    }
+
+    /// Makes things go wrong from the first request on.
+    #[must_use]
+    pub fn with_faults(self, plan: FaultPlan) -> Self {
+        self.faults.start(plan);
+        self
     }
 
     /// The address it listens on.
@@ -66,29 +58,40 @@ impl Server {
         self.broker.clone()
     }
 
+    /// A handle on the faults, which can be changed while the server runs.
+    pub fn faults(&self) -> SharedFaults {
+        self.faults.clone()
+    }
+
     /// Serves until `shutdown` resolves, then until every connection has ended.
     pub async fn serve(self, shutdown: impl Future<Output = ()> + Send + 'static) -> io::Result<()> {
         let closing = CancellationToken::new();
-        let front = Arc::new(Front {
-            broker: self.broker,
-            local_addr: self.local_addr,
-            closing: closing.clone(),
-            requests: AtomicU64::new(0),
-        });
-        let router =
-            Router::new().fallback(answer).layer(DefaultBodyLimit::max(MAX_REQUEST_BYTES)).with_state(front);
-        let listener = self.listener.tap_io(|stream| {
-            // Without it small answers would wait for the client's delayed acknowledgement.
-            if let Err(error) = stream.set_nodelay(true) {
-                tracing::debug!(%error, "a connection of the embedded queue stays without TCP_NODELAY");
-            }
-        });
-        axum::serve(listener, router)
-            .with_graceful_shutdown(async move {
+        let cut_all = CancellationToken::new();
+        let front = Front::new(self.broker, self.faults, self.local_addr, closing.clone());
+        let service = Arc::new(front).router().into_make_service_with_connect_info::<Cut>();
+        let acceptor = Acceptor { listener: self.listener, cut_all: cut_all.clone() };
+        let end = {
+            let closing = closing.clone();
+            async move {
                 shutdown.await;
                 closing.cancel();
-            })
-            .await
+            }
+        };
+        tracing::info!(
+            address = %self.local_addr,
+            "embedded queue listening: for development only, nothing is stored on disk or authenticated"
+        );
+        let serving = async { axum::serve(acceptor, service).with_graceful_shutdown(end).await };
+        let cutting = async {
+            closing.cancelled().await;
+            tokio::time::sleep(GRACE).await;
+            cut_all.cancel();
+            std::future::pending().await
+        };
+        tokio::select! {
+            result = serving => result,
+            never = cutting => never,
+        }
     }
 }
 
@@ -105,86 +108,20 @@ pub fn wall_clock() -> Clock {
     })
 }
 
-async fn answer(
-    State(front): State<Arc<Front>>,
-    method: Method,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
-    let result = if method == Method::POST {
-        front.perform(&headers, &body).await
-    } else {
-        Err(wire::unsupported(method.as_str()))
-    };
-    front.respond(result)
-}
-
-impl Front {
-    async fn perform(&self, headers: &HeaderMap, body: &[u8]) -> Result<Vec<u8>, BrokerError> {
-        let operation = operation(headers)?;
-        if operation == Operation::ReceiveMessage {
-            let request = wire::receive::Request::parse(body)?;
-            let messages = long_poll::receive(&self.broker, &request, &self.closing).await?;
-            return request.answer(messages);
-        }
-        let host = headers.get(HOST).and_then(|host| host.to_str().ok());
-        let origin =
-            host.map_or_else(|| format!("http://{}", self.local_addr), |host| format!("http://{host}"));
-        self.broker
-            .with(|broker, now| wire::answer(operation, &mut Call { broker, now, origin: &origin }, body))
-    }
-
-    fn respond(&self, result: Result<Vec<u8>, BrokerError>) -> Response {
-        let number = self.requests.fetch_add(1, Ordering::Relaxed);
-        let (status, query_error, body) = match result {
-            Ok(body) => (StatusCode::OK, None, body),
-            Err(error) => {
-                let status =
-                    StatusCode::from_u16(error.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-                let fault = if error.sender_fault() { "Sender" } else { "Receiver" };
-                let body = serde_json::json!({ "__type": error.type_name(), "message": error.to_string() });
-                (status, Some(format!("{};{fault}", error.code())), body.to_string().into_bytes())
-            }
-        };
-        let mut response = Response::new(Body::from(body));
-        *response.status_mut() = status;
-        let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, JSON);
-        let texts = [
-            (REQUEST_ID, Some(format!("00000000-0000-4000-8000-{number:012x}"))),
-            (QUERY_ERROR, query_error),
-        ];
-        for (name, text) in texts {
-            if let Some(value) = text.and_then(|text| HeaderValue::try_from(text).ok()) {
-                headers.insert(name, value);
-            }
-        }
-        response
-    }
-}
-
-fn operation(headers: &HeaderMap) -> Result<Operation, BrokerError> {
-    let target = headers.get(TARGET).and_then(|target| target.to_str().ok()).ok_or_else(|| {
-        BrokerError::UnsupportedOperation("The embedded queue speaks the AWS JSON protocol only.".to_owned())
-    })?;
-    let name = target.strip_prefix(TARGET_PREFIX).unwrap_or(target);
-    Operation::from_name(name).ok_or_else(|| wire::unsupported(name))
-}
-
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::TcpStream;
     use tokio::task::JoinSet;
 
     use super::*;
+    use crate::localqueue::{BrokerError, FaultRates, Operation};
 
     /// A running server, ended and awaited by [`Running::end`].
     struct Running {
         address: SocketAddr,
         broker: SharedBroker,
+        faults: SharedFaults,
         stop: CancellationToken,
         tasks: JoinSet<io::Result<()>>,
     }
@@ -194,10 +131,11 @@ mod tests {
             let mut broker = Broker::new(1);
             broker.create_queue(Timestamp(0), "q", &std::collections::BTreeMap::new()).unwrap();
             let server = Server::bind(([127, 0, 0, 1], 0).into(), broker, wall_clock()).await.unwrap();
-            let (address, broker, stop) = (server.local_addr(), server.broker(), CancellationToken::new());
+            let (address, broker, faults) = (server.local_addr(), server.broker(), server.faults());
+            let stop = CancellationToken::new();
             let mut tasks = JoinSet::new();
             tasks.spawn(server.serve(stop.clone().cancelled_owned()));
-            Self { address, broker, stop, tasks }
+            Self { address, broker, faults, stop, tasks }
         }
 
         async fn end(mut self) {
@@ -258,6 +196,7 @@ mod tests {
     async fn a_long_poll_is_woken_by_a_message_from_inside_the_program() {
         let server = Running::start().await;
         let mut poll = server.post("ReceiveMessage", POLL).await;
+        until(|| server.broker.waiting("q") == 1).await;
         server.send("hello");
         let mut answer = String::new();
         poll.read_to_string(&mut answer).await.unwrap();
@@ -289,6 +228,53 @@ mod tests {
         let mut answer = String::new();
         poll.read_to_string(&mut answer).await.unwrap();
         assert!(answer.ends_with("{}"), "{answer}");
+    }
+
+    #[tokio::test]
+    async fn a_client_that_sends_half_a_request_does_not_keep_the_server_from_ending() {
+        let server = Running::start().await;
+        let mut half = TcpStream::connect(server.address).await.unwrap();
+        half.write_all(b"POST / HTTP/1.1\r\n").await.unwrap();
+        // Answered after the half one was accepted.
+        server.call("ListQueues", "{}").await;
+        let ended = tokio::time::timeout(Duration::from_secs(20), server.end()).await;
+        assert!(ended.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_lost_answer_resets_the_connection_after_the_effect_and_a_reset_before_it() {
+        let server = Running::start().await;
+        let body = r#"{"QueueUrl":"q","MessageBody":"x"}"#;
+        let stored = || server.broker.with(|broker, now| broker.inspect(now, "q").len());
+        for (rates, expected) in [
+            (FaultRates { reset: 1.0, ..Default::default() }, 0),
+            (FaultRates { lost_answer: 1.0, ..Default::default() }, 1),
+        ] {
+            server.faults.set_rates(Operation::SendMessage, rates);
+            let mut answer = String::new();
+            let result = server.post("SendMessage", body).await.read_to_string(&mut answer).await;
+            assert_eq!(result.unwrap_err().kind(), io::ErrorKind::ConnectionReset);
+            assert_eq!((answer.as_str(), stored()), ("", expected));
+        }
+        assert_eq!(server.faults.injected(), 2);
+        server.end().await;
+    }
+
+    #[tokio::test]
+    async fn injected_errors_and_failed_entries_are_answered_as_amazon_would() {
+        let server = Running::start().await;
+        server.send("x");
+        let refuse =
+            FaultRates { refuse: vec![(1.0, BrokerError::ServiceUnavailable)], ..Default::default() };
+        server.faults.set_rates(Operation::ReceiveMessage, refuse);
+        let answer = server.call("ReceiveMessage", r#"{"QueueUrl":"q"}"#).await;
+        assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+        let entries = FaultRates { failed_entry: 1.0, ..Default::default() };
+        server.faults.set_rates(Operation::DeleteMessageBatch, entries);
+        let body = r#"{"QueueUrl":"q","Entries":[{"Id":"a","ReceiptHandle":"h"}]}"#;
+        let answer = server.call("DeleteMessageBatch", body).await;
+        assert!(answer.contains(r#""SenderFault":false,"Code":"InternalError""#), "{answer}");
+        server.end().await;
     }
 
     async fn until(condition: impl Fn() -> bool) {

@@ -2,15 +2,16 @@
 //!
 //! Every access goes through [`SharedBroker::with`], which reads the clock under the lock, so that the broker sees time in
 //! order, and afterwards rings for whoever waits on a queue in which something happened. So a message put in by the
-//! program itself wakes a long poll like one that came over HTTP.
+//! program itself wakes a long poll like one that came over HTTP. [`SharedFaults`] is the same for injected faults.
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
-use super::{Broker, BrokerError, Timestamp};
+use super::faults::{Decision, FaultPlan, FaultRates, Faults};
+use super::{Broker, BrokerError, Operation, Timestamp};
 
 /// Tells the time: the one source of it for a server.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
@@ -47,7 +48,7 @@ impl SharedBroker {
         let mut state = self.inner.state.lock().unwrap_or_else(PoisonError::into_inner);
         let now = (self.inner.clock)();
         let result = work(&mut state.broker, now);
-        for queue in state.broker.take_stirred() {
+        for queue in state.broker.take_changed() {
             if let Some(bell) = state.bells.get(&queue) {
                 bell.notify_waiters();
             }
@@ -78,5 +79,44 @@ impl SharedBroker {
 impl fmt::Debug for SharedBroker {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("SharedBroker").finish_non_exhaustive()
+    }
+}
+
+/// The faults of a server, settable while it runs. Cloning gives another handle on the same ones.
+#[derive(Clone, Debug)]
+pub struct SharedFaults {
+    faults: Arc<Mutex<Faults>>,
+}
+
+impl Default for SharedFaults {
+    /// Nothing goes wrong.
+    fn default() -> Self {
+        Self { faults: Arc::new(Mutex::new(Faults::new(FaultPlan::default()))) }
+    }
+}
+
+impl SharedFaults {
+    /// Starts a plan at its seed, in place of the one at work; the default plan ends all faults.
+    pub fn start(&self, plan: FaultPlan) {
+        *self.lock() = Faults::new(plan);
+    }
+
+    /// Changes the rates of one operation; the random numbers go on.
+    pub fn set_rates(&self, operation: Operation, rates: FaultRates) {
+        self.lock().set_rates(operation, rates);
+    }
+
+    /// How many requests something went wrong with since the plan started.
+    pub fn injected(&self) -> u64 {
+        self.lock().injected()
+    }
+
+    /// Decides what goes wrong with the next request.
+    pub(super) fn decide(&self, operation: Operation) -> Decision {
+        self.lock().decide(operation)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Faults> {
+        self.faults.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

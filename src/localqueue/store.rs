@@ -53,7 +53,7 @@ pub(super) struct Stored {
 }
 
 /// All messages of one queue, with their indexes.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Store {
     messages: BTreeMap<Key, Stored>,
     ready: BTreeSet<(Timestamp, Key)>,

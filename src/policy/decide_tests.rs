@@ -106,7 +106,7 @@ fn a_503_with_retry_after_defers_at_least_so_long_and_other_statuses_ignore_the_
 fn a_message_nothing_was_sent_of_is_held_for_an_hour_and_then_deferred() {
     let policy = Policy::default();
     let held = |held| decide(Outcome::Unsent, &Facts { held, ..facts() }, &policy).disposition;
-    assert_eq!(held(HOLD_MAX - Duration::from_secs(1)), Disposition::Hold);
+    assert_eq!(held(HOLD_MAX.saturating_sub(Duration::from_secs(1))), Disposition::Hold);
     assert_eq!(held(HOLD_MAX), defer(40, DeferReason::Unreachable));
 }
 

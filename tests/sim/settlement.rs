@@ -112,7 +112,7 @@ async fn a_heartbeat_never_undoes_a_park() {
     house.world.queue("orders", 10);
     // The lease is extended all the time, and the 429s come at every offset to an extension under way.
     let endpoint = Scripted::new(|post, _| {
-        let offset = u64::from_str_radix(&post.body, 10).unwrap();
+        let offset = post.body.parse::<u64>().unwrap();
         (Duration::from_millis(5_800 + offset), answer(429))
     });
     let mut short = settings("orders", 200);

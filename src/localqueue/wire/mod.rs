@@ -8,6 +8,7 @@
 
 mod attribute;
 mod batch;
+mod moves;
 mod queues;
 pub(super) mod receive;
 mod send;
@@ -16,7 +17,7 @@ mod settle;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{Broker, BrokerError, Operation, Timestamp};
+use super::{Broker, BrokerError, Decision, Operation, Timestamp};
 
 /// The account in queue URLs and ARNs.
 const ACCOUNT: &str = "000000000000";
@@ -29,9 +30,16 @@ pub(super) struct Call<'a> {
     pub(super) now: Timestamp,
     /// Scheme, host and port the client used: the start of every queue URL it is given.
     pub(super) origin: &'a str,
+    /// What goes wrong with this call on purpose.
+    pub(super) decision: &'a Decision,
 }
 
 impl Call<'_> {
+    /// Whether a batch entry is spared by injected faults.
+    fn spared(&self, place: usize) -> Result<(), BrokerError> {
+        if self.decision.fails(place) { Err(BrokerError::InternalError) } else { Ok(()) }
+    }
+
     fn queue_url(&self, queue: &str) -> String {
         format!("{}/{ACCOUNT}/{queue}", self.origin)
     }
@@ -40,6 +48,7 @@ impl Call<'_> {
 /// Performs any operation but `ReceiveMessage`.
 pub(super) fn answer(operation: Operation, call: &mut Call<'_>, body: &[u8]) -> Result<Vec<u8>, BrokerError> {
     match operation {
+        Operation::CancelMessageMoveTask => moves::cancel(call, body),
         Operation::ChangeMessageVisibility => settle::change_visibility(call, body),
         Operation::ChangeMessageVisibilityBatch => settle::change_visibility_batch(call, body),
         Operation::CreateQueue => queues::create(call, body),
@@ -49,6 +58,7 @@ pub(super) fn answer(operation: Operation, call: &mut Call<'_>, body: &[u8]) -> 
         Operation::GetQueueAttributes => queues::attributes(call, body),
         Operation::GetQueueUrl => queues::url(call, body),
         Operation::ListDeadLetterSourceQueues => queues::list_sources(call, body),
+        Operation::ListMessageMoveTasks => moves::list(call, body),
         Operation::ListQueueTags => queues::tags(call, body),
         Operation::ListQueues => queues::list(call, body),
         Operation::PurgeQueue => queues::purge(call, body),
@@ -57,10 +67,9 @@ pub(super) fn answer(operation: Operation, call: &mut Call<'_>, body: &[u8]) -> 
         Operation::SetQueueAttributes => queues::set_attributes(call, body),
         Operation::TagQueue => queues::tag(call, body),
         Operation::UntagQueue => queues::untag(call, body),
-        Operation::CancelMessageMoveTask
-        | Operation::ListMessageMoveTasks
-        | Operation::StartMessageMoveTask
-        | Operation::ReceiveMessage => Err(unsupported(operation.name())),
+        Operation::StartMessageMoveTask => moves::start(call, body),
+        // It may have to wait: see `long_poll`.
+        Operation::ReceiveMessage => Err(BrokerError::InternalError),
     }
 }
 
@@ -120,7 +129,9 @@ mod tests {
     #[test]
     fn an_empty_body_is_an_empty_request_and_other_text_is_refused() {
         let mut broker = Broker::new(0);
-        let mut call = Call { broker: &mut broker, now: Timestamp(0), origin: "http://h" };
+        let decision = Decision::default();
+        let mut call =
+            Call { broker: &mut broker, now: Timestamp(0), origin: "http://h", decision: &decision };
         assert_eq!(answer(Operation::ListQueues, &mut call, b""), Ok(b"{}".to_vec()));
         let refused = answer(Operation::ListQueues, &mut call, b"[1").map_err(|error| error.code());
         assert_eq!(refused, Err("SerializationException"));

@@ -187,3 +187,56 @@ pub(super) fn untag(call: &mut Call<'_>, body: &[u8]) -> Result<Vec<u8>, BrokerE
     call.broker.untag_queue(queue_name(request.queue_url.as_deref())?, &request.tag_keys)?;
     Ok(nothing())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::localqueue::{Broker, Decision, Timestamp};
+
+    fn answer(
+        broker: &mut Broker,
+        operation: fn(&mut Call<'_>, &[u8]) -> Result<Vec<u8>, BrokerError>,
+        body: &str,
+    ) -> Result<serde_json::Value, BrokerError> {
+        let decision = Decision::default();
+        let mut call = Call { broker, now: Timestamp(0), origin: "http://h", decision: &decision };
+        operation(&mut call, body.as_bytes()).map(|answer| serde_json::from_slice(&answer).unwrap())
+    }
+
+    #[test]
+    fn a_queue_is_made_with_its_tags() {
+        let mut broker = Broker::new(1);
+        let made = answer(&mut broker, create, r#"{"QueueName":"q","tags":{"team":"x"}}"#).unwrap();
+        assert_eq!(made["QueueUrl"], "http://h/000000000000/q");
+        assert_eq!(answer(&mut broker, tags, r#"{"QueueUrl":"q"}"#).unwrap()["Tags"]["team"], "x");
+    }
+
+    #[test]
+    fn queues_are_listed_in_pages() {
+        let mut broker = Broker::new(1);
+        for name in ["a", "b", "c"] {
+            broker.create_queue(Timestamp(0), name, &BTreeMap::new()).unwrap();
+        }
+        let first = answer(&mut broker, list, r#"{"MaxResults":2}"#).unwrap();
+        assert_eq!(first["QueueUrls"].as_array().unwrap().len(), 2);
+        let next = format!(r#"{{"MaxResults":2,"NextToken":{}}}"#, first["NextToken"]);
+        let second = answer(&mut broker, list, &next).unwrap();
+        assert_eq!(second["QueueUrls"][0], "http://h/000000000000/c");
+        assert!(second.get("NextToken").is_none());
+        assert!(answer(&mut broker, list, r#"{"MaxResults":0}"#).is_err());
+        assert!(answer(&mut broker, list, r#"{"NextToken":"?"}"#).is_err());
+    }
+
+    #[test]
+    fn only_the_attributes_asked_for_are_answered() {
+        let mut broker = Broker::new(1);
+        broker.create_queue(Timestamp(0), "q", &BTreeMap::new()).unwrap();
+        let none = answer(&mut broker, attributes, r#"{"QueueUrl":"q"}"#).unwrap();
+        assert!(none.get("Attributes").is_none());
+        let one =
+            answer(&mut broker, attributes, r#"{"QueueUrl":"q","AttributeNames":["QueueArn"]}"#).unwrap();
+        assert_eq!(one["Attributes"].as_object().unwrap().len(), 1);
+        let unknown = answer(&mut broker, attributes, r#"{"QueueUrl":"q","AttributeNames":["No"]}"#);
+        assert_eq!(unknown, Err(BrokerError::InvalidAttributeName("No".into())));
+    }
+}

@@ -72,7 +72,8 @@ pub(super) fn batch(call: &mut Call<'_>, body: &[u8]) -> Result<Vec<u8>, BrokerE
         return Err(BrokerError::BatchRequestTooLong { limit: MAX_MESSAGE_BYTES, sent });
     }
     let mut answer = batch::Answer::new();
-    for (id, message) in entries {
+    for (place, (id, message)) in entries.into_iter().enumerate() {
+        let message = call.spared(place).and(message);
         let result = message.and_then(|message| send(call, queue, Some(id.clone()), message));
         answer.push(id, result);
     }
@@ -133,4 +134,58 @@ fn send(
         md5_of_system_attributes,
         sequence_number: sent.sequence_number,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::localqueue::{Broker, Decision, Timestamp};
+
+    fn call(
+        operation: fn(&mut Call<'_>, &[u8]) -> Result<Vec<u8>, BrokerError>,
+        body: &str,
+    ) -> Result<serde_json::Value, BrokerError> {
+        let mut broker = Broker::new(1);
+        broker.create_queue(Timestamp(0), "q", &BTreeMap::new())?;
+        let decision = Decision::default();
+        let mut call =
+            Call { broker: &mut broker, now: Timestamp(0), origin: "http://h", decision: &decision };
+        operation(&mut call, body.as_bytes()).map(|answer| serde_json::from_slice(&answer).unwrap())
+    }
+
+    #[test]
+    fn the_answer_has_the_sums_of_what_was_sent() {
+        let body = r#"{"QueueUrl":"q","MessageBody":"hello","MessageSystemAttributes":{"AWSTraceHeader":{"DataType":"String","StringValue":"Root=1"}}}"#;
+        let answer = call(one, body).unwrap();
+        assert_eq!(answer["MD5OfMessageBody"], "5d41402abc4b2a76b9719d911017c592");
+        assert!(answer["MD5OfMessageSystemAttributes"].is_string());
+        assert!(answer.get("MD5OfMessageAttributes").is_none() && answer.get("Id").is_none());
+    }
+
+    #[test]
+    fn only_the_trace_header_is_a_system_attribute_of_senders() {
+        let body = r#"{"QueueUrl":"q","MessageBody":"x","MessageSystemAttributes":{"SenderId":{"DataType":"String","StringValue":"me"}}}"#;
+        assert!(call(one, body).is_err());
+    }
+
+    #[test]
+    fn a_bad_entry_fails_alone() {
+        let body = r#"{"QueueUrl":"q","Entries":[{"Id":"a","MessageBody":"x"},{"Id":"b","MessageBody":""},{"Id":"c","MessageBody":"x","DelaySeconds":-1}]}"#;
+        let answer = call(batch, body).unwrap();
+        assert_eq!(answer["Successful"][0]["Id"], "a");
+        assert_eq!(answer["Failed"][0]["Code"], "MissingParameter");
+        assert_eq!(answer["Failed"][1]["Code"], "InvalidParameterValue");
+    }
+
+    #[test]
+    fn a_batch_longer_than_a_message_may_be_is_refused_as_a_whole() {
+        let long = "x".repeat(600_000);
+        let body = format!(
+            r#"{{"QueueUrl":"q","Entries":[{{"Id":"a","MessageBody":"{long}"}},{{"Id":"b","MessageBody":"{long}"}}]}}"#
+        );
+        let refused = BrokerError::BatchRequestTooLong { limit: MAX_MESSAGE_BYTES, sent: 1_200_000 };
+        assert_eq!(call(batch, &body), Err(refused));
+    }
 }

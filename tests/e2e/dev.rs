@@ -1,0 +1,48 @@
+//! `queuepost dev`, as a newcomer uses it.
+
+use std::net::TcpListener;
+
+use super::process::{Queuepost, until};
+
+/// Three addresses that were free a moment ago.
+fn addresses() -> [String; 3] {
+    let bound = [(); 3].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+    bound.map(|listener| listener.local_addr().unwrap().to_string())
+}
+
+#[tokio::test]
+async fn dev_runs_everything_and_stops_cleanly() {
+    let [queue, endpoint, admin] = addresses();
+    let args = ["dev", "--queue-listen", &queue, "--endpoint-listen", &endpoint, "--admin-listen", &admin];
+    let mut dev = Queuepost::start(&args, &[]);
+    dev.until_line("listening").await;
+    let introduction = dev.output();
+    for word in
+        ["development only", "throttle_delay 10s", "receive_wait 1s", "aws sqs send-message", "/answer/429"]
+    {
+        assert!(introduction.contains(word), "{word} is missing in:\n{introduction}");
+    }
+
+    let url = format!("http://{queue}/000000000000/demo");
+    let body = r#"{"hello":"world"}"#;
+    let sent = Queuepost::start(&["send", "--queue", &url, body], &[]).ended().await;
+    assert_eq!(sent.code, Some(0), "{}", sent.output);
+    dev.until_line(&format!("answered 200: {body}")).await;
+
+    let client = reqwest::Client::new();
+    let answer = |status: u16| client.post(format!("http://{endpoint}/answer/{status}")).send();
+    assert!(answer(429).await.unwrap().status().is_success());
+    assert_eq!(answer(42).await.unwrap().status(), 400);
+    Queuepost::start(&["send", "--queue", &url, "throttled"], &[]).ended().await;
+    dev.until_line("answered 429: throttled").await;
+    dev.until_line("parked for 10 s").await;
+    answer(200).await.unwrap();
+    // It comes back by itself when its ten seconds are over.
+    dev.until_line("(receive 2) answered 200: throttled").await;
+
+    dev.signal("INT");
+    let ended = dev.ended().await;
+    assert_eq!(ended.code, Some(0), "{}", ended.output);
+    let free = || TcpListener::bind(&queue).ok();
+    assert!(until(free).await.is_some());
+}

@@ -1,0 +1,184 @@
+//! The rules of the house that a compiler does not know: who may name whom, and how long a file may be.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Longest source file, tests aside.
+const LINES_MAX: usize = 400;
+
+/// What each area may name of ours beside itself.
+const MAY_NAME: &[(&str, &[&str])] = &[
+    ("message", &[]),
+    ("limit", &[]),
+    ("drain", &[]),
+    ("localqueue", &[]),
+    ("policy", &["message"]),
+    ("shape", &["message"]),
+    ("telemetry", &["limit", "pipeline::ports", "policy"]),
+    ("pipeline", &["shape", "policy", "limit", "telemetry", "drain", "message"]),
+    ("sqs", &["pipeline::ports", "policy", "message", "telemetry"]),
+    ("endpoint", &["pipeline::ports", "policy", "message", "telemetry", "shape"]),
+    ("admin", &["pipeline", "telemetry", "drain"]),
+    ("config", &["sqs", "endpoint", "limit", "pipeline", "policy", "shape", "telemetry"]),
+    ("app", &["config", "admin", "sqs", "endpoint", "pipeline", "telemetry", "drain", "limit"]),
+    ("cli", &["app", "config", "localqueue", "sqs", "telemetry"]),
+    ("lib", &[]),
+    ("main", &["cli"]),
+];
+
+/// Where each third-party name may stand.
+const AT_HOME: &[(&str, &[&str])] = &[
+    ("aws_config", &["sqs"]),
+    ("aws_sdk_sqs", &["sqs"]),
+    ("reqwest", &["endpoint"]),
+    ("tower", &["endpoint"]),
+    ("hyper", &["endpoint"]),
+    ("governor", &["limit"]),
+    ("prometheus", &["telemetry"]),
+    ("tracing_subscriber", &["telemetry"]),
+    ("axum", &["admin", "localqueue", "cli"]),
+    ("clap", &["cli"]),
+    ("serde_saphyr", &["config"]),
+    ("httpdate", &["policy"]),
+    ("humantime", &["shape", "config"]),
+    ("percent_encoding", &["shape"]),
+    ("mimalloc", &["main"]),
+];
+
+struct Source {
+    path: PathBuf,
+    area: String,
+    text: String,
+}
+
+fn sources() -> Vec<Source> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut found = Vec::new();
+    collect(&root, &root, &mut found);
+    assert!(found.len() > 40, "only {} files under src", found.len());
+    found.sort_by(|a, b| a.path.cmp(&b.path));
+    found
+}
+
+fn collect(root: &Path, folder: &Path, found: &mut Vec<Source>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            collect(root, &path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let relative = path.strip_prefix(root).unwrap();
+            let first = relative.components().next().unwrap().as_os_str().to_str().unwrap();
+            let area = first.trim_end_matches(".rs").to_owned();
+            let text = fs::read_to_string(&path).unwrap();
+            found.push(Source { path: relative.to_owned(), area, text });
+        }
+    }
+}
+
+/// Code without its tests and its comments.
+fn code(text: &str) -> String {
+    let until_tests = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
+    let lines = until_tests.lines().filter(|line| !line.trim_start().starts_with("//"));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// The paths after each `crate::`, one per item of a group.
+fn names_of_ours(code: &str) -> Vec<String> {
+    let mut names = Vec::new();
+    for after in code.split("crate::").skip(1) {
+        let path: String = after
+            .chars()
+            .take_while(|c| c.is_alphanumeric() || matches!(c, '_' | ':' | '{' | ',' | ' ' | '\n'))
+            .collect();
+        if let Some(group) = path.strip_prefix('{') {
+            names.extend(group.split(',').map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()));
+        } else {
+            let plain = path.split(['{', ',', ' ', '\n']).next().unwrap();
+            names.push(plain.trim_end_matches(':').to_owned());
+        }
+    }
+    names
+}
+
+#[test]
+fn areas_name_only_what_lies_in_their_direction() {
+    let may_name: BTreeMap<_, _> = MAY_NAME.iter().copied().collect();
+    let mut wrong = Vec::new();
+    for source in sources() {
+        let allowed =
+            may_name.get(source.area.as_str()).unwrap_or_else(|| panic!("no rule for {}", source.area));
+        for name in names_of_ours(&code(&source.text)) {
+            let own = name == source.area || name.starts_with(&format!("{}::", source.area));
+            let fits = |rule: &str| name == *rule || name.starts_with(&format!("{rule}::"));
+            if !own && !allowed.iter().any(|rule| fits(rule)) {
+                wrong.push(format!("{}: {name}", source.path.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "against the direction of ARCHITECTURE.md:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn third_party_names_stay_at_home() {
+    let mut wrong = Vec::new();
+    for source in sources() {
+        let code = code(&source.text);
+        for (name, homes) in AT_HOME {
+            let named = code.contains(&format!("{name}::")) || code.contains(&format!("use {name};"));
+            // `queuepost::…` in doc tests and longer names that end alike do not count.
+            let word = code.split(&format!("{name}::")).skip(1).count() > 0
+                && code.match_indices(&format!("{name}::")).any(|(at, _)| {
+                    !code[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == ':')
+                });
+            if named && word && !homes.contains(&source.area.as_str()) {
+                wrong.push(format!("{}: {name}", source.path.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "not at home:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn no_source_file_outgrows_its_idea() {
+    let tests = |source: &Source| source.path.to_str().unwrap().ends_with("tests.rs");
+    let long: Vec<String> = sources()
+        .iter()
+        .filter(|source| !tests(source))
+        .map(|source| {
+            let until_tests = source.text.split("#[cfg(test)]\nmod tests {").next().unwrap();
+            (source, until_tests.lines().count())
+        })
+        .filter(|(_, lines)| *lines > LINES_MAX)
+        .map(|(source, lines)| format!("{}: {lines} lines", source.path.display()))
+        .collect();
+    assert!(long.is_empty(), "longer than {LINES_MAX} lines:\n{}", long.join("\n"));
+}
+
+#[test]
+fn every_source_file_says_what_it_is_for() {
+    let silent: Vec<String> = sources()
+        .iter()
+        .filter(|source| !source.text.starts_with("//! "))
+        .map(|source| source.path.display().to_string())
+        .collect();
+    assert!(silent.is_empty(), "without an opening `//!`:\n{}", silent.join("\n"));
+}
+
+#[test]
+fn every_dependency_says_why_it_is_there() {
+    let manifest = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml")).unwrap();
+    let section = manifest.split("[dependencies]\n").nth(1).unwrap().split("\n[").next().unwrap();
+    let mut explained = false;
+    for line in section.lines() {
+        if line.starts_with('#') {
+            explained = true;
+        } else if line.contains('=') {
+            let sibling = line.starts_with("aws-sdk-sqs")
+                || line.starts_with("serde_json")
+                || line.starts_with("tracing-subscriber");
+            assert!(explained || sibling, "no reason before: {line}");
+            explained = false;
+        }
+    }
+}

@@ -23,7 +23,7 @@ use aws_config::profile::ProfileFileRegionProvider;
 use aws_config::retry::RetryConfig;
 use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, ConfigLoader, Region};
+use aws_config::{BehaviorVersion, ConfigLoader, Region, SdkConfig};
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
 use tokio::sync::RwLock;
@@ -117,23 +117,25 @@ impl Key {
         if let Some(address) = self.address.as_ref().filter(|_| !is_aws) {
             loader = loader.endpoint_url(address.as_str()).use_fips(false).use_dual_stack(false);
         }
-        let shared = loader.load().await;
-        let mut sqs = aws_sdk_sqs::config::Builder::from(&shared);
-        match (&self.address, &self.origin) {
-            (Some(address), _) => {
-                // The SDK refuses these options together with an address.
-                sqs = sqs.endpoint_url(address.as_str()).use_fips(false).use_dual_stack(false);
-            }
-            (None, Some(origin)) if shared.endpoint_url().is_none() => {
-                // The SDK does not look at the host of the queue's URL.
-                if host::is_fips(origin) {
-                    sqs = sqs.use_fips(true);
-                }
-                if host::is_dual_stack(origin) {
-                    sqs = sqs.use_dual_stack(true);
-                }
-            }
-            (None, _) => {}
+        let mut shared = loader.load().await;
+        // The SDK does not look at the host of the queue's URL; so that comes in below its own settings.
+        let by_url =
+            self.origin.as_ref().filter(|_| self.address.is_none() && shared.endpoint_url().is_none());
+        if let Some(origin) = by_url.filter(|origin| !host::is_aws(origin)) {
+            shared = with_endpoint(shared, origin);
+        }
+        let mut sqs = match by_url.filter(|origin| host::is_vpc_endpoint(origin)) {
+            Some(origin) => aws_sdk_sqs::config::Builder::from(&with_endpoint(shared.clone(), origin)),
+            None => aws_sdk_sqs::config::Builder::from(&shared),
+        };
+        if let Some(address) = &self.address {
+            sqs = sqs.endpoint_url(address.as_str()).use_fips(false).use_dual_stack(false);
+        }
+        if by_url.is_some_and(host::is_fips) {
+            sqs = sqs.use_fips(true);
+        }
+        if by_url.is_some_and(host::is_dual_stack) {
+            sqs = sqs.use_dual_stack(true);
         }
         if let Some(role) = &self.role {
             sqs = sqs.credentials_provider(credentials::of_role(role, &shared, region).await);
@@ -178,6 +180,12 @@ impl Key {
     }
 }
 
+/// `config` with an address for whatever the SDK's own settings name none.
+fn with_endpoint(config: SdkConfig, origin: &Url) -> SdkConfig {
+    // The SDK refuses these options together with an address.
+    config.into_builder().endpoint_url(origin.as_str()).use_fips(false).use_dual_stack(false).build()
+}
+
 /// A client that is made when it is needed and made anew when its credentials fail.
 pub(super) struct Connection {
     key: Key,
@@ -199,6 +207,18 @@ impl fmt::Debug for Connection {
 impl Connection {
     fn new(key: Key) -> Self {
         Self { key, current: RwLock::new(None) }
+    }
+
+    /// A connection whose client is `client`, as if made at `made_at`.
+    #[cfg(test)]
+    pub(super) fn made(settings: &Settings, client: Client, made_at: Instant) -> Self {
+        Self { key: Key::new(settings), current: RwLock::new(Some(Current { client, made_at })) }
+    }
+
+    /// Whether there is a client.
+    #[cfg(test)]
+    pub(super) async fn has_client(&self) -> bool {
+        self.current.read().await.is_some()
     }
 
     /// Makes one call, within `limit`.
@@ -259,3 +279,7 @@ impl Connection {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "client_tests.rs"]
+mod tests;

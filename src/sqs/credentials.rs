@@ -2,8 +2,8 @@
 //!
 //! On a loopback address nobody checks credentials, but the SDK does not sign without any; so there the chain
 //! is environment → profile → a dummy, and never asks an instance or a container for theirs (on a laptop that
-//! is a wait for nothing). The dummy stands in for *no* credentials only: a profile that was chosen, or files
-//! that cannot be read, fail as everywhere.
+//! is a wait for nothing). The dummy stands in for *no* credentials only: a profile that was chosen or speaks of
+//! credentials, and files that cannot be read, fail as everywhere.
 
 use aws_config::environment::EnvironmentVariableCredentialsProvider;
 use aws_config::meta::credentials::CredentialsProviderChain;
@@ -17,6 +17,20 @@ use crate::sqs::Role;
 /// Key, secret and provider's name of the dummy; session name of an assumed role, for the owner's logs.
 const NAME: &str = "queuepost";
 
+/// Keys of a profile that say where credentials come from.
+const CREDENTIAL_KEYS: [&str; 10] = [
+    "aws_access_key_id",
+    "aws_secret_access_key",
+    "credential_process",
+    "credential_source",
+    "login_session",
+    "role_arn",
+    "source_profile",
+    "sso_session",
+    "sso_start_url",
+    "web_identity_token_file",
+];
+
 /// The chain for a queue on this machine.
 pub(super) async fn of_this_machine(profile: Option<&str>) -> CredentialsProviderChain {
     let mut profile_files = ProfileFileCredentialsProvider::builder();
@@ -26,20 +40,24 @@ pub(super) async fn of_this_machine(profile: Option<&str>) -> CredentialsProvide
     let chain =
         CredentialsProviderChain::first_try("environment", EnvironmentVariableCredentialsProvider::new())
             .or_else("profile", profile_files.build());
-    if profile.is_some() || is_profile_chosen().await {
+    if profile.is_some() || is_profile_meant_to_give_any().await {
         return chain;
     }
     chain.or_else("dummy", Credentials::new(NAME, NAME, None, None, NAME))
 }
 
-/// Whether the environment names a profile, or the files cannot be read at all.
+/// Whether the environment names a profile, the default one speaks of credentials, or nobody can read it.
 #[allow(
     clippy::default_trait_access,
     reason = "the SDK does not export the types' names, or calls them deprecated"
 )]
-async fn is_profile_chosen() -> bool {
+async fn is_profile_meant_to_give_any() -> bool {
     let files = profile::load(&Default::default(), &Default::default(), &Default::default(), None).await;
-    files.map_or(true, |files| files.selected_profile() != "default")
+    let Ok(files) = files else { return true };
+    files.selected_profile() != "default"
+        || files
+            .get_profile("default")
+            .is_some_and(|profile| CREDENTIAL_KEYS.iter().any(|key| profile.get(key).is_some()))
 }
 
 /// Assumes `role` with the credentials of `base`, at the STS of `base`.

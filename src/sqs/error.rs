@@ -5,9 +5,9 @@
 //! header with the old codes arrive as untyped errors with a perfectly good code. Codes come in two dialects
 //! (`AWS.SimpleQueueService.NonExistentQueue` and `QueueDoesNotExist`).
 //!
-//! Texts are for a log: code, first line of the message, request id. The first line, because the message of
-//! `SignatureDoesNotMatch` goes on to quote the signed request, session token included. Messages of batch
-//! entries are left out altogether, because they quote the receipt handle.
+//! Texts are for a log: code, first paragraph of the message, request id; one line. The first paragraph, because
+//! the message of `SignatureDoesNotMatch` goes on to quote the signed request, session token included. Messages
+//! of batch entries are left out altogether, because they quote the receipt handle.
 
 use std::error::Error;
 use std::time::Duration;
@@ -21,7 +21,7 @@ use aws_sdk_sqs::types::BatchResultErrorEntry;
 use crate::pipeline::ports::{EntryError, EntryErrorKind, Operation, QueueError, QueueErrorKind};
 
 /// Longest text of a cause, in bytes.
-const TEXT_MAX: usize = 400;
+const TEXT_MAX: usize = 500;
 
 /// Codes by meaning, without their `AWS.SimpleQueueService.` and `KMS.` prefixes.
 const CODES: &[(QueueErrorKind, &[&str])] = &[
@@ -95,13 +95,13 @@ where
         SdkError::ServiceError(service) => {
             let (said, status) = (service.err(), service.raw().status().as_u16());
             let kind = said.code().and_then(kind_of_code).unwrap_or_else(|| kind_of_status(status));
-            let mut text = match said.code() {
-                Some(code) => code.to_owned(),
-                None => format!("HTTP {status} without an error code"),
+            let code =
+                said.code().map_or_else(|| format!("HTTP {status} without an error code"), str::to_owned);
+            let detail = match said.message() {
+                Some(message) => one_line(message),
+                None => chain(said),
             };
-            if let Some(message) = said.message().and_then(|message| message.lines().next()) {
-                text = format!("{text}: {message}");
-            }
+            let mut text = format!("{code}: {detail}");
             if let Some(id) = error.request_id() {
                 text = format!("{} (request {id})", shortened(text));
             }
@@ -110,7 +110,9 @@ where
         SdkError::TimeoutError(_) => (QueueErrorKind::TimedOut, chain(error)),
         SdkError::DispatchFailure(failure) => {
             let kind = failure.as_connector_error().map_or(QueueErrorKind::Network, kind_of_transport);
-            (kind, chain(error))
+            // Without the SDK's own "dispatch failure: other".
+            let cause = failure.as_connector_error().and_then(Error::source);
+            (kind, chain(cause.unwrap_or(error)))
         }
         // An answer that broke off, or that is none of SQS's.
         SdkError::ResponseError(_) => (QueueErrorKind::Network, chain(error)),
@@ -183,6 +185,8 @@ fn kind_of_status(status: u16) -> QueueErrorKind {
         408 => QueueErrorKind::TimedOut,
         429 => QueueErrorKind::Throttled,
         500.. => QueueErrorKind::Server,
+        // A good answer that is none of SQS's.
+        200..=299 => QueueErrorKind::Network,
         _ => QueueErrorKind::Invalid,
     }
 }
@@ -222,23 +226,36 @@ fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn
     std::iter::successors(Some(error), |error| <dyn Error>::source(*error))
 }
 
-/// An error and its sources in one line: of each its first line, where STS too quotes no request.
+/// An error and its sources in one line.
 fn chain(error: &(dyn Error + 'static)) -> String {
     let mut text = String::new();
     for cause in causes(error) {
-        let part = cause.to_string();
-        // The SDK prints some messages escaped.
-        let part = part.split("\\n").next().and_then(|part| part.lines().next()).unwrap_or_default();
+        let part = one_line(&cause.to_string());
         // Wrappers often repeat what they wrap.
-        if text.ends_with(part) {
+        if text.ends_with(&part) {
             continue;
         }
         if !text.is_empty() {
             text.push_str(": ");
         }
-        text.push_str(part);
+        text.push_str(&part);
     }
     text
+}
+
+/// The first paragraph of a message, without what quotes the signed request.
+fn one_line(message: &str) -> String {
+    // The SDK prints some messages escaped.
+    let end = ["\n\n", "\\n\\n", "The Canonical String"].iter().filter_map(|end| message.find(end)).min();
+    let (paragraph, _) = message.split_at(end.unwrap_or(message.len()));
+    let mut line = String::with_capacity(paragraph.len());
+    for word in paragraph.split_whitespace() {
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.push_str(word);
+    }
+    line
 }
 
 fn shortened(mut text: String) -> String {

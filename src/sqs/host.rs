@@ -56,6 +56,11 @@ pub(super) fn is_aws(url: &Url) -> bool {
     url.domain().is_some_and(|host| AWS_DOMAINS.iter().any(|domain| host.ends_with(domain)))
 }
 
+/// Whether `url` is AWS's, but in somebody's own network: only its own name leads there.
+pub(super) fn is_vpc_endpoint(url: &Url) -> bool {
+    is_aws(url) && url.domain().is_some_and(|host| host.contains(".vpce."))
+}
+
 /// Whether `url` asks for AWS's FIPS 140 endpoint of the region.
 pub(super) fn is_fips(url: &Url) -> bool {
     is_aws(url) && url.domain().is_some_and(|host| host.starts_with("sqs-fips."))
@@ -118,6 +123,8 @@ mod tests {
         assert!(is_aws(&url("https://vpce-1.sqs.eu-west-1.vpce.amazonaws.com/1/q")));
         assert!(!is_aws(&url("https://sqs.eu-west-1.amazonaws.com.example.org/1/q")));
         assert!(!is_aws(&url("http://10.0.0.7:9324/1/q")));
+        assert!(is_vpc_endpoint(&url("https://vpce-1.sqs.eu-west-1.vpce.amazonaws.com/1/q")));
+        assert!(!is_vpc_endpoint(&url("https://sqs.eu-west-1.amazonaws.com/1/q")));
     }
 
     #[test]

@@ -17,6 +17,8 @@ mod error;
 mod host;
 mod queue;
 mod redrive;
+#[cfg(test)]
+mod scripted;
 mod send;
 mod settings;
 

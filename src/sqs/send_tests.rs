@@ -1,1 +1,102 @@
-//! Tests of `send.rs`.
+//! What a copy for a dead-letter queue keeps, adds and leaves out.
+
+use bytes::Bytes;
+
+use super::*;
+use crate::message::{MessageId, ReceiptHandle, ReceiveCount};
+
+const REASON: DeadLetterReason = DeadLetterReason { outcome: "rejected", status: Some(422) };
+
+fn text(name: &str, value: &str) -> Attribute {
+    Attribute {
+        name: name.to_owned(),
+        data_type: "String".to_owned(),
+        value: AttributeValue::Text(value.to_owned()),
+    }
+}
+
+fn message(body: String, attributes: Vec<Attribute>) -> Message {
+    Message {
+        id: MessageId::new("4a1b"),
+        receipt: ReceiptHandle::new("AQEB"),
+        body: Bytes::from(body),
+        receive_count: ReceiveCount::FIRST,
+        sent_at: None,
+        first_received_at: None,
+        group_id: None,
+        deduplication_id: Some("d".to_owned()),
+        sequence_number: None,
+        trace_header: Some("Root=1-2-3".to_owned()),
+        attributes,
+    }
+}
+
+fn names(outgoing: &Outgoing) -> Vec<&str> {
+    outgoing.attributes.iter().map(|attribute| attribute.name.as_str()).collect()
+}
+
+#[test]
+fn a_copy_keeps_the_original_and_says_why() {
+    let copy = copy(&message("{}".to_owned(), vec![text("tenant", "a")]), &REASON, false).unwrap();
+    assert_eq!(copy.body, "{}");
+    assert_eq!(copy.trace_header.as_deref(), Some("Root=1-2-3"));
+    let mut expected =
+        vec![text("tenant", "a"), text("queuepost.reason", "rejected"), text("queuepost.status", "422")];
+    expected[2].data_type = "Number".to_owned();
+    expected.push(text("queuepost.source-message-id", "4a1b"));
+    assert_eq!(copy.attributes, expected);
+    assert_eq!((copy.group_id, copy.deduplication_id), (None, None));
+}
+
+#[test]
+fn without_an_answer_there_is_no_status() {
+    let reason = DeadLetterReason { outcome: "unshapeable", status: None };
+    let copy = copy(&message(String::new(), Vec::new()), &reason, false).unwrap();
+    assert_eq!(names(&copy), ["queuepost.reason", "queuepost.source-message-id"]);
+}
+
+#[test]
+fn the_users_attributes_come_first_up_to_ten() {
+    let users: Vec<Attribute> = (0..9).map(|index| text(&format!("a{index}"), "v")).collect();
+    let copied = copy(&message(String::new(), users.clone()), &REASON, false).unwrap();
+    assert_eq!(copied.attributes.len(), 10);
+    assert_eq!(names(&copied).last(), Some(&"queuepost.reason"));
+    let mut ten = users;
+    ten.push(text("a9", "v"));
+    let copied = copy(&message(String::new(), ten.clone()), &REASON, false).unwrap();
+    assert_eq!(copied.attributes, ten);
+}
+
+#[test]
+fn a_message_of_full_size_is_copied_without_explanation() {
+    let body = "x".repeat(MESSAGE_MAX_BYTES - 40);
+    let copy = copy(&message(body, Vec::new()), &REASON, false).unwrap();
+    // 16 + 6 + 8 bytes fit into 40; nothing else does.
+    assert_eq!(names(&copy), ["queuepost.reason"]);
+}
+
+#[test]
+fn a_copy_of_a_copy_says_its_own_reason_once() {
+    let first = vec![text("queuepost.reason", "misdirected"), text("tenant", "a")];
+    let copy = copy(&message(String::new(), first), &REASON, false).unwrap();
+    let expected = ["tenant", "queuepost.reason", "queuepost.status", "queuepost.source-message-id"];
+    assert_eq!(names(&copy), expected);
+    assert_eq!(copy.attributes[1], text("queuepost.reason", "rejected"));
+}
+
+#[test]
+fn a_fifo_copy_has_a_group_and_is_told_apart_by_the_message_id() {
+    let mut original = message(String::new(), Vec::new());
+    let lone = copy(&original, &REASON, true).unwrap();
+    assert_eq!(lone.group_id.as_deref(), Some("4a1b"));
+    original.group_id = Some("g".to_owned());
+    let copy = copy(&original, &REASON, true).unwrap();
+    assert_eq!((copy.group_id.as_deref(), copy.deduplication_id.as_deref()), (Some("g"), Some("4a1b")));
+}
+
+#[test]
+fn a_body_that_is_no_text_is_not_copied() {
+    let mut original = message(String::new(), Vec::new());
+    original.body = Bytes::from_static(&[0xff]);
+    assert!(copy(&original, &REASON, false).is_none());
+}

@@ -15,7 +15,8 @@ pub struct Settings {
     pub profile: Option<String>,
     /// Role to assume before calling SQS.
     pub role: Option<Role>,
-    /// Origin of the server, whatever the SDK's variables say; `None` leaves it to the SDK's rules.
+    /// Origin of the server, whatever the SDK's variables say. `None`: the SDK's variables and profile, else the
+    /// host of the queue's URL, else AWS in `region`.
     pub address: Option<Url>,
 }
 

@@ -1,1 +1,2 @@
+//! Throughput figures; see the `bench` branch until it lands.
 fn main() {}

@@ -8,6 +8,7 @@ use clap::Args;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use url::Url;
 
 use crate::cli::{BAD_CONFIGURATION, FAILED, complain, run, sample_algorithm};
 use crate::config::{self, Overrides};
@@ -83,13 +84,17 @@ pub(super) async fn run(options: &Options) -> u8 {
         ..Overrides::default()
     };
     // The environment is for `run`: a queue or an AWS address set there must not lead this away from here.
-    let plan = match config::load(&overrides, &|_| None, true) {
+    let mut plan = match config::load(&overrides, &|_| None, true) {
         Ok(plan) => plan,
         Err(errors) => {
             complain(&errors);
             return BAD_CONFIGURATION;
         }
     };
+    // Nor may the AWS SDK's own variables or files.
+    for listener in &mut plan.listeners {
+        listener.queue.address = Url::parse(&format!("http://{queue_address}/")).ok();
+    }
     println!("{}", introduction(&queue, queue_address, &url, endpoint_address, options));
     let stop = CancellationToken::new();
     let mut servers = JoinSet::new();

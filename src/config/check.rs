@@ -123,7 +123,7 @@ fn listener(
     env: Lookup<'_>,
     report: &mut Report,
 ) -> Option<ListenerPlan> {
-    let queue = queue_settings(written, env, report);
+    let queue = queue_settings(written, report);
     let algorithm = report.parse(written.algorithm.as_ref(), |text| {
         text.parse::<Algorithm>().map_err(|_| {
             Fault::new("is no algorithm: OWNER/NAME or OWNER/NAME/VERSION")
@@ -163,11 +163,7 @@ fn listener(
     })
 }
 
-pub(super) fn queue_settings(
-    written: &Listener,
-    env: Lookup<'_>,
-    report: &mut Report,
-) -> Option<sqs::Settings> {
+pub(super) fn queue_settings(written: &Listener, report: &mut Report) -> Option<sqs::Settings> {
     if written.queue.is_none() {
         let fault = Fault::new("is required: the URL, ARN or name of an SQS queue");
         report.refuse_key(&written.place, &written.key_of("queue"), fault);
@@ -181,14 +177,19 @@ pub(super) fn queue_settings(
         report.refuse(external_id, Fault::new("has no effect without `role_arn`"));
     }
     let queue = queue?;
-    if let (Some(explicit), Some(of_queue), Some(region)) = (&region, queue::region(&queue), &written.region)
+    if let (Some(explicit), Some(of_queue), Some(region)) = (&region, sqs::region(&queue), &written.region)
         && explicit != of_queue
     {
         let warning = format!("is {explicit}, but the queue is in {of_queue}");
         report.warn(&region.place, &region.key, &warning);
     }
-    let address = queue::address(&queue, env);
-    Some(sqs::Settings { queue, region, profile, role: arn.map(|arn| Role { arn, external_id }), address })
+    Some(sqs::Settings {
+        queue,
+        region,
+        profile,
+        role: arn.map(|arn| Role { arn, external_id }),
+        address: None,
+    })
 }
 
 /// Whole seconds, as SQS counts them (`ReceiveMessage`, `WaitTimeSeconds`: 0 to 20).

@@ -126,7 +126,7 @@ fn every_key_reaches_its_place() {
     assert_eq!((rate.interval, rate.burst.get()), (Duration::from_millis(400), 7));
     assert!(endpoint.client.auth.as_ref().is_some_and(|auth| auth.value == "Bearer s3cr3t"));
     assert_eq!((plan.admin.to_string(), plan.deadline), ("0.0.0.0:9000".to_owned(), Duration::from_mins(2)));
-    assert_eq!(plan.log.filter, "warn,queuepost=debug");
+    assert_eq!(plan.log.filter, "warn,aws_config=error,queuepost=debug");
     assert_eq!(plan.warnings, Vec::<String>::new());
 }
 

@@ -104,7 +104,7 @@ pub fn queue(
     for (put, written) in given(&LISTENER, overrides, env) {
         put(&mut listener, written);
     }
-    let settings = check::queue_settings(&listener, env, &mut report);
+    let settings = check::queue_settings(&listener, &mut report);
     report.finish().map(drop).and_then(|()| settings.ok_or_else(|| Report::default().into_errors()))
 }
 

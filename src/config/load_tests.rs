@@ -88,7 +88,7 @@ fn variables_alone_are_a_configuration() {
     assert_eq!(listener.listener.receive_wait, Duration::from_secs(1));
     assert_eq!(endpoint.limits.rate.map(|rate| rate.burst.get()), Some(4));
     assert_eq!((plan.admin.port(), plan.deadline), (1, Duration::from_mins(3)));
-    assert_eq!((plan.log.format, plan.log.filter.as_str()), (Format::Text, "warn,queuepost=debug"));
+    assert_eq!((plan.log.format, plan.log.filter.as_str()), (Format::Text, "warn,aws_config=error,queuepost=debug"));
 }
 
 #[test]
@@ -229,15 +229,4 @@ fn a_file_that_cannot_be_read_or_parsed_is_a_problem() {
     let error = load(&config(directory.file("c.yaml", "listeners: [")), &no_env, false).expect_err("no YAML");
     assert!(error.to_string().contains("not valid YAML"), "{error}");
     assert_eq!(error.problems().len(), 1);
-}
-
-#[test]
-fn the_address_of_a_local_queue_is_the_origin_of_its_url() {
-    let queue = Some("http://localhost:9324/queue/orders".to_owned());
-    let overrides = Overrides { queue, ..minimal() };
-    let address = |env: &dyn Fn(&str) -> Option<String>| {
-        load(&overrides, env, false).expect("valid").listeners.remove(0).queue.address.map(String::from)
-    };
-    assert_eq!(address(&no_env), Some("http://localhost:9324/".to_owned()));
-    assert_eq!(address(&|name| (name == "AWS_ENDPOINT_URL").then(|| "http://sqs.test".to_owned())), None);
 }

@@ -25,7 +25,7 @@ const AWS_DOMAINS: [&str; 9] = [
 const LOCALSTACK: &str = "localhost.localstack.cloud";
 
 /// The region a queue's URL or ARN names.
-pub(super) fn region(queue: &QueueRef) -> Option<&str> {
+pub fn region(queue: &QueueRef) -> Option<&str> {
     match queue {
         QueueRef::Arn { region, .. } => Some(region),
         QueueRef::Name(_) => None,

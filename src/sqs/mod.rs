@@ -23,6 +23,7 @@ mod send;
 mod settings;
 
 pub use client::Clients;
+pub use host::region;
 pub use queue::SqsQueue;
 pub use send::Outgoing;
 pub use settings::{QueueRef, Role, Settings};

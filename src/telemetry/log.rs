@@ -1,7 +1,7 @@
 //! Logs: text for people, one JSON object a line for machines; always to standard output.
 //!
 //! A plain level is about this program; the AWS SDK and the HTTP stack keep to warnings, or `debug` would drown
-//! what it is meant to show. Colour only on a terminal and never with `NO_COLOR` set. Bodies, receipt handles and
+//! what it is meant to show (and `aws_config` repeats as warnings what comes back as an error). Colour only on a terminal and never with `NO_COLOR` set. Bodies, receipt handles and
 //! credentials are not logged at any level.
 
 use std::io::IsTerminal;
@@ -12,7 +12,7 @@ use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 use tracing_subscriber::{Registry, fmt};
 
 /// Filter of the level `info`.
-pub const DEFAULT_FILTER: &str = "warn,queuepost=info";
+pub const DEFAULT_FILTER: &str = "warn,aws_config=error,queuepost=info";
 
 /// How logs are written, already valid.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,7 +49,7 @@ pub fn filter(text: &str) -> Result<String, LogError> {
     match level.as_str() {
         // Nothing else may be louder than this program.
         "off" | "error" | "warn" => return Ok(level),
-        "info" | "debug" | "trace" => return Ok(format!("warn,queuepost={level}")),
+        "info" | "debug" | "trace" => return Ok(format!("warn,aws_config=error,queuepost={level}")),
         _ => {}
     }
     // A lone word would be taken for a module to trace, and everything else would be silent.
@@ -96,7 +96,7 @@ mod tests {
     fn a_plain_level_is_about_this_program() {
         let filter = |text| filter(text).map_err(|_| ());
         assert_eq!(filter("info"), Ok(DEFAULT_FILTER.to_owned()));
-        assert_eq!(filter("DEBUG"), Ok("warn,queuepost=debug".to_owned()));
+        assert_eq!(filter("DEBUG"), Ok("warn,aws_config=error,queuepost=debug".to_owned()));
         assert_eq!(filter("error"), Ok("error".to_owned()));
         assert_eq!(filter("info,hyper=debug"), Ok("info,hyper=debug".to_owned()));
         for text in ["", "verbose", "hyper", "info,", "queuepost=loud", "a=b=c"] {

@@ -1,7 +1,7 @@
 //! All integration tests in one binary.
 //!
 //! `sim` drives the pipeline over the embedded broker on paused time, without sockets; `e2e` runs the real
-//! binary over loopback; `repo` checks the rules of the house.
+//! binary over loopback; `contract` runs it against SQS servers of others; `repo` checks the rules of the house.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -16,6 +16,7 @@
 #![allow(unreachable_pub, reason = "one binary; `pub` says what a module offers the others")]
 #![allow(clippy::disallowed_methods, reason = "end-to-end tests live in real time")]
 
+mod contract;
 mod e2e;
 mod repo;
 mod sim;

@@ -88,7 +88,10 @@ fn variables_alone_are_a_configuration() {
     assert_eq!(listener.listener.receive_wait, Duration::from_secs(1));
     assert_eq!(endpoint.limits.rate.map(|rate| rate.burst.get()), Some(4));
     assert_eq!((plan.admin.port(), plan.deadline), (1, Duration::from_mins(3)));
-    assert_eq!((plan.log.format, plan.log.filter.as_str()), (Format::Text, "warn,aws_config=error,queuepost=debug"));
+    assert_eq!(
+        (plan.log.format, plan.log.filter.as_str()),
+        (Format::Text, "warn,aws_config=error,queuepost=debug")
+    );
 }
 
 #[test]

@@ -1,10 +1,11 @@
 //! The real binary over loopback, in real time with short settings.
 
-mod process;
-mod servers;
+pub mod process;
+pub mod servers;
 
 mod dev;
 mod endpoints;
+mod faults;
 mod moving;
 mod starting;
 mod stopping;

@@ -11,7 +11,8 @@ use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{HeaderMap, StatusCode};
 use queuepost::localqueue::{
-    AttributeData, AttributeValue, Broker, MessageState, SendMessage, Server, SharedBroker, wall_clock,
+    AttributeData, AttributeValue, Broker, MessageState, SendMessage, Server, SharedBroker, SharedFaults,
+    wall_clock,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -22,6 +23,7 @@ use super::process::until;
 /// The embedded queue on a port of its own.
 pub struct QueueServer {
     pub broker: SharedBroker,
+    pub faults: SharedFaults,
     pub address: SocketAddr,
     _server: JoinSet<()>,
 }
@@ -30,10 +32,10 @@ impl QueueServer {
     pub async fn start() -> Self {
         let server =
             Server::bind("127.0.0.1:0".parse().unwrap(), Broker::new(1), wall_clock()).await.unwrap();
-        let (broker, address) = (server.broker(), server.local_addr());
+        let (broker, faults, address) = (server.broker(), server.faults(), server.local_addr());
         let mut tasks = JoinSet::new();
         tasks.spawn(async move { server.serve(std::future::pending()).await.unwrap() });
-        Self { broker, address, _server: tasks }
+        Self { broker, faults, address, _server: tasks }
     }
 
     /// Makes a queue with a dead-letter queue; its URL.

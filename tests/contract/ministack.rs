@@ -1,0 +1,214 @@
+//! `MiniStack`: SQS, STS and IAM in one process; with `AUTH=true` it checks credentials and roles.
+
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use aws_sdk_sqs::Client;
+use aws_sdk_sqs::config::{BehaviorVersion, Credentials, Region};
+use aws_sdk_sqs::types::{MessageAttributeValue, QueueAttributeName, SendMessageBatchRequestEntry};
+use tokio::process::{Child, Command};
+
+use crate::e2e::process::{Queuepost, until};
+use crate::e2e::servers::HttpEndpoint;
+
+/// A running server; killed when dropped.
+struct MiniStack {
+    url: String,
+    sqs: Client,
+    _process: Child,
+}
+
+impl MiniStack {
+    /// Starts it, or says that it is not installed.
+    async fn start(auth: bool) -> Option<Self> {
+        let Some(program) = program() else {
+            assert!(std::env::var("CI").is_err(), "MiniStack is missing in CI");
+            eprintln!("skipped: MiniStack is not installed (.ci/run installs it into target/test-tools)");
+            return None;
+        };
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let process = Command::new(program)
+            .env("BIND_HOST", "127.0.0.1")
+            .env("GATEWAY_PORT", port.to_string())
+            .env("MINISTACK_HOST", "127.0.0.1")
+            .env("SFTP_ENABLED", "0")
+            .env("IOT_MTLS_ENABLED", "0")
+            .env("LOG_LEVEL", "ERROR")
+            .env("AUTH", if auth { "true" } else { "false" })
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let url = format!("http://127.0.0.1:{port}");
+        let config = aws_sdk_sqs::Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new("us-east-1"))
+            .credentials_provider(Credentials::new("111111111111", "x", None, None, "test"))
+            .endpoint_url(&url)
+            .build();
+        let started = Self { sqs: Client::from_conf(config), url, _process: process };
+        let health = format!("{}/_ministack/health", started.url);
+        let end = tokio::time::Instant::now() + crate::e2e::process::PATIENCE;
+        while reqwest::get(&health).await.is_err() {
+            assert!(tokio::time::Instant::now() < end, "MiniStack does not answer");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        Some(started)
+    }
+
+    /// A queue with a dead-letter queue; the URLs of both.
+    async fn queue(&self, name: &str, max_receives: u32) -> (String, String) {
+        let create = self.sqs.create_queue().queue_name(format!("{name}-dlq"));
+        let dlq = create.send().await.unwrap().queue_url.unwrap();
+        let arn = QueueAttributeName::QueueArn;
+        let attributes = self
+            .sqs
+            .get_queue_attributes()
+            .queue_url(&dlq)
+            .attribute_names(arn.clone())
+            .send()
+            .await
+            .unwrap();
+        let arn = &attributes.attributes.unwrap()[&arn];
+        let policy = format!(r#"{{"deadLetterTargetArn":"{arn}","maxReceiveCount":{max_receives}}}"#);
+        let create = self.sqs.create_queue().queue_name(name);
+        let create = create.attributes(QueueAttributeName::RedrivePolicy, policy);
+        (create.send().await.unwrap().queue_url.unwrap(), dlq)
+    }
+
+    /// Visible and in flight.
+    async fn depth(&self, queue: &str) -> (usize, usize) {
+        let all = self.sqs.get_queue_attributes().queue_url(queue).attribute_names(QueueAttributeName::All);
+        let attributes = all.send().await.unwrap().attributes.unwrap();
+        let number = |name| attributes[&name].parse().unwrap();
+        (
+            number(QueueAttributeName::ApproximateNumberOfMessages),
+            number(QueueAttributeName::ApproximateNumberOfMessagesNotVisible),
+        )
+    }
+
+    async fn until_depth(&self, queue: &str, depth: (usize, usize)) {
+        let end = tokio::time::Instant::now() + crate::e2e::process::PATIENCE;
+        loop {
+            let now = self.depth(queue).await;
+            if now == depth {
+                return;
+            }
+            assert!(tokio::time::Instant::now() < end, "{queue} holds {now:?}, not {depth:?}");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+}
+
+fn program() -> Option<PathBuf> {
+    let installed = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/test-tools/bin/ministack");
+    let named = std::env::var_os("QUEUEPOST_TEST_MINISTACK").map(PathBuf::from);
+    named.into_iter().chain([installed]).find(|path| path.exists())
+}
+
+#[tokio::test]
+async fn messages_move_once_each_with_their_attributes() {
+    let Some(server) = MiniStack::start(false).await else { return };
+    let (queue, _) = server.queue("orders", 10).await;
+    for batch in 0..30 {
+        let entries = (0..10).map(|index| {
+            let note = MessageAttributeValue::builder().data_type("String").string_value("ünï\ncode").build();
+            let body = format!(r#"{{"number":{}}}"#, batch * 10 + index);
+            let entry = SendMessageBatchRequestEntry::builder().id(index.to_string()).message_body(body);
+            entry.message_attributes("note", note.unwrap()).build().unwrap()
+        });
+        let entries = Some(entries.collect());
+        server.sqs.send_message_batch().queue_url(&queue).set_entries(entries).send().await.unwrap();
+    }
+    let endpoint = HttpEndpoint::start(200, Duration::from_millis(5)).await;
+    let mut bridge = Queuepost::run(&queue, &endpoint.url, &["--workers", "8"]).await;
+    server.until_depth(&queue, (0, 0)).await;
+    assert_eq!((endpoint.seen.bodies().len(), endpoint.seen.count()), (300, 300));
+    assert!(endpoint.seen.most_running() <= 8);
+    let (headers, _) = endpoint.seen.requests.lock().unwrap()[0].clone();
+    assert_eq!(headers["content-type"], "application/json");
+    assert_eq!(headers["x-queuepost-attr-note"], "%C3%BCn%C3%AF%0Acode");
+    assert_eq!(headers["x-queuepost-receive-count"], "1");
+    assert_eq!(bridge.stop().await.code, Some(0));
+}
+
+#[tokio::test]
+async fn a_429_hides_and_max_receives_dead_letters() {
+    let Some(server) = MiniStack::start(false).await else { return };
+    let (queue, dlq) = server.queue("orders", 2).await;
+    let endpoint = HttpEndpoint::start(429, Duration::ZERO).await;
+    server.sqs.send_message().queue_url(&queue).message_body("x").send().await.unwrap();
+    let mut bridge = Queuepost::run(&queue, &endpoint.url, &["--throttle-delay", "2s"]).await;
+    bridge.until_line("parked for 2 s").await;
+    server.until_depth(&queue, (0, 1)).await;
+    server.until_depth(&dlq, (1, 0)).await;
+    assert_eq!(endpoint.seen.count(), 2);
+    assert_eq!(bridge.stop().await.code, Some(0));
+}
+
+#[tokio::test]
+async fn a_queue_is_found_by_name_and_by_arn() {
+    let Some(server) = MiniStack::start(false).await else { return };
+    let (queue, _) = server.queue("orders", 10).await;
+    let endpoint = HttpEndpoint::start(200, Duration::ZERO).await;
+    for (sent, named) in ["orders", "arn:aws:sqs:us-east-1:111111111111:orders"].into_iter().enumerate() {
+        server.sqs.send_message().queue_url(&queue).message_body(named).send().await.unwrap();
+        let args = [
+            "run",
+            "--queue",
+            named,
+            "--region",
+            "us-east-1",
+            "--url",
+            &endpoint.url,
+            "--admin-listen",
+            "127.0.0.1:0",
+            "--log-format",
+            "json",
+            "--receive-wait",
+            "1s",
+        ];
+        let env = [
+            ("AWS_ENDPOINT_URL", server.url.as_str()),
+            ("AWS_ACCESS_KEY_ID", "111111111111"),
+            ("AWS_SECRET_ACCESS_KEY", "x"),
+        ];
+        let mut bridge = Queuepost::start(&args, &env);
+        assert!(
+            until(|| (endpoint.seen.count() == sent + 1).then_some(())).await.is_some(),
+            "{}",
+            bridge.output()
+        );
+        assert_eq!(bridge.stop().await.code, Some(0));
+    }
+}
+
+#[tokio::test]
+async fn a_queue_of_another_account_is_denied_and_the_process_stays() {
+    let Some(server) = MiniStack::start(true).await else { return };
+    let (queue, _) = server.queue("orders", 10).await;
+    let endpoint = HttpEndpoint::start(200, Duration::ZERO).await;
+    let args = [
+        "run",
+        "--queue",
+        &queue,
+        "--url",
+        &endpoint.url,
+        "--admin-listen",
+        "127.0.0.1:0",
+        "--log-format",
+        "json",
+    ];
+    let env = [("AWS_ACCESS_KEY_ID", "222222222222"), ("AWS_SECRET_ACCESS_KEY", "x")];
+    let mut bridge = Queuepost::start(&args, &env);
+    bridge.find_admin().await;
+    let line = bridge.until_line("faulted").await;
+    assert!(line.contains("denied"), "{line}");
+    assert_eq!(bridge.admin("/livez").await.0, 200);
+    assert_eq!(bridge.admin("/readyz").await.0, 503);
+    assert_eq!(bridge.stop().await.code, Some(0));
+}

@@ -113,7 +113,7 @@ async fn finish(running: &mut JoinSet<()>, signals: &mut Signals, drain: &Drain,
     let deadline = Instant::now() + deadline;
     tokio::select! {
         biased;
-        () = all_ended(running) => return End::Clean,
+        end = all_ended(running) => return end,
         () = signals.next() => tracing::warn!("second signal: cutting off what still runs"),
         () = tokio::time::sleep_until(deadline) => tracing::warn!("deadline: cutting off what still runs"),
     }
@@ -124,12 +124,15 @@ async fn finish(running: &mut JoinSet<()>, signals: &mut Signals, drain: &Drain,
     End::CutOff
 }
 
-async fn all_ended(running: &mut JoinSet<()>) {
+async fn all_ended(running: &mut JoinSet<()>) -> End {
+    let mut end = End::Clean;
     while let Some(ended) = running.join_next().await {
         if let Err(error) = ended {
             tracing::error!(%error, "a listener ended by a panic");
+            end = End::CutOff;
         }
     }
+    end
 }
 
 /// Completes when a listener that must be healthy is definitely not; never when that is not demanded.
@@ -198,10 +201,11 @@ async fn listeners(plan: &Plan, endpoints: &[Endpoint], metrics: &Metrics, drain
     listeners
 }
 
-/// A long poll that a drain can wait for: short deadlines shorten it, with a second for the answer's way.
+/// A long poll that a drain can wait for: short deadlines shorten it to a second at least, with a second for the
+/// answer's way.
 fn receive_wait(wait: Duration, deadline: Duration) -> Duration {
     let room = deadline.saturating_sub(RECEIVES_END_BEFORE + Duration::from_secs(1));
-    wait.min(Duration::from_secs(room.as_secs()))
+    wait.min(Duration::from_secs(room.as_secs().max(1)))
 }
 
 fn view(
@@ -261,7 +265,8 @@ mod tests {
         assert_eq!(wait(20, 25), 20);
         assert_eq!(wait(20, 24), 20);
         assert_eq!(wait(20, 10), 6);
-        assert_eq!(wait(20, 1), 0);
+        assert_eq!(wait(20, 1), 1);
+        assert_eq!(wait(0, 25), 0);
         assert_eq!(wait(1, 25), 1);
     }
 }

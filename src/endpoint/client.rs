@@ -7,11 +7,15 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use reqwest::{Certificate, Identity, redirect, retry};
 
 use crate::endpoint::{AuthHeader, Settings, Tls};
 use crate::telemetry::Chain;
+
+const HTTP2_PING_EVERY: Duration = Duration::from_secs(15);
+const HTTP2_PING_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The connections to one endpoint; clones share them.
 #[derive(Debug, Clone)]
@@ -72,7 +76,12 @@ impl HttpClient {
             .connect_timeout(settings.connect_timeout)
             .pool_idle_timeout(settings.pool_idle_timeout)
             .pool_max_idle_per_host(settings.pool_size)
-            .tcp_nodelay(true);
+            .tcp_nodelay(true)
+            // The default would end a POST whose endpoint reads nothing for 30 s, whatever its time-out.
+            .tcp_user_timeout(None)
+            // An HTTP/2 connection that died silently takes all its requests with it.
+            .http2_keep_alive_interval(HTTP2_PING_EVERY)
+            .http2_keep_alive_timeout(HTTP2_PING_TIMEOUT);
         if let Some(trusted) = trusted(&settings.tls)? {
             builder = builder.tls_certs_only(trusted);
         }

@@ -1,15 +1,16 @@
 //! The gate of one endpoint: whether messages are taken for it at all.
 //!
 //! An answer with Retry-After closes it for min(value, 60 s) × 1–1.2. When the pause is over one probe goes: a
-//! message already held, else a receive of one. What the probe meets opens the gate or closes it again; a probe
-//! that is dropped without a verdict (an empty receive, a drain) passes the turn on.
+//! message already held, else a receive of one, by the pollers in turn. What the probe meets opens the gate or
+//! closes it again. A receive that brings nothing passes the turn on; when every poller that waits has had its
+//! turn and found nothing, the gate opens, for there is nothing to hold back.
 //!
 //! Receives under way when it closes may still bring messages; those wait here, under their leases.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 /// Longest pause taken from a Retry-After; what an endpoint asks beyond it is asked again by the probe.
@@ -22,6 +23,8 @@ const PAUSE_SPREAD: f64 = 0.2;
 pub struct Gate {
     state: Mutex<State>,
     changed: Notify,
+    /// The pollers' line: first come, first served, so that none takes two turns in a row while others wait.
+    turn: Arc<Semaphore>,
 }
 
 #[derive(Debug)]
@@ -29,6 +32,11 @@ struct State {
     phase: Phase,
     /// Deliveries that wait; a held message probes before any poller.
     deliveries_waiting: usize,
+    pollers_waiting: usize,
+    /// Probes in a row that received nothing.
+    empty_probes: usize,
+    /// The pause that was asked for last.
+    last_pause: Duration,
     /// Time spent closed or probing before the current phase.
     closed_before: Duration,
     /// Start of the current closure.
@@ -94,11 +102,14 @@ impl Gate {
         let state = State {
             phase: Phase::Open,
             deliveries_waiting: 0,
+            pollers_waiting: 0,
+            empty_probes: 0,
+            last_pause: Duration::ZERO,
             closed_before: Duration::ZERO,
             closed_since: None,
             random: fastrand::Rng::with_seed(seed),
         };
-        Arc::new(Self { state: Mutex::new(state), changed: Notify::new() })
+        Arc::new(Self { state: Mutex::new(state), changed: Notify::new(), turn: Arc::new(Semaphore::new(1)) })
     }
 
     /// What it is now.
@@ -110,11 +121,14 @@ impl Gate {
         }
     }
 
-    /// What is left of the pause; zero when open or probing.
+    /// How long a message that cannot wait any longer should stay away: what is left of the pause, or while a
+    /// probe is out the pause it may lead to.
     pub fn pause_left(&self) -> Duration {
-        match self.lock().phase {
+        let state = self.lock();
+        match state.phase {
             Phase::Closed(until) => until.saturating_duration_since(Instant::now()),
-            Phase::Open | Phase::Probing => Duration::ZERO,
+            Phase::Probing => state.last_pause,
+            Phase::Open => Duration::ZERO,
         }
     }
 
@@ -130,17 +144,27 @@ impl Gate {
         let mut state = self.lock();
         let spread = 1.0 + PAUSE_SPREAD * state.random.f64();
         let pause = retry_after.min(PAUSE_MAX).mul_f64(spread);
-        let now = Instant::now();
         let was_open = state.phase == Phase::Open;
-        let until = match state.phase {
-            Phase::Closed(until) => until.max(now + pause),
-            Phase::Open | Phase::Probing => now + pause,
-        };
-        state.phase = Phase::Closed(until);
-        state.closed_since.get_or_insert(now);
+        state.close(pause);
         drop(state);
         self.changed.notify_waiters();
         was_open.then_some(pause)
+    }
+
+    /// Completes when the gate is not open.
+    ///
+    /// # Cancel safety
+    /// Dropping the future changes nothing.
+    pub async fn closed(&self) {
+        loop {
+            let changed = self.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            if !self.is_open() {
+                return;
+            }
+            changed.await;
+        }
     }
 
     /// Waits for leave to go on.
@@ -148,7 +172,14 @@ impl Gate {
     /// # Cancel safety
     /// Dropping the future changes nothing.
     pub async fn pass(self: &Arc<Self>, who: Who) -> Pass {
-        let mut place = Place { gate: self, counted: false };
+        if self.is_open() {
+            return Pass::Open;
+        }
+        let _place = Place::take(self, who);
+        let mut turn = None;
+        // One place in the pollers' line, kept through every change of the gate.
+        let line = Arc::clone(&self.turn).acquire_owned();
+        tokio::pin!(line);
         loop {
             let changed = self.changed.notified();
             tokio::pin!(changed);
@@ -157,31 +188,21 @@ impl Gate {
                 let mut state = self.lock();
                 match state.phase {
                     Phase::Open => return Pass::Open,
-                    Phase::Closed(until) if until <= Instant::now() => {
-                        let others = state.deliveries_waiting - usize::from(place.counted);
-                        if who == Who::Delivery || others == 0 {
-                            state.phase = Phase::Probing;
-                            return Pass::Probe(Probe { gate: Some(Arc::clone(self)) });
-                        }
-                        None
+                    Phase::Closed(until) if until > Instant::now() => Some(until),
+                    Phase::Closed(_) if who == Who::Delivery || state.may_receive(turn.as_ref()) => {
+                        state.phase = Phase::Probing;
+                        return Pass::Probe(Probe { gate: Some(Arc::clone(self)), _turn: turn });
                     }
-                    Phase::Closed(until) => Some(until),
-                    Phase::Probing => None,
+                    Phase::Closed(_) | Phase::Probing => None,
                 }
             };
-            if who == Who::Delivery && !place.counted {
-                place.counted = true;
-                self.lock().deliveries_waiting += 1;
-            }
-            match until {
-                Some(until) => {
-                    tokio::select! {
-                        biased;
-                        () = &mut changed => {}
-                        () = tokio::time::sleep_until(until) => {}
-                    }
+            tokio::select! {
+                biased;
+                () = &mut changed => {}
+                Ok(permit) = &mut line, if who == Who::Poller && turn.is_none() => {
+                    turn = Some(permit);
                 }
-                None => changed.await,
+                () = pause(until) => {}
             }
         }
     }
@@ -191,15 +212,21 @@ impl Gate {
         self.lock().phase == Phase::Open
     }
 
-    fn end_probe(&self, open: bool) {
+    fn end_probe(&self, verdict: Verdict) {
         let mut state = self.lock();
         if state.phase == Phase::Probing {
-            if open {
-                state.phase = Phase::Open;
-                let closed = state.closed_since.take().map(|since| since.elapsed()).unwrap_or_default();
-                state.closed_before += closed;
-            } else {
-                state.phase = Phase::Closed(Instant::now());
+            match verdict {
+                Verdict::Open => state.open(),
+                Verdict::Closed => {
+                    let pause = state.last_pause;
+                    state.close(pause);
+                }
+                Verdict::Empty if state.empty_probes >= state.pollers_waiting => state.open(),
+                Verdict::Empty => {
+                    state.empty_probes += 1;
+                    state.phase = Phase::Closed(Instant::now());
+                }
+                Verdict::None => state.phase = Phase::Closed(Instant::now()),
             }
         }
         drop(state);
@@ -211,25 +238,83 @@ impl Gate {
     }
 }
 
-/// A delivery's place among those that wait; leaving lets a poller probe.
+impl State {
+    /// Closes for `pause`, or longer if it is closed for longer already.
+    fn close(&mut self, pause: Duration) {
+        let now = Instant::now();
+        let until = match self.phase {
+            Phase::Closed(until) => until.max(now + pause),
+            Phase::Open | Phase::Probing => now + pause,
+        };
+        self.phase = Phase::Closed(until);
+        self.last_pause = pause;
+        self.empty_probes = 0;
+        self.closed_since.get_or_insert(now);
+    }
+
+    fn open(&mut self) {
+        self.phase = Phase::Open;
+        self.empty_probes = 0;
+        self.closed_before += self.closed_since.take().map(|since| since.elapsed()).unwrap_or_default();
+    }
+
+    /// Whether the poller that has the turn may probe: held messages go first.
+    fn may_receive(&self, turn: Option<&OwnedSemaphorePermit>) -> bool {
+        turn.is_some() && self.deliveries_waiting == 0
+    }
+}
+
+async fn pause(until: Option<Instant>) {
+    match until {
+        Some(until) => tokio::time::sleep_until(until).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// A place among those that wait; a delivery that leaves lets a poller probe.
 struct Place<'a> {
     gate: &'a Gate,
-    counted: bool,
+    who: Who,
+}
+
+impl<'a> Place<'a> {
+    fn take(gate: &'a Gate, who: Who) -> Self {
+        let mut state = gate.lock();
+        match who {
+            Who::Delivery => state.deliveries_waiting += 1,
+            Who::Poller => state.pollers_waiting += 1,
+        }
+        drop(state);
+        Self { gate, who }
+    }
 }
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
-        if self.counted {
-            let last = {
-                let mut state = self.gate.lock();
-                state.deliveries_waiting -= 1;
-                state.deliveries_waiting == 0
-            };
-            if last {
-                self.gate.changed.notify_waiters();
-            }
+        let mut state = self.gate.lock();
+        match self.who {
+            Who::Delivery => state.deliveries_waiting -= 1,
+            Who::Poller => state.pollers_waiting -= 1,
+        }
+        let last = self.who == Who::Delivery && state.deliveries_waiting == 0;
+        drop(state);
+        if last {
+            self.gate.changed.notify_waiters();
         }
     }
+}
+
+/// What came of a probe.
+#[derive(Debug, Clone, Copy)]
+enum Verdict {
+    /// The endpoint took it.
+    Open,
+    /// It is no better.
+    Closed,
+    /// There was nothing to try it with.
+    Empty,
+    /// It was not tried: the next one is.
+    None,
 }
 
 /// The one probe of a closed gate. Dropped without a verdict, it passes the turn on.
@@ -237,13 +322,29 @@ impl Drop for Place<'_> {
 #[must_use]
 pub struct Probe {
     gate: Option<Arc<Gate>>,
+    /// A poller's turn, until its probe has ended.
+    _turn: Option<OwnedSemaphorePermit>,
 }
 
 impl Probe {
     /// The endpoint took it: the gate opens, unless an answer has closed it anew.
-    pub fn succeed(mut self) {
+    pub fn succeed(self) {
+        self.end(Verdict::Open);
+    }
+
+    /// The endpoint is no better: closed again for the pause it asked for last.
+    pub fn fail(self) {
+        self.end(Verdict::Closed);
+    }
+
+    /// The receive brought nothing.
+    pub fn found_nothing(self) {
+        self.end(Verdict::Empty);
+    }
+
+    fn end(mut self, verdict: Verdict) {
         if let Some(gate) = self.gate.take() {
-            gate.end_probe(true);
+            gate.end_probe(verdict);
         }
     }
 }
@@ -251,7 +352,7 @@ impl Probe {
 impl Drop for Probe {
     fn drop(&mut self) {
         if let Some(gate) = self.gate.take() {
-            gate.end_probe(false);
+            gate.end_probe(Verdict::None);
         }
     }
 }
@@ -311,6 +412,38 @@ mod tests {
         assert_eq!(who, Who::Delivery);
         probe(pass).succeed();
         assert!(matches!(tasks.join_next().await, Some(Ok((Who::Poller, Pass::Open)))));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn pollers_probe_in_turn_and_the_gate_opens_when_none_of_them_finds_anything() {
+        let gate = Gate::new(6);
+        gate.close(Duration::from_secs(1));
+        let mut order = Vec::new();
+        let mut waiting: Vec<_> = (0..3).map(|name| (name, Box::pin(gate.pass(Who::Poller)))).collect();
+        for (_, pass) in &mut waiting {
+            assert!(timeout(Duration::ZERO, pass).await.is_err());
+        }
+        while !gate.is_open() {
+            let (name, pass) = waiting.remove(0);
+            order.push(name);
+            match timeout(Duration::from_secs(60), pass).await.expect("the first in line has the turn") {
+                Pass::Probe(probe) => probe.found_nothing(),
+                Pass::Open => break,
+            }
+            waiting.push((name, Box::pin(gate.pass(Who::Poller))));
+            let last = waiting.last_mut().unwrap();
+            assert!(gate.is_open() || timeout(Duration::ZERO, &mut last.1).await.is_err());
+        }
+        assert_eq!(order, [0, 1, 2]);
+        assert!(matches!(gate.pass(Who::Poller).await, Pass::Open));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_probe_that_fails_closes_for_the_last_pause() {
+        let gate = Gate::new(7);
+        let pause = gate.close(Duration::from_secs(10)).unwrap();
+        probe(gate.pass(Who::Delivery).await).fail();
+        assert_eq!(gate.pause_left(), pause);
     }
 
     #[tokio::test(start_paused = true)]

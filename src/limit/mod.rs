@@ -11,7 +11,7 @@ mod sessions;
 mod settings;
 
 pub use gate::{Gate, GateState, Pass, Probe, Who};
-pub use pace::Pace;
+pub use pace::{Pace, PaceClaim, PaceClaims};
 pub use permits::{Reservation, WorkerPermit, Workers};
 pub use sessions::{Claim, Seat, Session, Sessions};
 pub use settings::{Rate, Settings};

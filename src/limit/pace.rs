@@ -2,8 +2,12 @@
 //!
 //! GCRA by governor, on the runtime's clock so that tests can pause it. Starts in any time t never exceed
 //! burst + t ÷ interval. One line: whoever waits first starts first, and only the first in the line sleeps.
+//!
+//! A busy receive claims its messages' places in the line beforehand, over all listeners of the endpoint as many
+//! as may start within a second: messages are not taken only to wait here.
 
 use std::ops::Add;
+use std::sync::Arc;
 use std::time::Duration;
 
 use governor::clock::{Clock, Reference};
@@ -11,7 +15,7 @@ use governor::middleware::NoOpMiddleware;
 use governor::nanos::Nanos;
 use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota, RateLimiter};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 use crate::limit::Rate;
@@ -24,6 +28,7 @@ pub struct Pace {
     rate: Option<Rate>,
     limiter: Option<Limiter>,
     line: Mutex<()>,
+    claims: Arc<Semaphore>,
 }
 
 impl Pace {
@@ -33,14 +38,22 @@ impl Pace {
             let quota = Quota::with_period(rate.interval)?.allow_burst(rate.burst);
             Some(RateLimiter::direct_with_clock(quota, RuntimeClock))
         });
-        Self { rate, limiter, line: Mutex::new(()) }
+        let claims = Arc::new(Semaphore::new(rate.map_or(0, per_second)));
+        Self { rate, limiter, line: Mutex::new(()), claims }
     }
 
-    /// Most messages one receive should bring: what may start within a second, at least 1.
-    pub fn batch(&self) -> usize {
-        let Some(rate) = self.rate else { return usize::MAX };
-        let per_second = Duration::from_secs(1).as_nanos() / rate.interval.as_nanos().max(1);
-        usize::try_from(per_second).unwrap_or(usize::MAX).max(1)
+    /// Claims 1 to `most` places in the line, waiting until there is one; without a rate there is no line.
+    ///
+    /// # Cancel safety
+    /// Dropping the future claims nothing.
+    pub async fn claim(&self, most: usize) -> Option<PaceClaims> {
+        self.rate?;
+        let mut permit = Arc::clone(&self.claims).acquire_owned().await.ok()?;
+        let more = u32::try_from(self.claims.available_permits().min(most.saturating_sub(1))).unwrap_or(0);
+        if let Ok(rest) = Arc::clone(&self.claims).try_acquire_many_owned(more) {
+            permit.merge(rest);
+        }
+        Some(PaceClaims(permit))
     }
 
     /// Waits until one more start is allowed and takes it.
@@ -55,6 +68,39 @@ impl Pace {
         }
     }
 }
+
+/// Starts per second at the rate; at least 1.
+fn per_second(rate: Rate) -> usize {
+    let starts = Duration::from_secs(1).as_nanos() / rate.interval.as_nanos().max(1);
+    usize::try_from(starts).unwrap_or(Semaphore::MAX_PERMITS).clamp(1, Semaphore::MAX_PERMITS)
+}
+
+/// Places in the line claimed for one receive.
+#[derive(Debug)]
+pub struct PaceClaims(OwnedSemaphorePermit);
+
+impl PaceClaims {
+    /// How many are left.
+    pub fn len(&self) -> usize {
+        self.0.num_permits()
+    }
+
+    /// Whether none is left.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The place of one message, given back when it has started.
+    pub fn take(&mut self) -> Option<PaceClaim> {
+        self.0.split(1).map(PaceClaim)
+    }
+}
+
+/// A message's place in the line.
+#[derive(Debug)]
+pub struct PaceClaim(
+    #[expect(dead_code, reason = "held until the message has started")] OwnedSemaphorePermit,
+);
 
 /// The runtime's clock, as governor wants it.
 #[derive(Debug, Clone)]
@@ -92,10 +138,8 @@ impl Reference for Moment {
 
 #[cfg(test)]
 mod tests {
-    use std::num::NonZeroU32;
-    use std::sync::Arc;
-
     use super::*;
+    use std::num::NonZeroU32;
 
     fn rate(per_second: u32, burst: u32) -> Rate {
         Rate { interval: Duration::from_secs(1) / per_second, burst: NonZeroU32::new(burst).unwrap() }
@@ -136,11 +180,17 @@ mod tests {
         assert_eq!(*order.lock().unwrap(), [0, 1, 2, 3, 4]);
     }
 
-    #[test]
-    fn a_receive_brings_at_most_a_second_of_starts() {
-        assert_eq!(Pace::new(None).batch(), usize::MAX);
-        assert_eq!(Pace::new(Some(rate(7, 1))).batch(), 7);
+    #[tokio::test(start_paused = true)]
+    async fn all_receives_together_claim_at_most_a_second_of_starts() {
+        assert!(Pace::new(None).claim(10).await.is_none());
+        let pace = Pace::new(Some(rate(7, 1)));
+        let mut first = pace.claim(5).await.unwrap();
+        let second = pace.claim(5).await.unwrap();
+        assert_eq!((first.len(), second.len()), (5, 2));
+        assert!(tokio::time::timeout(Duration::from_secs(9), pace.claim(1)).await.is_err());
+        drop(first.take());
+        assert_eq!(pace.claim(5).await.map(|claims| claims.len()), Some(1));
         let slow = Rate { interval: Duration::from_secs(10), burst: NonZeroU32::MIN };
-        assert_eq!(Pace::new(Some(slow)).batch(), 1);
+        assert_eq!(Pace::new(Some(slow)).claim(10).await.map(|claims| claims.len()), Some(1));
     }
 }

@@ -9,6 +9,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::{Notify, oneshot};
 
@@ -16,8 +17,9 @@ use tokio::sync::{Notify, oneshot};
 #[derive(Debug)]
 pub struct Sessions {
     state: Mutex<State>,
-    /// One stored wake-up at most; a poller that leaves room behind passes it on.
+    /// Wakes the poller that waits for room; there is one at most, the first in the line.
     room: Notify,
+    line: tokio::sync::Mutex<()>,
 }
 
 #[derive(Debug, Default)]
@@ -39,7 +41,7 @@ impl Sessions {
     /// `limit` sessions (at least one), none running.
     pub fn new(limit: usize) -> Arc<Self> {
         let state = State { limit: limit.max(1), ..State::default() };
-        Arc::new(Self { state: Mutex::new(state), room: Notify::new() })
+        Arc::new(Self { state: Mutex::new(state), room: Notify::new(), line: tokio::sync::Mutex::default() })
     }
 
     /// The cap.
@@ -130,26 +132,47 @@ impl Seat {
         (state.limit / busy.max(1)).max(1)
     }
 
-    /// Claims room for 1 to `most` deliveries, waiting until there is some.
+    /// Claims room for 1 to `most` deliveries, first come, first served.
+    ///
+    /// Waits until there is some, then up to `linger` until there is `enough`.
     ///
     /// # Cancel safety
     /// Dropping the future claims nothing, and a wake-up meant for it goes to the next in line.
-    pub async fn claim(&self, most: usize) -> Vec<Claim> {
+    pub async fn claim(&self, enough: usize, most: usize, linger: Duration) -> Vec<Claim> {
+        let most = most.max(1);
+        // Two that linger at once would split what comes free.
+        let _first_in_line = self.sessions.line.lock().await;
+        self.room(1).await;
+        // What is there when the time is over has to do.
+        tokio::time::timeout(linger, self.room(enough.min(most))).await.ok();
+        loop {
+            let claims = self.claim_now(most);
+            if !claims.is_empty() {
+                return claims;
+            }
+            self.room(1).await;
+        }
+    }
+
+    /// Waits until there is room for so many, as far as the limit ever has.
+    async fn room(&self, count: usize) {
         loop {
             {
-                let mut state = self.sessions.lock();
-                let count = state.room().min(most.max(1));
-                state.claimed += count;
-                if state.room() > 0 {
-                    self.sessions.room.notify_one();
-                }
-                if count > 0 {
-                    let claim = || Claim { sessions: Some(Arc::clone(&self.sessions)) };
-                    return std::iter::repeat_with(claim).take(count).collect();
+                let state = self.sessions.lock();
+                if state.room() >= count.min(state.limit) {
+                    return;
                 }
             }
             self.sessions.room.notified().await;
         }
+    }
+
+    fn claim_now(&self, most: usize) -> Vec<Claim> {
+        let mut state = self.sessions.lock();
+        let count = state.room().min(most);
+        state.claimed += count;
+        let claim = || Claim { sessions: Some(Arc::clone(&self.sessions)) };
+        std::iter::repeat_with(claim).take(count).collect()
     }
 
     /// Waits for a session of the endpoint; a claim made before the receive turns into it.
@@ -212,13 +235,12 @@ impl Drop for Session {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use tokio::time::timeout;
 
     use super::*;
 
     const SOON: Duration = Duration::from_secs(1);
+    const LINGER: Duration = Duration::from_millis(20);
 
     #[tokio::test(start_paused = true)]
     async fn running_deliveries_never_exceed_the_limit_and_a_drop_frees_one() {
@@ -241,7 +263,7 @@ mod tests {
         drop(held);
         assert!(timeout(SOON, seat.start(None)).await.is_ok());
         assert_eq!(sessions.running(), 0);
-        assert_eq!(timeout(SOON, seat.claim(10)).await.map(|claims| claims.len()), Ok(1));
+        assert_eq!(timeout(SOON, seat.claim(1, 10, LINGER)).await.map(|claims| claims.len()), Ok(1));
     }
 
     #[tokio::test(start_paused = true)]
@@ -280,13 +302,13 @@ mod tests {
     async fn claims_leave_no_more_room_than_the_limit() {
         let sessions = Sessions::new(8);
         let seat = sessions.seat();
-        let mut claims = seat.claim(10).await;
+        let mut claims = seat.claim(1, 10, LINGER).await;
         assert_eq!(claims.len(), 8);
-        assert!(timeout(SOON, seat.claim(1)).await.is_err());
+        assert!(timeout(SOON, seat.claim(1, 1, LINGER)).await.is_err());
         let session = seat.start(claims.pop()).await;
-        assert!(timeout(SOON, seat.claim(1)).await.is_err(), "a started delivery keeps its room");
+        assert!(timeout(SOON, seat.claim(1, 1, LINGER)).await.is_err(), "a started delivery keeps its room");
         drop(session);
-        assert_eq!(seat.claim(10).await.len(), 1);
+        assert_eq!(seat.claim(1, 10, LINGER).await.len(), 1);
         drop(claims);
         assert_eq!(sessions.lock().room(), 8);
     }
@@ -296,10 +318,20 @@ mod tests {
         let sessions = Sessions::new(1);
         let seat = sessions.seat();
         let session = seat.start(None).await;
-        let mut claim = Box::pin(seat.claim(3));
+        let mut claim = Box::pin(seat.claim(1, 3, LINGER));
         assert!(futures_pending(&mut claim).await);
         drop(session);
         assert_eq!(timeout(SOON, claim).await.map(|claims| claims.len()), Ok(1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_claim_lingers_for_enough_and_then_makes_do() {
+        let seat = Sessions::new(4).seat();
+        let running = [seat.start(None).await, seat.start(None).await];
+        let before = tokio::time::Instant::now();
+        let claims = seat.claim(3, 4, LINGER).await;
+        assert_eq!((claims.len(), before.elapsed()), (2, LINGER));
+        drop(running);
     }
 
     #[tokio::test(start_paused = true)]

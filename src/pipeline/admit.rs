@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::drain::Drain;
-use crate::limit::{Claim, EndpointLimits, Pass, Probe, Seat, Session, Who};
+use crate::limit::{Claim, EndpointLimits, PaceClaim, Pass, Probe, Seat, Session, Who};
 
 /// Longest wait of a held message at a closed gate, in total.
 const GATE_WAIT_MAX: Duration = Duration::from_secs(120);
@@ -35,16 +35,18 @@ pub(super) enum Refused {
 #[derive(Debug, Default)]
 pub(super) struct Ticket {
     /// Room claimed before the receive.
-    pub(super) claim: Option<Claim>,
+    claim: Option<Claim>,
+    /// Its place in the pace's line, claimed before the receive.
+    pace: Option<PaceClaim>,
     /// The probe its receive was.
-    pub(super) probe: Option<Probe>,
+    probe: Option<Probe>,
     gate_waited: Duration,
 }
 
 impl Ticket {
     /// For a message whose receive claimed room, or was the gate's probe.
-    pub(super) fn new(claim: Option<Claim>, probe: Option<Probe>) -> Self {
-        Self { claim, probe, gate_waited: Duration::ZERO }
+    pub(super) fn new(claim: Option<Claim>, pace: Option<PaceClaim>, probe: Option<Probe>) -> Self {
+        Self { claim, pace, probe, gate_waited: Duration::ZERO }
     }
 }
 
@@ -72,9 +74,12 @@ pub(super) async fn admit(
         tokio::select! {
             biased;
             () = drain.draining() => return Err(Refused::Draining),
+            // Leaves the line to the probe, and takes no start it could not use.
+            () = limits.gate.closed(), if probe.is_none() => continue,
             () = limits.pace.start() => {}
         }
         if probe.is_some() || limits.gate.is_open() {
+            drop(ticket.pace.take());
             return Ok(Admitted { session, probe });
         }
     }

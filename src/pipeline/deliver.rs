@@ -5,7 +5,8 @@
 //! process), its permit is freed, its lease ends and it is counted as abandoned: SQS hands it out again.
 //!
 //! Only waiting is raced against the drain. A POST that runs is awaited until the drain aborts; its outcome is
-//! then unknown, so the message is deferred and never made visible at once.
+//! then unknown, so the message is deferred and never made visible at once. A POST does not begin when the
+//! lease has been lost: somebody else may have the message.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +21,7 @@ use crate::pipeline::lease::Lease;
 use crate::pipeline::listener::Core;
 use crate::pipeline::narrate::Posted;
 use crate::pipeline::ports::DeadLetterReason;
-use crate::pipeline::settle::{Action, Settlement, Settler};
+use crate::pipeline::settlement::{Action, Settlement, Settler};
 use crate::policy::backoff;
 use crate::policy::decide::{DeferReason, Disposition, FAULT_DELAY, Facts, Signal, decide};
 use crate::policy::outcome::{Attempt, Outcome, classify};
@@ -31,6 +32,8 @@ use crate::telemetry::labels::{ReleaseReason, Stage};
 const HOLD_PAUSE: Duration = Duration::from_secs(1);
 /// Longest such pause.
 const HOLD_PAUSE_MAX: Duration = Duration::from_secs(60);
+/// A probe without an answer for so long has been taken.
+const SLOW_PROBE: Duration = Duration::from_secs(5);
 
 /// A message in the house, and all that has to be given back when it leaves.
 #[must_use]
@@ -60,9 +63,14 @@ impl Delivery {
                 Ok(admitted) => admitted,
                 Err(refused) => return self.refuse(refused).await,
             };
-            let Admitted { session, probe } = admitted;
+            let Admitted { session, mut probe } = admitted;
+            if !self.lease.is_ours() {
+                // Dropping it counts it as abandoned; the lost lease has been counted already.
+                core.narrator.left_to_sqs(self.message.id.as_str(), "keep a message", "its lease was lost");
+                return;
+            }
             self.books.enter(Stage::Delivering);
-            let posted = post(&core, &request).await;
+            let posted = post(&core, &request, &mut probe).await;
             drop(session);
             let facts = Facts {
                 receives: self.message.receive_count,
@@ -137,15 +145,14 @@ impl Delivery {
     async fn delete(mut self, core: &Core, how: Settled) {
         self.books.enter(Stage::Settling);
         core.finished.remember(&self.message.id);
-        let closed = self.lease.close_at_once();
+        let Some(place) = self.settler.place().await else { return };
         let settlement = Settlement {
             id: self.message.id,
             receipt: self.message.receipt,
-            action: Action::Delete { how },
+            action: Action::Delete { how, lease: self.lease },
             books: self.books,
-            until: closed.expires,
         };
-        self.settler.take(settlement).await;
+        place.fill(settlement).await;
         drop(self.permit);
     }
 
@@ -153,26 +160,34 @@ impl Delivery {
         self.books.enter(Stage::Settling);
         // Room and probe are of no more use to this message.
         drop(self.ticket);
-        let closed = self.lease.close().await;
+        let Some(place) = self.settler.place().await else { return };
         let settlement = Settlement {
             id: self.message.id,
             receipt: self.message.receipt,
-            action: Action::Hide { until, how, repeat: closed.uncertain },
+            action: Action::Hide { until, how, lease: self.lease.close().await },
             books: self.books,
-            until: closed.expires,
         };
-        self.settler.take(settlement).await;
+        place.fill(settlement).await;
         drop(self.permit);
     }
 }
 
-/// Posts and names what came of it.
-async fn post(core: &Core, request: &Request) -> Posted {
+/// Posts and names what came of it. A probe that runs for long opens the gate: who throttles answers fast.
+async fn post(core: &Core, request: &Request, probe: &mut Option<Probe>) -> Posted {
     let started = Instant::now();
-    let attempt = tokio::select! {
-        biased;
-        () = core.drain.aborting() => return Posted::not(Outcome::Aborted),
-        attempt = core.endpoint.post(request.clone()) => attempt,
+    let mut answer = core.endpoint.post(request.clone());
+    let attempt = loop {
+        tokio::select! {
+            biased;
+            attempt = &mut answer => break attempt,
+            () = core.drain.aborting() => return Posted::not(Outcome::Aborted),
+            () = tokio::time::sleep(SLOW_PROBE), if probe.is_some() => {
+                if let Some(probe) = probe.take() {
+                    probe.succeed();
+                    core.narrator.gate_opened();
+                }
+            }
+        }
     };
     let outcome =
         classify(&attempt, &core.settings.policy.success, core.settings.policy.error_in_body_is_failure);
@@ -198,7 +213,16 @@ fn report(core: &Core, signal: Signal, probe: Option<Probe>) {
     {
         core.narrator.gate_closed(pause);
     }
-    if let Some(probe) = probe {
-        probe.succeed();
+    let Some(probe) = probe else { return };
+    match signal {
+        Signal::Congestion { .. } | Signal::Unanswered | Signal::Unreachable => probe.fail(),
+        Signal::Success
+        | Signal::Failure
+        | Signal::EndpointFault
+        | Signal::ListenerFault
+        | Signal::Neutral => {
+            probe.succeed();
+            core.narrator.gate_opened();
+        }
     }
 }

@@ -4,7 +4,7 @@
 //! Bounded: past [`CAPACITY`] the oldest is forgotten, and what is forgotten may be posted twice. The memory
 //! is the process's own: another process, or this one after a crash, posts again.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::message::MessageId;
@@ -20,9 +20,9 @@ pub(super) struct Finished {
 
 #[derive(Debug, Default)]
 struct Memory {
-    /// The number tells a renewed entry from its former place in `order`.
+    /// The number is the id's place in `order`.
     ids: BTreeMap<MessageId, u64>,
-    order: VecDeque<(u64, MessageId)>,
+    order: BTreeMap<u64, MessageId>,
     next: u64,
 }
 
@@ -32,16 +32,19 @@ impl Finished {
         let mut memory = self.lock();
         let number = memory.next;
         memory.next += 1;
+        memory.forget(id);
         memory.ids.insert(id.clone(), number);
-        memory.order.push_back((number, id.clone()));
-        memory.tidy();
+        memory.order.insert(number, id.clone());
+        if memory.ids.len() > CAPACITY
+            && let Some((_, oldest)) = memory.order.pop_first()
+        {
+            memory.ids.remove(&oldest);
+        }
     }
 
     /// SQS confirmed the delete.
     pub(super) fn forget(&self, id: &MessageId) {
-        let mut memory = self.lock();
-        memory.ids.remove(id);
-        memory.tidy();
+        self.lock().forget(id);
     }
 
     /// Whether the message's work is done already.
@@ -55,17 +58,9 @@ impl Finished {
 }
 
 impl Memory {
-    /// Drops places whose entry is gone, and the oldest entries past the capacity.
-    fn tidy(&mut self) {
-        while let Some((number, id)) = self.order.front() {
-            let current = self.ids.get(id) == Some(number);
-            if current && self.ids.len() <= CAPACITY && self.order.len() <= 2 * CAPACITY {
-                break;
-            }
-            if current {
-                self.ids.remove(id);
-            }
-            self.order.pop_front();
+    fn forget(&mut self, id: &MessageId) {
+        if let Some(number) = self.ids.remove(id) {
+            self.order.remove(&number);
         }
     }
 }
@@ -96,7 +91,17 @@ mod tests {
             finished.remember(&id(number));
         }
         assert!(!finished.contains(&id(9)) && finished.contains(&id(10)));
-        assert_eq!(finished.lock().ids.len(), CAPACITY);
-        assert!(finished.lock().order.len() <= 2 * CAPACITY);
+        assert_eq!((finished.lock().ids.len(), finished.lock().order.len()), (CAPACITY, CAPACITY));
+    }
+
+    #[test]
+    fn confirmed_deletes_never_push_out_an_unconfirmed_one() {
+        let finished = Finished::default();
+        finished.remember(&id(0));
+        for number in 1..=3 * CAPACITY {
+            finished.remember(&id(number));
+            finished.forget(&id(number));
+        }
+        assert!(finished.contains(&id(0)));
     }
 }

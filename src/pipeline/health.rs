@@ -36,6 +36,8 @@ pub struct Health {
 #[derive(Debug, Default)]
 struct State {
     preflight: Preflight,
+    /// Why settling fails until a person acts.
+    settle_fault: Option<String>,
     next_receive: u64,
     /// When each receive under way counts as stuck.
     receives: BTreeMap<u64, Instant>,
@@ -43,9 +45,23 @@ struct State {
 }
 
 impl Health {
-    /// Whether the queue can be read.
+    /// Whether the queue can be read, and what was read be settled.
     pub fn preflight(&self) -> Preflight {
-        self.lock().preflight.clone()
+        let state = self.lock();
+        state.settle_fault.clone().map_or_else(|| state.preflight.clone(), Preflight::Faulted)
+    }
+
+    /// Records whether settling works; whether that is news.
+    pub(super) fn set_settle_fault(&self, fault: Option<String>) -> bool {
+        let mut state = self.lock();
+        let news = state.settle_fault.is_some() != fault.is_some();
+        state.settle_fault = fault;
+        news
+    }
+
+    /// Whether settling fails until a person acts: nothing more should be received then.
+    pub(super) fn has_settle_fault(&self) -> bool {
+        self.lock().settle_fault.is_some()
     }
 
     /// Records what preflight or a later call found; whether that is news.

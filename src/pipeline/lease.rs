@@ -5,20 +5,21 @@
 //! release) its lease is closed with [`Lease::close`], which waits for an extension under way: a late extension
 //! would overwrite the hiding. A delete does not wait.
 //!
-//! Extensions stop at SQS's twelve hours. A lease that lapses or that SQS calls lost is counted once; the
-//! delivery goes on, because its outcome still matters.
+//! Extensions stop at SQS's twelve hours. A lease that lapses or that SQS calls lost is counted once. A POST
+//! that runs by then goes on, because its outcome still matters; one that has not begun does not begin.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Notify, oneshot};
-use tokio::task::JoinSet;
+use tokio::task::{self, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::message::ReceiptHandle;
 use crate::pipeline::health::Tick;
+use crate::pipeline::narrate::Narrator;
 use crate::pipeline::ports::{
     BATCH_MAX, BatchResult, EntryErrorKind, Queue, QueueErrorKind, VisibilityChange,
 };
@@ -28,6 +29,8 @@ use crate::telemetry::labels::ExtensionResult;
 
 /// Pause before a failed extension is tried again.
 const RETRY_AFTER: Duration = Duration::from_secs(2);
+/// A lease goes along with another when its own time is within this part of its length.
+const COMPANY: u32 = 12;
 /// Extension calls under way at once: a slow SQS must not make the other leases wait.
 const CALLS_MAX: usize = 8;
 /// How long the wheel sleeps at most; its watchdog ticks that often.
@@ -40,6 +43,7 @@ pub(super) struct LeaseWheel {
     state: Mutex<State>,
     changed: Notify,
     metrics: Arc<ListenerMetrics>,
+    narrator: Arc<Narrator>,
 }
 
 #[derive(Debug, Default)]
@@ -77,7 +81,7 @@ enum Extension {
 
 impl Entry {
     fn closed(&self) -> Closed {
-        Closed { expires: self.expires, lost: self.lost, uncertain: self.uncertain }
+        Closed { expires: self.expires, uncertain: self.uncertain }
     }
 }
 
@@ -86,8 +90,6 @@ impl Entry {
 pub(super) struct Closed {
     /// Until then the message is ours to settle.
     pub(super) expires: Instant,
-    /// SQS said that the handle is no longer ours.
-    pub(super) lost: bool,
     /// An extension without an answer may still overwrite what is sent now.
     pub(super) uncertain: bool,
 }
@@ -103,8 +105,8 @@ pub(super) struct Lease {
 
 impl LeaseWheel {
     /// An empty wheel for leases of `length`.
-    pub(super) fn new(length: Duration, metrics: Arc<ListenerMetrics>) -> Arc<Self> {
-        Arc::new(Self { length, state: Mutex::default(), changed: Notify::new(), metrics })
+    pub(super) fn new(length: Duration, metrics: Arc<ListenerMetrics>, narrator: Arc<Narrator>) -> Arc<Self> {
+        Arc::new(Self { length, state: Mutex::default(), changed: Notify::new(), metrics, narrator })
     }
 
     /// Takes in a message asked for at `asked` and received just now.
@@ -136,38 +138,28 @@ impl LeaseWheel {
 
     /// Extends leases until `stop`, then finishes the calls under way.
     pub(super) async fn run(self: Arc<Self>, queue: Arc<dyn Queue>, tick: Tick, stop: CancellationToken) {
-        let mut calls: JoinSet<(Vec<u64>, Instant, BatchResult)> = JoinSet::new();
+        let mut calls = Calls::default();
         loop {
             tick.touch();
-            while calls.len() < CALLS_MAX {
+            while calls.running.len() < CALLS_MAX {
                 let (keys, changes) = self.take_due();
                 if keys.is_empty() {
                     break;
                 }
-                let queue = Arc::clone(&queue);
-                calls.spawn(async move {
-                    let result = queue.change_visibility(&changes).await;
-                    (keys, Instant::now(), result)
-                });
+                calls.start(keys, Arc::clone(&queue), changes);
             }
-            let next = self.next_due().unwrap_or_else(|| Instant::now() + IDLE);
-            let next = if calls.len() < CALLS_MAX { next } else { Instant::now() + IDLE };
+            let idle = Instant::now() + IDLE;
+            let due = if calls.running.len() < CALLS_MAX { self.next_due() } else { None };
             tokio::select! {
                 biased;
-                Some(done) = calls.join_next(), if !calls.is_empty() => {
-                    if let Ok((keys, answered, result)) = done {
-                        self.extended(&keys, answered, &result);
-                    }
-                }
+                Some((keys, result)) = calls.next() => self.extended(&keys, Instant::now(), result.as_ref()),
                 () = stop.cancelled() => break,
                 () = self.changed.notified() => {}
-                () = tokio::time::sleep_until(next.min(Instant::now() + IDLE)) => {}
+                () = tokio::time::sleep_until(due.map_or(idle, |due| due.min(idle))) => {}
             }
         }
-        while let Some(done) = calls.join_next().await {
-            if let Ok((keys, answered, result)) = done {
-                self.extended(&keys, answered, &result);
-            }
+        while let Some((keys, result)) = calls.next().await {
+            self.extended(&keys, Instant::now(), result.as_ref());
         }
     }
 
@@ -179,13 +171,14 @@ impl LeaseWheel {
         self.lock().due.first().map(|&(at, _)| at)
     }
 
-    /// Up to ten leases whose time has come, marked as being extended.
+    /// Up to ten leases to extend, marked as such: when the time of one has come, those near theirs go along.
     fn take_due(&self) -> (Vec<u64>, Vec<VisibilityChange>) {
         let now = Instant::now();
         let mut state = self.lock();
         let (mut keys, mut changes) = (Vec::new(), Vec::new());
         while keys.len() < BATCH_MAX {
-            let Some(&(at, key)) = state.due.first().filter(|(at, _)| *at <= now) else { break };
+            let near = if keys.is_empty() { now } else { now + self.length / COMPANY };
+            let Some(&(at, key)) = state.due.first().filter(|(at, _)| *at <= near) else { break };
             state.due.remove(&(at, key));
             let Some(entry) = state.entries.get_mut(&key) else { continue };
             entry.due = None;
@@ -200,17 +193,21 @@ impl LeaseWheel {
         (keys, changes)
     }
 
-    /// Takes in what SQS answered to an extension of `keys`.
-    fn extended(&self, keys: &[u64], answered: Instant, result: &BatchResult) {
+    /// Takes in what SQS answered to an extension of `keys`; nothing when the call panicked.
+    fn extended(&self, keys: &[u64], answered: Instant, result: Option<&BatchResult>) {
+        if let Some(Err(error)) = result {
+            self.narrator.queue_error(error);
+        }
         let mut state = self.lock();
         for (index, &key) in keys.iter().enumerate() {
             let verdict = match result {
-                Ok(entries) => match entries.get(index) {
+                None => Verdict::Failed { uncertain: true },
+                Some(Ok(entries)) => match entries.get(index) {
                     Some(Ok(())) => Verdict::Extended,
                     Some(Err(error)) if error.kind == EntryErrorKind::LeaseLost => Verdict::Lost,
                     Some(Err(_)) | None => Verdict::Failed { uncertain: false },
                 },
-                Err(error) => Verdict::Failed {
+                Some(Err(error)) => Verdict::Failed {
                     uncertain: matches!(error.kind, QueueErrorKind::TimedOut | QueueErrorKind::Network),
                 },
             };
@@ -263,6 +260,29 @@ impl LeaseWheel {
     }
 }
 
+/// Extension calls under way, and which leases each is for: a call that panics must not lose them.
+#[derive(Default)]
+struct Calls {
+    running: JoinSet<BatchResult>,
+    keys: HashMap<task::Id, Vec<u64>>,
+}
+
+impl Calls {
+    fn start(&mut self, keys: Vec<u64>, queue: Arc<dyn Queue>, changes: Vec<VisibilityChange>) {
+        let call = self.running.spawn(async move { queue.change_visibility(&changes).await });
+        self.keys.insert(call.id(), keys);
+    }
+
+    /// The next call that ends, with its answer unless it panicked; `None` when none is under way.
+    async fn next(&mut self) -> Option<(Vec<u64>, Option<BatchResult>)> {
+        let (id, result) = match self.running.join_next_with_id().await? {
+            Ok((id, result)) => (id, Some(result)),
+            Err(error) => (error.id(), None),
+        };
+        Some((self.keys.remove(&id).unwrap_or_default(), result))
+    }
+}
+
 #[derive(Debug, Clone, Copy)]
 enum Verdict {
     Extended,
@@ -295,8 +315,23 @@ impl Lease {
         self.ceiling.saturating_duration_since(Instant::now())
     }
 
-    /// Ends the lease before a delete; an extension under way does no harm to a delete.
-    pub(super) fn close_at_once(self) -> Closed {
+    /// Whether the message is still ours, as far as we know.
+    pub(super) fn is_ours(&self) -> bool {
+        let state = self.wheel.lock();
+        state.entries.get(&self.key).is_some_and(|entry| !entry.lost && entry.expires > Instant::now())
+    }
+
+    /// Whether SQS said that the handle is no longer ours.
+    pub(super) fn is_lost(&self) -> bool {
+        self.wheel.lock().entries.get(&self.key).is_none_or(|entry| entry.lost)
+    }
+
+    /// When SQS extends the lease no more.
+    pub(super) fn ceiling(&self) -> Instant {
+        self.ceiling
+    }
+
+    fn close_at_once(self) -> Closed {
         let entry = self.wheel.lock().remove(self.key);
         entry.as_ref().map_or_else(Closed::nothing_known, Entry::closed)
     }
@@ -323,7 +358,7 @@ impl Lease {
 impl Closed {
     /// The wheel ended before it could tell.
     fn nothing_known() -> Self {
-        Self { expires: Instant::now(), lost: false, uncertain: true }
+        Self { expires: Instant::now(), uncertain: true }
     }
 }
 

@@ -25,12 +25,15 @@ use crate::pipeline::narrate::Narrator;
 use crate::pipeline::ports::{Endpoint, Queue, QueueError, QueueFacts};
 use crate::pipeline::receive::{Poller, preflight};
 use crate::pipeline::settle::{self, SettleLoop};
+use crate::pipeline::settlement::Settler;
 use crate::policy::visibility::lease;
 use crate::telemetry::handles::ListenerMetrics;
 use crate::telemetry::labels::QueueRole;
 
 /// How often the queue's depth is read.
 const INSPECT_EVERY: Duration = Duration::from_secs(30);
+/// Pause before a poller that panicked is started again.
+const AFTER_PANIC: Duration = Duration::from_secs(1);
 /// Half of the time over which the oldest message received is remembered.
 const AGE_WINDOW: Duration = Duration::from_secs(30);
 
@@ -72,7 +75,7 @@ pub(super) struct Core {
     pub(super) finished: Arc<Finished>,
     pub(super) metrics: Arc<ListenerMetrics>,
     pub(super) health: Arc<Health>,
-    pub(super) narrator: Narrator,
+    pub(super) narrator: Arc<Narrator>,
     pub(super) drain: Drain,
     pub(super) wall: Wall,
     /// Whether the last receive brought something.
@@ -98,11 +101,11 @@ impl Listener {
     pub fn new(parts: Parts) -> Self {
         let Parts { settings, queue, endpoint, limits, metrics, drain, wall, seed } = parts;
         let queue: Arc<dyn Queue> = Arc::new(Metered { queue, metrics: Arc::clone(&metrics) });
+        let narrator = Arc::new(Narrator::new(&settings.name, &settings.queue_name));
         let core = Core {
-            narrator: Narrator::new(&settings.name, &settings.queue_name),
             seat: limits.sessions.seat(),
             workers: Workers::new(settings.workers),
-            wheel: LeaseWheel::new(lease(settings.timeout), Arc::clone(&metrics)),
+            wheel: LeaseWheel::new(lease(settings.timeout), Arc::clone(&metrics), Arc::clone(&narrator)),
             finished: Arc::new(Finished::default()),
             health: Arc::new(Health::default()),
             busy: AtomicBool::new(false),
@@ -111,6 +114,7 @@ impl Listener {
             random: Mutex::new(fastrand::Rng::with_seed(seed)),
             oldest: Mutex::new(Oldest { since: Instant::now(), current: None, previous: None }),
             settings,
+            narrator,
             queue,
             endpoint,
             limits,
@@ -148,6 +152,8 @@ impl Listener {
             queue: Arc::clone(&core.queue),
             finished: Arc::clone(&core.finished),
             metrics: Arc::clone(&core.metrics),
+            narrator: Arc::clone(&core.narrator),
+            health: Arc::clone(&core.health),
             drain: core.drain.clone(),
             tick: core.health.watch("settle"),
             random: fastrand::Rng::with_seed(self.seed.wrapping_add(1)),
@@ -173,12 +179,7 @@ impl Listener {
 }
 
 /// Keeps a first poller running until the drain; a poller that panics is counted and replaced.
-async fn supervise(
-    core: &Arc<Core>,
-    settler: &settle::Settler,
-    deliveries: &TaskTracker,
-    pollers: &TaskTracker,
-) {
+async fn supervise(core: &Arc<Core>, settler: &Settler, deliveries: &TaskTracker, pollers: &TaskTracker) {
     while !core.drain.is_draining() {
         let poller = Poller {
             core: Arc::clone(core),
@@ -189,6 +190,7 @@ async fn supervise(
         if pollers.spawn(poller.run()).await.is_err() {
             core.metrics.panics.inc();
             tracing::error!(listener = %core.settings.name, "the poller panicked and is started again");
+            tokio::time::sleep(AFTER_PANIC).await;
         }
     }
 }
@@ -243,7 +245,8 @@ impl Core {
     pub(super) fn observe(&self, message: &Message) {
         let receives = message.receive_count.get();
         self.metrics.received(receives, self.age(message));
-        if receives == self.max_receives.load(Ordering::Relaxed) {
+        let max_receives = self.max_receives.load(Ordering::Relaxed);
+        if max_receives > 0 && receives >= max_receives {
             self.metrics.near_dead_letter.inc();
         }
         if let Some(sent_at) = message.sent_at {

@@ -17,6 +17,7 @@ pub mod ports;
 mod receive;
 mod settings;
 mod settle;
+mod settlement;
 
 pub use health::{Health, Preflight};
 pub use listener::{Listener, Parts};

@@ -40,7 +40,15 @@ impl Posted {
 pub(super) struct Narrator {
     listener: String,
     queue: String,
-    said: Mutex<BTreeMap<&'static str, Said>>,
+    said: Mutex<BTreeMap<(About, &'static str), Said>>,
+}
+
+/// What a line is about; kinds of different things have equal names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum About {
+    Endpoint,
+    Queue,
+    Settlement,
 }
 
 #[derive(Debug)]
@@ -76,7 +84,7 @@ impl Narrator {
             return;
         }
         let then = describe(disposition);
-        let Some(left_out) = self.may_say(outcome) else {
+        let Some(left_out) = self.may_say(About::Endpoint, outcome) else {
             tracing::debug!(
                 listener,
                 queue,
@@ -109,7 +117,7 @@ impl Narrator {
     /// A call to the queue failed.
     pub(super) fn queue_error(&self, error: &QueueError) {
         let (listener, queue) = (self.listener.as_str(), self.queue.as_str());
-        if let Some(left_out) = self.may_say(error.kind.label()) {
+        if let Some(left_out) = self.may_say(About::Queue, error.kind.label()) {
             let cause = crate::telemetry::Chain(error.source.as_ref());
             tracing::warn!(listener, queue, operation = error.operation.name(), left_out, "{error}: {cause}");
         }
@@ -119,7 +127,11 @@ impl Narrator {
     pub(super) fn faulted(&self, error: &QueueError) {
         let cause = crate::telemetry::Chain(error.source.as_ref());
         let (listener, queue) = (self.listener.as_str(), self.queue.as_str());
-        tracing::error!(listener, queue, "listener faulted, retried every 30 s: {error}: {cause}");
+        tracing::error!(
+            listener,
+            queue,
+            "listener faulted, tried again at least every 30 s: {error}: {cause}"
+        );
     }
 
     /// The queue could be read.
@@ -137,6 +149,27 @@ impl Narrator {
         }
     }
 
+    /// A message could not be settled and is left to SQS.
+    pub(super) fn left_to_sqs(&self, message_id: &str, what: &'static str, why: &str) {
+        let (listener, queue) = (self.listener.as_str(), self.queue.as_str());
+        if let Some(left_out) = self.may_say(About::Settlement, what) {
+            tracing::warn!(
+                listener,
+                queue,
+                message_id,
+                why,
+                left_out,
+                "could not {what}; SQS hands it out again"
+            );
+        }
+    }
+
+    /// Settling works again.
+    pub(super) fn settles_again(&self) {
+        let (listener, queue) = (self.listener.as_str(), self.queue.as_str());
+        tracing::info!(listener, queue, "settling works again");
+    }
+
     /// The endpoint asked for a pause.
     pub(super) fn gate_closed(&self, pause: Duration) {
         let (listener, seconds) = (self.listener.as_str(), pause.as_secs());
@@ -148,20 +181,37 @@ impl Narrator {
         );
     }
 
+    /// The endpoint took a probe.
+    pub(super) fn gate_opened(&self) {
+        tracing::info!(listener = self.listener.as_str(), "gate open: the endpoint took a message");
+    }
+
+    /// A server sent more messages than were asked for.
+    pub(super) fn surplus(&self, count: usize) {
+        let (listener, queue) = (self.listener.as_str(), self.queue.as_str());
+        tracing::error!(
+            listener,
+            queue,
+            count,
+            "more messages than asked for; left until their visibility ends"
+        );
+    }
+
     /// A receive under way was not waited for any longer.
     pub(super) fn receive_cut_off(&self) {
-        let listener = self.listener.as_str();
+        let (listener, queue) = (self.listener.as_str(), self.queue.as_str());
         tracing::warn!(
             listener,
+            queue,
             "a receive was still under way near the shutdown deadline; what it brings returns by itself"
         );
     }
 
     /// How many lines of this kind were left out since the last, if one may be said now.
-    fn may_say(&self, kind: &'static str) -> Option<u64> {
+    fn may_say(&self, about: About, kind: &'static str) -> Option<u64> {
         let now = Instant::now();
         let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
-        match said.get_mut(kind) {
+        match said.get_mut(&(about, kind)) {
             Some(last) if now.duration_since(last.at) < PERIOD => {
                 last.left_out += 1;
                 None
@@ -171,7 +221,7 @@ impl Narrator {
                 Some(std::mem::take(&mut last.left_out))
             }
             None => {
-                said.insert(kind, Said { at: now, left_out: 0 });
+                said.insert((about, kind), Said { at: now, left_out: 0 });
                 Some(0)
             }
         }
@@ -219,10 +269,12 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn one_line_of_a_kind_in_ten_seconds_and_the_next_says_how_many_were_left_out() {
         let narrator = Narrator::new("orders", "orders-queue");
-        assert_eq!(narrator.may_say("throttled"), Some(0));
-        assert_eq!(narrator.may_say("throttled"), None);
-        assert_eq!(narrator.may_say("failed"), Some(0));
+        let may_say = |kind| narrator.may_say(About::Endpoint, kind);
+        assert_eq!(may_say("timed_out"), Some(0));
+        assert_eq!(may_say("timed_out"), None);
+        assert_eq!(may_say("failed"), Some(0));
+        assert_eq!(narrator.may_say(About::Queue, "timed_out"), Some(0));
         tokio::time::advance(PERIOD).await;
-        assert_eq!(narrator.may_say("throttled"), Some(1));
+        assert_eq!(may_say("timed_out"), Some(1));
     }
 }

@@ -15,7 +15,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
-use crate::limit::{Claim, Pass, Probe, Reservation, Who};
+use crate::limit::{Claim, PaceClaims, Pass, Probe, Reservation, Who, WorkerPermit};
 use crate::message::Message;
 use crate::pipeline::admit::Ticket;
 use crate::pipeline::deliver::Delivery;
@@ -23,7 +23,7 @@ use crate::pipeline::health::Preflight;
 use crate::pipeline::in_house::InHouse;
 use crate::pipeline::listener::Core;
 use crate::pipeline::ports::{BATCH_MAX, QueueError, Receive};
-use crate::pipeline::settle::Settler;
+use crate::pipeline::settlement::Settler;
 use crate::policy::backoff;
 use crate::policy::visibility::lease;
 
@@ -31,6 +31,8 @@ use crate::policy::visibility::lease;
 const LINGER: Duration = Duration::from_millis(20);
 /// Long-poll time of a busy or probing listener.
 const BUSY_WAIT: Duration = Duration::from_secs(1);
+/// How often a poller looks whether settling works again.
+const SETTLE_FAULT_CHECK: Duration = Duration::from_millis(500);
 /// A listener may have one poller for each so many workers.
 const WORKERS_PER_POLLER: usize = 10;
 
@@ -42,10 +44,22 @@ pub(super) struct Poller {
     pub(super) pollers: TaskTracker,
 }
 
+/// How many messages a receive brought.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Came {
+    /// The queue is empty, or holds nothing that may be handed out.
+    Nothing,
+    /// Fewer than asked for.
+    Some,
+    /// As many as asked for.
+    Full,
+}
+
 /// What a receive was prepared with.
 struct Prepared {
     workers: Reservation,
     claims: Vec<Claim>,
+    pace: Option<PaceClaims>,
     probe: Option<Probe>,
     wait: Duration,
 }
@@ -56,28 +70,36 @@ impl Poller {
         let mut failures = 0_u32;
         let mut first = true;
         while let Some(mut prepared) = self.prepare().await {
+            let no_wait = prepared.wait.is_zero();
             if std::mem::take(&mut first) {
                 prepared.wait = Duration::ZERO;
             }
             match self.receive(prepared).await {
-                Some(Ok(full)) => {
+                Some(Ok(came)) => {
                     failures = 0;
-                    if full {
-                        self.call_in_help();
+                    match came {
+                        Came::Full => self.call_in_help(),
+                        // Without a long poll an empty queue would be asked as fast as it answers.
+                        Came::Nothing if no_wait => self.pause(BUSY_WAIT).await,
+                        Came::Some | Came::Nothing => {}
                     }
                 }
                 Some(Err(error)) => {
                     failures = failures.saturating_add(1);
                     self.core.receive_failed(&error);
-                    let pause = backoff::call(failures, self.core.unit());
-                    tokio::select! {
-                        biased;
-                        () = self.core.drain.draining() => {}
-                        () = tokio::time::sleep(pause) => {}
-                    }
+                    self.pause(backoff::call(failures, self.core.unit())).await;
                 }
                 None => {}
             }
+        }
+    }
+
+    /// Waits, unless the drain begins.
+    async fn pause(&self, pause: Duration) {
+        tokio::select! {
+            biased;
+            () = self.core.drain.draining() => {}
+            () = tokio::time::sleep(pause) => {}
         }
     }
 
@@ -108,7 +130,7 @@ impl Poller {
             let Some(prepared) = self.prepare().await else { return };
             let probing = prepared.probe.is_some();
             match self.receive(prepared).await {
-                Some(Ok(true)) if !probing => {}
+                Some(Ok(Came::Full)) if !probing => {}
                 _ => return,
             }
         }
@@ -118,6 +140,9 @@ impl Poller {
     async fn prepare(&self) -> Option<Prepared> {
         let core = &self.core;
         loop {
+            while core.health.has_settle_fault() && !core.drain.is_draining() {
+                self.pause(SETTLE_FAULT_CHECK).await;
+            }
             let pass = tokio::select! {
                 biased;
                 () = core.drain.draining() => return None,
@@ -128,23 +153,21 @@ impl Poller {
                 Pass::Probe(probe) => Some(probe),
                 Pass::Open => None,
             };
-            let most = if busy && probe.is_none() {
-                BATCH_MAX.min(core.seat.share()).min(core.limits.pace.batch())
-            } else {
-                1
-            };
-            let enough = most.min(core.workers.limit().div_ceil(3));
+            let most = if busy && probe.is_none() { BATCH_MAX.min(core.seat.share()) } else { 1 };
+            let enough = |of: usize| most.min(of.div_ceil(3));
+            let few_workers = enough(core.workers.limit());
             let mut workers = tokio::select! {
                 biased;
                 () = core.drain.draining() => return None,
-                workers = core.workers.reserve(enough, most, LINGER) => workers,
+                workers = core.workers.reserve(few_workers, most, LINGER) => workers,
             };
-            let mut claims = Vec::new();
+            let (mut claims, mut pace) = (Vec::new(), None);
             if busy && probe.is_none() {
-                claims = tokio::select! {
+                let few_sessions = enough(core.limits.sessions.limit()).min(workers.len());
+                (claims, pace) = tokio::select! {
                     biased;
                     () = core.drain.draining() => return None,
-                    claims = core.seat.claim(workers.len()) => claims,
+                    claimed = self.claim(few_sessions, workers.len()) => claimed,
                 };
                 workers.keep(claims.len());
             }
@@ -154,15 +177,22 @@ impl Poller {
             }
             let idle_wait = core.settings.receive_wait;
             let wait = if busy || probe.is_some() { BUSY_WAIT.min(idle_wait) } else { idle_wait };
-            return Some(Prepared { workers, claims, probe, wait });
+            return Some(Prepared { workers, claims, pace, probe, wait });
         }
     }
 
-    /// Receives and starts a delivery for each message; whether as many came as were asked for. `None` when
-    /// the drain did not wait for the answer any longer.
-    async fn receive(&self, prepared: Prepared) -> Option<Result<bool, QueueError>> {
+    /// Claims room at the endpoint: places in the pace's line, and sessions.
+    async fn claim(&self, enough: usize, most: usize) -> (Vec<Claim>, Option<PaceClaims>) {
+        let pace = self.core.limits.pace.claim(most).await;
+        let most = pace.as_ref().map_or(most, |pace| pace.len().min(most));
+        (self.core.seat.claim(enough.min(most), most, LINGER).await, pace)
+    }
+
+    /// Receives and starts a delivery for each message. `None` when the drain did not wait for the answer any
+    /// longer.
+    async fn receive(&self, prepared: Prepared) -> Option<Result<Came, QueueError>> {
         let core = &self.core;
-        let Prepared { mut workers, mut claims, mut probe, wait } = prepared;
+        let Prepared { mut workers, mut claims, mut pace, mut probe, wait } = prepared;
         let max = workers.len();
         let asked = Instant::now();
         let receive = Receive { max, wait, visibility: lease(core.settings.timeout) };
@@ -182,23 +212,27 @@ impl Poller {
             Err(error) => return Some(Err(error)),
         };
         core.received(messages.len());
-        let full = messages.len() >= max;
-        for message in messages {
-            // SQS never sends more than was asked for; if some server does, the message waits for a worker.
-            let permit = match workers.take() {
-                Some(permit) => permit,
-                None => match core.workers.reserve(1, 1, Duration::ZERO).await.take() {
-                    Some(permit) => permit,
-                    None => continue,
-                },
-            };
-            let ticket = Ticket::new(claims.pop(), probe.take());
-            self.start(message, asked, permit, ticket);
+        let came = match messages.len() {
+            0 => Came::Nothing,
+            count if count < max => Came::Some,
+            _ => Came::Full,
+        };
+        if let Some(probe) = probe.take_if(|_| came == Came::Nothing) {
+            probe.found_nothing();
         }
-        Some(Ok(full))
+        if messages.len() > max {
+            // No SQS does that; without a worker they could not be taken.
+            core.narrator.surplus(messages.len() - max);
+        }
+        for message in messages {
+            let Some(permit) = workers.take() else { break };
+            let pace = pace.as_mut().and_then(PaceClaims::take);
+            self.start(message, asked, permit, Ticket::new(claims.pop(), pace, probe.take()));
+        }
+        Some(Ok(came))
     }
 
-    fn start(&self, message: Message, asked: Instant, permit: crate::limit::WorkerPermit, ticket: Ticket) {
+    fn start(&self, message: Message, asked: Instant, permit: WorkerPermit, ticket: Ticket) {
         let core = Arc::clone(&self.core);
         core.observe(&message);
         let delivery = Delivery {

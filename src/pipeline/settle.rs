@@ -1,29 +1,32 @@
 //! Settlement: deletes and visibility changes, in batches, until SQS has confirmed them.
 //!
 //! Deletes are gathered for 100 ms or ten of them, hidings for 20 ms, and neither waits during a drain. The
-//! seconds of a hiding are computed when the call is sent, so time spent here is not added to the delay. An
-//! entry that failed is sent again, with back-off, while its lease lasts; then the message is left to SQS
-//! (abandoned), and a finished one stays remembered so that it is deleted when it comes again.
+//! seconds of a hiding are computed when the call is sent, so time spent here is not added to the delay.
 //!
-//! Bounded: a settlement needs a place before it is taken, and only then is the worker's permit freed.
+//! An entry that failed is sent again, with back-off. A message to be deleted stays under its lease meanwhile: its
+//! work is done, so nobody else may get it. One to be hidden has given its lease up (an extension would undo the
+//! hiding) and is tried for as long as the lease would have lasted. What cannot be settled is left to SQS
+//! (abandoned); a finished message stays remembered, so that it is deleted when it comes again. While SQS refuses
+//! settlements for a reason a person has to mend, nothing more is received.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::drain::Drain;
-use crate::message::{MessageId, ReceiptHandle};
+use crate::message::ReceiptHandle;
 use crate::pipeline::batching::{Buffer, Later};
 use crate::pipeline::finished::Finished;
-use crate::pipeline::health::Tick;
-use crate::pipeline::in_house::{InHouse, Settled};
-use crate::pipeline::ports::{BatchResult, EntryErrorKind, Queue, QueueErrorKind, VisibilityChange};
+use crate::pipeline::health::{Health, Tick};
+use crate::pipeline::in_house::Settled;
+use crate::pipeline::narrate::Narrator;
+use crate::pipeline::ports::{BatchResult, EntryError, EntryErrorKind, Queue, QueueError, QueueErrorKind};
+use crate::pipeline::settlement::{Action, Job, Settlement, Settler, change};
 use crate::policy::backoff;
-use crate::policy::visibility::whole_seconds;
 use crate::telemetry::handles::ListenerMetrics;
 
 /// How long deletes are gathered.
@@ -39,68 +42,13 @@ const REPEAT_AFTER: Duration = Duration::from_secs(5);
 /// How long the loop sleeps at most; its watchdog ticks that often.
 const IDLE: Duration = Duration::from_secs(15);
 
-/// What is to be done with one message at SQS.
-#[derive(Debug)]
-pub(super) struct Settlement {
-    pub(super) id: MessageId,
-    pub(super) receipt: ReceiptHandle,
-    pub(super) action: Action,
-    pub(super) books: InHouse,
-    /// When trying again stops making sense.
-    pub(super) until: Instant,
-}
-
-/// Delete it, or hide it.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Action {
-    /// Its work is done.
-    Delete {
-        /// For the books: deleted, or dead-lettered.
-        how: Settled,
-    },
-    /// It is not.
-    Hide {
-        /// Visible again at; now or earlier gives it back at once.
-        until: Instant,
-        /// For the books.
-        how: Settled,
-        /// Whether it must be sent again because an unanswered extension may overwrite it.
-        repeat: bool,
-    },
-}
-
-/// Where deliveries hand over their settlements.
-#[derive(Debug, Clone)]
-pub(super) struct Settler {
-    places: Arc<Semaphore>,
-    sender: mpsc::Sender<Job>,
-}
-
-/// A settlement and the state of its attempts.
-#[derive(Debug)]
-struct Job {
-    settlement: Settlement,
-    _place: OwnedSemaphorePermit,
-    attempts: u32,
-    /// A call got no answer, so that it may have been carried out.
-    unanswered: bool,
-}
-
-impl Settler {
-    /// Takes over a settlement, waiting for a place. Once this returns the caller may free its permit.
-    pub(super) async fn take(&self, settlement: Settlement) {
-        let Ok(place) = Arc::clone(&self.places).acquire_owned().await else { return };
-        let job = Job { settlement, _place: place, attempts: 0, unanswered: false };
-        // The loop outlives every settler; if it is gone, the entry's drop counts the message as abandoned.
-        self.sender.send(job).await.ok();
-    }
-}
-
 /// What the loop works with.
 pub(super) struct Parts {
     pub(super) queue: Arc<dyn Queue>,
     pub(super) finished: Arc<Finished>,
     pub(super) metrics: Arc<ListenerMetrics>,
+    pub(super) narrator: Arc<Narrator>,
+    pub(super) health: Arc<Health>,
     pub(super) drain: Drain,
     pub(super) tick: Tick,
     pub(super) random: fastrand::Rng,
@@ -130,8 +78,7 @@ struct VisibilityRepeat {
 
 /// The end of one call.
 enum Answered {
-    Delete(Vec<Job>, BatchResult),
-    Hide(Vec<Job>, BatchResult),
+    Settle(Vec<Job>, BatchResult),
     Repeat,
 }
 
@@ -139,7 +86,7 @@ impl SettleLoop {
     /// A loop for a listener of so many workers, and the way to hand settlements to it.
     pub(super) fn new(workers: usize, parts: Parts) -> (Settler, Self) {
         let places = workers.max(PLACES_MIN);
-        let (sender, receiver) = mpsc::channel(places);
+        let (settler, receiver) = Settler::new(places);
         let settle_loop = Self {
             parts,
             receiver,
@@ -152,7 +99,7 @@ impl SettleLoop {
             calls: JoinSet::new(),
             hurry: false,
         };
-        (Settler { places: Arc::new(Semaphore::new(places)), sender }, settle_loop)
+        (settler, settle_loop)
     }
 
     /// Settles until there is nothing left to settle and nobody left who could bring more.
@@ -219,13 +166,13 @@ impl SettleLoop {
                 self.calls.spawn(async move {
                     let changes: Vec<_> = jobs.iter().map(Job::change).collect();
                     let result = queue.change_visibility(&changes).await;
-                    Answered::Hide(jobs, result)
+                    Answered::Settle(jobs, result)
                 });
             } else if let Some(jobs) = self.deletes.batch(now, self.hurry) {
                 self.calls.spawn(async move {
                     let handles: Vec<_> = jobs.iter().map(|job| job.settlement.receipt.clone()).collect();
                     let result = queue.delete(&handles).await;
-                    Answered::Delete(jobs, result)
+                    Answered::Settle(jobs, result)
                 });
             } else if let Some(repeat) = self.repeats.due_or_hurried(now, self.hurry) {
                 self.calls.spawn(async move {
@@ -251,69 +198,65 @@ impl SettleLoop {
     }
 
     fn answered(&mut self, answered: Answered) {
-        match answered {
-            Answered::Delete(jobs, Ok(results)) => {
+        let (jobs, result) = match answered {
+            Answered::Settle(jobs, result) => (jobs, result),
+            Answered::Repeat => return,
+        };
+        match result {
+            Ok(results) => {
+                self.settle_fault(None);
                 let mut results = results.into_iter();
                 for job in jobs {
-                    match results.next() {
-                        Some(Ok(())) => self.deleted(job),
-                        // The first call had deleted it; some servers call the handle invalid then.
-                        Some(Err(error)) if error.kind == EntryErrorKind::LeaseLost && job.unanswered => {
-                            self.deleted(job);
-                        }
-                        Some(Err(error)) if error.kind != EntryErrorKind::Retryable => {
-                            Self::give_up(job, &error.code);
-                        }
-                        Some(Err(_)) | None => self.retry(job),
-                    }
+                    self.entry(job, results.next());
                 }
             }
-            Answered::Hide(jobs, Ok(results)) => {
-                let mut results = results.into_iter();
-                for job in jobs {
-                    match results.next() {
-                        Some(Ok(())) => self.hidden(job),
-                        Some(Err(error)) if error.kind != EntryErrorKind::Retryable => {
-                            Self::give_up(job, &error.code);
-                        }
-                        Some(Err(_)) | None => self.retry(job),
-                    }
-                }
-            }
-            Answered::Delete(jobs, Err(error)) | Answered::Hide(jobs, Err(error)) => {
+            Err(error) => {
+                self.parts.narrator.queue_error(&error);
+                self.settle_fault(Some(&error).filter(|error| error.kind.is_fault()));
                 for mut job in jobs {
                     job.unanswered |=
                         matches!(error.kind, QueueErrorKind::TimedOut | QueueErrorKind::Network);
                     if error.kind == QueueErrorKind::Missing {
-                        Self::give_up(job, error.kind.label());
+                        self.give_up(job, error.kind.label());
                     } else {
                         self.retry(job);
                     }
                 }
             }
-            Answered::Repeat => {}
+        }
+        if self.is_done() {
+            // Nothing is left that could find out whether it works again but a new message.
+            self.settle_fault(None);
         }
     }
 
-    fn deleted(&self, job: Job) {
-        let Settlement { id, action, books, .. } = job.settlement;
-        self.parts.finished.forget(&id);
-        let (Action::Delete { how } | Action::Hide { how, .. }) = action;
-        books.settled(how);
+    fn entry(&mut self, job: Job, result: Option<Result<(), EntryError>>) {
+        let is_delete = matches!(job.settlement.action, Action::Delete { .. });
+        match result {
+            Some(Ok(())) => self.settled(job),
+            // The first call had deleted it; some servers call the handle invalid then.
+            Some(Err(error)) if error.kind == EntryErrorKind::LeaseLost && job.unanswered && is_delete => {
+                self.settled(job);
+            }
+            Some(Err(error)) if error.kind != EntryErrorKind::Retryable => self.give_up(job, &error.code),
+            Some(Err(_)) | None => self.retry(job),
+        }
     }
 
-    fn hidden(&mut self, job: Job) {
-        let Settlement { receipt, action, books, .. } = job.settlement;
-        let (Action::Hide { how, .. } | Action::Delete { how }) = action;
-        books.settled(how);
-        if let Action::Hide { until, repeat, .. } = action {
-            if how == Settled::Parked {
-                self.parts.metrics.parked_current.inc();
-                let returns = until.saturating_duration_since(self.started).as_secs() + 1;
-                *self.parked.entry(returns).or_default() += 1;
-            }
-            if repeat && until > Instant::now() {
-                self.repeats.push(Instant::now() + REPEAT_AFTER, VisibilityRepeat { receipt, until });
+    fn settled(&mut self, job: Job) {
+        let Settlement { id, receipt, action, books } = job.settlement;
+        books.settled(action.how());
+        match action {
+            Action::Delete { .. } => self.parts.finished.forget(&id),
+            Action::Hide { until, how, lease } => {
+                if how == Settled::Parked {
+                    self.parts.metrics.parked_current.inc();
+                    let returns = until.saturating_duration_since(self.started).as_secs() + 1;
+                    *self.parked.entry(returns).or_default() += 1;
+                }
+                if lease.uncertain && until > Instant::now() {
+                    self.repeats.push(Instant::now() + REPEAT_AFTER, VisibilityRepeat { receipt, until });
+                }
             }
         }
     }
@@ -321,38 +264,33 @@ impl SettleLoop {
     fn retry(&mut self, mut job: Job) {
         job.attempts += 1;
         let at = Instant::now() + backoff::call(job.attempts, self.parts.random.f64());
-        if at >= job.settlement.until {
-            Self::give_up(job, "lease over");
+        let lost = matches!(&job.settlement.action, Action::Delete { lease, .. } if lease.is_lost());
+        if lost || at >= job.settlement.action.end() {
+            self.give_up(job, "the lease is over");
         } else {
             self.retries.push(at, job);
         }
     }
 
     /// Leaves the message to SQS; dropping its entry counts it as abandoned.
-    fn give_up(job: Job, why: &str) {
+    fn give_up(&self, job: Job, why: &str) {
         let Settlement { id, action, .. } = job.settlement;
         let what = match action {
-            Action::Delete { .. } => "delete",
-            Action::Hide { .. } => "change visibility",
+            Action::Delete { .. } => "delete a message",
+            Action::Hide { .. } => "hide a message",
         };
-        tracing::warn!(message_id = %id, why, "could not {what}; SQS will hand the message out again");
+        self.parts.narrator.left_to_sqs(id.as_str(), what, why);
     }
-}
 
-impl Job {
-    fn change(&self) -> VisibilityChange {
-        let until = match self.settlement.action {
-            Action::Hide { until, .. } => until,
-            Action::Delete { .. } => Instant::now(),
-        };
-        change(&self.settlement.receipt, until)
+    /// Says once that a person has to act, and once that it works again.
+    fn settle_fault(&self, error: Option<&QueueError>) {
+        if !self.parts.health.set_settle_fault(error.map(ToString::to_string)) {
+            return;
+        }
+        self.parts.metrics.set_faulted(error.is_some());
+        match error {
+            Some(error) => self.parts.narrator.faulted(error),
+            None => self.parts.narrator.settles_again(),
+        }
     }
-}
-
-fn change(receipt: &ReceiptHandle, until: Instant) -> VisibilityChange {
-    VisibilityChange { receipt: receipt.clone(), seconds: seconds_until(until) }
-}
-
-fn seconds_until(until: Instant) -> u32 {
-    whole_seconds(until.saturating_duration_since(Instant::now()))
 }

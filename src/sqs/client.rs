@@ -110,7 +110,9 @@ impl Key {
         };
 
         let mut loader = self.loader().region(region.clone());
-        if server.as_ref().is_some_and(host::is_loopback) {
+        if self.address.as_ref().is_some_and(host::is_loopback) {
+            loader = loader.credentials_provider(credentials::dummy());
+        } else if server.as_ref().is_some_and(host::is_loopback) {
             loader = loader.credentials_provider(credentials::of_this_machine(self.profile.as_deref()).await);
         }
         // An address of AWS's is that of SQS alone; another server plays STS too.

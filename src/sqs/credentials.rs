@@ -31,6 +31,11 @@ const CREDENTIAL_KEYS: [&str; 10] = [
     "web_identity_token_file",
 ];
 
+/// For a server of our own, which checks none.
+pub(super) fn dummy() -> Credentials {
+    Credentials::new(NAME, NAME, None, None, NAME)
+}
+
 /// The chain for a queue on this machine.
 pub(super) async fn of_this_machine(profile: Option<&str>) -> CredentialsProviderChain {
     let mut profile_files = ProfileFileCredentialsProvider::builder();
@@ -43,7 +48,7 @@ pub(super) async fn of_this_machine(profile: Option<&str>) -> CredentialsProvide
     if profile.is_some() || is_profile_meant_to_give_any().await {
         return chain;
     }
-    chain.or_else("dummy", Credentials::new(NAME, NAME, None, None, NAME))
+    chain.or_else("dummy", dummy())
 }
 
 /// Whether the environment names a profile, the default one speaks of credentials, or nobody can read it.

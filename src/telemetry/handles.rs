@@ -201,7 +201,8 @@ pub struct EndpointMetrics {
     /// POSTs running.
     pub sessions_in_use: IntGauge,
     pub(super) gate_state: [IntGauge; GateState::ALL.len()],
-    pub(super) gate_closed_retry_after: Counter,
+    /// Locked while it is brought up to date: two scrapes at once must not add the same time twice.
+    pub(super) gate_closed_retry_after: Mutex<Counter>,
 }
 
 impl EndpointMetrics {
@@ -210,7 +211,7 @@ impl EndpointMetrics {
         for (gauge, each) in self.gate_state.iter().zip(GateState::ALL) {
             gauge.set(i64::from(each == state));
         }
-        let counted = self.gate_closed_retry_after.get();
-        self.gate_closed_retry_after.inc_by((closed_for.as_secs_f64() - counted).max(0.0));
+        let counter = self.gate_closed_retry_after.lock().unwrap_or_else(PoisonError::into_inner);
+        counter.inc_by((closed_for.as_secs_f64() - counter.get()).max(0.0));
     }
 }

@@ -56,7 +56,7 @@ impl Metrics {
         self.families.draining.set(1);
     }
 
-    /// The handles of one listener, every closed label set initialised to zero.
+    /// The handles of one listener, its label sets initialised to zero, except SQS errors by kind.
     pub fn listener(&self, listener: &str) -> ListenerMetrics {
         let f = &self.families;
         let l = &[listener][..];
@@ -110,7 +110,7 @@ impl Metrics {
             sessions_limit: f.sessions_limit.with_label_values(&[endpoint]),
             sessions_in_use: f.sessions_in_use.with_label_values(&[endpoint]),
             gate_state: GateState::ALL.map(|s| f.gate_state.with_label_values(&[endpoint, s.label()])),
-            gate_closed_retry_after: f.gate_closed.with_label_values(&[endpoint, "retry_after"]),
+            gate_closed_retry_after: Mutex::new(f.gate_closed.with_label_values(&[endpoint, "retry_after"])),
         }
     }
 }

@@ -212,3 +212,78 @@ async fn a_queue_of_another_account_is_denied_and_the_process_stays() {
     assert_eq!(bridge.admin("/readyz").await.0, 503);
     assert_eq!(bridge.stop().await.code, Some(0));
 }
+
+/// A call to IAM as the root user of account 111111111111, whose signature `MiniStack` does not check.
+async fn iam(server: &MiniStack, parameters: &[(&str, &str)]) {
+    let encode = |text: &str| {
+        let encode = |byte: u8| {
+            if byte.is_ascii_alphanumeric() { char::from(byte).to_string() } else { format!("%{byte:02X}") }
+        };
+        text.bytes().map(encode).collect::<String>()
+    };
+    let pairs: Vec<String> = [("Version", "2010-05-08")]
+        .iter()
+        .chain(parameters)
+        .map(|(name, value)| format!("{name}={}", encode(value)))
+        .collect();
+    let credential = "AWS4-HMAC-SHA256 Credential=111111111111/20260101/us-east-1/iam/aws4_request, \
+                      SignedHeaders=host, Signature=00";
+    let answer = reqwest::Client::new()
+        .post(&server.url)
+        .header("authorization", credential)
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body(pairs.join("&"))
+        .send()
+        .await
+        .unwrap();
+    assert!(answer.status().is_success(), "{}", answer.text().await.unwrap());
+}
+
+#[tokio::test]
+async fn a_role_is_assumed_with_its_external_id_and_refused_without() {
+    let Some(server) = MiniStack::start(true).await else { return };
+    let (queue, _) = server.queue("orders", 10).await;
+    let trust = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::222222222222:root"},"Action":"sts:AssumeRole","Condition":{"StringEquals":{"sts:ExternalId":"shared-secret"}}}]}"#;
+    let policy = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["sqs:ReceiveMessage","sqs:DeleteMessage","sqs:ChangeMessageVisibility","sqs:GetQueueAttributes"],"Resource":"arn:aws:sqs:us-east-1:111111111111:orders"}]}"#;
+    let role = [("Action", "CreateRole"), ("RoleName", "consumer"), ("AssumeRolePolicyDocument", trust)];
+    iam(&server, &role).await;
+    let put = [
+        ("Action", "PutRolePolicy"),
+        ("RoleName", "consumer"),
+        ("PolicyName", "consume"),
+        ("PolicyDocument", policy),
+    ];
+    iam(&server, &put).await;
+    server.sqs.send_message().queue_url(&queue).message_body("x").send().await.unwrap();
+    let endpoint = HttpEndpoint::start(200, Duration::ZERO).await;
+    let start = |external_id: &str| {
+        let args = [
+            "run",
+            "--queue",
+            &queue,
+            "--url",
+            &endpoint.url,
+            "--admin-listen",
+            "127.0.0.1:0",
+            "--log-format",
+            "json",
+            "--receive-wait",
+            "1s",
+            "--role-arn",
+            "arn:aws:iam::111111111111:role/consumer",
+            "--external-id",
+            external_id,
+        ];
+        Queuepost::start(&args, &[("AWS_ACCESS_KEY_ID", "222222222222"), ("AWS_SECRET_ACCESS_KEY", "x")])
+    };
+    let mut wrong = start("guessed");
+    let line = wrong.until_line("faulted").await;
+    assert!(line.contains("role"), "{line}");
+    assert!(!wrong.output().contains("guessed"), "{}", wrong.output());
+    assert_eq!(wrong.stop().await.code, Some(0));
+    assert_eq!(endpoint.seen.count(), 0);
+    let mut right = start("shared-secret");
+    server.until_depth(&queue, (0, 0)).await;
+    assert_eq!(endpoint.seen.count(), 1);
+    assert_eq!(right.stop().await.code, Some(0));
+}

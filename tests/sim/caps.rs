@@ -102,3 +102,40 @@ async fn an_idle_listener_polls_with_one_worker_and_no_session() {
     assert!((house.metric("workers_reserved", "") - 1.0).abs() < f64::EPSILON);
     house.stop(MINUTE).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn receives_come_in_batches_also_when_sessions_are_the_limit() {
+    let mut house = House::new(25);
+    house.world.queue("orders", 10);
+    let random = std::sync::Mutex::new(fastrand::Rng::with_seed(1));
+    let endpoint = Scripted::new(move |_, _| {
+        (Duration::from_millis(random.lock().unwrap().u64(20..80)), super::endpoint::answer(200))
+    });
+    let (queue, _) = house.listen(settings("orders", 64), &endpoint, &limits(16));
+    for number in 0..2_000 {
+        house.world.send("orders", &format!("m-{number}"));
+    }
+    house.until_empty("orders", 10 * MINUTE).await;
+    house.stop(MINUTE).await;
+    let receives = queue.receives.lock().unwrap().len();
+    assert!(receives <= 500, "{receives} receives for 2,000 messages");
+}
+
+#[tokio::test(start_paused = true)]
+async fn extensions_go_in_batches() {
+    let mut house = House::new(26);
+    house.world.queue("orders", 10);
+    let endpoint = Scripted::always(200, 400_000);
+    let mut slow = settings("orders", 80);
+    slow.timeout = Duration::from_secs(435);
+    house.listen(slow, &endpoint, &limits(80));
+    for number in 0..400 {
+        house.world.send("orders", &format!("m-{number}"));
+        tokio::time::sleep(Duration::from_millis(531)).await;
+    }
+    house.until_empty("orders", 60 * MINUTE).await;
+    let extended = house.metric("visibility_extensions_total", r#"result="extended""#);
+    let calls = house.metric("sqs_requests_total", "ChangeMessageVisibilityBatch");
+    assert!(extended / calls > 5.0, "{extended} extensions in {calls} calls");
+    house.stop(MINUTE).await;
+}

@@ -87,6 +87,20 @@ async fn a_held_message_is_given_back_at_once_in_a_drain() {
     house.assert_balanced();
 }
 
+#[tokio::test(start_paused = true)]
+async fn an_answer_in_the_instant_of_the_deadline_counts() {
+    let mut house = House::new(44);
+    house.world.queue("orders", 10);
+    let endpoint = Scripted::always(200, 40_000);
+    house.listen(settings("orders", 1), &endpoint, &limits(1));
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    house.world.send("orders", "x");
+    tokio::time::sleep(Duration::from_secs(15)).await;
+    house.stop(DEADLINE).await;
+    assert_eq!(endpoint.accepted(), ["x"]);
+    assert!((house.metric("messages_deleted_total", "") - 1.0).abs() < f64::EPSILON);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -122,6 +136,7 @@ proptest! {
                     answer_lost: 0.0,
                     entry_failed: 0.1,
                     latency: Duration::from_millis(300),
+                    ..Faults::default()
                 });
             }
             for number in 0..60 {

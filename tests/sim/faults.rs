@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use queuepost::pipeline::Preflight;
+use queuepost::policy::outcome::Attempt;
 
 use super::endpoint::{Scripted, answer};
 use super::house::{House, limits, settings};
@@ -12,7 +13,13 @@ use super::queue::Faults;
 const MINUTE: Duration = Duration::from_secs(60);
 
 fn some_faults() -> Faults {
-    Faults { throttled: 0.02, answer_lost: 0.01, entry_failed: 0.05, latency: Duration::from_millis(50) }
+    Faults {
+        throttled: 0.02,
+        answer_lost: 0.01,
+        entry_failed: 0.05,
+        latency: Duration::from_millis(50),
+        ..Faults::default()
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -142,4 +149,77 @@ async fn the_same_seed_gives_the_same_trace() {
     let (first, second, other) = (trace(60).await, trace(60).await, trace(61).await);
     assert_eq!(first, second);
     assert_ne!(first, other);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_finished_message_stays_ours_while_its_delete_fails() {
+    let mut house = House::new(54);
+    house.world.queue("orders", 10);
+    let endpoint = Scripted::always(200, 20);
+    let (queue, health) = house.listen(settings("orders", 4), &endpoint, &limits(4));
+    queue.set_faults(Faults { deletes_denied: true, ..Faults::default() });
+    for number in 0..4 {
+        house.world.send("orders", &format!("m-{number}"));
+    }
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    let Preflight::Faulted(why) = health.preflight() else { panic!("{:?}", health.preflight()) };
+    assert!(why.contains("DeleteMessageBatch") && why.contains("denied"), "{why}");
+    // Another process would get them if their visibility lapsed.
+    let mut other = House::in_world(&house.world, 55);
+    other.listen(settings("orders", 4), &endpoint, &limits(4));
+    tokio::time::sleep(20 * MINUTE).await;
+    assert_eq!(endpoint.posts().len(), 4);
+    queue.set_faults(Faults::default());
+    house.until_empty("orders", MINUTE).await;
+    assert_eq!(health.preflight(), Preflight::Passed);
+    house.stop(MINUTE).await;
+    other.stop(MINUTE).await;
+    assert_eq!((house.census("orders").dead, endpoint.posts().len()), (0, 4));
+    house.assert_balanced();
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_settling_is_denied_nothing_more_is_received() {
+    let mut house = House::new(56);
+    house.world.queue("orders", 3);
+    let endpoint = Scripted::always(200, 20);
+    let (queue, _) = house.listen(settings("orders", 4), &endpoint, &limits(4));
+    queue.set_faults(Faults { deletes_denied: true, ..Faults::default() });
+    for number in 0..500 {
+        house.world.send("orders", &format!("m-{number}"));
+    }
+    tokio::time::sleep(60 * MINUTE).await;
+    let posts = endpoint.posts().len();
+    assert!(posts <= 40, "{posts} posts whose deletes are denied");
+    assert_eq!(house.census("orders").dead, 0);
+    assert!((house.metric("listener_faulted", "") - 1.0).abs() < f64::EPSILON);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_whose_lease_was_lost_while_it_was_held_is_not_posted() {
+    let mut house = House::new(57);
+    house.world.queue("orders", 10);
+    let up_at = Duration::from_secs(185);
+    let endpoint = Scripted::new(move |post, _| {
+        if post.began < up_at {
+            (Duration::ZERO, Attempt::Unsent("refused".to_owned()))
+        } else {
+            (Duration::from_secs(20), answer(200))
+        }
+    });
+    let (queue, _) = house.listen(settings("orders", 1), &endpoint, &limits(1));
+    house.world.send("orders", "x");
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    // No extension gets through, so that the message becomes visible and another process takes it.
+    queue.set_faults(Faults { throttled: 1.0, ..Faults::default() });
+    tokio::time::sleep(Duration::from_secs(180)).await;
+    let mut other = House::in_world(&house.world, 58);
+    other.listen(settings("orders", 1), &endpoint, &limits(1));
+    tokio::time::sleep(5 * MINUTE).await;
+    assert_eq!(endpoint.accepted(), ["x"]);
+    assert!((house.metric("messages_abandoned_total", "") - 1.0).abs() < f64::EPSILON);
+    assert!((house.metric("leases_lost_total", "") - 1.0).abs() < f64::EPSILON);
+    other.stop(MINUTE).await;
+    house.stop(MINUTE).await;
+    house.assert_balanced();
 }

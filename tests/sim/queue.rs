@@ -27,6 +27,8 @@ pub struct Faults {
     pub answer_lost: f64,
     /// An entry of a batch fails alone.
     pub entry_failed: f64,
+    /// Every delete is denied.
+    pub deletes_denied: bool,
     /// Longest time a call takes.
     pub latency: Duration,
 }
@@ -206,6 +208,9 @@ impl Queue for SimQueue {
     fn delete<'a>(&'a self, handles: &'a [ReceiptHandle]) -> BoxFuture<'a, BatchResult> {
         Box::pin(async move {
             self.before(Operation::Delete).await?;
+            if self.faults.lock().unwrap().deletes_denied {
+                return Err(failure(Operation::Delete, QueueErrorKind::Denied));
+            }
             let results =
                 self.batch(handles, |broker, now, handle| broker.delete(now, &self.name, handle.expose()));
             self.after(Operation::Delete, results)

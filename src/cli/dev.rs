@@ -95,6 +95,11 @@ pub(super) async fn run(options: &Options) -> u8 {
     for listener in &mut plan.listeners {
         listener.queue.address = Url::parse(&format!("http://{queue_address}/")).ok();
     }
+    if let Some(proxy) = proxy_in_the_way() {
+        println!(
+            "note: {proxy} is set without NO_PROXY=127.0.0.1: requests to this machine would go to the proxy\n"
+        );
+    }
     println!("{}", introduction(&queue, queue_address, &url, endpoint_address, options));
     let stop = CancellationToken::new();
     let mut servers = JoinSet::new();
@@ -110,6 +115,15 @@ pub(super) async fn run(options: &Options) -> u8 {
     // Clients that keep a connection open do not hold up the end.
     tokio::time::timeout(STOP, async { while servers.join_next().await.is_some() {} }).await.ok();
     code
+}
+
+/// The variable that sends requests for this machine to a proxy, if one does.
+fn proxy_in_the_way() -> Option<&'static str> {
+    let local =
+        |name| config::process_env(name).is_some_and(|hosts| hosts == "*" || hosts.contains("127.0.0.1"));
+    let excepted = local("NO_PROXY") || local("no_proxy");
+    let set = |name: &&str| config::process_env(name).is_some_and(|value| !value.is_empty());
+    ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"].into_iter().find(set).filter(|_| !excepted)
 }
 
 fn create_queues(broker: &SharedBroker) -> Result<(), BrokerError> {

@@ -142,7 +142,7 @@ fn listener(
     let query = algorithm_path(written, algorithm.as_ref(), timeout, report);
     let name = names.add(written, queue.as_ref().map(|queue| &queue.queue), report);
     let (endpoint, url) = target(written, query.as_deref(), endpoints, env, report)?;
-    let retry_after_closes_gate = endpoints.join(endpoint, workers, is_algorithm);
+    let retry_after_closes_gate = endpoints.join(endpoint, workers, is_algorithm, timeout);
     let (queue, name) = (queue?, name?);
     let queue_name = queue.queue.name().to_owned();
     let shape = if is_algorithm { Shape::algorithm } else { Shape::raw }(&name, &queue_name);

@@ -396,3 +396,12 @@ fn a_rate_has_a_burst_of_its_seconds_rounded_up() {
     assert_eq!(burst("10"), Some((Duration::from_millis(100), 10)));
     assert_eq!(burst("10.1").map(|(_, burst)| burst), Some(11));
 }
+
+#[test]
+fn connecting_takes_at_most_half_of_the_shortest_time_out() {
+    let connect = |timeout: &str| {
+        good(&listener(&[&format!("timeout: {timeout}")])).endpoints.remove(0).client.connect_timeout
+    };
+    assert_eq!(connect("60s"), Duration::from_secs(5));
+    assert_eq!(connect("2s"), Duration::from_secs(1));
+}

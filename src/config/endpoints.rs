@@ -112,8 +112,12 @@ impl Endpoints {
     }
 
     /// Notes that a listener uses the endpoint; returns whether a Retry-After closes its gate.
-    pub(super) fn join(&mut self, index: usize, workers: usize, algorithm: bool) -> bool {
+    ///
+    /// Connecting takes at most half of the shortest time-out: a POST that times out while it connects could not
+    /// be told from one whose request was sent.
+    pub(super) fn join(&mut self, index: usize, workers: usize, algorithm: bool, timeout: Duration) -> bool {
         let Some(known) = self.known.get_mut(index) else { return true };
+        known.connect_timeout = known.connect_timeout.min(timeout / 2);
         known.workers = known.workers.saturating_add(workers);
         known.algorithm |= algorithm;
         known.retry_after_closes_gate

@@ -244,7 +244,8 @@ async fn a_role_is_assumed_with_its_external_id_and_refused_without() {
     let Some(server) = MiniStack::start(true).await else { return };
     let (queue, _) = server.queue("orders", 10).await;
     let trust = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::222222222222:root"},"Action":"sts:AssumeRole","Condition":{"StringEquals":{"sts:ExternalId":"shared-secret"}}}]}"#;
-    let policy = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["sqs:ReceiveMessage","sqs:DeleteMessage","sqs:ChangeMessageVisibility","sqs:GetQueueAttributes"],"Resource":"arn:aws:sqs:us-east-1:111111111111:orders"}]}"#;
+    // On AWS the single actions cover their batches; this server asks for these by their own names.
+    let policy = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["sqs:ReceiveMessage","sqs:DeleteMessage","sqs:DeleteMessageBatch","sqs:ChangeMessageVisibility","sqs:ChangeMessageVisibilityBatch","sqs:GetQueueAttributes"],"Resource":"arn:aws:sqs:us-east-1:111111111111:orders"}]}"#;
     let role = [("Action", "CreateRole"), ("RoleName", "consumer"), ("AssumeRolePolicyDocument", trust)];
     iam(&server, &role).await;
     let put = [

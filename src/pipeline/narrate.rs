@@ -109,7 +109,7 @@ impl Narrator {
             outcome,
             error,
             hint,
-            left_out,
+            left_out = shown(left_out),
             "{then}"
         );
     }
@@ -119,7 +119,13 @@ impl Narrator {
         let (listener, queue) = (self.listener.as_str(), self.queue.as_str());
         if let Some(left_out) = self.may_say(About::Queue, error.kind.label()) {
             let cause = crate::telemetry::Chain(error.source.as_ref());
-            tracing::warn!(listener, queue, operation = error.operation.name(), left_out, "{error}: {cause}");
+            tracing::warn!(
+                listener,
+                queue,
+                operation = error.operation.name(),
+                left_out = shown(left_out),
+                "{error}: {cause}"
+            );
         }
     }
 
@@ -158,7 +164,7 @@ impl Narrator {
                 queue,
                 message_id,
                 why,
-                left_out,
+                left_out = shown(left_out),
                 "could not {what}; SQS hands it out again"
             );
         }
@@ -226,6 +232,11 @@ impl Narrator {
             }
         }
     }
+}
+
+/// A number of lines left out, unless it is none.
+fn shown(left_out: u64) -> Option<u64> {
+    (left_out > 0).then_some(left_out)
 }
 
 fn describe(disposition: Disposition) -> String {

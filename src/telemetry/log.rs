@@ -70,7 +70,7 @@ pub fn init(settings: &Settings) -> Result<(), LogError> {
     let registry = Registry::default().with(filter);
     match settings.format {
         Format::Text => {
-            let layer = fmt::layer();
+            let layer = fmt::layer().with_target(false);
             // The layer itself heeds NO_COLOR as long as it is not told.
             let layer = if std::io::stdout().is_terminal() { layer } else { layer.with_ansi(false) };
             registry.with(layer).try_init()

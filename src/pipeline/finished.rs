@@ -91,7 +91,8 @@ mod tests {
             finished.remember(&id(number));
         }
         assert!(!finished.contains(&id(9)) && finished.contains(&id(10)));
-        assert_eq!((finished.lock().ids.len(), finished.lock().order.len()), (CAPACITY, CAPACITY));
+        let memory = finished.lock();
+        assert_eq!((memory.ids.len(), memory.order.len()), (CAPACITY, CAPACITY));
     }
 
     #[test]

@@ -1,2 +1,96 @@
-//! Throughput figures; see the `bench` branch until it lands.
-fn main() {}
+//! Throughput: what a message costs, against the cheapest loop that could carry it.
+//!
+//! `cargo bench --bench throughput` measures `queuepost run`, the program itself, and a bare loop of aws-sdk-sqs
+//! and reqwest that batches but handles no error (a floor, not a bridge), once with nothing to wait for and once
+//! with waiting as in earnest. It prints; it asserts no speed, because machines differ. What carries over from one
+//! machine to another is the ratio of CPU time per message between the two.
+//!
+//! Each part is a process of its own (this program again, with a role as argument), so that what `/proc` says of
+//! one is about that one alone. Each row is measured several times in turn with the others, so that what else
+//! the machine does falls on all of them. Every run also checks that each message arrived exactly once.
+//!
+//! `cargo bench` builds both without link-time optimisation; `--profile dist` measures them as they are shipped.
+//!
+//! Linux only. Reading order: `measure`, then the roles `queue_server`, `null_endpoint` and `bare`.
+#![allow(clippy::disallowed_methods, reason = "it takes the time of real processes")]
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::options::{Options, Role};
+
+#[path = "throughput/bare.rs"]
+mod bare;
+#[path = "throughput/child.rs"]
+mod child;
+#[path = "throughput/http1.rs"]
+mod http1;
+#[path = "throughput/measure.rs"]
+mod measure;
+#[path = "throughput/null_endpoint.rs"]
+mod null_endpoint;
+#[path = "throughput/options.rs"]
+mod options;
+#[path = "throughput/process.rs"]
+mod process;
+#[path = "throughput/protocol.rs"]
+mod protocol;
+#[path = "throughput/queue_server.rs"]
+mod queue_server;
+#[path = "throughput/table.rs"]
+mod table;
+
+/// What queuepost has, so that the allocator makes no difference.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+fn main() -> ExitCode {
+    let options = Options::parse();
+    let ended = match &options.role {
+        None => run(Threads::One, measure::all(&options)),
+        Some(Role::QueueServer(role)) => run(Threads::One, queue_server::serve(role)),
+        Some(Role::NullEndpoint(role)) => run(Threads::One, null_endpoint::serve(role)),
+        Some(Role::Bare(role)) => run(role.threads, bare::run(role)),
+    };
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("throughput: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// How many threads a part's runtime has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Threads {
+    /// tokio's current-thread runtime.
+    One,
+    /// tokio's multi-thread runtime with a worker for each processor.
+    Many,
+}
+
+impl Threads {
+    /// As it is written on the command line.
+    fn name(self) -> &'static str {
+        match self {
+            Self::One => "one",
+            Self::Many => "many",
+        }
+    }
+}
+
+fn run(threads: Threads, work: impl Future<Output = Result<()>>) -> Result<()> {
+    let mut builder = match threads {
+        Threads::One => tokio::runtime::Builder::new_current_thread(),
+        Threads::Many => tokio::runtime::Builder::new_multi_thread(),
+    };
+    let runtime = builder.enable_all().build()?;
+    let result = runtime.block_on(work);
+    // A role's reader of standard input may still wait for a line.
+    runtime.shutdown_background();
+    result
+}

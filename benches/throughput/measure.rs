@@ -1,0 +1,198 @@
+//! One run of one program, and all runs of all rows.
+//!
+//! A run: queue server and endpoint start, the program under test starts, a warm-up goes through, then the
+//! queue is filled at once and the time until the last delete is taken, with what `/proc` says of the program at
+//! both ends. Starting and stopping are not part of the figures, except of the peak memory.
+
+use std::ffi::OsStr;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::process::Command;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::timeout;
+
+use crate::child::{Process, Served, command, stop};
+use crate::options::{Options, Program, Setting};
+use crate::protocol::{Arrivals, Count, Depth, Emptied, Listening, QueueOrder};
+use crate::queue_server::QUEUE;
+use crate::table::{Row, Table};
+use crate::{Result, process};
+
+/// The warm-up has this part of the messages.
+const WARM_UP_DIVISOR: u32 = 10;
+/// Slowest rate that is waited for, messages a second, and what is allowed for starting.
+const SLOWEST: u32 = 100;
+const STARTING: Duration = Duration::from_secs(20);
+/// How long a part may take to end.
+const ENDING: Duration = Duration::from_secs(30);
+/// Processors with `--pin`.
+const UNDER_TEST: u32 = 0;
+const THE_REST: u32 = 1;
+
+/// What one run showed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Figures {
+    pub(crate) messages_per_second: f64,
+    pub(crate) cpu_micros: f64,
+    pub(crate) calls: f64,
+    pub(crate) peak_mib: f64,
+    pub(crate) arrivals: Arrivals,
+    pub(crate) sent: u64,
+}
+
+/// Measures all rows, in turn, and prints the table. Ends early, with all its children, on SIGINT and SIGTERM.
+pub(crate) async fn all(options: &Options) -> Result<()> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        measured = rows(options) => measured,
+        _ = interrupt.recv() => Err("interrupted".into()),
+        _ = terminate.recv() => Err("terminated".into()),
+    }
+}
+
+async fn rows(options: &Options) -> Result<()> {
+    let mut table = Table::new(options, process::machine()?);
+    let rows = options.setting.iter().flat_map(|setting| {
+        options.only.iter().map(|program| Row { setting: *setting, program: *program, runs: Vec::new() })
+    });
+    let mut rows: Vec<Row> = rows.collect();
+    for number in 1..=options.runs {
+        for row in &mut rows {
+            eprintln!("run {number} of {}: {}, {}", options.runs, row.program.name(), row.setting.name());
+            row.runs.push(one(options, row.program, row.setting).await?);
+        }
+    }
+    table.rows = rows;
+    print!("{table}");
+    Ok(())
+}
+
+/// The parts of one run.
+struct Bench {
+    queue: Served,
+    endpoint: Served,
+    program: Process,
+}
+
+async fn one(options: &Options, program: Program, setting: Setting) -> Result<Figures> {
+    let mut bench = Bench::start(options, program, setting).await?;
+    let warm_up = options.messages.div_ceil(WARM_UP_DIVISOR);
+    bench.work_off(warm_up, options.body).await?;
+    let mut beside = beside(options, program, bench.program.pid)?;
+    let before = process::cpu_time(bench.program.pid)?;
+    let emptied = bench.work_off(options.messages, options.body).await?;
+    let used = process::cpu_time(bench.program.pid)?.saturating_sub(before);
+    if let Some(mut beside) = beside.take() {
+        if let Some(pid) = beside.id() {
+            process::signal(pid, "INT").await?;
+        }
+        beside.wait().await?;
+    }
+    let peak = process::peak_memory(bench.program.pid)?;
+    let arrivals: Arrivals = bench.endpoint.ask(&Count).await?;
+    bench.stop(program).await?;
+    let messages = f64::from(options.messages);
+    Ok(Figures {
+        messages_per_second: messages / Duration::from_micros(emptied.micros).as_secs_f64(),
+        cpu_micros: used.as_secs_f64() * 1e6 / messages,
+        calls: f64::from(emptied.calls) / messages,
+        peak_mib: f64::from(peak) / 1024.0,
+        arrivals,
+        sent: u64::from(warm_up + options.messages),
+    })
+}
+
+/// Starts what is to run beside the measurement. The shell becomes the command, so that the signal reaches it.
+fn beside(options: &Options, program: Program, pid: u32) -> Result<Option<tokio::process::Child>> {
+    let Some(command) = &options.beside else { return Ok(None) };
+    let mut shell = Command::new("sh");
+    shell.arg("-c").arg(format!("exec {command}")).kill_on_drop(true);
+    shell.env("PID", pid.to_string()).env("NAME", program.name().replace(' ', "-"));
+    Ok(Some(shell.spawn()?))
+}
+
+impl Bench {
+    async fn start(options: &Options, program: Program, setting: Setting) -> Result<Self> {
+        let own = std::env::current_exe()?;
+        let part = |role: &str| {
+            let mut command = command(own.as_os_str(), options.pin.then_some(THE_REST));
+            command.arg(role);
+            command
+        };
+        let (least, most) = setting.queue_millis();
+        let mut server = part("queue-server");
+        server.args(["--least-millis", &least.to_string(), "--most-millis", &most.to_string()]);
+        let mut target = part("null-endpoint");
+        target.args([
+            "--millis",
+            &setting.endpoint_millis().to_string(),
+            "--body",
+            &options.body.to_string(),
+        ]);
+        let (queue, Listening { address: queue_at }) = Served::start("queue server", server).await?;
+        let (endpoint, Listening { address: endpoint_at }) = Served::start("null endpoint", target).await?;
+        let under_test = under_test(options, program, own.as_os_str(), queue_at, endpoint_at);
+        let program = Process::start(program.name(), under_test)?;
+        Ok(Self { queue, endpoint, program })
+    }
+
+    /// Fills the queue and waits until it is empty.
+    async fn work_off(&mut self, count: u32, body: u32) -> Result<Emptied> {
+        let (): () = self.queue.ask(&QueueOrder::Fill { count, body }).await?;
+        let patience = STARTING + Duration::from_secs(u64::from(count / SLOWEST));
+        self.queue.order(&QueueOrder::AwaitEmpty).await?;
+        tokio::select! {
+            emptied = timeout(patience, self.queue.answer()) => match emptied {
+                Ok(emptied) => return emptied,
+                Err(_too_slow) => {}
+            },
+            ended = self.program.ended() => ended?,
+        }
+        let Depth { visible, in_flight } = self.queue.ask(&QueueOrder::Look).await?;
+        let left = format!("{visible} messages left and {in_flight} in flight after {patience:?}");
+        Err(self.program.complaint(&left))
+    }
+
+    /// Ends the program first; then the queue server, which answers the polls a draining program waits for.
+    async fn stop(mut self, program: Program) -> Result<()> {
+        process::signal(self.program.pid, "TERM").await?;
+        self.queue.order(&QueueOrder::Close).await?;
+        let complaint = self.program.complaint("did not drain cleanly");
+        let status = self.program.end(ENDING).await?;
+        if program == Program::Queuepost && !status.success() {
+            return Err(complaint);
+        }
+        self.queue.process.end(ENDING).await?;
+        stop(self.endpoint.process, "TERM", ENDING).await?;
+        Ok(())
+    }
+}
+
+/// The command line of what is measured.
+fn under_test(
+    options: &Options,
+    program: Program,
+    own: &OsStr,
+    queue: SocketAddr,
+    endpoint: SocketAddr,
+) -> Command {
+    let processor = options.pin.then_some(UNDER_TEST);
+    let mut command = match program {
+        Program::Queuepost => {
+            let mut command = command(options.queuepost.as_os_str(), processor);
+            command.args(["run", "--admin-listen", "127.0.0.1:0"]);
+            command
+        }
+        Program::Bare => {
+            let mut command = command(own, processor);
+            command.args(["bare", "--threads", options.bare_threads.name()]);
+            command
+        }
+    };
+    command.args(["--queue", &format!("http://{queue}/000000000000/{QUEUE}")]);
+    command.args(["--url", &format!("http://{endpoint}/messages")]);
+    command.args(["--workers", &options.workers.to_string()]);
+    command
+}

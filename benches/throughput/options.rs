@@ -1,0 +1,143 @@
+//! The command line: what a person may choose, and the roles the program gives itself.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::Threads;
+
+/// CPU time, calls and memory per message, of queuepost and of a bare loop.
+#[derive(Debug, Parser)]
+#[command(name = "throughput", max_term_width = 100, args_conflicts_with_subcommands = true)]
+pub(crate) struct Options {
+    /// Messages of each run, after a warm-up of a tenth as many
+    #[arg(long, default_value_t = 30_000, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) messages: u32,
+    /// Most POSTs at once
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(crate) workers: u32,
+    /// Bytes of each body, a JSON object
+    #[arg(long, default_value_t = 1024, value_parser = clap::value_parser!(u32).range(32..=1_048_576))]
+    pub(crate) body: u32,
+    /// Runs of each row
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) runs: u32,
+    /// Which programs
+    #[arg(long, value_delimiter = ',', default_value = "queuepost,bare")]
+    pub(crate) only: Vec<Program>,
+    /// Which surroundings
+    #[arg(long, value_delimiter = ',', default_value = "instant,waiting")]
+    pub(crate) setting: Vec<Setting>,
+    /// Print Markdown
+    #[arg(long)]
+    pub(crate) markdown: bool,
+    /// The program under test on processor 0 and the rest on 1, with taskset; runtimes then see one processor
+    #[arg(long)]
+    pub(crate) pin: bool,
+    /// The runtime of the bare loop; one thread is the cheapest
+    #[arg(long, value_enum, default_value_t = Threads::One)]
+    pub(crate) bare_threads: Threads,
+    /// Measure this build of queuepost instead of the one made along with the benchmark
+    #[arg(long, value_name = "FILE", default_value = env!("CARGO_BIN_EXE_queuepost"))]
+    pub(crate) queuepost: PathBuf,
+    /// Shell command to run beside each measurement, with $PID and $NAME; ended by SIGINT
+    #[arg(long, value_name = "COMMAND")]
+    pub(crate) beside: Option<String>,
+    /// What `cargo bench` passes
+    #[arg(long, hide = true)]
+    bench: bool,
+
+    #[command(subcommand)]
+    pub(crate) role: Option<Role>,
+}
+
+/// What is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Program {
+    /// `queuepost run`.
+    Queuepost,
+    /// The bare loop.
+    Bare,
+}
+
+impl Program {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Queuepost => "queuepost",
+            Self::Bare => "bare loop",
+        }
+    }
+}
+
+/// What it is measured against.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Setting {
+    /// Endpoint and queue answer at once: the program is busy all the time.
+    Instant,
+    /// The endpoint takes 20 ms and calls to the queue 5 to 10 ms: mostly waiting, more wake-ups per message.
+    Waiting,
+}
+
+impl Setting {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Instant => "endpoint 0 ms, SQS 0 ms",
+            Self::Waiting => "endpoint 20 ms, SQS 5–10 ms",
+        }
+    }
+
+    pub(crate) fn endpoint_millis(self) -> u64 {
+        match self {
+            Self::Instant => 0,
+            Self::Waiting => 20,
+        }
+    }
+
+    /// The least and the most.
+    pub(crate) fn queue_millis(self) -> (u64, u64) {
+        match self {
+            Self::Instant => (0, 0),
+            Self::Waiting => (5, 10),
+        }
+    }
+}
+
+/// A part of a measurement, as a process of its own.
+#[derive(Debug, Subcommand)]
+#[command(hide = true)]
+pub(crate) enum Role {
+    QueueServer(QueueServer),
+    NullEndpoint(NullEndpoint),
+    Bare(Bare),
+}
+
+/// The embedded queue behind a front that counts.
+#[derive(Debug, Args)]
+pub(crate) struct QueueServer {
+    #[arg(long)]
+    pub(crate) least_millis: u64,
+    #[arg(long)]
+    pub(crate) most_millis: u64,
+}
+
+/// An endpoint that says 200 and nothing else.
+#[derive(Debug, Args)]
+pub(crate) struct NullEndpoint {
+    #[arg(long)]
+    pub(crate) millis: u64,
+    #[arg(long)]
+    pub(crate) body: u32,
+}
+
+/// The bare loop.
+#[derive(Debug, Args)]
+pub(crate) struct Bare {
+    #[arg(long)]
+    pub(crate) queue: url::Url,
+    #[arg(long)]
+    pub(crate) url: url::Url,
+    #[arg(long)]
+    pub(crate) workers: usize,
+    #[arg(long)]
+    pub(crate) threads: Threads,
+}

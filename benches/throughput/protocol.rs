@@ -1,0 +1,85 @@
+//! What the parent and its parts say to each other: one JSON value a line, over standard input and output.
+//!
+//! A part first says where it listens, then answers each order with one line. It ends when its input does, so no
+//! part outlives its parent.
+
+use std::net::SocketAddr;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncBufReadExt as _, BufReader, Lines, Stdin};
+
+use crate::Result;
+
+/// The first line of every part.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Listening {
+    pub(crate) address: SocketAddr,
+}
+
+/// To the queue server.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum QueueOrder {
+    /// Put so many messages of this size on the queue, all at once; answered with `()`.
+    Fill { count: u32, body: u32 },
+    /// Answered with [`Emptied`] once the queue is empty.
+    AwaitEmpty,
+    /// Answered with [`Depth`].
+    Look,
+    /// Answer open polls and end; answered by ending.
+    Close,
+}
+
+/// What happened between filling the queue and the last delete.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct Emptied {
+    pub(crate) micros: u64,
+    /// Calls that arrived meanwhile, of whatever kind.
+    pub(crate) calls: u32,
+}
+
+/// How much is on the queue.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Depth {
+    pub(crate) visible: u64,
+    pub(crate) in_flight: u64,
+}
+
+/// To the endpoint; answered with [`Arrivals`].
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Count;
+
+/// What the endpoint has got so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Arrivals {
+    pub(crate) requests: u64,
+    /// Different messages among them.
+    pub(crate) distinct: u64,
+    /// Requests that were no POST of a message of ours, whole and as sent.
+    pub(crate) wrong: u64,
+}
+
+/// The orders a part is given.
+pub(crate) struct Orders {
+    lines: Lines<BufReader<Stdin>>,
+}
+
+impl Orders {
+    /// Says where the part listens, and waits for orders from then on.
+    pub(crate) fn listening(address: SocketAddr) -> Result<Self> {
+        say(&Listening { address })?;
+        Ok(Self { lines: BufReader::new(tokio::io::stdin()).lines() })
+    }
+
+    /// The next order; `None` when the parent wants no more or is gone.
+    pub(crate) async fn next<T: DeserializeOwned>(&mut self) -> Result<Option<T>> {
+        let line = self.lines.next_line().await?;
+        Ok(line.as_deref().map(serde_json::from_str).transpose()?)
+    }
+}
+
+/// Says something to the parent.
+pub(crate) fn say(value: &impl Serialize) -> Result<()> {
+    println!("{}", serde_json::to_string(value)?);
+    Ok(())
+}

@@ -1,0 +1,146 @@
+//! The queue: the embedded server, behind a front that counts calls and may make them slow.
+//!
+//! The front hands bytes through, a connection behind for each one before, so the answers are the embedded
+//! server's own. Filling the queue and looking at it go past both, straight to the broker.
+
+use std::net::SocketAddr;
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use queuepost::localqueue::{Broker, SendMessage, Server, SharedBroker, wall_clock};
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+
+use crate::Result;
+use crate::http1::Messages;
+use crate::options::QueueServer;
+use crate::protocol::{Depth, Emptied, Orders, QueueOrder, say};
+
+/// Name of the one queue.
+pub(crate) const QUEUE: &str = "bench";
+/// How each body begins, before the message's number and a comma.
+pub(crate) const BODY_START: &str = r#"{"n":"#;
+/// How often it is looked whether the queue is empty.
+const LOOK: Duration = Duration::from_millis(2);
+/// How long connections get to end.
+const STOP: Duration = Duration::from_secs(1);
+
+/// Serves until told to close or until its input ends.
+pub(crate) async fn serve(options: &QueueServer) -> Result<()> {
+    let mut broker = Broker::new(1);
+    broker.create_queue(wall_clock()(), QUEUE, &[].into())?;
+    let server = Server::bind(([127, 0, 0, 1], 0).into(), broker, wall_clock()).await?;
+    let (behind, broker) = (server.local_addr(), server.broker());
+    let stop = CancellationToken::new();
+    let mut serving = JoinSet::new();
+    serving.spawn(server.serve(stop.clone().cancelled_owned()));
+
+    let front = TcpListener::bind(("127.0.0.1", 0)).await?;
+    let mut orders = Orders::listening(front.local_addr()?)?;
+    let calls = Arc::new(AtomicU32::new(0));
+    let millis = options.least_millis..=options.most_millis;
+    let mut connections = JoinSet::new();
+    let mut filling = Filling { sent: 0, at: Instant::now(), calls_before: 0 };
+    let mut awaited = false;
+    loop {
+        tokio::select! {
+            order = orders.next() => match order? {
+                Some(QueueOrder::Fill { count, body }) => {
+                    filling = filling.more(&broker, count, body, calls.load(Ordering::Relaxed))?;
+                    say(&())?;
+                }
+                Some(QueueOrder::AwaitEmpty) => awaited = true,
+                Some(QueueOrder::Look) => say(&depth(&broker)?)?,
+                Some(QueueOrder::Close) | None => break,
+            },
+            accepted = front.accept() => {
+                connections.spawn(hand_through(accepted?.0, behind, Arc::clone(&calls), millis.clone()));
+            }
+            () = sleep(LOOK), if awaited => {
+                let Depth { visible, in_flight } = depth(&broker)?;
+                if visible + in_flight == 0 {
+                    let micros = u64::try_from(filling.at.elapsed().as_micros())?;
+                    say(&Emptied { micros, calls: calls.load(Ordering::Relaxed) - filling.calls_before })?;
+                    awaited = false;
+                }
+            }
+            // Whoever is measured may end its connections as it likes.
+            Some(_ended) = connections.join_next() => {}
+        }
+    }
+    stop.cancel();
+    let ended = async { while connections.join_next().await.is_some() {} };
+    tokio::time::timeout(STOP, ended).await.ok();
+    Ok(())
+}
+
+/// The last filling of the queue.
+struct Filling {
+    /// Messages sent in all: the number of the next one.
+    sent: u32,
+    at: Instant,
+    calls_before: u32,
+}
+
+impl Filling {
+    /// Puts messages on the queue in one go; its time counts from before the first.
+    fn more(&self, broker: &SharedBroker, count: u32, length: u32, calls_before: u32) -> Result<Self> {
+        let numbers = self.sent..self.sent + count;
+        let length = usize::try_from(length)?;
+        let at = Instant::now();
+        broker.with(|broker, now| {
+            for number in numbers.clone() {
+                let message = SendMessage { body: body(number, length), ..SendMessage::default() };
+                broker.send(now, QUEUE, message)?;
+            }
+            Ok::<_, queuepost::localqueue::BrokerError>(())
+        })?;
+        Ok(Self { sent: numbers.end, at, calls_before })
+    }
+}
+
+/// A JSON object of exactly so many bytes that carries the number of its message.
+fn body(number: u32, length: usize) -> String {
+    let start = format!(r#"{BODY_START}{number},"text":""#);
+    let filler = "x".repeat(length.saturating_sub(start.len() + 2));
+    format!(r#"{start}{filler}"}}"#)
+}
+
+fn depth(broker: &SharedBroker) -> Result<Depth> {
+    let attributes = broker.with(|broker, now| broker.attributes(now, QUEUE))?;
+    let count = |name: &str| attributes.get(name).and_then(|text| text.parse().ok()).unwrap_or_default();
+    Ok(Depth {
+        visible: count("ApproximateNumberOfMessages"),
+        in_flight: count("ApproximateNumberOfMessagesNotVisible"),
+    })
+}
+
+async fn hand_through(
+    mut client: TcpStream,
+    behind: SocketAddr,
+    calls: Arc<AtomicU32>,
+    millis: RangeInclusive<u64>,
+) -> std::io::Result<()> {
+    let mut server = TcpStream::connect(behind).await?;
+    client.set_nodelay(true)?;
+    server.set_nodelay(true)?;
+    let (client_reads, mut to_client) = client.split();
+    let (server_reads, mut to_server) = server.split();
+    let (mut requests, mut answers) = (Messages::new(client_reads), Messages::new(server_reads));
+    while let Some(request) = requests.next().await? {
+        calls.fetch_add(1, Ordering::Relaxed);
+        let pause = Duration::from_millis(fastrand::u64(millis.clone()));
+        if !pause.is_zero() {
+            sleep(pause).await;
+        }
+        to_server.write_all(&request.bytes).await?;
+        let Some(answer) = answers.next().await? else { return Ok(()) };
+        to_client.write_all(&answer.bytes).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,135 @@
+//! The figures as a table, for a terminal or in Markdown.
+
+use std::fmt;
+
+use crate::measure::Figures;
+use crate::options::{Options, Program, Setting};
+
+const HEADINGS: [&str; 6] =
+    ["", "CPU µs/message", "messages/s", "SQS calls/message", "peak MiB", "exactly once"];
+
+/// All rows, and under which circumstances they were measured.
+pub(crate) struct Table {
+    markdown: bool,
+    circumstances: Vec<String>,
+    pub(crate) rows: Vec<Row>,
+}
+
+/// One program in one setting.
+pub(crate) struct Row {
+    pub(crate) setting: Setting,
+    pub(crate) program: Program,
+    pub(crate) runs: Vec<Figures>,
+}
+
+impl Table {
+    pub(crate) fn new(options: &Options, machine: String) -> Self {
+        let Options { messages, workers, body, runs, pin, bare_threads, queuepost, .. } = options;
+        let pinned = if *pin { "; pinned: program under test on processor 0, the rest on 1" } else { "" };
+        let what = format!("{messages} messages of {body} bytes, {workers} workers{pinned}");
+        let build = format!("queuepost: {}", queuepost.display());
+        let bare = format!("bare loop: aws-sdk-sqs and reqwest, threads: {}", bare_threads.name());
+        let how = format!("median of {runs} (least–most)");
+        let circumstances = vec![machine, what, build, bare, how];
+        Self { markdown: options.markdown, circumstances, rows: Vec::new() }
+    }
+
+    /// Rows that belong together.
+    fn settings(&self) -> impl Iterator<Item = &[Row]> {
+        self.rows.chunk_by(|one, next| one.setting == next.setting)
+    }
+}
+
+impl Row {
+    fn cells(&self) -> [String; 6] {
+        let of = |what: fn(&Figures) -> f64| -> Vec<f64> { self.runs.iter().map(what).collect() };
+        [
+            self.program.name().to_owned(),
+            spread(of(|run| run.cpu_micros), 1),
+            spread(of(|run| run.messages_per_second), 0),
+            spread(of(|run| run.calls), 3),
+            spread(of(|run| run.peak_mib), 1),
+            self.exactness(),
+        ]
+    }
+
+    /// Whether every message of every run arrived once and unaltered.
+    fn exactness(&self) -> String {
+        let sum = |what: fn(&Figures) -> u64| self.runs.iter().map(what).sum::<u64>();
+        let (sent, requests) = (sum(|run| run.sent), sum(|run| run.arrivals.requests));
+        let (distinct, wrong) = (sum(|run| run.arrivals.distinct), sum(|run| run.arrivals.wrong));
+        let (lost, again) = (sent.saturating_sub(distinct), requests.saturating_sub(distinct + wrong));
+        match (lost, again, wrong) {
+            (0, 0, 0) => format!("yes, {sent} of {sent}"),
+            _ => format!("NO: of {sent} {lost} lost, {again} repeated, {wrong} altered"),
+        }
+    }
+}
+
+/// CPU time per message of queuepost by that of the bare loop, run by run.
+fn ratio(rows: &[Row]) -> Option<String> {
+    let runs = |program| rows.iter().find(|row| row.program == program).map(|row| row.runs.iter());
+    let pairs = runs(Program::Queuepost)?.zip(runs(Program::Bare)?);
+    let ratios = pairs.map(|(ours, bare)| ours.cpu_micros / bare.cpu_micros).collect();
+    Some(format!("queuepost ÷ bare loop, CPU per message: {}", spread(ratios, 2)))
+}
+
+/// The median, and the least and the most in parentheses.
+fn spread(mut values: Vec<f64>, digits: usize) -> String {
+    values.sort_by(f64::total_cmp);
+    let (Some(least), Some(most)) = (values.first(), values.last()) else { return String::new() };
+    let middle = |index: usize| values.get(index).copied().unwrap_or_default();
+    let median = f64::midpoint(middle((values.len() - 1) / 2), middle(values.len() / 2));
+    if values.len() == 1 {
+        return format!("{median:.digits$}");
+    }
+    format!("{median:.digits$} ({least:.digits$}–{most:.digits$})")
+}
+
+impl fmt::Display for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for line in &self.circumstances {
+            writeln!(f, "{line}{}", if self.markdown { "  " } else { "" })?;
+        }
+        for rows in self.settings() {
+            let Some(first) = rows.first() else { continue };
+            let lines: Vec<[String; 6]> = rows.iter().map(Row::cells).collect();
+            if self.markdown {
+                writeln!(f, "\n### {}\n", first.setting.name())?;
+                writeln!(f, "|{}", HEADINGS.map(|heading| format!(" {heading} |")).concat())?;
+                writeln!(f, "|---|{}", "---:|".repeat(HEADINGS.len() - 1))?;
+                for line in lines {
+                    writeln!(f, "|{}", line.map(|cell| format!(" {cell} |")).concat())?;
+                }
+            } else {
+                writeln!(f, "\n{}", first.setting.name())?;
+                let headings = HEADINGS.map(str::to_owned);
+                let widths = widths(lines.iter().chain([&headings]));
+                for line in [&headings].into_iter().chain(&lines) {
+                    writeln!(f, "{}", aligned(line, widths))?;
+                }
+            }
+            if let Some(ratio) = ratio(rows) {
+                writeln!(f, "\n{ratio}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn widths<'a>(lines: impl Iterator<Item = &'a [String; 6]>) -> [usize; 6] {
+    lines.fold([0; 6], |mut widths, line| {
+        for (width, cell) in widths.iter_mut().zip(line) {
+            *width = (*width).max(cell.chars().count());
+        }
+        widths
+    })
+}
+
+/// Names to the left, figures to the right.
+fn aligned(line: &[String; 6], widths: [usize; 6]) -> String {
+    let [name, figures @ ..] = line;
+    let [name_width, figure_widths @ ..] = widths;
+    let figures = figures.iter().zip(figure_widths).map(|(figure, width)| format!("  {figure:>width$}"));
+    format!("  {name:<name_width$}") + &figures.collect::<String>()
+}

@@ -80,6 +80,17 @@ pub async fn run(plan: Plan) -> Result<End, StartError> {
         admin = admin.address().map(|address| address.to_string()),
         "started"
     );
+    for ListenerPlan { listener, endpoint, .. } in &plan.listeners {
+        let endpoint = plan.endpoints.get(*endpoint);
+        tracing::info!(
+            listener = %listener.name,
+            queue = %listener.queue_name,
+            endpoint = endpoint.map(|endpoint| endpoint.client.name.as_str()),
+            workers = listener.workers,
+            sessions = endpoint.map(|endpoint| endpoint.limits.sessions),
+            "configured"
+        );
+    }
 
     let health: Vec<(String, Arc<Health>)> =
         listeners.iter().map(|listener| (listener.name().to_owned(), listener.health())).collect();

@@ -180,19 +180,24 @@ impl Seat {
     /// # Cancel safety
     /// Dropping the future gives the place in the line, or the session just granted, to the next.
     pub async fn start(&self, claim: Option<Claim>) -> Session {
-        let (sender, receiver) = oneshot::channel();
-        {
+        let receiver = {
             let mut state = self.sessions.lock();
             if let Some(mut claim) = claim {
                 claim.sessions = None;
                 state.claimed -= 1;
             }
+            if state.waiting == 0 && state.running < state.limit {
+                state.running += 1;
+                return Session { sessions: Some(Arc::clone(&self.sessions)) };
+            }
+            let (sender, receiver) = oneshot::channel();
             if let Some(line) = state.lines.get_mut(self.index) {
                 line.push_back(sender);
                 state.waiting += 1;
             }
             self.sessions.settle(&mut state);
-        }
+            receiver
+        };
         match receiver.await {
             Ok(session) => session,
             // The sender lives in the state, which `self` keeps alive.

@@ -53,9 +53,6 @@ impl Delivery {
             core.metrics.duplicates_suppressed.inc();
             return self.delete(&core, Settled::Deleted).await;
         }
-        let shaped = core.settings.shape.request(&self.message);
-        core.metrics.headers_dropped.inc_by(u64::from(shaped.headers_dropped));
-        let request = shaped.request;
         let mut held_since: Option<Instant> = None;
         let mut tries = 0_u32;
         loop {
@@ -70,7 +67,12 @@ impl Delivery {
                 return;
             }
             self.books.enter(Stage::Delivering);
-            let posted = post(&core, &request, &mut probe).await;
+            // Shaping again after a hold is cheaper than keeping a copy for every message that needs none.
+            let shaped = core.settings.shape.request(&self.message);
+            if held_since.is_none() {
+                core.metrics.headers_dropped.inc_by(u64::from(shaped.headers_dropped));
+            }
+            let posted = post(&core, shaped.request, &mut probe).await;
             drop(session);
             let facts = Facts {
                 receives: self.message.receive_count,
@@ -173,9 +175,9 @@ impl Delivery {
 }
 
 /// Posts and names what came of it. A probe that runs for long opens the gate: who throttles answers fast.
-async fn post(core: &Core, request: &Request, probe: &mut Option<Probe>) -> Posted {
+async fn post(core: &Core, request: Request, probe: &mut Option<Probe>) -> Posted {
     let started = Instant::now();
-    let mut answer = core.endpoint.post(request.clone());
+    let mut answer = core.endpoint.post(request);
     let attempt = loop {
         tokio::select! {
             biased;

@@ -188,6 +188,7 @@ impl Seat {
             }
             if state.waiting == 0 && state.running < state.limit {
                 state.running += 1;
+                state.turn = (self.index + 1) % state.lines.len().max(1);
                 return Session { sessions: Some(Arc::clone(&self.sessions)) };
             }
             let (sender, receiver) = oneshot::channel();

@@ -345,3 +345,14 @@ pub async fn a_repeated_deduplication_id_is_one_message(lab: Arc<Lab>) {
     queue.send(in_group("1", "a")).await.unwrap();
     assert!(receive(&queue, 10, 0, LONG).await.is_empty());
 }
+
+pub async fn an_expired_handle_deletes_nothing_of_a_group(lab: Arc<Lab>) {
+    let queue = lab.fifo("expired").await;
+    queue.send(in_group("1", "a")).await.unwrap();
+    let message = one(&queue, 1).await;
+    until_depth(&queue, depth(1, 0, 0)).await;
+    let results = queue.delete(&[message.receipt]).await.unwrap();
+    let kinds: Vec<_> = results.into_iter().map(|result| result.map_err(|error| error.kind)).collect();
+    assert_eq!(kinds, [Err(EntryErrorKind::LeaseLost)]);
+    assert_eq!(one(&queue, LONG).await.receive_count.get(), 2);
+}

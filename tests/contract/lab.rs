@@ -2,7 +2,6 @@
 //!
 //! Every assertion makes queues under names of its own, so that all may run at once on one server.
 
-use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -103,7 +102,7 @@ pub async fn one(queue: &SqsQueue, visibility: u32) -> Message {
     collect(queue, 1, visibility).await.remove(0)
 }
 
-/// Deletes one message, or sets its visibility, and expects that to work.
+/// Deletes one message and expects that to work.
 pub async fn delete(queue: &SqsQueue, receipt: &ReceiptHandle) {
     assert_eq!(queue.delete(std::slice::from_ref(receipt)).await.unwrap(), [Ok(())]);
 }
@@ -126,18 +125,9 @@ pub fn depth(visible: u64, not_visible: u64, delayed: u64) -> QueueDepth {
 
 /// Waits until the queue has this depth.
 pub async fn until_depth(queue: &SqsQueue, expected: QueueDepth) {
-    let read = || async { queue.inspect().await.unwrap().depth };
-    until_is(read, expected).await;
-}
-
-/// Asks until the answer is the expected one.
-pub async fn until_is<T: PartialEq + std::fmt::Debug, F: Future<Output = T>>(
-    ask: impl Fn() -> F,
-    expected: T,
-) {
     let end = tokio::time::Instant::now() + PATIENCE;
     loop {
-        let now = ask().await;
+        let now = queue.inspect().await.unwrap().depth;
         if now == expected {
             return;
         }

@@ -18,6 +18,9 @@ use tokio::process::{Child, Command};
 use crate::e2e::process::PATIENCE;
 use crate::e2e::servers::QueueServer;
 
+/// Below the ports the system gives to connections and to listeners on port 0 (32,768 and up on Linux): the other
+/// tests make many of both while a server takes seconds to its own.
+const PORTS: std::ops::Range<u16> = 20_000..32_000;
 /// Lines of a server's log that are printed when a test fails.
 const LOG_LINES: usize = 40;
 
@@ -60,7 +63,7 @@ impl Kind {
             let url = format!("http://{}", server.address);
             return Some(Server { kind: self, url, running: Running::Here { _server: server } });
         }
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = free_port();
         let Some(mut command) = self.command(port) else {
             assert!(std::env::var_os("CI").is_none(), "{} is missing in CI", self.name());
             eprintln!(
@@ -176,6 +179,11 @@ impl Drop for Server {
         }
         eprintln!("{} logged to {}, at the end:\n{tail}", self.kind.name(), log.display());
     }
+}
+
+fn free_port() -> u16 {
+    let mut tries = std::iter::repeat_with(|| fastrand::u16(PORTS)).take(1_000);
+    tries.find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).expect("no port is free")
 }
 
 /// Where `.ci/run` puts what the tests need.

@@ -1,7 +1,7 @@
 //! All integration tests in one binary.
 //!
 //! `sim` drives the pipeline over the embedded broker on paused time, without sockets; `e2e` runs the real
-//! binary over loopback; `contract` runs it against SQS servers of others; `repo` checks the rules of the house.
+//! binary over loopback; `contract` asks the same of our SQS server and of others'; `repo` checks the rules.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,

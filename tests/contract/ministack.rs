@@ -1,63 +1,26 @@
 //! `MiniStack`: SQS, STS and IAM in one process; with `AUTH=true` it checks credentials and roles.
 
-use std::net::TcpListener;
-use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::time::Duration;
 
 use aws_sdk_sqs::Client;
-use aws_sdk_sqs::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_sqs::types::{MessageAttributeValue, QueueAttributeName, SendMessageBatchRequestEntry};
-use tokio::process::{Child, Command};
 
+use super::server::{Kind, Server};
 use crate::e2e::process::{Queuepost, until};
 use crate::e2e::servers::HttpEndpoint;
 
-/// A running server; killed when dropped.
+/// A running server, used as account 111111111111.
 struct MiniStack {
     url: String,
     sqs: Client,
-    _process: Child,
+    _server: Server,
 }
 
 impl MiniStack {
     /// Starts it, or says that it is not installed.
     async fn start(auth: bool) -> Option<Self> {
-        let Some(program) = program() else {
-            assert!(std::env::var("CI").is_err(), "MiniStack is missing in CI");
-            eprintln!("skipped: MiniStack is not installed (.ci/run installs it into target/test-tools)");
-            return None;
-        };
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let process = Command::new(program)
-            .env("BIND_HOST", "127.0.0.1")
-            .env("GATEWAY_PORT", port.to_string())
-            .env("MINISTACK_HOST", "127.0.0.1")
-            .env("SFTP_ENABLED", "0")
-            .env("IOT_MTLS_ENABLED", "0")
-            .env("LOG_LEVEL", "ERROR")
-            .env("AUTH", if auth { "true" } else { "false" })
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap();
-        let url = format!("http://127.0.0.1:{port}");
-        let config = aws_sdk_sqs::Config::builder()
-            .behavior_version(BehaviorVersion::latest())
-            .region(Region::new("us-east-1"))
-            .credentials_provider(Credentials::new("111111111111", "x", None, None, "test"))
-            .endpoint_url(&url)
-            .build();
-        let started = Self { sqs: Client::from_conf(config), url, _process: process };
-        let health = format!("{}/_ministack/health", started.url);
-        let end = tokio::time::Instant::now() + crate::e2e::process::PATIENCE;
-        while reqwest::get(&health).await.is_err() {
-            assert!(tokio::time::Instant::now() < end, "MiniStack does not answer");
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-        Some(started)
+        let server = Kind::MiniStack { auth }.start().await?;
+        Some(Self { url: server.url.clone(), sqs: server.client("111111111111"), _server: server })
     }
 
     /// A queue with a dead-letter queue; the URLs of both.
@@ -102,12 +65,6 @@ impl MiniStack {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
-}
-
-fn program() -> Option<PathBuf> {
-    let installed = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/test-tools/bin/ministack");
-    let named = std::env::var_os("QUEUEPOST_TEST_MINISTACK").map(PathBuf::from);
-    named.into_iter().chain([installed]).find(|path| path.exists())
 }
 
 #[tokio::test]

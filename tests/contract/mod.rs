@@ -1,6 +1,13 @@
-//! The real binary against SQS servers that none of us wrote.
+//! What SQS does, asked of several servers: the embedded queue and those that none of us wrote.
 //!
-//! `.ci/run` installs them into `target/test-tools`; where they are missing a test says so by name and passes,
-//! except in CI.
+//! `queue` holds the same assertions, made through the adapter, against every server; `clauses` are the
+//! assertions and `lab` what they have in common. `conformance` runs the script of checks against the embedded
+//! queue; `ministack` the real binary against a server with accounts and roles. `.ci/run` installs what is
+//! needed into `target/test-tools`; where something is missing a test says so by name and passes, except in CI.
 
+mod clauses;
+mod conformance;
+mod lab;
 mod ministack;
+mod queue;
+mod server;

@@ -1,0 +1,166 @@
+//! The same assertions, made through the adapter, against every server.
+//!
+//! Where a server is known to differ from Amazon it says so in its table, with the reason; a difference that is
+//! not found there fails the test, and so does one in the table that turns out not to exist.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use tokio::task::JoinSet;
+
+use super::clauses;
+use super::lab::Lab;
+use super::server::Kind;
+
+type Clause = fn(Arc<Lab>) -> Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// The clauses with their names.
+macro_rules! named {
+    ($($clause:ident),* $(,)?) => {
+        &[$((stringify!($clause), |lab| Box::pin(clauses::$clause(lab)))),*]
+    };
+}
+
+const CLAUSES: &[(&str, Clause)] = named![
+    an_empty_queue_answers_nothing,
+    an_idle_long_poll_holds_its_time,
+    a_long_poll_answers_when_a_message_arrives,
+    a_long_poll_answers_when_a_delay_ends,
+    a_message_tells_its_count_and_its_times,
+    attributes_arrive_as_they_were_sent,
+    a_trace_header_and_a_tenant_arrive,
+    a_body_arrives_byte_for_byte,
+    a_body_of_one_mebibyte_passes,
+    ten_are_deleted_in_one_call,
+    deleting_twice_is_fine,
+    a_delete_with_a_bad_handle_fails_alone,
+    a_delete_after_visibility_ended_still_deletes,
+    a_change_of_visibility_hides,
+    visibility_zero_frees_at_once,
+    a_change_with_a_bad_handle_fails_alone,
+    visibility_may_be_changed_after_it_ended,
+    max_receives_moves_the_message_and_keeps_what_it_is,
+    a_queue_tells_its_depths_and_its_redrive_policy,
+    a_queue_is_found_by_url_name_and_arn,
+    a_missing_queue_is_called_missing_by_every_call,
+    a_copy_in_the_dead_letter_queue_says_why,
+    a_group_comes_in_order_and_waits_for_its_first,
+    a_freed_head_comes_back_alone_while_its_successor_is_in_flight,
+    a_repeated_deduplication_id_is_one_message,
+    an_expired_handle_deletes_nothing_of_a_group,
+];
+
+/// A clause a server does not keep.
+struct Deviation {
+    clause: &'static str,
+    /// Part of what the assertion says when it fails: another failure is not this deviation.
+    says: &'static str,
+    reason: &'static str,
+}
+
+const EMBEDDED: &[Deviation] = &[];
+
+const MINISTACK: &[Deviation] = &[
+    Deviation {
+        clause: "deleting_twice_is_fine",
+        says: "ReceiptHandleIsInvalid",
+        reason: "it forgets a handle with its message, where Amazon answers every delete with success",
+    },
+    Deviation {
+        clause: "a_freed_head_comes_back_alone_while_its_successor_is_in_flight",
+        says: "left: []\n right: [\"1\"]",
+        reason: "any message in flight locks its whole group, even those before it",
+    },
+    Deviation {
+        clause: "an_expired_handle_deletes_nothing_of_a_group",
+        says: "left: [Ok(())]",
+        reason: "it deletes as long as nobody else received the message",
+    },
+];
+
+const ELASTICMQ: &[Deviation] = &[
+    Deviation {
+        clause: "deleting_twice_is_fine",
+        says: "ReceiptHandleIsInvalid",
+        reason: "it forgets a handle with its message, where Amazon answers every delete with success",
+    },
+    Deviation {
+        clause: "an_expired_handle_deletes_nothing_of_a_group",
+        says: "left: [Ok(())]",
+        reason: "it deletes as long as nobody else received the message",
+    },
+];
+
+/// Makes all assertions at once, each on queues of its own, and compares what failed with the table.
+async fn hold(kind: Kind, deviations: &[Deviation]) {
+    let Some(server) = kind.start().await else { return };
+    let lab = Lab::new(server);
+    let mut running = JoinSet::new();
+    let mut names = BTreeMap::new();
+    for (name, clause) in CLAUSES {
+        names.insert(running.spawn(clause(Arc::clone(&lab))).id(), *name);
+    }
+    let mut failed = BTreeMap::new();
+    while let Some(ended) = running.join_next().await {
+        if let Err(failure) = ended {
+            let name = names[&failure.id()];
+            failed.insert(name, said(failure.into_panic()));
+        }
+    }
+    let wrong = judge(failed, deviations);
+    assert!(wrong.is_empty(), "{} and the contract:\n{}", kind.name(), wrong.join("\n"));
+}
+
+/// What failed and is not listed, is listed and did not fail, or failed otherwise than listed.
+fn judge(mut failed: BTreeMap<&str, String>, deviations: &[Deviation]) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for Deviation { clause, says, reason } in deviations {
+        match failed.remove(clause) {
+            Some(text) if text.contains(says) => eprintln!("a known deviation: {clause}: {reason}"),
+            Some(text) => wrong.push(format!("{clause}: fails otherwise than listed: {text}")),
+            None => wrong.push(format!("{clause}: listed as a deviation, but it holds")),
+        }
+    }
+    wrong.extend(failed.into_iter().map(|(clause, text)| format!("{clause}: {text}")));
+    wrong
+}
+
+/// What a panic said.
+fn said(panic: Box<dyn std::any::Any + Send>) -> String {
+    match panic.downcast::<String>() {
+        Ok(text) => *text,
+        Err(panic) => {
+            panic.downcast::<&str>().map_or_else(|_| "no words".to_owned(), |text| (*text).to_owned())
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_embedded_queue_keeps_the_contract() {
+    hold(Kind::Embedded, EMBEDDED).await;
+}
+
+#[tokio::test]
+async fn ministack_keeps_the_contract_but_for_its_table() {
+    hold(Kind::MiniStack { auth: false }, MINISTACK).await;
+}
+
+#[tokio::test]
+async fn elasticmq_keeps_the_contract_but_for_its_table() {
+    hold(Kind::ElasticMq, ELASTICMQ).await;
+}
+
+#[test]
+fn a_table_of_deviations_is_neither_too_short_nor_too_long() {
+    let listed = &[Deviation { clause: "a", says: "lost", reason: "known" }];
+    let failed = |failures: &[(&'static str, &str)]| {
+        let failures = failures.iter().map(|&(clause, text)| (clause, text.to_owned()));
+        judge(failures.collect(), listed)
+    };
+    assert!(failed(&[("a", "lost it")]).is_empty());
+    assert_eq!(failed(&[]), ["a: listed as a deviation, but it holds"]);
+    assert_eq!(failed(&[("a", "slept")]), ["a: fails otherwise than listed: slept"]);
+    assert_eq!(failed(&[("a", "lost"), ("b", "slept")]), ["b: slept"]);
+}

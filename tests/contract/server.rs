@@ -1,0 +1,192 @@
+//! The servers the contract is held against: ours, and those that none of us wrote.
+//!
+//! A [`Server`] listens on a free port of the loopback and ends when it is dropped: a process of ours is killed
+//! by its id. What it logs goes to a file that is printed when the test fails and removed when it does not. One
+//! that is not installed is skipped by name; in CI that is a failure, because `.ci/run` installs them all.
+
+use std::fmt::Write as _;
+use std::fs::{self, File};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use aws_sdk_sqs::Client;
+use aws_sdk_sqs::config::{BehaviorVersion, Credentials, Region};
+use tokio::process::{Child, Command};
+
+use crate::e2e::process::PATIENCE;
+use crate::e2e::servers::QueueServer;
+
+/// Below the ports the system gives to connections and to listeners on port 0 (32,768 and up on Linux): the other
+/// tests make many of both while a server takes seconds to its own.
+const PORTS: std::ops::Range<u16> = 20_000..32_000;
+/// Lines of a server's log that are printed when a test fails.
+const LOG_LINES: usize = 40;
+
+/// Which server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// The embedded queue behind its HTTP front, in the test's own process.
+    Embedded,
+    /// `MiniStack`: SQS, STS and IAM in one process; with `auth` it checks credentials and roles.
+    MiniStack { auth: bool },
+    /// `ElasticMQ`: faithful in FIFO groups, but for expired handles.
+    ElasticMq,
+}
+
+/// A running server.
+pub struct Server {
+    pub kind: Kind,
+    pub url: String,
+    running: Running,
+}
+
+enum Running {
+    Here { _server: QueueServer },
+    Process { _child: Child, log: PathBuf },
+}
+
+impl Kind {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Embedded => "the embedded queue",
+            Self::MiniStack { .. } => "MiniStack",
+            Self::ElasticMq => "ElasticMQ",
+        }
+    }
+
+    /// Starts it and waits until it answers; `None` when it is not installed.
+    pub async fn start(self) -> Option<Server> {
+        if self == Self::Embedded {
+            let server = QueueServer::start().await;
+            let url = format!("http://{}", server.address);
+            return Some(Server { kind: self, url, running: Running::Here { _server: server } });
+        }
+        let port = free_port();
+        let Some(mut command) = self.command(port) else {
+            assert!(std::env::var_os("CI").is_none(), "{} is missing in CI", self.name());
+            eprintln!(
+                "skipped: {} is not installed (.ci/run installs it into target/test-tools)",
+                self.name()
+            );
+            return None;
+        };
+        let log = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("contract-{port}.log"));
+        let output = File::create(&log).unwrap();
+        command.stdin(Stdio::null()).stdout(output.try_clone().unwrap()).stderr(output).kill_on_drop(true);
+        let child = command.spawn().unwrap();
+        let url = format!("http://127.0.0.1:{port}");
+        let mut server = Server { kind: self, url, running: Running::Process { _child: child, log } };
+        server.until_it_answers().await;
+        Some(server)
+    }
+
+    /// What starts it on `port`, if it is installed.
+    fn command(self, port: u16) -> Option<Command> {
+        match self {
+            Self::Embedded => None,
+            Self::MiniStack { auth } => {
+                let named = std::env::var_os("QUEUEPOST_TEST_MINISTACK").map(PathBuf::from);
+                let places = named.into_iter().chain([tools().join("bin/ministack")]);
+                let mut command = Command::new(places.into_iter().find(|path| path.exists())?);
+                command
+                    .env("BIND_HOST", "127.0.0.1")
+                    .env("GATEWAY_PORT", port.to_string())
+                    .env("MINISTACK_HOST", "127.0.0.1")
+                    .env("SFTP_ENABLED", "0")
+                    .env("IOT_MTLS_ENABLED", "0")
+                    .env("LOG_LEVEL", "ERROR")
+                    .env("AUTH", if auth { "true" } else { "false" });
+                Some(command)
+            }
+            Self::ElasticMq => {
+                let jars = tools().join("elasticmq");
+                // Its version, as a sign that there is a Java.
+                let java = std::process::Command::new("java")
+                    .arg("-version")
+                    .stdout(Stdio::null())
+                    .stderr(Stdio::null())
+                    .status();
+                if !jars.exists() || !java.is_ok_and(|status| status.success()) {
+                    return None;
+                }
+                let mut command = Command::new("java");
+                command.args(["-Xmx256m", "-XX:TieredStopAtLevel=1"]);
+                for (key, value) in [
+                    ("node-address.host", "127.0.0.1".to_owned()),
+                    ("node-address.port", port.to_string()),
+                    ("rest-sqs.bind-hostname", "127.0.0.1".to_owned()),
+                    ("rest-sqs.bind-port", port.to_string()),
+                    ("rest-sqs.sqs-limits", "strict".to_owned()),
+                    // A second listener nobody needs.
+                    ("rest-stats.enabled", "false".to_owned()),
+                ] {
+                    command.arg(format!("-D{key}={value}"));
+                }
+                command.arg("-cp").arg(jars.join("*")).arg("org.elasticmq.server.Main");
+                Some(command)
+            }
+        }
+    }
+}
+
+impl Server {
+    /// A client of its own, beside the adapter under test. Servers with accounts take the key for one.
+    pub fn client(&self, access_key: &str) -> Client {
+        let config = aws_sdk_sqs::Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new("us-east-1"))
+            .credentials_provider(Credentials::new(access_key, "x", None, None, "test"))
+            .endpoint_url(&self.url)
+            .build();
+        Client::from_conf(config)
+    }
+
+    async fn until_it_answers(&mut self) {
+        // Any answer will do; MiniStack is ready when its health is known.
+        let probe = match self.kind {
+            Kind::MiniStack { .. } => format!("{}/_ministack/health", self.url),
+            Kind::Embedded | Kind::ElasticMq => self.url.clone(),
+        };
+        let end = tokio::time::Instant::now() + PATIENCE;
+        while reqwest::get(&probe).await.is_err() {
+            if let Running::Process { _child: child, .. } = &mut self.running
+                && let Some(status) = child.try_wait().unwrap()
+            {
+                panic!("{} ended at its start: {status}", self.kind.name());
+            }
+            assert!(tokio::time::Instant::now() < end, "{} does not answer", self.kind.name());
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let Running::Process { log, .. } = &self.running else { return };
+        if !std::thread::panicking() {
+            // A log that cannot be removed harms nobody.
+            fs::remove_file(log).ok();
+            return;
+        }
+        let text = fs::read(log).unwrap_or_default();
+        let text = String::from_utf8_lossy(&text);
+        let lines: Vec<&str> = text.lines().collect();
+        let mut tail = String::new();
+        for line in &lines[lines.len().saturating_sub(LOG_LINES)..] {
+            writeln!(tail, "  {line}").unwrap();
+        }
+        eprintln!("{} logged to {}, at the end:\n{tail}", self.kind.name(), log.display());
+    }
+}
+
+fn free_port() -> u16 {
+    let mut tries = std::iter::repeat_with(|| fastrand::u16(PORTS)).take(1_000);
+    tries.find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).expect("no port is free")
+}
+
+/// Where `.ci/run` puts what the tests need.
+pub fn tools() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("target/test-tools")
+}

@@ -1,6 +1,7 @@
 //! The command line: one file per subcommand, nothing decided here but how they are called.
 
 mod dev;
+mod healthcheck;
 mod run;
 mod sample_algorithm;
 mod send;
@@ -42,6 +43,8 @@ enum Command {
     Dev(dev::Options),
     /// Put a message on a queue
     Send(send::Options),
+    /// Ask the process on this machine whether it is alive, or ready
+    Healthcheck(healthcheck::Options),
 }
 
 /// Parses the command line, does what it says, and tells how it went.
@@ -50,6 +53,7 @@ pub async fn main() -> ExitCode {
         Command::Run(options) => run::run(&options).await,
         Command::Dev(options) => dev::run(&options).await,
         Command::Send(options) => send::run(&options).await,
+        Command::Healthcheck(options) => healthcheck::run(&options).await,
     };
     ExitCode::from(code)
 }

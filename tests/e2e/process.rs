@@ -88,6 +88,11 @@ impl Queuepost {
         found.await.unwrap_or_else(|| panic!("no line with {text:?} in:\n{}", self.output()))
     }
 
+    /// Host and port of the admin port.
+    pub fn admin_address(&self) -> &str {
+        self.admin.as_ref().unwrap().strip_prefix("http://").unwrap()
+    }
+
     /// What the admin port answers on a path: status and body.
     pub async fn admin(&self, path: &str) -> (u16, String) {
         let admin = self.admin.as_ref().unwrap();

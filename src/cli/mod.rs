@@ -1,10 +1,16 @@
 //! The command line: one file per subcommand, nothing decided here but how they are called.
 
 mod dev;
+mod healthcheck;
+mod queue_options;
+mod receive;
 mod run;
 mod sample_algorithm;
 mod send;
+mod send_lines;
+mod value;
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -13,6 +19,10 @@ use clap::{Parser, Subcommand};
 const OK: u8 = 0;
 /// Something failed while running, or a drain was cut off.
 const FAILED: u8 = 1;
+/// The command line makes no sense.
+const USAGE: u8 = 2;
+/// Ended by Ctrl-C, as shells write it.
+const INTERRUPTED: u8 = 130;
 /// The configuration is not valid (`EX_CONFIG` of sysexits).
 const BAD_CONFIGURATION: u8 = 78;
 
@@ -22,6 +32,7 @@ Examples:
   queuepost run --queue https://sqs.eu-west-1.amazonaws.com/123456789012/orders --url http://127.0.0.1:8080/orders
   queuepost run --config queuepost.yaml
   queuepost send --queue orders --region eu-west-1 '{\"hello\":\"world\"}'
+  queuepost receive --queue orders-dlq --region eu-west-1 --max 10
 
 Every option of `run` has an environment variable and a key in the file; an option wins over the variable, the
 variable over the file. Exit codes: 0 clean, 1 failure or a drain cut off, 2 usage, 78 bad configuration.";
@@ -40,8 +51,12 @@ enum Command {
     Run(Box<run::Options>),
     /// Everything on this machine: embedded queue, sample endpoint, one listener
     Dev(dev::Options),
-    /// Put a message on a queue
-    Send(send::Options),
+    /// Put messages on a queue
+    Send(Box<send::Options>),
+    /// Read messages off a queue, one JSON object per line
+    Receive(Box<receive::Options>),
+    /// Ask the process on this machine whether it is alive, or ready
+    Healthcheck(healthcheck::Options),
 }
 
 /// Parses the command line, does what it says, and tells how it went.
@@ -50,6 +65,8 @@ pub async fn main() -> ExitCode {
         Command::Run(options) => run::run(&options).await,
         Command::Dev(options) => dev::run(&options).await,
         Command::Send(options) => send::run(&options).await,
+        Command::Receive(options) => receive::run(&options).await,
+        Command::Healthcheck(options) => healthcheck::run(&options).await,
     };
     ExitCode::from(code)
 }
@@ -57,4 +74,13 @@ pub async fn main() -> ExitCode {
 /// Tells a person on standard error what went wrong.
 fn complain(message: &dyn std::fmt::Display) {
     eprintln!("queuepost: {message}");
+}
+
+/// Prints lines at once; a reader that went away is an error, and no panic.
+fn print_lines<'a>(lines: impl IntoIterator<Item = &'a str>) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    for line in lines {
+        writeln!(out, "{line}")?;
+    }
+    out.flush()
 }

@@ -1,67 +1,115 @@
-//! `queuepost send`: put a message on a queue.
-#![expect(clippy::doc_markdown, reason = "the comments on options are help texts for a terminal")]
+//! `queuepost send`: put messages on a queue.
+//!
+//! One message from the argument or a file, or one per line of standard input; what else a message has is the
+//! same for all of them. Standard output is for ids alone, so that it can be piped on.
+
+use std::io::IsTerminal as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::Args;
 
-use crate::cli::{BAD_CONFIGURATION, FAILED, OK, complain};
-use crate::config::{self, Overrides};
-use crate::sqs;
+use crate::cli::queue_options::QueueOptions;
+use crate::cli::{FAILED, OK, USAGE, complain, print_lines, send_lines, value};
+use crate::message::Attribute;
+use crate::sqs::Outgoing;
 use crate::telemetry::Chain;
 
 const EXAMPLES: &str = "\
 Examples:
   queuepost send --queue http://127.0.0.1:9324/000000000000/demo '{\"hello\":\"world\"}'
-  queuepost send --queue orders --region eu-west-1 'plain text'";
+  queuepost send --queue orders --region eu-west-1 --file order.json --delay 5m
+  queuepost send --queue orders --attribute tenant=acme --attribute size:Number=5 --attribute key:Binary=AP8= 'text'
+
+  One message per line, in batches of ten; empty lines are left out:
+    queuepost send --queue orders < orders.jsonl
+    queuepost receive --queue orders-dlq --max 1000 | jq -r .body | queuepost send --queue orders -
+
+  FIFO; each line's number is added to the deduplication id, so that the same file can be sent again:
+    queuepost send --queue orders.fifo --group-id acme --deduplication-id import-7- < orders.jsonl
+
+Prints the id of each message on a line. Lines that SQS does not take are tried again if that may help, and else
+reported with their number. A message whose answer was lost is sent again and may then be twice on the queue.
+
+Exit codes: 0 all sent, 1 not all sent, 2 usage, 78 bad configuration.";
 
 /// Options of `send`.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Options {
-    /// Queue to send to [env: QUEUEPOST_QUEUE]
-    #[arg(long, value_name = "URL|ARN|NAME")]
-    queue: Option<String>,
-    /// Region; by default that of the queue's URL or ARN [env: QUEUEPOST_REGION]
-    #[arg(long, value_name = "REGION")]
-    region: Option<String>,
-    /// Profile of the AWS configuration files [env: QUEUEPOST_PROFILE]
-    #[arg(long, value_name = "NAME")]
-    profile: Option<String>,
-    /// Role to assume before calling SQS [env: QUEUEPOST_ROLE_ARN]
-    #[arg(long, value_name = "ARN")]
-    role_arn: Option<String>,
-    /// External id the role demands [env: QUEUEPOST_EXTERNAL_ID]
+    #[command(flatten)]
+    queue: QueueOptions,
+    /// Take the body from a file, as it is
+    #[arg(long, value_name = "PATH", conflicts_with = "body")]
+    file: Option<PathBuf>,
+    /// Message attribute, at most ten: NAME=VALUE, NAME:Number=5 or NAME:Binary=BASE64
+    #[arg(long = "attribute", value_name = "NAME[:TYPE]=VALUE", value_parser = value::attribute)]
+    attributes: Vec<Attribute>,
+    /// Message group: required by FIFO queues, the tenant of fair ones
     #[arg(long, value_name = "ID")]
-    external_id: Option<String>,
-    /// Body of the message
+    group_id: Option<String>,
+    /// Deduplication id (FIFO); with lines, the number of each is added
+    #[arg(long, value_name = "ID")]
+    deduplication_id: Option<String>,
+    /// Hide the message at first, 0s to 15m; not for FIFO queues
+    #[arg(long, value_name = "DURATION", value_parser = value::delay)]
+    delay: Option<Duration>,
+    /// Body of the message; `-`, or none, for one message per line of standard input
     #[arg(value_name = "BODY")]
-    body: String,
+    body: Option<String>,
 }
 
-/// Sends one message and prints its id; the exit code.
+/// Sends and prints ids; the exit code.
 pub(super) async fn run(options: &Options) -> u8 {
-    let overrides = Overrides {
-        queue: options.queue.clone(),
-        region: options.region.clone(),
-        profile: options.profile.clone(),
-        role_arn: options.role_arn.clone(),
-        external_id: options.external_id.clone(),
-        ..Overrides::default()
+    if let Err(why) = value::attributes(&options.attributes) {
+        complain(&why);
+        return USAGE;
+    }
+    let body = match (&options.file, options.body.as_deref()) {
+        (Some(path), _) => match read(path) {
+            Ok(body) => Some(body),
+            Err(why) => {
+                complain(&why);
+                return FAILED;
+            }
+        },
+        (None, None | Some("-")) => None,
+        (None, Some(body)) => Some(body.to_owned()),
     };
-    let settings = match config::queue(&overrides, &config::process_env) {
-        Ok(settings) => settings,
-        Err(errors) => {
-            complain(&errors);
-            return BAD_CONFIGURATION;
-        }
+    if body.is_none() && options.body.is_none() && std::io::stdin().is_terminal() {
+        complain(&"no body: give one, or --file PATH, or `-` to type one message per line");
+        return USAGE;
+    }
+    let queue = match options.queue.open().await {
+        Ok(queue) => queue,
+        Err(code) => return code,
     };
-    match sqs::Clients::default().queue(&settings).await.send(&options.body).await {
-        Ok(id) => {
-            println!("{id}");
-            OK
-        }
+    let message = Outgoing {
+        body: String::new(),
+        attributes: options.attributes.clone(),
+        delay: options.delay,
+        group_id: options.group_id.clone(),
+        deduplication_id: options.deduplication_id.clone(),
+        trace_header: None,
+    };
+    let Some(body) = body else { return send_lines::run(&queue, &message).await };
+    match queue.send(Outgoing { body, ..message }).await {
+        Ok(id) => match print_lines([id.as_str()]) {
+            Ok(()) => OK,
+            Err(error) => {
+                complain(&format!("sent as {id}, but standard output is broken: {error}"));
+                FAILED
+            }
+        },
         Err(error) => {
             complain(&Chain(&error));
             FAILED
         }
     }
+}
+
+fn read(path: &Path) -> Result<String, String> {
+    let shown = path.display();
+    let bytes = std::fs::read(path).map_err(|error| format!("cannot read {shown}: {error}"))?;
+    String::from_utf8(bytes).map_err(|_| format!("{shown} is not UTF-8 text, and SQS carries nothing else"))
 }

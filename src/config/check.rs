@@ -14,7 +14,7 @@ use crate::config::env::Lookup;
 use crate::config::file::{File, Listener, Row};
 use crate::config::plan::{ListenerPlan, Plan};
 use crate::config::problem::{Fault, Place, Report, Written};
-use crate::config::queue;
+use crate::config::queue::{self, Fifo};
 use crate::config::value::{self, TWELVE_HOURS};
 use crate::policy::decide;
 use crate::policy::outcome::StatusSet;
@@ -23,7 +23,7 @@ use crate::sqs::{self, QueueRef, Role};
 use crate::telemetry::log;
 use crate::{endpoint, pipeline};
 
-const ADMIN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9464);
+pub(super) const ADMIN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9464);
 const DEADLINE: Duration = Duration::from_secs(25);
 const WORKERS: u32 = 16;
 const WORKERS_MAX: u32 = 10_000;
@@ -123,7 +123,7 @@ fn listener(
     env: Lookup<'_>,
     report: &mut Report,
 ) -> Option<ListenerPlan> {
-    let queue = queue_settings(written, report);
+    let queue = queue_settings(written, Fifo::Refused, report);
     let algorithm = report.parse(written.algorithm.as_ref(), |text| {
         text.parse::<Algorithm>().map_err(|_| {
             Fault::new("is no algorithm: OWNER/NAME or OWNER/NAME/VERSION")
@@ -163,12 +163,12 @@ fn listener(
     })
 }
 
-pub(super) fn queue_settings(written: &Listener, report: &mut Report) -> Option<sqs::Settings> {
+pub(super) fn queue_settings(written: &Listener, fifo: Fifo, report: &mut Report) -> Option<sqs::Settings> {
     if written.queue.is_none() {
         let fault = Fault::new("is required: the URL, ARN or name of an SQS queue");
         report.refuse_key(&written.place, &written.key_of("queue"), fault);
     }
-    let queue = report.parse(written.queue.as_ref(), queue::parse);
+    let queue = report.parse(written.queue.as_ref(), |text| queue::parse(text, fifo));
     let region = report.parse(written.region.as_ref(), value::region);
     let profile = report.parse(written.profile.as_ref(), value::profile);
     let arn = report.parse(written.role_arn.as_ref(), value::role_arn);

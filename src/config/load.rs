@@ -5,15 +5,21 @@
 //! them is meant more than another. `--sessions`, `--rate` and `--auth-header-file` belong to the endpoint of that
 //! listener.
 
+use std::net::SocketAddr;
+
 use crate::config::check;
 use crate::config::env::{Lookup, set};
 use crate::config::file::{self, Auth, Endpoint, File, Listener};
 use crate::config::plan::Plan;
 use crate::config::problem::{ConfigErrors, Fault, Place, Report, Written};
+use crate::config::queue::Fifo;
+use crate::config::value;
 use crate::sqs;
 
 const CONFIG_FLAG: &str = "--config";
 const CONFIG_VARIABLE: &str = "QUEUEPOST_CONFIG";
+const ADMIN_FLAG: &str = "--admin-address";
+const ADMIN_VARIABLE: &str = "QUEUEPOST_ADMIN_LISTEN";
 
 /// What was given on the command line, as typed.
 #[derive(Debug, Clone, Default)]
@@ -95,6 +101,8 @@ pub fn variables() -> Vec<(&'static str, &'static str)> {
 }
 
 /// Reads and checks which queue is meant and as whom, for commands that concern a queue alone.
+///
+/// FIFO queues are allowed: it is listeners that do not take them.
 pub fn queue(
     overrides: &Overrides,
     env: &dyn Fn(&str) -> Option<String>,
@@ -104,8 +112,25 @@ pub fn queue(
     for (put, written) in given(&LISTENER, overrides, env) {
         put(&mut listener, written);
     }
-    let settings = check::queue_settings(&listener, &mut report);
+    let settings = check::queue_settings(&listener, Fifo::Allowed, &mut report);
     report.finish().map(drop).and_then(|()| settings.ok_or_else(|| Report::default().into_errors()))
+}
+
+/// Reads and checks where the admin port of this machine's process is, for commands that ask it something.
+///
+/// `typed` is what `--admin-address` says; the variable is that of `run`, so that both mean the same process.
+pub fn admin_address(
+    typed: Option<&str>,
+    env: &dyn Fn(&str) -> Option<String>,
+) -> Result<SocketAddr, ConfigErrors> {
+    let mut report = Report::default();
+    let given = match typed {
+        Some(typed) => Some((Place::Flag(ADMIN_FLAG), typed.to_owned())),
+        None => set(env, ADMIN_VARIABLE).map(|raw| (Place::Variable(ADMIN_VARIABLE), raw)),
+    };
+    let written = given.map(|(place, raw)| Written::plain(ADMIN_FLAG.to_owned(), place, raw));
+    let address = report.parse(written.as_ref(), value::socket_address).unwrap_or(check::ADMIN);
+    report.finish().map(|_| address)
 }
 
 /// A flag, its variable, and the key of a `T` they replace.
@@ -122,7 +147,7 @@ type Put<T> = fn(&mut T, Written);
 const TOP: [Given<File>; 4] = [
     Given {
         flag: "--admin-listen",
-        variable: "QUEUEPOST_ADMIN_LISTEN",
+        variable: ADMIN_VARIABLE,
         typed: |typed| typed.admin_listen.as_ref(),
         put: |file, written| file.admin_listen = Some(written),
     },

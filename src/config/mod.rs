@@ -20,6 +20,6 @@ mod tree;
 mod value;
 
 pub use env::process_env;
-pub use load::{Overrides, load, queue, variables};
+pub use load::{Overrides, admin_address, load, queue, variables};
 pub use plan::{EndpointPlan, ListenerPlan, Plan};
 pub use problem::{ConfigErrors, Place, Problem};

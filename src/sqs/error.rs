@@ -7,7 +7,8 @@
 //!
 //! Texts are for a log: code, first paragraph of the message, request id; one line. The first paragraph, because
 //! the message of `SignatureDoesNotMatch` goes on to quote the signed request, session token included. Messages
-//! of batch entries are left out altogether, because they quote the receipt handle.
+//! of batch entries are left out altogether, because they quote the receipt handle; but for messages to be sent,
+//! which have none.
 
 use std::error::Error;
 use std::time::Duration;
@@ -19,6 +20,7 @@ use aws_sdk_sqs::operation::RequestId as _;
 use aws_sdk_sqs::types::BatchResultErrorEntry;
 
 use crate::pipeline::ports::{EntryError, EntryErrorKind, Operation, QueueError, QueueErrorKind};
+use crate::sqs::Unsent;
 
 /// Longest text of a cause, in bytes.
 const TEXT_MAX: usize = 500;
@@ -154,6 +156,13 @@ pub(super) fn entry_error(entry: &BatchResultErrorEntry) -> EntryError {
         },
     };
     EntryError { kind, code: entry.code.clone() }
+}
+
+/// Translates the failure of one message of a batch to be sent, for the person who sends it.
+pub(super) fn unsent(entry: &BatchResultErrorEntry) -> Unsent {
+    let message = one_line(entry.message.as_deref().unwrap_or_default());
+    let why = if message.is_empty() { entry.code.clone() } else { format!("{}: {message}", entry.code) };
+    Unsent { retryable: entry_error(entry).kind == EntryErrorKind::Retryable, why: shortened(why) }
 }
 
 /// An entry whose answer is missing: the call may be made again.

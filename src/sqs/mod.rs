@@ -14,6 +14,7 @@ mod client;
 mod convert;
 mod credentials;
 mod error;
+mod hands;
 mod host;
 mod queue;
 mod redrive;
@@ -23,6 +24,7 @@ mod send;
 mod settings;
 
 pub use client::Clients;
+pub use hands::{ReceiveRequest, Received, Unsent};
 pub use host::region;
 pub use queue::SqsQueue;
 pub use send::Outgoing;

@@ -14,8 +14,7 @@ use std::time::Duration;
 
 use aws_sdk_sqs::types::{
     BatchResultErrorEntry, ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry,
-    MessageSystemAttributeName, MessageSystemAttributeNameForSends, MessageSystemAttributeValue,
-    QueueAttributeName,
+    MessageSystemAttributeName, QueueAttributeName,
 };
 use tokio::time::Instant;
 
@@ -30,9 +29,9 @@ use crate::pipeline::ports::{
 use crate::sqs::{Outgoing, QueueRef};
 
 /// What a receive may take beyond its long poll.
-const RECEIVE_MARGIN: Duration = Duration::from_secs(10);
+pub(super) const RECEIVE_MARGIN: Duration = Duration::from_secs(10);
 /// Time for a call that somebody's lease waits for: delete, change of visibility, send.
-const SETTLE_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const SETTLE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Time for a call that nobody waits for: address and attributes of a queue.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long an attempt id is used again; SQS knows it for five minutes.
@@ -106,6 +105,11 @@ impl SqsQueue {
     pub(super) fn new(name: QueueRef, connection: Arc<Connection>) -> Self {
         let fifo = name.name().ends_with(FIFO);
         Self { name, connection, fifo, known: Mutex::default() }
+    }
+
+    /// What calls go over.
+    pub(super) fn connection(&self) -> &Connection {
+        &self.connection
     }
 
     /// Sends one message to the queue; its id.
@@ -268,10 +272,7 @@ impl SqsQueue {
     }
 
     async fn send_to(&self, url: &str, message: Outgoing) -> Result<MessageId, QueueError> {
-        let trace = message.trace_header.and_then(|header| {
-            let value = MessageSystemAttributeValue::builder().data_type("String").string_value(header);
-            Some((MessageSystemAttributeNameForSends::AwsTraceHeader, value.build().ok()?))
-        });
+        let trace = send::trace(message.trace_header);
         let attributes = message.attributes.into_iter().filter_map(send::to_sdk).collect();
         let answer = self.connection.call(Operation::Send, SETTLE_TIMEOUT, |client| {
             client
@@ -279,7 +280,7 @@ impl SqsQueue {
                 .queue_url(url)
                 .message_body(message.body)
                 .set_message_attributes(Some(attributes))
-                .set_message_system_attributes(trace.map(|trace| [trace].into()))
+                .set_message_system_attributes(trace)
                 .set_delay_seconds(message.delay.map(seconds))
                 .set_message_group_id(message.group_id)
                 .set_message_deduplication_id(message.deduplication_id)
@@ -290,7 +291,7 @@ impl SqsQueue {
     }
 
     /// The queue's URL: as given, as remembered, or asked for.
-    async fn url(&self) -> Result<Arc<str>, QueueError> {
+    pub(super) async fn url(&self) -> Result<Arc<str>, QueueError> {
         if let Some(url) = &self.known().url {
             return Ok(Arc::clone(url));
         }
@@ -314,7 +315,7 @@ impl SqsQueue {
     }
 
     /// Forgets what is known of a queue that is gone.
-    fn noting_absence<T>(&self, result: Result<T, QueueError>) -> Result<T, QueueError> {
+    pub(super) fn noting_absence<T>(&self, result: Result<T, QueueError>) -> Result<T, QueueError> {
         if result.as_ref().is_err_and(|failure| failure.kind == QueueErrorKind::Missing) {
             *self.known() = Known::default();
         }
@@ -339,7 +340,7 @@ impl SqsQueue {
 }
 
 /// Batch entries with their index as id.
-fn built<T, E>(
+pub(super) fn built<T, E>(
     operation: Operation,
     items: &[T],
     entry: impl Fn(String, &T) -> Result<E, aws_sdk_sqs::error::BuildError>,
@@ -367,7 +368,7 @@ fn in_order<'a>(
     results
 }
 
-fn seconds(time: Duration) -> i32 {
+pub(super) fn seconds(time: Duration) -> i32 {
     i32::try_from(time.as_secs()).unwrap_or(i32::MAX)
 }
 

@@ -4,18 +4,19 @@
 //! says why it is there in up to three attributes of ours, while SQS's limits leave room: ten attributes, one
 //! mebibyte in all. The user's attributes come first; the reason is worth less than they are.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use aws_sdk_sqs::primitives::Blob;
-use aws_sdk_sqs::types::MessageAttributeValue;
+use aws_sdk_sqs::types::{
+    MessageAttributeValue, MessageSystemAttributeNameForSends, MessageSystemAttributeValue,
+};
 
 use crate::message::{Attribute, AttributeValue, Message};
 use crate::pipeline::ports::DeadLetterReason;
 
 /// Most attributes of a message (AWS limit).
 const ATTRIBUTES_MAX: usize = 10;
-/// Longest message, body and attributes together (AWS limit since 2025; a queue may allow less).
-const MESSAGE_MAX_BYTES: usize = 1024 * 1024;
 /// Start of the names of our own attributes; a copy of a copy replaces them.
 const OURS: &str = "queuepost.";
 
@@ -36,6 +37,16 @@ pub struct Outgoing {
     pub trace_header: Option<String>,
 }
 
+impl Outgoing {
+    /// Longest message, and most bytes of one batch of messages (AWS limit since 2025; a queue may allow less).
+    pub const MAX_BYTES: usize = 1024 * 1024;
+
+    /// What it counts for in that limit: body and attributes together.
+    pub fn bytes(&self) -> usize {
+        self.body.len() + self.attributes.iter().map(size_of).sum::<usize>()
+    }
+}
+
 impl<T: ToString + ?Sized> From<&T> for Outgoing {
     /// A body and nothing else.
     fn from(body: &T) -> Self {
@@ -51,7 +62,7 @@ pub(super) fn copy(message: &Message, reason: &DeadLetterReason, fifo: bool) -> 
     let mut size = body.len() + attributes.iter().map(size_of).sum::<usize>();
     for attribute in explanation(message, reason) {
         let with_it = size + size_of(&attribute);
-        if attributes.len() < ATTRIBUTES_MAX && with_it <= MESSAGE_MAX_BYTES {
+        if attributes.len() < ATTRIBUTES_MAX && with_it <= Outgoing::MAX_BYTES {
             size = with_it;
             attributes.push(attribute);
         }
@@ -102,6 +113,14 @@ pub(super) fn to_sdk(attribute: Attribute) -> Option<(String, MessageAttributeVa
         AttributeValue::Binary(bytes) => value.binary_value(Blob::new(bytes)),
     };
     Some((attribute.name, value.build().ok()?))
+}
+
+/// The trace header as the SDK takes it.
+pub(super) fn trace(
+    header: Option<String>,
+) -> Option<HashMap<MessageSystemAttributeNameForSends, MessageSystemAttributeValue>> {
+    let value = MessageSystemAttributeValue::builder().data_type("String").string_value(header?);
+    Some([(MessageSystemAttributeNameForSends::AwsTraceHeader, value.build().ok()?)].into())
 }
 
 #[cfg(test)]

@@ -69,7 +69,7 @@ fn the_users_attributes_come_first_up_to_ten() {
 
 #[test]
 fn a_message_of_full_size_is_copied_without_explanation() {
-    let body = "x".repeat(MESSAGE_MAX_BYTES - 40);
+    let body = "x".repeat(Outgoing::MAX_BYTES - 40);
     let copy = copy(&message(body, Vec::new()), &REASON, false).unwrap();
     // 16 + 6 + 8 bytes fit into 40; nothing else does.
     assert_eq!(names(&copy), ["queuepost.reason"]);

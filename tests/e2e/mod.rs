@@ -6,6 +6,7 @@ pub mod servers;
 mod dev;
 mod endpoints;
 mod faults;
+mod hands;
 mod moving;
 mod starting;
 mod stopping;

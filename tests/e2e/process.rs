@@ -28,13 +28,26 @@ pub struct Ended {
 impl Queuepost {
     /// Starts the binary with nothing of AWS or of queuepost in its environment but `env`.
     pub fn start(args: &[&str], env: &[(&str, &str)]) -> Self {
+        Self::spawn(args, env, Stdio::null())
+    }
+
+    /// Starts the binary with `input` on its standard input.
+    pub fn with_input(args: &[&str], input: &[u8]) -> Self {
+        let (reader, mut writer) = std::io::pipe().unwrap();
+        let input = input.to_vec();
+        // Longer than a pipe holds, perhaps; a process that reads no further breaks it off.
+        std::thread::spawn(move || std::io::Write::write_all(&mut writer, &input).ok());
+        Self::spawn(args, &[], Stdio::from(reader))
+    }
+
+    fn spawn(args: &[&str], env: &[(&str, &str)], input: Stdio) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_queuepost"));
         command
             .args(args)
             .env_clear()
             .env("PATH", std::env::var("PATH").unwrap_or_default())
             .envs(env.iter().copied())
-            .stdin(Stdio::null())
+            .stdin(input)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .kill_on_drop(true);
@@ -86,6 +99,11 @@ impl Queuepost {
     pub async fn until_line(&self, text: &str) -> String {
         let found = until(|| self.output.lock().unwrap().iter().find(|line| line.contains(text)).cloned());
         found.await.unwrap_or_else(|| panic!("no line with {text:?} in:\n{}", self.output()))
+    }
+
+    /// Host and port of the admin port.
+    pub fn admin_address(&self) -> &str {
+        self.admin.as_ref().unwrap().strip_prefix("http://").unwrap()
     }
 
     /// What the admin port answers on a path: status and body.

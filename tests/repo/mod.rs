@@ -22,7 +22,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("admin", &["pipeline", "telemetry", "drain"]),
     ("config", &["sqs", "endpoint", "limit", "pipeline", "policy", "shape", "telemetry"]),
     ("app", &["config", "admin", "sqs", "endpoint", "pipeline", "telemetry", "drain", "limit"]),
-    ("cli", &["app", "config", "localqueue", "sqs", "telemetry"]),
+    ("cli", &["app", "config", "localqueue", "message", "pipeline::ports", "sqs", "telemetry"]),
     ("lib", &[]),
     ("main", &["cli"]),
 ];
@@ -41,7 +41,7 @@ const AT_HOME: &[(&str, &[&str])] = &[
     ("clap", &["cli"]),
     ("serde_saphyr", &["config"]),
     ("httpdate", &["policy"]),
-    ("humantime", &["shape", "config"]),
+    ("humantime", &["shape", "config", "cli"]),
     ("percent_encoding", &["shape"]),
     ("mimalloc", &["main"]),
 ];

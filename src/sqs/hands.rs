@@ -1,0 +1,134 @@
+//! A queue in a person's hands: messages in batches on it, and off it with everything SQS says of them.
+//!
+//! What the pipeline has no use for and a person does: a receive that leaves the visibility to the queue or brings
+//! its own attempt id, the sender, the queue a dead letter came from. As everywhere in this area one call is one
+//! attempt, and the caller repeats what is worth repeating.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_sdk_sqs::types::{self, MessageSystemAttributeName as Name, SendMessageBatchRequestEntry};
+
+use super::queue::{RECEIVE_MARGIN, SETTLE_TIMEOUT, built, seconds};
+use super::{convert, error, send};
+use crate::message::{Message, MessageId};
+use crate::pipeline::ports::{BATCH_MAX, Operation, QueueError};
+use crate::sqs::{Outgoing, SqsQueue};
+
+/// One `ReceiveMessage` as a person asks for it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ReceiveRequest {
+    /// 1 to 10.
+    pub max: usize,
+    /// Long-poll time, whole seconds, 0 to 20 s.
+    pub wait: Duration,
+    /// Visibility time-out of what is received; the queue's own by default.
+    pub visibility: Option<Duration>,
+    /// `ReceiveRequestAttemptId`, for FIFO queues: the same id hands out the same messages for five minutes.
+    pub attempt_id: Option<String>,
+}
+
+/// A message, with what only a person wants to know.
+#[derive(Debug, Clone)]
+pub struct Received {
+    /// The message itself.
+    pub message: Message,
+    /// Id of the user or role that sent it.
+    pub sender_id: Option<String>,
+    /// ARN of the queue SQS moved it from, for messages of a dead-letter queue.
+    pub dead_letter_queue_source_arn: Option<String>,
+}
+
+/// One message of a batch that SQS did not take.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unsent {
+    /// Whether it may be taken when sent again.
+    pub retryable: bool,
+    /// What SQS said: code and message.
+    pub why: String,
+}
+
+impl SqsQueue {
+    /// The queue's URL: as given, or asked for.
+    pub async fn address(&self) -> Result<Arc<str>, QueueError> {
+        self.url().await
+    }
+
+    /// Sends up to ten messages in one call; one result per message, in order.
+    ///
+    /// `delay`, group and deduplication id are each message's own. What SQS does not mention counts as not sent,
+    /// so that sending it again may make a second message of it.
+    pub async fn send_batch(
+        &self,
+        messages: &[Outgoing],
+    ) -> Result<Vec<Result<MessageId, Unsent>>, QueueError> {
+        if messages.is_empty() {
+            return Ok(Vec::new());
+        }
+        let url = self.url().await?;
+        let entries = built(Operation::Send, messages, |index, message| entry(index, message.clone()))?;
+        let answer = self.connection().call(Operation::Send, SETTLE_TIMEOUT, |client| {
+            client.send_message_batch().queue_url(&*url).set_entries(Some(entries)).send()
+        });
+        let answer = self.noting_absence(answer.await)?;
+        let unanswered = Unsent { retryable: true, why: "SQS did not say what became of it".to_owned() };
+        let mut results = vec![Err(unanswered); messages.len()];
+        let sent =
+            answer.successful.into_iter().map(|entry| (entry.id, Ok(MessageId::new(entry.message_id))));
+        let failed = answer.failed.iter().map(|entry| (entry.id.clone(), Err(error::unsent(entry))));
+        for (id, result) in sent.chain(failed) {
+            if let Some(slot) = id.parse().ok().and_then(|index: usize| results.get_mut(index)) {
+                *slot = result;
+            }
+        }
+        Ok(results)
+    }
+
+    /// Receives up to ten messages; an empty queue is `Ok` of nothing.
+    ///
+    /// # Cancel safety
+    /// Dropping the future does not undo the call: messages already handed out stay hidden.
+    pub async fn receive_by_hand(&self, request: &ReceiveRequest) -> Result<Vec<Received>, QueueError> {
+        let url = self.url().await?;
+        let max = i32::try_from(request.max.clamp(1, BATCH_MAX)).unwrap_or(1);
+        let limit = request.wait + RECEIVE_MARGIN;
+        let answer = self.connection().call(Operation::Receive, limit, |client| {
+            client
+                .receive_message()
+                .queue_url(&*url)
+                .max_number_of_messages(max)
+                .wait_time_seconds(seconds(request.wait))
+                .set_visibility_timeout(request.visibility.map(seconds))
+                .message_system_attribute_names(Name::All)
+                .message_attribute_names("All")
+                .set_receive_request_attempt_id(request.attempt_id.clone())
+                .send()
+        });
+        let answer = self.noting_absence(answer.await)?;
+        Ok(answer.messages.unwrap_or_default().into_iter().filter_map(received).collect())
+    }
+}
+
+fn entry(
+    index: String,
+    message: Outgoing,
+) -> Result<SendMessageBatchRequestEntry, aws_sdk_sqs::error::BuildError> {
+    let trace = send::trace(message.trace_header);
+    let attributes = message.attributes.into_iter().filter_map(send::to_sdk).collect();
+    SendMessageBatchRequestEntry::builder()
+        .id(index)
+        .message_body(message.body)
+        .set_message_attributes(Some(attributes))
+        .set_message_system_attributes(trace)
+        .set_delay_seconds(message.delay.map(seconds))
+        .set_message_group_id(message.group_id)
+        .set_message_deduplication_id(message.deduplication_id)
+        .build()
+}
+
+fn received(mut theirs: types::Message) -> Option<Received> {
+    let mut take = |name| theirs.attributes.as_mut().and_then(|system| system.remove(&name));
+    let (sender_id, source) = (take(Name::SenderId), take(Name::DeadLetterQueueSourceArn));
+    let message = convert::message(theirs)?;
+    Some(Received { message, sender_id, dead_letter_queue_source_arn: source })
+}

@@ -2,10 +2,12 @@
 //!
 //! Everything is printed before it is deleted, so that a message is never gone unseen: when standard output breaks,
 //! what was not printed is not deleted. Without `--delete` the messages come back after their visibility time-out,
-//! with their receive count one higher. It ends with the number asked for, or when a receive brings nothing.
+//! with their receive count one higher. It ends with the number asked for, when a receive brings nothing, or when
+//! it has been round: going on would use up the receives of messages that are back already and move them to the
+//! dead-letter queue.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::io::Write as _;
 use std::pin::pin;
 use std::sync::Arc;
@@ -39,10 +41,14 @@ Examples:
   The same messages again after a receive whose answer was lost (FIFO):
     queuepost receive --queue orders.fifo --max 10 --attempt-id 7f3a
 
-Each line has message_id, receipt_handle, body, receive_count, sent_at, first_received_at, message_group_id,
-message_deduplication_id, sequence_number, aws_trace_header, sender_id, dead_letter_queue_source_arn, queue_url and
-attributes: NAME to data_type and value, binary values in base64. What a message lacks is null. Whoever has a
-receipt handle may delete the message.
+Each line has message_id, receipt_handle, body, receive_count, sent_at, first_received_at,
+message_group_id, message_deduplication_id, sequence_number, aws_trace_header, sender_id,
+dead_letter_queue_source_arn, queue_url and attributes: NAME to data_type and value, binary values
+in base64. What a message lacks is null. Whoever has a receipt handle may delete the message.
+
+Without --delete it also ends when a message comes a second time; with --visibility 0s, after one
+receive. Messages are deleted once they are written, whether or not their reader read them. Ctrl-C gives up
+the wait; what SQS handed out in that moment comes back after its visibility time-out.
 
 Exit codes: 0 also when nothing came, 1 failure, 2 usage, 78 bad configuration, 130 Ctrl-C.";
 
@@ -84,6 +90,7 @@ pub(super) async fn run(options: &Options) -> u8 {
     let mut interrupt = pin!(tokio::signal::ctrl_c());
     let mut missing = options.max;
     let mut all_deleted = true;
+    let mut seen: HashSet<MessageId> = HashSet::new();
     while missing > 0 {
         let request = ReceiveRequest {
             max: usize::try_from(missing.min(batch_max)).unwrap_or(BATCH_MAX),
@@ -97,27 +104,30 @@ pub(super) async fn run(options: &Options) -> u8 {
             _ = &mut interrupt => return INTERRUPTED,
             received = receive(&queue, &request) => received,
         };
-        let (messages, url) = match received {
+        let (mut messages, url) = match received {
             Ok(received) => received,
             Err(error) => {
                 complain(&Chain(&error));
                 return FAILED;
             }
         };
-        if messages.is_empty() {
-            break;
+        let came = messages.len();
+        if !options.delete {
+            messages.retain(|received| seen.insert(received.message.id.clone()));
         }
-        let printed = match print(&messages, &url) {
-            Ok(()) => messages.len(),
-            Err(error) => {
-                complain(&format!("cannot write to standard output, nothing more is deleted: {error}"));
-                return FAILED;
-            }
-        };
+        if let Err(error) = print(&messages, &url) {
+            complain(&format!("cannot write to standard output, nothing more is deleted: {error}"));
+            return FAILED;
+        }
         if options.delete {
             all_deleted &= delete(&queue, &messages).await;
         }
-        missing = missing.saturating_sub(u64::try_from(printed).unwrap_or(u64::MAX));
+        let been_round =
+            messages.len() < came || (!options.delete && options.visibility == Some(Duration::ZERO));
+        if came == 0 || been_round {
+            break;
+        }
+        missing = missing.saturating_sub(u64::try_from(came).unwrap_or(u64::MAX));
     }
     if all_deleted { OK } else { FAILED }
 }

@@ -19,17 +19,19 @@ const EXAMPLES: &str = "\
 Examples:
   queuepost send --queue http://127.0.0.1:9324/000000000000/demo '{\"hello\":\"world\"}'
   queuepost send --queue orders --region eu-west-1 --file order.json --delay 5m
-  queuepost send --queue orders --attribute tenant=acme --attribute size:Number=5 --attribute key:Binary=AP8= 'text'
+  queuepost send --queue orders --attribute tenant=acme --attribute size:Number=5 'text'
+  queuepost send --queue orders --attribute key:Binary=AP8= 'binary values are base64, as `receive` prints them'
 
   One message per line, in batches of ten; empty lines are left out:
     queuepost send --queue orders < orders.jsonl
-    queuepost receive --queue orders-dlq --max 1000 | jq -r .body | queuepost send --queue orders -
+    seq 1000 | queuepost send --queue orders -
 
-  FIFO; each line's number is added to the deduplication id, so that the same file can be sent again:
+  FIFO; the number of each line is added to the id, so that the same file can be sent again:
     queuepost send --queue orders.fifo --group-id acme --deduplication-id import-7- < orders.jsonl
 
-Prints the id of each message on a line. Lines that SQS does not take are tried again if that may help, and else
-reported with their number. A message whose answer was lost is sent again and may then be twice on the queue.
+Prints the id of each message on a line. Lines that SQS does not take are tried again if that
+may help, and else reported with their number. A line whose answer was lost is sent again and may
+then be twice on the queue.
 
 Exit codes: 0 all sent, 1 not all sent, 2 usage, 78 bad configuration.";
 

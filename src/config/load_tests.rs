@@ -233,3 +233,13 @@ fn a_file_that_cannot_be_read_or_parsed_is_a_problem() {
     assert!(error.to_string().contains("not valid YAML"), "{error}");
     assert_eq!(error.problems().len(), 1);
 }
+
+#[test]
+fn the_admin_address_is_the_flags_then_the_variables_then_the_default() {
+    let env = |name: &str| (name == "QUEUEPOST_ADMIN_LISTEN").then(|| "0.0.0.0:1".to_owned());
+    let asked = |typed, env| admin_address(typed, env).map(|address| address.to_string());
+    assert_eq!(asked(Some("[::]:2"), &env).unwrap(), "[::]:2");
+    assert_eq!(asked(None, &env).unwrap(), "0.0.0.0:1");
+    assert_eq!(asked(None, &|_| None).unwrap(), "127.0.0.1:9464");
+    assert!(asked(Some("localhost"), &env).is_err());
+}

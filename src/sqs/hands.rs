@@ -132,3 +132,7 @@ fn received(mut theirs: types::Message) -> Option<Received> {
     let message = convert::message(theirs)?;
     Some(Received { message, sender_id, dead_letter_queue_source_arn: source })
 }
+
+#[cfg(test)]
+#[path = "hands_tests.rs"]
+mod tests;

@@ -125,6 +125,21 @@ async fn what_was_sent_is_received_with_everything_it_had() {
 }
 
 #[tokio::test]
+async fn a_look_does_not_use_up_the_receives_of_what_is_back_already() {
+    let queues = QueueServer::start().await;
+    let queue = queues.queue("orders", 3);
+    queues.send("orders", "a");
+    queues.send("orders", "b");
+    let messages = received(&queue, &["--max", "100", "--visibility", "0s"]).await;
+    assert_eq!(bodies(&messages), ["a", "b"]);
+    let args = ["receive", "--queue", &queue, "--max", "100", "--visibility", "1s", "--wait", "5s"];
+    let messages = objects(&ran(&args, &[]).await);
+    assert_eq!(bodies(&messages), ["a", "b"]);
+    let (visible, in_flight, dead) = queues.census("orders");
+    assert_eq!((visible + in_flight, dead), (2, 0));
+}
+
+#[tokio::test]
 async fn lines_become_messages_and_come_off_again_in_batches() {
     let queues = QueueServer::start().await;
     let queue = queues.queue("orders", 10);

@@ -1,6 +1,8 @@
 //! The command line: one file per subcommand, nothing decided here but how they are called.
 
+mod check;
 mod dev;
+mod options;
 mod run;
 mod sample_algorithm;
 mod send;
@@ -21,6 +23,7 @@ Examples:
   queuepost dev
   queuepost run --queue https://sqs.eu-west-1.amazonaws.com/123456789012/orders --url http://127.0.0.1:8080/orders
   queuepost run --config queuepost.yaml
+  queuepost check --config queuepost.yaml
   queuepost send --queue orders --region eu-west-1 '{\"hello\":\"world\"}'
 
 Every option of `run` has an environment variable and a key in the file; an option wins over the variable, the
@@ -38,6 +41,8 @@ struct Cli {
 enum Command {
     /// Consume queues and POST each message to an endpoint
     Run(Box<run::Options>),
+    /// Try out what `run` would do, without receiving or posting anything
+    Check(Box<check::Options>),
     /// Everything on this machine: embedded queue, sample endpoint, one listener
     Dev(dev::Options),
     /// Put a message on a queue
@@ -48,6 +53,7 @@ enum Command {
 pub async fn main() -> ExitCode {
     let code = match Cli::parse().command {
         Command::Run(options) => run::run(&options).await,
+        Command::Check(options) => check::run(&options).await,
         Command::Dev(options) => dev::run(&options).await,
         Command::Send(options) => send::run(&options).await,
     };

@@ -1,8 +1,10 @@
 //! The wiring: from a checked plan to running listeners, and back to nothing in the right order.
 //!
-//! The only file that names every area. Start: limits and clients, the admin port, then all listeners. End: a
+//! The only area that names every other. Start: limits and clients, the admin port, then all listeners. End: a
 //! signal drains, a second one or the deadline cuts off what still runs, and the admin port answers until the
 //! last message is settled. A listener that fails concerns no other.
+
+pub mod check;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -174,10 +176,14 @@ struct Endpoint {
     gauges: Gauges,
 }
 
+fn client(plan: &EndpointPlan) -> Result<HttpClient, StartError> {
+    HttpClient::new(&plan.client)
+        .map_err(|source| StartError::Endpoint { name: plan.client.name.clone(), source })
+}
+
 fn endpoints(plans: &[EndpointPlan], metrics: &Metrics) -> Result<Vec<Endpoint>, StartError> {
     let make = |plan: &EndpointPlan| {
-        let client = HttpClient::new(&plan.client)
-            .map_err(|source| StartError::Endpoint { name: plan.client.name.clone(), source })?;
+        let client = client(plan)?;
         let limits = EndpointLimits::new(&plan.limits, fastrand::u64(..));
         let (mirrored, handles) = (limits.clone(), metrics.endpoint(&plan.client.name));
         let gauges = move || {

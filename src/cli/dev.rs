@@ -18,6 +18,8 @@ use crate::localqueue::{Broker, BrokerError, Server, SharedBroker, wall_clock};
 const MAX_RECEIVES: u32 = 10;
 const QUEUE: &str = "demo";
 const DEAD_LETTER_QUEUE: &str = "demo-dlq";
+/// Longer than the four days of the queue itself, as it should be: 14 days, in seconds.
+const DEAD_LETTER_RETENTION: &str = "1209600";
 /// Shorter than in earnest, so that a park can be watched to its end.
 const THROTTLE_DELAY: &str = "10s";
 /// Shorter than in earnest, so that Ctrl-C does not wait for a long poll.
@@ -128,7 +130,8 @@ fn proxy_in_the_way() -> Option<&'static str> {
 
 fn create_queues(broker: &SharedBroker) -> Result<(), BrokerError> {
     broker.with(|broker, now| {
-        broker.create_queue(now, DEAD_LETTER_QUEUE, &[].into())?;
+        let retention = ("MessageRetentionPeriod".to_owned(), DEAD_LETTER_RETENTION.to_owned());
+        broker.create_queue(now, DEAD_LETTER_QUEUE, &[retention].into())?;
         let policy = format!(
             r#"{{"deadLetterTargetArn":"arn:aws:sqs:us-east-1:000000000000:{DEAD_LETTER_QUEUE}","maxReceiveCount":{MAX_RECEIVES}}}"#
         );

@@ -1,7 +1,9 @@
 //! The command line: one file per subcommand, nothing decided here but how they are called.
 
+mod check;
 mod dev;
 mod healthcheck;
+mod options;
 mod queue_options;
 mod receive;
 mod run;
@@ -31,6 +33,7 @@ Examples:
   queuepost dev
   queuepost run --queue https://sqs.eu-west-1.amazonaws.com/123456789012/orders --url http://127.0.0.1:8080/orders
   queuepost run --config queuepost.yaml
+  queuepost check --config queuepost.yaml
   queuepost send --queue orders --region eu-west-1 '{\"hello\":\"world\"}'
   queuepost receive --queue orders-dlq --region eu-west-1 --max 10
 
@@ -49,6 +52,8 @@ struct Cli {
 enum Command {
     /// Consume queues and POST each message to an endpoint
     Run(Box<run::Options>),
+    /// Try out what `run` would do, without receiving or posting anything
+    Check(Box<check::Options>),
     /// Everything on this machine: embedded queue, sample endpoint, one listener
     Dev(dev::Options),
     /// Put messages on a queue
@@ -63,6 +68,7 @@ enum Command {
 pub async fn main() -> ExitCode {
     let code = match Cli::parse().command {
         Command::Run(options) => run::run(&options).await,
+        Command::Check(options) => check::run(&options).await,
         Command::Dev(options) => dev::run(&options).await,
         Command::Send(options) => send::run(&options).await,
         Command::Receive(options) => receive::run(&options).await,

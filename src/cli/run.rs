@@ -1,13 +1,13 @@
 //! `queuepost run`: the main job.
-#![expect(clippy::doc_markdown, reason = "the comments on options are help texts for a terminal")]
 
 use std::io::IsTerminal;
 
 use clap::Args;
 
 use crate::app;
+use crate::cli::options::PlanOptions;
 use crate::cli::{BAD_CONFIGURATION, FAILED, OK, complain};
-use crate::config::{self, Overrides, Plan};
+use crate::config::{self, Plan};
 use crate::telemetry::Chain;
 use crate::telemetry::log;
 
@@ -23,111 +23,18 @@ Examples:
   Several listeners:
     queuepost run --config queuepost.yaml";
 
-/// Options of `run`. Values are checked together with the file and the environment.
+/// Options of `run`.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Options {
-    /// YAML file with any number of listeners [env: QUEUEPOST_CONFIG]
-    #[arg(long, short, value_name = "FILE")]
-    config: Option<String>,
-
-    /// Queue to consume [env: QUEUEPOST_QUEUE]
-    #[arg(long, value_name = "URL|ARN|NAME", help_heading = "One listener")]
-    queue: Option<String>,
-    /// Endpoint to POST to; with --algorithm the server's address [env: QUEUEPOST_URL]
-    #[arg(long, value_name = "URL", help_heading = "One listener")]
-    url: Option<String>,
-    /// Algorithm to call [env: QUEUEPOST_ALGORITHM]
-    #[arg(long, value_name = "OWNER/NAME[/VERSION]", help_heading = "One listener")]
-    algorithm: Option<String>,
-    /// Most POSTs at once, 1 to 10,000 [default: 16] [env: QUEUEPOST_WORKERS]
-    #[arg(long, value_name = "N", help_heading = "One listener")]
-    workers: Option<String>,
-    /// Time-out of one POST, 100ms to 12h [default: 60s, 435s for an algorithm] [env: QUEUEPOST_TIMEOUT]
-    #[arg(long, value_name = "DURATION", help_heading = "One listener")]
-    timeout: Option<String>,
-    /// Statuses that delete the message, such as 200-299 [default: 200] [env: QUEUEPOST_SUCCESS]
-    #[arg(long, value_name = "CODES", help_heading = "One listener")]
-    success: Option<String>,
-    /// How long a 429 hides the message [default: 5m] [env: QUEUEPOST_THROTTLE_DELAY]
-    #[arg(long, value_name = "DURATION", help_heading = "One listener")]
-    throttle_delay: Option<String>,
-    /// Long-poll time of an idle listener, 0s to 20s [default: 20s] [env: QUEUEPOST_RECEIVE_WAIT]
-    #[arg(long, value_name = "DURATION", help_heading = "One listener")]
-    receive_wait: Option<String>,
-
-    /// Role to assume before calling SQS [env: QUEUEPOST_ROLE_ARN]
-    #[arg(long, value_name = "ARN", help_heading = "AWS")]
-    role_arn: Option<String>,
-    /// External id the role demands [env: QUEUEPOST_EXTERNAL_ID]
-    #[arg(long, value_name = "ID", help_heading = "AWS")]
-    external_id: Option<String>,
-    /// Region; by default that of the queue's URL or ARN [env: QUEUEPOST_REGION]
-    #[arg(long, value_name = "REGION", help_heading = "AWS")]
-    region: Option<String>,
-    /// Profile of the AWS configuration files [env: QUEUEPOST_PROFILE]
-    #[arg(long, value_name = "NAME", help_heading = "AWS")]
-    profile: Option<String>,
-
-    /// Most POSTs at once over all listeners of the endpoint [default: all workers] [env: QUEUEPOST_SESSIONS]
-    #[arg(long, value_name = "N", help_heading = "Endpoint")]
-    sessions: Option<String>,
-    /// Most POSTs started per second [env: QUEUEPOST_RATE]
-    #[arg(long, value_name = "PER_SECOND", help_heading = "Endpoint")]
-    rate: Option<String>,
-    /// File with a header line sent along, such as "Authorization: Bearer …" [env: QUEUEPOST_AUTH_HEADER_FILE]
-    #[arg(long, value_name = "FILE", help_heading = "Endpoint")]
-    auth_header_file: Option<String>,
-
-    /// Where metrics and health are served [default: 127.0.0.1:9464] [env: QUEUEPOST_ADMIN_LISTEN]
-    #[arg(long, value_name = "ADDRESS", help_heading = "Process")]
-    admin_listen: Option<String>,
-    /// How long a stop may take before running POSTs are cut off [default: 25s] [env: QUEUEPOST_SHUTDOWN_DEADLINE]
-    #[arg(long, value_name = "DURATION", help_heading = "Process")]
-    shutdown_deadline: Option<String>,
-    /// Exit with 1 if a queue cannot be read, instead of trying again
-    #[arg(long, help_heading = "Process")]
-    require_healthy: bool,
-    /// text or json [default: text on a terminal, else json] [env: QUEUEPOST_LOG_FORMAT]
-    #[arg(long, value_name = "FORMAT", help_heading = "Process")]
-    log_format: Option<String>,
-    /// error, warn, info, debug, or a filter such as queuepost=debug,hyper=info [default: info] [env: QUEUEPOST_LOG]
-    #[arg(long, value_name = "FILTER", help_heading = "Process")]
-    log_level: Option<String>,
-}
-
-impl Options {
-    fn overrides(&self) -> Overrides {
-        Overrides {
-            config: self.config.clone(),
-            queue: self.queue.clone(),
-            url: self.url.clone(),
-            algorithm: self.algorithm.clone(),
-            role_arn: self.role_arn.clone(),
-            external_id: self.external_id.clone(),
-            region: self.region.clone(),
-            profile: self.profile.clone(),
-            workers: self.workers.clone(),
-            timeout: self.timeout.clone(),
-            success: self.success.clone(),
-            throttle_delay: self.throttle_delay.clone(),
-            receive_wait: self.receive_wait.clone(),
-            sessions: self.sessions.clone(),
-            rate: self.rate.clone(),
-            auth_header_file: self.auth_header_file.clone(),
-            admin_listen: self.admin_listen.clone(),
-            shutdown_deadline: self.shutdown_deadline.clone(),
-            log_format: self.log_format.clone(),
-            log_level: self.log_level.clone(),
-            require_healthy: self.require_healthy,
-        }
-    }
+    #[command(flatten)]
+    plan: PlanOptions,
 }
 
 /// Runs until a signal; the exit code.
 pub(super) async fn run(options: &Options) -> u8 {
     let terminal = std::io::stdout().is_terminal();
-    match config::load(&options.overrides(), &config::process_env, terminal) {
+    match config::load(&options.plan.overrides(), &config::process_env, terminal) {
         Ok(plan) => start(plan).await,
         Err(errors) => {
             complain(&errors);

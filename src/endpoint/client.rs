@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use reqwest::{Certificate, Identity, redirect, retry};
+use reqwest::{Certificate, ClientBuilder, Identity, redirect, retry};
 
 use crate::endpoint::{AuthHeader, Settings, Tls};
 use crate::telemetry::Chain;
@@ -70,30 +70,40 @@ pub enum ClientError {
 impl HttpClient {
     /// Reads the TLS files and sets up an empty pool; connects nowhere.
     pub fn new(settings: &Settings) -> Result<Self, ClientError> {
-        let mut builder = reqwest::Client::builder()
-            .redirect(redirect::Policy::none())
-            .retry(retry::never())
-            .connect_timeout(settings.connect_timeout)
-            .pool_idle_timeout(settings.pool_idle_timeout)
-            .pool_max_idle_per_host(settings.pool_size)
-            .tcp_nodelay(true)
-            // The default would end a POST whose endpoint reads nothing for 30 s, whatever its time-out.
-            .tcp_user_timeout(None)
-            // An HTTP/2 connection that died silently takes all its requests with it.
-            .http2_keep_alive_interval(HTTP2_PING_EVERY)
-            .http2_keep_alive_timeout(HTTP2_PING_TIMEOUT);
-        if let Some(trusted) = trusted(&settings.tls)? {
-            builder = builder.tls_certs_only(trusted);
-        }
-        if let Some(identity) = identity(&settings.tls)? {
-            builder = builder.identity(identity);
-        }
-        let http = builder.build().map_err(|error| ClientError::Client {
-            endpoint: settings.name.clone(),
-            source: Chain(&error).to_string().into(),
-        })?;
+        let http = built(settings, builder(settings)?)?;
         Ok(Self { http, auth: settings.auth.clone() })
     }
+}
+
+/// All that makes an endpoint's client.
+pub(super) fn builder(settings: &Settings) -> Result<ClientBuilder, ClientError> {
+    let mut builder = reqwest::Client::builder()
+        .redirect(redirect::Policy::none())
+        .retry(retry::never())
+        .connect_timeout(settings.connect_timeout)
+        .pool_idle_timeout(settings.pool_idle_timeout)
+        .pool_max_idle_per_host(settings.pool_size)
+        .tcp_nodelay(true)
+        // The default would end a POST whose endpoint reads nothing for 30 s, whatever its time-out.
+        .tcp_user_timeout(None)
+        // An HTTP/2 connection that died silently takes all its requests with it.
+        .http2_keep_alive_interval(HTTP2_PING_EVERY)
+        .http2_keep_alive_timeout(HTTP2_PING_TIMEOUT);
+    if let Some(trusted) = trusted(&settings.tls)? {
+        builder = builder.tls_certs_only(trusted);
+    }
+    if let Some(identity) = identity(&settings.tls)? {
+        builder = builder.identity(identity);
+    }
+    Ok(builder)
+}
+
+/// The client of a builder made for `settings`.
+pub(super) fn built(settings: &Settings, builder: ClientBuilder) -> Result<reqwest::Client, ClientError> {
+    builder.build().map_err(|error| ClientError::Client {
+        endpoint: settings.name.clone(),
+        source: Chain(&error).to_string().into(),
+    })
 }
 
 /// The certificates of `ca_file`.

@@ -10,10 +10,12 @@
 //! policy's business.
 
 mod client;
+mod knock;
 mod response;
 mod settings;
 mod stack;
 
 pub use client::{ClientError, HttpClient};
+pub use knock::{KnockError, Step, knock};
 pub use settings::{AuthHeader, Settings, Target, Tls};
 pub use stack::HttpEndpoint;

@@ -26,6 +26,7 @@ use crate::pipeline::ports::{Endpoint, Queue, QueueError, QueueFacts};
 use crate::pipeline::receive::{Poller, preflight};
 use crate::pipeline::settle::{self, SettleLoop};
 use crate::pipeline::settlement::Settler;
+use crate::policy::preflight::Finding;
 use crate::policy::visibility::lease;
 use crate::telemetry::handles::ListenerMetrics;
 use crate::telemetry::labels::QueueRole;
@@ -204,7 +205,10 @@ async fn inspect_now_and_then(core: Arc<Core>) {
             () = tokio::time::sleep(INSPECT_EVERY) => {}
         }
         match core.queue.inspect().await {
-            Ok(facts) => core.inspected(&facts),
+            Ok(facts) => {
+                let findings = core.inspected(&facts);
+                core.narrator.findings(&findings);
+            }
             Err(error) => core.narrator.queue_error(&error),
         }
     }
@@ -260,14 +264,17 @@ impl Core {
         self.metrics.last_success.set(unix_seconds(self.wall.now()));
     }
 
-    /// The queue said what it is.
-    pub(super) fn inspected(&self, facts: &QueueFacts) {
+    /// The queue said what it is; what there is to say about that.
+    pub(super) fn inspected(&self, facts: &QueueFacts) -> Vec<Finding> {
         self.metrics.depth(QueueRole::Source, &facts.depth);
         let redrive = facts.redrive.as_ref();
         self.max_receives.store(redrive.map_or(0, |redrive| redrive.max_receives), Ordering::Relaxed);
         if let Some(depth) = redrive.and_then(|redrive| redrive.dead_letter_depth.as_ref()) {
             self.metrics.depth(QueueRole::DeadLetter, depth);
         }
+        let findings = facts.findings(self.settings.policy.throttle_delay);
+        self.metrics.preflight(&findings);
+        findings
     }
 
     fn age(&self, message: &Message) -> Option<Duration> {

@@ -3,7 +3,7 @@
 //! One line per event for whoever must act; the same kind of event again within ten seconds is only counted,
 //! and the next line says how many were left out. Never bodies, receipt handles or credentials.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use crate::message::Message;
 use crate::pipeline::ports::{QueueError, QueueFacts};
 use crate::policy::decide::Disposition;
 use crate::policy::outcome::Outcome;
+use crate::policy::preflight::{Finding, Warning};
 
 /// Least time between two lines of one kind.
 const PERIOD: Duration = Duration::from_secs(10);
@@ -41,6 +42,7 @@ pub(super) struct Narrator {
     listener: String,
     queue: String,
     said: Mutex<BTreeMap<(About, &'static str), Said>>,
+    warned: Mutex<BTreeSet<Warning>>,
 }
 
 /// What a line is about; kinds of different things have equal names.
@@ -60,7 +62,12 @@ struct Said {
 impl Narrator {
     /// The voice of a listener on a queue.
     pub(super) fn new(listener: &str, queue: &str) -> Self {
-        Self { listener: listener.to_owned(), queue: queue.to_owned(), said: Mutex::default() }
+        Self {
+            listener: listener.to_owned(),
+            queue: queue.to_owned(),
+            said: Mutex::default(),
+            warned: Mutex::default(),
+        }
     }
 
     /// A delivery has ended.
@@ -146,12 +153,16 @@ impl Narrator {
         let max_receives = facts.and_then(|facts| facts.redrive.as_ref()).map(|redrive| redrive.max_receives);
         let visible = facts.map(|facts| facts.depth.visible);
         tracing::info!(listener, queue, visible, max_receives, "listening");
-        if facts.is_some() && max_receives.is_none() {
-            tracing::warn!(
-                listener,
-                queue,
-                "the queue has no dead-letter queue: a message that always fails comes back until its retention ends"
-            );
+    }
+
+    /// What the queue's settings would do wrong; each is said once.
+    pub(super) fn findings(&self, findings: &[Finding]) {
+        let (listener, queue) = (self.listener.as_str(), self.queue.as_str());
+        let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
+        for Finding { warning, meaning, fix } in findings {
+            if warned.insert(*warning) {
+                tracing::warn!(listener, queue, warning = warning.label(), fix, "{meaning}");
+            }
         }
     }
 

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use crate::message::{Message, ReceiptHandle};
 use crate::policy::outcome::Attempt;
+use crate::policy::preflight::{self, Finding};
 use crate::shape::Request;
 
 /// A boxed future: one allocation per call, small beside a system call.
@@ -79,10 +80,40 @@ pub struct DeadLetterReason {
 /// What a queue says of itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct QueueFacts {
+    /// Its URL.
+    pub url: String,
+    /// Its ARN, where the server says it.
+    pub arn: Option<String>,
+    /// Whether it is a FIFO queue.
+    pub fifo: bool,
+    /// How long it keeps a message.
+    pub retention: Option<Duration>,
+    /// Its own visibility time-out; every receive sets another.
+    pub visibility: Option<Duration>,
     /// Depth of the queue itself.
     pub depth: QueueDepth,
     /// Redrive policy, if it has one.
     pub redrive: Option<Redrive>,
+}
+
+impl QueueFacts {
+    /// What its settings would do to messages that a 429 parks for `throttle_delay`.
+    pub fn findings(&self, throttle_delay: Duration) -> Vec<Finding> {
+        let redrive = self.redrive.as_ref().map(|redrive| preflight::Redrive {
+            max_receives: redrive.max_receives,
+            dead_letter_name: &redrive.dead_letter_name,
+            dead_letter_fifo: redrive.dead_letter_fifo,
+            dead_letter_retention: redrive.dead_letter_retention,
+        });
+        let facts = preflight::Facts {
+            url: &self.url,
+            arn: self.arn.as_deref(),
+            fifo: self.fifo,
+            retention: self.retention,
+            redrive,
+        };
+        preflight::findings(&facts, throttle_delay)
+    }
 }
 
 /// Approximate numbers of messages.
@@ -96,11 +127,17 @@ pub struct QueueDepth {
     pub delayed: u64,
 }
 
-/// A redrive policy and, where it can be read, the depth of the dead-letter queue.
+/// A redrive policy and, where it can be read, what the dead-letter queue says of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Redrive {
     /// Receives before SQS moves a message, 1 to 1,000.
     pub max_receives: u32,
+    /// Name of the dead-letter queue.
+    pub dead_letter_name: String,
+    /// Whether that is a FIFO queue.
+    pub dead_letter_fifo: bool,
+    /// How long it keeps a message; `None` when the consumer may not read it.
+    pub dead_letter_retention: Option<Duration>,
     /// `None` when the consumer may not read the dead-letter queue.
     pub dead_letter_depth: Option<QueueDepth>,
 }

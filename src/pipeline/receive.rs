@@ -268,11 +268,12 @@ pub(super) async fn preflight(core: &Core) -> bool {
         };
         match inspected {
             Ok(facts) => {
-                core.inspected(&facts);
+                let findings = core.inspected(&facts);
                 if core.health.set_preflight(Preflight::Passed) {
                     core.metrics.set_faulted(false);
                     core.narrator.healthy(Some(&facts));
                 }
+                core.narrator.findings(&findings);
                 return true;
             }
             Err(error) => {

@@ -19,12 +19,12 @@ use aws_sdk_sqs::types::{
 use tokio::time::Instant;
 
 use super::client::Connection;
-use super::redrive::{Attributes, DeadLetterRef};
+use super::redrive::{Attributes, DeadLetterRef, FIFO};
 use super::{convert, error, redrive, send};
 use crate::message::{Message, MessageId, ReceiptHandle};
 use crate::pipeline::ports::{
-    BATCH_MAX, BatchResult, BoxFuture, DeadLetterReason, EntryError, Operation, Queue, QueueDepth,
-    QueueError, QueueErrorKind, QueueFacts, Receive, Redrive, VisibilityChange,
+    BATCH_MAX, BatchResult, BoxFuture, DeadLetterReason, EntryError, Operation, Queue, QueueError,
+    QueueErrorKind, QueueFacts, Receive, VisibilityChange,
 };
 use crate::sqs::{Outgoing, QueueRef};
 
@@ -36,8 +36,6 @@ pub(super) const SETTLE_TIMEOUT: Duration = Duration::from_secs(5);
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long an attempt id is used again; SQS knows it for five minutes.
 const ATTEMPT_ID_MAX: Duration = Duration::from_secs(240);
-/// How a FIFO queue's name ends, and no other's.
-const FIFO: &str = ".fifo";
 
 /// One queue on a shared connection.
 pub struct SqsQueue {
@@ -190,22 +188,22 @@ impl SqsQueue {
         let attributes = self.noting_absence(read)?;
         let redrive = match redrive::policy(&attributes) {
             None => None,
-            Some(policy) => Some(Redrive {
-                max_receives: policy.max_receives,
-                dead_letter_depth: self.dead_letter_depth(policy.target).await,
-            }),
+            Some(policy) => {
+                let dead_letter = self.dead_letter_attributes(policy.target.clone()).await;
+                Some(redrive::with_dead_letter(policy, dead_letter.as_ref()))
+            }
         };
-        Ok(QueueFacts { depth: redrive::depth(&attributes), redrive })
+        Ok(QueueFacts { fifo: self.fifo, redrive, ..redrive::facts(&url, &attributes) })
     }
 
-    /// Depth of the dead-letter queue; `None` when it may not or cannot be read.
-    async fn dead_letter_depth(&self, target: DeadLetterRef) -> Option<QueueDepth> {
+    /// What the dead-letter queue says; `None` when it may not or cannot be read.
+    async fn dead_letter_attributes(&self, target: DeadLetterRef) -> Option<Attributes> {
         let read = async {
             let url = self.dead_letter_url(target).await?;
             self.attributes(&url).await
         };
         match read.await {
-            Ok(attributes) => Some(redrive::depth(&attributes)),
+            Ok(attributes) => Some(attributes),
             Err(failure) => {
                 tracing::debug!(queue = %self.name, error = %failure, "cannot read the dead-letter queue");
                 self.known().dead_letter = None;

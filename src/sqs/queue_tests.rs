@@ -9,7 +9,7 @@ use url::Url;
 
 use super::*;
 use crate::message::{Attribute, AttributeValue, ReceiveCount};
-use crate::pipeline::ports::EntryErrorKind;
+use crate::pipeline::ports::{EntryErrorKind, QueueDepth, Redrive};
 use crate::sqs::scripted::{Answer, asked, client, ok, refusal, serve, settings};
 
 fn queue(name: QueueRef, client: Client) -> SqsQueue {
@@ -126,19 +126,35 @@ async fn a_queue_by_arn_is_looked_up_with_its_owner() {
 
 fn with_redrive() -> Answer {
     let policy = r#"{"deadLetterTargetArn":"arn:aws:sqs:eu-west-1:999:orders-dlq","maxReceiveCount":"7"}"#;
-    ok(&json!({"Attributes": {"ApproximateNumberOfMessages": "12", "RedrivePolicy": policy}}))
+    ok(&json!({"Attributes": {
+        "ApproximateNumberOfMessages": "12",
+        "MessageRetentionPeriod": "345600",
+        "VisibilityTimeout": "30",
+        "QueueArn": "arn:aws:sqs:eu-west-1:999:orders",
+        "RedrivePolicy": policy,
+    }}))
 }
 
 #[tokio::test]
 async fn facts_are_depths_redrive_and_the_dead_letter_queues_depth() {
-    let dead = || ok(&json!({"Attributes": {"ApproximateNumberOfMessages": "3"}}));
+    let dead = || {
+        ok(&json!({"Attributes": {"ApproximateNumberOfMessages": "3", "MessageRetentionPeriod": "1209600"}}))
+    };
     let found = ok(&json!({"QueueUrl": "http://q/999/orders-dlq"}));
     let (address, server) = serve(vec![with_redrive(), found, dead(), with_redrive(), dead()]);
     let queue = by_url(address);
     let expected = QueueFacts {
+        url: "https://sqs.eu-west-1.amazonaws.com/123456789012/orders".to_owned(),
+        arn: Some("arn:aws:sqs:eu-west-1:999:orders".to_owned()),
+        fifo: false,
+        retention: Some(Duration::from_secs(345_600)),
+        visibility: Some(Duration::from_secs(30)),
         depth: QueueDepth { visible: 12, ..QueueDepth::default() },
         redrive: Some(Redrive {
             max_receives: 7,
+            dead_letter_name: "orders-dlq".to_owned(),
+            dead_letter_fifo: false,
+            dead_letter_retention: Some(Duration::from_secs(1_209_600)),
             dead_letter_depth: Some(QueueDepth { visible: 3, ..QueueDepth::default() }),
         }),
     };
@@ -152,7 +168,14 @@ async fn facts_are_depths_redrive_and_the_dead_letter_queues_depth() {
 async fn a_dead_letter_queue_that_may_not_be_read_has_no_depth() {
     let (address, server) = serve(vec![with_redrive(), refusal("AccessDenied"), refusal("AccessDenied")]);
     let facts = by_url(address).inspect().await.unwrap();
-    assert_eq!(facts.redrive, Some(Redrive { max_receives: 7, dead_letter_depth: None }));
+    let unread = Redrive {
+        max_receives: 7,
+        dead_letter_name: "orders-dlq".to_owned(),
+        dead_letter_fifo: false,
+        dead_letter_retention: None,
+        dead_letter_depth: None,
+    };
+    assert_eq!(facts.redrive, Some(unread));
     // Not told the URL, it tried the one that follows from its own.
     let derived = "https://sqs.eu-west-1.amazonaws.com/999/orders-dlq";
     assert_eq!(asked(server).await[2].1["QueueUrl"], derived);

@@ -1,19 +1,52 @@
-//! What a queue's attributes say: its depth, and where SQS moves messages that were received too often.
+//! What a queue's attributes say: its depth, its retention, and where SQS moves messages that were received too often.
 //!
 //! Pure. Servers differ in how they write `maxReceiveCount` (a number on AWS, text elsewhere); a policy that
 //! cannot be read is logged and counts as none, because depths and warnings are all that hang on it.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use aws_sdk_sqs::types::QueueAttributeName as Name;
 use serde::Deserialize;
 use serde_json::Value;
 use url::Url;
 
-use crate::pipeline::ports::QueueDepth;
+use crate::pipeline::ports::{QueueDepth, QueueFacts, Redrive};
+
+/// How a FIFO queue's name ends, and no other's.
+pub(super) const FIFO: &str = ".fifo";
 
 /// `GetQueueAttributes`, as the SDK hands it over.
 pub(super) type Attributes = HashMap<Name, String>;
+
+/// What a queue says of itself, its redrive policy and its type aside.
+pub(super) fn facts(url: &str, attributes: &Attributes) -> QueueFacts {
+    QueueFacts {
+        url: url.to_owned(),
+        arn: attributes.get(&Name::QueueArn).cloned(),
+        retention: time(attributes, &Name::MessageRetentionPeriod),
+        visibility: time(attributes, &Name::VisibilityTimeout),
+        depth: depth(attributes),
+        ..QueueFacts::default()
+    }
+}
+
+/// A policy, completed by what its dead-letter queue says, if that could be read.
+pub(super) fn with_dead_letter(policy: Policy, dead_letter: Option<&Attributes>) -> Redrive {
+    Redrive {
+        max_receives: policy.max_receives,
+        dead_letter_fifo: policy.target.name.ends_with(FIFO),
+        dead_letter_name: policy.target.name,
+        dead_letter_retention: dead_letter
+            .and_then(|attributes| time(attributes, &Name::MessageRetentionPeriod)),
+        dead_letter_depth: dead_letter.map(depth),
+    }
+}
+
+/// An attribute in whole seconds.
+fn time(attributes: &Attributes, name: &Name) -> Option<Duration> {
+    attributes.get(name)?.parse().ok().map(Duration::from_secs)
+}
 
 /// Depths; what is missing counts as 0.
 pub(super) fn depth(attributes: &Attributes) -> QueueDepth {
@@ -127,6 +160,17 @@ mod tests {
             (Name::ApproximateNumberOfMessagesNotVisible, "many".to_owned()),
         ]);
         assert_eq!(depth(&attributes), QueueDepth { visible: 12, not_visible: 0, delayed: 0 });
+    }
+
+    #[test]
+    fn times_are_read_and_what_is_missing_or_nonsense_is_unknown() {
+        let attributes = Attributes::from([
+            (Name::MessageRetentionPeriod, "345600".to_owned()),
+            (Name::VisibilityTimeout, "soon".to_owned()),
+        ]);
+        let read = facts("http://q/1/orders", &attributes);
+        assert_eq!(read.retention, Some(Duration::from_secs(345_600)));
+        assert_eq!((read.visibility, read.arn), (None, None));
     }
 
     #[test]

@@ -60,6 +60,7 @@ pub(super) struct Families {
     pub(super) headers_dropped: IntCounterVec,
     pub(super) panics: IntCounterVec,
     pub(super) faulted: IntGaugeVec,
+    pub(super) preflight_warnings: IntGaugeVec,
     pub(super) draining: IntGauge,
 }
 
@@ -139,6 +140,7 @@ impl Families {
             headers_dropped: r.counter("headers_dropped_total", "Headers left out because their name is no header name or for lack of room.", per_listener),
             panics: r.counter("panics_total", "Deliveries that panicked. A bug: please report it.", per_listener),
             faulted: r.gauge("listener_faulted", "1 while the listener cannot read its queue and a person has to act.", per_listener),
+            preflight_warnings: r.gauge("preflight_warnings", "1 for what the queue's settings would do wrong, read every 30 s. The log says what it means and how to mend it, and so does queuepost check.", &["listener", "warning"]),
             draining: r.add(IntGauge::with_opts(Opts::new("draining", "1 while the process is stopping.").namespace("queuepost"))),
             registry: r.0,
         }

@@ -13,6 +13,7 @@ use crate::limit::GateState;
 use crate::pipeline::ports::{Operation, QueueDepth, QueueErrorKind};
 use crate::policy::decide::DeferReason;
 use crate::policy::outcome::Outcome;
+use crate::policy::preflight::{Finding, Warning};
 use crate::telemetry::labels::{ExtensionResult, QueueRole, ReleaseReason, Stage};
 
 /// Status codes a listener may name in a label; the rest is `other`.
@@ -77,6 +78,7 @@ pub struct ListenerMetrics {
     /// Deliveries that panicked.
     pub panics: IntCounter,
     pub(super) faulted: IntGauge,
+    pub(super) preflight_warnings: [IntGauge; Warning::ALL.len()],
 }
 
 impl ListenerMetrics {
@@ -186,6 +188,13 @@ impl ListenerMetrics {
     /// Whether a person has to act.
     pub fn set_faulted(&self, faulted: bool) {
         self.faulted.set(i64::from(faulted));
+    }
+
+    /// What is wrong with the queue's settings now.
+    pub fn preflight(&self, findings: &[Finding]) {
+        for (gauge, each) in self.preflight_warnings.iter().zip(Warning::ALL) {
+            gauge.set(i64::from(findings.iter().any(|finding| finding.warning == each)));
+        }
     }
 }
 

@@ -12,6 +12,7 @@ use crate::limit::GateState;
 use crate::pipeline::ports::Operation;
 use crate::policy::decide::DeferReason;
 use crate::policy::outcome::Outcome;
+use crate::policy::preflight::Warning;
 use crate::telemetry::families::{self, Families};
 use crate::telemetry::handles::{EndpointMetrics, ListenerMetrics};
 use crate::telemetry::labels::{ExtensionResult, ReleaseReason, Stage};
@@ -100,6 +101,8 @@ impl Metrics {
             headers_dropped: f.headers_dropped.with_label_values(l),
             panics: f.panics.with_label_values(l),
             faulted: f.faulted.with_label_values(l),
+            preflight_warnings: Warning::ALL
+                .map(|w| f.preflight_warnings.with_label_values(&[listener, w.label()])),
         }
     }
 
@@ -129,6 +132,7 @@ mod tests {
         for line in [
             r#"queuepost_messages_received_total{first="true",listener="orders"} 0"#,
             r#"queuepost_deliveries_total{listener="orders",outcome="throttled"} 0"#,
+            r#"queuepost_preflight_warnings{listener="orders",warning="few_receives"} 0"#,
             r#"queuepost_http_responses_total{code="200",listener="orders"} 1"#,
             r#"queuepost_gate_state{endpoint="http://127.0.0.1:8080",state="open"} 1"#,
         ] {

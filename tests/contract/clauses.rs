@@ -9,8 +9,7 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use queuepost::message::{Attribute, AttributeValue, ReceiptHandle};
 use queuepost::pipeline::ports::{
-    DeadLetterReason, EntryErrorKind, Queue as _, QueueErrorKind, QueueFacts, Receive, Redrive,
-    VisibilityChange,
+    DeadLetterReason, EntryErrorKind, Queue as _, QueueErrorKind, Receive, VisibilityChange,
 };
 use queuepost::sqs::{Outgoing, QueueRef};
 use tokio::time::{Instant, timeout};
@@ -239,11 +238,13 @@ pub async fn a_queue_tells_its_depths_and_its_redrive_policy(lab: Arc<Lab>) {
     queue.send(Outgoing { body: "later".to_owned(), delay, ..Outgoing::default() }).await.unwrap();
     collect(&queue, 2, LONG).await;
     dead.send("x").await.unwrap();
-    let redrive = Redrive { max_receives: 7, dead_letter_depth: Some(depth(1, 0, 0)) };
-    let expected = QueueFacts { depth: depth(3, 2, 1), redrive: Some(redrive) };
-    assert_eq!(queue.inspect().await.unwrap(), expected);
-    let expected = QueueFacts { depth: depth(1, 0, 0), redrive: None };
-    assert_eq!(dead.inspect().await.unwrap(), expected);
+    let facts = queue.inspect().await.unwrap();
+    assert_eq!(facts.depth, depth(3, 2, 1));
+    let redrive = facts.redrive.unwrap();
+    assert_eq!((redrive.max_receives, redrive.dead_letter_depth), (7, Some(depth(1, 0, 0))));
+    assert!(!redrive.dead_letter_fifo);
+    let facts = dead.inspect().await.unwrap();
+    assert_eq!((facts.depth, facts.redrive), (depth(1, 0, 0), None));
 }
 
 pub async fn a_queue_is_found_by_url_name_and_arn(lab: Arc<Lab>) {

@@ -3,6 +3,7 @@
 pub mod process;
 pub mod servers;
 
+mod check;
 mod dev;
 mod endpoints;
 mod faults;

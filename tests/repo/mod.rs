@@ -21,7 +21,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("endpoint", &["pipeline::ports", "policy", "message", "telemetry", "shape"]),
     ("admin", &["pipeline", "telemetry", "drain"]),
     ("config", &["sqs", "endpoint", "limit", "pipeline", "policy", "shape", "telemetry"]),
-    ("app", &["config", "admin", "sqs", "endpoint", "pipeline", "telemetry", "drain", "limit"]),
+    ("app", &["config", "admin", "sqs", "endpoint", "pipeline", "policy", "telemetry", "drain", "limit"]),
     ("cli", &["app", "config", "localqueue", "message", "pipeline::ports", "sqs", "telemetry"]),
     ("lib", &[]),
     ("main", &["cli"]),

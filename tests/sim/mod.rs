@@ -8,4 +8,5 @@ mod caps;
 mod drain;
 mod faults;
 mod gate;
+mod preflight;
 mod settlement;

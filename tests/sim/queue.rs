@@ -1,5 +1,6 @@
 //! The embedded broker behind the pipeline's port, on the runtime's clock, with failures on demand.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
@@ -15,6 +16,8 @@ use queuepost::pipeline::ports::{
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+/// How a FIFO queue's name ends.
+const FIFO: &str = ".fifo";
 /// Wall-clock time at the start of every simulation.
 pub const EPOCH_MILLIS: u64 = 1_700_000_000_000;
 
@@ -251,21 +254,45 @@ impl Queue for SimQueue {
                 .world
                 .with(|broker, now| broker.attributes(now, &self.name))
                 .map_err(|error| refused(Operation::Attributes, error))?;
-            let number = |name: &str| attributes.get(name).and_then(|value| value.parse().ok()).unwrap_or(0);
             let redrive = attributes.get("RedrivePolicy").map(|policy| {
                 let policy: serde_json::Value = serde_json::from_str(policy).unwrap();
+                let arn = policy["deadLetterTargetArn"].as_str().unwrap();
+                let name = arn.rsplit(':').next().unwrap();
+                let dead = self.world.with(|broker, now| broker.attributes(now, name)).ok();
                 Redrive {
                     max_receives: u32::try_from(policy["maxReceiveCount"].as_u64().unwrap()).unwrap(),
-                    dead_letter_depth: None,
+                    dead_letter_name: name.to_owned(),
+                    dead_letter_fifo: name.ends_with(FIFO),
+                    dead_letter_retention: dead
+                        .as_ref()
+                        .and_then(|dead| time(dead, "MessageRetentionPeriod")),
+                    dead_letter_depth: dead.as_ref().map(depth),
                 }
             });
-            let depth = QueueDepth {
-                visible: number("ApproximateNumberOfMessages"),
-                not_visible: number("ApproximateNumberOfMessagesNotVisible"),
-                delayed: number("ApproximateNumberOfMessagesDelayed"),
+            let facts = QueueFacts {
+                url: format!("http://127.0.0.1/000000000000/{}", self.name),
+                arn: attributes.get("QueueArn").cloned(),
+                fifo: self.name.ends_with(FIFO),
+                retention: time(&attributes, "MessageRetentionPeriod"),
+                visibility: time(&attributes, "VisibilityTimeout"),
+                depth: depth(&attributes),
+                redrive,
             };
-            self.after(Operation::Attributes, QueueFacts { depth, redrive })
+            self.after(Operation::Attributes, facts)
         })
+    }
+}
+
+fn time(attributes: &BTreeMap<String, String>, name: &str) -> Option<Duration> {
+    attributes.get(name).and_then(|value| value.parse().ok()).map(Duration::from_secs)
+}
+
+fn depth(attributes: &BTreeMap<String, String>) -> QueueDepth {
+    let number = |name: &str| attributes.get(name).and_then(|value| value.parse().ok()).unwrap_or(0);
+    QueueDepth {
+        visible: number("ApproximateNumberOfMessages"),
+        not_visible: number("ApproximateNumberOfMessagesNotVisible"),
+        delayed: number("ApproximateNumberOfMessagesDelayed"),
     }
 }
 

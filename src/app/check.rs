@@ -1,0 +1,209 @@
+//! A plan tried out: can its queues be read, are their settings sound, can its endpoints be reached.
+//!
+//! Nothing is received, sent or posted: queues are asked for their attributes, endpoints get a connection (and a
+//! TLS handshake) that is closed at once. Listeners are tried side by side, each check for ten seconds at most,
+//! so that the whole is over in that time however many there are.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use crate::app::{StartError, client};
+use crate::config::{EndpointPlan, ListenerPlan, Plan};
+use crate::endpoint::{KnockError, Step, knock};
+use crate::pipeline::ports::{Queue, QueueErrorKind, QueueFacts, Redrive};
+use crate::policy::preflight::{spoken, survives};
+use crate::sqs;
+use crate::telemetry::Chain;
+
+/// Longest time of one check.
+const CHECK_MAX: Duration = Duration::from_secs(10);
+
+/// What one check found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Checked {
+    /// Name of the listener; `None` for the configuration as a whole.
+    pub listener: Option<String>,
+    /// What was checked.
+    pub what: What,
+    /// How it went.
+    pub status: Status,
+    /// What was found.
+    pub detail: String,
+    /// What to do about it.
+    pub fix: Option<String>,
+}
+
+/// What can be checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum What {
+    /// File, environment, flags.
+    Configuration,
+    /// That the queue exists and can be read.
+    Queue,
+    /// The queue's redrive policy and retention.
+    Redrive,
+    /// That the endpoint resolves, connects and its TLS verifies.
+    Endpoint,
+}
+
+impl What {
+    /// Its name.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Configuration => "configuration",
+            Self::Queue => "queue",
+            Self::Redrive => "redrive",
+            Self::Endpoint => "endpoint",
+        }
+    }
+}
+
+/// How a check went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Status {
+    /// As it should.
+    Ok,
+    /// It will run, but probably not as meant.
+    Warning,
+    /// It will not run.
+    Failed,
+}
+
+/// What the configuration alone tells: its warnings, or that it is valid.
+///
+/// Errors: the files of an endpoint do not hold what they should.
+pub fn offline(plan: &Plan) -> Result<Vec<Checked>, StartError> {
+    plan.endpoints.iter().try_for_each(|endpoint| client(endpoint).map(drop))?;
+    let of_plan =
+        |status, detail| Checked { listener: None, what: What::Configuration, status, detail, fix: None };
+    let count = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
+    let size =
+        format!("{}, {}", count(plan.listeners.len(), "listener"), count(plan.endpoints.len(), "endpoint"));
+    let warnings = plan.warnings.iter().map(|warning| of_plan(Status::Warning, warning.clone()));
+    Ok(std::iter::once(of_plan(Status::Ok, format!("valid: {size}"))).chain(warnings).collect())
+}
+
+/// Tries out every listener's queue and endpoint; in the order of the listeners.
+pub async fn online(plan: &Plan) -> Vec<Checked> {
+    let clients = Arc::new(sqs::Clients::default());
+    let mut trying = JoinSet::new();
+    for (index, listener) in plan.listeners.iter().enumerate() {
+        let Some(endpoint) = plan.endpoints.get(listener.endpoint) else { continue };
+        let (clients, listener, endpoint) = (Arc::clone(&clients), listener.clone(), endpoint.clone());
+        trying.spawn(async move {
+            let (mut checked, reached) =
+                tokio::join!(try_queue(&clients, &listener), try_endpoint(&listener, &endpoint));
+            checked.push(reached);
+            (index, checked)
+        });
+    }
+    let mut all = trying.join_all().await;
+    all.sort_by_key(|(index, _)| *index);
+    all.into_iter().flat_map(|(_, checked)| checked).collect()
+}
+
+async fn try_queue(clients: &sqs::Clients, plan: &ListenerPlan) -> Vec<Checked> {
+    let check = |what, status, detail, fix| Checked {
+        listener: Some(plan.listener.name.clone()),
+        what,
+        status,
+        detail,
+        fix,
+    };
+    let failed = |detail: String, kind| {
+        vec![check(What::Queue, Status::Failed, detail, Some(fix_of_queue(kind).to_owned()))]
+    };
+    let inspected = async { clients.queue(&plan.queue).await.inspect().await };
+    let facts = match timeout(CHECK_MAX, inspected).await {
+        Ok(Ok(facts)) => facts,
+        Ok(Err(error)) => return failed(Chain(&error).to_string(), error.kind),
+        Err(_) => {
+            let text = format!("no answer within {}", spoken(CHECK_MAX));
+            return failed(text, QueueErrorKind::TimedOut);
+        }
+    };
+    let depth = &facts.depth;
+    let read = format!(
+        "{}: {} visible, {} in flight, {} delayed",
+        plan.listener.queue_name, depth.visible, depth.not_visible, depth.delayed
+    );
+    let delay = plan.listener.policy.throttle_delay;
+    let findings = facts.findings(delay);
+    let mut checked = vec![check(What::Queue, Status::Ok, read, None)];
+    if findings.is_empty() {
+        checked.push(check(What::Redrive, Status::Ok, describe(&facts, delay), None));
+    }
+    checked.extend(
+        findings
+            .into_iter()
+            .map(|finding| check(What::Redrive, Status::Warning, finding.meaning, Some(finding.fix))),
+    );
+    checked
+}
+
+/// A redrive policy nothing is wrong with.
+fn describe(facts: &QueueFacts, throttle_delay: Duration) -> String {
+    let Some(Redrive { max_receives, dead_letter_name, dead_letter_retention, .. }) = &facts.redrive else {
+        return "none".to_owned();
+    };
+    let unread = if dead_letter_retention.is_none() { " (whose retention cannot be read)" } else { "" };
+    format!(
+        "{max_receives} receives, then {dead_letter_name}{unread}; a message survives steady 429s for {}",
+        spoken(survives(*max_receives, throttle_delay))
+    )
+}
+
+async fn try_endpoint(plan: &ListenerPlan, endpoint: &EndpointPlan) -> Checked {
+    let origin = plan.target.url.origin().ascii_serialization();
+    let check = |status, detail: String, fix: Option<&str>| Checked {
+        listener: Some(plan.listener.name.clone()),
+        what: What::Endpoint,
+        status,
+        detail: format!("{origin}: {detail}"),
+        fix: fix.map(str::to_owned),
+    };
+    let failed = |detail, step| check(Status::Failed, detail, Some(fix_of_endpoint(step)));
+    match timeout(CHECK_MAX, knock(&endpoint.client, &plan.target.url)).await {
+        Ok(Ok(())) if plan.target.url.scheme() == "https" => {
+            check(Status::Ok, "connects, TLS verifies".to_owned(), None)
+        }
+        Ok(Ok(())) => check(Status::Ok, "connects".to_owned(), None),
+        Ok(Err(KnockError::Unreached { step, text })) => failed(text, step),
+        Ok(Err(KnockError::Client(error))) => failed(Chain(&error).to_string(), Step::Other),
+        Err(_) => failed(format!("no connection within {}", spoken(CHECK_MAX)), Step::TimedOut),
+    }
+}
+
+fn fix_of_queue(kind: QueueErrorKind) -> &'static str {
+    match kind {
+        QueueErrorKind::Missing => "create the queue, or correct the listener's queue, region or role_arn",
+        QueueErrorKind::Denied => {
+            "allow sqs:GetQueueAttributes, sqs:ReceiveMessage, sqs:DeleteMessage and sqs:ChangeMessageVisibility \
+             on the queue, sqs:GetQueueUrl too when it is named by ARN or name"
+        }
+        QueueErrorKind::Credentials => {
+            "check the credentials (aws sts get-caller-identity) and, with role_arn, the role's trust policy and external_id"
+        }
+        QueueErrorKind::Network | QueueErrorKind::TimedOut => {
+            "check the host of the queue's URL, the region, and the network's way to SQS (proxy, VPC endpoint, firewall)"
+        }
+        QueueErrorKind::Throttled | QueueErrorKind::OverLimit | QueueErrorKind::Server => "try again later",
+        QueueErrorKind::Invalid => "check the queue's name, region and account",
+    }
+}
+
+fn fix_of_endpoint(step: Step) -> &'static str {
+    match step {
+        Step::Resolve => "check the host of the listener's url, and this machine's DNS",
+        Step::Refused => "start the endpoint, or correct the port of the listener's url",
+        Step::TimedOut => "check the address, the firewall between, or raise connect_timeout",
+        Step::Tls => {
+            "check that the url's scheme and host are those of the endpoint's certificate; trust a private \
+             authority with tls.ca_file"
+        }
+        Step::Other => "check the listener's url, its tls files and the proxy variables",
+    }
+}

@@ -1,0 +1,176 @@
+//! `queuepost check`: what `run` would do, tried out without receiving or posting anything.
+//!
+//! The trying is done by [`crate::app::check`]; here it is asked for and shown, as a table for people or as JSON
+//! for machines, always on standard output. A configuration that is not valid is shown the same way.
+
+use std::fmt::Write as _;
+use std::io::IsTerminal;
+
+use clap::{Args, ValueEnum};
+use serde_json::{Value, json};
+
+use crate::app::check::{self, Checked, Status, What};
+use crate::cli::options::PlanOptions;
+use crate::cli::{BAD_CONFIGURATION, FAILED, OK};
+use crate::config::{self, ConfigErrors, Problem};
+use crate::telemetry::Chain;
+
+const EXAMPLES: &str = "\
+Examples:
+  queuepost check --config queuepost.yaml
+  queuepost check --config queuepost.yaml --offline
+  queuepost check --queue orders --region eu-west-1 --url https://orders.example.com/events --format json
+
+Queues are asked for their attributes, endpoints get a connection that is closed at once. Exit codes: 0 it will run,
+1 a queue or an endpoint will not do, 78 bad configuration.";
+
+/// Options of `check`.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Options {
+    /// Look at the configuration only: call neither queues nor endpoints
+    #[arg(long, help_heading = "Check")]
+    offline: bool,
+    /// A table, or an array of {listener, check, status, detail, fix}
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Format::Text, help_heading = "Check")]
+    format: Format,
+    #[command(flatten)]
+    plan: PlanOptions,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    Text,
+    Json,
+}
+
+/// Checks and shows what was found; the exit code.
+pub(super) async fn run(options: &Options) -> u8 {
+    let terminal = std::io::stdout().is_terminal();
+    let (checked, code) = check(options, terminal).await;
+    match options.format {
+        Format::Json => println!("{:#}", checked.iter().map(as_json).collect::<Value>()),
+        Format::Text => {
+            let no_color = config::process_env("NO_COLOR").is_some_and(|value| !value.is_empty());
+            print!("{}", table(&checked, terminal && !no_color));
+        }
+    }
+    code
+}
+
+async fn check(options: &Options, terminal: bool) -> (Vec<Checked>, u8) {
+    let plan = match config::load(&options.plan.overrides(), &config::process_env, terminal) {
+        Ok(plan) => plan,
+        Err(errors) => return (refused(&errors), BAD_CONFIGURATION),
+    };
+    let mut checked = match check::offline(&plan) {
+        Ok(checked) => checked,
+        Err(error) => return (vec![failed(Chain(&error).to_string(), None)], BAD_CONFIGURATION),
+    };
+    if !options.offline {
+        checked.extend(check::online(&plan).await);
+    }
+    let bad = checked.iter().any(|checked| checked.status == Status::Failed);
+    (checked, if bad { FAILED } else { OK })
+}
+
+fn refused(errors: &ConfigErrors) -> Vec<Checked> {
+    let one = |problem: &Problem| {
+        let fix = problem.fix.clone();
+        failed(Problem { fix: None, ..problem.clone() }.to_string(), fix)
+    };
+    errors.problems().iter().map(one).collect()
+}
+
+fn failed(detail: String, fix: Option<String>) -> Checked {
+    Checked { listener: None, what: What::Configuration, status: Status::Failed, detail, fix }
+}
+
+fn as_json(checked: &Checked) -> Value {
+    let status = match checked.status {
+        Status::Ok => "ok",
+        Status::Warning => "warning",
+        Status::Failed => "failed",
+    };
+    json!({
+        "listener": checked.listener,
+        "check": checked.what.label(),
+        "status": status,
+        "detail": checked.detail,
+        "fix": checked.fix,
+    })
+}
+
+/// One line per check, in columns, and the fix under each bad one.
+fn table(checked: &[Checked], colored: bool) -> String {
+    let listener = |checked: &Checked| checked.listener.clone().unwrap_or_else(|| "-".to_owned());
+    let names = checked.iter().map(|checked| listener(checked).chars().count()).max().unwrap_or_default();
+    let checks = checked.iter().map(|checked| checked.what.label().len()).max().unwrap_or_default();
+    let mut text = String::new();
+    for each in checked {
+        let (mark, color) = match each.status {
+            Status::Ok => ('✔', 32),
+            Status::Warning => ('!', 33),
+            Status::Failed => ('✘', 31),
+        };
+        let mark = if colored { format!("\x1b[{color}m{mark}\x1b[0m") } else { mark.to_string() };
+        let (name, what) = (listener(each), each.what.label());
+        // Writing to a string does not fail.
+        writeln!(text, "{mark} {name:names$}  {what:checks$}  {}", each.detail).ok();
+        if let Some(fix) = &each.fix {
+            writeln!(text, "  {:names$}  {:checks$}  fix: {fix}", "", "").ok();
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn checked(listener: Option<&str>, what: What, status: Status, fix: Option<&str>) -> Checked {
+        Checked {
+            listener: listener.map(str::to_owned),
+            what,
+            status,
+            detail: "as found".to_owned(),
+            fix: fix.map(str::to_owned),
+        }
+    }
+
+    fn three() -> [Checked; 3] {
+        [
+            checked(None, What::Configuration, Status::Ok, None),
+            checked(Some("orders"), What::Queue, Status::Failed, Some("create it")),
+            checked(Some("orders"), What::Redrive, Status::Warning, None),
+        ]
+    }
+
+    #[test]
+    fn the_table_is_aligned_and_a_fix_stands_under_what_it_mends() {
+        let expected = "\
+✔ -       configuration  as found
+✘ orders  queue          as found
+                         fix: create it
+! orders  redrive        as found
+";
+        assert_eq!(table(&three(), false), expected);
+    }
+
+    #[test]
+    fn colours_are_around_the_marks_alone() {
+        let text = table(&three(), true);
+        for mark in ["\x1b[32m✔\x1b[0m -", "\x1b[31m✘\x1b[0m orders", "\x1b[33m!\x1b[0m orders"] {
+            assert!(text.contains(mark), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn json_has_every_key_whether_there_is_a_value_or_not() {
+        let [whole, queue, _] = three();
+        let expected = json!({"listener": "orders", "check": "queue", "status": "failed", "detail": "as found", "fix": "create it"});
+        assert_eq!(as_json(&queue), expected);
+        let whole = as_json(&whole);
+        assert!(whole["listener"].is_null() && whole["fix"].is_null(), "{whole}");
+    }
+}

@@ -1,0 +1,47 @@
+//! What a queue's settings would do wrong: a gauge that follows them while the listener runs.
+
+use std::time::Duration;
+
+use queuepost::policy::preflight::Warning;
+
+use super::endpoint::Scripted;
+use super::house::{House, limits, settings};
+
+/// The labels whose gauge is 1.
+fn warned(house: &House) -> Vec<&'static str> {
+    let set = |label: &&str| house.metric("preflight_warnings", &format!("warning=\"{label}\"")) > 0.5;
+    Warning::ALL.into_iter().map(Warning::label).filter(set).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_gauge_follows_the_queues_settings_within_thirty_seconds() {
+    let mut house = House::new(60);
+    // Two receives, and a dead-letter queue that keeps messages no longer than its source: the default of both.
+    house.world.queue("orders", 2);
+    let endpoint = Scripted::always(200, 20);
+    house.listen(settings("orders", 1), &endpoint, &limits(1));
+    assert_eq!(warned(&house), [""; 0], "nothing is known before the preflight");
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(warned(&house), ["few_receives", "dead_letter_retention"]);
+
+    let fourteen_days = [("MessageRetentionPeriod".to_owned(), "1209600".to_owned())].into();
+    house.world.with(|broker, now| broker.set_attributes(now, "orders-dlq", &fourteen_days)).unwrap();
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    assert_eq!(warned(&house), ["few_receives"]);
+
+    let no_policy = [("RedrivePolicy".to_owned(), String::new())].into();
+    house.world.with(|broker, now| broker.set_attributes(now, "orders", &no_policy)).unwrap();
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    assert_eq!(warned(&house), ["no_dead_letter_queue"]);
+    house.stop(Duration::from_secs(60)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_queue_that_cannot_be_read_has_no_warnings() {
+    let mut house = House::new(61);
+    let endpoint = Scripted::always(200, 20);
+    house.listen(settings("orders", 1), &endpoint, &limits(1));
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(warned(&house), [""; 0]);
+    house.stop(Duration::from_secs(60)).await;
+}

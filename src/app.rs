@@ -184,13 +184,14 @@ fn client(plan: &EndpointPlan) -> Result<HttpClient, StartError> {
 fn endpoints(plans: &[EndpointPlan], metrics: &Metrics) -> Result<Vec<Endpoint>, StartError> {
     let make = |plan: &EndpointPlan| {
         let client = client(plan)?;
-        let limits = EndpointLimits::new(&plan.limits, fastrand::u64(..));
+        let limits = EndpointLimits::new(&plan.client.name, &plan.limits, fastrand::u64(..));
         let (mirrored, handles) = (limits.clone(), metrics.endpoint(&plan.client.name));
         let gauges = move || {
             let gauge = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
-            handles.sessions_limit.set(gauge(mirrored.sessions.limit()));
+            handles.sessions_limit.set(gauge(mirrored.sessions.cap()));
+            handles.adaptive_limit.set(gauge(mirrored.sessions.limit()));
             handles.sessions_in_use.set(gauge(mirrored.sessions.running()));
-            handles.gate(mirrored.gate.state(), mirrored.gate.closed_for());
+            handles.gate.mirror(mirrored.gate.snapshot().state, &mirrored.gate.closed_for());
         };
         Ok(Endpoint { client, limits, gauges: Box::new(gauges) })
     };
@@ -205,7 +206,7 @@ async fn listeners(plan: &Plan, endpoints: &[Endpoint], metrics: &Metrics, drain
         let mut settings = listener.clone();
         settings.receive_wait = receive_wait(settings.receive_wait, plan.deadline);
         listeners.push(Listener::new(Parts {
-            metrics: Arc::new(metrics.listener(&settings.name)),
+            metrics: Arc::new(metrics.listener(&settings.name, &endpoint.limits.name)),
             queue: Arc::new(clients.queue(queue).await),
             endpoint: Arc::new(HttpEndpoint::new(&endpoint.client, target.clone())),
             limits: endpoint.limits.clone(),

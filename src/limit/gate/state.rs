@@ -1,0 +1,140 @@
+//! What a gate remembers: its phase, who waits for it, and the time it was not open.
+//!
+//! Changes without waiting; the gate wakes those that wait. Invariant: `closed` says why exactly while the phase is
+//! not open.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::judge::{Judge, Reason};
+use super::{Rank, Transition};
+
+#[derive(Debug)]
+pub(super) struct State {
+    pub(super) phase: Phase,
+    pub(super) judge: Judge,
+    /// Who waits, best first; the number is the order of arrival.
+    pub(super) waiting: BTreeSet<(Rank, u64)>,
+    pub(super) arrivals: u64,
+    /// Probes in a row that received nothing.
+    empty_probes: usize,
+    /// Every poller's probe received nothing: a message on its last receive may go.
+    all_empty: bool,
+    /// The pause before the current or last probe.
+    pub(super) pause: Duration,
+    /// Why it is not open, and since when for this reason.
+    pub(super) closed: Option<(Reason, Instant)>,
+    /// Start of the time it is not open.
+    pub(super) closed_since: Instant,
+    /// Time not open in the past, by reason.
+    closed_for: [Duration; Reason::ALL.len()],
+    random: fastrand::Rng,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    Open,
+    /// A probe may go from then on.
+    Closed(Instant),
+    /// One probe is out.
+    Probing,
+}
+
+impl State {
+    /// Open; `seed` drives the spread of pauses.
+    pub(super) fn new(seed: u64) -> Self {
+        Self {
+            phase: Phase::Open,
+            judge: Judge::default(),
+            waiting: BTreeSet::new(),
+            arrivals: 0,
+            empty_probes: 0,
+            all_empty: false,
+            pause: Duration::ZERO,
+            closed: None,
+            closed_since: Instant::now(),
+            closed_for: Default::default(),
+            random: fastrand::Rng::with_seed(seed),
+        }
+    }
+
+    /// Closes, or keeps closed, for a pause that the judge measures.
+    pub(super) fn close(&mut self, reason: Reason, asked: Duration, longest: Duration) -> Duration {
+        let now = Instant::now();
+        let unit = self.random.f64();
+        let pause = self.judge.pause(reason, asked, longest, unit);
+        match self.closed {
+            None => self.closed_since = now,
+            Some((before, _)) if before == reason => {}
+            Some(_) => self.closed_for = self.closed_for(),
+        }
+        if self.closed.is_none_or(|(before, _)| before != reason) {
+            self.closed = Some((reason, now));
+        }
+        self.phase = Phase::Closed(now + pause);
+        self.pause = pause;
+        self.empty_probes = 0;
+        self.all_empty = false;
+        pause
+    }
+
+    /// Lengthens the pause to what an answer under way asked for.
+    pub(super) fn extend(&mut self, asked: Duration) {
+        let unit = self.random.f64();
+        let pause = Judge::default().pause(Reason::RetryAfter, asked, asked, unit);
+        let until = Instant::now() + pause;
+        self.phase = match self.phase {
+            Phase::Closed(before) => Phase::Closed(before.max(until)),
+            Phase::Probing => Phase::Closed(until),
+            Phase::Open => return,
+        };
+        self.pause = self.pause.max(pause);
+    }
+
+    /// Opens, and tells how long it was not.
+    pub(super) fn open(&mut self) -> Transition {
+        self.closed_for = self.closed_for();
+        self.closed = None;
+        self.phase = Phase::Open;
+        self.empty_probes = 0;
+        self.all_empty = false;
+        Transition::Opened { after: self.closed_since.elapsed() }
+    }
+
+    /// Nobody had a message: passes the turn on, until everybody had it.
+    pub(super) fn found_nothing(&mut self) -> Option<Transition> {
+        let pollers = self.waiting.iter().filter(|(rank, _)| rank.is_poller()).count();
+        let all = self.empty_probes >= pollers;
+        let held = self.waiting.iter().any(|(rank, _)| !rank.is_poller());
+        if all && !held {
+            return Some(self.open());
+        }
+        self.empty_probes += 1;
+        self.all_empty = all;
+        self.phase = Phase::Closed(Instant::now());
+        None
+    }
+
+    /// Time not open in all, by reason in the order of [`Reason::ALL`].
+    pub(super) fn closed_for(&self) -> [Duration; Reason::ALL.len()] {
+        let mut closed_for = self.closed_for;
+        if let Some((reason, since)) = self.closed {
+            let index = Reason::ALL.iter().position(|each| *each == reason).unwrap_or_default();
+            if let Some(sum) = closed_for.get_mut(index) {
+                *sum += since.elapsed();
+            }
+        }
+        closed_for
+    }
+
+    /// Who may probe next.
+    pub(super) fn first(&self) -> Option<(Rank, u64)> {
+        let first = self.waiting.first().copied()?;
+        if self.all_empty && first.0.is_poller() {
+            return self.waiting.iter().find(|(rank, _)| !rank.is_poller()).copied().or(Some(first));
+        }
+        Some(first)
+    }
+}

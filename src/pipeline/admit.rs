@@ -75,10 +75,6 @@ pub(super) async fn admit(
     seat: &Seat,
     drain: &Drain,
 ) -> Result<Admitted, Refused> {
-    if patience.rank == Rank::HeldLastReceive {
-        // Another message may be found for it.
-        ticket.probes = Probes::default();
-    }
     loop {
         if !gates.let_through(&ticket.probes) {
             // Room and a place in line are for those that can start.

@@ -36,10 +36,10 @@ impl Probes {
         self.own.is_none() && self.shared.is_none()
     }
 
-    /// Their receive brought nothing.
-    pub(super) fn found_nothing(self, narrator: &Narrator) {
-        narrator.listener_gate(self.own.and_then(Probe::found_nothing));
-        narrator.endpoint_gate(self.shared.and_then(Probe::found_nothing));
+    /// Their receive brought nothing, or only messages on their last receive, which are `kept`.
+    pub(super) fn found_nothing(self, kept: bool, narrator: &Narrator) {
+        narrator.listener_gate(self.own.and_then(|probe| probe.found_nothing(kept)));
+        narrator.endpoint_gate(self.shared.and_then(|probe| probe.found_nothing(kept)));
     }
 
     /// Their POST has run for long without an answer.

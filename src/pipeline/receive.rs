@@ -232,8 +232,9 @@ impl Poller {
             count if count < max => Came::Some,
             _ => Came::Full,
         };
-        if came == Came::Nothing {
-            std::mem::take(&mut probes).found_nothing(&core.narrator);
+        if messages.iter().all(|message| core.is_last_chance(message)) {
+            // Refused once more such a message would be dead-lettered: it is kept, and the turn passes on.
+            std::mem::take(&mut probes).found_nothing(came != Came::Nothing, &core.narrator);
         }
         if messages.len() > max {
             // No SQS does that; without a worker they could not be taken.

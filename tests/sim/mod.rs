@@ -6,7 +6,9 @@ mod queue;
 
 mod caps;
 mod drain;
+mod fairness;
 mod faults;
 mod gate;
 mod preflight;
+mod refusals;
 mod settlement;

@@ -4,7 +4,7 @@
 //! held, else a receive of one, by the pollers in turn, those whose queue had messages last time first. What the
 //! probe meets opens the gate or closes it for longer. A receive that brings nothing passes the turn on; when
 //! every poller that waits has had its turn and found nothing, the gate opens, for there is nothing to hold back.
-//! A held message on its last receive goes last: one more refusal would cost it its life.
+//! A held message on its last receive goes last, and not within an hour: one more refusal would dead-letter it.
 //!
 //! Receives under way when it closes may still bring messages; those wait here, under their leases.
 
@@ -215,6 +215,11 @@ impl Gate {
                 match state.phase {
                     Phase::Open => return Pass::Open,
                     Phase::Closed(until) if until > Instant::now() => Some(until),
+                    Phase::Closed(_)
+                        if rank == Rank::HeldLastReceive && state.patience_ends() > Instant::now() =>
+                    {
+                        Some(state.patience_ends())
+                    }
                     Phase::Closed(_) if state.first() == Some(place.entry) => {
                         state.phase = Phase::Probing;
                         return Pass::Probe(Probe { gate: Some(Arc::clone(self)) });
@@ -302,9 +307,9 @@ impl Probe {
         })
     }
 
-    /// The receive brought nothing.
-    pub fn found_nothing(mut self) -> Option<Transition> {
-        self.gate.take()?.end_probe(State::found_nothing)
+    /// The receive brought nothing, or only messages on their last receive, which are `kept`.
+    pub fn found_nothing(mut self, kept: bool) -> Option<Transition> {
+        self.gate.take()?.end_probe(|state| state.found_nothing(kept))
     }
 
     /// Its POST has run for long without an answer: who throttles or refuses answers fast, so the gate opens,

@@ -11,6 +11,10 @@ use tokio::time::Instant;
 use super::judge::{Judge, Reason};
 use super::{Rank, Transition};
 
+/// A message on its last receive does not probe a gate closed for less than this: another may be found for it, or
+/// arrive.
+const LAST_RECEIVE_PATIENCE: Duration = Duration::from_secs(3_600);
+
 #[derive(Debug)]
 pub(super) struct State {
     pub(super) phase: Phase,
@@ -22,6 +26,8 @@ pub(super) struct State {
     empty_probes: usize,
     /// Every poller's probe received nothing: a message on its last receive may go.
     all_empty: bool,
+    /// Bound of the pauses that double.
+    longest_pause: Duration,
     /// The pause before the current or last probe.
     pub(super) pause: Duration,
     /// Why it is not open, and since when for this reason.
@@ -52,6 +58,7 @@ impl State {
             arrivals: 0,
             empty_probes: 0,
             all_empty: false,
+            longest_pause: Duration::ZERO,
             pause: Duration::ZERO,
             closed: None,
             closed_since: Instant::now(),
@@ -65,6 +72,7 @@ impl State {
         let now = Instant::now();
         let unit = self.random.f64();
         let pause = self.judge.pause(reason, asked, longest, unit);
+        self.longest_pause = longest;
         match self.closed {
             None => self.closed_since = now,
             Some((before, _)) if before == reason => {}
@@ -103,18 +111,30 @@ impl State {
         Transition::Opened { after: self.closed_since.elapsed() }
     }
 
-    /// Nobody had a message: passes the turn on, until everybody had it.
-    pub(super) fn found_nothing(&mut self) -> Option<Transition> {
+    /// A probe had no message that can be spared: passes the turn on, until every poller had it. Then the gate
+    /// opens, unless messages on their last receive wait (`kept`: the probe brought some): those are kept for as
+    /// long as there is patience.
+    pub(super) fn found_nothing(&mut self, kept: bool) -> Option<Transition> {
         let pollers = self.waiting.iter().filter(|(rank, _)| rank.is_poller()).count();
         let all = self.empty_probes >= pollers;
-        let held = self.waiting.iter().any(|(rank, _)| !rank.is_poller());
-        if all && !held {
-            return Some(self.open());
+        let held = kept || self.waiting.iter().any(|(rank, _)| !rank.is_poller());
+        match self.closed {
+            Some((reason, _)) if all && held && self.patience_ends() > Instant::now() => {
+                let pause = self.close(reason, Duration::ZERO, self.longest_pause);
+                return Some(Transition::Closed { reason, pause, by_probe: true });
+            }
+            _ if all && !held => return Some(self.open()),
+            _ => {}
         }
         self.empty_probes += 1;
         self.all_empty = all;
         self.phase = Phase::Closed(Instant::now());
         None
+    }
+
+    /// From when on a message on its last receive may probe.
+    pub(super) fn patience_ends(&self) -> Instant {
+        self.closed_since + LAST_RECEIVE_PATIENCE
     }
 
     /// Time not open in all, by reason in the order of [`Reason::ALL`].

@@ -20,7 +20,7 @@ use crate::drain::{Drain, RECEIVES_END_BEFORE};
 use crate::endpoint::{ClientError, HttpClient, HttpEndpoint};
 use crate::limit::EndpointLimits;
 use crate::limit::clock::Wall;
-use crate::pipeline::{Health, Listener, Parts, Preflight};
+use crate::pipeline::{Health, Listener, Parts, Preflight, Status};
 use crate::sqs;
 use crate::telemetry::metrics::Metrics;
 
@@ -166,6 +166,9 @@ async fn unhealthy(health: &[(String, Arc<Health>)], required: bool) {
     }
 }
 
+/// Says what a listener does now.
+type Statuses = Box<dyn Fn() -> Status + Send + Sync>;
+
 /// Sets gauges that mirror a state.
 type Gauges = Box<dyn Fn() + Send + Sync>;
 
@@ -234,10 +237,13 @@ fn view(
     health: &[(String, Arc<Health>)],
 ) -> View {
     let of_listeners = listeners.iter().map(|listener| -> Gauges { Box::new(listener.gauges()) });
+    let limits = endpoints.iter().map(|endpoint| endpoint.limits.clone()).collect();
     let of_endpoints = endpoints.into_iter().map(|endpoint| endpoint.gauges);
     View {
         metrics: Arc::clone(metrics),
         gauges: of_listeners.chain(of_endpoints).collect(),
+        statuses: listeners.iter().map(|listener| -> Statuses { Box::new(listener.status()) }).collect(),
+        endpoints: limits,
         listeners: health.to_vec(),
         drain: drain.clone(),
     }

@@ -19,7 +19,9 @@ mod receive;
 mod settings;
 mod settle;
 mod settlement;
+mod status;
 
 pub use health::{Health, Preflight};
 pub use listener::{Listener, Parts};
 pub use settings::Settings;
+pub use status::Status;

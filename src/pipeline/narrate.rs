@@ -184,6 +184,19 @@ impl Narrator {
         }
     }
 
+    /// Half of the messages that may be in flight are.
+    pub(super) fn crowded(&self, in_flight: u64, most: u64) {
+        let (listener, queue) = (self.listener.as_str(), self.queue.as_str());
+        tracing::warn!(
+            listener,
+            queue,
+            in_flight,
+            most,
+            "half of the messages that may be in flight are, parked ones included; at the limit SQS hands out no \
+             more: lower throttle_delay, or let the endpoint take more"
+        );
+    }
+
     /// Settling works again.
     pub(super) fn settles_again(&self) {
         let (listener, queue) = (self.listener.as_str(), self.queue.as_str());

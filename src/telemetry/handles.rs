@@ -107,6 +107,15 @@ impl ListenerMetrics {
         }
     }
 
+    /// Messages in the house, by stage.
+    pub fn in_progress(&self) -> [(&'static str, i64); Stage::ALL.len()] {
+        let mut stages = Stage::ALL.map(|(_, label)| (label, 0));
+        for (stage, gauge) in stages.iter_mut().zip(&self.in_progress) {
+            stage.1 = gauge.get();
+        }
+        stages
+    }
+
     /// A delivery ended. Outcomes without a POST have no duration.
     pub fn delivered(&self, outcome: Outcome, took: Option<Duration>) {
         let index = outcome.index();

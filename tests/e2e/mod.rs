@@ -7,6 +7,7 @@ mod check;
 mod dev;
 mod endpoints;
 mod faults;
+mod gate;
 mod hands;
 mod moving;
 mod starting;

@@ -31,6 +31,12 @@ fn good(source: &str) -> Plan {
 
 /// The problems of a file, one a line.
 fn bad(source: &str) -> String {
+    let errors = checked(source).map(|plan| format!("accepted: {plan:?}")).expect_err(source);
+    errors.problems().iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}
+
+/// All that is printed of the problems of a file.
+fn printed(source: &str) -> String {
     checked(source).map(|plan| format!("accepted: {plan:?}")).expect_err(source).to_string()
 }
 
@@ -301,7 +307,7 @@ fn secrets_are_in_no_problem_no_warning_and_no_debug_output() {
         listener(&[]).replace(QUEUE, "https://key:s3cr3t@sqs.eu-west-1.amazonaws.com/1/q"),
     ];
     for file in files {
-        let text = bad(&file);
+        let text = printed(&file);
         assert!(!text.contains(secret), "{file}\n{text}");
         assert!(!format!("{:?}", checked(&file)).contains(secret), "{file}");
     }
@@ -321,6 +327,20 @@ fn listener_names_are_unique() {
     assert!(problem.starts_with("listeners[1].name: x is not unique"), "{problem}");
     assert_eq!(good(&two("queue: orders", "queue: orders, name: again")).listeners.len(), 2);
     assert!(only_problem(&two("queue: ___", "queue: b")).contains("listeners[0].name is required"));
+}
+
+#[test]
+fn the_line_of_the_file_stands_under_its_problem() {
+    let text = printed(&listener(&["workers: 0", "worker: 3 # three"]));
+    let expected = "\
+f.yaml:4:14: listeners[0].workers: 0 is out of range: 1 to 10,000
+    4 |     workers: 0
+      |              ^
+f.yaml:5:5: listeners[0].worker is not a key of the configuration; did you mean `workers`?
+    5 |     worker: …
+      |     ^";
+    assert_eq!(text, expected);
+    assert_eq!(printed("").lines().count(), 1);
 }
 
 #[test]

@@ -194,6 +194,20 @@ impl Report {
         self.add(place, key, None, fault, At::Node);
     }
 
+    /// Adds a problem if a written value breaks a rule; without the value there is no rule to break.
+    pub(super) fn require(&mut self, written: Option<&Written>, rule: Result<(), Fault>) {
+        if let (Some(written), Err(fault)) = (written, rule) {
+            self.refuse(written, fault);
+        }
+    }
+
+    /// Adds a warning about a written value, if there are both.
+    pub(super) fn advise(&mut self, written: Option<&Written>, warning: Option<String>) {
+        if let (Some(written), Some(warning)) = (written, warning) {
+            self.warn(&written.place, &written.key, &warning);
+        }
+    }
+
     /// Adds that the file is no YAML.
     pub(super) fn refuse_syntax(&mut self, place: &Place, fault: Fault) {
         self.add(place, "", None, fault, At::Syntax);

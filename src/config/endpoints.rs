@@ -300,5 +300,8 @@ fn tls_files(written: &file::Tls, base: Option<&Url>, report: &mut Report) -> Op
         cert_file: file(written.cert_file.as_ref()),
         key_file: file(written.key_file.as_ref()),
     };
+    if let Some(key) = written.key_file.as_ref().filter(|_| complete) {
+        auth::warn_of_exposed(key, report);
+    }
     complete.then_some(tls)
 }

@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::app::{StartError, client};
-use crate::config::{EndpointPlan, ListenerPlan, Plan};
+use crate::config::{EndpointPlan, ListenerPlan, Plan, Problem};
 use crate::endpoint::{KnockError, Step, knock};
 use crate::pipeline::ports::{Queue, QueueErrorKind, QueueFacts, Redrive};
 use crate::policy::preflight::{spoken, survives};
@@ -34,6 +34,8 @@ pub struct Checked {
     pub detail: String,
     /// What to do about it.
     pub fix: Option<String>,
+    /// The parts of a problem with the configuration.
+    pub problem: Option<Problem>,
 }
 
 /// What can be checked.
@@ -77,8 +79,14 @@ pub enum Status {
 /// Errors: the files of an endpoint do not hold what they should.
 pub fn offline(plan: &Plan) -> Result<Vec<Checked>, StartError> {
     plan.endpoints.iter().try_for_each(|endpoint| client(endpoint).map(drop))?;
-    let of_plan =
-        |status, detail| Checked { listener: None, what: What::Configuration, status, detail, fix: None };
+    let of_plan = |status, detail| Checked {
+        listener: None,
+        what: What::Configuration,
+        status,
+        detail,
+        fix: None,
+        problem: None,
+    };
     let count = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
     let size =
         format!("{}, {}", count(plan.listeners.len(), "listener"), count(plan.endpoints.len(), "endpoint"));
@@ -112,6 +120,7 @@ async fn try_queue(clients: &sqs::Clients, plan: &ListenerPlan) -> Vec<Checked> 
         status,
         detail,
         fix,
+        problem: None,
     };
     let failed = |detail: String, kind| {
         vec![check(What::Queue, Status::Failed, detail, Some(fix_of_queue(kind).to_owned()))]
@@ -164,6 +173,7 @@ async fn try_endpoint(plan: &ListenerPlan, endpoint: &EndpointPlan) -> Checked {
         status,
         detail: format!("{origin}: {detail}"),
         fix: fix.map(str::to_owned),
+        problem: None,
     };
     let failed = |detail, step| check(Status::Failed, detail, Some(fix_of_endpoint(step)));
     match timeout(CHECK_MAX, knock(&endpoint.client, &plan.target.url)).await {

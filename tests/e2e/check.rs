@@ -24,7 +24,7 @@ async fn check_json(queue: &str, url: &str, more: &[&str]) -> (Option<i32>, Vec<
     let text = |value: &Value, key: &str| value[key].as_str().unwrap().to_owned();
     for one in &all {
         let keys: Vec<&String> = one.as_object().unwrap().keys().collect();
-        assert_eq!(keys, ["check", "detail", "fix", "listener", "status"], "{one}");
+        assert_eq!(keys, ["check", "detail", "fix", "listener", "problem", "status"], "{one}");
     }
     let found = all.iter().map(|one| (text(one, "check"), text(one, "status"))).collect();
     (ended.code, found, ended.output)
@@ -135,6 +135,11 @@ async fn a_bad_configuration_is_shown_in_both_formats() {
     let (code, found, text) = check_json("orders", "nonsense", &["--workers", "0"]).await;
     let failed = ("configuration", "failed");
     assert_eq!((code, found), (Some(78), pairs(&[failed, failed])), "{text}");
+    let all: Value = serde_json::from_str(&text).unwrap();
+    let workers = all.as_array().unwrap().iter().map(|one| &one["problem"]).find(|one| one["value"] == "0");
+    let workers = workers.unwrap_or_else(|| panic!("{text}"));
+    assert_eq!((&workers["given_by"], &workers["line"]), (&Value::from("--workers"), &Value::Null), "{text}");
+    assert_eq!(workers["rule"], "is out of range: 1 to 10,000", "{text}");
     let ended = check("orders", "nonsense", &["--offline"]).await;
     assert_eq!(ended.code, Some(78));
     assert!(ended.output.contains('✘') && ended.output.contains("--url"), "{}", ended.output);

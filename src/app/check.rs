@@ -200,9 +200,21 @@ fn fix_of_endpoint(step: Step) -> &'static str {
         Step::Resolve => "check the host of the listener's url, and this machine's DNS",
         Step::Refused => "start the endpoint, or correct the port of the listener's url",
         Step::TimedOut => "check the address, the firewall between, or raise connect_timeout",
+        Step::Trust => {
+            "trust the endpoint's own authority with tls.ca_file, which then is the only one trusted; or have the \
+             endpoint send the certificates between its own and the root"
+        }
+        Step::Name => {
+            "put the host into the listener's url that the endpoint's certificate is for, or have one issued for \
+             the host in the url"
+        }
+        Step::Validity => "renew the endpoint's certificate, or set this machine's clock",
+        Step::ClientCertificate => {
+            "set tls.cert_file and tls.key_file to a client certificate that the endpoint's authority issued and \
+             that has not expired"
+        }
         Step::Tls => {
-            "check that the url's scheme and host are those of the endpoint's certificate; trust a private \
-             authority with tls.ca_file"
+            "check that the endpoint speaks TLS 1.2 or 1.3 on this port, or correct the url's scheme"
         }
         Step::Other => "check the listener's url, its tls files and the proxy variables",
     }

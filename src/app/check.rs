@@ -14,7 +14,8 @@ use crate::app::{StartError, client};
 use crate::config::{EndpointPlan, ListenerPlan, Plan};
 use crate::endpoint::{KnockError, Step, knock};
 use crate::pipeline::ports::{Queue, QueueErrorKind, QueueFacts, Redrive};
-use crate::policy::preflight::{spoken, survives};
+use crate::policy::decide::Policy;
+use crate::policy::preflight::{Delays, spoken, survives};
 use crate::sqs;
 use crate::telemetry::Chain;
 
@@ -130,11 +131,11 @@ async fn try_queue(clients: &sqs::Clients, plan: &ListenerPlan) -> Vec<Checked> 
         "{}: {} visible, {} in flight, {} delayed",
         plan.listener.queue_name, depth.visible, depth.not_visible, depth.delayed
     );
-    let delay = plan.listener.policy.throttle_delay;
-    let findings = facts.findings(delay);
+    let policy = &plan.listener.policy;
+    let findings = facts.findings_under(policy);
     let mut checked = vec![check(What::Queue, Status::Ok, read, None)];
     if findings.is_empty() {
-        checked.push(check(What::Redrive, Status::Ok, describe(&facts, delay), None));
+        checked.push(check(What::Redrive, Status::Ok, describe(&facts, policy), None));
     }
     checked.extend(
         findings
@@ -145,14 +146,14 @@ async fn try_queue(clients: &sqs::Clients, plan: &ListenerPlan) -> Vec<Checked> 
 }
 
 /// A redrive policy nothing is wrong with.
-fn describe(facts: &QueueFacts, throttle_delay: Duration) -> String {
+fn describe(facts: &QueueFacts, policy: &Policy) -> String {
     let Some(Redrive { max_receives, dead_letter_name, dead_letter_retention, .. }) = &facts.redrive else {
         return "none".to_owned();
     };
     let unread = if dead_letter_retention.is_none() { " (whose retention cannot be read)" } else { "" };
     format!(
         "{max_receives} receives, then {dead_letter_name}{unread}; a message survives steady 429s for {}",
-        spoken(survives(*max_receives, throttle_delay))
+        spoken(survives(*max_receives, Delays::of(policy).throttled))
     )
 }
 

@@ -14,7 +14,8 @@ use crate::app::{StartError, client};
 use crate::config::{EndpointPlan, ListenerPlan, Plan, Problem};
 use crate::endpoint::{KnockError, Step, knock};
 use crate::pipeline::ports::{Queue, QueueErrorKind, QueueFacts, Redrive};
-use crate::policy::preflight::{spoken, survives};
+use crate::policy::decide::Policy;
+use crate::policy::preflight::{Delays, spoken, survives};
 use crate::sqs;
 use crate::telemetry::Chain;
 
@@ -139,11 +140,11 @@ async fn try_queue(clients: &sqs::Clients, plan: &ListenerPlan) -> Vec<Checked> 
         "{}: {} visible, {} in flight, {} delayed",
         plan.listener.queue_name, depth.visible, depth.not_visible, depth.delayed
     );
-    let delay = plan.listener.policy.throttle_delay;
-    let findings = facts.findings(delay);
+    let policy = &plan.listener.policy;
+    let findings = facts.findings_under(policy);
     let mut checked = vec![check(What::Queue, Status::Ok, read, None)];
     if findings.is_empty() {
-        checked.push(check(What::Redrive, Status::Ok, describe(&facts, delay), None));
+        checked.push(check(What::Redrive, Status::Ok, describe(&facts, policy), None));
     }
     checked.extend(
         findings
@@ -154,14 +155,14 @@ async fn try_queue(clients: &sqs::Clients, plan: &ListenerPlan) -> Vec<Checked> 
 }
 
 /// A redrive policy nothing is wrong with.
-fn describe(facts: &QueueFacts, throttle_delay: Duration) -> String {
+fn describe(facts: &QueueFacts, policy: &Policy) -> String {
     let Some(Redrive { max_receives, dead_letter_name, dead_letter_retention, .. }) = &facts.redrive else {
         return "none".to_owned();
     };
     let unread = if dead_letter_retention.is_none() { " (whose retention cannot be read)" } else { "" };
     format!(
         "{max_receives} receives, then {dead_letter_name}{unread}; a message survives steady 429s for {}",
-        spoken(survives(*max_receives, throttle_delay))
+        spoken(survives(*max_receives, Delays::of(policy).throttled))
     )
 }
 
@@ -210,9 +211,21 @@ fn fix_of_endpoint(step: Step) -> &'static str {
         Step::Resolve => "check the host of the listener's url, and this machine's DNS",
         Step::Refused => "start the endpoint, or correct the port of the listener's url",
         Step::TimedOut => "check the address, the firewall between, or raise connect_timeout",
+        Step::Trust => {
+            "trust the endpoint's own authority with tls.ca_file, which then is the only one trusted; or have the \
+             endpoint send the certificates between its own and the root"
+        }
+        Step::Name => {
+            "put the host into the listener's url that the endpoint's certificate is for, or have one issued for \
+             the host in the url"
+        }
+        Step::Validity => "renew the endpoint's certificate, or set this machine's clock",
+        Step::ClientCertificate => {
+            "set tls.cert_file and tls.key_file to a client certificate that the endpoint's authority issued and \
+             that has not expired"
+        }
         Step::Tls => {
-            "check that the url's scheme and host are those of the endpoint's certificate; trust a private \
-             authority with tls.ca_file"
+            "check that the endpoint speaks TLS 1.2 or 1.3 on this port, or correct the url's scheme"
         }
         Step::Other => "check the listener's url, its tls files and the proxy variables",
     }

@@ -2,12 +2,14 @@
 
 pub mod process;
 pub mod servers;
+pub mod tls;
 
 mod check;
 mod dev;
 mod endpoints;
 mod faults;
 mod hands;
+mod https;
 mod moving;
 mod starting;
 mod stopping;

@@ -11,10 +11,11 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::app::{StartError, client};
-use crate::config::{EndpointPlan, ListenerPlan, Plan};
+use crate::config::{EndpointPlan, ListenerPlan, Plan, Problem};
 use crate::endpoint::{KnockError, Step, knock};
 use crate::pipeline::ports::{Queue, QueueErrorKind, QueueFacts, Redrive};
-use crate::policy::preflight::{spoken, survives};
+use crate::policy::decide::Policy;
+use crate::policy::preflight::{Delays, spoken, survives};
 use crate::sqs;
 use crate::telemetry::Chain;
 
@@ -34,6 +35,8 @@ pub struct Checked {
     pub detail: String,
     /// What to do about it.
     pub fix: Option<String>,
+    /// The parts of a problem with the configuration.
+    pub problem: Option<Problem>,
 }
 
 /// What can be checked.
@@ -77,8 +80,14 @@ pub enum Status {
 /// Errors: the files of an endpoint do not hold what they should.
 pub fn offline(plan: &Plan) -> Result<Vec<Checked>, StartError> {
     plan.endpoints.iter().try_for_each(|endpoint| client(endpoint).map(drop))?;
-    let of_plan =
-        |status, detail| Checked { listener: None, what: What::Configuration, status, detail, fix: None };
+    let of_plan = |status, detail| Checked {
+        listener: None,
+        what: What::Configuration,
+        status,
+        detail,
+        fix: None,
+        problem: None,
+    };
     let count = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
     let size =
         format!("{}, {}", count(plan.listeners.len(), "listener"), count(plan.endpoints.len(), "endpoint"));
@@ -112,6 +121,7 @@ async fn try_queue(clients: &sqs::Clients, plan: &ListenerPlan) -> Vec<Checked> 
         status,
         detail,
         fix,
+        problem: None,
     };
     let failed = |detail: String, kind| {
         vec![check(What::Queue, Status::Failed, detail, Some(fix_of_queue(kind).to_owned()))]
@@ -130,11 +140,11 @@ async fn try_queue(clients: &sqs::Clients, plan: &ListenerPlan) -> Vec<Checked> 
         "{}: {} visible, {} in flight, {} delayed",
         plan.listener.queue_name, depth.visible, depth.not_visible, depth.delayed
     );
-    let delay = plan.listener.policy.throttle_delay;
-    let findings = facts.findings(delay);
+    let policy = &plan.listener.policy;
+    let findings = facts.findings_under(policy);
     let mut checked = vec![check(What::Queue, Status::Ok, read, None)];
     if findings.is_empty() {
-        checked.push(check(What::Redrive, Status::Ok, describe(&facts, delay), None));
+        checked.push(check(What::Redrive, Status::Ok, describe(&facts, policy), None));
     }
     checked.extend(
         findings
@@ -145,14 +155,14 @@ async fn try_queue(clients: &sqs::Clients, plan: &ListenerPlan) -> Vec<Checked> 
 }
 
 /// A redrive policy nothing is wrong with.
-fn describe(facts: &QueueFacts, throttle_delay: Duration) -> String {
+fn describe(facts: &QueueFacts, policy: &Policy) -> String {
     let Some(Redrive { max_receives, dead_letter_name, dead_letter_retention, .. }) = &facts.redrive else {
         return "none".to_owned();
     };
     let unread = if dead_letter_retention.is_none() { " (whose retention cannot be read)" } else { "" };
     format!(
         "{max_receives} receives, then {dead_letter_name}{unread}; a message survives steady 429s for {}",
-        spoken(survives(*max_receives, throttle_delay))
+        spoken(survives(*max_receives, Delays::of(policy).throttled))
     )
 }
 
@@ -164,6 +174,7 @@ async fn try_endpoint(plan: &ListenerPlan, endpoint: &EndpointPlan) -> Checked {
         status,
         detail: format!("{origin}: {detail}"),
         fix: fix.map(str::to_owned),
+        problem: None,
     };
     let failed = |detail, step| check(Status::Failed, detail, Some(fix_of_endpoint(step)));
     match timeout(CHECK_MAX, knock(&endpoint.client, &plan.target.url)).await {
@@ -200,9 +211,21 @@ fn fix_of_endpoint(step: Step) -> &'static str {
         Step::Resolve => "check the host of the listener's url, and this machine's DNS",
         Step::Refused => "start the endpoint, or correct the port of the listener's url",
         Step::TimedOut => "check the address, the firewall between, or raise connect_timeout",
+        Step::Trust => {
+            "trust the endpoint's own authority with tls.ca_file, which then is the only one trusted; or have the \
+             endpoint send the certificates between its own and the root"
+        }
+        Step::Name => {
+            "put the host into the listener's url that the endpoint's certificate is for, or have one issued for \
+             the host in the url"
+        }
+        Step::Validity => "renew the endpoint's certificate, or set this machine's clock",
+        Step::ClientCertificate => {
+            "set tls.cert_file and tls.key_file to a client certificate that the endpoint's authority issued and \
+             that has not expired"
+        }
         Step::Tls => {
-            "check that the url's scheme and host are those of the endpoint's certificate; trust a private \
-             authority with tls.ca_file"
+            "check that the endpoint speaks TLS 1.2 or 1.3 on this port, or correct the url's scheme"
         }
         Step::Other => "check the listener's url, its tls files and the proxy variables",
     }

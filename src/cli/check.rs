@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::app::check::{self, Checked, Status, What};
 use crate::cli::options::PlanOptions;
 use crate::cli::{BAD_CONFIGURATION, FAILED, OK};
-use crate::config::{self, ConfigErrors, Problem};
+use crate::config::{self, ConfigErrors, Excerpt, Place, Problem};
 use crate::telemetry::Chain;
 
 const EXAMPLES: &str = "\
@@ -21,8 +21,11 @@ Examples:
   queuepost check --config queuepost.yaml --offline
   queuepost check --queue orders --region eu-west-1 --url https://orders.example.com/events --format json
 
-Queues are asked for their attributes, endpoints get a connection that is closed at once. Exit codes: 0 it will run,
-1 a queue or an endpoint will not do, 78 bad configuration.";
+Queues are asked for their attributes, endpoints get a connection that is closed at once. Not
+noticed: credentials and paths the endpoint does not accept, and a client certificate that it
+refuses only when it has seen a request.
+
+Exit codes: 0 it will run, 1 a queue or an endpoint will not do, 78 bad configuration.";
 
 /// Options of `check`.
 #[derive(Debug, Args)]
@@ -31,7 +34,7 @@ pub(super) struct Options {
     /// Look at the configuration only: call neither queues nor endpoints
     #[arg(long, help_heading = "Check")]
     offline: bool,
-    /// A table, or an array of {listener, check, status, detail, fix}
+    /// A table, or an array of {listener, check, status, detail, fix, problem}
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Format::Text, help_heading = "Check")]
     format: Format,
     #[command(flatten)]
@@ -77,13 +80,14 @@ async fn check(options: &Options, terminal: bool) -> (Vec<Checked>, u8) {
 fn refused(errors: &ConfigErrors) -> Vec<Checked> {
     let one = |problem: &Problem| {
         let fix = problem.fix.clone();
-        failed(Problem { fix: None, ..problem.clone() }.to_string(), fix)
+        let checked = failed(Problem { fix: None, ..problem.clone() }.to_string(), fix);
+        Checked { problem: Some(problem.clone()), ..checked }
     };
     errors.problems().iter().map(one).collect()
 }
 
 fn failed(detail: String, fix: Option<String>) -> Checked {
-    Checked { listener: None, what: What::Configuration, status: Status::Failed, detail, fix }
+    Checked { listener: None, what: What::Configuration, status: Status::Failed, detail, fix, problem: None }
 }
 
 fn as_json(checked: &Checked) -> Value {
@@ -98,10 +102,32 @@ fn as_json(checked: &Checked) -> Value {
         "status": status,
         "detail": checked.detail,
         "fix": checked.fix,
+        "problem": checked.problem.as_ref().map(parts),
     })
 }
 
-/// One line per check, in columns, and the fix under each bad one.
+/// A problem with the configuration, taken apart; every key is there whether it has a value or not.
+fn parts(problem: &Problem) -> Value {
+    let (file, line, column, given) = match &problem.place {
+        Place::File { path, line: 0, .. } => (Some(path.to_string()), None, None, None),
+        Place::File { path, line, column } => (Some(path.to_string()), Some(line), Some(column), None),
+        Place::Flag(name) | Place::Variable(name) => (None, None, None, Some(name)),
+        Place::CommandLine => (None, None, None, None),
+    };
+    json!({
+        "file": file,
+        "line": line,
+        "column": column,
+        "given_by": given,
+        "key": problem.key,
+        "value": problem.value,
+        "rule": problem.rule,
+        "fix": problem.fix,
+        "source": problem.source.as_ref().map(|source| source.text.as_str()),
+    })
+}
+
+/// One line per check, in columns, and under each bad one the line of the file and the fix.
 fn table(checked: &[Checked], colored: bool) -> String {
     let listener = |checked: &Checked| checked.listener.clone().unwrap_or_else(|| "-".to_owned());
     let names = checked.iter().map(|checked| listener(checked).chars().count()).max().unwrap_or_default();
@@ -117,11 +143,22 @@ fn table(checked: &[Checked], colored: bool) -> String {
         let (name, what) = (listener(each), each.what.label());
         // Writing to a string does not fail.
         writeln!(text, "{mark} {name:names$}  {what:checks$}  {}", each.detail).ok();
+        for line in each.problem.iter().filter_map(|problem| problem.source.as_ref()).flat_map(quoted) {
+            writeln!(text, "  {:names$}  {:checks$}  {line}", "", "").ok();
+        }
         if let Some(fix) = &each.fix {
             writeln!(text, "  {:names$}  {:checks$}  fix: {fix}", "", "").ok();
         }
     }
     text
+}
+
+/// The lines of an excerpt, moved to the left as far as they go together.
+fn quoted(source: &Excerpt) -> Vec<String> {
+    let lines: Vec<String> = source.to_string().lines().map(str::to_owned).collect();
+    let blank = |line: &String| line.len() - line.trim_start().len();
+    let margin = lines.iter().map(blank).min().unwrap_or_default();
+    lines.iter().map(|line| line.get(margin..).unwrap_or_default().to_owned()).collect()
 }
 
 #[cfg(test)]
@@ -135,6 +172,7 @@ mod tests {
             status,
             detail: "as found".to_owned(),
             fix: fix.map(str::to_owned),
+            problem: None,
         }
     }
 
@@ -168,9 +206,46 @@ mod tests {
     #[test]
     fn json_has_every_key_whether_there_is_a_value_or_not() {
         let [whole, queue, _] = three();
-        let expected = json!({"listener": "orders", "check": "queue", "status": "failed", "detail": "as found", "fix": "create it"});
+        let expected = json!({"listener": "orders", "check": "queue", "status": "failed", "detail": "as found", "fix": "create it", "problem": null});
         assert_eq!(as_json(&queue), expected);
         let whole = as_json(&whole);
         assert!(whole["listener"].is_null() && whole["fix"].is_null(), "{whole}");
+    }
+
+    fn refused_workers() -> Problem {
+        Problem {
+            place: Place::File { path: "queuepost.yaml".into(), line: 7, column: 14 },
+            key: "listeners[0].workers".to_owned(),
+            value: Some("0".to_owned()),
+            rule: "is out of range".to_owned(),
+            fix: None,
+            source: Some(Excerpt { line: 7, text: "    workers: 0".to_owned(), caret: 13 }),
+        }
+    }
+
+    #[test]
+    fn a_problem_of_the_file_has_its_parts_in_json() {
+        let parts = parts(&refused_workers());
+        let expected = json!({
+            "file": "queuepost.yaml", "line": 7, "column": 14, "given_by": null, "key": "listeners[0].workers",
+            "value": "0", "rule": "is out of range", "fix": null, "source": "    workers: 0",
+        });
+        assert_eq!(parts, expected);
+        let flag = Problem { place: Place::Flag("--workers"), source: None, ..refused_workers() };
+        let flag = super::parts(&flag);
+        assert_eq!((&flag["given_by"], &flag["line"]), (&json!("--workers"), &Value::Null), "{flag}");
+    }
+
+    #[test]
+    fn a_problem_of_the_file_has_its_line_in_the_table() {
+        let mut one = checked(None, What::Configuration, Status::Failed, Some("write 1"));
+        one.problem = Some(refused_workers());
+        let expected = "\
+✘ -  configuration  as found
+                    7 |     workers: 0
+                      |              ^
+                    fix: write 1
+";
+        assert_eq!(table(&[one], false), expected);
     }
 }

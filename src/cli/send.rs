@@ -10,7 +10,7 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::cli::queue_options::QueueOptions;
-use crate::cli::{FAILED, OK, USAGE, complain, print_lines, send_lines, value};
+use crate::cli::{FAILED, OK, USAGE, complain, print_lines, resend, send_lines, value};
 use crate::message::Attribute;
 use crate::sqs::Outgoing;
 use crate::telemetry::Chain;
@@ -29,9 +29,9 @@ Examples:
   FIFO; the number of each line is added to the id, so that the same file can be sent again:
     queuepost send --queue orders.fifo --group-id acme --deduplication-id import-7- < orders.jsonl
 
-Prints the id of each message on a line. Lines that SQS does not take are tried again if that
-may help, and else reported with their number. A line whose answer was lost is sent again and may
-then be twice on the queue.
+Prints the id of each message on a line. What SQS does not take is sent again, up to four times
+within a few seconds, if that may help, and else reported, lines with their number. A message whose
+answer was lost is sent again too, and may then be twice on the queue.
 
 Exit codes: 0 all sent, 1 not all sent, 2 usage, 78 bad configuration.";
 
@@ -95,7 +95,7 @@ pub(super) async fn run(options: &Options) -> u8 {
         trace_header: None,
     };
     let Some(body) = body else { return send_lines::run(&queue, &message).await };
-    match queue.send(Outgoing { body, ..message }).await {
+    match resend::send(&queue, &Outgoing { body, ..message }).await {
         Ok(id) => match print_lines([id.as_str()]) {
             Ok(()) => OK,
             Err(error) => {

@@ -14,6 +14,7 @@ use std::time::Duration;
 use tokio::sync::mpsc::{self, Receiver};
 use tokio::time::{Instant, timeout_at};
 
+use crate::cli::resend::{SENDS_MAX, pause};
 use crate::cli::{FAILED, OK, complain, print_lines};
 use crate::message::MessageId;
 use crate::pipeline::ports::{BATCH_MAX, QueueError, QueueErrorKind};
@@ -24,10 +25,6 @@ use crate::telemetry::Chain;
 const AHEAD: usize = 64;
 /// How long a batch that is not full waits for the next line.
 const LINGER: Duration = Duration::from_millis(100);
-/// How often a line is sent before it is reported as failed.
-const SENDS_MAX: u32 = 5;
-/// Pause before the first repetition; doubled for each further one, half of it random.
-const PAUSE: Duration = Duration::from_millis(200);
 
 /// A line to be sent, or why it cannot be.
 #[derive(Debug, PartialEq, Eq)]
@@ -206,12 +203,6 @@ impl Sending<'_> {
         }
         Ok(results)
     }
-}
-
-/// Exponential, half of it random: many senders do not come back at once.
-fn pause(round: u32) -> Duration {
-    let full = PAUSE.saturating_mul(2_u32.saturating_pow(round.saturating_sub(1)));
-    full.mul_f64(fastrand::f64().mul_add(0.5, 0.5))
 }
 
 /// What became of the lines, and the line on the terminal that tells it: plain text, no colours to switch off.

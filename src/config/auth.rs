@@ -2,14 +2,17 @@
 //!
 //! The whole line is the secret, `Name: value`, so any scheme fits and nothing secret stands in the
 //! configuration. No problem repeats the line, nor what was written as the file's or the variable's name: people
-//! paste the secret itself there.
+//! paste the secret itself there. A file that others may read or change is warned of (`exposed`).
+
+use std::io::ErrorKind;
+use std::path::Path;
 
 use http::header::{CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
 use http::{HeaderName, HeaderValue};
 
 use crate::config::env::{Lookup, is_variable_name, set};
 use crate::config::file::{self, File};
-use crate::config::problem::{Fault, Place, Report};
+use crate::config::problem::{Fault, Place, Report, Written};
 use crate::endpoint::AuthHeader;
 
 const EXAMPLE: &str = "one line such as `Authorization: Bearer …`";
@@ -17,7 +20,11 @@ const EXAMPLE: &str = "one line such as `Authorization: Bearer …`";
 /// The header `written` leads to; `None` when there is a problem, which is then in the report.
 pub(super) fn header(written: &file::Auth, env: Lookup<'_>, report: &mut Report) -> Option<AuthHeader> {
     match (&written.header_file, &written.header_env) {
-        (Some(file), None) => report.parse(Some(file), |path| parse(&from_file(&file.place, path)?)),
+        (Some(file), None) => {
+            let header = report.parse(Some(file), |path| parse(&from_file(&file.place, path)?))?;
+            warn_of_exposed(file, report);
+            Some(header)
+        }
         (None, Some(variable)) => report.parse(Some(variable), |name| {
             if !is_variable_name(name) {
                 return Err(Fault::new("does not name an environment variable"));
@@ -40,20 +47,69 @@ pub(super) fn header(written: &file::Auth, env: Lookup<'_>, report: &mut Report)
 
 fn from_file(place: &Place, path: &str) -> Result<String, Fault> {
     std::fs::read_to_string(File::resolve(place, path)).map_err(|error| {
-        let fault = Fault::new(format!("names a file that cannot be read ({})", error.kind()));
-        match place {
-            Place::File { .. } => fault.fix("a relative path starts at the directory of this file"),
-            Place::Flag(_) | Place::Variable(_) | Place::CommandLine => fault,
+        let because = |rule: &str| Fault::new(format!("names a file that cannot be read: {rule}"));
+        match (error.kind(), place) {
+            (ErrorKind::NotFound, Place::File { .. }) => because("there is no such file")
+                .fix("a relative path starts at the directory of the configuration file"),
+            (ErrorKind::NotFound, Place::Flag(_) | Place::Variable(_) | Place::CommandLine) => {
+                because("there is no such file")
+            }
+            (ErrorKind::PermissionDenied, _) => {
+                because("permission denied").fix("let the user of this process read it")
+            }
+            (ErrorKind::InvalidData, _) => because("it is not text in UTF-8"),
+            (kind, _) => because(&kind.to_string()),
         }
     })
 }
 
+/// Warns of a file with a secret that others on this machine may read or change.
+///
+/// The file exists, so what was written is its name and no secret.
+pub(super) fn warn_of_exposed(written: &Written, report: &mut Report) {
+    let Some(path) = written.text.as_deref().map(|path| File::resolve(&written.place, path)) else { return };
+    let warning = exposed(&path).map(|mode| {
+        let path = path.display();
+        format!("names {path}, which others on this machine can read or change (mode {mode:03o}): chmod 600 {path}")
+    });
+    report.advise(Some(written), warning);
+}
+
+/// The mode of a file that is not its owner's alone; `None` when it is, or not ours to change.
+///
+/// Only our own files count: secrets that an orchestrator mounts belong to root and are closed in by the container.
+/// Kubernetes puts them into a directory `..DATE` behind links, also when the process is root itself.
+#[cfg(unix)]
+fn exposed(path: &Path) -> Option<u32> {
+    use std::os::unix::fs::MetadataExt;
+    /// Group and others may write, others may read.
+    const EXPOSED: u32 = 0o026;
+    let path = path.canonicalize().ok()?;
+    let mounted = path.components().any(|part| part.as_os_str().to_string_lossy().starts_with(".."));
+    let file = std::fs::metadata(&path).ok()?;
+    // The kernel's view of this process; where there is none, a file that is not root's counts as ours.
+    let ours = match std::fs::metadata("/proc/self") {
+        Ok(process) => process.uid() == file.uid(),
+        Err(_) => file.uid() != 0,
+    };
+    (ours && !mounted && file.mode() & EXPOSED != 0).then_some(file.mode() & 0o777)
+}
+
+#[cfg(not(unix))]
+fn exposed(_: &Path) -> Option<u32> {
+    None
+}
+
 fn parse(line: &str) -> Result<AuthHeader, Fault> {
     let line = line.trim_end_matches(['\r', '\n']);
+    if line.is_empty() {
+        return Err(Fault::new("leads to nothing: it is empty").fix(format!("write {EXAMPLE}")));
+    }
     if line.contains(['\r', '\n']) {
         return Err(Fault::new("leads to more than one line").fix(format!("write {EXAMPLE}")));
     }
-    let no_header = || Fault::new("does not lead to a header").fix(format!("write {EXAMPLE}"));
+    let no_header =
+        || Fault::new("does not lead to a header: it has no `Name: value`").fix(format!("write {EXAMPLE}"));
     let (name, value) = line.split_once(':').ok_or_else(no_header)?;
     let name: HeaderName = name.trim().parse().map_err(|_| no_header())?;
     if [CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING].contains(&name) {
@@ -102,5 +158,26 @@ mod tests {
             let fault = format!("{:?}", parse(line).expect_err(line));
             assert!(!fault.contains("cr3t"), "{fault}");
         }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_file_that_others_may_read_or_change_is_exposed_unless_it_is_mounted() {
+        use std::os::unix::fs::PermissionsExt;
+        let directory = std::env::temp_dir().join(format!("queuepost-{}-exposed", std::process::id()));
+        let mounted = directory.join("..2024_01_01");
+        std::fs::create_dir_all(&mounted).expect("a directory");
+        let with_mode = |path: &Path, mode: u32| {
+            std::fs::write(path, "X: y").expect("a file");
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).expect("a mode");
+            exposed(path)
+        };
+        let found =
+            [0o600, 0o640, 0o400, 0o644, 0o660, 0o602].map(|mode| with_mode(&directory.join("a"), mode));
+        let behind_links = with_mode(&mounted.join("a"), 0o644);
+        std::fs::remove_dir_all(&directory).ok();
+        assert_eq!(found, [None, None, None, Some(0o644), Some(0o660), Some(0o602)]);
+        assert_eq!(behind_links, None);
+        assert_eq!(exposed(&directory.join("a")), None, "no such file");
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! A value that is refused is replaced by its default for the rest of the checks, so that one mistake is one
 //! problem and not three; the plan is only handed out when nothing was refused. Texts become values in
-//! `value.rs` and `queue.rs`; here stands what belongs to which key, the defaults, and what must fit together.
+//! `value.rs` and `queue.rs`, what must fit together stands in `rules.rs`; here stands what belongs to which key, and
+//! the defaults.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -13,8 +14,9 @@ use crate::config::endpoints::Endpoints;
 use crate::config::env::Lookup;
 use crate::config::file::{File, Listener, Row};
 use crate::config::plan::{ListenerPlan, Plan};
-use crate::config::problem::{Fault, Place, Report, Written};
+use crate::config::problem::{Fault, Place, Report};
 use crate::config::queue::{self, Fifo};
+use crate::config::rules::{self, Consumer};
 use crate::config::value::{self, TWELVE_HOURS};
 use crate::policy::decide;
 use crate::policy::outcome::StatusSet;
@@ -28,9 +30,6 @@ const DEADLINE: Duration = Duration::from_secs(25);
 const WORKERS: u32 = 16;
 const WORKERS_MAX: u32 = 10_000;
 const TIMEOUT: Duration = Duration::from_mins(1);
-const TIMEOUT_MIN: Duration = Duration::from_millis(100);
-/// The lease (time-out + 30 s) and its last extension stay below the 12 hours SQS allows.
-const TIMEOUT_MAX: Duration = TWELVE_HOURS.saturating_sub(Duration::from_mins(1));
 /// What the algorithm's server may spend less than we wait, so that its answer comes before our time-out.
 const ALGORITHM_MARGIN: Duration = Duration::from_secs(15);
 /// Algorithmia's default time-out, 420 s, and the margin.
@@ -39,8 +38,10 @@ const ALGORITHM_TIMEOUT: Duration = Duration::from_secs(435);
 const ALGORITHM_TIMEOUT_MAX: Duration = Duration::from_secs(3_015);
 const SECOND: Duration = Duration::from_secs(1);
 const RECEIVE_WAIT: Duration = Duration::from_secs(20);
-/// A running delivery of the longest time-out ends this long before the deadline, to be settled.
-const DEADLINE_MARGIN: Duration = Duration::from_secs(15);
+
+const NOTHING_TO_RUN: &str = "no listener is described: give --config FILE, or --queue and --url";
+const FIRST_LISTENER: &str =
+    "write `listeners:`, below it `  - queue: QUEUE` and below that, as far in, `    url: https://HOST/PATH`";
 
 /// The plan of `file`; whole only if the report has no problem.
 pub(super) fn plan(
@@ -51,21 +52,20 @@ pub(super) fn plan(
     report: &mut Report,
 ) -> Plan {
     if file.listeners.is_empty() && !report.mentions("listeners") {
-        let (key, rule) = match file.place {
-            Place::CommandLine => ("", "no listener is described: give --config FILE, or --queue and --url"),
+        let fault = Fault::new("is required: a list with at least one listener");
+        match file.place {
+            Place::CommandLine => report.refuse_key(&file.place, "", Fault::new(NOTHING_TO_RUN)),
             Place::File { .. } | Place::Flag(_) | Place::Variable(_) => {
-                ("listeners", "is required: a list with at least one listener")
+                report.refuse_key(&file.place, "listeners", fault.fix(FIRST_LISTENER));
             }
-        };
-        report.refuse_key(&file.place, key, Fault::new(rule));
+        }
     }
     let mut endpoints = Endpoints::new(&file.endpoints, env, report);
     let mut names = Names(Vec::new());
-    let mut listeners: Vec<ListenerPlan> = file
-        .listeners
-        .iter()
-        .filter_map(|written| listener(written, &mut endpoints, &mut names, env, report))
-        .collect();
+    let described = |written| Some((written, listener(written, &mut endpoints, &mut names, env, report)?));
+    let described: Vec<(&Listener, ListenerPlan)> = file.listeners.iter().filter_map(described).collect();
+    queues_differ(&described, report);
+    let mut listeners: Vec<ListenerPlan> = described.into_iter().map(|(_, listener)| listener).collect();
     let (endpoints, indexes) = endpoints.finish(report);
     for listener in &mut listeners {
         listener.endpoint = indexes.get(listener.endpoint).copied().unwrap_or_default();
@@ -82,18 +82,20 @@ pub(super) fn plan(
     }
 }
 
+fn queues_differ(described: &[(&Listener, ListenerPlan)], report: &mut Report) {
+    let mut earlier: Vec<Consumer<'_>> = Vec::new();
+    for (written, plan) in described {
+        let consumer = Consumer { key: &written.key, queue: &plan.queue, url: &plan.target.url };
+        report.require(written.queue.as_ref(), rules::one_listener_for_a_queue(&consumer, &earlier));
+        earlier.push(consumer);
+    }
+}
+
 fn deadline(file: &File, longest: Duration, report: &mut Report) -> Duration {
     let written = file.shutdown_deadline.as_ref();
     let deadline =
         report.parse(written, |text| value::duration(text, SECOND, TWELVE_HOURS)).unwrap_or(DEADLINE);
-    let enough = longest.saturating_add(DEADLINE_MARGIN);
-    if deadline < enough {
-        let warning = format!(
-            "is {}, below the largest time-out + 15s: deliveries still running then are cut off and retried; \
-             {} is enough",
-            humantime::format_duration(deadline),
-            humantime::format_duration(enough)
-        );
+    if let Some(warning) = rules::deadline_covers_requests(deadline, longest) {
         let place = written.map_or(&file.place, |written| &written.place);
         report.warn(place, "shutdown.deadline", &warning);
     }
@@ -132,13 +134,16 @@ fn listener(
     });
     let is_algorithm = written.algorithm.is_some();
     let (longest, default) =
-        if is_algorithm { (ALGORITHM_TIMEOUT_MAX, ALGORITHM_TIMEOUT) } else { (TIMEOUT_MAX, TIMEOUT) };
-    let timeout = |text: &str| value::duration(text, TIMEOUT_MIN, longest);
+        if is_algorithm { (ALGORITHM_TIMEOUT_MAX, ALGORITHM_TIMEOUT) } else { (rules::TIMEOUT_MAX, TIMEOUT) };
+    let timeout = |text: &str| {
+        let timeout = value::duration(text, Duration::ZERO, Duration::MAX)?;
+        rules::request_fits_twelve_hours(timeout, longest).map(|()| timeout)
+    };
     let timeout = report.parse(written.timeout.as_ref(), timeout).unwrap_or(default);
     let workers = |text: &str| value::whole(text, 1, WORKERS_MAX);
     let workers = value::size(report.parse(written.workers.as_ref(), workers).unwrap_or(WORKERS));
     let receive_wait = report.parse(written.receive_wait.as_ref(), receive_wait).unwrap_or(RECEIVE_WAIT);
-    let policy = policy(written, report);
+    let policy = policy(written, timeout, report);
     let query = algorithm_path(written, algorithm.as_ref(), timeout, report);
     let name = names.add(written, queue.as_ref().map(|queue| &queue.queue), report);
     let (endpoint, url) = target(written, query.as_deref(), endpoints, env, report)?;
@@ -173,16 +178,11 @@ pub(super) fn queue_settings(written: &Listener, fifo: Fifo, report: &mut Report
     let profile = report.parse(written.profile.as_ref(), value::profile);
     let arn = report.parse(written.role_arn.as_ref(), value::role_arn);
     let external_id = report.parse(written.external_id.as_ref(), value::external_id);
-    if let (None, Some(external_id)) = (&written.role_arn, &written.external_id) {
-        report.refuse(external_id, Fault::new("has no effect without `role_arn`"));
-    }
+    let with_role = rules::goes_with("role_arn", written.role_arn.is_some());
+    report.require(written.external_id.as_ref(), with_role);
     let queue = queue?;
-    if let (Some(explicit), Some(of_queue), Some(region)) = (&region, sqs::region(&queue), &written.region)
-        && explicit != of_queue
-    {
-        let warning = format!("is {explicit}, but the queue is in {of_queue}");
-        report.warn(&region.place, &region.key, &warning);
-    }
+    let mismatch = region.as_ref().and_then(|region| rules::region_is_that_of_the_queue(region, &queue));
+    report.advise(written.region.as_ref(), mismatch);
     Some(sqs::Settings {
         queue,
         region,
@@ -198,25 +198,53 @@ fn receive_wait(text: &str) -> Result<Duration, Fault> {
     if wait.subsec_nanos() == 0 { Ok(wait) } else { Err(Fault::new("is not in whole seconds")) }
 }
 
-fn policy(written: &Listener, report: &mut Report) -> decide::Policy {
+fn policy(written: &Listener, timeout: Duration, report: &mut Report) -> decide::Policy {
     let default = decide::Policy::default();
     let delay = |text: &str| value::duration(text, SECOND, TWELVE_HOURS);
     let errors = |text: &str| value::one_of(text, &[("permanent", true), ("success", false)]);
+    let throttle_delay =
+        report.parse(written.throttle_delay.as_ref(), delay).unwrap_or(default.throttle_delay);
+    report.advise(written.throttle_delay.as_ref(), rules::pause_fits_after_request(throttle_delay, timeout));
+    let success = success(written, report).unwrap_or(default.success);
+    let mut rows: Vec<decide::Row> = Vec::new();
+    for written in &written.on_response {
+        let Some(row) = row(written, report) else { continue };
+        let pause = row.delay.and_then(|delay| rules::pause_fits_after_request(delay, timeout));
+        report.advise(written.delay.as_ref(), pause);
+        let status = [rules::row_is_reached(&row, &rows), rules::row_leaves_success(&row, &success)];
+        for warning in status.into_iter().flatten() {
+            report.warn(&written.place, &written.key, &warning);
+        }
+        rows.push(row);
+    }
+    let error_in_body = report.parse(written.error_in_body.as_ref(), errors);
     decide::Policy {
-        success: statuses(written.success.as_deref(), false, report).unwrap_or(default.success),
-        error_in_body_is_failure: report
-            .parse(written.error_in_body.as_ref(), errors)
-            .unwrap_or(default.error_in_body_is_failure),
-        throttle_delay: report
-            .parse(written.throttle_delay.as_ref(), delay)
-            .unwrap_or(default.throttle_delay),
-        rows: written.on_response.iter().filter_map(|written| row(written, report)).collect(),
+        success,
+        error_in_body_is_failure: error_in_body.unwrap_or(default.error_in_body_is_failure),
+        throttle_delay,
+        rows,
     }
 }
 
-fn statuses(written: Option<&[Written]>, classes: bool, report: &mut Report) -> Option<StatusSet> {
-    let parts =
-        written?.iter().filter_map(|item| report.parse(Some(item), |text| value::statuses(text, classes)));
+fn success(written: &Listener, report: &mut Report) -> Option<StatusSet> {
+    let mut all = Vec::new();
+    for item in written.success.as_deref()? {
+        let ranges = |text: &str| {
+            let ranges = value::statuses(text, false)?;
+            ranges.iter().try_for_each(|&(low, high)| rules::success_leaves_out_failures(low, high))?;
+            Ok(ranges)
+        };
+        for (low, high) in report.parse(Some(item), ranges).unwrap_or_default() {
+            report.advise(Some(item), rules::success_leaves_out_refusals(low, high));
+            all.push((low, high));
+        }
+    }
+    Some(StatusSet::new(all))
+}
+
+fn statuses(written: &Row, report: &mut Report) -> Option<StatusSet> {
+    let status = written.status.as_deref()?;
+    let parts = status.iter().filter_map(|item| report.parse(Some(item), |text| value::statuses(text, true)));
     Some(StatusSet::new(parts.flatten()))
 }
 
@@ -232,13 +260,10 @@ fn row(written: &Row, report: &mut Report) -> Option<decide::Row> {
             report.refuse_key(&written.place, &format!("{}.{key}", written.key), Fault::new("is required"));
         }
     }
-    let status = statuses(written.status.as_deref(), true, report);
+    let status = statuses(written, report);
     let action = report.parse(written.action.as_ref(), |text| value::one_of(text, &ACTIONS));
     let delay = report.parse(written.delay.as_ref(), |text| value::duration(text, SECOND, TWELVE_HOURS));
-    if let (Some(decide::Action::Delete | decide::Action::DeadLetter), Some(delay)) = (action, &written.delay)
-    {
-        report.refuse(delay, Fault::new("has no effect: only `park` and `defer` have a delay"));
-    }
+    report.require(written.delay.as_ref(), action.map_or(Ok(()), rules::delay_is_of_a_pause));
     Some(decide::Row { status: status?, action: action?, delay })
 }
 
@@ -250,12 +275,9 @@ fn algorithm_path(
     report: &mut Report,
 ) -> Option<String> {
     let void = report.parse(written.output.as_ref(), |text| value::one_of(text, &[("void", "&output=void")]));
-    if let (None, Some(output)) = (&written.algorithm, &written.output) {
-        report.refuse(output, Fault::new("has no effect without `algorithm`"));
-    }
-    if let (Some(_), Some(path)) = (&written.algorithm, &written.path) {
-        report.refuse(path, Fault::new("is not allowed with `algorithm`, which has its own path"));
-    }
+    let is_algorithm = written.algorithm.is_some();
+    report.require(written.output.as_ref(), rules::goes_with("algorithm", is_algorithm));
+    report.require(written.path.as_ref(), rules::path_is_not_of_an_algorithm(is_algorithm));
     let server = timeout.saturating_sub(ALGORITHM_MARGIN).max(SECOND);
     algorithm.map(|algorithm| algorithm.path_and_query(server) + void.unwrap_or_default())
 }

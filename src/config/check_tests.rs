@@ -31,6 +31,12 @@ fn good(source: &str) -> Plan {
 
 /// The problems of a file, one a line.
 fn bad(source: &str) -> String {
+    let errors = checked(source).map(|plan| format!("accepted: {plan:?}")).expect_err(source);
+    errors.problems().iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}
+
+/// All that is printed of the problems of a file.
+fn printed(source: &str) -> String {
     checked(source).map(|plan| format!("accepted: {plan:?}")).expect_err(source).to_string()
 }
 
@@ -97,7 +103,7 @@ fn every_key_reaches_its_place() {
          \x20 profile: work\n  workers: 3\n  timeout: 90s\n  success: [200, 202-204]\n  throttle_delay: 1m\n\
          \x20 receive_wait: 5s\n  error_in_body: permanent\n  on_response:\n\
          \x20   - {status: [5xx, 409], action: park, delay: 30s}\n    - {status: 410, action: delete}\n\
-         endpoints:\n  api:\n    url: https://${HOST}:8443/v1/\n    auth: {header_env: HEADER}\n    sessions: 2\n\
+         endpoints:\n  api:\n    url: https://${HOST}:8443/v1/\n    auth: {header_env: HEADER}\n    sessions: 4\n\
          \x20   rate_limit: {per_second: 2.5, burst: 7}\n    connect_timeout: 1s\n    pool_idle_timeout: 2s\n\
          \x20   retry_after_scope: message\n    adaptive: false\n\
          admin: {listen: '0.0.0.0:9000'}\nshutdown: {deadline: 2m}\nlog: {format: text, level: debug}\n",
@@ -121,7 +127,7 @@ fn every_key_reaches_its_place() {
     assert_eq!(park.status, StatusSet::new([(500, 599), (409, 409)]));
     assert_eq!((delete.action, delete.delay), (Action::Delete, None));
     let [endpoint] = plan.endpoints.as_slice() else { panic!("{plan:?}") };
-    assert_eq!((endpoint.client.name.as_str(), endpoint.limits.sessions), ("api", 2));
+    assert_eq!((endpoint.client.name.as_str(), endpoint.limits.sessions), ("api", 4));
     assert!(!endpoint.limits.adaptive);
     let rate = endpoint.limits.rate.expect("a rate");
     assert_eq!((rate.interval, rate.burst.get()), (Duration::from_millis(400), 7));
@@ -161,7 +167,10 @@ fn each_rule_of_a_listener_is_one_problem_with_its_key() {
         ("workers: [1]", "listeners[0].workers must be a single value"),
         ("timeout: 30", "listeners[0].timeout: 30 has no unit; write 30s, 5m or 500ms"),
         ("timeout: 99ms", "listeners[0].timeout: 99ms is out of range: 100ms to 11h 59m"),
-        ("timeout: 12h", "listeners[0].timeout: 12h is out of range: 100ms to 11h 59m"),
+        (
+            "timeout: 12h",
+            "timeout: 12h is out of range: 100ms to 11h 59m; SQS hides a message for 12h at most",
+        ),
         ("throttle_delay: 0s", "listeners[0].throttle_delay: 0s is out of range: 1s to 12h"),
         ("receive_wait: 21s", "listeners[0].receive_wait: 21s is out of range: 0s to 20s"),
         ("receive_wait: 1500ms", "listeners[0].receive_wait: 1500ms is not in whole seconds"),
@@ -228,7 +237,7 @@ fn each_rule_of_an_endpoint_is_one_problem_with_its_key() {
 #[test]
 fn each_rule_of_the_top_is_one_problem_with_its_key() {
     let cases = [
-        ("admin: {listen: localhost}", "admin.listen: localhost is no address to listen on"),
+        ("admin: {listen: localhost}", "admin.listen: localhost is no IP address and port to listen on"),
         ("admin: '0.0.0.0:1'", "admin must be a map of keys and values"),
         ("shutdown: {deadline: 500ms}", "shutdown.deadline: 500ms is out of range: 1s to 12h"),
         ("log: {format: xml}", "log.format: xml is none of: text, json"),
@@ -241,11 +250,17 @@ fn each_rule_of_the_top_is_one_problem_with_its_key() {
         let problem = only_problem(&format!("{}{line}\n", listener(&[])));
         assert!(problem.contains(expected), "{line}: {problem}");
     }
-    assert_eq!(only_problem(""), "listeners is required: a list with at least one listener");
+    let problem = only_problem("");
+    assert!(
+        problem.starts_with("listeners is required: a list with at least one listener; write `lis"),
+        "{problem}"
+    );
+    let problem = only_problem("listner: []");
+    assert_eq!(problem, "listner is not a key of the configuration; did you mean `listeners`?");
     assert_eq!(only_problem("listeners: {queue: a}"), "listeners must be a list: one `- ` for each");
     assert_eq!(only_problem("listeners: [a]"), "listeners[0] must be a map of keys and values");
     assert_eq!(only_problem("[a]"), "must be a map of keys and values");
-    assert_eq!(only_problem("listeners: []"), "listeners is required: a list with at least one listener");
+    assert!(only_problem("listeners: []").starts_with("listeners is required: a list with at least one"));
 }
 
 #[test]
@@ -297,12 +312,30 @@ fn secrets_are_in_no_problem_no_warning_and_no_debug_output() {
         endpoint(&["connect_timeout: ${COUNT}", "rate_limit: {per_second: '${COUNT}', burst: '${COUNT}'}"]),
         listener(&["external_id: s3cr3t!", "role_arn: arn:aws:iam::123456789012:role/x"]),
         listener(&["workers: ${COUNT}", "success: ['${COUNT}']", "name: ${COUNT}!"]),
+        endpoint(&["auth: {bearer: s3cr3t} # s3cr3t"]),
+        endpoint(&["auth:", "  bearer: s3cr3t"]),
+        endpoint(&["auth: {'Bearer s3cr3t'}"]),
+        endpoint(&["auth: {s3cr3t}"]),
+        endpoint(&["auth: {header_env: 's3cr3t${'}"]),
+        endpoint(&["auth: {header_env: [s3cr3t]}"]),
+        endpoint(&["token: s3cr3t", "s3cr3t!: 1"]),
+        endpoint(&["auth: {bearer: s3cr3t", "sessions: 1"]),
+        endpoint(&["auth: 's3cr3t", "sessions: 1"]),
+        endpoint(&["auth: s3cr3t: s3cr3t"]),
+        endpoint(&["s3cr3t\u{21}", "sessions: 1"]),
+        listener(&["workers: 0 # s3cr3t"]),
+        "listeners: [{queue: a, url: 'https://u:s3cr3t@h/?s3cr3t', workers: 0, token: 's3, cr3t: s3cr3t'}]\n"
+            .to_owned(),
+        listener(&[]).replace("https://api.example/run", "key:s3cr3t@api.example/s3cr3t?s3cr3t"),
+        endpoint(&[]).replace("/run", "run?token=s3cr3t"),
+        listener(&[]).replace("https://api.example/run", "https://key:s3cr3t@api.example:70000/"),
         listener(&[]).replace("https://api.example/run", "https://key:s3cr3t@api.example/"),
         listener(&[]).replace("https://api.example/run", "https://api.example/?s3cr3t#a"),
+        listener(&[]).replace(QUEUE, "key:s3cr3t@sqs.eu-west-1.amazonaws.com/1/q"),
         listener(&[]).replace(QUEUE, "https://key:s3cr3t@sqs.eu-west-1.amazonaws.com/1/q"),
     ];
     for file in files {
-        let text = bad(&file);
+        let text = printed(&file);
         assert!(!text.contains(secret), "{file}\n{text}");
         assert!(!format!("{:?}", checked(&file)).contains(secret), "{file}");
     }
@@ -320,8 +353,68 @@ fn listener_names_are_unique() {
     assert_eq!(problem, "listeners[1].name is not unique: `orders` is listeners[0]; set another `name`");
     let problem = only_problem(&two("queue: a, name: x", "queue: b, name: x"));
     assert!(problem.starts_with("listeners[1].name: x is not unique"), "{problem}");
-    assert_eq!(good(&two("queue: orders", "queue: orders, name: again")).listeners.len(), 2);
     assert!(only_problem(&two("queue: ___", "queue: b")).contains("listeners[0].name is required"));
+}
+
+#[test]
+fn the_line_of_the_file_stands_under_its_problem() {
+    let text = printed(&listener(&["workers: 0", "worker: 3 # three"]));
+    let expected = "\
+f.yaml:4:14: listeners[0].workers: 0 is out of range: 1 to 10,000
+    4 |     workers: 0
+      |              ^
+f.yaml:5:5: listeners[0].worker is not a key of the configuration; did you mean `workers`?
+    5 |     worker: …
+      |     ^";
+    assert_eq!(text, expected);
+    assert_eq!(printed("").lines().count(), 1);
+}
+
+#[test]
+fn one_queue_has_one_listener() {
+    let second = |lines: &str| format!("{}  - {{queue: {QUEUE}, name: again, {lines}}}\n", listener(&[]));
+    let problem = only_problem(&second("url: 'https://h/'"));
+    assert!(
+        problem.contains(
+            "listeners[1].queue: https://sqs.eu-west-1.amazonaws.com/… is the queue of listeners[0] too"
+        ),
+        "{problem}"
+    );
+    let problem = only_problem(&second("url: 'https://api.example/run'"));
+    assert!(problem.contains("raise `workers` of listeners[0]"), "{problem}");
+}
+
+#[test]
+fn values_that_do_not_fit_together_are_refused_or_warned_of_at_their_key() {
+    let warning = |source: &str| good(source).warnings.join("\n");
+    for (line, expected) in [
+        ("throttle_delay: 12h", "f.yaml:4:21: listeners[0].throttle_delay is 12h: SQS counts 12h"),
+        (
+            "on_response: [{status: 503, action: park, delay: 12h}]",
+            "listeners[0].on_response[0].delay is 12h",
+        ),
+        (
+            "on_response: [{status: 200, action: park}]",
+            "listeners[0].on_response[0] has 200, which is in `success`",
+        ),
+        ("success: 200-399", "f.yaml:4:14: listeners[0].success takes in redirects"),
+    ] {
+        let text = warning(&listener(&[line]));
+        assert!(text.contains(expected), "{line}: {text}");
+    }
+    let rows = "on_response: [{status: 5xx, action: park}, {status: 503, action: delete}]";
+    assert!(warning(&listener(&[rows])).contains("f.yaml:4:48: listeners[0].on_response[1] never applies"));
+    let problem = only_problem(&listener(&["success: [200, 400-499]"]));
+    assert!(problem.starts_with("listeners[0].success[1]: 400-499 takes in 429"), "{problem}");
+    let text = warning(&endpoint(&["sessions: 2"]));
+    assert!(text.contains("f.yaml:6:15: endpoints.api.sessions is 2, below the 16 workers"), "{text}");
+    let text = warning(&endpoint(&["sessions: 33"]));
+    assert!(text.contains("endpoints.api.sessions is 33, but its listeners have 16 workers"), "{text}");
+    let clear = endpoint(&["auth: {header_env: HEADER}"]).replace("https://", "http://");
+    let text = warning(&clear.replace("http://sqs", "https://sqs"));
+    assert!(text.contains("endpoints.api sends the credentials of `auth` unencrypted"), "{text}");
+    let many = "listeners:\n  - {queue: q, url: 'https://h', algorithm: a/b, workers: 81}\n";
+    assert!(warning(many).contains("listeners[0].sessions is 80, below the 81 workers"), "{}", warning(many));
 }
 
 #[test]

@@ -14,7 +14,7 @@ use crate::config::env::Lookup;
 use crate::config::file::{self, File};
 use crate::config::plan::EndpointPlan;
 use crate::config::problem::{Fault, Place, Report, Written, did_you_mean};
-use crate::config::value;
+use crate::config::{rules, value};
 use crate::endpoint::{self, AuthHeader, Tls};
 use crate::limit;
 
@@ -47,8 +47,12 @@ struct Known {
     adaptive: bool,
     sessions: Option<usize>,
     rate: Option<limit::Rate>,
+    /// Where `sessions` was written.
+    sessions_written: Option<Written>,
     /// Sum over the listeners that use it.
     workers: usize,
+    /// The largest of them.
+    most_workers: usize,
     algorithm: bool,
 }
 
@@ -93,7 +97,9 @@ impl Endpoints {
         let checked = Known::inline(own, url, env, report);
         let same = |known: &Known| known.identity.is_some() && known.identity == checked.identity;
         if let Some((index, known)) = self.known.iter_mut().enumerate().find(|(_, known)| same(known)) {
-            known.sessions = checked.sessions.or(known.sessions);
+            if checked.sessions.is_some() {
+                (known.sessions, known.sessions_written) = (checked.sessions, checked.sessions_written);
+            }
             known.rate = checked.rate.or(known.rate);
             return index;
         }
@@ -120,6 +126,7 @@ impl Endpoints {
         let Some(known) = self.known.get_mut(index) else { return true };
         known.connect_timeout = known.connect_timeout.min(timeout / 2);
         known.workers = known.workers.saturating_add(workers);
+        known.most_workers = known.most_workers.max(workers);
         known.algorithm |= algorithm;
         known.retry_after_closes_gate
     }
@@ -131,6 +138,7 @@ impl Endpoints {
         for known in self.known {
             indexes.push(plans.len());
             if known.workers > 0 {
+                known.advise(report);
                 plans.push(known.plan());
             } else {
                 report.warn(&known.place, &known.key, "is not used by any listener");
@@ -174,7 +182,9 @@ impl Known {
             adaptive: true,
             sessions: None,
             rate: None,
+            sessions_written: None,
             workers: 0,
+            most_workers: 0,
             algorithm: false,
         }
     }
@@ -200,6 +210,7 @@ impl Known {
         }
         let sessions = |text: &str| value::whole(text, 1, SESSIONS_MAX);
         self.sessions = report.parse(written.sessions.as_ref(), sessions).map(value::size);
+        self.sessions_written.clone_from(&written.sessions);
         self.rate = rate(written, report);
         let auth = written.auth.as_ref().map(|auth| auth::header(auth, env, report));
         let tls = match &written.tls {
@@ -208,8 +219,33 @@ impl Known {
         };
         let auth_refused = matches!(auth, Some(None));
         if let (Some(base), Some(tls), false) = (&self.base, tls, auth_refused) {
-            self.identity = Some((base.origin().ascii_serialization(), auth.flatten(), tls));
+            let auth = auth.flatten();
+            if let Some(warning) = rules::credentials_are_encrypted(base, auth.is_some()) {
+                report.warn(&self.place, &self.key, &warning);
+            }
+            self.identity = Some((base.origin().ascii_serialization(), auth, tls));
         }
+    }
+
+    /// Warns of sessions that do not fit the workers of its listeners.
+    fn advise(&self, report: &mut Report) {
+        let sessions = self.sessions();
+        let too_few = rules::sessions_cover_workers(sessions, self.most_workers);
+        match &self.sessions_written {
+            Some(written) => {
+                report.advise(Some(written), too_few);
+                report.advise(Some(written), rules::sessions_are_in_reach(sessions, self.workers));
+            }
+            None => {
+                if let Some(warning) = too_few {
+                    report.warn(&self.place, &format!("{}.sessions", self.key), &warning);
+                }
+            }
+        }
+    }
+
+    fn sessions(&self) -> usize {
+        self.sessions.unwrap_or(if self.algorithm { ALGORITHM_SESSIONS } else { self.workers })
     }
 
     fn origin(&self) -> Option<&str> {
@@ -217,8 +253,7 @@ impl Known {
     }
 
     fn plan(self) -> EndpointPlan {
-        let default = if self.algorithm { ALGORITHM_SESSIONS } else { self.workers };
-        let sessions = self.sessions.unwrap_or(default);
+        let sessions = self.sessions();
         let (auth, tls) = self.identity.map(|(_, auth, tls)| (auth, tls)).unwrap_or_default();
         EndpointPlan {
             client: endpoint::Settings {
@@ -238,9 +273,7 @@ impl Known {
 fn rate(written: &file::Endpoint, report: &mut Report) -> Option<limit::Rate> {
     let per_second = report.parse(written.per_second.as_ref(), value::per_second);
     let burst = report.parse(written.burst.as_ref(), |text| value::whole(text, 1, BURST_MAX));
-    if let (None, Some(burst)) = (&written.per_second, &written.burst) {
-        report.refuse(burst, Fault::new("has no effect without `per_second`"));
-    }
+    report.require(written.burst.as_ref(), rules::goes_with("per_second", written.per_second.is_some()));
     let per_second = per_second?;
     let interval = Duration::try_from_secs_f64(per_second.recip()).ok()?;
     let default = Duration::try_from_secs_f64(per_second.ceil()).ok()?.as_secs();
@@ -250,13 +283,11 @@ fn rate(written: &file::Endpoint, report: &mut Report) -> Option<limit::Rate> {
 
 /// The TLS files, all readable; `None` when one is not.
 fn tls_files(written: &file::Tls, base: Option<&Url>, report: &mut Report) -> Option<Tls> {
-    if base.is_some_and(|url| url.scheme() == "http") {
-        let fault = Fault::new("has no effect on an http:// address").fix("write https://, or remove it");
-        report.refuse_key(&written.place, &written.key, fault);
-    }
-    if written.cert_file.is_some() != written.key_file.is_some() {
-        let fault = Fault::new("needs `cert_file` and `key_file` together");
-        report.refuse_key(&written.place, &written.key, fault);
+    let pair = rules::certificate_and_key_are_a_pair(written.cert_file.is_some(), written.key_file.is_some());
+    for rule in [base.map_or(Ok(()), rules::tls_needs_https), pair] {
+        if let Err(fault) = rule {
+            report.refuse_key(&written.place, &written.key, fault);
+        }
     }
     let mut complete = true;
     let mut file = |written: Option<&Written>| {
@@ -275,5 +306,8 @@ fn tls_files(written: &file::Tls, base: Option<&Url>, report: &mut Report) -> Op
         cert_file: file(written.cert_file.as_ref()),
         key_file: file(written.key_file.as_ref()),
     };
+    if let Some(key) = written.key_file.as_ref().filter(|_| complete) {
+        auth::warn_of_exposed(key, report);
+    }
     complete.then_some(tls)
 }

@@ -5,8 +5,11 @@
 //! of the wrong kind is reported without being repeated.
 
 use crate::config::env::{Lookup, interpolate};
-use crate::config::problem::{Fault, Place, Report, Written, did_you_mean};
+use crate::config::problem::{Fault, Place, Report, Reveal, Written, did_you_mean};
 use crate::config::tree::{Key, Node, Value};
+
+/// Longest name of a key that a problem repeats, one more than that of a listener.
+const NAME_MAX: usize = 64;
 
 /// The keys of one map that were not read yet.
 pub(super) struct Fields<'a> {
@@ -44,14 +47,23 @@ impl<'a> Fields<'a> {
 
     /// One scalar.
     pub(super) fn text(&mut self, name: &'static str) -> Option<Written> {
-        let node = self.take(name)?;
-        let key = self.key(name);
-        Some(self.scalar(key, node))
+        self.one(name, Reveal::Text)
+    }
+
+    /// One scalar that is an address.
+    pub(super) fn address(&mut self, name: &'static str) -> Option<Written> {
+        self.one(name, Reveal::Origin)
     }
 
     /// One scalar that problems must not repeat.
     pub(super) fn secret(&mut self, name: &'static str) -> Option<Written> {
-        self.text(name).map(|written| Written { secret: true, ..written })
+        self.one(name, Reveal::Nothing)
+    }
+
+    fn one(&mut self, name: &'static str, reveal: Reveal) -> Option<Written> {
+        let node = self.take(name)?;
+        let key = self.key(name);
+        Some(self.scalar(key, node, reveal))
     }
 
     /// A list of scalars; a single scalar is a list of one.
@@ -59,13 +71,13 @@ impl<'a> Fields<'a> {
         let node = self.take(name)?;
         let key = self.key(name);
         let Value::List(items) = node.value else {
-            return Some(vec![self.scalar(key, node)]);
+            return Some(vec![self.scalar(key, node, Reveal::Text)]);
         };
         if items.is_empty() {
             self.report.refuse_key(&node.place, &key, Fault::new("must not be empty"));
             return None;
         }
-        let item = |(index, item)| self.scalar(format!("{key}[{index}]"), item);
+        let item = |(index, item)| self.scalar(format!("{key}[{index}]"), item, Reveal::Text);
         Some(items.into_iter().enumerate().map(item).collect())
     }
 
@@ -108,14 +120,17 @@ impl<'a> Fields<'a> {
 
     /// Refuses every key that was not asked for.
     pub(super) fn finish(self) {
-        for (key, _) in &self.entries {
+        for (key, node) in &self.entries {
             let fault = Fault::new("is not a key of the configuration");
             let near = did_you_mean(&key.name, self.asked.iter().copied());
+            // In `{s3cr3t}` the secret is a key without a value.
+            let hidden = near.is_none() && matches!(node.value, Value::Nothing);
             let fault = match near {
                 Some(near) => fault.fix(near),
                 None => fault.fix(format!("known here: {}", self.asked.join(", "))),
             };
-            self.report.refuse_key(&key.place, &join(&self.path, &key.name), fault);
+            let name = if hidden { "" } else { key.name.as_str() };
+            self.report.refuse_key(&key.place, &join(&self.path, name), fault);
         }
     }
 
@@ -133,12 +148,12 @@ impl<'a> Fields<'a> {
         Some(self.entries.remove(index).1)
     }
 
-    fn scalar(&mut self, key: String, node: Node) -> Written {
+    fn scalar(&mut self, key: String, node: Node, reveal: Reveal) -> Written {
         let Value::Scalar(raw) = node.value else {
             self.report.refuse_key(&node.place, &key, Fault::new("must be a single value"));
-            return Written { key, place: node.place, raw: String::new(), text: None, secret: false };
+            return Written { key, place: node.place, raw: String::new(), text: None, reveal };
         };
-        let mut written = Written::plain(key, node.place, raw);
+        let mut written = Written { reveal, ..Written::plain(key, node.place, raw) };
         match interpolate(&written.raw, self.env) {
             Ok(text) => written.text = Some(text),
             Err(fault) => {
@@ -150,7 +165,10 @@ impl<'a> Fields<'a> {
     }
 }
 
+/// A path and a name below it; `…` for what is no word, since a secret can stand where a key belongs.
 fn join(path: &str, name: &str) -> String {
-    let name = name.escape_debug();
-    if path.is_empty() { name.to_string() } else { format!("{path}.{name}") }
+    let word = |c: char| c.is_alphanumeric() || "_-.".contains(c);
+    let is_word = name.chars().count() <= NAME_MAX && !name.is_empty() && name.chars().all(word);
+    let name = if is_word { name } else { "…" };
+    if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
 }

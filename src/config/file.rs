@@ -3,6 +3,7 @@
 //! The same structs hold what flags and environment variables say, so that a flag replaces a value of the file
 //! by moving it. A relative path in the file starts at the file's own directory.
 
+use std::io::{Error, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -109,9 +110,26 @@ pub(super) fn read(path: &str, env: Lookup<'_>, report: &mut Report) -> Option<F
     match std::fs::read_to_string(path) {
         Ok(source) => File::parse(&source, &name, env, report),
         Err(error) => {
-            report.refuse_key(&place, "", Fault::new(format!("the file cannot be read: {error}")));
+            report.refuse_key(&place, "", unreadable(path, &error));
             None
         }
+    }
+}
+
+/// Why the file at `path` cannot be read.
+fn unreadable(path: &str, error: &Error) -> Fault {
+    let because = |rule: &str| Fault::new(format!("the file cannot be read: {rule}"));
+    match error.kind() {
+        ErrorKind::NotFound if path.starts_with('/') => {
+            because("there is no such file").fix("correct --config")
+        }
+        ErrorKind::NotFound => because("there is no such file")
+            .fix("correct --config; a relative path starts at the working directory"),
+        ErrorKind::IsADirectory => because("it is a directory").fix("name the file in it"),
+        ErrorKind::PermissionDenied => because("permission denied")
+            .fix("let the user of this process read the file and enter its directories"),
+        ErrorKind::InvalidData => because("it is not text in UTF-8").fix("save it as UTF-8"),
+        _ => because(&error.to_string()),
     }
 }
 
@@ -131,6 +149,7 @@ impl File {
 
     /// Reads the text of the file at `path`.
     pub(super) fn parse(source: &str, path: &Arc<str>, env: Lookup<'_>, report: &mut Report) -> Option<Self> {
+        report.quote_from(source);
         let root = tree::parse(source, path, report)?;
         let mut fields = Fields::new(String::new(), root, env, report)?;
         let mut file = Self::none();
@@ -208,7 +227,7 @@ impl Listener {
         let mut listener = Self::empty(fields.path(), fields.place());
         listener.name = fields.text("name");
         listener.queue = fields.text("queue");
-        listener.url = fields.text("url");
+        listener.url = fields.address("url");
         listener.endpoint = fields.text("endpoint");
         listener.path = fields.text("path");
         listener.algorithm = fields.text("algorithm");
@@ -263,7 +282,7 @@ impl Endpoint {
 
     fn read(name: Written, mut fields: Fields<'_>) -> Self {
         let mut endpoint = Self::empty(name);
-        endpoint.url = fields.text("url");
+        endpoint.url = fields.address("url");
         endpoint.auth = fields.map("auth", Auth::read);
         endpoint.sessions = fields.text("sessions");
         (endpoint.per_second, endpoint.burst) = fields

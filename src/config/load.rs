@@ -11,7 +11,7 @@ use crate::config::check;
 use crate::config::env::{Lookup, set};
 use crate::config::file::{self, Auth, Endpoint, File, Listener};
 use crate::config::plan::Plan;
-use crate::config::problem::{ConfigErrors, Fault, Place, Report, Written};
+use crate::config::problem::{ConfigErrors, Fault, Place, Report, Reveal, Written};
 use crate::config::queue::Fifo;
 use crate::config::value;
 use crate::sqs;
@@ -183,7 +183,7 @@ const LISTENER: [Given<Listener>; 12] = [
         variable: "QUEUEPOST_URL",
         typed: |typed| typed.url.as_ref(),
         put: |listener, written| {
-            listener.url = Some(written);
+            listener.url = Some(Written { reveal: Reveal::Origin, ..written });
             listener.endpoint = None;
             listener.path = None;
         },
@@ -207,7 +207,7 @@ const LISTENER: [Given<Listener>; 12] = [
         flag: "--external-id",
         variable: "QUEUEPOST_EXTERNAL_ID",
         typed: |typed| typed.external_id.as_ref(),
-        put: |listener, written| listener.external_id = Some(Written { secret: true, ..written }),
+        put: |listener, written| listener.external_id = Some(Written { reveal: Reveal::Nothing, ..written }),
     },
     Given {
         flag: "--region",
@@ -275,7 +275,7 @@ const ENDPOINT: [Given<Endpoint>; 3] = [
         typed: |typed| typed.auth_header_file.as_ref(),
         put: |endpoint, written| {
             let (key, place) = (written.key.clone(), written.place.clone());
-            let header_file = Some(Written { secret: true, ..written });
+            let header_file = Some(Written { reveal: Reveal::Nothing, ..written });
             endpoint.auth = Some(Auth { key, place, header_file, header_env: None });
         },
     },

@@ -181,11 +181,29 @@ fn a_relative_path_in_the_file_starts_at_the_file() {
     let error = plan("s3cr3t").expect_err("missing").to_string();
     assert!(
         error.contains(
-            "c.yaml:2:57: endpoints.api.auth.header_file: REDACTED names a file that cannot be read"
+            "c.yaml:2:57: endpoints.api.auth.header_file: REDACTED names a file that cannot be read: there is no"
         ),
         "{error}"
     );
     assert!(!error.contains("s3cr3t"), "{error}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_secret_that_others_can_read_is_warned_of_with_its_file_and_the_command() {
+    use std::os::unix::fs::PermissionsExt;
+    let directory = Directory::new("exposed");
+    let header = directory.file("header", "Authorization: Bearer s3cr3t");
+    let warnings = |mode: u32| {
+        std::fs::set_permissions(&header, std::fs::Permissions::from_mode(mode)).expect("a mode");
+        let timeout = Some("5s".to_owned());
+        let overrides = Overrides { auth_header_file: Some(header.clone()), timeout, ..minimal() };
+        load(&overrides, &no_env, false).expect("valid").warnings
+    };
+    assert_eq!(warnings(0o600), Vec::<String>::new());
+    let told = warnings(0o644).join("\n");
+    assert!(told.starts_with("--auth-header-file names ") && told.contains("(mode 644)"), "{told}");
+    assert!(told.ends_with(&format!("chmod 600 {header}")), "{told}");
 }
 
 #[test]
@@ -229,6 +247,9 @@ fn a_file_that_cannot_be_read_or_parsed_is_a_problem() {
     let error = load(&config("no-such.yaml".to_owned()), &no_env, false).expect_err("missing");
     assert!(error.to_string().starts_with("no-such.yaml: the file cannot be read: "), "{error}");
     let directory = Directory::new("syntax");
+    let error =
+        load(&config(directory.0.to_string_lossy().into_owned()), &no_env, false).expect_err("no file");
+    assert!(error.to_string().ends_with("it is a directory; name the file in it"), "{error}");
     let error = load(&config(directory.file("c.yaml", "listeners: [")), &no_env, false).expect_err("no YAML");
     assert!(error.to_string().contains("not valid YAML"), "{error}");
     assert_eq!(error.problems().len(), 1);

@@ -2,24 +2,28 @@
 //!
 //! [`load`] is the way in. In the order of the work: `load` puts flags over environment over file; `tree`, `fields`
 //! and `file` read what was written, each value with its place; `env` replaces `${VAR}`; `check`, `endpoints` and
-//! `auth` apply the rules, with `value` and `queue` for single texts; `problem` is what goes wrong; `plan` comes
-//! out, in the `Settings` types of the areas. No other area reads the file or the environment, and nothing here
+//! `auth` apply the rules, with `value` and `queue` for single texts and `rules` for values that must fit together;
+//! `problem` is what goes wrong, `excerpt` the line it stands in; `plan` comes out, in the `Settings` types of the
+//! areas. No other area reads the file or the environment, and nothing here
 //! touches the network.
 
 mod auth;
 mod check;
 mod endpoints;
 mod env;
+mod excerpt;
 mod fields;
 mod file;
 mod load;
 mod plan;
 mod problem;
 mod queue;
+mod rules;
 mod tree;
 mod value;
 
 pub use env::process_env;
+pub use excerpt::Excerpt;
 pub use load::{Overrides, admin_address, load, queue, variables};
 pub use plan::{EndpointPlan, ListenerPlan, Plan};
 pub use problem::{ConfigErrors, Place, Problem};

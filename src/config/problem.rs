@@ -2,12 +2,15 @@
 //!
 //! Every check adds to one [`Report`] and goes on, so that a person sees all problems at once and in the order of
 //! the file. A problem shows a value as it was *written* (`${TOKEN}`, never what the variable held), shows only
-//! the origin of an address, and says `REDACTED` for keys that lead to a secret. Warnings do not stop the start.
+//! the origin of an address, and says `REDACTED` for keys that lead to a secret. The line it stands in is shown
+//! under it by the same measure (`excerpt`). Warnings do not stop the start.
 
 use std::fmt;
 use std::sync::Arc;
 
 use url::Url;
+
+use crate::config::excerpt::{At, Excerpt, excerpt};
 
 /// Longest value a problem repeats.
 const SHOWN_CHARACTERS: usize = 80;
@@ -56,9 +59,12 @@ pub struct Problem {
     pub rule: String,
     /// What to write instead.
     pub fix: Option<String>,
+    /// The line of the file, as far as it may be shown.
+    pub source: Option<Excerpt>,
 }
 
 impl fmt::Display for Problem {
+    /// One line.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let subject = match &self.place {
             Place::File { .. } => {
@@ -79,7 +85,7 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Everything that is wrong with the configuration; one line each when printed.
+/// Everything that is wrong with the configuration; printed as a line each, and below it the line of the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigErrors {
     problems: Vec<Problem>,
@@ -99,6 +105,9 @@ impl fmt::Display for ConfigErrors {
                 f.write_str("\n")?;
             }
             write!(f, "{problem}")?;
+            if let Some(source) = &problem.source {
+                write!(f, "\n{source}")?;
+            }
         }
         Ok(())
     }
@@ -125,6 +134,17 @@ impl Fault {
     }
 }
 
+/// How much of a value a problem may repeat.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reveal {
+    /// All of it; of an address, scheme, host and port.
+    Text,
+    /// It is meant to be an address: host and port, even when the scheme is missing.
+    Origin,
+    /// Nothing.
+    Nothing,
+}
+
 /// A scalar as it was written, and where.
 #[derive(Debug, Clone)]
 pub(super) struct Written {
@@ -136,14 +156,14 @@ pub(super) struct Written {
     pub(super) raw: String,
     /// The text to use; `None` when a problem was reported already.
     pub(super) text: Option<String>,
-    /// Whether a problem must not repeat it.
-    pub(super) secret: bool,
+    /// How much of it a problem may repeat.
+    pub(super) reveal: Reveal,
 }
 
 impl Written {
     /// A text that is used as it was written.
     pub(super) fn plain(key: String, place: Place, raw: String) -> Self {
-        Self { key, place, text: Some(raw.clone()), raw, secret: false }
+        Self { key, place, text: Some(raw.clone()), raw, reveal: Reveal::Text }
     }
 }
 
@@ -152,22 +172,54 @@ impl Written {
 pub(super) struct Report {
     problems: Vec<Problem>,
     warnings: Vec<String>,
+    source: Arc<str>,
 }
 
 impl Report {
+    /// Takes note of the file's text, to show lines of it.
+    pub(super) fn quote_from(&mut self, source: &str) {
+        self.source = source.into();
+    }
+
     /// Adds a problem with a written value.
     pub(super) fn refuse(&mut self, written: &Written, fault: Fault) {
-        let value = if written.secret { "REDACTED".to_owned() } else { shown(&written.raw) };
-        self.add(written.place.clone(), &written.key, Some(value), fault);
+        let value = shown(&written.raw, written.reveal);
+        let whole = value == written.raw || value == format!("{:?}", written.raw);
+        let at = if whole { At::Value(&written.raw) } else { At::Node };
+        self.add(&written.place, &written.key, Some(value), fault, at);
     }
 
     /// Adds a problem that has a key but no value to show.
     pub(super) fn refuse_key(&mut self, place: &Place, key: &str, fault: Fault) {
-        self.add(place.clone(), key, None, fault);
+        self.add(place, key, None, fault, At::Node);
     }
 
-    fn add(&mut self, place: Place, key: &str, value: Option<String>, fault: Fault) {
-        self.problems.push(Problem { place, key: key.to_owned(), value, rule: fault.rule, fix: fault.fix });
+    /// Adds a problem if a written value breaks a rule; without the value there is no rule to break.
+    pub(super) fn require(&mut self, written: Option<&Written>, rule: Result<(), Fault>) {
+        if let (Some(written), Err(fault)) = (written, rule) {
+            self.refuse(written, fault);
+        }
+    }
+
+    /// Adds a warning about a written value, if there are both.
+    pub(super) fn advise(&mut self, written: Option<&Written>, warning: Option<String>) {
+        if let (Some(written), Some(warning)) = (written, warning) {
+            self.warn(&written.place, &written.key, &warning);
+        }
+    }
+
+    /// Adds that the file is no YAML.
+    pub(super) fn refuse_syntax(&mut self, place: &Place, fault: Fault) {
+        self.add(place, "", None, fault, At::Syntax);
+    }
+
+    fn add(&mut self, place: &Place, key: &str, value: Option<String>, fault: Fault, at: At<'_>) {
+        let source = match place {
+            Place::File { line, column, .. } => excerpt(&self.source, *line, *column, at),
+            Place::Flag(_) | Place::Variable(_) | Place::CommandLine => None,
+        };
+        let (place, key) = (place.clone(), key.to_owned());
+        self.problems.push(Problem { place, key, value, rule: fault.rule, fix: fault.fix, source });
     }
 
     /// Adds a warning about the key at `place`.
@@ -178,13 +230,16 @@ impl Report {
             value: None,
             rule: warning.to_owned(),
             fix: None,
+            source: None,
         };
         self.warnings.push(problem.to_string());
     }
 
-    /// Whether there is a problem with `key` or what is below it.
+    /// Whether there is a problem with `key` or what is below it, or with a key that may be meant for it.
     pub(super) fn mentions(&self, key: &str) -> bool {
-        self.problems.iter().any(|problem| problem.key.starts_with(key))
+        let meant = meant(key);
+        let about = |problem: &Problem| problem.key.starts_with(key) || problem.fix.as_ref() == Some(&meant);
+        self.problems.iter().any(about)
     }
 
     /// The value of `written`, or `None` if there is none or it was refused, now or before.
@@ -217,21 +272,44 @@ impl Report {
 
 /// A value as a problem repeats it: addresses without what follows the origin (credentials hide in user
 /// information, path and query alike), long ones cut, odd ones quoted.
-fn shown(raw: &str) -> String {
+fn shown(raw: &str, reveal: Reveal) -> String {
+    if reveal == Reveal::Nothing {
+        return "REDACTED".to_owned();
+    }
     if raw.contains("://") {
         return match Url::parse(raw) {
             Ok(url) if url.host().is_some() && !raw.contains("${") => {
                 let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
                 format!("{}://{}{port}/…", url.scheme(), url.host_str().unwrap_or_default())
             }
-            Ok(_) | Err(_) => "this address".to_owned(),
+            Ok(_) | Err(_) => "the address".to_owned(),
         };
     }
+    if reveal == Reveal::Origin {
+        let origin = raw.split(['/', '?', '#']).next().unwrap_or_default();
+        let host = origin.rsplit('@').next().unwrap_or_default();
+        let port = host.rsplit_once(':').map_or("", |(_, port)| port);
+        if !port.chars().all(|c| c.is_ascii_digit()) {
+            return "the address".to_owned();
+        }
+        return if host == raw { quoted(raw) } else { quoted(&format!("{host}/…")) };
+    }
+    if let Some((_, host)) = raw.rsplit_once('@') {
+        return quoted(&format!("…@{}", host.split('?').next().unwrap_or_default()));
+    }
+    match raw.split_once('?') {
+        Some((path, _)) => quoted(&format!("{path}?…")),
+        None => quoted(raw),
+    }
+}
+
+/// At most [`SHOWN_CHARACTERS`], in quotes if it is not one plain word.
+fn quoted(raw: &str) -> String {
     let mut text: String = raw.chars().take(SHOWN_CHARACTERS).collect();
     if text.len() < raw.len() {
         text.push('…');
     }
-    let plain = |c: char| c.is_alphanumeric() || "-_./:+%${}…".contains(c);
+    let plain = |c: char| c.is_alphanumeric() || "-_./:+%${}?@…".contains(c);
     if !text.is_empty() && text.chars().all(plain) { text } else { format!("{text:?}") }
 }
 
@@ -243,7 +321,11 @@ pub(super) fn did_you_mean<'a>(name: &str, known: impl IntoIterator<Item = &'a s
         .map(|candidate| (distance(&name, &candidate.replace('-', "_")), candidate))
         .filter(|&(distance, candidate)| distance <= 1 + candidate.len() / 5)
         .min_by_key(|&(distance, _)| distance)
-        .map(|(_, candidate)| format!("did you mean `{candidate}`?"))
+        .map(|(_, candidate)| meant(candidate))
+}
+
+fn meant(name: &str) -> String {
+    format!("did you mean `{name}`?")
 }
 
 /// Levenshtein distance: single characters to insert, delete or replace.
@@ -276,6 +358,7 @@ mod tests {
             value: Some("0".to_owned()),
             rule: "is out of range: 1 to 10,000".to_owned(),
             fix: None,
+            source: None,
         };
         let text = "listeners[0].workers: 0 is out of range: 1 to 10,000";
         assert_eq!(problem.to_string(), format!("queuepost.yaml:7:14: {text}"));
@@ -287,11 +370,20 @@ mod tests {
 
     #[test]
     fn an_address_is_shown_up_to_its_port_only() {
-        assert_eq!(shown("https://u:secret@h.example:8443/secret?secret"), "https://h.example:8443/…");
-        assert_eq!(shown("https://${HOST_WITH_SECRET}/x"), "this address");
-        assert_eq!(shown("a b"), "\"a b\"");
-        assert_eq!(shown(""), "\"\"");
-        assert_eq!(shown(&"x".repeat(100)).chars().count(), SHOWN_CHARACTERS + 1);
+        let text = |raw: &str| shown(raw, Reveal::Text);
+        let origin = |raw: &str| shown(raw, Reveal::Origin);
+        assert_eq!(text("https://u:secret@h.example:8443/secret?secret"), "https://h.example:8443/…");
+        assert_eq!(text("https://${HOST_WITH_SECRET}/x"), "the address");
+        assert_eq!(text("https://h.example:70000/secret"), "the address");
+        assert_eq!(text("run?key=secret"), "run?…");
+        assert_eq!(text("a b"), "\"a b\"");
+        assert_eq!(text(""), "\"\"");
+        assert_eq!(text(&"x".repeat(100)).chars().count(), SHOWN_CHARACTERS + 1);
+        assert_eq!(origin("u:secret@h.example:8443/secret?secret"), "h.example:8443/…");
+        assert_eq!(origin("h.example"), "h.example");
+        assert_eq!(origin("h.example:secret"), "the address");
+        assert_eq!(text("https:/u:secret@h.example/q?secret"), "…@h.example/q");
+        assert_eq!(shown("secret", Reveal::Nothing), "REDACTED");
     }
 
     #[test]

@@ -1,10 +1,8 @@
 //! A queue as a person names it: URL, ARN or name. What its host says of region and server is read by `sqs`.
 
-use url::Url;
-
 use crate::config::problem::Fault;
-use crate::config::value::{is_account, is_partition, is_region};
-use crate::sqs::QueueRef;
+use crate::config::value::{address, is_account, is_partition, is_region};
+use crate::sqs::{self, QueueRef};
 
 /// Longest name of an SQS queue.
 const NAME_MAX: usize = 80;
@@ -39,12 +37,16 @@ pub(super) fn parse(text: &str, fifo: Fifo) -> Result<QueueRef, Fault> {
             let name = checked_name(name, fifo)?;
             Ok(QueueRef::Arn { region: (*region).to_owned(), account: (*account).to_owned(), name })
         }
+        ["arn", _, service, ..] if *service != "sqs" && is_region(service) => {
+            Err(Fault::new(format!("is an ARN of {service}, not of SQS"))
+                .fix("write arn:aws:sqs:REGION:ACCOUNT:NAME"))
+        }
         _ => Err(Fault::new("is no ARN of a queue").fix("write arn:aws:sqs:REGION:ACCOUNT:NAME")),
     }
 }
 
 fn parse_url(text: &str, fifo: Fifo) -> Result<QueueRef, Fault> {
-    let url = Url::parse(text).map_err(|error| Fault::new(format!("is no address: {error}")).fix(EXAMPLE))?;
+    let url = address(text, EXAMPLE)?;
     if !matches!(url.scheme(), "http" | "https") {
         return Err(Fault::new("is neither http:// nor https://").fix(EXAMPLE));
     }
@@ -60,6 +62,13 @@ fn parse_url(text: &str, fifo: Fifo) -> Result<QueueRef, Fault> {
         return Err(Fault::new("does not end with the name of a queue").fix(EXAMPLE));
     }
     checked_name(name, fifo)?;
+    let account = url.path_segments().and_then(|mut parts| parts.next()).unwrap_or_default();
+    let depth = url.path_segments().map_or(0, Iterator::count);
+    if sqs::is_aws(&url) && !(depth == 2 && is_account(account)) {
+        return Err(
+            Fault::new("does not have the path /ACCOUNT/NAME, with an account of 12 digits").fix(EXAMPLE)
+        );
+    }
     Ok(QueueRef::Url(url))
 }
 
@@ -106,6 +115,9 @@ mod tests {
             "a b",
             "https://sqs.eu-west-1.amazonaws.com",
             "https://sqs.eu-west-1.amazonaws.com/1/orders/",
+            "https://sqs.eu-west-1.amazonaws.com/orders",
+            "https://sqs.eu-west-1.amazonaws.com/12/orders",
+            "https://sqs.eu-west-1.amazonaws.com/queues/123456789012/orders",
             "ftp://host/orders",
             "http://key:secret@host/orders",
             "http://host/orders?a=b",

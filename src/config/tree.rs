@@ -52,11 +52,55 @@ pub(super) fn parse(source: &str, path: &Arc<str>, report: &mut Report) -> Optio
     match serde_saphyr::from_str_with_options::<Spanned<Raw>>(source, options) {
         Ok(raw) => Some(Builder { source, path }.node(raw)),
         Err(error) => {
-            let place = place(path, error.location());
             let message = UserMessageFormatter.format_message(&error).replace(char::is_control, " ");
-            report.refuse_key(&place, "", Fault::new(format!("not valid YAML: {message}")));
+            let place = place(path, error.location());
+            let place = if message.contains("tab") { tab(source, path, &place) } else { place };
+            report.refuse_syntax(&place, explained(&message));
             None
         }
+    }
+}
+
+/// What the parser says, in the words of somebody who does not write parsers where those are known.
+fn explained(message: &str) -> Fault {
+    const FIXES: [(&str, &str); 10] = [
+        ("placement of ':'", "look for a bracket that is not closed above"),
+        (
+            "mapping values are not allowed",
+            "put a space after the colon of a key, and quotes around a value that has one",
+        ),
+        ("expected ':'", "write `key: value`, with a colon and a space after the key"),
+        ("unexpected character", "put quotes around the value"),
+        ("duplicate mapping key", "keep one of them"),
+        (
+            "multiple found",
+            "keep one document: all listeners stand under one `listeners`, and no `---` between them",
+        ),
+        ("block collection", "indent it as far as the key above"),
+        ("block mapping", "indent it as far as the key above"),
+        ("quoted scalar", "look for a quote that is not closed above"),
+        ("flow", "look for a bracket that is not closed above"),
+    ];
+    if message.contains("tab") {
+        return Fault::new("not valid YAML: tabs are not allowed for indentation").fix("use spaces");
+    }
+    let fault = Fault::new(format!("not valid YAML: {message}"));
+    let fix = FIXES.into_iter().find(|(words, _)| message.contains(words));
+    fix.into_iter().fold(fault, |fault, (_, fix)| fault.fix(fix))
+}
+
+/// The first tab that indents, from the line of `found` on: the parser may name the value before it.
+fn tab(source: &str, path: &Arc<str>, found: &Place) -> Place {
+    let Place::File { line: start, .. } = found else { return found.clone() };
+    let indentation = |text: &str| text.chars().take_while(|c| c.is_whitespace()).position(|c| c == '\t');
+    let lines = (1_u64..).zip(source.split('\n')).skip_while(|(line, _)| line < start);
+    let mut tabs = lines.filter_map(|(line, text)| Some((line, indentation(text)?)));
+    match tabs.next() {
+        Some((line, before)) => {
+            let column = u64::try_from(before).unwrap_or_default().saturating_add(1);
+            Place::File { path: Arc::clone(path), line, column }
+        }
+        None => found.clone(),
     }
 }
 
@@ -211,7 +255,37 @@ mod tests {
         for (source, place) in [("a: [1\nb: 2\n", "f:2:"), ("a: 1\na: 2\n", "f:2:1: "), ("a: *b\n", "f:1:")] {
             let error = parsed(source).expect_err(source);
             assert!(error.starts_with(place) && error.contains("not valid YAML: "), "{error}");
-            assert_eq!(error.lines().count(), 1, "{error}");
+            assert_eq!(error.matches("not valid").count(), 1, "{error}");
+        }
+    }
+
+    #[test]
+    fn a_tab_that_indents_is_named_with_its_own_place() {
+        for (source, place) in [
+            ("a:\n\tb: 1\n", "f:2:1: "),
+            ("a:\n  - b: 1\n\tc: 1\n", "f:3:1: "),
+            ("a:\n  - b: x\n  \tc: 1\n", "f:3:3: "),
+        ] {
+            let rule = "not valid YAML: tabs are not allowed for indentation; use spaces";
+            assert_eq!(parsed(source), Err(format!("{place}{rule}")), "{source:?}");
+        }
+    }
+
+    #[test]
+    fn common_slips_are_explained() {
+        let cases = [
+            ("a:b\nc: d\n", "a space after the colon"),
+            ("a: 1\nb 2\n", "write `key: value`"),
+            ("a: @b\n", "put quotes around the value"),
+            ("a: 1\na: 2\n", "keep one of them"),
+            ("a: 1\n---\na: 2\n", "keep one document"),
+            ("a:\n  - b: 1\n   c: 1\n", "indent it as far"),
+            ("a: [1\nb: 2\n", "a bracket that is not closed"),
+            ("a:\n  b: 'x\nc: y\n", "a quote that is not closed"),
+        ];
+        for (source, fix) in cases {
+            let error = parsed(source).expect_err(source);
+            assert!(error.contains(fix), "{source:?}: {error}");
         }
     }
 }

@@ -6,7 +6,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use url::Url;
+use url::{ParseError, Url};
 
 use crate::config::problem::{Fault, did_you_mean};
 
@@ -98,7 +98,7 @@ fn status_range(text: &str, classes: bool) -> Result<(u16, u16), Fault> {
 /// The address of an HTTP server or a resource on it, without credentials.
 pub(super) fn http_url(text: &str) -> Result<Url, Fault> {
     const EXAMPLE: &str = "write https://HOST/PATH";
-    let url = Url::parse(text).map_err(|error| Fault::new(format!("is no address: {error}")).fix(EXAMPLE))?;
+    let url = address(text, EXAMPLE)?;
     if !matches!(url.scheme(), "http" | "https") {
         return Err(Fault::new("is neither http:// nor https://").fix(EXAMPLE));
     }
@@ -112,6 +112,17 @@ pub(super) fn http_url(text: &str) -> Result<Url, Fault> {
         return Err(Fault::new("must not have a fragment").fix("remove the part after `#`"));
     }
     Ok(url)
+}
+
+/// An address with a scheme; `example` is the fix where no better one is known.
+pub(super) fn address(text: &str, example: &str) -> Result<Url, Fault> {
+    if !text.contains("://") {
+        return Err(Fault::new("has no http:// or https:// in front").fix(example));
+    }
+    Url::parse(text).map_err(|error| {
+        let fix = if error == ParseError::InvalidPort { "a port is 1 to 65535" } else { example };
+        Fault::new(format!("is not valid: {error}")).fix(fix)
+    })
 }
 
 /// The address of an endpoint, below which paths are put.
@@ -144,7 +155,8 @@ pub(super) fn below(base: &Url, path_and_query: &str) -> Result<Url, Fault> {
 /// `host:port` to listen on.
 pub(super) fn socket_address(text: &str) -> Result<SocketAddr, Fault> {
     text.parse().map_err(|_| {
-        Fault::new("is no address to listen on").fix("write 127.0.0.1:9464, 0.0.0.0:9464 or [::]:9464")
+        Fault::new("is no IP address and port to listen on")
+            .fix("write 127.0.0.1:9464, 0.0.0.0:9464 or [::]:9464")
     })
 }
 

@@ -4,18 +4,32 @@
 //! endpoint's TLS files; the finished connection is then closed before a byte of HTTP is written. So what is
 //! checked is what will be used: trust, client certificate, proxies, time-out. Behind a proxy an http endpoint
 //! itself is not reached: only the proxy is.
+//!
+//! A client certificate that is missing or refused is noticed when the server ends the handshake with an alert,
+//! or sends one soon after. It is not noticed when the server takes longer than [`LAST_WORD`], asks for the
+//! certificate only once it has seen a request, or answers that request with an error, as nginx does.
 
 use std::error::Error;
-use std::io;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll};
+use std::time::Duration;
+use std::{fmt, io};
 
+use hyper::rt::{Read, ReadBuf, Write};
+use tokio::time::timeout;
 use tower::{Layer, Service};
 use url::Url;
 
 use super::client;
-use crate::endpoint::{ClientError, Settings};
+use super::step::{self, causes};
+use crate::endpoint::{ClientError, Settings, Step};
 use crate::pipeline::ports::BoxFuture;
 use crate::telemetry::Chain;
+
+/// How long a server is listened to once we have ended our side: several round trips and a busy server's pause.
+const LAST_WORD: Duration = Duration::from_secs(3);
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
@@ -35,29 +49,14 @@ pub enum KnockError {
     },
 }
 
-/// The steps to a connection, as far as they can be told apart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Step {
-    /// The name has no address.
-    Resolve,
-    /// Nobody listens there.
-    Refused,
-    /// Nobody answered in time.
-    TimedOut,
-    /// The TLS handshake failed.
-    Tls,
-    /// Anything else.
-    Other,
-}
-
-/// Resolves, connects and, for https, shakes hands; sends no request.
+/// Resolves, connects and, for https, shakes hands and hears how that ends; sends no request.
 pub async fn knock(settings: &Settings, url: &Url) -> Result<(), KnockError> {
     let http = client::built(settings, client::builder(settings)?.connector_layer(StopAtConnection))?;
     let Err(error) = http.get(url.clone()).send().await else { return Ok(()) };
-    if causes(&error).any(<dyn Error>::is::<Reached>) {
-        return Ok(());
+    if let Some(connection) = connection(&error) {
+        return if url.scheme() == "https" { hear_out(connection).await } else { Ok(()) };
     }
-    let step = step(&error);
+    let step = Step::of(&error);
     // The address may carry a token in its query string.
     let error = error.without_url();
     // The outer two only say that a client failed to connect, and of a request that never was.
@@ -65,40 +64,55 @@ pub async fn knock(settings: &Settings, url: &Url) -> Result<(), KnockError> {
     Err(KnockError::Unreached { step, text })
 }
 
-fn step(error: &reqwest::Error) -> Step {
-    if error.is_timeout() {
-        return Step::TimedOut;
-    }
-    // The resolver's failure has no type of its own to ask for.
-    if causes(error).any(|cause| cause.to_string() == "dns error") {
-        return Step::Resolve;
-    }
-    let kind = causes(error).filter_map(|cause| cause.downcast_ref::<io::Error>()).map(innermost).last();
-    match kind {
-        Some(io::ErrorKind::ConnectionRefused) => Step::Refused,
-        Some(io::ErrorKind::TimedOut) => Step::TimedOut,
-        // rustls: a certificate that does not verify, an answer that is no TLS, an end amid the handshake.
-        Some(io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof) => Step::Tls,
-        _ => Step::Other,
+/// The connection that came about, if one did.
+fn connection(error: &reqwest::Error) -> Option<Box<dyn Connection>> {
+    let reached = causes(error).find_map(<dyn Error>::downcast_ref::<Reached>)?;
+    reached.connection.lock().unwrap_or_else(PoisonError::into_inner).take()
+}
+
+/// Ends our side of a TLS connection and reads what the other still says, which should be only its end.
+///
+/// With TLS 1.3 our handshake is over before the server has seen our certificate (RFC 8446, section 2): that it wants
+/// another comes as an alert afterwards.
+async fn hear_out(mut connection: Box<dyn Connection>) -> Result<(), KnockError> {
+    let ended = timeout(LAST_WORD, async {
+        // A server that has hung up already may have said why all the same.
+        poll_fn(|context| Pin::new(&mut *connection).poll_shutdown(context)).await.ok();
+        let mut bytes = [0; 1024];
+        loop {
+            let mut buffer = ReadBuf::new(&mut bytes);
+            poll_fn(|context| Pin::new(&mut *connection).poll_read(context, buffer.unfilled())).await?;
+            if buffer.filled().is_empty() {
+                return Ok::<_, io::Error>(());
+            }
+        }
+    });
+    match ended.await {
+        Ok(Err(error)) if step::is_alert(&error) => {
+            Err(KnockError::Unreached { step: Step::of(&error), text: Chain(&error).to_string() })
+        }
+        // A peer that breaks off or goes on talking is no worse than one that is asked nothing at all.
+        _ => Ok(()),
     }
 }
 
-/// The kind of what an I/O error wraps: such an error does not count what it wraps among its sources.
-fn innermost(mut error: &io::Error) -> io::ErrorKind {
-    while let Some(inner) = error.get_ref().and_then(|inner| inner.downcast_ref()) {
-        error = inner;
-    }
-    error.kind()
-}
+/// An open connection, whatever it is made of.
+trait Connection: Read + Write + Send + Unpin {}
 
-fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
-    std::iter::successors(Some(error), |error| <dyn Error>::source(*error))
-}
+impl<C: Read + Write + Send + Unpin> Connection for C {}
 
 /// What a connection that came about is turned into, so that nothing is sent on it.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[error("reached")]
-struct Reached;
+struct Reached {
+    connection: Mutex<Option<Box<dyn Connection>>>,
+}
+
+impl fmt::Debug for Reached {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Reached")
+    }
+}
 
 /// Wraps the client's connector.
 #[derive(Debug, Clone, Copy)]
@@ -112,7 +126,7 @@ impl<S> Layer<S> for StopAtConnection {
     }
 }
 
-/// A connector whose connections are closed at once.
+/// A connector whose connections no client gets.
 #[derive(Clone)]
 struct Stop<S> {
     connector: S,
@@ -122,7 +136,7 @@ impl<S, R> Service<R> for Stop<S>
 where
     S: Service<R, Error = BoxError>,
     S::Future: Send + 'static,
-    S::Response: 'static,
+    S::Response: Connection + 'static,
 {
     type Response = S::Response;
     type Error = BoxError;
@@ -135,8 +149,8 @@ where
     fn call(&mut self, address: R) -> Self::Future {
         let connecting = self.connector.call(address);
         Box::pin(async move {
-            drop(connecting.await?);
-            Err(Reached.into())
+            let connection: Box<dyn Connection> = Box::new(connecting.await?);
+            Err(Reached { connection: Mutex::new(Some(connection)) }.into())
         })
     }
 }

@@ -1,6 +1,6 @@
 //! HTTP endpoints: where messages are sent, and how what comes back is named.
 //!
-//! The only area that knows reqwest, tower and hyper. An [`HttpClient`] is shared by all listeners of one
+//! The only area that knows reqwest, tower, hyper and rustls. An [`HttpClient`] is shared by all listeners of one
 //! endpoint (one connection pool, one TLS identity); an [`HttpEndpoint`] adds one listener's address and
 //! time-out and implements [`crate::pipeline::ports::Endpoint`].
 //!
@@ -14,8 +14,10 @@ mod knock;
 mod response;
 mod settings;
 mod stack;
+mod step;
 
 pub use client::{ClientError, HttpClient};
-pub use knock::{KnockError, Step, knock};
+pub use knock::{KnockError, knock};
 pub use settings::{AuthHeader, Settings, Target, Tls};
 pub use stack::HttpEndpoint;
+pub use step::Step;

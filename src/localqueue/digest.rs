@@ -1,4 +1,5 @@
-//! The MD5 sums in SQS answers: SDKs compute them too and refuse an answer whose sums differ.
+//! Sums: MD5 in SQS answers, which SDKs compute too and refuse an answer whose sums differ; SHA-256 for telling
+//! bodies apart.
 //!
 //! Attributes are digested in the order of their names, each as length-prefixed name, length-prefixed type, one
 //! byte for the kind of value and the length-prefixed value (SQS Developer Guide, "Calculating the MD5 message digest
@@ -8,6 +9,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use md5::{Digest as _, Md5};
+use sha2::{Digest as _, Sha256};
 
 use super::{AttributeData, AttributeValue};
 
@@ -19,6 +21,12 @@ const BINARY: u8 = 2;
 /// The sum of a message body, in lower-case hexadecimal.
 pub(super) fn of_body(body: &str) -> String {
     hex(&Md5::digest(body.as_bytes()))
+}
+
+/// The deduplication id of a body that came without one: its SHA-256 sum, in lower-case hexadecimal (SQS API,
+/// `MessageDeduplicationId`).
+pub(super) fn deduplication_id(body: &str) -> String {
+    hex(&Sha256::digest(body.as_bytes()))
 }
 
 /// The sum of message attributes; `None` when there are none, as the answer then has no such field.
@@ -60,6 +68,12 @@ mod tests {
     #[test]
     fn the_sum_of_a_body_is_plain_md5() {
         assert_eq!(of_body("hello"), "5d41402abc4b2a76b9719d911017c592");
+    }
+
+    #[test]
+    fn the_deduplication_id_of_a_body_is_its_sha_256() {
+        let expected = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
+        assert_eq!(deduplication_id("hello"), expected);
     }
 
     #[test]

@@ -9,8 +9,7 @@
 //! * only the JSON protocol, not the older query protocol with XML answers; no `AddPermission`, no `RemovePermission`;
 //! * policies, encryption keys and throughput quotas are kept as attributes and enforce nothing;
 //! * counts are exact and standard queues keep the order of visibility, where Amazon promises neither;
-//! * a deleted queue's name may be used again at once;
-//! * a deduplication id derived from the body is its MD5 sum, where Amazon takes SHA-256.
+//! * a deleted queue's name may be used again at once.
 //!
 //! This area names nothing else of the crate. Reading order: `message`, `broker`, `queue`, `take`, `store`, then `server`, `front`.
 

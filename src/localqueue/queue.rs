@@ -113,7 +113,7 @@ impl Queue {
         let group = message.group_id.as_ref().ok_or(BrokerError::MissingParameter("MessageGroupId"))?;
         let id = match &message.deduplication_id {
             Some(id) => id.clone(),
-            None if fifo.content_based => digest::of_body(&message.body),
+            None if fifo.content_based => digest::deduplication_id(&message.body),
             None => {
                 return Err(BrokerError::InvalidMessage(
                     "The queue should either have ContentBasedDeduplication enabled or MessageDeduplicationId provided explicitly"

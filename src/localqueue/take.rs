@@ -168,6 +168,13 @@ mod tests {
     }
 
     #[test]
+    fn a_consumer_sees_the_sha_256_of_the_body_as_its_deduplication_id() {
+        let message = take(&mut fifo(&["a1"]), T0, 1).remove(0);
+        let expected = "f55ff16f66f43360266b95db6f8fec01d76031054306ae4a4b380598f6cfd114";
+        assert_eq!(message.deduplication_id.as_deref(), Some(expected));
+    }
+
+    #[test]
     fn after_the_timeout_a_group_comes_again_in_the_same_order() {
         let mut queue = fifo(&["a1", "a2", "a3"]);
         for seconds in [0, 60, 120] {

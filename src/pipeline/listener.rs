@@ -315,7 +315,7 @@ impl Core {
         if let Some(depth) = redrive.and_then(|redrive| redrive.dead_letter_depth.as_ref()) {
             self.metrics.depth(QueueRole::DeadLetter, depth);
         }
-        let findings = facts.findings(self.settings.policy.throttle_delay);
+        let findings = facts.findings_under(&self.settings.policy);
         self.metrics.preflight(&findings);
         findings
     }

@@ -4,16 +4,21 @@
 //! stops a listener. The queue's visibility time-out is not looked at, because every receive sets its own.
 //!
 //! The arithmetic behind most of it: a message that is answered 429 at every receive reaches the dead-letter
-//! queue after max receives × throttle delay. That long an outage of the endpoint it survives.
+//! queue after max receives × delay. Its last receive is one delay earlier: an outage that ends by then it survives.
+//! Back-off is shorter than the delays looked at and left out; so are longer waits that an answer asks for.
 
 use std::time::Duration;
+
+use crate::policy::decide::{Action, Policy, Row};
 
 /// Fewer receives than these dead-letter healthy messages in a short outage.
 const RECEIVES_MIN: u32 = 5;
 /// What the fixes propose.
 const RECEIVES_PROPOSED: u32 = 10;
-/// Rows of the table in the text.
-const RECEIVES_SHOWN: [u32; 5] = [5, 10, 50, 100, 1_000];
+/// Rows of the table in the text, beside the present value.
+const RECEIVES_SHOWN: [u32; 4] = [3, 5, 10, 20];
+/// The status whose delay most of this is about.
+const THROTTLED: u16 = 429;
 /// Longest retention (AWS limit): 14 days.
 const RETENTION_MAX: Duration = Duration::from_secs(1_209_600);
 
@@ -93,12 +98,48 @@ pub struct Finding {
     pub fix: String,
 }
 
-/// Everything worth a warning about a queue whose listener parks a 429 for `throttle_delay`.
-pub fn findings(facts: &Facts<'_>, throttle_delay: Duration) -> Vec<Finding> {
+/// The delays of a listener that a message may meet at every receive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delays {
+    /// After a 429.
+    pub throttled: Duration,
+    /// The longest that an `on_response` row has of its own and the statuses it is for, when longer than that.
+    pub longer: Option<(Duration, String)>,
+}
+
+impl Delays {
+    /// What a listener's policy comes to.
+    pub fn of(policy: &Policy) -> Self {
+        let own = |row: &Row| match row.action {
+            Action::Park | Action::Defer => row.delay,
+            Action::Delete | Action::DeadLetter => None,
+        };
+        let row = policy.rows.iter().find(|row| row.status.contains(THROTTLED));
+        let throttled = row.and_then(own).unwrap_or(policy.throttle_delay);
+        let rows = policy.rows.iter().filter_map(|row| Some((own(row)?, row)));
+        let longest = rows.max_by_key(|(delay, _)| *delay).filter(|(delay, _)| *delay > throttled);
+        Self { throttled, longer: longest.map(|(delay, row)| (delay, statuses(row))) }
+    }
+}
+
+/// The statuses of a row as people write them: `500-503, 529`.
+fn statuses(row: &Row) -> String {
+    let range =
+        |&(low, high): &(u16, u16)| if low == high { low.to_string() } else { format!("{low}-{high}") };
+    row.status.ranges().iter().map(range).collect::<Vec<_>>().join(", ")
+}
+
+/// Everything worth a warning about a queue whose listener hides a message for `throttled` after a 429.
+pub fn findings(facts: &Facts<'_>, throttled: Duration) -> Vec<Finding> {
     let Some(redrive) = &facts.redrive else { return vec![no_dead_letter_queue(facts)] };
+    let steady = Steady {
+        delay: throttled,
+        message: "under steady 429s a message".to_owned(),
+        other_fix: "throttle_delay".to_owned(),
+    };
     [
-        few_receives(redrive, throttle_delay),
-        retention_too_short(facts, redrive, throttle_delay),
+        few_receives(facts, redrive, throttled),
+        facts.retention.and_then(|kept| retention_too_short(facts.url, kept, redrive.max_receives, &steady)),
         dead_letter_retention(facts, redrive),
         dead_letter_type(facts, redrive),
     ]
@@ -107,9 +148,26 @@ pub fn findings(facts: &Facts<'_>, throttle_delay: Duration) -> Vec<Finding> {
     .collect()
 }
 
-/// How long a message survives an endpoint that answers 429 at every receive.
-pub fn survives(max_receives: u32, throttle_delay: Duration) -> Duration {
-    throttle_delay.saturating_mul(max_receives)
+/// The warning that an `on_response` row delays a message past its retention, if one delays longer than a 429 does.
+pub fn row_outlives_retention(
+    url: &str,
+    retention: Duration,
+    max_receives: u32,
+    delays: &Delays,
+) -> Option<Finding> {
+    let (delay, statuses) = delays.longer.as_ref()?;
+    let row = format!("on_response row for {statuses}");
+    let steady = Steady {
+        delay: *delay,
+        message: format!("a message hidden for {} by the {row} at every receive", spoken(*delay)),
+        other_fix: format!("the delay of the {row}"),
+    };
+    retention_too_short(url, retention, max_receives, &steady)
+}
+
+/// How long an endpoint may answer 429 and the message is still there for a last receive.
+pub fn survives(max_receives: u32, throttled: Duration) -> Duration {
+    throttled.saturating_mul(max_receives.saturating_sub(1))
 }
 
 /// A duration as people say it: `4 h 10 min`.
@@ -160,38 +218,62 @@ fn dead_letter_arn(facts: &Facts<'_>) -> String {
     }
 }
 
-fn few_receives(redrive: &Redrive<'_>, throttle_delay: Duration) -> Option<Finding> {
-    let receives = redrive.max_receives;
-    (receives < RECEIVES_MIN).then(|| {
-        let row = |count: u32| format!("{count} = {}", spoken(survives(count, throttle_delay)));
-        let table = RECEIVES_SHOWN.map(row).join(", ");
-        Finding {
-            warning: Warning::FewReceives,
-            meaning: format!(
-                "maxReceiveCount is {receives}: a message answered 429 at every receive is dead-lettered after {}",
-                spoken(survives(receives, throttle_delay))
-            ),
-            fix: format!(
-                "raise maxReceiveCount to {RECEIVES_PROPOSED} or more; with a throttle_delay of {} messages survive \
-                 steady 429s for: {table}",
-                spoken(throttle_delay)
-            ),
-        }
+fn few_receives(facts: &Facts<'_>, redrive: &Redrive<'_>, throttled: Duration) -> Option<Finding> {
+    let now = redrive.max_receives;
+    (now < RECEIVES_MIN).then(|| Finding {
+        warning: Warning::FewReceives,
+        meaning: format!(
+            "maxReceiveCount is {now}: a message answered 429 at every receive is dead-lettered after {}; with {} \
+             between receives it survives 429s for (by max receives): {}",
+            spoken(throttled.saturating_mul(now)),
+            spoken(throttled),
+            table(now, throttled, facts.retention)
+        ),
+        fix: format!(
+            "raise maxReceiveCount to {RECEIVES_PROPOSED} or more, so that messages outlive the longest outage you \
+             expect of the endpoint"
+        ),
     })
 }
 
+/// How long a message survives 429s, by max receives, with the present number among them.
+fn table(now: u32, throttled: Duration, retention: Option<Duration>) -> String {
+    let mut counts: Vec<u32> = RECEIVES_SHOWN.into_iter().chain([now]).collect();
+    counts.sort_unstable();
+    counts.dedup();
+    let row = |count: u32| {
+        let survived = survives(count, throttled);
+        let time = match retention {
+            Some(retention) if survived >= retention => format!("{}, its retention", spoken(retention)),
+            _ if survived.is_zero() => "no time".to_owned(),
+            _ => spoken(survived),
+        };
+        format!("{count}{}: {time}", if count == now { " (now)" } else { "" })
+    };
+    counts.into_iter().map(row).collect::<Vec<_>>().join("; ")
+}
+
+/// A message that meets the same delay at every receive.
+struct Steady {
+    delay: Duration,
+    /// Who that is.
+    message: String,
+    /// What to lower if not max receives.
+    other_fix: String,
+}
+
 fn retention_too_short(
-    facts: &Facts<'_>,
-    redrive: &Redrive<'_>,
-    throttle_delay: Duration,
+    url: &str,
+    retention: Duration,
+    max_receives: u32,
+    steady: &Steady,
 ) -> Option<Finding> {
-    let retention = facts.retention?;
-    let needed = survives(redrive.max_receives, throttle_delay);
+    let Steady { delay, message, other_fix } = steady;
+    let needed = delay.saturating_mul(max_receives);
     (needed >= retention).then(|| {
         // How many delays end before the retention does.
-        let fits = retention.as_secs().saturating_sub(1) / throttle_delay.as_secs().max(1);
-        let lower = format!("lower maxReceiveCount to {} or less, or throttle_delay", fits.max(1));
-        let url = facts.url;
+        let fits = retention.as_secs().saturating_sub(1) / delay.as_secs().max(1);
+        let lower = format!("lower maxReceiveCount to {} or less, or {other_fix}", fits.max(1));
         let fix = if needed < RETENTION_MAX {
             format!(
                 "run: aws sqs set-queue-attributes --queue-url {url} --attributes MessageRetentionPeriod={}; or {lower}",
@@ -203,10 +285,9 @@ fn retention_too_short(
         Finding {
             warning: Warning::RetentionTooShort,
             meaning: format!(
-                "under steady 429s a message needs {} to use up its {} receives, but expires after {}: it would be \
-                 lost, not dead-lettered",
+                "{message} needs {} to use up its {max_receives} receives, but expires after {}: it would be lost, not \
+                 dead-lettered",
                 spoken(needed),
-                redrive.max_receives,
                 spoken(retention)
             ),
             fix,

@@ -78,14 +78,29 @@ fn a_queue_without_redrive_policy_is_told_the_command_that_sets_one() {
 
 #[test]
 fn fewer_than_five_receives_are_warned_of_with_the_outage_they_survive() {
-    for (receives, survived) in [(1, "5 min"), (4, "20 min")] {
+    let rest = "5: 20 min; 10: 45 min; 20: 1 h 35 min";
+    for (receives, dead_lettered, table) in [
+        (1, "5 min", "1 (now): no time; 3: 10 min; "),
+        (3, "15 min", "3 (now): 10 min; "),
+        (4, "20 min", "3: 10 min; 4 (now): 15 min; "),
+    ] {
         let few = with(|_, redrive| redrive.max_receives = receives);
         let (meaning, fix) = only(&few, DELAY, Warning::FewReceives);
-        assert!(meaning.ends_with(&format!("after {survived}")), "{meaning}");
-        let table = "5 = 25 min, 10 = 50 min, 50 = 4 h 10 min, 100 = 8 h 20 min, 1000 = 3 d 11 h 20 min";
-        assert!(fix.contains(table), "{fix}");
+        assert!(
+            meaning.contains(&format!("is dead-lettered after {dead_lettered}; with 5 min")),
+            "{meaning}"
+        );
+        assert!(meaning.ends_with(&format!(": {table}{rest}")), "{meaning}");
+        assert!(fix.starts_with("raise maxReceiveCount to 10"), "{fix}");
     }
     assert_eq!(warnings(&with(|_, redrive| redrive.max_receives = 5), DELAY), []);
+
+    let brief = with(|facts, redrive| {
+        (facts.retention, redrive.max_receives) = (Some(Duration::from_secs(2_000)), 2);
+    });
+    let (meaning, _) = only(&brief, DELAY, Warning::FewReceives);
+    let rest = "5: 20 min; 10: 33 min 20 s, its retention; 20: 33 min 20 s, its retention";
+    assert!(meaning.ends_with(rest), "{meaning}");
 }
 
 #[test]

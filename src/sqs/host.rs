@@ -52,7 +52,7 @@ fn is_region(label: &str) -> bool {
 }
 
 /// Whether `url` is an address of AWS.
-pub(super) fn is_aws(url: &Url) -> bool {
+pub fn is_aws(url: &Url) -> bool {
     url.domain().is_some_and(|host| AWS_DOMAINS.iter().any(|domain| host.ends_with(domain)))
 }
 
@@ -75,7 +75,7 @@ pub(super) fn is_dual_stack(url: &Url) -> bool {
 }
 
 /// Whether `url` leads to this machine.
-pub(super) fn is_loopback(url: &Url) -> bool {
+pub fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Ipv4(address)) => Ipv4Addr::is_loopback(&address),
         Some(Host::Ipv6(address)) => Ipv6Addr::is_loopback(&address),

@@ -25,7 +25,7 @@ mod settings;
 
 pub use client::Clients;
 pub use hands::{ReceiveRequest, Received, Unsent};
-pub use host::region;
+pub use host::{is_aws, is_loopback, region};
 pub use queue::SqsQueue;
 pub use send::Outgoing;
 pub use settings::{QueueRef, Role, Settings};

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tokio::process::Command;
 
-use super::server::tools;
+use super::server::{skipped, tools};
 use crate::e2e::servers::QueueServer;
 
 /// Checks the embedded queue fails on purpose: it speaks the JSON protocol only.
@@ -26,13 +26,13 @@ async fn the_embedded_queue_conforms_but_for_the_query_protocol() {
     let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/conformance/sqs_conformance.py");
     let script = named.unwrap_or(beside);
     if !script.exists() {
-        eprintln!("skipped: the conformance script is not there (QUEUEPOST_CONFORMANCE names it)");
+        skipped("the conformance script is not there (QUEUEPOST_CONFORMANCE names it)");
         return;
     }
     let python = tools().join("bin/python");
     if !python.exists() {
         assert!(std::env::var_os("CI").is_none(), "the Python of the conformance script is missing in CI");
-        eprintln!("skipped: boto3 is not installed (.ci/run installs it into target/test-tools)");
+        skipped("boto3 is not installed (.ci/run installs it into target/test-tools)");
         return;
     }
     let server = QueueServer::start().await;

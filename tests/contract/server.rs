@@ -6,6 +6,7 @@
 
 use std::fmt::Write as _;
 use std::fs::{self, File};
+use std::io::{self, Write as _};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -56,6 +57,15 @@ impl Kind {
         }
     }
 
+    /// How it comes to be there.
+    fn remedy(self) -> &'static str {
+        match self {
+            Self::Embedded => "it always is",
+            Self::MiniStack { .. } => ".ci/run installs it into target/test-tools",
+            Self::ElasticMq => ".ci/run installs it into target/test-tools where there are java and mvn",
+        }
+    }
+
     /// Starts it and waits until it answers; `None` when it is not installed.
     pub async fn start(self) -> Option<Server> {
         if self == Self::Embedded {
@@ -66,10 +76,7 @@ impl Kind {
         let port = free_port();
         let Some(mut command) = self.command(port) else {
             assert!(std::env::var_os("CI").is_none(), "{} is missing in CI", self.name());
-            eprintln!(
-                "skipped: {} is not installed (.ci/run installs it into target/test-tools)",
-                self.name()
-            );
+            skipped(&format!("{} is not installed ({})", self.name(), self.remedy()));
             return None;
         };
         let log = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("contract-{port}.log"));
@@ -179,6 +186,13 @@ impl Drop for Server {
         }
         eprintln!("{} logged to {}, at the end:\n{tail}", self.kind.name(), log.display());
     }
+}
+
+/// Says which test did not do its work, past the test runner, which keeps what passing tests print to itself.
+pub fn skipped(why: &str) {
+    let thread = std::thread::current();
+    let line = format!("skipped {}: {why}\n", thread.name().unwrap_or("a test"));
+    io::stderr().write_all(line.as_bytes()).unwrap();
 }
 
 fn free_port() -> u16 {

@@ -24,7 +24,7 @@ async fn check_json(queue: &str, url: &str, more: &[&str]) -> (Option<i32>, Vec<
     let text = |value: &Value, key: &str| value[key].as_str().unwrap().to_owned();
     for one in &all {
         let keys: Vec<&String> = one.as_object().unwrap().keys().collect();
-        assert_eq!(keys, ["check", "detail", "fix", "listener", "status"], "{one}");
+        assert_eq!(keys, ["check", "detail", "fix", "listener", "problem", "status"], "{one}");
     }
     let found = all.iter().map(|one| (text(one, "check"), text(one, "status"))).collect();
     (ended.code, found, ended.output)
@@ -52,7 +52,7 @@ async fn all_is_well_and_nothing_is_received_or_posted() {
     assert_eq!(ended.code, Some(0), "{}", ended.output);
     assert!(!ended.output.contains(['✘', '!', '\x1b']), "{}", ended.output);
     for words in
-        ["valid: 1 listener, 1 endpoint", "orders: 1 visible", "10 receives, then orders-dlq", "50 min"]
+        ["valid: 1 listener, 1 endpoint", "orders: 1 visible", "10 receives, then orders-dlq", "for 45 min"]
     {
         assert!(ended.output.contains(words), "{words:?} is not in {}", ended.output);
     }
@@ -135,6 +135,11 @@ async fn a_bad_configuration_is_shown_in_both_formats() {
     let (code, found, text) = check_json("orders", "nonsense", &["--workers", "0"]).await;
     let failed = ("configuration", "failed");
     assert_eq!((code, found), (Some(78), pairs(&[failed, failed])), "{text}");
+    let all: Value = serde_json::from_str(&text).unwrap();
+    let workers = all.as_array().unwrap().iter().map(|one| &one["problem"]).find(|one| one["value"] == "0");
+    let workers = workers.unwrap_or_else(|| panic!("{text}"));
+    assert_eq!((&workers["given_by"], &workers["line"]), (&Value::from("--workers"), &Value::Null), "{text}");
+    assert_eq!(workers["rule"], "is out of range: 1 to 10,000", "{text}");
     let ended = check("orders", "nonsense", &["--offline"]).await;
     assert_eq!(ended.code, Some(78));
     assert!(ended.output.contains('✘') && ended.output.contains("--url"), "{}", ended.output);
@@ -171,8 +176,9 @@ async fn run_says_the_same_about_a_queue_with_its_fix_and_in_the_metrics() {
     let mut bridge = Queuepost::run(&queue, &endpoint.url, &[]).await;
     let line = bridge.until_line(r#""warning":"few_receives""#).await;
     let line: Value = serde_json::from_str(&line).unwrap();
-    assert!(line["message"].as_str().unwrap().contains("after 10 min"), "{line}");
-    assert!(line["fix"].as_str().unwrap().contains("10 = 50 min"), "{line}");
+    let table = "2 (now): 5 min; 3: 10 min; 5: 20 min; 10: 45 min; 20: 1 h 35 min";
+    assert!(line["message"].as_str().unwrap().ends_with(table), "{line}");
+    assert!(line["fix"].as_str().unwrap().starts_with("raise maxReceiveCount"), "{line}");
     bridge.until_line(r#""warning":"dead_letter_retention""#).await;
     for (warning, expected) in [("few_receives", 1.0), ("no_dead_letter_queue", 0.0)] {
         let value = bridge.metric("preflight_warnings", &format!("warning=\"{warning}\"")).await;

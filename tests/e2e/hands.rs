@@ -194,6 +194,31 @@ async fn lines_that_sqs_would_take_later_are_sent_again() {
 }
 
 #[tokio::test]
+async fn a_single_message_is_sent_again_while_that_may_help() {
+    let queues = QueueServer::start().await;
+    let queue = queues.queue("orders", 10);
+    let refusing = |rate, error| {
+        let rates = FaultRates { refuse: vec![(rate, error)], ..FaultRates::default() };
+        FaultPlan { seed: 2, rates: [(Operation::SendMessage, rates)].into() }
+    };
+    for error in [BrokerError::RequestThrottled, BrokerError::ServiceUnavailable] {
+        queues.faults.start(refusing(0.5, error));
+        let sent = ran(&["send", "--queue", &queue, "x"], &[]).await;
+        assert_eq!(sent.code, Some(0), "{}", sent.output);
+        assert!(queues.faults.injected() > 0, "nothing went wrong");
+    }
+    assert_eq!(queues.census("orders"), (2, 0, 0));
+
+    for (error, sends) in [(BrokerError::RequestThrottled, 5), (BrokerError::QueueDoesNotExist, 1)] {
+        queues.faults.start(refusing(1.0, error));
+        let sent = ran(&["send", "--queue", &queue, "x"], &[]).await;
+        assert_eq!(sent.code, Some(1), "{}", sent.output);
+        assert_eq!(queues.faults.injected(), sends);
+    }
+    assert_eq!(queues.census("orders"), (2, 0, 0));
+}
+
+#[tokio::test]
 async fn a_file_is_one_message_and_a_delay_hides_it() {
     let queues = QueueServer::start().await;
     let queue = queues.queue("orders", 10);

@@ -2,6 +2,7 @@
 
 pub mod process;
 pub mod servers;
+pub mod tls;
 
 mod check;
 mod dev;
@@ -9,6 +10,7 @@ mod endpoints;
 mod faults;
 mod gate;
 mod hands;
+mod https;
 mod moving;
 mod starting;
 mod stopping;

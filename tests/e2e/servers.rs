@@ -9,7 +9,8 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, StatusCode, Version};
+use axum::serve::Listener;
 use queuepost::localqueue::{
     AttributeData, AttributeValue, Broker, MessageState, SendMessage, Server, SharedBroker, SharedFaults,
     wall_clock,
@@ -112,6 +113,8 @@ pub struct Seen {
     running: AtomicUsize,
     most: AtomicUsize,
     pub requests: Mutex<Vec<(HeaderMap, Bytes)>>,
+    /// Of each request, in their order.
+    pub versions: Mutex<Vec<Version>>,
 }
 
 impl Seen {
@@ -141,6 +144,16 @@ impl HttpEndpoint {
 
     pub fn on(listener: TcpListener, status: u16, delay: Duration) -> Self {
         let url = format!("http://{}/work", listener.local_addr().unwrap());
+        Self::over(listener, url, status, delay)
+    }
+
+    /// Serves whatever kind of connection the listener makes.
+    pub fn over<L: Listener<Addr: std::fmt::Debug>>(
+        listener: L,
+        url: String,
+        status: u16,
+        delay: Duration,
+    ) -> Self {
         let seen = Arc::new(Seen {
             status: AtomicU16::new(status),
             delay_ms: AtomicUsize::new(usize::try_from(delay.as_millis()).unwrap()),
@@ -163,12 +176,18 @@ impl Drop for Running {
     }
 }
 
-async fn take(State(seen): State<Arc<Seen>>, headers: HeaderMap, body: Bytes) -> (StatusCode, &'static str) {
+async fn take(
+    State(seen): State<Arc<Seen>>,
+    version: Version,
+    headers: HeaderMap,
+    body: Bytes,
+) -> (StatusCode, &'static str) {
     let running = seen.running.fetch_add(1, Ordering::SeqCst) + 1;
     seen.most.fetch_max(running, Ordering::SeqCst);
     let running = Running(Arc::clone(&seen));
     let delay = seen.delay_ms.load(Ordering::SeqCst);
     tokio::time::sleep(Duration::from_millis(u64::try_from(delay).unwrap())).await;
+    seen.versions.lock().unwrap().push(version);
     seen.requests.lock().unwrap().push((headers, body));
     drop(running);
     (StatusCode::from_u16(seen.status.load(Ordering::SeqCst)).unwrap(), "done")

@@ -10,7 +10,15 @@ async fn a_wrong_configuration_is_refused_with_key_and_reason() {
     let cases: &[(&[&str], i32, &[&str])] = &[
         (&["run", "--workers", "0", "--url", "nonsense"], 78, &["queue", "--workers", "--url"]),
         (&["run", "--queue", "orders.fifo", "--url", "http://127.0.0.1:1/"], 78, &["FIFO", "standard"]),
-        (&["run", "--config", "/does/not/exist.yaml"], 78, &["/does/not/exist.yaml"]),
+        (
+            &["run", "--config", "/does/not/exist.yaml"],
+            78,
+            &["/does/not/exist.yaml", "there is no such file"],
+        ),
+        (&["run", "--config", "/"], 78, &["it is a directory", "name the file in it"]),
+        (&["run"], 78, &["--config", "--queue", "--url"]),
+        (&["run", "--queue"], 2, &["--queue"]),
+        (&["run", "--worker", "3"], 2, &["--worker", "--workers"]),
         (&["run", "--no-such-flag"], 2, &["--no-such-flag"]),
         (&["send", "body"], 78, &["queue"]),
     ];
@@ -19,6 +27,59 @@ async fn a_wrong_configuration_is_refused_with_key_and_reason() {
         assert_eq!(ended.code, Some(*code), "{args:?}: {}", ended.output);
         for word in *words {
             assert!(ended.output.contains(word), "{args:?} does not say {word:?}: {}", ended.output);
+        }
+    }
+}
+
+/// A file with one listener, and lines below it.
+fn file(queue: &str, url: &str, more: &str) -> String {
+    format!("listeners:\n  - queue: {queue}\n    url: {url}\n    timeout: 5s\n{more}")
+}
+
+#[tokio::test]
+async fn a_wrong_file_is_refused_with_place_line_rule_and_fix_and_without_secrets() {
+    let (queue, url) = ("orders", "https://api.example/run");
+    let twice = "  - {queue: orders, url: 'https://api.example/other', name: other}\n";
+    let auth = "endpoints:\n  api: {url: 'https://h', auth: {bearer: s3cr3t}}\n";
+    let cases: &[(String, &[&str])] = &[
+        (
+            file(queue, url, "    worker: 3\n"),
+            &[":5:5: listeners[0].worker", "`workers`", "    5 |     worker: 3"],
+        ),
+        (file(queue, url, "    workers: 0\n"), &[":5:14: ", "0 is out of range", "      |              ^"]),
+        (file(queue, url, "    workers: many\n"), &[":5:14: ", "many is not a number: 1 to 10,000"]),
+        (file(queue, url, "    receive_wait: 5\n"), &["5 has no unit; write 30s"]),
+        (file(queue, url, "    timeout: 6s\n"), &[":5:5: ", "duplicate", "keep one"]),
+        (file(queue, url, "\tworkers: 3\n"), &[":5:1: ", "tabs are not allowed for indentation; use spaces"]),
+        (file(queue, url, "---\nlisteners: []\n"), &["keep one document"]),
+        (file(queue, url, twice), &[":5:13: listeners[1].queue", "queue of listeners[0] too", "keep one"]),
+        (file(queue, url, "    success: 200-499\n"), &["takes in 429", "action: delete"]),
+        (
+            file("my orders", url, ""),
+            &[":2:12: ", "\"my orders\" is no queue", "write https://sqs.", "arn:aws:sqs:"],
+        ),
+        (
+            file("arn:aws:sns:eu-west-1:123456789012:a", url, ""),
+            &["an ARN of sns, not of SQS; write arn:aws:sqs"],
+        ),
+        (file("${NO_SUCH_VARIABLE}", url, ""), &["not set: NO_SUCH_VARIABLE; set it"]),
+        (
+            file(queue, "localhost:8080/x", ""),
+            &[":3:10: ", "has no http:// or https:// in front; write https"],
+        ),
+        (file(queue, "http://127.0.0.1:70000/", ""), &["invalid port number; a port is 1 to 65535"]),
+        (file(queue, "https://u:s3cr3t@h/s3cr3t", ""), &["credentials", "header_file", "    3 |     url: …"]),
+        (file(queue, url, auth), &["endpoints.api.auth.bearer", "known here: header_file", "… bearer: …"]),
+        (String::new(), &["listeners is required", "write `listeners:`"]),
+    ];
+    let path = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("wrong.yaml");
+    for (text, words) in cases {
+        std::fs::write(&path, text).unwrap();
+        let ended = Queuepost::start(&["run", "--config", path.to_str().unwrap()], &[]).ended().await;
+        assert_eq!(ended.code, Some(78), "{text}\n{}", ended.output);
+        assert!(!ended.output.contains("s3cr3t"), "{text}\n{}", ended.output);
+        for word in *words {
+            assert!(ended.output.contains(word), "{text}\ndoes not say {word:?}:\n{}", ended.output);
         }
     }
 }

@@ -34,6 +34,7 @@ const AT_HOME: &[(&str, &[&str])] = &[
     ("reqwest", &["endpoint"]),
     ("tower", &["endpoint"]),
     ("hyper", &["endpoint"]),
+    ("rustls", &["endpoint"]),
     ("governor", &["limit"]),
     ("prometheus", &["telemetry"]),
     ("tracing_subscriber", &["telemetry"]),
@@ -168,9 +169,11 @@ fn every_source_file_says_what_it_is_for() {
 #[test]
 fn every_dependency_says_why_it_is_there() {
     let manifest = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml")).unwrap();
-    let section = manifest.split("[dependencies]\n").nth(1).unwrap().split("\n[").next().unwrap();
+    let section = |name: &str| manifest.split(name).nth(1).unwrap().split("\n[").next().unwrap();
     let mut explained = false;
-    for line in section.lines() {
+    for line in
+        ["\n[dependencies]\n", "\n[dev-dependencies]\n"].into_iter().flat_map(|name| section(name).lines())
+    {
         if line.starts_with('#') {
             explained = true;
         } else if line.contains('=') {

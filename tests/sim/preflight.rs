@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use queuepost::policy::decide::{Action, Row};
+use queuepost::policy::outcome::StatusSet;
 use queuepost::policy::preflight::Warning;
 
 use super::endpoint::Scripted;
@@ -33,6 +35,24 @@ async fn the_gauge_follows_the_queues_settings_within_thirty_seconds() {
     house.world.with(|broker, now| broker.set_attributes(now, "orders", &no_policy)).unwrap();
     tokio::time::sleep(Duration::from_secs(30)).await;
     assert_eq!(warned(&house), ["no_dead_letter_queue"]);
+    house.stop(Duration::from_secs(60)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_delay_of_a_listeners_own_row_counts_against_the_retention() {
+    let mut house = House::new(62);
+    // Ten times twelve hours are more than the four days a queue keeps messages by default.
+    house.world.queue("orders", 10);
+    let fourteen_days = [("MessageRetentionPeriod".to_owned(), "1209600".to_owned())].into();
+    house.world.with(|broker, now| broker.set_attributes(now, "orders-dlq", &fourteen_days)).unwrap();
+    let endpoint = Scripted::always(200, 20);
+    let mut settings = settings("orders", 1);
+    let status = StatusSet::new([(500, 599)]);
+    let delay = Some(Duration::from_secs(12 * 3_600));
+    settings.policy.rows.push(Row { status, action: Action::Park, delay });
+    house.listen(settings, &endpoint, &limits(1));
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(warned(&house), ["retention_too_short"]);
     house.stop(Duration::from_secs(60)).await;
 }
 

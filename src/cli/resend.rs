@@ -1,0 +1,50 @@
+//! How often and how soon `send` repeats what may succeed later.
+//!
+//! The same for a single message and for lines: a throttled call, an error of the server and a failing network are
+//! tried again a bounded number of times, what a person has to mend is not. Whether a call whose answer was lost had
+//! its effect is unknown; sent again, its message may then be twice on the queue.
+
+use std::time::Duration;
+
+use crate::message::MessageId;
+use crate::pipeline::ports::QueueError;
+use crate::sqs::{Outgoing, SqsQueue};
+
+/// How often a message is sent before it is reported as failed: a few seconds in all.
+pub(super) const SENDS_MAX: u32 = 5;
+/// Pause before the first repetition; doubled for each further one, half of it random.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// Sends one message, more than once if need be.
+pub(super) async fn send(queue: &SqsQueue, message: &Outgoing) -> Result<MessageId, QueueError> {
+    let mut round = 1;
+    loop {
+        match queue.send(message.clone()).await {
+            Err(error) if !error.kind.is_fault() && round < SENDS_MAX => {}
+            ended => return ended,
+        }
+        tokio::time::sleep(pause(round)).await;
+        round += 1;
+    }
+}
+
+/// Exponential, half of it random: many senders do not come back at once.
+pub(super) fn pause(round: u32) -> Duration {
+    let full = PAUSE.saturating_mul(2_u32.saturating_pow(round.saturating_sub(1)));
+    full.mul_f64(fastrand::f64().mul_add(0.5, 0.5))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_and_half_of_each_is_random() {
+        for (round, full) in [(1, 200), (2, 400), (3, 800), (4, 1_600)] {
+            let full = Duration::from_millis(full);
+            let pauses: Vec<Duration> = (0..100).map(|_| pause(round)).collect();
+            assert!(pauses.iter().all(|pause| *pause >= full / 2 && *pause <= full), "{round}: {pauses:?}");
+            assert!(pauses.iter().any(|pause| *pause != pauses[0]), "{round}: all alike");
+        }
+    }
+}

@@ -1,0 +1,304 @@
+//! The line of the file a problem is about, with a caret under the place, and no secret.
+//!
+//! A line holds more than its problem: another key's password in `{…}`, a comment, a token under a key nobody knows.
+//! So a line is shown as far as it is known to be harmless: indentation and keys, values of keys that cannot lead
+//! to a secret, and the one value the problem repeats anyway. Everything else is `…`. What is not known is hidden,
+//! so a key that is missing from [`HARMLESS`] shows too little, never too much.
+
+use std::fmt;
+
+use crate::config::problem::did_you_mean;
+
+/// Widest line shown, in terminal columns.
+const WIDTH_MAX: usize = 120;
+/// Longest value of a harmless key.
+const VALUE_MAX: usize = 40;
+/// Longest text that counts as a key.
+const KEY_MAX: usize = 40;
+/// Keys whose values are numbers, words and durations; nobody pastes a secret there.
+const HARMLESS: [&str; 26] = [
+    "action",
+    "algorithm",
+    "burst",
+    "connect_timeout",
+    "deadline",
+    "delay",
+    "endpoint",
+    "error_in_body",
+    "format",
+    "level",
+    "listen",
+    "listeners",
+    "name",
+    "output",
+    "per_second",
+    "pool_idle_timeout",
+    "queue",
+    "receive_wait",
+    "region",
+    "retry_after_scope",
+    "sessions",
+    "status",
+    "success",
+    "throttle_delay",
+    "timeout",
+    "workers",
+];
+
+/// One line of the file, as far as it may be shown, and where its problem starts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Excerpt {
+    /// Line, from 1.
+    pub line: u64,
+    /// The line; `…` stands for what is not shown.
+    pub text: String,
+    /// Terminal columns before the caret.
+    pub caret: usize,
+}
+
+impl fmt::Display for Excerpt {
+    /// Two lines without a line end.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{:>5} | {}", self.line, self.text)?;
+        write!(f, "{:>5} | {:caret$}^", "", "", caret = self.caret)
+    }
+}
+
+/// What stands at the place of a problem.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum At<'a> {
+    /// A value that the problem repeats.
+    Value(&'a str),
+    /// A key, or a value that must not be shown.
+    Node,
+    /// Where the YAML parser gave up: anywhere, even within a value.
+    Syntax,
+}
+
+/// The line `line` of `source` around its column `column`, both from 1; `None` when there is no such line.
+pub(super) fn excerpt(source: &str, line: u64, column: u64, at: At<'_>) -> Option<Excerpt> {
+    let index = usize::try_from(line.checked_sub(1)?).ok()?;
+    let text = source.trim_start_matches('\u{feff}').split('\n').nth(index)?.trim_end();
+    if text.is_empty() {
+        return None;
+    }
+    let column = usize::try_from(column.checked_sub(1)?).ok()?;
+    let split = text.char_indices().nth(column).map_or(text.len(), |(at, _)| at);
+    let (head, tail) = text.split_at(split);
+    let (head, tail) =
+        if is_plain(text) { (head.to_owned(), tail.to_owned()) } else { masked(head, tail, at) };
+    Some(cut(line, &head, &tail))
+}
+
+/// Both parts of a line, what may not be shown replaced by `…`.
+fn masked(head: &str, tail: &str, at: At<'_>) -> (String, String) {
+    let line = format!("{head}{tail}");
+    let skeleton = skeleton(&line);
+    let value = line.get(skeleton.len()..).unwrap_or_default();
+    match skeleton.get(head.len()..) {
+        // Within indentation and key.
+        Some(rest) if !rest.is_empty() => {
+            let more = if value.trim().is_empty() { "" } else { " …" };
+            return (head.to_owned(), format!("{rest}{more}"));
+        }
+        Some(_) | None => {}
+    }
+    let gap = head.get(skeleton.len()..).is_some_and(|gap| gap.trim().is_empty());
+    if gap || is_plain(head) {
+        return (head.to_owned(), own(tail, at));
+    }
+    if at == At::Syntax {
+        let space = if skeleton.ends_with(':') { " " } else { "" };
+        return (format!("{skeleton}{space}"), "…".to_owned());
+    }
+    // Within `{…}` or `[…]`: what comes before the own key is of other keys.
+    let indentation: String = line.chars().take_while(|c| c.is_whitespace()).collect();
+    let last = head.rsplit(['{', '[', ',']).next().unwrap_or_default().trim_start();
+    if at == At::Node && last.is_empty() {
+        let shown = match key(tail) {
+            Some(key) => format!("{key}: …"),
+            None => "…".to_owned(),
+        };
+        return (format!("{indentation}… "), shown);
+    }
+    let is_key = key(last).is_some_and(|key| last.trim_end().len() == key.len() + 1);
+    (format!("{indentation}… {}", if is_key { last } else { "" }), own(tail, at))
+}
+
+/// The value at the caret, if the problem repeats it, and that there is more.
+fn own(tail: &str, at: At<'_>) -> String {
+    let ends = |rest: &&str| rest.is_empty() || rest.starts_with([' ', '\t', ',', ']', '}']);
+    let forms = match at {
+        At::Value(raw) if !raw.is_empty() => vec![format!("'{raw}'"), format!("\"{raw}\""), raw.to_owned()],
+        At::Value(_) | At::Node | At::Syntax => Vec::new(),
+    };
+    let found = forms.into_iter().find_map(|form| {
+        let rest = tail.strip_prefix(form.as_str()).filter(ends)?;
+        Some(if rest.trim().is_empty() { form } else { format!("{form} …") })
+    });
+    found.unwrap_or_else(|| if tail.trim().is_empty() { String::new() } else { "…".to_owned() })
+}
+
+/// Indentation, dashes and the key with its colon, as far as there are any.
+fn skeleton(line: &str) -> &str {
+    let mut rest = line.trim_start();
+    while let Some(item) =
+        rest.strip_prefix('-').filter(|item| item.is_empty() || item.starts_with([' ', '\t']))
+    {
+        rest = item.trim_start();
+    }
+    let key = key(rest).map_or(0, |key| key.len() + 1);
+    line.get(..line.len() - rest.len() + key).unwrap_or_default()
+}
+
+/// The key a text starts with, if a colon and a gap follow.
+fn key(text: &str) -> Option<&str> {
+    let (key, rest) = text.split_once(':')?;
+    let word = key.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '-');
+    let apart = rest.is_empty() || rest.starts_with([' ', '\t']);
+    (word && apart && (1..=KEY_MAX).contains(&key.chars().count())).then_some(key)
+}
+
+/// Whether a line holds nothing but a harmless key, or one that is nearly so, and a harmless value.
+fn is_plain(line: &str) -> bool {
+    let item = line.trim_start().trim_start_matches("- ").trim_start();
+    let end = item.find(|c: char| !(c.is_ascii_lowercase() || c == '_')).unwrap_or(item.len());
+    let (key, value) = item.split_at(end);
+    let gap = value.is_empty() || value.starts_with([' ', '\t']);
+    let value = value.strip_prefix(':').or(gap.then_some(value));
+    let Some(value) = value.map(str::trim) else { return false };
+    let simple = |c: char| c.is_ascii_alphanumeric() || "_-.,[] %".contains(c);
+    value.chars().count() <= VALUE_MAX
+        && value.chars().all(simple)
+        && (HARMLESS.contains(&key) || did_you_mean(key, HARMLESS).is_some())
+}
+
+/// The part of the line around the caret that fits, tabs and control characters one column wide.
+fn cut(line: u64, head: &str, tail: &str) -> Excerpt {
+    let drawn = |c: char| {
+        if c == '\t' {
+            '→'
+        } else if c.is_control() {
+            '�'
+        } else {
+            c
+        }
+    };
+    let mut text: String = head.chars().map(drawn).collect();
+    if width_of(&text) > WIDTH_MAX / 2 {
+        let mut kept = 0;
+        let end: Vec<char> = text
+            .chars()
+            .rev()
+            .take_while(|&c| {
+                kept += width(c);
+                kept < WIDTH_MAX / 2
+            })
+            .collect();
+        text = std::iter::once('…').chain(end.into_iter().rev()).collect();
+    }
+    let caret = width_of(&text);
+    let mut used = caret;
+    for c in tail.chars().map(drawn) {
+        used += width(c);
+        if used >= WIDTH_MAX {
+            text.push('…');
+            break;
+        }
+        text.push(c);
+    }
+    Excerpt { line, text: text.trim_end().to_owned(), caret }
+}
+
+fn width_of(text: &str) -> usize {
+    text.chars().map(width).sum()
+}
+
+/// Terminal columns of a character, near enough: East Asian wide ones and emoji take two, combining ones none.
+fn width(c: char) -> usize {
+    match u32::from(c) {
+        0x300..=0x36F | 0x200B..=0x200F | 0xFE00..=0xFE0F => 0,
+        0x1100..=0x115F
+        | 0x2E80..=0xA4CF
+        | 0xAC00..=0xD7A3
+        | 0xF900..=0xFAFF
+        | 0xFE30..=0xFE6F
+        | 0xFF00..=0xFF60
+        | 0xFFE0..=0xFFE6
+        | 0x1F300..=0x1F64F
+        | 0x1F900..=0x1F9FF
+        | 0x20000..=0x3FFFD => 2,
+        _ => 1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(line: &str, column: u64, at: At<'_>) -> (String, usize) {
+        let excerpt = excerpt(line, 1, column, at).expect("a line");
+        (excerpt.text, excerpt.caret)
+    }
+
+    #[test]
+    fn the_line_stands_under_its_number_and_the_caret_under_the_value() {
+        let source = "listeners:\n  - queue: a\n    workers: 0\n";
+        let text = excerpt(source, 3, 14, At::Value("0")).expect("a line").to_string();
+        assert_eq!(text, "    3 |     workers: 0\n      |              ^");
+        assert_eq!(excerpt(source, 9, 1, At::Node), None);
+        assert_eq!(excerpt(source, 0, 0, At::Node), None);
+    }
+
+    #[test]
+    fn only_the_value_of_the_problem_is_shown() {
+        let cases = [
+            ("    path: run # s3cr3t", 11, At::Value("run"), "    path: run …", 10),
+            ("    path: 'run'", 11, At::Value("run"), "    path: 'run'", 10),
+            ("    url: https://u:s3cr3t@h/", 10, At::Node, "    url: …", 9),
+            ("    auth: s3cr3t", 11, At::Node, "    auth: …", 10),
+            ("    token: s3cr3t", 5, At::Node, "    token: …", 4),
+            ("    worker: 3", 5, At::Node, "    worker: 3", 4),
+            ("  - {a: s3cr3t, path: run, b: s3cr3t}", 23, At::Value("run"), "  … path: run …", 10),
+            ("  - {a: s3cr3t, token: s3cr3t}", 17, At::Node, "  … token: …", 4),
+            ("  - {a: 's3cr3t', b: 's3,cr3t', path: x}", 39, At::Value("x"), "  … path: x …", 10),
+            ("    success: [200, 299-200]", 20, At::Value("299-200"), "    success: [200, 299-200]", 19),
+            ("  - name: a", 5, At::Node, "  - name: a", 4),
+            ("s3cr3t", 1, At::Node, "…", 0),
+            ("  auth: {bearer: s3cr3t: s3cr3t}", 18, At::Node, "  … bearer: …", 12),
+            ("  auth: s3cr3t: s3cr3t", 9, At::Node, "  auth: …", 8),
+        ];
+        for (line, column, at, text, caret) in cases {
+            assert_eq!(shown(line, column, at), (text.to_owned(), caret), "{line}");
+        }
+    }
+
+    #[test]
+    fn where_the_parser_gave_up_no_value_of_a_doubtful_key_is_shown() {
+        let cases = [
+            ("    success: [200, 201", 18, "    success: [200, 201", 17),
+            ("    workers 3", 5, "    workers 3", 4),
+            ("    bearer s3cr3t", 5, "    …", 4),
+            ("    url: https://u:s3cr3t@h/: x", 20, "    url: …", 9),
+            ("    url: https://u:s3cr3t@h/", 8, "    url: …", 7),
+            ("  s3cr3t: s3cr3t, s3cr3t", 20, "  s3cr3t: …", 10),
+            ("MIIs3cr3t==", 4, "…", 0),
+            ("    token:s3cr3t", 5, "    …", 4),
+        ];
+        for (line, column, text, caret) in cases {
+            assert_eq!(shown(line, column, At::Syntax), (text.to_owned(), caret), "{line}");
+        }
+    }
+
+    #[test]
+    fn the_caret_fits_after_tabs_wide_characters_and_in_long_lines() {
+        assert_eq!(shown("\tpath: 0", 8, At::Value("0")), ("→path: 0".to_owned(), 7));
+        assert_eq!(shown("  größe: 0", 10, At::Value("0")), ("  größe: 0".to_owned(), 9));
+        assert_eq!(shown("  注文: 0", 7, At::Value("0")), ("  注文: 0".to_owned(), 8));
+        let long = format!("{}path: {}", " ".repeat(100), "x".repeat(100));
+        let (text, caret) = shown(&long, 107, At::Value(&"x".repeat(100)));
+        assert!(text.starts_with("… ") && text.ends_with("x…") && width_of(&text) <= WIDTH_MAX, "{text}");
+        assert_eq!(text.chars().nth(caret), Some('x'));
+        assert!(text.chars().nth(caret - 1) == Some(' '));
+    }
+}

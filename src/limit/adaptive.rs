@@ -35,6 +35,8 @@ pub(super) struct Adaptive {
     limit: f64,
     /// The level that was refused last; `None` until there was one (slow start).
     refused: Option<f64>,
+    /// The limit before the first of the cuts since the last success.
+    before: Option<f64>,
     /// When the limit was last cut.
     cut_at: Option<Instant>,
     /// Next step above the last good level.
@@ -54,6 +56,7 @@ impl Adaptive {
             max,
             limit: INITIAL.min(max),
             refused: None,
+            before: None,
             cut_at: None,
             step_at: now,
             interval: INTERVAL,
@@ -76,6 +79,7 @@ impl Adaptive {
 
     /// A POST succeeded. `saturated`: when it began, the limit was used to the full. `unit` is in `[0, 1)`.
     pub(super) fn succeeded(&mut self, saturated: bool, now: Instant, unit: f64) {
+        self.before = None;
         if !saturated || self.limit >= self.max {
             return;
         }
@@ -93,6 +97,7 @@ impl Adaptive {
         if self.cut_at.is_some_and(|cut_at| began <= cut_at) {
             return false;
         }
+        self.before = self.before.or(Some(self.limit));
         self.refused = Some(self.limit);
         self.limit = (self.limit * CUT).max(1.0);
         self.cut_at = Some(now);
@@ -101,6 +106,14 @@ impl Adaptive {
         self.clean = false;
         self.step_at = now + spread(self.interval, unit);
         true
+    }
+
+    /// The refusals since the last success were an outage, not a lack of capacity: one cut stands for all of them.
+    pub(super) fn forgive(&mut self) {
+        if let Some(before) = self.before.take() {
+            self.refused = Some(before);
+            self.limit = (before * CUT).max(1.0);
+        }
     }
 
     fn step_up(&mut self, now: Instant, unit: f64) -> f64 {
@@ -178,6 +191,24 @@ mod tests {
         assert_eq!(adaptive.limit(), 14);
         assert!(adaptive.refused(at(start, 2), Duration::ZERO, at(start, 2), 0.5));
         assert_eq!(adaptive.limit(), 10);
+    }
+
+    #[tokio::test]
+    async fn of_an_outage_one_cut_remains() {
+        let start = Instant::now();
+        let mut adaptive = refused_at_21(start);
+        for second in 2..10 {
+            adaptive.refused(at(start, second), Duration::ZERO, at(start, second), 0.5);
+        }
+        assert_eq!(adaptive.limit(), 1);
+        adaptive.forgive();
+        assert_eq!(adaptive.limit(), 14);
+        adaptive.succeeded(true, at(start, 10), 0.5);
+        adaptive.refused(at(start, 11), Duration::ZERO, at(start, 11), 0.5);
+        adaptive.succeeded(false, at(start, 11), 0.5);
+        let limit = adaptive.limit();
+        adaptive.forgive();
+        assert_eq!(adaptive.limit(), limit, "there was a success in between");
     }
 
     #[tokio::test]

@@ -12,7 +12,7 @@ mod sessions;
 mod settings;
 
 pub use gate::{
-    Circumstances, Evidence, Gate, GateSnapshot, GateState, Pass, Probe, Rank, Reason, Transition,
+    Circumstances, Evidence, Gate, GateSnapshot, GateState, Pass, Probe, ProbeCost, Rank, Reason, Transition,
 };
 pub use pace::{Pace, PaceClaim, PaceClaims};
 pub use permits::{Reservation, WorkerPermit, Workers};

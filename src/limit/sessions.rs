@@ -89,6 +89,15 @@ impl Sessions {
         self.lock().limit()
     }
 
+    /// What was refused lately was an outage: one cut of the adaptive limit stands for all of it.
+    pub fn forgive(self: &Arc<Self>) {
+        self.release(|state| {
+            if let Some(adaptive) = &mut state.adaptive {
+                adaptive.forgive();
+            }
+        });
+    }
+
     /// Whether the limit adapts to what the endpoint answers.
     pub fn is_adaptive(&self) -> bool {
         self.lock().adaptive.is_some()

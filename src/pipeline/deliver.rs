@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::limit::{Circumstances, Rank, WorkerPermit};
+use crate::limit::{Circumstances, ProbeCost, Rank, WorkerPermit};
 use crate::message::Message;
 use crate::pipeline::admit::{
     Admitted, GATE_WAIT_MAX, LAST_RECEIVE_WAIT_MAX, Patience, Refused, Ticket, admit,
@@ -97,11 +97,16 @@ impl Delivery {
             let decision = decide(posted.outcome, &facts, &core.settings.policy);
             core.metrics.delivered(posted.outcome, posted.took);
             core.narrator.delivered(&self.message, &posted, decision.disposition);
-            let closes = core.settings.retry_after_closes_gate;
-            session.end(feedback(decision.signal, closes, probing));
+            let closes_gate = core.settings.retry_after_closes_gate;
+            session.end(feedback(decision.signal, closes_gate, probing));
             if posted.outcome != Outcome::Aborted {
-                let evidence = evidence(posted.outcome, decision.signal, closes, &self.message.id, alone);
-                core.gates.report(evidence, probes, circumstances(&core, &posted), &core.narrator);
+                let evidence =
+                    evidence(posted.outcome, decision.signal, closes_gate, &self.message.id, alone);
+                let has_closed =
+                    core.gates.report(evidence, probes, circumstances(&core, &posted), &core.narrator);
+                if has_closed {
+                    core.limits.sessions.forgive();
+                }
             }
             if decision.disposition != Disposition::Hold {
                 return self.settle(&core, decision.disposition, &posted).await;
@@ -239,12 +244,10 @@ async fn post(core: &Core, request: Request, probes: &mut Probes) -> Posted {
 
 /// What else bears on closing a gate.
 fn circumstances(core: &Core, posted: &Posted) -> Circumstances {
-    let longest = match posted.outcome {
+    let longest_pause = match posted.outcome {
         Outcome::Throttled => core.settings.policy.throttle_delay.max(probing::LONGEST),
         _ => probing::LONGEST,
     };
-    Circumstances {
-        limit: core.limits.sessions.limit(),
-        longest_pause: probing::longest_pause(longest, core.budget()),
-    }
+    let probes = ProbeCost { affordable: core.budget().probes(), longest_pause };
+    Circumstances { limit: core.limits.sessions.limit(), probes }
 }

@@ -96,14 +96,14 @@ impl Gates {
         self.own.pause_left().max(self.shared.pause_left())
     }
 
-    /// A POST has ended; tells both gates.
+    /// A POST has ended; tells both gates. Whether that closed the endpoint's, which was open.
     pub(super) fn report(
         &self,
         evidence: Evidence,
         probes: Probes,
         circumstances: Circumstances,
         narrator: &Narrator,
-    ) {
+    ) -> bool {
         let misdirected = matches!(evidence, Evidence::Misdirected(_));
         let for_shared = if misdirected { Evidence::Neutral } else { evidence };
         let shared = match probes.shared {
@@ -119,6 +119,7 @@ impl Gates {
             _ => None,
         };
         narrator.listener_gate(own);
+        matches!(shared, Some(Transition::Closed { by_probe: false, .. }))
     }
 }
 

@@ -14,8 +14,9 @@ const ASKED_SPREAD: f64 = 0.2;
 const PAUSE: Duration = Duration::from_secs(1);
 /// Those are lengthened or shortened by up to a fifth.
 const SPREAD: f64 = 0.2;
-/// Longest pause where a probe costs no receive: nothing is sent of it, and it is held.
-const FREE_PROBE_PAUSE_MAX: Duration = Duration::from_secs(15);
+/// Longest pause while probes can be afforded, and where they cost no receive (nothing is sent of them, and they
+/// are held): an endpoint that is back is found within half a minute.
+const AFFORDED_PAUSE_MAX: Duration = Duration::from_secs(20);
 /// Fewest rejections in a row that close the gate, unless the limit is 1.
 const REJECTIONS: usize = 3;
 /// Refused credentials, and messages without a taker, in a row that close a gate.
@@ -135,6 +136,15 @@ impl Evidence {
     }
 }
 
+/// What a probe of a gate costs, as bounds of its pauses.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ProbeCost {
+    /// Probes in a row that may follow each other soon.
+    pub affordable: u32,
+    /// Longest pause beyond them.
+    pub longest_pause: Duration,
+}
+
 /// What has been seen since the last success.
 #[derive(Debug, Default)]
 pub(super) struct Judge {
@@ -145,7 +155,7 @@ pub(super) struct Judge {
     /// Messages that met 404 and the like.
     misdirected: BTreeSet<u64>,
     has_succeeded: bool,
-    /// Closures in a row; the next pause is 1 s × 2 to this power.
+    /// Closures in a row.
     closures: u32,
 }
 
@@ -188,29 +198,27 @@ impl Judge {
         *self = Self { has_succeeded: true, ..Self::default() };
     }
 
-    /// A gate closes: the length of its pause. `longest` bounds pauses that double, `unit` is in `[0, 1)`.
-    pub(super) fn pause(
-        &mut self,
-        reason: Reason,
-        asked: Duration,
-        longest: Duration,
-        unit: f64,
-    ) -> Duration {
-        let longest = if reason == Reason::Unreachable { FREE_PROBE_PAUSE_MAX } else { longest };
-        let doubled = PAUSE
-            .saturating_mul(1_u32.checked_shl(self.closures).unwrap_or(u32::MAX))
-            .min(longest)
-            .mul_f64(1.0 - SPREAD + 2.0 * SPREAD * unit);
+    /// A gate closes: the length of its pause. `unit` is in `[0, 1)`.
+    pub(super) fn pause(&mut self, reason: Reason, asked: Duration, cost: ProbeCost, unit: f64) -> Duration {
+        let affordable = if reason == Reason::Unreachable { u32::MAX } else { cost.affordable };
+        let afforded = doubled(PAUSE, self.closures.min(affordable)).min(AFFORDED_PAUSE_MAX);
+        let beyond = doubled(afforded, self.closures.saturating_sub(affordable));
+        let doubled = beyond.min(cost.longest_pause).mul_f64(1.0 - SPREAD + 2.0 * SPREAD * unit);
         let asked = asked.min(ASKED_MAX).mul_f64(1.0 + ASKED_SPREAD * unit);
         let pause = match reason {
             // The first is exactly as asked; an endpoint that asks for a second for an hour is not asked each second.
             Reason::RetryAfter if self.closures == 0 => asked,
             _ => doubled.max(asked),
         };
-        let closures = self.closures.saturating_add(1).min(31);
+        let closures = self.closures.saturating_add(1);
         *self = Self { has_succeeded: self.has_succeeded, closures, ..Self::default() };
         pause
     }
+}
+
+/// `pause` doubled so many times.
+fn doubled(pause: Duration, times: u32) -> Duration {
+    pause.saturating_mul(1_u32.checked_shl(times).unwrap_or(u32::MAX))
 }
 
 #[cfg(test)]
@@ -218,6 +226,10 @@ mod tests {
     use super::*;
 
     const MINUTE: Duration = Duration::from_secs(60);
+
+    fn cost(affordable: u32, longest_pause: u64) -> ProbeCost {
+        ProbeCost { affordable, longest_pause: Duration::from_secs(longest_pause) }
+    }
 
     /// How often `evidence` comes in a row before the gate closes.
     fn needed(limit: usize, mut evidence: impl FnMut(u64) -> Evidence) -> u64 {
@@ -276,28 +288,37 @@ mod tests {
     #[test]
     fn pauses_double_from_a_second_to_the_longest_and_start_over_after_a_success() {
         let mut judge = Judge::default();
-        let mut pause = || judge.pause(Reason::Throttled, Duration::ZERO, 5 * MINUTE, 0.5).as_secs();
-        let pauses: Vec<u64> = (0..11).map(|_| pause()).collect();
-        assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300]);
+        let mut pause = || judge.pause(Reason::Throttled, Duration::ZERO, cost(0, 300), 0.5).as_secs();
+        let pauses: Vec<u64> = (0..40).map(|_| pause()).collect();
+        assert_eq!(pauses[..11], [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300]);
+        assert_eq!(pauses[39], 300);
         judge.succeeded();
-        assert_eq!(judge.pause(Reason::Throttled, Duration::ZERO, MINUTE, 0.0), PAUSE.mul_f64(0.8));
+        assert_eq!(judge.pause(Reason::Throttled, Duration::ZERO, cost(0, 60), 0.0), PAUSE.mul_f64(0.8));
+    }
+
+    #[test]
+    fn pauses_stay_short_while_probes_can_be_afforded() {
+        let mut judge = Judge::default();
+        let mut pause = || judge.pause(Reason::Throttled, Duration::ZERO, cost(8, 300), 0.5).as_secs();
+        let pauses: Vec<u64> = (0..14).map(|_| pause()).collect();
+        assert_eq!(pauses, [1, 2, 4, 8, 16, 20, 20, 20, 20, 40, 80, 160, 300, 300]);
     }
 
     #[test]
     fn a_pause_asked_for_is_kept_and_doubles_only_when_it_is_asked_again_and_again() {
         let mut judge = Judge::default();
         let ten = Duration::from_secs(10);
-        let mut pause = || judge.pause(Reason::RetryAfter, ten, MINUTE, 0.5).as_secs();
+        let mut pause = || judge.pause(Reason::RetryAfter, ten, cost(0, 60), 0.5).as_secs();
         let pauses: Vec<u64> = (0..8).map(|_| pause()).collect();
         assert_eq!(pauses, [11, 11, 11, 11, 16, 32, 60, 60]);
-        let hour = Judge::default().pause(Reason::RetryAfter, 60 * MINUTE, MINUTE, 0.5);
+        let hour = Judge::default().pause(Reason::RetryAfter, 60 * MINUTE, cost(0, 60), 0.5);
         assert_eq!(hour.as_secs(), 66);
     }
 
     #[test]
     fn an_endpoint_that_cannot_be_connected_to_is_tried_often_because_that_costs_no_receive() {
         let mut judge = Judge::default();
-        let mut pause = || judge.pause(Reason::Unreachable, Duration::ZERO, 5 * MINUTE, 0.5).as_secs();
-        assert_eq!((0..6).map(|_| pause()).collect::<Vec<u64>>(), [1, 2, 4, 8, 15, 15]);
+        let mut pause = || judge.pause(Reason::Unreachable, Duration::ZERO, cost(0, 300), 0.5).as_secs();
+        assert_eq!((0..6).map(|_| pause()).collect::<Vec<u64>>(), [1, 2, 4, 8, 16, 20]);
     }
 }

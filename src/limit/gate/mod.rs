@@ -17,7 +17,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-pub use judge::{Evidence, Reason};
+pub use judge::{Evidence, ProbeCost, Reason};
 
 use state::{Phase, State};
 
@@ -105,8 +105,8 @@ pub enum Transition {
 pub struct Circumstances {
     /// POSTs that may run at once.
     pub limit: usize,
-    /// Longest pause of those that double.
-    pub longest_pause: Duration,
+    /// What the next probes cost.
+    pub probes: ProbeCost,
 }
 
 /// A gate at one moment.
@@ -175,7 +175,7 @@ impl Gate {
             return None;
         }
         let reason = state.judge.consider(evidence, circumstances.limit)?;
-        let pause = state.close(reason, evidence.asked(), circumstances.longest_pause);
+        let pause = state.close(reason, evidence.asked(), circumstances.probes);
         drop(state);
         self.changed.notify_waiters();
         Some(Transition::Closed { reason, pause, by_probe: false })
@@ -297,7 +297,7 @@ impl Probe {
     pub fn end(mut self, evidence: Evidence, circumstances: Circumstances) -> Option<Transition> {
         self.gate.take()?.end_probe(|state| {
             if let Some(reason) = evidence.keeps_closed() {
-                let pause = state.close(reason, evidence.asked(), circumstances.longest_pause);
+                let pause = state.close(reason, evidence.asked(), circumstances.probes);
                 return Some(Transition::Closed { reason, pause, by_probe: true });
             }
             if evidence == Evidence::Success {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::judge::{Judge, Reason};
+use super::judge::{Judge, ProbeCost, Reason};
 use super::{Rank, Transition};
 
 /// A message on its last receive does not probe a gate closed for less than this: another may be found for it, or
@@ -26,8 +26,8 @@ pub(super) struct State {
     empty_probes: usize,
     /// Every poller's probe received nothing: a message on its last receive may go.
     all_empty: bool,
-    /// Bound of the pauses that double.
-    longest_pause: Duration,
+    /// What probes cost when it closed last.
+    cost: ProbeCost,
     /// The pause before the current or last probe.
     pub(super) pause: Duration,
     /// Why it is not open, and since when for this reason.
@@ -58,7 +58,7 @@ impl State {
             arrivals: 0,
             empty_probes: 0,
             all_empty: false,
-            longest_pause: Duration::ZERO,
+            cost: ProbeCost::default(),
             pause: Duration::ZERO,
             closed: None,
             closed_since: Instant::now(),
@@ -68,11 +68,11 @@ impl State {
     }
 
     /// Closes, or keeps closed, for a pause that the judge measures.
-    pub(super) fn close(&mut self, reason: Reason, asked: Duration, longest: Duration) -> Duration {
+    pub(super) fn close(&mut self, reason: Reason, asked: Duration, cost: ProbeCost) -> Duration {
         let now = Instant::now();
         let unit = self.random.f64();
-        let pause = self.judge.pause(reason, asked, longest, unit);
-        self.longest_pause = longest;
+        let pause = self.judge.pause(reason, asked, cost, unit);
+        self.cost = cost;
         match self.closed {
             None => self.closed_since = now,
             Some((before, _)) if before == reason => {}
@@ -91,7 +91,7 @@ impl State {
     /// Lengthens the pause to what an answer under way asked for.
     pub(super) fn extend(&mut self, asked: Duration) {
         let unit = self.random.f64();
-        let pause = Judge::default().pause(Reason::RetryAfter, asked, asked, unit);
+        let pause = Judge::default().pause(Reason::RetryAfter, asked, self.cost, unit);
         let until = Instant::now() + pause;
         self.phase = match self.phase {
             Phase::Closed(before) => Phase::Closed(before.max(until)),
@@ -120,7 +120,7 @@ impl State {
         let held = kept || self.waiting.iter().any(|(rank, _)| !rank.is_poller());
         match self.closed {
             Some((reason, _)) if all && held && self.patience_ends() > Instant::now() => {
-                let pause = self.close(reason, Duration::ZERO, self.longest_pause);
+                let pause = self.close(reason, Duration::ZERO, self.cost);
                 return Some(Transition::Closed { reason, pause, by_probe: true });
             }
             _ if all && !held => return Some(self.open()),

@@ -5,7 +5,8 @@ use tokio::time::{sleep, timeout};
 
 use super::*;
 
-const CALM: Circumstances = Circumstances { limit: 4, longest_pause: Duration::from_secs(60) };
+const CALM: Circumstances =
+    Circumstances { limit: 4, probes: ProbeCost { affordable: 0, longest_pause: Duration::from_secs(60) } };
 
 fn asked(seconds: u64) -> Evidence {
     Evidence::Asked(Duration::from_secs(seconds))

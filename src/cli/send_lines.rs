@@ -122,7 +122,7 @@ async fn gather(
         let body = match body {
             Ok(body) => body,
             Err(why) => {
-                tally.failed(number, &why);
+                tally.failed(number, &why, "");
                 continue;
             }
         };
@@ -158,7 +158,7 @@ impl Sending<'_> {
                         match result {
                             Ok(id) => ids.push((entry.number, id)),
                             Err(unsent) if unsent.retryable && !last => again.push(entry),
-                            Err(unsent) => self.tally.failed(entry.number, &unsent.why),
+                            Err(unsent) => self.tally.failed(entry.number, &unsent.why, &unsent.fix),
                         }
                     }
                     batch = again;
@@ -167,7 +167,7 @@ impl Sending<'_> {
                 Err(error) => {
                     let why = Chain(&error).to_string();
                     for entry in batch {
-                        self.tally.failed(entry.number, &why);
+                        self.tally.failed(entry.number, &why, &error.advice.fix);
                     }
                     batch = Vec::new();
                     fatal = Some(why);
@@ -196,16 +196,20 @@ impl Sending<'_> {
             let result = match self.queue.send(message).await {
                 Ok(id) => Ok(id),
                 Err(error) if error.kind == QueueErrorKind::Invalid || !error.kind.is_fault() => {
-                    Err(Unsent { retryable: !error.kind.is_fault(), why: Chain(&error).to_string() })
+                    Err(unsent(&error, !error.kind.is_fault()))
                 }
                 // What was sent before it has its id; the next call will tell of the fault again.
                 Err(error) if results.is_empty() => return Err(error),
-                Err(error) => Err(Unsent { retryable: false, why: Chain(&error).to_string() }),
+                Err(error) => Err(unsent(&error, false)),
             };
             results.push(result);
         }
         Ok(results)
     }
+}
+
+fn unsent(error: &QueueError, retryable: bool) -> Unsent {
+    Unsent { retryable, why: Chain(error).to_string(), fix: error.advice.fix.clone() }
 }
 
 /// Exponential, half of it random: many senders do not come back at once.
@@ -219,13 +223,21 @@ struct Tally {
     sent: u64,
     failed: u64,
     on_terminal: bool,
+    /// The last fix that was said.
+    fix: String,
     /// Length of the progress line that stands there.
     shown: usize,
 }
 
 impl Tally {
     fn new() -> Self {
-        Self { sent: 0, failed: 0, on_terminal: std::io::stderr().is_terminal(), shown: 0 }
+        Self {
+            sent: 0,
+            failed: 0,
+            on_terminal: std::io::stderr().is_terminal(),
+            fix: String::new(),
+            shown: 0,
+        }
     }
 
     fn sent(&mut self, ids: &[(u64, MessageId)]) -> std::io::Result<()> {
@@ -236,10 +248,16 @@ impl Tally {
         printed
     }
 
-    fn failed(&mut self, number: u64, why: &str) {
+    /// A fix that was just said is not said again: what fails ten thousand lines has one.
+    fn failed(&mut self, number: u64, why: &str, fix: &str) {
         self.failed = self.failed.saturating_add(1);
         self.clear();
-        complain(&format!("line {number}: {why}"));
+        if fix.is_empty() || self.fix == fix {
+            complain(&format!("line {number}: {why}"));
+        } else {
+            complain(&format!("line {number}: {why}\n  fix: {fix}"));
+            fix.clone_into(&mut self.fix);
+        }
         self.show();
     }
 

@@ -14,8 +14,9 @@ mod knock;
 mod response;
 mod settings;
 mod stack;
+mod step;
 
 pub use client::{ClientError, HttpClient};
-pub use knock::{KnockError, Step, knock};
+pub use knock::{KnockError, knock};
 pub use settings::{AuthHeader, Settings, Target, Tls};
 pub use stack::HttpEndpoint;

@@ -21,7 +21,7 @@ fn connection(client: Client) -> Connection {
 
 async fn look_up(connection: &Connection, limit: Duration) -> Result<Option<String>, QueueError> {
     let call = |client: Client| client.get_queue_url().queue_name("orders").send();
-    Ok(connection.call(Operation::QueueUrl, limit, call).await?.queue_url)
+    Ok(connection.call(Operation::QueueUrl, &Arc::from("orders"), limit, call).await?.queue_url)
 }
 
 async fn failure(connection: &Connection) -> (QueueErrorKind, String) {

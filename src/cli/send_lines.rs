@@ -170,7 +170,7 @@ impl Sending<'_> {
                         self.tally.failed(entry.number, &why, &error.advice.fix);
                     }
                     batch = Vec::new();
-                    fatal = Some(why);
+                    fatal = Some(error.to_string());
                 }
             }
             if batch.is_empty() {

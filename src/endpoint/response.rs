@@ -158,6 +158,18 @@ mod tests {
     }
 
     #[test]
+    fn a_403_for_neighbours_only_is_known_by_its_words() {
+        for (text, expected) in [
+            ("RBAC: access denied", true),
+            ("Request with aws-sqsd user agent was made from untrusted address.", true),
+            ("Forbidden", false),
+            ("", false),
+        ] {
+            assert_eq!(body(text).is_for_neighbours_only(), expected, "{text}");
+        }
+    }
+
+    #[test]
     fn a_body_longer_than_what_is_kept_reports_nothing() {
         let text = format!(r#"{{"error":"{}"}}"#, "x".repeat(KEPT_BYTES));
         let body = body(&text);

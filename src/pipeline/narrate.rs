@@ -141,7 +141,7 @@ impl Narrator {
                 queue,
                 operation = error.operation.name(),
                 reason = error.reason.label(),
-                error = %Chain(error.source.as_ref()),
+                error = Chain(error.source.as_ref()).to_string(),
                 fix = error.advice.fix,
                 left_out = shown(left_out),
                 "{error}"
@@ -157,7 +157,7 @@ impl Narrator {
             queue,
             operation = error.operation.name(),
             reason = error.reason.label(),
-            error = %Chain(error.source.as_ref()),
+            error = Chain(error.source.as_ref()).to_string(),
             fix = error.advice.fix,
             "listener faulted, tried again at least every 30 s: {error}"
         );

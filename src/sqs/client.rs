@@ -241,7 +241,7 @@ impl Connection {
         let attempt = async {
             let Current { client, made_at } = self.client().await;
             if client.config().region().is_none() {
-                let text = "no AWS region: set `region`, AWS_REGION, or one in the profile";
+                let text = "neither the listener, the queue, the environment nor the profile names one";
                 return Err((made_at, error::failed(operation, queue, QueueReason::NoRegion, text)));
             }
             send(client).await.map_err(|said| (made_at, error::queue_error(operation, queue, &said)))

@@ -127,6 +127,10 @@ pub(super) fn of_credentials(said: &str) -> QueueReason {
     // What STS answers is quoted with its code.
     let code = CODES.iter().flat_map(|(_, codes)| *codes).find(|code| has(&format!("\"{code}\"")));
     let of_sts = code.and_then(|code| of_code(code, said));
+    // Lists every provider it asked; the names in it say nothing.
+    if has("no credentials found in chain") || has("no providers in chain") {
+        return QueueReason::NoCredentials;
+    }
     if has("WebIdentity") || has("web identity") || has("web_identity") || has("token file") {
         return QueueReason::WebIdentity;
     }
@@ -143,9 +147,10 @@ pub(super) fn of_credentials(said: &str) -> QueueReason {
         Some(reason) if reason.kind() == QueueReason::Credentials.kind() => reason,
         _ if has("identity resolver timed out") => QueueReason::CredentialsSlow,
         _ if has("SSO") || has("sso_") || has("sso-session") => QueueReason::SsoSession,
-        _ if has("no providers in chain") => QueueReason::NoCredentials,
         _ if has("IMDS") => QueueReason::InstanceMetadata,
         _ if has("profile") => QueueReason::Profile,
+        // Of all providers only that of the token file passes on what the system says of a file.
+        _ if has("No such file or directory") || has("Permission denied") => QueueReason::WebIdentity,
         _ => QueueReason::Credentials,
     }
 }
@@ -161,6 +166,8 @@ pub(super) fn of_connection(said: &str) -> QueueReason {
         QueueReason::ConnectionRefused
     } else if has_any(&["certificate", "fatal alert", "handshake", "corrupt message"]) {
         QueueReason::Tls
+    } else if has_any(&["invalid HTTP"]) {
+        QueueReason::NotSqs
     } else if has_any(&["reset", "closed", "Broken pipe", "unexpected end", "IncompleteMessage", "eof"]) {
         QueueReason::Connection
     } else {

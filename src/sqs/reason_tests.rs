@@ -250,6 +250,18 @@ fn a_failed_search_for_credentials_says_where_it_failed() {
                 .to_owned(),
             QueueReason::NoCredentials,
         ),
+        (
+            "the credential provider was not enabled: no credentials found in chain. Attempted: Environment: the \
+             credential provider was not enabled: environment variable not set Profile: the credential provider was \
+             not enabled WebIdentityToken: the credential provider was not enabled: $AWS_WEB_IDENTITY_TOKEN_FILE was \
+             not set"
+                .to_owned(),
+            QueueReason::NoCredentials,
+        ),
+        (
+            "an error occurred while loading credentials: No such file or directory (os error 2)".to_owned(),
+            QueueReason::WebIdentity,
+        ),
         ("an error occurred: failed to load IMDS session token".to_owned(), QueueReason::InstanceMetadata),
         ("identity resolver timed out after 9s".to_owned(), QueueReason::CredentialsSlow),
         ("the SSO token has expired and cannot be refreshed".to_owned(), QueueReason::SsoSession),
@@ -293,6 +305,7 @@ fn connections_fail_in_different_ways() {
         ("invalid peer certificate: UnknownIssuer", QueueReason::Tls),
         ("received fatal alert: HandshakeFailure", QueueReason::Tls),
         ("tunnel error: unsuccessful", QueueReason::Proxy),
+        ("client error (SendRequest): invalid HTTP version parsed", QueueReason::NotSqs),
         ("connection closed before message completed", QueueReason::Connection),
         ("Connection reset by peer (os error 104)", QueueReason::Connection),
         ("Network is unreachable (os error 101)", QueueReason::Network),

@@ -11,3 +11,4 @@ mod hands;
 mod moving;
 mod starting;
 mod stopping;
+mod words;

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use queuepost::pipeline::Preflight;
-use queuepost::policy::outcome::Attempt;
 
 use super::endpoint::{Scripted, answer, refused};
 use super::house::{House, limits, settings};

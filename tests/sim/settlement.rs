@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use queuepost::localqueue::MessageState;
 use queuepost::policy::decide::{Action, Policy, Row};
-use queuepost::policy::outcome::{Attempt, StatusSet};
+use queuepost::policy::outcome::StatusSet;
 
 use super::endpoint::{Scripted, answer, answer_with_retry_after, refused};
 use super::house::{Census, House, limits, settings};

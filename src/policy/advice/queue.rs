@@ -98,7 +98,7 @@ classes! {
     QueueDeletedRecently, "queue_deleted_recently", Missing:
         "a queue of this name was deleted less than 60 s ago";
         "wait a minute, then create the queue again";
-    NoDeadLetterQueue, "no_dead_letter_queue", Missing:
+    NoDeadLetterQueue, "dead_letter_missing", Missing:
         "the queue has no dead-letter queue to send the message to";
         "give the queue a redrive policy, or choose another action than dead_letter under on_response";
 
@@ -127,7 +127,7 @@ classes! {
     OptIn, "opt_in_required", Denied:
         "the AWS account is not allowed to use the service or region";
         "finish the account's sign-up, or enable the region, in the AWS console";
-    Forbidden, "forbidden", Denied:
+    Forbidden, "sqs_forbidden", Denied:
         "access denied: {operation} was answered 403 without an error code of SQS's";
         "allow {action} to the caller; if the policies do, look for a proxy, firewall or VPC endpoint between this \
          machine and SQS that answers in its place";
@@ -138,8 +138,8 @@ classes! {
          (try: aws sts get-caller-identity); in a container on EC2 also set the metadata hop limit to 2: aws ec2 \
          modify-instance-metadata-options --instance-id ID --http-put-response-hop-limit 2";
     InstanceMetadata, "instance_metadata", Credentials:
-        "the instance metadata service (IMDS) gave no credentials";
-        "attach a role to the instance; in a container on EC2 set the hop limit to 2: aws ec2 \
+        "no AWS credentials were found: the instance metadata service (IMDS), asked last, gave none";
+        "attach a role to the instance, or give credentials by environment, profile or the pod's or task's role; in a container on EC2 set the hop limit to 2: aws ec2 \
          modify-instance-metadata-options --instance-id ID --http-put-response-hop-limit 2";
     CredentialsSlow, "credentials_timed_out", Credentials:
         "no credentials within 9 s";
@@ -187,7 +187,7 @@ classes! {
         "the AWS credentials are missing, wrong or expired, or the role could not be assumed";
         "try: aws sts get-caller-identity; with role_arn check the role's trust policy and external_id";
 
-    Throttled, "throttled", Throttled:
+    Throttled, "sqs_throttled", Throttled:
         "SQS throttled the call";
         "nothing, if it passes; else spread the load over queues, use fewer processes, or ask AWS for a higher quota";
     KmsThrottled, "kms_throttled", Throttled:
@@ -197,7 +197,7 @@ classes! {
         "too many messages of this queue are in flight: SQS allows 120,000 (20,000 on some FIFO queues)";
         "find who receives without deleting; messages hidden after a 429 count too, so give the endpoint more room or \
          shorten throttle_delay";
-    Server, "server", Server:
+    Server, "sqs_failed", Server:
         "SQS failed";
         "nothing: the call is made again; if it stays, look at the AWS health dashboard";
 
@@ -223,14 +223,14 @@ classes! {
         "what answered is not SQS";
         "check the queue's URL, AWS_ENDPOINT_URL_SQS and the proxy: a web page, a login page or another service \
          answered";
-    Network, "network", Network:
+    Network, "sqs_network", Network:
         "SQS could not be reached";
         "check the host of the queue's URL, the region, and the way to SQS (proxy, VPC endpoint, firewall)";
     ConnectTimedOut, "sqs_connect_timed_out", TimedOut:
         "no connection to SQS came about in time";
         "open the way to SQS's host on port 443 (security group, NAT, firewall), create a VPC endpoint for SQS, or \
          set HTTPS_PROXY";
-    TimedOut, "timed_out", TimedOut:
+    TimedOut, "sqs_timed_out", TimedOut:
         "SQS did not answer in time";
         "nothing, if it is rare: the call is made again; else check the way to SQS (proxy, VPC endpoint, firewall)";
 

@@ -6,7 +6,8 @@ use super::endpoint::{EndpointReason, Seen};
 use super::entry::EntryErrorKind;
 use super::queue::{Call, Named, QueueErrorKind, QueueReason};
 use super::*;
-use crate::policy::outcome::Outcome;
+use crate::policy::outcome::{Answer, Attempt, Break, Broken, Outcome, StatusSet, Step, Unsent, classify};
+use crate::policy::preflight::Warning;
 
 const CALL: Call<'_> =
     Call { operation: "ReceiveMessage", action: "sqs:ReceiveMessage", queue: "https://sqs.test/1/orders" };
@@ -48,6 +49,7 @@ fn every_class_says_what_it_means_and_what_to_do_and_leaves_no_gap_open() {
 
 #[test]
 fn labels_are_unique_and_fit_for_logs() {
+    // Across all tables: whoever searches for a label finds one class.
     fn unique(labels: impl Iterator<Item = &'static str>) {
         let mut seen = BTreeSet::new();
         for label in labels {
@@ -55,9 +57,11 @@ fn labels_are_unique_and_fit_for_logs() {
             assert!(label.chars().all(|c| c.is_ascii_lowercase() || c == '_'), "{label}");
         }
     }
-    unique(QueueReason::ALL.iter().map(|reason| reason.label()));
-    unique(EndpointReason::ALL.iter().map(|reason| reason.label()));
-    unique(EntryErrorKind::ALL.iter().map(|kind| kind.label()));
+    let queue = QueueReason::ALL.iter().map(|reason| reason.label());
+    let endpoint = EndpointReason::ALL.iter().map(|reason| reason.label());
+    let entries = EntryErrorKind::ALL.iter().map(|kind| kind.label());
+    let warnings = Warning::ALL.iter().map(|warning| warning.label());
+    unique(queue.chain(endpoint).chain(entries).chain(warnings));
 }
 
 #[test]
@@ -93,4 +97,88 @@ fn a_denied_key_names_what_receiving_or_sending_needs() {
 #[test]
 fn a_value_that_looks_like_a_gap_is_none() {
     assert_eq!(fill("{a} and {b}, {c} {", &[("a", "{b}"), ("b", "2")]), "{b} and 2, {c} {");
+}
+
+#[test]
+fn what_an_endpoint_did_is_told_by_status_and_by_step() {
+    let success = StatusSet::default();
+    let label = |attempt: &Attempt| {
+        let outcome = classify(attempt, &success, true);
+        let reason = EndpointReason::of(outcome, attempt);
+        assert_eq!(reason.kind(), outcome, "{attempt:?}");
+        reason.label()
+    };
+    for (status, expected) in [
+        (200, "delivered"),
+        (204, "unlisted_success"),
+        (301, "redirected"),
+        (400, "rejected"),
+        (401, "unauthenticated"),
+        (403, "forbidden"),
+        (404, "not_found"),
+        (405, "method_not_allowed"),
+        (407, "proxy_credentials"),
+        (408, "try_again"),
+        (410, "not_found"),
+        (411, "length_required"),
+        (413, "too_large"),
+        (414, "headers_too_large"),
+        (415, "media_type"),
+        (421, "wrong_server"),
+        (422, "rejected"),
+        (429, "too_many_requests"),
+        (431, "headers_too_large"),
+        (500, "server_error"),
+        (501, "not_implemented"),
+        (502, "bad_gateway"),
+        (503, "overloaded"),
+        (504, "gateway_timeout"),
+        (599, "server_error"),
+    ] {
+        assert_eq!(label(&Attempt::Answered(Answer { status, ..Answer::default() })), expected, "{status}");
+    }
+    let sidecar = Answer { status: 403, for_neighbours_only: true, ..Answer::default() };
+    assert_eq!(label(&Attempt::Answered(sidecar)), "sidecar_only");
+    let failed = Answer { status: 200, error_in_body: true, ..Answer::default() };
+    assert_eq!(label(&Attempt::Answered(failed)), "algorithm_error");
+    assert_eq!(label(&Attempt::TimedOut), "timed_out");
+    assert_eq!(label(&Attempt::Endless), "endless_answer");
+    for (at, expected) in [
+        (Break::BeforeAnswer, "closed_before_answer"),
+        (Break::AmidAnswer, "closed_amid_answer"),
+        (Break::NotHttp, "not_http"),
+    ] {
+        assert_eq!(label(&Attempt::Broken(Broken { at, text: String::new() })), expected);
+    }
+    for (step, expected) in [
+        (Step::Resolve, "dns"),
+        (Step::Refused, "connection_refused"),
+        (Step::TimedOut, "connect_timed_out"),
+        (Step::Proxy, "proxy"),
+        (Step::Trust, "tls_untrusted"),
+        (Step::Name, "tls_wrong_name"),
+        (Step::Validity, "tls_expired"),
+        (Step::ClientCertificate, "tls_client_certificate"),
+        (Step::Tls, "tls"),
+        (Step::Other, "not_sent"),
+    ] {
+        assert_eq!(label(&Attempt::Unsent(Unsent { step, text: String::new() })), expected);
+    }
+}
+
+#[test]
+fn a_status_that_a_listener_takes_for_success_is_no_failure() {
+    let attempt = Attempt::Answered(Answer { status: 404, ..Answer::default() });
+    let outcome = classify(&attempt, &StatusSet::new([(404, 404)]), false);
+    assert_eq!(EndpointReason::of(outcome, &attempt).label(), "delivered");
+}
+
+#[test]
+fn a_redirect_names_where_it_points_and_an_unlisted_success_how_to_list_it() {
+    let redirected = EndpointReason::Redirected
+        .advice(&Seen { status: Some(302), location: Some("https://login.test".to_owned()) });
+    let expected = "the endpoint answered 302, a redirect to https://login.test; queuepost follows none";
+    assert_eq!(redirected.meaning, expected);
+    let unlisted = EndpointReason::UnlistedSuccess.advice(&Seen { status: Some(204), location: None });
+    assert!(unlisted.fix.starts_with("set success: 200-299 to accept 204"), "{unlisted:?}");
 }

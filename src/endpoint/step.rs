@@ -10,7 +10,8 @@ use crate::policy::outcome::Step;
 
 /// What TLS says of certificates, by the step they fail at.
 const TLS: [(Step, &[&str]); 4] = [
-    (Step::Trust, &["certificate: UnknownIssuer", "certificate: BadSignature"]),
+    // The last is the certificate of an authority shown as a server's: what `openssl req -x509` makes by default.
+    (Step::Trust, &["certificate: UnknownIssuer", "certificate: BadSignature", "CaUsedAsEndEntity"]),
     (Step::Name, &["certificate not valid for name", "certificate: NotValidForName"]),
     (Step::Validity, &["certificate expired", "certificate not valid yet"]),
     // What a server may say of a client's certificate (RFC 8446, section 6.2).

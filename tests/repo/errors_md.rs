@@ -161,7 +161,7 @@ fn meanwhile(outcome: Outcome) -> String {
             "The message is held under its lease and posted again after 1 s, 2 s … 60 s, for {} at most; no receive is spent.",
             spoken(HOLD_MAX)
         ),
-        (Disposition::DeadLetter, _) | (Disposition::Defer { .. }, _) => {
+        (Disposition::DeadLetter | Disposition::Defer { .. }, _) => {
             unreachable!("{outcome:?}: {first:?}, {last:?}")
         }
     };

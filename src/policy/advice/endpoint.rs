@@ -125,7 +125,8 @@ classes! {
     Trust, "tls_untrusted", Unsent:
         "the endpoint's certificate is signed by no authority trusted here";
         "name the authority's certificate in tls.ca_file of the endpoint; if it is a public one, let the server send \
-         its intermediate certificates too";
+         its intermediate certificates too; a self-signed certificate must not be one of an authority (openssl: \
+         basicConstraints=CA:FALSE)";
     Name, "tls_wrong_name", Unsent:
         "the endpoint's certificate is for another host";
         "use the name of the certificate in the listener's url, or give the endpoint a certificate for this host";

@@ -67,17 +67,15 @@ pub fn fill(text: &str, values: &[(&str, &str)]) -> String {
     // In one pass: a value that looks like a gap is none.
     while let Some((before, after)) = rest.split_once('{') {
         filled.push_str(before);
-        let gap = after.split_once('}');
-        let value = gap.and_then(|(name, _)| values.iter().find(|(known, _)| *known == name));
-        match (gap, value) {
-            (Some((_, after)), Some((_, value))) => {
-                filled.push_str(value);
-                rest = after;
-            }
-            _ => {
-                filled.push('{');
-                rest = after;
-            }
+        let gap = after.split_once('}').and_then(|(name, after)| {
+            values.iter().find(|(known, _)| *known == name).map(|(_, value)| (value, after))
+        });
+        if let Some((value, after)) = gap {
+            filled.push_str(value);
+            rest = after;
+        } else {
+            filled.push('{');
+            rest = after;
         }
     }
     filled.push_str(rest);

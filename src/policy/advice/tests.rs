@@ -168,8 +168,8 @@ fn what_an_endpoint_did_is_told_by_status_and_by_step() {
 
 #[test]
 fn a_status_that_a_listener_takes_for_success_is_no_failure() {
-    let attempt = Attempt::Answered(Answer { status: 404, ..Answer::default() });
-    let outcome = classify(&attempt, &StatusSet::new([(404, 404)]), false);
+    let attempt = Attempt::Answered(Answer { status: 413, ..Answer::default() });
+    let outcome = classify(&attempt, &StatusSet::new([(413, 413)]), false);
     assert_eq!(EndpointReason::of(outcome, &attempt).label(), "delivered");
 }
 

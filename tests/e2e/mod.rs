@@ -13,3 +13,4 @@ mod https;
 mod moving;
 mod starting;
 mod stopping;
+mod words;

@@ -12,9 +12,12 @@ use tokio::time::timeout;
 
 use crate::app::{StartError, client};
 use crate::config::{EndpointPlan, ListenerPlan, Plan, Problem};
-use crate::endpoint::{KnockError, Step, knock};
-use crate::pipeline::ports::{Queue, QueueErrorKind, QueueFacts, Redrive};
+use crate::endpoint::{KnockError, knock};
+use crate::pipeline::ports::{Queue, QueueFacts, QueueReason, Redrive};
+use crate::policy::advice::Advice;
+use crate::policy::advice::endpoint::{EndpointReason, Seen};
 use crate::policy::decide::Policy;
+use crate::policy::outcome::Step;
 use crate::policy::preflight::{Delays, spoken, survives};
 use crate::sqs;
 use crate::telemetry::Chain;
@@ -123,16 +126,14 @@ async fn try_queue(clients: &sqs::Clients, plan: &ListenerPlan) -> Vec<Checked> 
         fix,
         problem: None,
     };
-    let failed = |detail: String, kind| {
-        vec![check(What::Queue, Status::Failed, detail, Some(fix_of_queue(kind).to_owned()))]
-    };
+    let failed = |detail: String, fix| vec![check(What::Queue, Status::Failed, detail, Some(fix))];
     let inspected = async { clients.queue(&plan.queue).await.inspect().await };
     let facts = match timeout(CHECK_MAX, inspected).await {
         Ok(Ok(facts)) => facts,
-        Ok(Err(error)) => return failed(Chain(&error).to_string(), error.kind),
+        Ok(Err(error)) => return failed(Chain(&error).to_string(), error.advice.fix),
         Err(_) => {
             let text = format!("no answer within {}", spoken(CHECK_MAX));
-            return failed(text, QueueErrorKind::TimedOut);
+            return failed(text, QueueReason::TimedOut.fix().to_owned());
         }
     };
     let depth = &facts.depth;
@@ -176,57 +177,17 @@ async fn try_endpoint(plan: &ListenerPlan, endpoint: &EndpointPlan) -> Checked {
         fix: fix.map(str::to_owned),
         problem: None,
     };
-    let failed = |detail, step| check(Status::Failed, detail, Some(fix_of_endpoint(step)));
+    let failed = |text: &str, step| {
+        let Advice { meaning, fix } = EndpointReason::of_step(step).advice(&Seen::default());
+        check(Status::Failed, format!("{meaning}: {text}"), Some(&fix))
+    };
     match timeout(CHECK_MAX, knock(&endpoint.client, &plan.target.url)).await {
         Ok(Ok(())) if plan.target.url.scheme() == "https" => {
             check(Status::Ok, "connects, TLS verifies".to_owned(), None)
         }
         Ok(Ok(())) => check(Status::Ok, "connects".to_owned(), None),
-        Ok(Err(KnockError::Unreached { step, text })) => failed(text, step),
-        Ok(Err(KnockError::Client(error))) => failed(Chain(&error).to_string(), Step::Other),
-        Err(_) => failed(format!("no connection within {}", spoken(CHECK_MAX)), Step::TimedOut),
-    }
-}
-
-fn fix_of_queue(kind: QueueErrorKind) -> &'static str {
-    match kind {
-        QueueErrorKind::Missing => "create the queue, or correct the listener's queue, region or role_arn",
-        QueueErrorKind::Denied => {
-            "allow sqs:GetQueueAttributes, sqs:ReceiveMessage, sqs:DeleteMessage and sqs:ChangeMessageVisibility \
-             on the queue, sqs:GetQueueUrl too when it is named by ARN or name"
-        }
-        QueueErrorKind::Credentials => {
-            "check the credentials (aws sts get-caller-identity) and, with role_arn, the role's trust policy and external_id"
-        }
-        QueueErrorKind::Network | QueueErrorKind::TimedOut => {
-            "check the host of the queue's URL, the region, and the network's way to SQS (proxy, VPC endpoint, firewall)"
-        }
-        QueueErrorKind::Throttled | QueueErrorKind::OverLimit | QueueErrorKind::Server => "try again later",
-        QueueErrorKind::Invalid => "check the queue's name, region and account",
-    }
-}
-
-fn fix_of_endpoint(step: Step) -> &'static str {
-    match step {
-        Step::Resolve => "check the host of the listener's url, and this machine's DNS",
-        Step::Refused => "start the endpoint, or correct the port of the listener's url",
-        Step::TimedOut => "check the address, the firewall between, or raise connect_timeout",
-        Step::Trust => {
-            "trust the endpoint's own authority with tls.ca_file, which then is the only one trusted; or have the \
-             endpoint send the certificates between its own and the root"
-        }
-        Step::Name => {
-            "put the host into the listener's url that the endpoint's certificate is for, or have one issued for \
-             the host in the url"
-        }
-        Step::Validity => "renew the endpoint's certificate, or set this machine's clock",
-        Step::ClientCertificate => {
-            "set tls.cert_file and tls.key_file to a client certificate that the endpoint's authority issued and \
-             that has not expired"
-        }
-        Step::Tls => {
-            "check that the endpoint speaks TLS 1.2 or 1.3 on this port, or correct the url's scheme"
-        }
-        Step::Other => "check the listener's url, its tls files and the proxy variables",
+        Ok(Err(KnockError::Unreached { step, text })) => failed(&text, step),
+        Ok(Err(KnockError::Client(error))) => failed(&Chain(&error).to_string(), Step::Other),
+        Err(_) => failed(&format!("given up after {}", spoken(CHECK_MAX)), Step::TimedOut),
     }
 }

@@ -18,6 +18,9 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::pipeline::ports::QueueError;
+use crate::telemetry::Chain;
+
 /// Everything went as asked.
 const OK: u8 = 0;
 /// Something failed while running, or a drain was cut off.
@@ -28,6 +31,20 @@ const USAGE: u8 = 2;
 const INTERRUPTED: u8 = 130;
 /// The configuration is not valid (`EX_CONFIG` of sysexits).
 const BAD_CONFIGURATION: u8 = 78;
+
+/// Every exit code and what it means, for the documentation.
+pub const EXIT_CODES: [(u8, &str); 5] = [
+    (OK, "everything went as asked; `run` was drained after a signal, with nothing cut off"),
+    (
+        FAILED,
+        "something failed while running: standard error or the log says what; after `run` also a drain that was cut \
+         off by `shutdown.deadline`, after `check` a queue or endpoint that will not do, after `healthcheck` a process \
+         that is not well",
+    ),
+    (USAGE, "the command line makes no sense; standard error says why"),
+    (BAD_CONFIGURATION, "the configuration is not valid; standard error lists every problem with its fix"),
+    (INTERRUPTED, "`receive` was ended by Ctrl-C"),
+];
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -81,6 +98,11 @@ pub async fn main() -> ExitCode {
 /// Tells a person on standard error what went wrong.
 fn complain(message: &dyn std::fmt::Display) {
     eprintln!("queuepost: {message}");
+}
+
+/// Tells a person that a call to a queue failed, and what to do about it.
+fn complain_of(error: &QueueError) {
+    complain(&format!("{}\n  fix: {}", Chain(error), error.advice.fix));
 }
 
 /// Prints lines at once; a reader that went away is an error, and no panic.

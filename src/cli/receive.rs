@@ -19,11 +19,10 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::cli::queue_options::QueueOptions;
-use crate::cli::{FAILED, INTERRUPTED, OK, USAGE, complain, value};
+use crate::cli::{FAILED, INTERRUPTED, OK, USAGE, complain, complain_of, value};
 use crate::message::{Attribute, AttributeValue, MessageId, ReceiptHandle};
 use crate::pipeline::ports::{BATCH_MAX, EntryErrorKind, Queue as _, QueueError};
 use crate::sqs::{ReceiveRequest, Received, SqsQueue};
-use crate::telemetry::Chain;
 
 /// How often a delete is made before it is reported as failed.
 const DELETES_MAX: u32 = 4;
@@ -107,7 +106,7 @@ pub(super) async fn run(options: &Options) -> u8 {
         let (mut messages, url) = match received {
             Ok(received) => received,
             Err(error) => {
-                complain(&Chain(&error));
+                complain_of(&error);
                 return FAILED;
             }
         };
@@ -170,7 +169,11 @@ async fn delete(queue: &SqsQueue, messages: &[Received]) -> bool {
                             again.push(message);
                         }
                         Err(error) => {
-                            complain(&format!("message {} was not deleted: {}", message.0, error.code));
+                            let fix = error.kind.fix();
+                            complain(&format!(
+                                "message {} was not deleted: {}\n  fix: {fix}",
+                                message.0, error.code
+                            ));
                             all = false;
                         }
                     }
@@ -180,7 +183,8 @@ async fn delete(queue: &SqsQueue, messages: &[Received]) -> bool {
             Err(error) if !error.kind.is_fault() && round < DELETES_MAX => left,
             Err(error) => {
                 let ids: Vec<&str> = left.iter().map(|(id, _)| id.as_str()).collect();
-                complain(&format!("not deleted: {}: {}", ids.join(", "), Chain(&error)));
+                complain(&format!("not deleted: {}", ids.join(", ")));
+                complain_of(&error);
                 return false;
             }
         };

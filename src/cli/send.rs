@@ -10,10 +10,9 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::cli::queue_options::QueueOptions;
-use crate::cli::{FAILED, OK, USAGE, complain, print_lines, resend, send_lines, value};
+use crate::cli::{FAILED, OK, USAGE, complain, complain_of, print_lines, resend, send_lines, value};
 use crate::message::Attribute;
 use crate::sqs::Outgoing;
-use crate::telemetry::Chain;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -104,7 +103,7 @@ pub(super) async fn run(options: &Options) -> u8 {
             }
         },
         Err(error) => {
-            complain(&Chain(&error));
+            complain_of(&error);
             FAILED
         }
     }

@@ -119,7 +119,7 @@ async fn gather(
         let body = match body {
             Ok(body) => body,
             Err(why) => {
-                tally.failed(number, &why);
+                tally.failed(number, &why, "");
                 continue;
             }
         };
@@ -155,7 +155,7 @@ impl Sending<'_> {
                         match result {
                             Ok(id) => ids.push((entry.number, id)),
                             Err(unsent) if unsent.retryable && !last => again.push(entry),
-                            Err(unsent) => self.tally.failed(entry.number, &unsent.why),
+                            Err(unsent) => self.tally.failed(entry.number, &unsent.why, &unsent.fix),
                         }
                     }
                     batch = again;
@@ -164,10 +164,10 @@ impl Sending<'_> {
                 Err(error) => {
                     let why = Chain(&error).to_string();
                     for entry in batch {
-                        self.tally.failed(entry.number, &why);
+                        self.tally.failed(entry.number, &why, &error.advice.fix);
                     }
                     batch = Vec::new();
-                    fatal = Some(why);
+                    fatal = Some(error.to_string());
                 }
             }
             if batch.is_empty() {
@@ -193,11 +193,11 @@ impl Sending<'_> {
             let result = match self.queue.send(message).await {
                 Ok(id) => Ok(id),
                 Err(error) if error.kind == QueueErrorKind::Invalid || !error.kind.is_fault() => {
-                    Err(Unsent { retryable: !error.kind.is_fault(), why: Chain(&error).to_string() })
+                    Err(unsent(&error, !error.kind.is_fault()))
                 }
                 // What was sent before it has its id; the next call will tell of the fault again.
                 Err(error) if results.is_empty() => return Err(error),
-                Err(error) => Err(Unsent { retryable: false, why: Chain(&error).to_string() }),
+                Err(error) => Err(unsent(&error, false)),
             };
             results.push(result);
         }
@@ -205,18 +205,30 @@ impl Sending<'_> {
     }
 }
 
+fn unsent(error: &QueueError, retryable: bool) -> Unsent {
+    Unsent { retryable, why: Chain(error).to_string(), fix: error.advice.fix.clone() }
+}
+
 /// What became of the lines, and the line on the terminal that tells it: plain text, no colours to switch off.
 struct Tally {
     sent: u64,
     failed: u64,
     on_terminal: bool,
+    /// The last fix that was said.
+    fix: String,
     /// Length of the progress line that stands there.
     shown: usize,
 }
 
 impl Tally {
     fn new() -> Self {
-        Self { sent: 0, failed: 0, on_terminal: std::io::stderr().is_terminal(), shown: 0 }
+        Self {
+            sent: 0,
+            failed: 0,
+            on_terminal: std::io::stderr().is_terminal(),
+            fix: String::new(),
+            shown: 0,
+        }
     }
 
     fn sent(&mut self, ids: &[(u64, MessageId)]) -> std::io::Result<()> {
@@ -227,10 +239,16 @@ impl Tally {
         printed
     }
 
-    fn failed(&mut self, number: u64, why: &str) {
+    /// A fix that was just said is not said again: what fails ten thousand lines has one.
+    fn failed(&mut self, number: u64, why: &str, fix: &str) {
         self.failed = self.failed.saturating_add(1);
         self.clear();
-        complain(&format!("line {number}: {why}"));
+        if fix.is_empty() || self.fix == fix {
+            complain(&format!("line {number}: {why}"));
+        } else {
+            complain(&format!("line {number}: {why}\n  fix: {fix}"));
+            fix.clone_into(&mut self.fix);
+        }
         self.show();
     }
 

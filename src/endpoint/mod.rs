@@ -20,4 +20,3 @@ pub use client::{ClientError, HttpClient};
 pub use knock::{KnockError, knock};
 pub use settings::{AuthHeader, Settings, Target, Tls};
 pub use stack::HttpEndpoint;
-pub use step::Step;

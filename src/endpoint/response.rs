@@ -3,17 +3,21 @@
 //! An answer counts when its last byte has arrived: a status line alone may come from a proxy whose server then
 //! dies. What is read beyond [`KEPT_BYTES`] is thrown away, and an answer beyond [`ANSWER_MAX_BYTES`] is taken
 //! for one that never ends, which is a time-out come early. Texts carry no credentials and no query string.
+//!
+//! A body is looked into in two cases: for the failure that a success can hide, and for the 403 of a receiver that
+//! lets in only its neighbours, which nothing else tells from a key without rights.
 
-use std::error::Error;
 use std::ops::ControlFlow;
 
 use bytes::Bytes;
-use http::header::RETRY_AFTER;
+use http::StatusCode;
+use http::header::{LOCATION, RETRY_AFTER};
 use reqwest::Response;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use crate::policy::outcome::{Answer, Attempt};
+use super::step::causes;
+use crate::policy::outcome::{Answer, Attempt, Break, Broken, Step, Unsent};
 use crate::policy::retry_after::RetryAfter;
 use crate::telemetry::Chain;
 
@@ -22,45 +26,69 @@ pub(super) const ANSWER_MAX_BYTES: usize = 16 * 1024 * 1024;
 /// How much of an answer is kept to look into: 64 KiB.
 pub(super) const KEPT_BYTES: usize = 64 * 1024;
 
+/// What receivers write into the 403 to a caller from elsewhere: Envoy's role-based access filter (Istio's
+/// `AuthorizationPolicy`), and the middleware of Rails for Beanstalk's `sqsd` (aws-sdk-rails).
+const NEIGHBOURS_ONLY: [&str; 2] = ["RBAC: access denied", "made from untrusted address"];
+
 /// Reads an answer to its end and says what it was.
 pub(super) async fn read(mut response: Response) -> Attempt {
     let status = response.status();
     let retry_after =
         response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()).and_then(RetryAfter::parse);
-    // Only a success can hide a failure in its body; the others are judged by their status.
-    let mut body = Body { wanted: status.is_success(), ..Body::default() };
+    let redirects_to = status.is_redirection().then(|| target(&response)).flatten();
+    let wanted = status.is_success() || status == StatusCode::FORBIDDEN;
+    let mut body = Body { wanted, ..Body::default() };
     loop {
         match response.chunk().await {
             Ok(None) => break,
             Ok(Some(chunk)) => {
                 if body.take(&chunk).is_break() {
-                    return Attempt::TimedOut;
+                    return Attempt::Endless;
                 }
             }
-            Err(error) => return failure(error),
+            Err(error) => return broken(Break::AmidAnswer, error),
         }
     }
-    Attempt::Answered(Answer { status: status.as_u16(), retry_after, error_in_body: body.reports_an_error() })
+    Attempt::Answered(Answer {
+        status: status.as_u16(),
+        retry_after,
+        error_in_body: status.is_success() && body.reports_an_error(),
+        for_neighbours_only: status == StatusCode::FORBIDDEN && body.is_for_neighbours_only(),
+        redirects_to,
+    })
+}
+
+/// Where a redirect points, without what could carry a token.
+fn target(response: &Response) -> Option<String> {
+    let location = response.headers().get(LOCATION)?.to_str().ok()?;
+    let target = response.url().join(location).ok()?.origin();
+    target.is_tuple().then(|| target.ascii_serialization())
 }
 
 /// Names the failure of an attempt that brought no complete answer.
 pub(super) fn failure(error: reqwest::Error) -> Attempt {
     let unsent = error.is_connect() || error.is_builder() || was_never_written(&error);
+    if unsent {
+        let step = Step::of(&error);
+        return Attempt::Unsent(Unsent { step, text: text(error) });
+    }
+    let is_parse = |cause: &hyper::Error| cause.is_parse();
+    let no_http = causes(&error).filter_map(|cause| cause.downcast_ref()).any(is_parse);
+    broken(if no_http { Break::NotHttp } else { Break::BeforeAnswer }, error)
+}
+
+fn broken(at: Break, error: reqwest::Error) -> Attempt {
+    Attempt::Broken(Broken { at, text: text(error) })
+}
+
+fn text(error: reqwest::Error) -> String {
     // The address may carry a token in its query string.
-    let text = Chain(&error.without_url()).to_string();
-    if unsent { Attempt::Unsent(text) } else { Attempt::Broken(text) }
+    Chain(&error.without_url()).to_string()
 }
 
 /// Whether hyper gave the request back unwritten: it was queued on a connection that turned out closed.
 fn was_never_written(error: &reqwest::Error) -> bool {
-    let mut next = error.source();
-    while let Some(source) = next {
-        if source.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_canceled) {
-            return true;
-        }
-        next = source.source();
-    }
-    false
+    causes(error).filter_map(|cause| cause.downcast_ref()).any(hyper::Error::is_canceled)
 }
 
 /// The start of an answer's body, and its length so far.
@@ -83,6 +111,12 @@ impl Body {
             self.kept.extend(chunk.iter().take(room));
         }
         ControlFlow::Continue(())
+    }
+
+    /// Whether a 403 has the words of a receiver that lets in only its neighbours.
+    fn is_for_neighbours_only(&self) -> bool {
+        let text = String::from_utf8_lossy(&self.kept);
+        NEIGHBOURS_ONLY.iter().any(|words| text.contains(words))
     }
 
     /// Whether the body is a JSON object whose `error` is present and not null.
@@ -120,6 +154,18 @@ mod tests {
             ("", false),
         ] {
             assert_eq!(body(text).reports_an_error(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_403_for_neighbours_only_is_known_by_its_words() {
+        for (text, expected) in [
+            ("RBAC: access denied", true),
+            ("Request with aws-sqsd user agent was made from untrusted address.", true),
+            ("Forbidden", false),
+            ("", false),
+        ] {
+            assert_eq!(body(text).is_for_neighbours_only(), expected, "{text}");
         }
     }
 

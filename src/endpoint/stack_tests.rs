@@ -13,7 +13,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::*;
 use crate::endpoint::{Settings, Tls};
-use crate::policy::outcome::Answer;
+use crate::policy::outcome::{Answer, Unsent};
 use crate::policy::retry_after::RetryAfter;
 
 const PATIENT: Duration = Duration::from_secs(30);
@@ -105,7 +105,7 @@ async fn answered(text: &'static str) -> Answer {
 async fn a_refused_connection_is_unsent_and_its_text_has_no_query_string() {
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let attempt = at(address, PATIENT).post(body(b"{}")).await;
-    let Attempt::Unsent(text) = attempt else { panic!("{attempt:?}") };
+    let Attempt::Unsent(Unsent { text, .. }) = attempt else { panic!("{attempt:?}") };
     assert!(text.to_lowercase().contains("refused"), "{text}");
     assert!(!text.contains("swordfish") && !text.contains('\n'), "{text}");
 }
@@ -178,7 +178,7 @@ async fn an_answer_without_end_times_out_before_its_time() {
         let spaces = vec![b' '; 64 * 1024];
         while stream.write_all(&spaces).is_ok() {}
     });
-    assert_eq!(at(address, PATIENT).post(body(b"{}")).await, Attempt::TimedOut);
+    assert_eq!(at(address, PATIENT).post(body(b"{}")).await, Attempt::Endless);
     ended(server).await;
 }
 
@@ -219,11 +219,15 @@ async fn a_redirect_is_an_answer_and_is_not_followed() {
     let location = elsewhere.local_addr().unwrap();
     let (address, server) = serve(move |mut stream| {
         request(&mut stream);
-        write!(stream, "HTTP/1.1 307 Moved\r\nlocation: http://{location}/\r\ncontent-length: 0\r\n\r\n")
-            .unwrap();
+        write!(
+            stream,
+            "HTTP/1.1 307 Moved\r\nlocation: http://{location}/work?token=x\r\ncontent-length: 0\r\n\r\n"
+        )
+        .unwrap();
     });
     let attempt = at(address, PATIENT).post(body(b"{}")).await;
-    assert_eq!(attempt, Attempt::Answered(Answer { status: 307, ..Answer::default() }));
+    let Attempt::Answered(Answer { status: 307, redirects_to, .. }) = attempt else { panic!("{attempt:?}") };
+    assert_eq!(redirects_to, Some(format!("http://{location}")), "the origin, and no path");
     ended(server).await;
     elsewhere.set_nonblocking(true).unwrap();
     assert!(elsewhere.accept().is_err(), "the redirect was followed");

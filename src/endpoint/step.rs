@@ -1,35 +1,14 @@
 //! How far towards a connection a failed attempt came, and what was wrong there.
 //!
-//! Read from the types in the chain of causes, the resolver's failure excepted, which has none of its own to ask
-//! for. Steps are told apart as far as what a person does about them differs.
+//! Read from the types in the chain of causes; the failures of the resolver and of a proxy have none to ask for.
+//! Steps are told apart as far as what a person does about them differs.
 
 use std::error::Error;
 use std::io;
 
 use rustls::{AlertDescription as Alert, CertificateError as Certificate};
 
-/// The steps to a connection, as far as they can be told apart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Step {
-    /// The name has no address.
-    Resolve,
-    /// Nobody listens there.
-    Refused,
-    /// Nobody answered in time.
-    TimedOut,
-    /// TLS: the endpoint's certificate is from nobody we trust.
-    Trust,
-    /// TLS: the endpoint's certificate is for another host.
-    Name,
-    /// TLS: the endpoint's certificate has expired or does not hold yet.
-    Validity,
-    /// TLS: the endpoint does not accept our certificate, or that we have none.
-    ClientCertificate,
-    /// The TLS handshake failed otherwise.
-    Tls,
-    /// Anything else.
-    Other,
-}
+use crate::policy::outcome::Step;
 
 impl Step {
     /// The step at which this happened.
@@ -37,9 +16,11 @@ impl Step {
         if causes(error).any(|cause| cause.downcast_ref().is_some_and(reqwest::Error::is_timeout)) {
             return Self::TimedOut;
         }
-        // The resolver's failure has no type of its own to ask for.
         if causes(error).any(|cause| cause.to_string() == "dns error") {
             return Self::Resolve;
+        }
+        if causes(error).any(|cause| cause.to_string().starts_with("tunnel error")) {
+            return Self::Proxy;
         }
         if let Some(error) = tls(error) {
             return Self::of_tls(error);
@@ -58,6 +39,8 @@ impl Step {
         match error {
             rustls::Error::InvalidCertificate(certificate) => match certificate {
                 Certificate::UnknownIssuer | Certificate::BadSignature => Self::Trust,
+                // The certificate of an authority shown as a server's: what `openssl req -x509` makes by default.
+                Certificate::Other(other) if other.to_string().contains("CaUsedAsEndEntity") => Self::Trust,
                 Certificate::NotValidForName | Certificate::NotValidForNameContext { .. } => Self::Name,
                 Certificate::Expired
                 | Certificate::ExpiredContext { .. }

@@ -23,8 +23,9 @@ use crate::pipeline::in_house::{InHouse, Settled};
 use crate::pipeline::lease::Lease;
 use crate::pipeline::listener::Core;
 use crate::pipeline::narrate::Posted;
-use crate::pipeline::ports::DeadLetterReason;
+use crate::pipeline::ports::{DeadLetterReason, EntryErrorKind};
 use crate::pipeline::settlement::{Action, Settlement, Settler};
+use crate::policy::advice::endpoint::{EndpointReason, Seen};
 use crate::policy::backoff;
 use crate::policy::decide::{DeferReason, Disposition, FAULT_DELAY, Facts, HOLD_MAX, decide};
 use crate::policy::outcome::{Attempt, Outcome, classify};
@@ -74,7 +75,8 @@ impl Delivery {
             };
             if !self.lease.is_ours() {
                 // Dropping it counts it as abandoned; the lost lease has been counted already.
-                core.narrator.left_to_sqs(self.message.id.as_str(), "keep a message", "its lease was lost");
+                let (id, fix) = (self.message.id.as_str(), EntryErrorKind::LeaseLost.fix());
+                core.narrator.left_to_sqs(id, "keep a message", "its lease was lost", fix);
                 return;
             }
             self.books.enter(Stage::Delivering);
@@ -88,7 +90,7 @@ impl Delivery {
             let alone = core.limits.sessions.running() <= 1;
             let facts = Facts {
                 receives: self.message.receive_count,
-                status: posted.status,
+                status: posted.seen.status,
                 retry_after: posted.retry_after,
                 hideable: self.lease.hideable(),
                 held: held_since.map(|since| since.elapsed()).unwrap_or_default(),
@@ -170,7 +172,7 @@ impl Delivery {
     /// Sends a copy to the dead-letter queue, then deletes. If sending fails the message is deferred; if the
     /// delete fails it is in both queues until it comes again.
     async fn dead_letter(self, core: &Core, posted: &Posted) {
-        let reason = DeadLetterReason { outcome: posted.outcome.label(), status: posted.status };
+        let reason = DeadLetterReason { outcome: posted.outcome.label(), status: posted.seen.status };
         match core.queue.dead_letter(&self.message, &reason).await {
             Ok(()) => self.delete(core, Settled::DeadLettered).await,
             Err(error) => {
@@ -229,15 +231,17 @@ async fn post(core: &Core, request: Request, probes: &mut Probes) -> Posted {
     };
     let outcome =
         classify(&attempt, &core.settings.policy.success, core.settings.policy.error_in_body_is_failure);
-    let mut posted = Posted { took: Some(started.elapsed()), ..Posted::not(outcome) };
+    let reason = EndpointReason::of(outcome, &attempt);
+    let mut posted = Posted { reason, took: Some(started.elapsed()), ..Posted::not(outcome) };
     match attempt {
         Attempt::Answered(answer) => {
             core.metrics.responded(answer.status);
-            posted.status = Some(answer.status);
+            posted.seen = Seen { status: Some(answer.status), location: answer.redirects_to };
             posted.retry_after = answer.retry_after.map(|value| value.wait(core.wall.now()));
         }
-        Attempt::Broken(why) | Attempt::Unsent(why) => posted.why = Some(why),
-        Attempt::TimedOut => {}
+        Attempt::Broken(broken) => posted.why = Some(broken.text),
+        Attempt::Unsent(unsent) => posted.why = Some(unsent.text),
+        Attempt::TimedOut | Attempt::Endless => {}
     }
     posted
 }

@@ -1,7 +1,9 @@
 //! What a listener tells the log, and how often.
 //!
 //! One line per event for whoever must act; the same kind of event again within ten seconds is only counted,
-//! and the next line says how many were left out. Never bodies, receipt handles or credentials.
+//! and the next line says how many were left out. The words for what failed are the catalogue's
+//! ([`crate::policy::advice`]): what it means in the message, its class in `reason`, what to do in `fix`, what the
+//! other side said in `error`. Never bodies, receipt handles or credentials.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
@@ -12,9 +14,12 @@ use tokio::time::Instant;
 use crate::limit::{Reason, Transition};
 use crate::message::Message;
 use crate::pipeline::ports::{QueueError, QueueFacts};
+use crate::policy::advice::Advice;
+use crate::policy::advice::endpoint::{EndpointReason, Seen};
 use crate::policy::decide::Disposition;
 use crate::policy::outcome::Outcome;
 use crate::policy::preflight::{Finding, Warning};
+use crate::telemetry::Chain;
 
 /// Least time between two lines of one kind.
 const PERIOD: Duration = Duration::from_secs(10);
@@ -23,7 +28,9 @@ const PERIOD: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(super) struct Posted {
     pub(super) outcome: Outcome,
-    pub(super) status: Option<u16>,
+    /// Its class, for people.
+    pub(super) reason: EndpointReason,
+    pub(super) seen: Seen,
     pub(super) retry_after: Option<Duration>,
     pub(super) took: Option<Duration>,
     /// What the connection said, if it failed.
@@ -33,7 +40,8 @@ pub(super) struct Posted {
 impl Posted {
     /// An outcome without an answer.
     pub(super) fn not(outcome: Outcome) -> Self {
-        Self { outcome, status: None, retry_after: None, took: None, why: None }
+        let reason = EndpointReason::of_outcome(outcome);
+        Self { outcome, reason, seen: Seen::default(), retry_after: None, took: None, why: None }
     }
 }
 
@@ -79,7 +87,8 @@ impl Narrator {
         let (message_id, outcome) = (message.id.as_str(), posted.outcome.label());
         let receive_count = message.receive_count.get();
         let duration_ms = posted.took.map(|took| u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
-        let (status, error) = (posted.status, posted.why.as_deref());
+        let (status, error) = (posted.seen.status, posted.why.as_deref());
+        let reason = posted.reason.label();
         if disposition == Disposition::Delete {
             tracing::debug!(
                 listener,
@@ -94,7 +103,7 @@ impl Narrator {
             return;
         }
         let then = describe(disposition);
-        let Some(left_out) = self.may_say(About::Endpoint, outcome) else {
+        let Some(left_out) = self.may_say(About::Endpoint, reason) else {
             tracing::debug!(
                 listener,
                 queue,
@@ -103,12 +112,13 @@ impl Narrator {
                 status,
                 duration_ms,
                 outcome,
+                reason,
                 error,
                 "{then}"
             );
             return;
         };
-        let hint = hint(posted);
+        let Advice { meaning, fix } = posted.reason.advice(&posted.seen);
         tracing::warn!(
             listener,
             queue,
@@ -117,36 +127,42 @@ impl Narrator {
             status,
             duration_ms,
             outcome,
+            reason,
             error,
-            hint,
+            fix,
             left_out = shown(left_out),
-            "{then}"
+            "{then}: {meaning}"
         );
     }
 
     /// A call to the queue failed.
     pub(super) fn queue_error(&self, error: &QueueError) {
         let (listener, queue) = (self.listener.as_str(), self.queue.as_str());
-        if let Some(left_out) = self.may_say(About::Queue, error.kind.label()) {
-            let cause = crate::telemetry::Chain(error.source.as_ref());
+        if let Some(left_out) = self.may_say(About::Queue, error.reason.label()) {
             tracing::warn!(
                 listener,
                 queue,
                 operation = error.operation.name(),
+                reason = error.reason.label(),
+                error = Chain(error.source.as_ref()).to_string(),
+                fix = error.advice.fix,
                 left_out = shown(left_out),
-                "{error}: {cause}"
+                "{error}"
             );
         }
     }
 
     /// The listener cannot go on until a person acts.
     pub(super) fn faulted(&self, error: &QueueError) {
-        let cause = crate::telemetry::Chain(error.source.as_ref());
         let (listener, queue) = (self.listener.as_str(), self.queue.as_str());
         tracing::error!(
             listener,
             queue,
-            "listener faulted, tried again at least every 30 s: {error}: {cause}"
+            operation = error.operation.name(),
+            reason = error.reason.label(),
+            error = Chain(error.source.as_ref()).to_string(),
+            fix = error.advice.fix,
+            "listener faulted, tried again at least every 30 s: {error}"
         );
     }
 
@@ -170,7 +186,7 @@ impl Narrator {
     }
 
     /// A message could not be settled and is left to SQS.
-    pub(super) fn left_to_sqs(&self, message_id: &str, what: &'static str, why: &str) {
+    pub(super) fn left_to_sqs(&self, message_id: &str, what: &'static str, why: &str, fix: &str) {
         let (listener, queue) = (self.listener.as_str(), self.queue.as_str());
         if let Some(left_out) = self.may_say(About::Settlement, what) {
             tracing::warn!(
@@ -178,6 +194,7 @@ impl Narrator {
                 queue,
                 message_id,
                 why,
+                fix,
                 left_out = shown(left_out),
                 "could not {what}; SQS hands it out again"
             );
@@ -281,30 +298,6 @@ fn describe(disposition: Disposition) -> String {
         Disposition::Defer { delay, .. } => format!("deferred for {} s", delay.as_secs()),
         Disposition::Hold => "held: nothing could be sent".to_owned(),
         Disposition::DeadLetter => "sent to the dead-letter queue".to_owned(),
-    }
-}
-
-/// What a person may do about it, where that is known.
-fn hint(posted: &Posted) -> Option<String> {
-    match posted.outcome {
-        Outcome::UnlistedSuccess => {
-            let status = posted.status.unwrap_or_default();
-            Some(format!("set success: 200-299 to accept {status}"))
-        }
-        Outcome::Unauthorized => Some("check the endpoint's credentials".to_owned()),
-        Outcome::Misdirected => Some("check the listener's url; redirects are not followed".to_owned()),
-        Outcome::TimedOut => Some("raise timeout if the endpoint needs longer".to_owned()),
-        Outcome::Success
-        | Outcome::Throttled
-        | Outcome::Unavailable
-        | Outcome::Overloaded
-        | Outcome::Failed
-        | Outcome::Rejected
-        | Outcome::AlgorithmError
-        | Outcome::Broken
-        | Outcome::Unsent
-        | Outcome::Unshapeable
-        | Outcome::Aborted => None,
     }
 }
 

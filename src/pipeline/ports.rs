@@ -6,9 +6,14 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::message::{Message, ReceiptHandle};
+use crate::policy::advice::Advice;
+pub use crate::policy::advice::entry::EntryErrorKind;
+use crate::policy::advice::queue::{Call, Named};
+pub use crate::policy::advice::queue::{QueueErrorKind, QueueReason};
 use crate::policy::outcome::Attempt;
 use crate::policy::preflight::{self, Finding};
 use crate::shape::Request;
@@ -151,28 +156,38 @@ pub struct EntryError {
     pub code: String,
 }
 
-/// What a failed batch entry means.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum EntryErrorKind {
-    /// The handle no longer gives us any right to the message.
-    LeaseLost,
-    /// May succeed when sent again.
-    Retryable,
-    /// Will not succeed however often it is sent.
-    Refused,
-}
-
 /// A call to a queue that failed as a whole.
 #[derive(Debug, thiserror::Error)]
-#[error("{operation}: {}", .kind.meaning())]
+#[error("{operation} on {queue}: {}", advice.meaning)]
 pub struct QueueError {
     /// Which call.
     pub operation: Operation,
+    /// The queue, as the call named it: its URL, or its name while that is looked up.
+    pub queue: Arc<str>,
     /// What it means; branch on this and nothing else.
     pub kind: QueueErrorKind,
+    /// What it means to a person.
+    pub reason: QueueReason,
+    /// What to tell that person.
+    pub advice: Advice,
     /// What SQS or the client said.
     #[source]
     pub source: Box<dyn std::error::Error + Send + Sync>,
+}
+
+impl QueueError {
+    /// The failure of `operation` on `queue`; `named` is what SQS said of it beyond the reason.
+    pub fn new(
+        operation: Operation,
+        queue: Arc<str>,
+        reason: QueueReason,
+        named: &Named,
+        source: Box<dyn std::error::Error + Send + Sync>,
+    ) -> Self {
+        let call = Call { operation: operation.name(), action: operation.action(), queue: &queue };
+        let advice = reason.advice(&call, named);
+        Self { operation, queue, kind: reason.kind(), reason, advice, source }
+    }
 }
 
 /// SQS operations, as `queuepost_sqs_requests_total` labels them.
@@ -208,87 +223,23 @@ impl Operation {
             Self::Attributes => "GetQueueAttributes",
         }
     }
+
+    /// IAM's name of the permission it needs: that of the single action also covers its batch.
+    pub fn action(self) -> &'static str {
+        match self {
+            Self::Receive => "sqs:ReceiveMessage",
+            Self::Delete => "sqs:DeleteMessage",
+            Self::ChangeVisibility => "sqs:ChangeMessageVisibility",
+            Self::Send => "sqs:SendMessage",
+            Self::QueueUrl => "sqs:GetQueueUrl",
+            Self::Attributes => "sqs:GetQueueAttributes",
+        }
+    }
 }
 
 impl std::fmt::Display for Operation {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.name())
-    }
-}
-
-/// Why a call failed, as far as anyone needs to know to act.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum QueueErrorKind {
-    /// The queue does not exist (any more).
-    Missing,
-    /// Credentials are valid, permission is missing.
-    Denied,
-    /// Credentials are absent, wrong or expired, or the role could not be assumed.
-    Credentials,
-    /// SQS asks us to slow down.
-    Throttled,
-    /// 120,000 messages of the queue are in flight.
-    OverLimit,
-    /// SQS failed (5xx).
-    Server,
-    /// SQS could not be reached, or the connection broke.
-    Network,
-    /// No answer in time.
-    TimedOut,
-    /// SQS refused the request itself.
-    Invalid,
-}
-
-impl QueueErrorKind {
-    /// Every kind, to initialise metrics.
-    pub const ALL: [Self; 9] = [
-        Self::Missing,
-        Self::Denied,
-        Self::Credentials,
-        Self::Throttled,
-        Self::OverLimit,
-        Self::Server,
-        Self::Network,
-        Self::TimedOut,
-        Self::Invalid,
-    ];
-
-    /// Label value of the kind.
-    pub fn label(self) -> &'static str {
-        match self {
-            Self::Missing => "missing",
-            Self::Denied => "denied",
-            Self::Credentials => "credentials",
-            Self::Throttled => "throttled",
-            Self::OverLimit => "over_limit",
-            Self::Server => "server",
-            Self::Network => "network",
-            Self::TimedOut => "timed_out",
-            Self::Invalid => "invalid",
-        }
-    }
-
-    /// Whether a person has to act before the call can succeed: the listener is then *faulted*.
-    pub fn is_fault(self) -> bool {
-        match self {
-            Self::Missing | Self::Denied | Self::Credentials | Self::Invalid => true,
-            Self::Throttled | Self::OverLimit | Self::Server | Self::Network | Self::TimedOut => false,
-        }
-    }
-
-    /// One sentence for a person.
-    pub fn meaning(self) -> &'static str {
-        match self {
-            Self::Missing => "the queue does not exist",
-            Self::Denied => "access denied",
-            Self::Credentials => "credentials are missing, wrong or expired",
-            Self::Throttled => "SQS throttled the call",
-            Self::OverLimit => "too many messages of this queue are in flight (120,000)",
-            Self::Server => "SQS failed",
-            Self::Network => "SQS could not be reached",
-            Self::TimedOut => "SQS did not answer in time",
-            Self::Invalid => "SQS refused the request",
-        }
     }
 }
 

@@ -217,7 +217,7 @@ impl SettleLoop {
                     job.unanswered |=
                         matches!(error.kind, QueueErrorKind::TimedOut | QueueErrorKind::Network);
                     if error.kind == QueueErrorKind::Missing {
-                        self.give_up(job, error.kind.label());
+                        self.give_up(job, error.kind.label(), &error.advice.fix);
                     } else {
                         self.retry(job);
                     }
@@ -238,7 +238,9 @@ impl SettleLoop {
             Some(Err(error)) if error.kind == EntryErrorKind::LeaseLost && job.unanswered && is_delete => {
                 self.settled(job);
             }
-            Some(Err(error)) if error.kind != EntryErrorKind::Retryable => self.give_up(job, &error.code),
+            Some(Err(error)) if error.kind != EntryErrorKind::Retryable => {
+                self.give_up(job, &error.code, error.kind.fix());
+            }
             Some(Err(_)) | None => self.retry(job),
         }
     }
@@ -266,20 +268,20 @@ impl SettleLoop {
         let at = Instant::now() + backoff::call(job.attempts, self.parts.random.f64());
         let lost = matches!(&job.settlement.action, Action::Delete { lease, .. } if lease.is_lost());
         if lost || at >= job.settlement.action.end() {
-            self.give_up(job, "the lease is over");
+            self.give_up(job, "the lease is over", EntryErrorKind::LeaseLost.fix());
         } else {
             self.retries.push(at, job);
         }
     }
 
     /// Leaves the message to SQS; dropping its entry counts it as abandoned.
-    fn give_up(&self, job: Job, why: &str) {
+    fn give_up(&self, job: Job, why: &str, fix: &str) {
         let Settlement { id, action, .. } = job.settlement;
         let what = match action {
             Action::Delete { .. } => "delete a message",
             Action::Hide { .. } => "hide a message",
         };
-        self.parts.narrator.left_to_sqs(id.as_str(), what, why);
+        self.parts.narrator.left_to_sqs(id.as_str(), what, why, fix);
     }
 
     /// Says once that a person has to act, and once that it works again.

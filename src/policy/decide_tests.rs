@@ -18,7 +18,7 @@ fn facts() -> Facts {
 
 fn answered(status: u16, retry_after: Option<u64>, policy: &Policy) -> (Outcome, Decision) {
     let wait = retry_after.map(Duration::from_secs);
-    let answer = Answer { status, retry_after: wait.map(RetryAfter::Delay), error_in_body: false };
+    let answer = Answer { status, retry_after: wait.map(RetryAfter::Delay), ..Answer::default() };
     let outcome = classify(&Attempt::Answered(answer), &policy.success, false);
     let facts = Facts { status: Some(status), retry_after: wait, ..facts() };
     (outcome, decide(outcome, &facts, policy))
@@ -119,7 +119,7 @@ fn success_can_be_widened() {
 
 #[test]
 fn an_error_in_the_body_of_a_200_counts_only_when_asked_for() {
-    let answer = Answer { status: 200, retry_after: None, error_in_body: true };
+    let answer = Answer { status: 200, error_in_body: true, ..Answer::default() };
     let attempt = Attempt::Answered(answer);
     assert_eq!(classify(&attempt, &StatusSet::default(), false), Outcome::Success);
     assert_eq!(classify(&attempt, &StatusSet::default(), true), Outcome::AlgorithmError);

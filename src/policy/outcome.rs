@@ -11,12 +11,14 @@ use crate::policy::retry_after::RetryAfter;
 pub enum Attempt {
     /// An answer, read to its end.
     Answered(Answer),
-    /// No complete answer within the listener's `timeout`, or one longer than we read.
+    /// No complete answer within the listener's `timeout`.
     TimedOut,
+    /// An answer longer than we read.
+    Endless,
     /// The connection failed and the request may have reached the endpoint.
-    Broken(String),
+    Broken(Broken),
     /// The connection failed before a byte of the request left: refused, DNS, TLS.
-    Unsent(String),
+    Unsent(Unsent),
 }
 
 /// A complete answer.
@@ -28,6 +30,64 @@ pub struct Answer {
     pub retry_after: Option<RetryAfter>,
     /// Whether the body is a JSON object with an `error` member: how an algorithm reports its own failure.
     pub error_in_body: bool,
+    /// Whether a 403 says in its body that only callers on its own machine or in its own mesh are let in.
+    pub for_neighbours_only: bool,
+    /// Scheme, host and port a redirect points at; never its path, which may carry a token.
+    pub redirects_to: Option<String>,
+}
+
+/// A connection that failed when something may have been sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Broken {
+    /// When.
+    pub at: Break,
+    /// What the connection said.
+    pub text: String,
+}
+
+/// When a connection broke.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Break {
+    /// Before the head of an answer.
+    BeforeAnswer,
+    /// Between an answer's head and its end.
+    AmidAnswer,
+    /// What came is no answer of HTTP.
+    NotHttp,
+}
+
+/// A request that was not sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unsent {
+    /// How far it came.
+    pub step: Step,
+    /// What the system or the other side said.
+    pub text: String,
+}
+
+/// The steps to a connection, as far as they can be told apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// The name has no address.
+    Resolve,
+    /// Nobody listens there.
+    Refused,
+    /// Nobody answered in time.
+    TimedOut,
+    /// The proxy did not connect.
+    Proxy,
+    /// TLS: the endpoint's certificate is from nobody we trust.
+    Trust,
+    /// TLS: the endpoint's certificate is for another host.
+    Name,
+    /// TLS: the endpoint's certificate has expired or does not hold yet.
+    Validity,
+    /// TLS: the endpoint does not accept our certificate, or that we have none.
+    ClientCertificate,
+    /// The TLS handshake failed otherwise.
+    Tls,
+    /// Anything else, such as a connection that was closed while the request waited for it.
+    Other,
 }
 
 /// What the endpoint did, named. The label values of `queuepost_deliveries_total` are these variants.
@@ -53,7 +113,7 @@ pub enum Outcome {
     Rejected,
     /// 200 whose body says that the algorithm failed (only with `error_in_body: permanent`).
     AlgorithmError,
-    /// No complete answer in time.
+    /// No complete answer in time, or one without end.
     TimedOut,
     /// The connection failed after something may have been sent.
     Broken,
@@ -115,7 +175,7 @@ impl Outcome {
 /// Names what happened. `success` holds the listener's list, `error_is_failure` its `error_in_body` option.
 pub fn classify(attempt: &Attempt, success: &StatusSet, error_is_failure: bool) -> Outcome {
     match attempt {
-        Attempt::TimedOut => Outcome::TimedOut,
+        Attempt::TimedOut | Attempt::Endless => Outcome::TimedOut,
         Attempt::Broken(_) => Outcome::Broken,
         Attempt::Unsent(_) => Outcome::Unsent,
         Attempt::Answered(answer) if success.contains(answer.status) => {

@@ -31,7 +31,7 @@ use tokio::time::Instant;
 use url::Url;
 
 use super::{credentials, error, host};
-use crate::pipeline::ports::{Operation, QueueError, QueueErrorKind};
+use crate::pipeline::ports::{Operation, QueueError, QueueErrorKind, QueueReason};
 use crate::sqs::{QueueRef, Role, Settings, SqsQueue};
 
 /// Time for DNS, TCP and TLS of a call to SQS or STS.
@@ -223,13 +223,14 @@ impl Connection {
         self.current.read().await.is_some()
     }
 
-    /// Makes one call, within `limit`.
+    /// Makes one call about `queue`, within `limit`.
     ///
     /// # Cancel safety
     /// Dropping the future does not undo what SQS already does.
     pub(super) async fn call<T, E, F>(
         &self,
         operation: Operation,
+        queue: &Arc<str>,
         limit: Duration,
         send: impl FnOnce(Client) -> F,
     ) -> Result<T, QueueError>
@@ -240,16 +241,17 @@ impl Connection {
         let attempt = async {
             let Current { client, made_at } = self.client().await;
             if client.config().region().is_none() {
-                let text = "no AWS region: set `region`, AWS_REGION, or one in the profile";
-                return Err((made_at, error::failed(operation, QueueErrorKind::Invalid, text)));
+                let text = "neither the listener, the queue, the environment nor the profile names one";
+                return Err((made_at, error::failed(operation, queue, QueueReason::NoRegion, text)));
             }
-            send(client).await.map_err(|said| (made_at, error::queue_error(operation, &said)))
+            send(client).await.map_err(|said| (made_at, error::queue_error(operation, queue, &said)))
         };
         match tokio::time::timeout(limit, Box::pin(attempt)).await {
-            Err(_) => Err(error::timed_out(operation, limit)),
+            Err(_) => Err(error::timed_out(operation, queue, limit)),
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err((made_at, failure))) => {
-                if failure.kind == QueueErrorKind::Credentials {
+                // A profile that was edited may name another region, too.
+                if failure.kind == QueueErrorKind::Credentials || failure.reason == QueueReason::WrongRegion {
                     self.renew(made_at).await;
                 }
                 Err(failure)

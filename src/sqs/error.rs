@@ -1,4 +1,4 @@
-//! What the SDK says went wrong, translated: the one file that reads SQS's error codes.
+//! What the SDK says went wrong, translated; with `reason.rs` the one place that reads SQS's error codes.
 //!
 //! Codes decide, then the HTTP status, then the kind of transport failure. The SDK's typed errors are not
 //! matched: their type is chosen by that same code, each operation has its own, and servers that leave out the
@@ -11,6 +11,7 @@
 //! which have none.
 
 use std::error::Error;
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_sdk_sqs::config::http::HttpResponse;
@@ -19,84 +20,37 @@ use aws_sdk_sqs::error::{ConnectorError, ProvideErrorMetadata, SdkError};
 use aws_sdk_sqs::operation::RequestId as _;
 use aws_sdk_sqs::types::BatchResultErrorEntry;
 
-use crate::pipeline::ports::{EntryError, EntryErrorKind, Operation, QueueError, QueueErrorKind};
+use super::reason;
+use crate::pipeline::ports::{
+    EntryError, EntryErrorKind, Operation, QueueError, QueueErrorKind, QueueReason,
+};
+use crate::policy::advice::Advice;
+use crate::policy::advice::queue::{Call, Named};
 use crate::sqs::Unsent;
 
 /// Longest text of a cause, in bytes.
 const TEXT_MAX: usize = 500;
-
-/// Codes by meaning, without their `AWS.SimpleQueueService.` and `KMS.` prefixes.
-const CODES: &[(QueueErrorKind, &[&str])] = &[
-    (QueueErrorKind::Missing, &["NonExistentQueue", "QueueDoesNotExist"]),
-    (
-        QueueErrorKind::Denied,
-        &["AccessDenied", "AccessDeniedException", "KmsAccessDenied", "OptInRequired", "KmsOptInRequired"],
-    ),
-    (
-        QueueErrorKind::Credentials,
-        &[
-            "ExpiredToken",
-            "ExpiredTokenException",
-            "IncompleteSignature",
-            "IncompleteSignatureException",
-            "InvalidAccessKeyId",
-            "InvalidClientTokenId",
-            "InvalidSecurity",
-            "InvalidSignatureException",
-            "MissingAuthenticationToken",
-            "MissingAuthenticationTokenException",
-            "RequestExpired",
-            "RequestTimeTooSkewed",
-            "SignatureDoesNotMatch",
-            "TokenRefreshRequired",
-            "UnrecognizedClientException",
-        ],
-    ),
-    (
-        QueueErrorKind::Throttled,
-        &[
-            "BandwidthLimitExceeded",
-            "KmsThrottled",
-            "PriorRequestNotComplete",
-            "RequestLimitExceeded",
-            "RequestThrottled",
-            "RequestThrottledException",
-            "SlowDown",
-            "ThrottledException",
-            "Throttling",
-            "ThrottlingException",
-            "TooManyRequestsException",
-        ],
-    ),
-    (QueueErrorKind::OverLimit, &["OverLimit"]),
-    (
-        QueueErrorKind::Server,
-        &[
-            "InternalError",
-            "InternalFailure",
-            "InternalServerError",
-            "InternalServiceError",
-            "ServiceUnavailable",
-            "ServiceUnavailableException",
-        ],
-    ),
-    (QueueErrorKind::TimedOut, &["RequestTimeout", "RequestTimeoutException"]),
-];
 
 /// What was said, as one line; carries no secret.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 struct Said(String);
 
-/// Translates the failure of a call.
-pub(super) fn queue_error<E>(operation: Operation, error: &SdkError<E, HttpResponse>) -> QueueError
+/// Translates the failure of a call on `queue`.
+pub(super) fn queue_error<E>(
+    operation: Operation,
+    queue: &Arc<str>,
+    error: &SdkError<E, HttpResponse>,
+) -> QueueError
 where
     E: ProvideErrorMetadata + Error + 'static,
 {
-    let (kind, text) = match error {
+    let (reason, text) = match error {
         SdkError::ServiceError(service) => {
             let (said, status) = (service.err(), service.raw().status().as_u16());
-            let kind = said.code().and_then(kind_of_code).unwrap_or_else(|| kind_of_status(status));
+            let message = said.message().unwrap_or_default();
+            let known = said.code().and_then(|code| reason::of_code(code, message));
+            let reason = known.unwrap_or_else(|| reason::of_status(status, said.code().is_some()));
             let code =
                 said.code().map_or_else(|| format!("HTTP {status} without an error code"), str::to_owned);
             let detail = match said.message() {
@@ -107,44 +61,59 @@ where
             if let Some(id) = error.request_id() {
                 text = format!("{} (request {id})", shortened(text));
             }
-            (kind, text)
+            (reason, text)
         }
-        SdkError::TimeoutError(_) => (QueueErrorKind::TimedOut, chain(error)),
+        SdkError::TimeoutError(_) => (QueueReason::TimedOut, chain(error)),
         SdkError::DispatchFailure(failure) => {
-            let kind = failure.as_connector_error().map_or(QueueErrorKind::Network, kind_of_transport);
             // Without the SDK's own "dispatch failure: other".
             let cause = failure.as_connector_error().and_then(Error::source);
-            (kind, chain(cause.unwrap_or(error)))
+            let text = chain(cause.unwrap_or(error));
+            let reason = failure
+                .as_connector_error()
+                .map_or(QueueReason::Network, |failure| reason_of_transport(failure, &text));
+            (reason, text)
         }
         // An answer that broke off, or that is none of SQS's.
-        SdkError::ResponseError(_) => (QueueErrorKind::Network, chain(error)),
-        SdkError::ConstructionFailure(_) if is_of_credentials(error) => {
-            (QueueErrorKind::Credentials, chain(error))
+        SdkError::ResponseError(_) => {
+            let text = chain(error);
+            let broke = reason::of_connection(&text) == QueueReason::Connection;
+            (if broke { QueueReason::Connection } else { QueueReason::NotSqs }, text)
         }
-        _ => (QueueErrorKind::Invalid, chain(error)),
+        SdkError::ConstructionFailure(_) if is_of_credentials(error) => {
+            let text = chain(error);
+            (reason::of_credentials(&text), text)
+        }
+        _ => (QueueReason::Refused, chain(error)),
     };
-    QueueError { operation, kind, source: Box::new(Said(shortened(text))) }
+    let named = reason::named(&text);
+    QueueError::new(operation, Arc::clone(queue), reason, &named, Box::new(Said(shortened(text))))
 }
 
 /// A call that was given up.
-pub(super) fn timed_out(operation: Operation, limit: Duration) -> QueueError {
-    failed(operation, QueueErrorKind::TimedOut, format!("no answer within {} s", limit.as_secs()))
+pub(super) fn timed_out(operation: Operation, queue: &Arc<str>, limit: Duration) -> QueueError {
+    failed(operation, queue, QueueReason::TimedOut, format!("no answer within {} s", limit.as_secs()))
 }
 
 /// A call that was not made, or whose answer makes no sense.
-pub(super) fn failed(operation: Operation, kind: QueueErrorKind, text: impl Into<String>) -> QueueError {
-    QueueError { operation, kind, source: Box::new(Said(text.into())) }
+pub(super) fn failed(
+    operation: Operation,
+    queue: &Arc<str>,
+    reason: QueueReason,
+    text: impl Into<String>,
+) -> QueueError {
+    let said = Box::new(Said(text.into()));
+    QueueError::new(operation, Arc::clone(queue), reason, &Named::default(), said)
 }
 
 /// Translates the failure of one entry of a batch call.
 pub(super) fn entry_error(entry: &BatchResultErrorEntry) -> EntryError {
-    let code = plain(&entry.code);
+    let code = reason::plain(&entry.code);
     let kind = match code {
         "ReceiptHandleIsInvalid" | "MessageNotInflight" | "InvalidIdFormat" => EntryErrorKind::LeaseLost,
         "InvalidParameterValue" | "InvalidParameterValueException" if is_about_the_handle(entry) => {
             EntryErrorKind::LeaseLost
         }
-        code => match kind_of_code(code) {
+        code => match reason::of_code(code, "").map(QueueReason::kind) {
             Some(
                 QueueErrorKind::Throttled
                 | QueueErrorKind::OverLimit
@@ -159,10 +128,15 @@ pub(super) fn entry_error(entry: &BatchResultErrorEntry) -> EntryError {
 }
 
 /// Translates the failure of one message of a batch to be sent, for the person who sends it.
-pub(super) fn unsent(entry: &BatchResultErrorEntry) -> Unsent {
+pub(super) fn unsent(queue: &str, entry: &BatchResultErrorEntry) -> Unsent {
     let message = one_line(entry.message.as_deref().unwrap_or_default());
-    let why = if message.is_empty() { entry.code.clone() } else { format!("{}: {message}", entry.code) };
-    Unsent { retryable: entry_error(entry).kind == EntryErrorKind::Retryable, why: shortened(why) }
+    let reason = reason::of_code(&entry.code, &message).unwrap_or(QueueReason::Refused);
+    let send = Operation::Send;
+    let call = Call { operation: send.name(), action: send.action(), queue };
+    let Advice { meaning, fix } = reason.advice(&call, &reason::named(&message));
+    let said = if message.is_empty() { entry.code.clone() } else { format!("{}: {message}", entry.code) };
+    let retryable = entry_error(entry).kind == EntryErrorKind::Retryable;
+    Unsent { retryable, why: shortened(format!("{meaning}: {said}")), fix }
 }
 
 /// An entry whose answer is missing: the call may be made again.
@@ -177,42 +151,20 @@ fn is_about_the_handle(entry: &BatchResultErrorEntry) -> bool {
     ["receipthandle", "receipt handle", "does not exist"].iter().any(|sign| message.contains(sign))
 }
 
-fn kind_of_code(code: &str) -> Option<QueueErrorKind> {
-    let code = plain(code);
-    CODES.iter().find(|(_, codes)| codes.contains(&code)).map(|&(kind, _)| kind)
-}
-
-fn plain(code: &str) -> &str {
-    code.strip_prefix("AWS.SimpleQueueService.").or_else(|| code.strip_prefix("KMS.")).unwrap_or(code)
-}
-
-/// For answers without a code of SQS's: a proxy's, or of a server with gaps.
-fn kind_of_status(status: u16) -> QueueErrorKind {
-    match status {
-        401 | 407 => QueueErrorKind::Credentials,
-        403 => QueueErrorKind::Denied,
-        408 => QueueErrorKind::TimedOut,
-        429 => QueueErrorKind::Throttled,
-        500.. => QueueErrorKind::Server,
-        // A good answer that is none of SQS's.
-        200..=299 => QueueErrorKind::Network,
-        _ => QueueErrorKind::Invalid,
-    }
-}
-
 /// No answer came: because nobody could sign the request, or because of the network.
-fn kind_of_transport(error: &ConnectorError) -> QueueErrorKind {
+fn reason_of_transport(error: &ConnectorError, said: &str) -> QueueReason {
     if error.is_timeout() {
-        QueueErrorKind::TimedOut
-    } else if error.is_io() || error.is_user() {
-        QueueErrorKind::Network
+        return if said.contains("connect") { QueueReason::ConnectTimedOut } else { QueueReason::TimedOut };
+    }
+    if error.is_io() || error.is_user() {
+        reason::of_connection(said)
     } else if is_of_credentials(error) {
-        QueueErrorKind::Credentials
-    } else if chain(error).contains("Invalid Configuration") {
+        reason::of_credentials(said)
+    } else if said.contains("Invalid Configuration") {
         // The SDK's endpoint rules: no region, or options that exclude each other.
-        QueueErrorKind::Invalid
+        if said.contains("Missing Region") { QueueReason::NoRegion } else { QueueReason::Refused }
     } else {
-        QueueErrorKind::Network
+        reason::of_connection(said)
     }
 }
 

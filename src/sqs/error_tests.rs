@@ -5,6 +5,8 @@ use aws_sdk_sqs::operation::receive_message::ReceiveMessageError;
 
 use super::*;
 
+const QUEUE: &str = "https://sqs.eu-west-1.amazonaws.com/123456789012/orders";
+
 fn service(code: Option<&str>, message: &str, status: u16) -> SdkError<ReceiveMessageError, HttpResponse> {
     let mut said = ErrorMetadata::builder().message(message);
     if let Some(code) = code {
@@ -15,9 +17,13 @@ fn service(code: Option<&str>, message: &str, status: u16) -> SdkError<ReceiveMe
 }
 
 fn translated(error: &SdkError<ReceiveMessageError, HttpResponse>) -> (QueueErrorKind, String) {
-    let error = queue_error(Operation::Receive, error);
+    let error = told(error);
     assert_eq!(error.operation, Operation::Receive);
     (error.kind, error.source.to_string())
+}
+
+fn told(error: &SdkError<ReceiveMessageError, HttpResponse>) -> QueueError {
+    queue_error(Operation::Receive, &Arc::from(QUEUE), error)
 }
 
 fn kind(error: &SdkError<ReceiveMessageError, HttpResponse>) -> QueueErrorKind {

@@ -12,7 +12,7 @@ use aws_sdk_sqs::types::{self, MessageSystemAttributeName as Name, SendMessageBa
 use super::queue::{RECEIVE_MARGIN, SETTLE_TIMEOUT, built, seconds};
 use super::{convert, error, send};
 use crate::message::{Message, MessageId};
-use crate::pipeline::ports::{BATCH_MAX, Operation, QueueError};
+use crate::pipeline::ports::{BATCH_MAX, EntryErrorKind, Operation, QueueError};
 use crate::sqs::{Outgoing, SqsQueue};
 
 /// One `ReceiveMessage` as a person asks for it.
@@ -44,8 +44,10 @@ pub struct Received {
 pub struct Unsent {
     /// Whether it may be taken when sent again.
     pub retryable: bool,
-    /// What SQS said: code and message.
+    /// What it means and what SQS said: code and message.
     pub why: String,
+    /// What to do about it.
+    pub fix: String,
 }
 
 impl SqsQueue {
@@ -66,16 +68,20 @@ impl SqsQueue {
             return Ok(Vec::new());
         }
         let url = self.url().await?;
-        let entries = built(Operation::Send, messages, |index, message| entry(index, message.clone()))?;
-        let answer = self.connection().call(Operation::Send, SETTLE_TIMEOUT, |client| {
+        let entries = built(Operation::Send, &url, messages, |index, message| entry(index, message.clone()))?;
+        let answer = self.connection().call(Operation::Send, &url, SETTLE_TIMEOUT, |client| {
             client.send_message_batch().queue_url(&*url).set_entries(Some(entries)).send()
         });
         let answer = self.noting_absence(answer.await)?;
-        let unanswered = Unsent { retryable: true, why: "SQS did not say what became of it".to_owned() };
+        let unanswered = Unsent {
+            retryable: true,
+            why: "SQS did not say what became of it".to_owned(),
+            fix: EntryErrorKind::Retryable.fix().to_owned(),
+        };
         let mut results = vec![Err(unanswered); messages.len()];
         let sent =
             answer.successful.into_iter().map(|entry| (entry.id, Ok(MessageId::new(entry.message_id))));
-        let failed = answer.failed.iter().map(|entry| (entry.id.clone(), Err(error::unsent(entry))));
+        let failed = answer.failed.iter().map(|entry| (entry.id.clone(), Err(error::unsent(&url, entry))));
         for (id, result) in sent.chain(failed) {
             if let Some(slot) = id.parse().ok().and_then(|index: usize| results.get_mut(index)) {
                 *slot = result;
@@ -92,7 +98,7 @@ impl SqsQueue {
         let url = self.url().await?;
         let max = i32::try_from(request.max.clamp(1, BATCH_MAX)).unwrap_or(1);
         let limit = request.wait + RECEIVE_MARGIN;
-        let answer = self.connection().call(Operation::Receive, limit, |client| {
+        let answer = self.connection().call(Operation::Receive, &url, limit, |client| {
             client
                 .receive_message()
                 .queue_url(&*url)

@@ -32,10 +32,12 @@ async fn a_batch_answers_in_order_and_says_what_may_be_sent_again() {
     let like = Outgoing { body: "k".to_owned(), group_id: Some("g".to_owned()), ..Outgoing::default() };
     let delayed = Outgoing { delay: Some(Duration::from_secs(5)), ..like.clone() };
     let results = queue(address).send_batch(&[delayed, like.clone(), like.clone(), like]).await.unwrap();
-    let unsent = |retryable, why: &str| Err(Unsent { retryable, why: why.to_owned() });
+    let results: Vec<_> =
+        results.into_iter().map(|result| result.map_err(|unsent| (unsent.retryable, unsent.why))).collect();
+    let unsent = |retryable, why: &str| Err((retryable, why.to_owned()));
     let expected = [
-        unsent(true, "InternalError"),
-        unsent(false, "InvalidMessageContents: no such text"),
+        unsent(true, "SQS failed: InternalError"),
+        unsent(false, "the message has characters SQS does not carry: InvalidMessageContents: no such text"),
         unsent(true, "SQS did not say what became of it"),
         Ok(MessageId::new("m-3")),
     ];

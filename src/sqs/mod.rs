@@ -6,7 +6,7 @@
 //!
 //! One call is one attempt with a time-out of its own: the SDK's retries are off, because a receive the SDK
 //! repeats behind our back spends receives nobody counts. What the SDK says went wrong is translated in one
-//! file, `error.rs`; nothing above it reads an error code. Two things are remembered and forgotten when they
+//! place, `error.rs` and `reason.rs`; nothing above it reads an error code. Two things are remembered and forgotten when they
 //! turn out wrong: a queue's URL (a queue may be deleted and made again under its name) and the client with its
 //! credentials (files may have been rotated).
 
@@ -17,6 +17,9 @@ mod error;
 mod hands;
 mod host;
 mod queue;
+mod reason;
+#[cfg(test)]
+mod reason_tests;
 mod redrive;
 #[cfg(test)]
 mod scripted;

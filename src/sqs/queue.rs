@@ -24,7 +24,7 @@ use super::{convert, error, redrive, send};
 use crate::message::{Message, MessageId, ReceiptHandle};
 use crate::pipeline::ports::{
     BATCH_MAX, BatchResult, BoxFuture, DeadLetterReason, EntryError, Operation, Queue, QueueError,
-    QueueErrorKind, QueueFacts, Receive, VisibilityChange,
+    QueueErrorKind, QueueFacts, QueueReason, Receive, VisibilityChange,
 };
 use crate::sqs::{Outgoing, QueueRef};
 
@@ -122,7 +122,7 @@ impl SqsQueue {
         let attempt = self.attempt();
         let max = i32::try_from(receive.max.clamp(1, BATCH_MAX)).unwrap_or(1);
         let limit = receive.wait + RECEIVE_MARGIN;
-        let answer = self.connection.call(Operation::Receive, limit, |client| {
+        let answer = self.connection.call(Operation::Receive, &url, limit, |client| {
             client
                 .receive_message()
                 .queue_url(&*url)
@@ -151,10 +151,10 @@ impl SqsQueue {
             return Ok(Vec::new());
         }
         let url = self.url().await?;
-        let entries = built(Operation::Delete, handles, |index, handle| {
+        let entries = built(Operation::Delete, &url, handles, |index, handle| {
             DeleteMessageBatchRequestEntry::builder().id(index).receipt_handle(handle.expose()).build()
         })?;
-        let answer = self.connection.call(Operation::Delete, SETTLE_TIMEOUT, |client| {
+        let answer = self.connection.call(Operation::Delete, &url, SETTLE_TIMEOUT, |client| {
             client.delete_message_batch().queue_url(&*url).set_entries(Some(entries)).send()
         });
         let answer = self.noting_absence(answer.await)?;
@@ -167,14 +167,14 @@ impl SqsQueue {
             return Ok(Vec::new());
         }
         let url = self.url().await?;
-        let entries = built(Operation::ChangeVisibility, changes, |index, change| {
+        let entries = built(Operation::ChangeVisibility, &url, changes, |index, change| {
             ChangeMessageVisibilityBatchRequestEntry::builder()
                 .id(index)
                 .receipt_handle(change.receipt.expose())
                 .visibility_timeout(i32::try_from(change.seconds).unwrap_or(i32::MAX))
                 .build()
         })?;
-        let answer = self.connection.call(Operation::ChangeVisibility, SETTLE_TIMEOUT, |client| {
+        let answer = self.connection.call(Operation::ChangeVisibility, &url, SETTLE_TIMEOUT, |client| {
             client.change_message_visibility_batch().queue_url(&*url).set_entries(Some(entries)).send()
         });
         let answer = self.noting_absence(answer.await)?;
@@ -223,7 +223,7 @@ impl SqsQueue {
             None => self.find_dead_letter().await?,
         };
         let copy = send::copy(message, reason, target.name.ends_with(FIFO)).ok_or_else(|| {
-            error::failed(Operation::Send, QueueErrorKind::Invalid, "the message's body is no text")
+            error::failed(Operation::Send, &url, QueueReason::Contents, "the message's body is no text")
         })?;
         let sent = self.send_to(&url, copy).await;
         if sent.as_ref().is_err_and(|failure| failure.kind == QueueErrorKind::Missing) {
@@ -239,7 +239,7 @@ impl SqsQueue {
         let attributes = self.noting_absence(read)?;
         let Some(policy) = redrive::policy(&attributes) else {
             let text = "the queue has no redrive policy, and so no dead-letter queue";
-            return Err(error::failed(Operation::Send, QueueErrorKind::Missing, text));
+            return Err(error::failed(Operation::Send, &url, QueueReason::NoDeadLetterQueue, text));
         };
         let url = self.dead_letter_url(policy.target.clone()).await?;
         Ok(DeadLetter { target: policy.target, url })
@@ -262,20 +262,20 @@ impl SqsQueue {
         Ok(url)
     }
 
-    async fn attributes(&self, url: &str) -> Result<Attributes, QueueError> {
-        let answer = self.connection.call(Operation::Attributes, LOOKUP_TIMEOUT, |client| {
-            client.get_queue_attributes().queue_url(url).attribute_names(QueueAttributeName::All).send()
+    async fn attributes(&self, url: &Arc<str>) -> Result<Attributes, QueueError> {
+        let answer = self.connection.call(Operation::Attributes, url, LOOKUP_TIMEOUT, |client| {
+            client.get_queue_attributes().queue_url(&**url).attribute_names(QueueAttributeName::All).send()
         });
         Ok(answer.await?.attributes.unwrap_or_default())
     }
 
-    async fn send_to(&self, url: &str, message: Outgoing) -> Result<MessageId, QueueError> {
+    async fn send_to(&self, url: &Arc<str>, message: Outgoing) -> Result<MessageId, QueueError> {
         let trace = send::trace(message.trace_header);
         let attributes = message.attributes.into_iter().filter_map(send::to_sdk).collect();
-        let answer = self.connection.call(Operation::Send, SETTLE_TIMEOUT, |client| {
+        let answer = self.connection.call(Operation::Send, url, SETTLE_TIMEOUT, |client| {
             client
                 .send_message()
-                .queue_url(url)
+                .queue_url(&**url)
                 .message_body(message.body)
                 .set_message_attributes(Some(attributes))
                 .set_message_system_attributes(trace)
@@ -303,12 +303,13 @@ impl SqsQueue {
     }
 
     async fn look_up(&self, name: &str, owner: Option<&str>) -> Result<Arc<str>, QueueError> {
-        let answer = self.connection.call(Operation::QueueUrl, LOOKUP_TIMEOUT, |client| {
+        let asked = Arc::from(name);
+        let answer = self.connection.call(Operation::QueueUrl, &asked, LOOKUP_TIMEOUT, |client| {
             let owner = owner.map(str::to_owned);
             client.get_queue_url().queue_name(name).set_queue_owner_aws_account_id(owner).send()
         });
         answer.await?.queue_url.map(Arc::from).ok_or_else(|| {
-            error::failed(Operation::QueueUrl, QueueErrorKind::Missing, "the answer names no queue")
+            error::failed(Operation::QueueUrl, &asked, QueueReason::NotSqs, "the answer names no queue")
         })
     }
 
@@ -340,13 +341,14 @@ impl SqsQueue {
 /// Batch entries with their index as id.
 pub(super) fn built<T, E>(
     operation: Operation,
+    queue: &Arc<str>,
     items: &[T],
     entry: impl Fn(String, &T) -> Result<E, aws_sdk_sqs::error::BuildError>,
 ) -> Result<Vec<E>, QueueError> {
     let entries = items.iter().enumerate().map(|(index, item)| entry(index.to_string(), item));
     entries
         .collect::<Result<_, _>>()
-        .map_err(|failure| error::failed(operation, QueueErrorKind::Invalid, failure.to_string()))
+        .map_err(|failure| error::failed(operation, queue, QueueReason::Batch, failure.to_string()))
 }
 
 /// One result per entry, in the order of the request.

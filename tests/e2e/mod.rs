@@ -14,3 +14,4 @@ mod https;
 mod moving;
 mod starting;
 mod stopping;
+mod words;

@@ -1,4 +1,8 @@
-//! The rules of the house that a compiler does not know: who may name whom, and how long a file may be.
+//! The rules of the house that a compiler does not know: who may name whom, how long a file may be, and that generated
+//! documents say what the code says.
+
+mod errors_md;
+mod generated;
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::endpoint::{Scripted, answer};
+use super::endpoint::{Scripted, answer, refused};
 use super::house::{House, limits, settings};
 use super::queue::Faults;
 
@@ -75,9 +75,7 @@ async fn at_the_deadline_what_runs_is_cut_off_and_deferred_never_made_visible() 
 async fn a_held_message_is_given_back_at_once_in_a_drain() {
     let mut house = House::new(43);
     house.world.queue("orders", 10);
-    let endpoint = Scripted::new(|_, _| {
-        (Duration::ZERO, queuepost::policy::outcome::Attempt::Unsent("refused".to_owned()))
-    });
+    let endpoint = Scripted::new(|_, _| (Duration::ZERO, refused()));
     house.listen(settings("orders", 2), &endpoint, &limits(2));
     house.world.send("orders", "x");
     tokio::time::sleep(Duration::from_secs(100)).await;

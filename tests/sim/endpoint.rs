@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use queuepost::pipeline::ports::{BoxFuture, Endpoint};
-use queuepost::policy::outcome::{Answer, Attempt};
+use queuepost::policy::outcome::{Answer, Attempt, Step, Unsent};
 use queuepost::policy::retry_after::RetryAfter;
 use queuepost::shape::Request;
 use tokio::time::Instant;
@@ -71,9 +71,13 @@ pub fn answer(status: u16) -> Attempt {
     Attempt::Answered(Answer { status, ..Answer::default() })
 }
 
+pub fn refused() -> Attempt {
+    Attempt::Unsent(Unsent { step: Step::Refused, text: "refused".to_owned() })
+}
+
 pub fn answer_with_retry_after(status: u16, seconds: u64) -> Attempt {
     let retry_after = Some(RetryAfter::Delay(Duration::from_secs(seconds)));
-    Attempt::Answered(Answer { status, retry_after, error_in_body: false })
+    Attempt::Answered(Answer { status, retry_after, ..Answer::default() })
 }
 
 /// Counts a running POST until it ends, however it ends.

@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use queuepost::pipeline::Preflight;
-use queuepost::policy::outcome::Attempt;
 
-use super::endpoint::{Scripted, answer};
+use super::endpoint::{Scripted, answer, refused};
 use super::house::{House, limits, settings};
 use super::queue::Faults;
 
@@ -201,11 +200,7 @@ async fn a_message_whose_lease_was_lost_while_it_was_held_is_not_posted() {
     house.world.queue("orders", 10);
     let up_at = Duration::from_secs(185);
     let endpoint = Scripted::new(move |post, _| {
-        if post.began < up_at {
-            (Duration::ZERO, Attempt::Unsent("refused".to_owned()))
-        } else {
-            (Duration::from_secs(20), answer(200))
-        }
+        if post.began < up_at { (Duration::ZERO, refused()) } else { (Duration::from_secs(20), answer(200)) }
     });
     let (queue, _) = house.listen(settings("orders", 1), &endpoint, &limits(1));
     house.world.send("orders", "x");

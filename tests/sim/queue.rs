@@ -13,6 +13,7 @@ use queuepost::pipeline::ports::{
     BatchResult, BoxFuture, DeadLetterReason, EntryError, EntryErrorKind, Operation, Queue, QueueDepth,
     QueueError, QueueErrorKind, QueueFacts, Receive, Redrive, VisibilityChange,
 };
+use queuepost::policy::advice::queue::Named;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -162,7 +163,8 @@ impl SimQueue {
 }
 
 fn failure(operation: Operation, kind: QueueErrorKind) -> QueueError {
-    QueueError { operation, kind, source: "simulated".into() }
+    let named = Named::default();
+    QueueError::new(operation, Arc::from("simulated"), kind.reason(), &named, "simulated".into())
 }
 
 fn refused(operation: Operation, error: BrokerError) -> QueueError {
@@ -170,7 +172,7 @@ fn refused(operation: Operation, error: BrokerError) -> QueueError {
         BrokerError::QueueDoesNotExist => QueueErrorKind::Missing,
         _ => QueueErrorKind::Invalid,
     };
-    QueueError { operation, kind, source: Box::new(error) }
+    QueueError::new(operation, Arc::from("simulated"), kind.reason(), &Named::default(), Box::new(error))
 }
 
 impl Queue for SimQueue {

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use queuepost::localqueue::MessageState;
 use queuepost::policy::decide::{Action, Policy, Row};
-use queuepost::policy::outcome::{Attempt, StatusSet};
+use queuepost::policy::outcome::StatusSet;
 
-use super::endpoint::{Scripted, answer, answer_with_retry_after};
+use super::endpoint::{Scripted, answer, answer_with_retry_after, refused};
 use super::house::{Census, House, limits, settings};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -141,7 +141,7 @@ async fn a_message_nothing_could_be_sent_of_costs_one_receive_however_long_the_o
     house.world.queue("orders", 3);
     let up_at = Duration::from_secs(40 * 60);
     let endpoint = Scripted::new(move |post, _| {
-        let attempt = if post.began < up_at { Attempt::Unsent("refused".to_owned()) } else { answer(200) };
+        let attempt = if post.began < up_at { refused() } else { answer(200) };
         (Duration::from_millis(1), attempt)
     });
     house.listen(settings("orders", 4), &endpoint, &limits(4));

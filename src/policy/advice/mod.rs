@@ -1,0 +1,87 @@
+//! What a failure means and what to do about it: the one place for these words.
+//!
+//! Every class of failure has a stable label, a meaning (one sentence) and a fix. Logs, commands and
+//! `docs/errors.md` print them from here; nobody else words a failure. The areas that read the errors of SDK and
+//! HTTP client pick the class, so this stays text without judgement.
+//!
+//! Texts have gaps, `{action}` for instance, which [`fill`] closes with what is known of the case at hand.
+
+/// Declares the classes of one kind of failure: an enum whose variants know their texts.
+macro_rules! classes {
+    (
+        $(#[$about:meta])*
+        $name:ident of $kind:ident;
+        $($variant:ident, $label:literal, $of:ident: $meaning:literal; $fix:literal;)+
+    ) => {
+        $(#[$about])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[allow(clippy::doc_markdown, reason = "the comments on variants are texts for a log")]
+        pub enum $name {
+            $(#[doc = $meaning] $variant,)+
+        }
+
+        impl $name {
+            /// Every class, in the order of the documentation.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            /// Stable name, for logs and documentation.
+            pub fn label(self) -> &'static str {
+                match self { $(Self::$variant => $label,)+ }
+            }
+
+            /// What the program branches on.
+            pub fn kind(self) -> $kind {
+                match self { $(Self::$variant => $kind::$of,)+ }
+            }
+
+            /// What happened, with gaps.
+            pub fn meaning(self) -> &'static str {
+                match self { $(Self::$variant => $meaning,)+ }
+            }
+
+            /// What to do about it, with gaps.
+            pub fn fix(self) -> &'static str {
+                match self { $(Self::$variant => $fix,)+ }
+            }
+        }
+    };
+}
+
+pub mod endpoint;
+pub mod entry;
+pub mod queue;
+
+/// A meaning and a fix without gaps.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Advice {
+    /// What happened.
+    pub meaning: String,
+    /// What to do about it.
+    pub fix: String,
+}
+
+/// Closes the gaps of a text: `{name}` becomes the value of that name. What has no value stays.
+pub fn fill(text: &str, values: &[(&str, &str)]) -> String {
+    let mut filled = String::with_capacity(text.len());
+    let mut rest = text;
+    // In one pass: a value that looks like a gap is none.
+    while let Some((before, after)) = rest.split_once('{') {
+        filled.push_str(before);
+        let gap = after.split_once('}').and_then(|(name, after)| {
+            values.iter().find(|(known, _)| *known == name).map(|(_, value)| (value, after))
+        });
+        if let Some((value, after)) = gap {
+            filled.push_str(value);
+            rest = after;
+        } else {
+            filled.push('{');
+            rest = after;
+        }
+    }
+    filled.push_str(rest);
+    filled
+}
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;

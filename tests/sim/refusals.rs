@@ -6,7 +6,7 @@ use std::time::Duration;
 use queuepost::limit::{Gate, GateState, Reason};
 use queuepost::policy::outcome::Attempt;
 
-use super::endpoint::{Scripted, answer, answer_with_retry_after};
+use super::endpoint::{Scripted, answer, answer_with_retry_after, refused};
 use super::house::{House, limits, settings};
 use super::queue::SimQueue;
 
@@ -67,7 +67,7 @@ async fn an_endpoint_that_asks_for_a_second_for_an_hour_is_not_asked_every_secon
 
 #[tokio::test(start_paused = true)]
 async fn a_dead_endpoint_costs_no_receives_at_all() {
-    let (house, endpoint, _) = an_hour_of(62, 2, || (SECOND / 100, Attempt::Unsent("refused".to_owned())));
+    let (house, endpoint, _) = an_hour_of(62, 2, || (SECOND / 100, refused()));
     tokio::time::sleep(HOUR - 10 * MINUTE).await;
     let received = house.metric("messages_received_total", "");
     // The busy poller of 16 workers had them all when the gate closed.
@@ -78,7 +78,7 @@ async fn a_dead_endpoint_costs_no_receives_at_all() {
 
 #[tokio::test(start_paused = true)]
 async fn an_endpoint_that_is_back_is_found_within_seconds_when_looking_costs_nothing() {
-    let (house, endpoint, _) = an_hour_of(63, 2, || (SECOND / 100, Attempt::Unsent("refused".to_owned())));
+    let (house, endpoint, _) = an_hour_of(63, 2, || (SECOND / 100, refused()));
     house.until_empty("orders", 2 * HOUR).await;
     let first = endpoint.posts().into_iter().find(|post| post.status == Some(200)).unwrap();
     assert!(first.began < HOUR + 19 * SECOND, "{:?}", first.began);

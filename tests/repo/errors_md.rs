@@ -12,7 +12,7 @@ use queuepost::policy::advice::queue::{QueueErrorKind, QueueReason};
 use queuepost::policy::backoff;
 use queuepost::policy::decide::{DeferReason, Disposition, Facts, HOLD_MAX, Policy, Signal, decide};
 use queuepost::policy::outcome::Outcome;
-use queuepost::policy::preflight::{self, Finding, Redrive, Warning, findings, spoken};
+use queuepost::policy::preflight::{self, Delays, Finding, Redrive, Warning, findings, spoken};
 
 use super::generated;
 
@@ -200,7 +200,7 @@ fn examples() -> Vec<Finding> {
         redrive: Some(redrive),
     };
     let with = |redrive| preflight::Facts { redrive: Some(redrive), ..good };
-    let delay = Policy::default().throttle_delay;
+    let delays = Delays::of(&Policy::default());
     [
         preflight::Facts { redrive: None, ..good },
         with(Redrive { max_receives: 3, ..redrive }),
@@ -210,7 +210,7 @@ fn examples() -> Vec<Finding> {
         with(Redrive { dead_letter_fifo: true, ..redrive }),
     ]
     .iter()
-    .flat_map(|facts| findings(facts, delay))
+    .flat_map(|facts| findings(facts, &delays))
     .collect()
 }
 

@@ -108,6 +108,11 @@ impl Sessions {
         self.lock().adaptive.is_some()
     }
 
+    /// Listeners that share them.
+    pub fn seats(&self) -> usize {
+        self.lock().lines.len()
+    }
+
     /// How many run.
     pub fn running(&self) -> usize {
         self.lock().running

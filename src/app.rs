@@ -20,7 +20,7 @@ use crate::drain::{Drain, RECEIVES_END_BEFORE};
 use crate::endpoint::{ClientError, HttpClient, HttpEndpoint};
 use crate::limit::EndpointLimits;
 use crate::limit::clock::Wall;
-use crate::pipeline::{Health, Listener, Parts, Preflight};
+use crate::pipeline::{Health, Listener, Parts, Preflight, Status};
 use crate::sqs;
 use crate::telemetry::metrics::Metrics;
 
@@ -166,6 +166,9 @@ async fn unhealthy(health: &[(String, Arc<Health>)], required: bool) {
     }
 }
 
+/// Says what a listener does now.
+type Statuses = Box<dyn Fn() -> Status + Send + Sync>;
+
 /// Sets gauges that mirror a state.
 type Gauges = Box<dyn Fn() + Send + Sync>;
 
@@ -184,13 +187,14 @@ fn client(plan: &EndpointPlan) -> Result<HttpClient, StartError> {
 fn endpoints(plans: &[EndpointPlan], metrics: &Metrics) -> Result<Vec<Endpoint>, StartError> {
     let make = |plan: &EndpointPlan| {
         let client = client(plan)?;
-        let limits = EndpointLimits::new(&plan.limits, fastrand::u64(..));
+        let limits = EndpointLimits::new(&plan.client.name, &plan.limits, fastrand::u64(..));
         let (mirrored, handles) = (limits.clone(), metrics.endpoint(&plan.client.name));
         let gauges = move || {
             let gauge = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
-            handles.sessions_limit.set(gauge(mirrored.sessions.limit()));
+            handles.sessions_limit.set(gauge(mirrored.sessions.cap()));
+            handles.adaptive_limit.set(gauge(mirrored.sessions.limit()));
             handles.sessions_in_use.set(gauge(mirrored.sessions.running()));
-            handles.gate(mirrored.gate.state(), mirrored.gate.closed_for());
+            handles.gate.mirror(mirrored.gate.snapshot().state, &mirrored.gate.closed_for());
         };
         Ok(Endpoint { client, limits, gauges: Box::new(gauges) })
     };
@@ -205,7 +209,7 @@ async fn listeners(plan: &Plan, endpoints: &[Endpoint], metrics: &Metrics, drain
         let mut settings = listener.clone();
         settings.receive_wait = receive_wait(settings.receive_wait, plan.deadline);
         listeners.push(Listener::new(Parts {
-            metrics: Arc::new(metrics.listener(&settings.name)),
+            metrics: Arc::new(metrics.listener(&settings.name, &endpoint.limits.name)),
             queue: Arc::new(clients.queue(queue).await),
             endpoint: Arc::new(HttpEndpoint::new(&endpoint.client, target.clone())),
             limits: endpoint.limits.clone(),
@@ -233,10 +237,13 @@ fn view(
     health: &[(String, Arc<Health>)],
 ) -> View {
     let of_listeners = listeners.iter().map(|listener| -> Gauges { Box::new(listener.gauges()) });
+    let limits = endpoints.iter().map(|endpoint| endpoint.limits.clone()).collect();
     let of_endpoints = endpoints.into_iter().map(|endpoint| endpoint.gauges);
     View {
         metrics: Arc::clone(metrics),
         gauges: of_listeners.chain(of_endpoints).collect(),
+        statuses: listeners.iter().map(|listener| -> Statuses { Box::new(listener.status()) }).collect(),
+        endpoints: limits,
         listeners: health.to_vec(),
         drain: drain.clone(),
     }

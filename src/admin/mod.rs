@@ -2,5 +2,6 @@
 
 mod health;
 mod server;
+mod status;
 
 pub use server::{Admin, AdminError, View};

@@ -13,8 +13,10 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::admin::health::{self, Verdict};
+use crate::admin::status;
 use crate::drain::Drain;
-use crate::pipeline::Health;
+use crate::limit::EndpointLimits;
+use crate::pipeline::{Health, Status};
 use crate::telemetry::metrics::{CONTENT_TYPE as METRICS_TYPE, Metrics};
 
 /// What the admin port shows.
@@ -25,6 +27,10 @@ pub struct View {
     pub gauges: Vec<Box<dyn Fn() + Send + Sync>>,
     /// Name and health of each listener.
     pub listeners: Vec<(String, Arc<Health>)>,
+    /// What each listener does now.
+    pub statuses: Vec<Box<dyn Fn() -> Status + Send + Sync>>,
+    /// What the endpoints take.
+    pub endpoints: Vec<EndpointLimits>,
     /// The phase of the process.
     pub drain: Drain,
 }
@@ -66,6 +72,7 @@ impl Admin {
             .route("/healthz", get(livez))
             .route("/readyz", get(readyz))
             .route("/version", get(version))
+            .route("/api/v1/status", get(status_document))
             .with_state(Arc::new(view));
         let served = axum::serve(self.listener, router).with_graceful_shutdown(stop.cancelled_owned());
         if let Err(error) = served.await {
@@ -75,7 +82,7 @@ impl Admin {
 }
 
 async fn index() -> &'static str {
-    "queuepost\n\n/metrics\n/livez?verbose\n/readyz?verbose\n/version\n"
+    "queuepost\n\n/metrics\n/livez?verbose\n/readyz?verbose\n/version\n/api/v1/status\n"
 }
 
 async fn metrics(State(view): State<Arc<View>>) -> Response {
@@ -115,5 +122,14 @@ async fn version() -> Response {
         "version": env!("CARGO_PKG_VERSION"),
         "revision": Metrics::revision(),
     });
-    ([(CONTENT_TYPE, "application/json")], format!("{body}\n")).into_response()
+    json(&body)
+}
+
+async fn status_document(State(view): State<Arc<View>>) -> Response {
+    json(&status::document(&view))
+}
+
+/// A document a person can read, too.
+fn json(document: &serde_json::Value) -> Response {
+    ([(CONTENT_TYPE, "application/json")], format!("{document:#}\n")).into_response()
 }

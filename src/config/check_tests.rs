@@ -105,7 +105,7 @@ fn every_key_reaches_its_place() {
          \x20   - {status: [5xx, 409], action: park, delay: 30s}\n    - {status: 410, action: delete}\n\
          endpoints:\n  api:\n    url: https://${HOST}:8443/v1/\n    auth: {header_env: HEADER}\n    sessions: 4\n\
          \x20   rate_limit: {per_second: 2.5, burst: 7}\n    connect_timeout: 1s\n    pool_idle_timeout: 2s\n\
-         \x20   retry_after_scope: message\n\
+         \x20   retry_after_scope: message\n    adaptive: false\n\
          admin: {listen: '0.0.0.0:9000'}\nshutdown: {deadline: 2m}\nlog: {format: text, level: debug}\n",
     );
     let [only] = plan.listeners.as_slice() else { panic!("{plan:?}") };
@@ -128,6 +128,7 @@ fn every_key_reaches_its_place() {
     assert_eq!((delete.action, delete.delay), (Action::Delete, None));
     let [endpoint] = plan.endpoints.as_slice() else { panic!("{plan:?}") };
     assert_eq!((endpoint.client.name.as_str(), endpoint.limits.sessions), ("api", 4));
+    assert!(!endpoint.limits.adaptive);
     let rate = endpoint.limits.rate.expect("a rate");
     assert_eq!((rate.interval, rate.burst.get()), (Duration::from_millis(400), 7));
     assert!(endpoint.client.auth.as_ref().is_some_and(|auth| auth.value == "Bearer s3cr3t"));
@@ -216,7 +217,7 @@ fn each_rule_of_an_endpoint_is_one_problem_with_its_key() {
         ("connect_timeout: 5", "endpoints.api.connect_timeout: 5 has no unit"),
         ("pool_idle_timeout: 0s", "endpoints.api.pool_idle_timeout: 0s is out of range"),
         ("retry_after_scope: all", "endpoints.api.retry_after_scope: all is none of: endpoint, message"),
-        ("adaptive: true", "endpoints.api.adaptive is not available yet; remove it"),
+        ("adaptive: maybe", "endpoints.api.adaptive: maybe is none of: true, false"),
         ("auth: a", "endpoints.api.auth must be a map of keys and values"),
         ("auth: {}", "endpoints.api.auth needs one of `header_file` and `header_env`"),
         ("auth: {header_env: HEADER, header_file: x}", "endpoints.api.auth has both"),

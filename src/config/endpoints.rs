@@ -54,6 +54,7 @@ struct Known {
     connect_timeout: Duration,
     pool_idle_timeout: Duration,
     retry_after_closes_gate: bool,
+    adaptive: bool,
     sessions: Option<usize>,
     rate: Option<limit::Rate>,
     /// Where `sessions` was written.
@@ -190,6 +191,7 @@ impl Known {
             connect_timeout: CONNECT_TIMEOUT,
             pool_idle_timeout: POOL_IDLE_TIMEOUT,
             retry_after_closes_gate: true,
+            adaptive: true,
             sessions: None,
             rate: None,
             sessions_written: None,
@@ -213,6 +215,10 @@ impl Known {
         let scopes = |text: &str| value::one_of(text, &[("endpoint", true), ("message", false)]);
         if let Some(closes) = report.parse(written.retry_after_scope.as_ref(), scopes) {
             self.retry_after_closes_gate = closes;
+        }
+        let truth = |text: &str| value::one_of(text, &[("true", true), ("false", false)]);
+        if let Some(adaptive) = report.parse(written.adaptive.as_ref(), truth) {
+            self.adaptive = adaptive;
         }
         let sessions = |text: &str| value::whole(text, 1, SESSIONS_MAX);
         self.sessions = report.parse(written.sessions.as_ref(), sessions).map(value::size);
@@ -270,7 +276,7 @@ impl Known {
                 auth,
                 tls,
             },
-            limits: limit::Settings { sessions, rate: self.rate },
+            limits: limit::Settings { sessions, adaptive: self.adaptive, rate: self.rate },
         }
     }
 }

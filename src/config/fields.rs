@@ -116,14 +116,6 @@ impl<'a> Fields<'a> {
         entries.into_iter().filter_map(entry).collect()
     }
 
-    /// Refuses a key that has no place here, with a reason of its own.
-    pub(super) fn refused(&mut self, name: &'static str, fault: Fault) {
-        if let Some(node) = self.remove(name) {
-            let key = self.key(name);
-            self.report.refuse_key(&node.place, &key, fault);
-        }
-    }
-
     /// Refuses every key that was not asked for.
     pub(super) fn finish(self) {
         for (key, node) in &self.entries {

@@ -80,6 +80,7 @@ pub(super) struct Endpoint {
     pub(super) connect_timeout: Option<Written>,
     pub(super) pool_idle_timeout: Option<Written>,
     pub(super) retry_after_scope: Option<Written>,
+    pub(super) adaptive: Option<Written>,
     pub(super) tls: Option<Tls>,
 }
 
@@ -274,6 +275,7 @@ impl Endpoint {
             connect_timeout: None,
             pool_idle_timeout: None,
             retry_after_scope: None,
+            adaptive: None,
             tls: None,
         }
     }
@@ -293,8 +295,8 @@ impl Endpoint {
         endpoint.connect_timeout = fields.text("connect_timeout");
         endpoint.pool_idle_timeout = fields.text("pool_idle_timeout");
         endpoint.retry_after_scope = fields.text("retry_after_scope");
+        endpoint.adaptive = fields.text("adaptive");
         endpoint.tls = fields.map("tls", Tls::read);
-        fields.refused("adaptive", Fault::new("is not available yet").fix("remove it"));
         fields.finish();
         endpoint
     }

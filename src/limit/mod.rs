@@ -3,6 +3,7 @@
 //! Everything here is a value whose drop gives back what it holds, on the runtime's clock, and knows nothing
 //! of queues, messages or HTTP.
 
+mod adaptive;
 pub mod clock;
 mod gate;
 mod pace;
@@ -10,10 +11,12 @@ mod permits;
 mod sessions;
 mod settings;
 
-pub use gate::{Gate, GateState, Pass, Probe, Who};
+pub use gate::{
+    Circumstances, Evidence, Gate, GateSnapshot, GateState, Pass, Probe, ProbeCost, Rank, Reason, Transition,
+};
 pub use pace::{Pace, PaceClaim, PaceClaims};
 pub use permits::{Reservation, WorkerPermit, Workers};
-pub use sessions::{Claim, Seat, Session, Sessions};
+pub use sessions::{Claim, Feedback, Seat, Session, Sessions};
 pub use settings::{Rate, Settings};
 
 use std::sync::Arc;
@@ -21,6 +24,8 @@ use std::sync::Arc;
 /// The limits all listeners of one endpoint share.
 #[derive(Debug, Clone)]
 pub struct EndpointLimits {
+    /// The endpoint's name, for logs.
+    pub name: Arc<str>,
     /// Most POSTs at once.
     pub sessions: Arc<Sessions>,
     /// Most starts per time.
@@ -30,10 +35,11 @@ pub struct EndpointLimits {
 }
 
 impl EndpointLimits {
-    /// Fresh limits; `seed` drives jitter.
-    pub fn new(settings: &Settings, seed: u64) -> Self {
+    /// Fresh limits of the endpoint `name`; `seed` drives jitter.
+    pub fn new(name: &str, settings: &Settings, seed: u64) -> Self {
         Self {
-            sessions: Sessions::new(settings.sessions),
+            name: name.into(),
+            sessions: Sessions::new(settings.sessions, settings.adaptive, seed.wrapping_add(1)),
             pace: Arc::new(Pace::new(settings.rate)),
             gate: Gate::new(seed),
         }

@@ -2,8 +2,10 @@
 //!
 //! A session is granted when a delivery starts, in turn between the listeners that wait (round-robin), so a
 //! busy listener cannot push a quiet one aside. Before a busy listener receives, it *claims* room: what runs,
-//! waits or is claimed together never exceeds the limit by a receive, so messages are not taken only to wait
-//! here. An idle listener's single long poll claims nothing; at most its one message waits.
+//! waits or is claimed together exceeds the limit by a fifth at most, so messages are not taken only to wait
+//! here, and no session waits for a receive. An idle listener's single long poll claims nothing; at most its one message waits.
+//!
+//! The limit is the cap, or what the adaptive limit below it has learned from how sessions end.
 //!
 //! Invariant: running ≤ limit, except that lowering the limit lets what runs finish.
 
@@ -12,6 +14,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Notify, oneshot};
+use tokio::time::Instant;
+
+use crate::limit::adaptive::Adaptive;
+
+/// One message for each so many sessions may be on its way before a session is free: otherwise each would stand
+/// idle for the time of a receive, which with POSTs of 0.2 s wastes a tenth of them. Such a message waits for a
+/// fifth of the time of a POST.
+const SESSIONS_PER_AHEAD: usize = 5;
 
 /// The sessions of one endpoint.
 #[derive(Debug)]
@@ -22,9 +32,13 @@ pub struct Sessions {
     line: tokio::sync::Mutex<()>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
-    limit: usize,
+    /// The configured limit.
+    cap: usize,
+    /// The limit below it, unless that is turned off.
+    adaptive: Option<Adaptive>,
+    random: fastrand::Rng,
     running: usize,
     claimed: usize,
     /// Length of all lines together; a waiter that left counts until its turn comes.
@@ -37,16 +51,66 @@ struct State {
     turn: usize,
 }
 
+/// How the POST of a session ended, as far as it tells of the endpoint's capacity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Feedback {
+    /// The endpoint took it.
+    Success,
+    /// The endpoint has too much to do.
+    Congestion {
+        /// The pause it asked for; zero if none.
+        retry_after: Duration,
+    },
+    /// Says nothing.
+    Nothing,
+}
+
 impl Sessions {
-    /// `limit` sessions (at least one), none running.
-    pub fn new(limit: usize) -> Arc<Self> {
-        let state = State { limit: limit.max(1), ..State::default() };
+    /// At most `cap` sessions (at least one), none running; with an adaptive limit below if `adaptive`. `seed`
+    /// drives its jitter.
+    pub fn new(cap: usize, adaptive: bool, seed: u64) -> Arc<Self> {
+        let cap = cap.max(1);
+        let state = State {
+            cap,
+            adaptive: adaptive.then(|| Adaptive::new(cap, Instant::now())),
+            random: fastrand::Rng::with_seed(seed),
+            running: 0,
+            claimed: 0,
+            waiting: 0,
+            lines: Vec::new(),
+            busy: Vec::new(),
+            turn: 0,
+        };
         Arc::new(Self { state: Mutex::new(state), room: Notify::new(), line: tokio::sync::Mutex::default() })
     }
 
-    /// The cap.
+    /// The configured limit.
+    pub fn cap(&self) -> usize {
+        self.lock().cap
+    }
+
+    /// The limit in force: the cap, or the adaptive limit below it.
     pub fn limit(&self) -> usize {
-        self.lock().limit
+        self.lock().limit()
+    }
+
+    /// What was refused lately was an outage: one cut of the adaptive limit stands for all of it.
+    pub fn forgive(self: &Arc<Self>) {
+        self.release(|state| {
+            if let Some(adaptive) = &mut state.adaptive {
+                adaptive.forgive();
+            }
+        });
+    }
+
+    /// Whether the limit adapts to what the endpoint answers.
+    pub fn is_adaptive(&self) -> bool {
+        self.lock().adaptive.is_some()
+    }
+
+    /// Listeners that share them.
+    pub fn seats(&self) -> usize {
+        self.lock().lines.len()
     }
 
     /// How many run.
@@ -69,10 +133,10 @@ impl Sessions {
 
     /// Grants free sessions in turn, then wakes a poller if there is room left.
     fn settle(self: &Arc<Self>, state: &mut State) {
-        while state.running < state.limit {
+        while state.running < state.limit() {
             let Some(waiter) = state.next_in_turn() else { break };
             state.running += 1;
-            if let Err(mut refused) = waiter.send(Session { sessions: Some(Arc::clone(self)) }) {
+            if let Err(mut refused) = waiter.send(Session::granted(self, state)) {
                 // Whoever waited has left; dropping the grant must not lock the state again.
                 refused.sessions = None;
                 state.running -= 1;
@@ -91,6 +155,10 @@ impl Sessions {
 }
 
 impl State {
+    fn limit(&self) -> usize {
+        self.adaptive.as_ref().map_or(self.cap, Adaptive::limit)
+    }
+
     fn next_in_turn(&mut self) -> Option<oneshot::Sender<Session>> {
         let seats = self.lines.len();
         for offset in 0..seats {
@@ -104,9 +172,14 @@ impl State {
         None
     }
 
-    /// Sessions nobody runs on, waits for or has claimed.
+    /// Sessions nobody runs on, waits for or has claimed, and those that come free during a receive.
     fn room(&self) -> usize {
-        self.limit.saturating_sub(self.running + self.waiting + self.claimed)
+        let limit = self.limit();
+        (limit + limit / SESSIONS_PER_AHEAD).saturating_sub(self.taken())
+    }
+
+    fn taken(&self) -> usize {
+        self.running + self.waiting + self.claimed
     }
 }
 
@@ -129,7 +202,7 @@ impl Seat {
     pub fn share(&self) -> usize {
         let state = self.sessions.lock();
         let busy = state.busy.iter().filter(|busy| **busy).count();
-        (state.limit / busy.max(1)).max(1)
+        (state.limit() / busy.max(1)).max(1)
     }
 
     /// Claims room for 1 to `most` deliveries, first come, first served.
@@ -159,7 +232,7 @@ impl Seat {
         loop {
             {
                 let state = self.sessions.lock();
-                if state.room() >= count.min(state.limit) {
+                if state.room() >= count.min(state.limit()) {
                     return;
                 }
             }
@@ -186,10 +259,10 @@ impl Seat {
                 claim.sessions = None;
                 state.claimed -= 1;
             }
-            if state.waiting == 0 && state.running < state.limit {
+            if state.waiting == 0 && state.running < state.limit() {
                 state.running += 1;
                 state.turn = (self.index + 1) % state.lines.len().max(1);
-                return Session { sessions: Some(Arc::clone(&self.sessions)) };
+                return Session::granted(&self.sessions, &state);
             }
             let (sender, receiver) = oneshot::channel();
             if let Some(line) = state.lines.get_mut(self.index) {
@@ -227,8 +300,38 @@ impl Drop for Claim {
 #[derive(Debug)]
 #[must_use]
 pub struct Session {
-    /// `None` when the grant came back because nobody waited for it any more.
+    /// `None` when the grant came back because nobody waited for it any more, and once it has ended.
     sessions: Option<Arc<Sessions>>,
+    began: Instant,
+    /// Whether the limit was used to the full when it began, receives under way included.
+    saturated: bool,
+}
+
+impl Session {
+    fn granted(sessions: &Arc<Sessions>, state: &State) -> Self {
+        let saturated = state.taken() >= state.limit();
+        Self { sessions: Some(Arc::clone(sessions)), began: Instant::now(), saturated }
+    }
+
+    /// Ends it, and tells the adaptive limit how; whether the limit was cut for it.
+    pub fn end(mut self, feedback: Feedback) -> bool {
+        let Some(sessions) = self.sessions.take() else { return false };
+        let (mut cut, now) = (false, Instant::now());
+        sessions.release(|state| {
+            state.running -= 1;
+            let unit = state.random.f64();
+            match (&mut state.adaptive, feedback) {
+                (None, _) | (_, Feedback::Nothing) => {}
+                (Some(adaptive), Feedback::Success) => {
+                    adaptive.succeeded(self.began, self.saturated, now, unit);
+                }
+                (Some(adaptive), Feedback::Congestion { retry_after }) => {
+                    cut = adaptive.refused(self.began, retry_after, now, unit);
+                }
+            }
+        });
+        cut
+    }
 }
 
 impl Drop for Session {
@@ -240,118 +343,5 @@ impl Drop for Session {
 }
 
 #[cfg(test)]
-mod tests {
-    use tokio::time::timeout;
-
-    use super::*;
-
-    const SOON: Duration = Duration::from_secs(1);
-    const LINGER: Duration = Duration::from_millis(20);
-
-    #[tokio::test(start_paused = true)]
-    async fn running_deliveries_never_exceed_the_limit_and_a_drop_frees_one() {
-        let seat = Sessions::new(2).seat();
-        let first = seat.start(None).await;
-        let _second = seat.start(None).await;
-        assert!(timeout(SOON, seat.start(None)).await.is_err());
-        drop(first);
-        assert!(timeout(SOON, seat.start(None)).await.is_ok());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_waiter_that_left_does_not_swallow_a_session() {
-        let sessions = Sessions::new(1);
-        let seat = sessions.seat();
-        let held = seat.start(None).await;
-        for _ in 0..3 {
-            assert!(timeout(SOON, seat.start(None)).await.is_err());
-        }
-        drop(held);
-        assert!(timeout(SOON, seat.start(None)).await.is_ok());
-        assert_eq!(sessions.running(), 0);
-        assert_eq!(timeout(SOON, seat.claim(1, 10, LINGER)).await.map(|claims| claims.len()), Ok(1));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn sessions_go_round_between_listeners() {
-        let sessions = Sessions::new(1);
-        let (busy, quiet) = (sessions.seat(), sessions.seat());
-        let mut session = busy.start(None).await;
-        let mut order = Vec::new();
-        let mut busy_waits: VecDeque<_> = (0..3).map(|_| Box::pin(busy.start(None))).collect();
-        let mut quiet_wait = Box::pin(quiet.start(None));
-        for wait in &mut busy_waits {
-            assert!(futures_pending(wait).await);
-        }
-        assert!(futures_pending(&mut quiet_wait).await);
-        let mut quiet_wait = Some(quiet_wait);
-        for _ in 0..4 {
-            drop(session);
-            let quiet_turn = match &mut quiet_wait {
-                Some(wait) => timeout(Duration::from_millis(1), wait).await.ok(),
-                None => None,
-            };
-            if let Some(granted) = quiet_turn {
-                quiet_wait = None;
-                order.push("quiet");
-                session = granted;
-            } else {
-                session = busy_waits.pop_front().unwrap().await;
-                order.push("busy");
-            }
-        }
-        assert_eq!(order.iter().position(|who| *who == "quiet"), Some(0), "{order:?}");
-        drop(session);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn claims_leave_no_more_room_than_the_limit() {
-        let sessions = Sessions::new(8);
-        let seat = sessions.seat();
-        let mut claims = seat.claim(1, 10, LINGER).await;
-        assert_eq!(claims.len(), 8);
-        assert!(timeout(SOON, seat.claim(1, 1, LINGER)).await.is_err());
-        let session = seat.start(claims.pop()).await;
-        assert!(timeout(SOON, seat.claim(1, 1, LINGER)).await.is_err(), "a started delivery keeps its room");
-        drop(session);
-        assert_eq!(seat.claim(1, 10, LINGER).await.len(), 1);
-        drop(claims);
-        assert_eq!(sessions.lock().room(), 8);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_poller_that_waits_for_room_is_woken_by_a_free_session() {
-        let sessions = Sessions::new(1);
-        let seat = sessions.seat();
-        let session = seat.start(None).await;
-        let mut claim = Box::pin(seat.claim(1, 3, LINGER));
-        assert!(futures_pending(&mut claim).await);
-        drop(session);
-        assert_eq!(timeout(SOON, claim).await.map(|claims| claims.len()), Ok(1));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_claim_lingers_for_enough_and_then_makes_do() {
-        let seat = Sessions::new(4).seat();
-        let running = [seat.start(None).await, seat.start(None).await];
-        let before = tokio::time::Instant::now();
-        let claims = seat.claim(3, 4, LINGER).await;
-        assert_eq!((claims.len(), before.elapsed()), (2, LINGER));
-        drop(running);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn busy_listeners_share_the_limit() {
-        let sessions = Sessions::new(80);
-        let seats: Vec<Seat> = (0..9).map(|_| sessions.seat()).collect();
-        assert_eq!(seats[0].share(), 80);
-        seats[0].set_busy(true);
-        assert_eq!(seats[0].share(), 80, "idle listeners take nothing");
-        seats[1].set_busy(true);
-        assert_eq!(seats[0].share(), 40);
-    }
-
-    async fn futures_pending<F: Future + Unpin>(future: &mut F) -> bool {
-        timeout(Duration::ZERO, future).await.is_err()
-    }
-}
+#[path = "sessions_tests.rs"]
+mod tests;

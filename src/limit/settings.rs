@@ -8,6 +8,8 @@ use std::time::Duration;
 pub struct Settings {
     /// Most POSTs at once over all listeners of the endpoint.
     pub sessions: usize,
+    /// Whether fewer are used while the endpoint says that it has too much to do.
+    pub adaptive: bool,
     /// Most starts per time, if limited.
     pub rate: Option<Rate>,
 }

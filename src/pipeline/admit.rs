@@ -1,25 +1,28 @@
 //! Admission: from "in the house" to "may be posted now".
 //!
-//! A message that holds a worker's permit passes the gate, waits its turn for a session and then for the pace,
-//! and looks at the gate once more: it may have closed meanwhile. A wait ends early when the process drains
-//! or when the gate has stayed closed for [`GATE_WAIT_MAX`]; then the message is given back.
+//! A message that holds a worker's permit passes the gates, waits its turn for a session and then for the pace,
+//! and looks at the gates once more: one may have closed meanwhile. A wait ends early when the process drains or
+//! when a gate has stayed closed for longer than the message can wait; then the message is given back.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use crate::drain::Drain;
-use crate::limit::{Claim, EndpointLimits, PaceClaim, Pass, Probe, Seat, Session, Who};
+use crate::limit::{Claim, EndpointLimits, PaceClaim, Rank, Seat, Session};
+use crate::pipeline::gates::{Gates, Probes};
 
-/// Longest wait of a held message at a closed gate, in total.
-const GATE_WAIT_MAX: Duration = Duration::from_secs(120);
+/// How long a message waits at closed gates, in total.
+pub(super) const GATE_WAIT_MAX: Duration = Duration::from_secs(120);
+/// The same on its last receive: given back it would go to the dead-letter queue. SQS ends a receive after 12 h.
+pub(super) const LAST_RECEIVE_WAIT_MAX: Duration = Duration::from_secs(11 * 3_600);
 
 /// Leave to post.
 #[derive(Debug)]
 pub(super) struct Admitted {
     pub(super) session: Session,
-    /// Set when this delivery is the gate's probe.
-    pub(super) probe: Option<Probe>,
+    /// Of the gates this delivery probes.
+    pub(super) probes: Probes,
 }
 
 /// Why a message is given back instead.
@@ -27,8 +30,17 @@ pub(super) struct Admitted {
 pub(super) enum Refused {
     /// The process stops.
     Draining,
-    /// The gate stays closed for so much longer.
+    /// A gate stays closed for so much longer.
     GateClosed(Duration),
+}
+
+/// How a message waits at closed gates.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Patience {
+    /// Its place among those that may probe.
+    pub(super) rank: Rank,
+    /// In total.
+    pub(super) longest: Duration,
 }
 
 /// What one message brings along and has waited so far.
@@ -38,34 +50,38 @@ pub(super) struct Ticket {
     claim: Option<Claim>,
     /// Its place in the pace's line, claimed before the receive.
     pace: Option<PaceClaim>,
-    /// The probe its receive was.
-    probe: Option<Probe>,
+    /// The probes its receive was.
+    probes: Probes,
     gate_waited: Duration,
 }
 
 impl Ticket {
-    /// For a message whose receive claimed room, or was the gate's probe.
-    pub(super) fn new(claim: Option<Claim>, pace: Option<PaceClaim>, probe: Option<Probe>) -> Self {
-        Self { claim, pace, probe, gate_waited: Duration::ZERO }
+    /// For a message whose receive claimed room, or was a probe.
+    pub(super) fn new(claim: Option<Claim>, pace: Option<PaceClaim>, probes: Probes) -> Self {
+        Self { claim, pace, probes, gate_waited: Duration::ZERO }
     }
 }
 
 /// Waits until the message may be posted, or must be given back.
 ///
 /// # Cancel safety
-/// Dropping the future gives back all it holds; a claim or probe taken from the ticket is then lost to the
-/// next, never leaked.
+/// Dropping the future gives back all it holds; what was taken from the ticket is then lost to the next, never
+/// leaked.
 pub(super) async fn admit(
     ticket: &mut Ticket,
+    patience: Patience,
+    gates: &Gates,
     limits: &EndpointLimits,
     seat: &Seat,
     drain: &Drain,
 ) -> Result<Admitted, Refused> {
     loop {
-        let probe = match ticket.probe.take() {
-            Some(probe) => Some(probe),
-            None => pass_gate(ticket, limits, drain).await?,
-        };
+        if !gates.let_through(&ticket.probes) {
+            // Room and a place in line are for those that can start.
+            ticket.claim = None;
+            ticket.pace = None;
+            pass_gates(ticket, patience, gates, drain).await?;
+        }
         let session = tokio::select! {
             biased;
             () = drain.draining() => return Err(Refused::Draining),
@@ -75,33 +91,31 @@ pub(super) async fn admit(
             biased;
             () = drain.draining() => return Err(Refused::Draining),
             // Leaves the line to the probe, and takes no start it could not use.
-            () = limits.gate.closed(), if probe.is_none() => continue,
+            () = gates.closed(&ticket.probes) => continue,
             () = limits.pace.start() => {}
         }
-        if probe.is_some() || limits.gate.is_open() {
-            drop(ticket.pace.take());
-            return Ok(Admitted { session, probe });
+        if gates.let_through(&ticket.probes) {
+            ticket.pace = None;
+            return Ok(Admitted { session, probes: std::mem::take(&mut ticket.probes) });
         }
     }
 }
 
-async fn pass_gate(
+async fn pass_gates(
     ticket: &mut Ticket,
-    limits: &EndpointLimits,
+    patience: Patience,
+    gates: &Gates,
     drain: &Drain,
-) -> Result<Option<Probe>, Refused> {
+) -> Result<(), Refused> {
     let began = Instant::now();
-    let left = GATE_WAIT_MAX.saturating_sub(ticket.gate_waited);
+    let left = patience.longest.saturating_sub(ticket.gate_waited);
     tokio::select! {
         biased;
         () = drain.draining() => Err(Refused::Draining),
-        pass = limits.gate.pass(Who::Delivery) => {
+        () = gates.pass(patience.rank, &mut ticket.probes) => {
             ticket.gate_waited += began.elapsed();
-            match pass {
-                Pass::Open => Ok(None),
-                Pass::Probe(probe) => Ok(Some(probe)),
-            }
+            Ok(())
         }
-        () = tokio::time::sleep(left) => Err(Refused::GateClosed(limits.gate.pause_left())),
+        () = tokio::time::sleep(left) => Err(Refused::GateClosed(gates.pause_left())),
     }
 }

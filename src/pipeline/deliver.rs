@@ -13,9 +13,12 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::limit::{Probe, WorkerPermit};
+use crate::limit::{Circumstances, ProbeCost, Rank, WorkerPermit};
 use crate::message::Message;
-use crate::pipeline::admit::{Admitted, Refused, Ticket, admit};
+use crate::pipeline::admit::{
+    Admitted, GATE_WAIT_MAX, LAST_RECEIVE_WAIT_MAX, Patience, Refused, Ticket, admit,
+};
+use crate::pipeline::gates::{Probes, evidence, feedback};
 use crate::pipeline::in_house::{InHouse, Settled};
 use crate::pipeline::lease::Lease;
 use crate::pipeline::listener::Core;
@@ -24,8 +27,9 @@ use crate::pipeline::ports::{DeadLetterReason, EntryErrorKind};
 use crate::pipeline::settlement::{Action, Settlement, Settler};
 use crate::policy::advice::endpoint::{EndpointReason, Seen};
 use crate::policy::backoff;
-use crate::policy::decide::{DeferReason, Disposition, FAULT_DELAY, Facts, Signal, decide};
+use crate::policy::decide::{DeferReason, Disposition, FAULT_DELAY, Facts, HOLD_MAX, decide};
 use crate::policy::outcome::{Attempt, Outcome, classify};
+use crate::policy::probing;
 use crate::shape::Request;
 use crate::telemetry::labels::{ReleaseReason, Stage};
 
@@ -33,7 +37,7 @@ use crate::telemetry::labels::{ReleaseReason, Stage};
 const HOLD_PAUSE: Duration = Duration::from_secs(1);
 /// Longest such pause.
 const HOLD_PAUSE_MAX: Duration = Duration::from_secs(60);
-/// A probe without an answer for so long has been taken.
+/// A probe without an answer for so long has probably been taken: who throttles or refuses answers fast.
 const SLOW_PROBE: Duration = Duration::from_secs(5);
 
 /// A message in the house, and all that has to be given back when it leaves.
@@ -57,11 +61,18 @@ impl Delivery {
         let mut held_since: Option<Instant> = None;
         let mut tries = 0_u32;
         loop {
-            let admitted = match admit(&mut self.ticket, &core.limits, &core.seat, &core.drain).await {
+            let patience = self.patience(&core, held_since.is_some());
+            let ticket = &mut self.ticket;
+            let admitted = admit(ticket, patience, &core.gates, &core.limits, &core.seat, &core.drain).await;
+            let Admitted { session, mut probes } = match admitted {
                 Ok(admitted) => admitted,
+                Err(Refused::GateClosed(_)) if held_since.is_some() => {
+                    let delay = backoff::defer(self.message.receive_count, core.unit());
+                    let until = Instant::now() + delay.min(self.lease.hideable());
+                    return self.hide(until, Settled::Deferred(DeferReason::Unreachable)).await;
+                }
                 Err(refused) => return self.refuse(refused).await,
             };
-            let Admitted { session, mut probe } = admitted;
             if !self.lease.is_ours() {
                 // Dropping it counts it as abandoned; the lost lease has been counted already.
                 let (id, fix) = (self.message.id.as_str(), EntryErrorKind::LeaseLost.fix());
@@ -74,8 +85,9 @@ impl Delivery {
             if held_since.is_none() {
                 core.metrics.headers_dropped.inc_by(u64::from(shaped.headers_dropped));
             }
-            let posted = post(&core, shaped.request, &mut probe).await;
-            drop(session);
+            let probing = !probes.is_empty();
+            let posted = post(&core, shaped.request, &mut probes).await;
+            let alone = core.limits.sessions.running() <= 1;
             let facts = Facts {
                 receives: self.message.receive_count,
                 status: posted.seen.status,
@@ -86,13 +98,27 @@ impl Delivery {
             };
             let decision = decide(posted.outcome, &facts, &core.settings.policy);
             core.metrics.delivered(posted.outcome, posted.took);
-            report(&core, decision.signal, probe);
             core.narrator.delivered(&self.message, &posted, decision.disposition);
+            let closes_gate = core.settings.retry_after_closes_gate;
+            session.end(feedback(decision.signal, closes_gate, probing));
+            if posted.outcome != Outcome::Aborted {
+                let evidence =
+                    evidence(posted.outcome, decision.signal, closes_gate, &self.message.id, alone);
+                let has_closed =
+                    core.gates.report(evidence, probes, circumstances(&core, &posted), &core.narrator);
+                if has_closed {
+                    core.limits.sessions.forgive();
+                }
+            }
             if decision.disposition != Disposition::Hold {
                 return self.settle(&core, decision.disposition, &posted).await;
             }
             held_since.get_or_insert_with(Instant::now);
             self.books.enter(Stage::Held);
+            if !core.gates.are_open() {
+                // The gate says when to try again.
+                continue;
+            }
             let pause = backoff::doubled(HOLD_PAUSE, tries, HOLD_PAUSE_MAX).mul_f64(0.8 + 0.4 * core.unit());
             tries += 1;
             tokio::select! {
@@ -100,6 +126,17 @@ impl Delivery {
                 () = core.drain.draining() => return self.refuse(Refused::Draining).await,
                 () = tokio::time::sleep(pause) => self.books.enter(Stage::Waiting),
             }
+        }
+    }
+
+    /// How it waits at closed gates.
+    fn patience(&self, core: &Core, held: bool) -> Patience {
+        if held {
+            Patience { rank: Rank::Held, longest: HOLD_MAX }
+        } else if core.is_last_chance(&self.message) {
+            Patience { rank: Rank::HeldLastReceive, longest: LAST_RECEIVE_WAIT_MAX }
+        } else {
+            Patience { rank: Rank::Held, longest: GATE_WAIT_MAX }
         }
     }
 
@@ -176,20 +213,19 @@ impl Delivery {
     }
 }
 
-/// Posts and names what came of it. A probe that runs for long opens the gate: who throttles answers fast.
-async fn post(core: &Core, request: Request, probe: &mut Option<Probe>) -> Posted {
+/// Posts and names what came of it.
+async fn post(core: &Core, request: Request, probes: &mut Probes) -> Posted {
     let started = Instant::now();
     let mut answer = core.endpoint.post(request);
+    let mut slow = false;
     let attempt = loop {
         tokio::select! {
             biased;
             attempt = &mut answer => break attempt,
             () = core.drain.aborting() => return Posted::not(Outcome::Aborted),
-            () = tokio::time::sleep(SLOW_PROBE), if probe.is_some() => {
-                if let Some(probe) = probe.take() {
-                    probe.succeed();
-                    core.narrator.gate_opened();
-                }
+            () = tokio::time::sleep(SLOW_PROBE), if !slow && !probes.is_empty() => {
+                slow = true;
+                probes.run_long(&core.narrator);
             }
         }
     };
@@ -210,25 +246,12 @@ async fn post(core: &Core, request: Request, probe: &mut Option<Probe>) -> Poste
     posted
 }
 
-/// Tells the gate what the outcome means for the endpoint.
-fn report(core: &Core, signal: Signal, probe: Option<Probe>) {
-    if let Signal::Congestion { retry_after: Some(pause) } = signal
-        && core.settings.retry_after_closes_gate
-        && !pause.is_zero()
-        && let Some(pause) = core.limits.gate.close(pause)
-    {
-        core.narrator.gate_closed(pause);
-    }
-    let Some(probe) = probe else { return };
-    match signal {
-        Signal::Congestion { .. } | Signal::Unanswered | Signal::Unreachable => probe.fail(),
-        Signal::Success
-        | Signal::Failure
-        | Signal::EndpointFault
-        | Signal::ListenerFault
-        | Signal::Neutral => {
-            probe.succeed();
-            core.narrator.gate_opened();
-        }
-    }
+/// What else bears on closing a gate.
+fn circumstances(core: &Core, posted: &Posted) -> Circumstances {
+    let longest_pause = match posted.outcome {
+        Outcome::Throttled => core.settings.policy.throttle_delay.max(probing::LONGEST),
+        _ => probing::LONGEST,
+    };
+    let probes = ProbeCost { affordable: core.budget().probes(), longest_pause };
+    Circumstances { limit: core.limits.sessions.limit(), probes }
 }

@@ -14,19 +14,22 @@ use tokio_util::task::TaskTracker;
 
 use crate::drain::Drain;
 use crate::limit::clock::Wall;
-use crate::limit::{EndpointLimits, Seat, Workers};
+use crate::limit::{EndpointLimits, Gate, Seat, Workers};
 use crate::message::Message;
 use crate::pipeline::Settings;
 use crate::pipeline::finished::Finished;
+use crate::pipeline::gates::Gates;
 use crate::pipeline::health::{Health, Preflight};
 use crate::pipeline::lease::LeaseWheel;
 use crate::pipeline::metered::Metered;
 use crate::pipeline::narrate::Narrator;
-use crate::pipeline::ports::{Endpoint, Queue, QueueError, QueueFacts};
+use crate::pipeline::ports::{Endpoint, Queue, QueueDepth, QueueError, QueueFacts};
 use crate::pipeline::receive::{self, Poller};
 use crate::pipeline::settle::{self, SettleLoop};
 use crate::pipeline::settlement::Settler;
+use crate::pipeline::status::Status;
 use crate::policy::preflight::{self, Delays, Finding};
+use crate::policy::probing::Budget;
 use crate::policy::visibility::lease;
 use crate::telemetry::handles::ListenerMetrics;
 use crate::telemetry::labels::QueueRole;
@@ -35,6 +38,8 @@ use crate::telemetry::labels::QueueRole;
 const INSPECT_EVERY: Duration = Duration::from_secs(30);
 /// Pause before a poller that panicked is started again.
 const AFTER_PANIC: Duration = Duration::from_secs(1);
+/// Messages of one standard queue that may be in flight, parked ones included (SQS quota).
+const IN_FLIGHT_MAX: u64 = 120_000;
 /// Half of the time over which the oldest message received is remembered.
 const AGE_WINDOW: Duration = Duration::from_secs(30);
 
@@ -70,6 +75,7 @@ pub(super) struct Core {
     pub(super) queue: Arc<dyn Queue>,
     pub(super) endpoint: Arc<dyn Endpoint>,
     pub(super) limits: EndpointLimits,
+    pub(super) gates: Gates,
     pub(super) seat: Seat,
     pub(super) workers: Workers,
     pub(super) wheel: Arc<LeaseWheel>,
@@ -85,6 +91,10 @@ pub(super) struct Core {
     pub(super) pollers: AtomicUsize,
     /// Max receives of the queue's redrive policy; 0 while unknown.
     max_receives: AtomicU32,
+    /// What was in the queue when it was last looked at.
+    pub(super) depth: Mutex<Option<QueueDepth>>,
+    /// Whether half of the messages that may be in flight were.
+    crowded: AtomicBool,
     random: Mutex<fastrand::Rng>,
     oldest: Mutex<Oldest>,
 }
@@ -102,8 +112,9 @@ impl Listener {
     pub fn new(parts: Parts) -> Self {
         let Parts { settings, queue, endpoint, limits, metrics, drain, wall, seed } = parts;
         let queue: Arc<dyn Queue> = Arc::new(Metered { queue, metrics: Arc::clone(&metrics) });
-        let narrator = Arc::new(Narrator::new(&settings.name, &settings.queue_name));
+        let narrator = Arc::new(Narrator::new(&settings.name, &settings.queue_name, &limits.name));
         let core = Core {
+            gates: Gates { own: Gate::new(seed.wrapping_add(2)), shared: Arc::clone(&limits.gate) },
             seat: limits.sessions.seat(),
             workers: Workers::new(settings.workers),
             wheel: LeaseWheel::new(lease(settings.timeout), Arc::clone(&metrics), Arc::clone(&narrator)),
@@ -112,6 +123,8 @@ impl Listener {
             busy: AtomicBool::new(false),
             pollers: AtomicUsize::new(1),
             max_receives: AtomicU32::new(0),
+            depth: Mutex::default(),
+            crowded: AtomicBool::new(false),
             random: Mutex::new(fastrand::Rng::with_seed(seed)),
             oldest: Mutex::new(Oldest { since: Instant::now(), current: None, previous: None }),
             settings,
@@ -140,6 +153,12 @@ impl Listener {
     pub fn gauges(&self) -> impl Fn() + Send + Sync + 'static {
         let core = Arc::clone(&self.core);
         move || core.set_gauges()
+    }
+
+    /// What it does now, for whoever asks.
+    pub fn status(&self) -> impl Fn() -> Status + Send + Sync + 'static {
+        let core = Arc::clone(&self.core);
+        move || core.status()
     }
 
     /// Runs until the drain is over and everything is settled.
@@ -247,15 +266,32 @@ impl Core {
 
     /// A message was received.
     pub(super) fn observe(&self, message: &Message) {
-        let receives = message.receive_count.get();
-        self.metrics.received(receives, self.age(message));
-        let max_receives = self.max_receives.load(Ordering::Relaxed);
-        if max_receives > 0 && receives >= max_receives {
+        self.metrics.received(message.receive_count.get(), self.age(message));
+        if self.max_receives().is_some_and(|max| message.receive_count.get() >= max) {
             self.metrics.near_dead_letter.inc();
         }
         if let Some(sent_at) = message.sent_at {
             self.oldest.lock().unwrap_or_else(PoisonError::into_inner).note(sent_at);
         }
+    }
+
+    /// Whether SQS moves the message to the dead-letter queue when it has to be received again, after others
+    /// that it had a chance in.
+    pub(super) fn is_last_chance(&self, message: &Message) -> bool {
+        self.max_receives().is_some_and(|max| max > 1 && message.receive_count.get() >= max)
+    }
+
+    /// What the queue can spend on probes.
+    pub(super) fn budget(&self) -> Budget {
+        let depth = *self.depth.lock().unwrap_or_else(PoisonError::into_inner);
+        let backlog =
+            depth.map(|depth| depth.visible.saturating_add(depth.not_visible).saturating_add(depth.delayed));
+        Budget { backlog, max_receives: self.max_receives() }
+    }
+
+    /// Receives before the dead-letter queue, when known and there is one.
+    pub(super) fn max_receives(&self) -> Option<u32> {
+        Some(self.max_receives.load(Ordering::Relaxed)).filter(|max| *max > 0)
     }
 
     /// A message's work is done.
@@ -267,6 +303,13 @@ impl Core {
     /// The queue said what it is; what there is to say about that.
     pub(super) fn inspected(&self, facts: &QueueFacts) -> Vec<Finding> {
         self.metrics.depth(QueueRole::Source, &facts.depth);
+        *self.depth.lock().unwrap_or_else(PoisonError::into_inner) = Some(facts.depth);
+        let in_flight = facts.depth.not_visible;
+        let crowded = in_flight > IN_FLIGHT_MAX / 2 && !facts.fifo;
+        if crowded && !self.crowded.swap(crowded, Ordering::Relaxed) {
+            self.narrator.crowded(in_flight, IN_FLIGHT_MAX);
+        }
+        self.crowded.store(crowded, Ordering::Relaxed);
         let redrive = facts.redrive.as_ref();
         self.max_receives.store(redrive.map_or(0, |redrive| redrive.max_receives), Ordering::Relaxed);
         if let Some(depth) = redrive.and_then(|redrive| redrive.dead_letter_depth.as_ref()) {
@@ -281,14 +324,11 @@ impl Core {
         Some(self.wall.now().duration_since(message.sent_at?).unwrap_or_default())
     }
 
-    fn set_gauges(&self) {
-        let gauge = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
-        self.metrics.workers_limit.set(gauge(self.workers.limit()));
-        self.metrics.workers_in_use.set(gauge(self.workers.in_use()));
-        self.metrics.workers_reserved.set(gauge(self.workers.reserved()));
+    /// Age of the oldest message among the receives of the last minute.
+    pub(super) fn oldest_age(&self) -> Duration {
         let oldest = self.oldest.lock().unwrap_or_else(PoisonError::into_inner).get();
         let age = oldest.and_then(|sent_at| self.wall.now().duration_since(sent_at).ok());
-        self.metrics.oldest_age.set(age.unwrap_or_default().as_secs_f64());
+        age.unwrap_or_default()
     }
 }
 

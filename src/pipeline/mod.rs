@@ -7,6 +7,7 @@ mod admit;
 mod batching;
 mod deliver;
 mod finished;
+mod gates;
 mod health;
 mod in_house;
 mod lease;
@@ -18,7 +19,9 @@ mod receive;
 mod settings;
 mod settle;
 mod settlement;
+mod status;
 
 pub use health::{Health, Preflight};
 pub use listener::{Listener, Parts};
 pub use settings::Settings;
+pub use status::Status;

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::limit::{Reason, Transition};
 use crate::message::Message;
 use crate::pipeline::ports::{QueueError, QueueFacts};
 use crate::policy::advice::Advice;
@@ -49,6 +50,7 @@ impl Posted {
 pub(super) struct Narrator {
     listener: String,
     queue: String,
+    endpoint: String,
     said: Mutex<BTreeMap<(About, &'static str), Said>>,
     warned: Mutex<BTreeSet<Warning>>,
 }
@@ -68,11 +70,12 @@ struct Said {
 }
 
 impl Narrator {
-    /// The voice of a listener on a queue.
-    pub(super) fn new(listener: &str, queue: &str) -> Self {
+    /// The voice of a listener between a queue and an endpoint.
+    pub(super) fn new(listener: &str, queue: &str, endpoint: &str) -> Self {
         Self {
             listener: listener.to_owned(),
             queue: queue.to_owned(),
+            endpoint: endpoint.to_owned(),
             said: Mutex::default(),
             warned: Mutex::default(),
         }
@@ -198,26 +201,47 @@ impl Narrator {
         }
     }
 
+    /// Half of the messages that may be in flight are.
+    pub(super) fn crowded(&self, in_flight: u64, most: u64) {
+        let (listener, queue) = (self.listener.as_str(), self.queue.as_str());
+        tracing::warn!(
+            listener,
+            queue,
+            in_flight,
+            most,
+            "half of the messages that may be in flight are, parked ones included; at the limit SQS hands out no \
+             more: lower throttle_delay, or let the endpoint take more"
+        );
+    }
+
     /// Settling works again.
     pub(super) fn settles_again(&self) {
         let (listener, queue) = (self.listener.as_str(), self.queue.as_str());
         tracing::info!(listener, queue, "settling works again");
     }
 
-    /// The endpoint asked for a pause.
-    pub(super) fn gate_closed(&self, pause: Duration) {
-        let (listener, seconds) = (self.listener.as_str(), pause.as_secs());
-        tracing::warn!(
-            listener,
-            seconds,
-            reason = "retry_after",
-            "gate closed: the endpoint asked for a pause"
-        );
-    }
-
-    /// The endpoint took a probe.
-    pub(super) fn gate_opened(&self) {
-        tracing::info!(listener = self.listener.as_str(), "gate open: the endpoint took a message");
+    /// A gate has changed: of the endpoint, or of this listener alone (`of` says which).
+    pub(super) fn gate(&self, of: &'static str, transition: Option<Transition>) {
+        let (listener, endpoint) = (self.listener.as_str(), self.endpoint.as_str());
+        match transition {
+            None => {}
+            Some(Transition::Opened { after }) => {
+                let seconds = after.as_secs();
+                tracing::info!(listener, endpoint, gate = of, closed_seconds = seconds, "gate open");
+            }
+            Some(Transition::Closed { reason, pause, by_probe }) => {
+                let (seconds, label, words) = (pause.as_secs_f64().round(), reason.label(), reason.words());
+                let is_fault = matches!(reason, Reason::Unauthorized | Reason::Misdirected);
+                let (gate, reason) = (of, label);
+                if by_probe {
+                    tracing::info!(listener, endpoint, gate, reason, seconds, "gate still closed: {words}");
+                } else if is_fault {
+                    tracing::error!(listener, endpoint, gate, reason, seconds, "gate closed: {words}");
+                } else {
+                    tracing::warn!(listener, endpoint, gate, reason, seconds, "gate closed: {words}");
+                }
+            }
+        }
     }
 
     /// A server sent more messages than were asked for.
@@ -283,7 +307,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn one_line_of_a_kind_in_ten_seconds_and_the_next_says_how_many_were_left_out() {
-        let narrator = Narrator::new("orders", "orders-queue");
+        let narrator = Narrator::new("orders", "orders-queue", "http://127.0.0.1:8080");
         let may_say = |kind| narrator.may_say(About::Endpoint, kind);
         assert_eq!(may_say("timed_out"), Some(0));
         assert_eq!(may_say("timed_out"), None);

@@ -15,10 +15,11 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
-use crate::limit::{Claim, PaceClaims, Pass, Probe, Reservation, Who, WorkerPermit};
+use crate::limit::{Claim, PaceClaims, Rank, Reservation, WorkerPermit};
 use crate::message::Message;
 use crate::pipeline::admit::Ticket;
 use crate::pipeline::deliver::Delivery;
+use crate::pipeline::gates::Probes;
 use crate::pipeline::health::Preflight;
 use crate::pipeline::in_house::InHouse;
 use crate::pipeline::listener::Core;
@@ -60,7 +61,7 @@ struct Prepared {
     workers: Reservation,
     claims: Vec<Claim>,
     pace: Option<PaceClaims>,
-    probe: Option<Probe>,
+    probes: Probes,
     wait: Duration,
 }
 
@@ -126,9 +127,9 @@ impl Poller {
 
     /// Polls as long as receives come back full. Errors are left to the first poller to back off from.
     async fn help(self) {
-        while self.core.busy.load(Ordering::Relaxed) {
+        while self.core.busy.load(Ordering::Relaxed) && self.core.gates.are_open() {
             let Some(prepared) = self.prepare().await else { return };
-            let probing = prepared.probe.is_some();
+            let probing = !prepared.probes.is_empty();
             match self.receive(prepared).await {
                 Some(Ok(Came::Full)) if !probing => {}
                 _ => return,
@@ -136,24 +137,27 @@ impl Poller {
         }
     }
 
-    /// Waits for the gate, workers and room, in this order; `None` when the drain begins.
+    /// Waits for the gates, workers and room; `None` when the drain begins.
     async fn prepare(&self) -> Option<Prepared> {
         let core = &self.core;
         loop {
             while core.health.has_settle_fault() && !core.drain.is_draining() {
                 self.pause(SETTLE_FAULT_CHECK).await;
             }
-            let pass = tokio::select! {
-                biased;
-                () = core.drain.draining() => return None,
-                pass = core.limits.gate.pass(Who::Poller) => pass,
-            };
             let busy = core.busy.load(Ordering::Relaxed);
-            let probe = match pass {
-                Pass::Probe(probe) => Some(probe),
-                Pass::Open => None,
-            };
-            let most = if busy && probe.is_none() { BATCH_MAX.min(core.seat.share()) } else { 1 };
+            let idle_wait = core.settings.receive_wait;
+            if !core.gates.are_open() {
+                let (workers, probes) = self.prepare_probe(busy).await?;
+                if probes.is_empty() {
+                    continue;
+                }
+                // A long poll would keep the turn from other listeners.
+                let may_wait = probes.are_idle() && core.limits.sessions.seats() == 1;
+                let wait = if may_wait { idle_wait } else { BUSY_WAIT.min(idle_wait) };
+                let (claims, pace) = (Vec::new(), None);
+                return Some(Prepared { workers, claims, pace, probes, wait });
+            }
+            let most = if busy { BATCH_MAX.min(core.seat.share()) } else { 1 };
             let enough = |of: usize| most.min(of.div_ceil(3));
             let few_workers = enough(core.workers.limit());
             let mut workers = tokio::select! {
@@ -162,7 +166,7 @@ impl Poller {
                 workers = core.workers.reserve(few_workers, most, LINGER) => workers,
             };
             let (mut claims, mut pace) = (Vec::new(), None);
-            if busy && probe.is_none() {
+            if busy {
                 let few_sessions = enough(core.limits.sessions.limit()).min(workers.len());
                 (claims, pace) = tokio::select! {
                     biased;
@@ -171,13 +175,27 @@ impl Poller {
                 };
                 workers.keep(claims.len());
             }
-            if probe.is_none() && !core.limits.gate.is_open() {
-                // It closed while we waited.
-                continue;
+            if core.gates.are_open() {
+                let wait = if busy { BUSY_WAIT.min(idle_wait) } else { idle_wait };
+                return Some(Prepared { workers, claims, pace, probes: Probes::default(), wait });
             }
-            let idle_wait = core.settings.receive_wait;
-            let wait = if busy || probe.is_some() { BUSY_WAIT.min(idle_wait) } else { idle_wait };
-            return Some(Prepared { workers, claims, pace, probe, wait });
+        }
+    }
+
+    /// Waits at closed gates with one worker: without, a poller would keep the turn from the held messages that
+    /// have them all. `None` when the drain begins; no probes when the gates have opened.
+    async fn prepare_probe(&self, busy: bool) -> Option<(Reservation, Probes)> {
+        let core = &self.core;
+        let mut probes = Probes::default();
+        let rank = if busy { Rank::BusyPoller } else { Rank::IdlePoller };
+        tokio::select! {
+            biased;
+            () = core.drain.draining() => None,
+            workers = async {
+                let workers = core.workers.reserve(1, 1, Duration::ZERO).await;
+                core.gates.pass(rank, &mut probes).await;
+                workers
+            } => Some((workers, probes)),
         }
     }
 
@@ -192,7 +210,7 @@ impl Poller {
     /// longer.
     async fn receive(&self, prepared: Prepared) -> Option<Result<Came, QueueError>> {
         let core = &self.core;
-        let Prepared { mut workers, mut claims, mut pace, mut probe, wait } = prepared;
+        let Prepared { mut workers, mut claims, mut pace, mut probes, wait } = prepared;
         let max = workers.len();
         let asked = Instant::now();
         let receive = Receive { max, wait, visibility: lease(core.settings.timeout) };
@@ -217,8 +235,9 @@ impl Poller {
             count if count < max => Came::Some,
             _ => Came::Full,
         };
-        if let Some(probe) = probe.take_if(|_| came == Came::Nothing) {
-            probe.found_nothing();
+        if messages.iter().all(|message| core.is_last_chance(message)) {
+            // Refused once more such a message would be dead-lettered: it is kept, and the turn passes on.
+            std::mem::take(&mut probes).found_nothing(came != Came::Nothing, &core.narrator);
         }
         if messages.len() > max {
             // No SQS does that; without a worker they could not be taken.
@@ -227,7 +246,7 @@ impl Poller {
         for message in messages {
             let Some(permit) = workers.take() else { break };
             let pace = pace.as_mut().and_then(PaceClaims::take);
-            self.start(message, asked, permit, Ticket::new(claims.pop(), pace, probe.take()));
+            self.start(message, asked, permit, Ticket::new(claims.pop(), pace, std::mem::take(&mut probes)));
         }
         Some(Ok(came))
     }

@@ -1,7 +1,7 @@
 //! `Retry-After` in both of its forms (RFC 9110 §10.2.3), turned into a wait.
 //!
 //! Parsing is separate from using it: an HTTP date means nothing without the time of the answer. Fractions of a
-//! second, which some servers send, round up. Negative, absurd and unreadable values are no value at all: the
+//! second, which some servers send, are kept: SQS gets them rounded up. Negative, absurd and unreadable values are no value at all: the
 //! table's own delay then stands.
 
 use std::time::{Duration, SystemTime};
@@ -25,7 +25,7 @@ impl RetryAfter {
         if let Ok(seconds) = value.parse::<f64>() {
             return (0.0..=ABSURD_SECONDS)
                 .contains(&seconds)
-                .then(|| Self::Delay(Duration::from_secs_f64(seconds.ceil())));
+                .then(|| Self::Delay(Duration::from_secs_f64(seconds)));
         }
         httpdate::parse_http_date(value).ok().map(Self::At)
     }
@@ -48,9 +48,9 @@ mod tests {
     }
 
     #[test]
-    fn whole_seconds_and_fractions_rounded_up_are_read() {
+    fn whole_seconds_and_fractions_are_read() {
         assert_eq!(delay("120"), Some(Duration::from_secs(120)));
-        assert_eq!(delay(" 0.5 "), Some(Duration::from_secs(1)));
+        assert_eq!(delay(" 0.5 "), Some(Duration::from_millis(500)));
         assert_eq!(delay("0"), Some(Duration::ZERO));
     }
 

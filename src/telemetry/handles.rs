@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use prometheus::{Counter, Gauge, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 
-use crate::limit::GateState;
+use crate::limit::{GateState, Reason};
 use crate::pipeline::ports::{Operation, QueueDepth, QueueErrorKind};
 use crate::policy::decide::DeferReason;
 use crate::policy::outcome::Outcome;
@@ -79,6 +79,8 @@ pub struct ListenerMetrics {
     pub panics: IntCounter,
     pub(super) faulted: IntGauge,
     pub(super) preflight_warnings: [IntGauge; Warning::ALL.len()],
+    /// The listener's own gate.
+    pub gate: GateMetrics,
 }
 
 impl ListenerMetrics {
@@ -103,6 +105,15 @@ impl ListenerMetrics {
         if let Some(gauge) = self.in_progress.get(position(&Stage::ALL, stage)) {
             gauge.dec();
         }
+    }
+
+    /// Messages in the house, by stage.
+    pub fn in_progress(&self) -> [(&'static str, i64); Stage::ALL.len()] {
+        let mut stages = Stage::ALL.map(|(_, label)| (label, 0));
+        for (stage, gauge) in stages.iter_mut().zip(&self.in_progress) {
+            stage.1 = gauge.get();
+        }
+        stages
     }
 
     /// A delivery ended. Outcomes without a POST have no duration.
@@ -209,18 +220,32 @@ pub struct EndpointMetrics {
     pub sessions_limit: IntGauge,
     /// POSTs running.
     pub sessions_in_use: IntGauge,
-    pub(super) gate_state: [IntGauge; GateState::ALL.len()],
-    /// Locked while it is brought up to date: two scrapes at once must not add the same time twice.
-    pub(super) gate_closed_retry_after: Mutex<Counter>,
+    /// The limit in force.
+    pub adaptive_limit: IntGauge,
+    /// The endpoint's gate.
+    pub gate: GateMetrics,
 }
 
-impl EndpointMetrics {
-    /// What the gate is now, and how long it was not open in all.
-    pub fn gate(&self, state: GateState, closed_for: Duration) {
-        for (gauge, each) in self.gate_state.iter().zip(GateState::ALL) {
+/// One gate's handles.
+#[derive(Debug)]
+pub struct GateMetrics {
+    pub(super) state: [IntGauge; GateState::ALL.len()],
+    /// Time not open by reason, as far as the reason can close this gate. Locked while they are brought up to
+    /// date: two scrapes at once must not add the same time twice.
+    pub(super) closed: Mutex<Vec<(Reason, Counter)>>,
+}
+
+impl GateMetrics {
+    /// What the gate is now, and how long it was not open in all, in the order of [`Reason::ALL`].
+    pub fn mirror(&self, state: GateState, closed_for: &[Duration; Reason::ALL.len()]) {
+        for (gauge, each) in self.state.iter().zip(GateState::ALL) {
             gauge.set(i64::from(each == state));
         }
-        let counter = self.gate_closed_retry_after.lock().unwrap_or_else(PoisonError::into_inner);
-        counter.inc_by((closed_for.as_secs_f64() - counter.get()).max(0.0));
+        let closed = self.closed.lock().unwrap_or_else(PoisonError::into_inner);
+        for (reason, total) in Reason::ALL.iter().zip(closed_for) {
+            if let Some((_, counter)) = closed.iter().find(|(each, _)| each == reason) {
+                counter.inc_by((total.as_secs_f64() - counter.get()).max(0.0));
+            }
+        }
     }
 }

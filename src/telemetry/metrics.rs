@@ -8,13 +8,13 @@ use std::sync::{Mutex, OnceLock};
 
 use prometheus::{Encoder, TextEncoder};
 
-use crate::limit::GateState;
+use crate::limit::{GateState, Reason};
 use crate::pipeline::ports::Operation;
 use crate::policy::decide::DeferReason;
 use crate::policy::outcome::Outcome;
 use crate::policy::preflight::Warning;
 use crate::telemetry::families::{self, Families};
-use crate::telemetry::handles::{EndpointMetrics, ListenerMetrics};
+use crate::telemetry::handles::{EndpointMetrics, GateMetrics, ListenerMetrics};
 use crate::telemetry::labels::{ExtensionResult, ReleaseReason, Stage};
 
 /// Content type of the exposition.
@@ -58,7 +58,7 @@ impl Metrics {
     }
 
     /// The handles of one listener, its label sets initialised to zero, except SQS errors by kind.
-    pub fn listener(&self, listener: &str) -> ListenerMetrics {
+    pub fn listener(&self, listener: &str, endpoint: &str) -> ListenerMetrics {
         let f = &self.families;
         let l = &[listener][..];
         ListenerMetrics {
@@ -103,6 +103,7 @@ impl Metrics {
             faulted: f.faulted.with_label_values(l),
             preflight_warnings: Warning::ALL
                 .map(|w| f.preflight_warnings.with_label_values(&[listener, w.label()])),
+            gate: self.gate(endpoint, listener, |reason| reason == Reason::Misdirected),
         }
     }
 
@@ -112,8 +113,19 @@ impl Metrics {
         EndpointMetrics {
             sessions_limit: f.sessions_limit.with_label_values(&[endpoint]),
             sessions_in_use: f.sessions_in_use.with_label_values(&[endpoint]),
-            gate_state: GateState::ALL.map(|s| f.gate_state.with_label_values(&[endpoint, s.label()])),
-            gate_closed_retry_after: Mutex::new(f.gate_closed.with_label_values(&[endpoint, "retry_after"])),
+            adaptive_limit: f.adaptive_limit.with_label_values(&[endpoint]),
+            gate: self.gate(endpoint, "", |reason| reason != Reason::Misdirected),
+        }
+    }
+
+    /// The handles of a gate; `listener` is empty for an endpoint's.
+    fn gate(&self, endpoint: &str, listener: &str, closes: fn(Reason) -> bool) -> GateMetrics {
+        let f = &self.families;
+        let counter = |reason: Reason| f.gate_closed.with_label_values(&[endpoint, listener, reason.label()]);
+        let reasons = Reason::ALL.into_iter().filter(|reason| closes(*reason));
+        GateMetrics {
+            state: GateState::ALL.map(|s| f.gate_state.with_label_values(&[endpoint, listener, s.label()])),
+            closed: Mutex::new(reasons.map(|reason| (reason, counter(reason))).collect()),
         }
     }
 }
@@ -125,8 +137,8 @@ mod tests {
     #[test]
     fn every_family_registers_once_and_the_exposition_names_its_listener() {
         let metrics = Metrics::new();
-        let listener = metrics.listener("orders");
-        metrics.endpoint("http://127.0.0.1:8080").gate(GateState::Open, std::time::Duration::ZERO);
+        let listener = metrics.listener("orders", "http://127.0.0.1:8080");
+        metrics.endpoint("http://127.0.0.1:8080").gate.mirror(GateState::Open, &Default::default());
         listener.responded(200);
         let text = String::from_utf8(metrics.render()).unwrap();
         for line in [
@@ -134,7 +146,7 @@ mod tests {
             r#"queuepost_deliveries_total{listener="orders",outcome="throttled"} 0"#,
             r#"queuepost_preflight_warnings{listener="orders",warning="few_receives"} 0"#,
             r#"queuepost_http_responses_total{code="200",listener="orders"} 1"#,
-            r#"queuepost_gate_state{endpoint="http://127.0.0.1:8080",state="open"} 1"#,
+            r#"queuepost_gate_state{endpoint="http://127.0.0.1:8080",listener="",state="open"} 1"#,
         ] {
             assert!(text.contains(line), "{line} is missing from:\n{text}");
         }
@@ -143,7 +155,7 @@ mod tests {
     #[test]
     fn codes_past_the_twentieth_count_as_other() {
         let metrics = Metrics::new();
-        let listener = metrics.listener("orders");
+        let listener = metrics.listener("orders", "http://127.0.0.1:8080");
         for code in 400..430 {
             listener.responded(code);
         }

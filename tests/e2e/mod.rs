@@ -8,6 +8,7 @@ mod check;
 mod dev;
 mod endpoints;
 mod faults;
+mod gate;
 mod hands;
 mod https;
 mod moving;

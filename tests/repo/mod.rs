@@ -23,7 +23,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("pipeline", &["shape", "policy", "limit", "telemetry", "drain", "message"]),
     ("sqs", &["pipeline::ports", "policy", "message", "telemetry"]),
     ("endpoint", &["pipeline::ports", "policy", "message", "telemetry", "shape"]),
-    ("admin", &["pipeline", "telemetry", "drain"]),
+    ("admin", &["limit", "pipeline", "telemetry", "drain"]),
     ("config", &["sqs", "endpoint", "limit", "pipeline", "policy", "shape", "telemetry"]),
     ("app", &["config", "admin", "sqs", "endpoint", "pipeline", "policy", "telemetry", "drain", "limit"]),
     ("cli", &["app", "config", "localqueue", "message", "pipeline::ports", "sqs", "telemetry"]),

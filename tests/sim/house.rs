@@ -48,7 +48,7 @@ pub fn settings(name: &str, workers: usize) -> Settings {
 }
 
 pub fn limits(sessions: usize) -> EndpointLimits {
-    EndpointLimits::new(&limit::Settings { sessions, rate: None }, 7)
+    EndpointLimits::new("api", &limit::Settings { sessions, adaptive: false, rate: None }, 7)
 }
 
 impl House {
@@ -77,7 +77,7 @@ impl House {
     ) -> (Arc<SimQueue>, Arc<Health>) {
         let queue = SimQueue::new(&self.world, &settings.queue_name, self.seed);
         let parts = Parts {
-            metrics: Arc::new(self.metrics.listener(&settings.name)),
+            metrics: Arc::new(self.metrics.listener(&settings.name, &limits.name)),
             settings,
             queue: Arc::clone(&queue) as _,
             endpoint: Arc::clone(endpoint) as _,

@@ -2,11 +2,16 @@
 
 mod endpoint;
 mod house;
+#[allow(dead_code, unused_imports, reason = "the benchmark uses more of it")]
+mod outage;
 mod queue;
 
 mod caps;
 mod drain;
+mod fairness;
 mod faults;
 mod gate;
+mod outages;
 mod preflight;
+mod refusals;
 mod settlement;

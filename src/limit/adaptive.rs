@@ -1,0 +1,290 @@
+//! The adaptive limit: how many POSTs at once an endpoint takes, found from its answers.
+//!
+//! Additive increase, multiplicative decrease, with three changes that keep answers of "too many" rare. One cut
+//! per *epoch*: what was posted before the last cut says nothing about the limit after it. After a cut the limit
+//! climbs to one below the level that was refused, not to it; refusals with no success in between are one outage,
+//! and what they refuse says nothing about capacity, so the level stays what it was before. Beyond, the limit is
+//! raised by one at intervals and only while it is used to the full; as long as that meets no refusal each
+//! interval is a third of the one before (halves took twice as long to find capacity that came back, quarters
+//! met more than 3.5 % refusals with ten processes), then the steps grow.
+//!
+//! Pure: time and randomness are arguments. Several processes at one endpoint run one each and share the
+//! capacity without talking: who holds more is refused more often.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// Limit of a new process: four doublings reach 64.
+const INITIAL: f64 = 4.0;
+/// What is left of the limit after a cut.
+const CUT: f64 = 0.7;
+/// Time between two steps above the last good level.
+const INTERVAL: Duration = Duration::from_secs(10);
+/// Shortest such time, after steps that met no refusal.
+const INTERVAL_MIN: Duration = Duration::from_secs(1);
+/// By what an interval is divided after a step that met no refusal.
+const FASTER: u32 = 3;
+/// Intervals are lengthened or shortened by up to a fifth, so that processes do not step together.
+const SPREAD: f64 = 0.2;
+/// A step that is refused costs the pause asked for; at so many times that pause it costs a tenth at most.
+const INTERVAL_PER_RETRY_AFTER: u32 = 10;
+
+/// The limit of one endpoint, and what it learned.
+#[derive(Debug, Clone)]
+pub(super) struct Adaptive {
+    /// Configured cap.
+    max: f64,
+    /// At least 1, at most `max`; its integer part is in force.
+    limit: f64,
+    /// The level that was refused last; `None` until there was one (slow start).
+    refused: Option<f64>,
+    /// When the limit was last cut.
+    cut_at: Option<Instant>,
+    /// Whether a POST that began after that succeeded.
+    proven: bool,
+    /// Next step above the last good level.
+    step_at: Instant,
+    interval: Duration,
+    /// How much such a step adds.
+    step: f64,
+}
+
+impl Adaptive {
+    /// For a cap of `max` POSTs, at least one.
+    pub(super) fn new(max: usize, now: Instant) -> Self {
+        let max = f64::from(u32::try_from(max).unwrap_or(u32::MAX)).max(1.0);
+        Self {
+            max,
+            limit: INITIAL.min(max),
+            refused: None,
+            cut_at: None,
+            proven: true,
+            step_at: now,
+            interval: INTERVAL,
+            step: 1.0,
+        }
+    }
+
+    /// The limit in force: at least 1, at most the cap.
+    pub(super) fn limit(&self) -> usize {
+        #[expect(
+            clippy::as_conversions,
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "between 1 and a number of sessions"
+        )]
+        let whole = self.limit as usize;
+        whole.max(1)
+    }
+
+    /// A POST that began at `began` succeeded. `saturated`: the limit was then used to the full. `unit` is in
+    /// `[0, 1)`.
+    pub(super) fn succeeded(&mut self, began: Instant, saturated: bool, now: Instant, unit: f64) {
+        self.proven |= self.cut_at.is_none_or(|cut_at| began > cut_at);
+        if !saturated || self.limit >= self.max {
+            return;
+        }
+        let limit = match self.refused {
+            None => self.limit + 1.0,
+            Some(refused) if self.limit < refused - 1.0 => (self.limit + 1.0 / self.limit).min(refused - 1.0),
+            Some(_) if now >= self.step_at => self.step_up(now, unit),
+            Some(_) => return,
+        };
+        self.limit = limit.min(self.max);
+    }
+
+    /// A POST that began at `began` was refused for lack of capacity; whether that cut the limit.
+    pub(super) fn refused(&mut self, began: Instant, retry_after: Duration, now: Instant, unit: f64) -> bool {
+        if self.cut_at.is_some_and(|cut_at| began <= cut_at) {
+            return false;
+        }
+        if self.proven {
+            self.refused = Some(self.limit);
+        }
+        self.proven = false;
+        self.limit = (self.limit * CUT).max(1.0);
+        self.cut_at = Some(now);
+        self.interval = INTERVAL.max(retry_after.saturating_mul(INTERVAL_PER_RETRY_AFTER));
+        self.step = 1.0;
+        self.step_at = now + spread(self.interval, unit);
+        true
+    }
+
+    /// What was refused since the last success was an outage, not a lack of capacity: one cut stands for all of it.
+    pub(super) fn forgive(&mut self) {
+        if let (false, Some(refused)) = (self.proven, self.refused) {
+            self.limit = self.limit.max(refused * CUT);
+        }
+    }
+
+    fn step_up(&mut self, now: Instant, unit: f64) -> f64 {
+        if self.interval <= INTERVAL_MIN {
+            self.step *= 2.0;
+        }
+        self.interval = (self.interval / FASTER).max(INTERVAL_MIN);
+        self.step_at = now + spread(self.interval, unit);
+        self.limit.floor() + self.step
+    }
+}
+
+fn spread(interval: Duration, unit: f64) -> Duration {
+    interval.mul_f64(1.0 - SPREAD + 2.0 * SPREAD * unit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn at(start: Instant, seconds: u64) -> Instant {
+        start + Duration::from_secs(seconds)
+    }
+
+    /// A limiter of at most 64 that was refused at 21.
+    fn refused_at_21(start: Instant) -> Adaptive {
+        let mut adaptive = Adaptive::new(64, start);
+        for _ in 0..17 {
+            adaptive.succeeded(start, true, start, 0.5);
+        }
+        assert_eq!(adaptive.limit(), 21);
+        assert!(adaptive.refused(at(start, 1), Duration::ZERO, at(start, 1), 0.5));
+        adaptive
+    }
+
+    #[tokio::test]
+    async fn a_new_limit_starts_low_and_doubles_with_each_round_of_successes() {
+        let now = Instant::now();
+        let mut adaptive = Adaptive::new(64, now);
+        for expected in [4, 8, 16, 32, 64, 64] {
+            assert_eq!(adaptive.limit(), expected);
+            for _ in 0..expected {
+                adaptive.succeeded(now, true, now, 0.5);
+            }
+        }
+        assert_eq!(Adaptive::new(1, now).limit(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_limit_that_is_not_used_does_not_grow() {
+        let now = Instant::now();
+        let mut adaptive = Adaptive::new(64, now);
+        for _ in 0..1_000 {
+            adaptive.succeeded(now, false, now, 0.5);
+        }
+        assert_eq!(adaptive.limit(), 4);
+    }
+
+    #[tokio::test]
+    async fn a_burst_of_refusals_cuts_once() {
+        let start = Instant::now();
+        let mut adaptive = refused_at_21(start);
+        assert_eq!(adaptive.limit(), 14);
+        for _ in 0..20 {
+            assert!(
+                !adaptive.refused(at(start, 1), Duration::ZERO, at(start, 2), 0.5),
+                "posted before the cut"
+            );
+        }
+        assert_eq!(adaptive.limit(), 14);
+        assert!(adaptive.refused(at(start, 2), Duration::ZERO, at(start, 2), 0.5));
+        assert_eq!(adaptive.limit(), 10);
+    }
+
+    #[tokio::test]
+    async fn of_an_outage_one_cut_remains() {
+        let start = Instant::now();
+        let mut adaptive = refused_at_21(start);
+        for second in 2..10 {
+            adaptive.refused(at(start, second), Duration::ZERO, at(start, second), 0.5);
+        }
+        assert_eq!(adaptive.limit(), 1);
+        adaptive.forgive();
+        assert_eq!(adaptive.limit(), 14);
+        adaptive.succeeded(at(start, 10), true, at(start, 10), 0.5);
+        adaptive.refused(at(start, 11), Duration::ZERO, at(start, 11), 0.5);
+        adaptive.succeeded(at(start, 12), false, at(start, 12), 0.5);
+        let limit = adaptive.limit();
+        adaptive.forgive();
+        assert_eq!(adaptive.limit(), limit, "there was a success in between");
+    }
+
+    #[tokio::test]
+    async fn a_limit_never_falls_below_one() {
+        let start = Instant::now();
+        let mut adaptive = Adaptive::new(64, start);
+        for second in 1..50 {
+            adaptive.refused(at(start, second), Duration::ZERO, at(start, second), 0.5);
+        }
+        assert_eq!(adaptive.limit(), 1);
+        for _ in 0..10 {
+            adaptive.succeeded(at(start, 80), true, at(start, 80), 0.5);
+        }
+        assert_eq!(adaptive.limit(), 4, "and leaves it again");
+    }
+
+    #[tokio::test]
+    async fn after_a_cut_it_climbs_to_one_below_what_was_refused_and_waits_there() {
+        let start = Instant::now();
+        let mut adaptive = refused_at_21(start);
+        for _ in 0..1_000 {
+            adaptive.succeeded(at(start, 2), true, at(start, 2), 0.5);
+        }
+        assert_eq!(adaptive.limit(), 20);
+        adaptive.succeeded(at(start, 11), true, at(start, 11), 0.5);
+        assert_eq!(adaptive.limit(), 21, "a step after ten seconds");
+        adaptive.succeeded(at(start, 11), true, at(start, 11), 0.5);
+        assert_eq!(adaptive.limit(), 21, "and not another");
+    }
+
+    #[tokio::test]
+    async fn refusals_without_a_success_in_between_do_not_lower_the_level_it_climbs_back_to() {
+        let start = Instant::now();
+        let mut adaptive = refused_at_21(start);
+        for second in 2..6 {
+            adaptive.succeeded(start, true, at(start, second), 0.5);
+            assert!(adaptive.refused(at(start, second), Duration::ZERO, at(start, second), 0.5));
+        }
+        assert_eq!(adaptive.limit(), 3, "an outage");
+        for _ in 0..1_000 {
+            adaptive.succeeded(at(start, 7), true, at(start, 7), 0.5);
+        }
+        assert_eq!(adaptive.limit(), 20, "and its end");
+        assert!(adaptive.refused(at(start, 8), Duration::ZERO, at(start, 8), 0.5));
+        adaptive.succeeded(at(start, 9), true, at(start, 9), 0.5);
+        assert!(adaptive.refused(at(start, 10), Duration::ZERO, at(start, 10), 0.5));
+        for _ in 0..1_000 {
+            adaptive.succeeded(at(start, 11), true, at(start, 11), 0.5);
+        }
+        assert_eq!(adaptive.limit(), 13, "less capacity");
+    }
+
+    #[tokio::test]
+    async fn capacity_that_came_back_is_found_within_half_a_minute() {
+        let start = Instant::now();
+        let mut adaptive = refused_at_21(start);
+        for _ in 0..1_000 {
+            adaptive.succeeded(at(start, 2), true, at(start, 2), 0.5);
+        }
+        let mut now = at(start, 11);
+        while adaptive.limit() < 64 {
+            adaptive.succeeded(now, true, now, 0.5);
+            now += SECOND / 10;
+        }
+        assert!(now - at(start, 11) < 30 * SECOND, "{:?}", now - start);
+    }
+
+    #[tokio::test]
+    async fn a_pause_that_was_asked_for_makes_steps_rare() {
+        let start = Instant::now();
+        let mut adaptive = Adaptive::new(64, start);
+        adaptive.refused(at(start, 1), 3 * SECOND, at(start, 1), 0.5);
+        for _ in 0..100 {
+            adaptive.succeeded(at(start, 30), true, at(start, 30), 0.5);
+        }
+        assert_eq!(adaptive.limit(), 3);
+        adaptive.succeeded(at(start, 31), true, at(start, 31), 0.5);
+        assert_eq!(adaptive.limit(), 4);
+    }
+}

@@ -1,0 +1,168 @@
+//! Who passes a gate, who probes, and what a probe's end does.
+
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+
+use super::*;
+
+const CALM: Circumstances =
+    Circumstances { limit: 4, probes: ProbeCost { affordable: 0, longest_pause: Duration::from_secs(60) } };
+
+fn asked(seconds: u64) -> Evidence {
+    Evidence::Asked(Duration::from_secs(seconds))
+}
+
+/// A gate that a Retry-After closed.
+fn closed(seed: u64, seconds: u64) -> Arc<Gate> {
+    let gate = Gate::new(seed);
+    assert!(matches!(gate.learn(asked(seconds), CALM), Some(Transition::Closed { by_probe: false, .. })));
+    gate
+}
+
+fn probe(pass: Pass) -> Probe {
+    match pass {
+        Pass::Probe(probe) => probe,
+        Pass::Open => panic!("the gate is open"),
+    }
+}
+
+fn time_closed(gate: &Gate) -> Duration {
+    gate.closed_for().into_iter().sum()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retry_after_closes_for_that_long_and_a_probe_that_succeeds_opens() {
+    let gate = Gate::new(1);
+    assert!(matches!(gate.pass(Rank::IdlePoller).await, Pass::Open));
+    let Some(Transition::Closed { pause, .. }) = gate.learn(asked(10), CALM) else { panic!("still open") };
+    assert!((10.0..=12.0).contains(&pause.as_secs_f64()), "{pause:?}");
+    let began = Instant::now();
+    let probe = probe(gate.pass(Rank::IdlePoller).await);
+    assert!(began.elapsed() >= Duration::from_secs(10));
+    let opened = probe.end(Evidence::Success, CALM);
+    assert_eq!(opened, Some(Transition::Opened { after: began.elapsed() }));
+    assert!(gate.is_open());
+    assert_eq!(time_closed(&gate), began.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_probe_goes_and_one_that_is_dropped_passes_the_turn_on() {
+    let gate = closed(3, 1);
+    let first = probe(gate.pass(Rank::IdlePoller).await);
+    assert_eq!(gate.snapshot().state, GateState::Probing);
+    assert!(timeout(Duration::from_secs(60), gate.pass(Rank::IdlePoller)).await.is_err());
+    drop(first);
+    let second = probe(gate.pass(Rank::IdlePoller).await);
+    assert_eq!(gate.learn(asked(5), CALM), None);
+    assert_eq!(second.end(Evidence::Success, CALM), None);
+    assert_eq!(gate.snapshot().state, GateState::Closed, "an answer that closes wins over the probe");
+}
+
+#[tokio::test(start_paused = true)]
+async fn probes_go_held_messages_first_then_pollers_with_a_backlog_then_others() {
+    let gate = closed(4, 1);
+    let ranks = [Rank::IdlePoller, Rank::BusyPoller, Rank::Held, Rank::HeldLastReceive];
+    let mut tasks = JoinSet::new();
+    for rank in ranks {
+        let gate = Arc::clone(&gate);
+        tasks.spawn(async move { (rank, gate.pass(rank).await) });
+    }
+    let mut order = Vec::new();
+    while let Some(Ok((rank, pass))) = tasks.join_next().await {
+        order.push(rank);
+        drop(probe(pass));
+    }
+    assert_eq!(order, [Rank::Held, Rank::BusyPoller, Rank::IdlePoller, Rank::HeldLastReceive]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_on_its_last_receive_probes_after_an_hour_in_which_no_poller_found_another() {
+    let gate = closed(5, 1);
+    let (held, began) = (Arc::clone(&gate), Instant::now());
+    let mut last = JoinSet::new();
+    last.spawn(async move { held.pass(Rank::HeldLastReceive).await });
+    sleep(Duration::from_millis(1)).await;
+    let mut pauses = 0;
+    while began.elapsed() < Duration::from_secs(3_600) {
+        let ended = probe(gate.pass(Rank::IdlePoller).await).found_nothing(false);
+        pauses += u32::from(matches!(ended, Some(Transition::Closed { by_probe: true, .. })));
+    }
+    assert!((50..80).contains(&pauses), "{pauses} pauses of a minute at most");
+    let Some(Ok(pass)) = last.join_next().await else { panic!("still waits") };
+    assert!(matches!(probe(pass).end(Evidence::Neutral, CALM), Some(Transition::Opened { .. })));
+}
+
+#[tokio::test(start_paused = true)]
+async fn pollers_that_find_nothing_go_on_probing_in_turn_and_the_time_does_not_count_as_closed() {
+    let gate = closed(6, 1);
+    let mut order = Vec::new();
+    let mut waiting: Vec<_> = (0..3).map(|name| (name, Box::pin(gate.pass(Rank::IdlePoller)))).collect();
+    for (_, pass) in &mut waiting {
+        assert!(timeout(Duration::ZERO, pass).await.is_err());
+    }
+    for turn in 0..60 {
+        let (name, pass) = waiting.remove(0);
+        order.push(name);
+        let pass = timeout(Duration::from_secs(60), pass).await.expect("the first in line has the turn");
+        let probe = probe(pass);
+        assert_eq!(probe.is_idle(), turn >= 3);
+        assert_eq!(probe.found_nothing(false), None);
+        waiting.push((name, Box::pin(gate.pass(Rank::IdlePoller))));
+        assert!(timeout(Duration::ZERO, &mut waiting.last_mut().unwrap().1).await.is_err());
+    }
+    assert_eq!(order[..6], [0, 1, 2, 0, 1, 2]);
+    assert_eq!(gate.snapshot().state, GateState::Probing);
+    assert!(time_closed(&gate) < Duration::from_secs(2), "{:?}", time_closed(&gate));
+    // Then one finds a message, and it fares no better.
+    let (_, pass) = waiting.remove(0);
+    let ended = probe(pass.await).end(Evidence::Throttled, CALM);
+    assert!(matches!(ended, Some(Transition::Closed { by_probe: true, .. })));
+    sleep(Duration::from_secs(1)).await;
+    assert!(time_closed(&gate) >= Duration::from_secs(2), "{:?}", time_closed(&gate));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_probe_that_fails_closes_for_twice_as_long() {
+    let gate = Gate::new(7);
+    for _ in 0..4 {
+        gate.learn(Evidence::Overloaded, CALM);
+    }
+    let mut last = Duration::ZERO;
+    for _ in 0..6 {
+        let probe = probe(gate.pass(Rank::Held).await);
+        let Some(Transition::Closed { pause, by_probe: true, .. }) = probe.end(Evidence::Overloaded, CALM)
+        else {
+            panic!("it opened")
+        };
+        assert!(pause > last, "{pause:?} after {last:?}");
+        last = pause;
+    }
+    assert_eq!(gate.snapshot().reason, Some(Reason::Overloaded));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_probe_without_an_answer_opens_unless_that_is_what_closed_the_gate() {
+    let throttled = closed(8, 1);
+    let mut slow = probe(throttled.pass(Rank::Held).await);
+    assert!(matches!(slow.runs_long(), Some(Transition::Opened { .. })));
+    let hanging = Gate::new(9);
+    for message in 0..4 {
+        hanging.learn(Evidence::Unanswered(message), CALM);
+    }
+    let mut slow = probe(hanging.pass(Rank::Held).await);
+    assert_eq!(slow.runs_long(), None);
+    assert_eq!(hanging.snapshot().state, GateState::Probing);
+    assert!(matches!(slow.end(Evidence::Unanswered(9), CALM), Some(Transition::Closed { .. })));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_time_it_is_not_open_is_booked_by_reason() {
+    let gate = closed(10, 10);
+    let first = probe(gate.pass(Rank::Held).await);
+    let asked_for = time_closed(&gate);
+    first.end(Evidence::Unanswered(1), CALM);
+    sleep(Duration::from_secs(1)).await;
+    let booked = gate.closed_for();
+    assert_eq!(booked[0], asked_for);
+    assert_eq!(booked[4], Duration::from_secs(1));
+}

@@ -1,0 +1,146 @@
+//! Who gets a session, when, and what its end does to the limit.
+
+use tokio::time::timeout;
+
+use super::*;
+
+const SOON: Duration = Duration::from_secs(1);
+const LINGER: Duration = Duration::from_millis(20);
+
+/// Sessions whose limit does not change.
+fn fixed(limit: usize) -> Arc<Sessions> {
+    Sessions::new(limit, false, 1)
+}
+
+#[tokio::test(start_paused = true)]
+async fn running_deliveries_never_exceed_the_limit_and_a_drop_frees_one() {
+    let seat = fixed(2).seat();
+    let first = seat.start(None).await;
+    let _second = seat.start(None).await;
+    assert!(timeout(SOON, seat.start(None)).await.is_err());
+    drop(first);
+    assert!(timeout(SOON, seat.start(None)).await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_waiter_that_left_does_not_swallow_a_session() {
+    let sessions = fixed(1);
+    let seat = sessions.seat();
+    let held = seat.start(None).await;
+    for _ in 0..3 {
+        assert!(timeout(SOON, seat.start(None)).await.is_err());
+    }
+    drop(held);
+    assert!(timeout(SOON, seat.start(None)).await.is_ok());
+    assert_eq!(sessions.running(), 0);
+    assert_eq!(timeout(SOON, seat.claim(1, 10, LINGER)).await.map(|claims| claims.len()), Ok(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn sessions_go_round_between_listeners() {
+    let sessions = fixed(1);
+    let (busy, quiet) = (sessions.seat(), sessions.seat());
+    let mut session = busy.start(None).await;
+    let mut order = Vec::new();
+    let mut busy_waits: VecDeque<_> = (0..3).map(|_| Box::pin(busy.start(None))).collect();
+    let mut quiet_wait = Box::pin(quiet.start(None));
+    for wait in &mut busy_waits {
+        assert!(futures_pending(wait).await);
+    }
+    assert!(futures_pending(&mut quiet_wait).await);
+    let mut quiet_wait = Some(quiet_wait);
+    for _ in 0..4 {
+        drop(session);
+        let quiet_turn = match &mut quiet_wait {
+            Some(wait) => timeout(Duration::from_millis(1), wait).await.ok(),
+            None => None,
+        };
+        if let Some(granted) = quiet_turn {
+            quiet_wait = None;
+            order.push("quiet");
+            session = granted;
+        } else {
+            session = busy_waits.pop_front().unwrap().await;
+            order.push("busy");
+        }
+    }
+    assert_eq!(order.iter().position(|who| *who == "quiet"), Some(0), "{order:?}");
+    drop(session);
+}
+
+#[tokio::test(start_paused = true)]
+async fn claims_run_ahead_of_the_limit_by_a_fifth_at_most() {
+    let sessions = fixed(8);
+    let seat = sessions.seat();
+    let mut claims = seat.claim(1, 10, LINGER).await;
+    assert_eq!(claims.len(), 9);
+    assert!(timeout(SOON, seat.claim(1, 1, LINGER)).await.is_err());
+    let session = seat.start(claims.pop()).await;
+    assert!(timeout(SOON, seat.claim(1, 1, LINGER)).await.is_err(), "a started delivery keeps its room");
+    drop(session);
+    assert_eq!(seat.claim(1, 10, LINGER).await.len(), 1);
+    drop(claims);
+    assert_eq!(sessions.lock().room(), 9);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_poller_that_waits_for_room_is_woken_by_a_free_session() {
+    let sessions = fixed(1);
+    let seat = sessions.seat();
+    let session = seat.start(None).await;
+    let mut claim = Box::pin(seat.claim(1, 3, LINGER));
+    assert!(futures_pending(&mut claim).await);
+    drop(session);
+    assert_eq!(timeout(SOON, claim).await.map(|claims| claims.len()), Ok(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_claim_lingers_for_enough_and_then_makes_do() {
+    let seat = fixed(4).seat();
+    let running = [seat.start(None).await, seat.start(None).await];
+    let before = tokio::time::Instant::now();
+    let claims = seat.claim(3, 4, LINGER).await;
+    assert_eq!((claims.len(), before.elapsed()), (2, LINGER));
+    drop(running);
+}
+
+#[tokio::test(start_paused = true)]
+async fn busy_listeners_share_the_limit() {
+    let sessions = fixed(80);
+    let seats: Vec<Seat> = (0..9).map(|_| sessions.seat()).collect();
+    assert_eq!(seats[0].share(), 80);
+    seats[0].set_busy(true);
+    assert_eq!(seats[0].share(), 80, "idle listeners take nothing");
+    seats[1].set_busy(true);
+    assert_eq!(seats[0].share(), 40);
+}
+
+async fn futures_pending<F: Future + Unpin>(future: &mut F) -> bool {
+    timeout(Duration::ZERO, future).await.is_err()
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_adaptive_limit_grows_while_it_is_used_to_the_full_and_is_cut_by_a_refusal() {
+    let sessions = Sessions::new(64, true, 1);
+    let seat = sessions.seat();
+    assert_eq!((sessions.cap(), sessions.limit()), (64, 4));
+    let mut four = Vec::new();
+    for claim in seat.claim(4, 10, LINGER).await {
+        four.push(seat.start(Some(claim)).await);
+    }
+    assert_eq!(four.len(), 4);
+    assert!(timeout(SOON, seat.start(None)).await.is_err());
+    for session in four {
+        assert!(!session.end(Feedback::Success));
+    }
+    assert_eq!(sessions.limit(), 8, "claimed room counts as used");
+    assert!(!seat.start(None).await.end(Feedback::Success));
+    assert_eq!(sessions.limit(), 8, "one of eight is not");
+    tokio::time::advance(SOON).await;
+    let refused = (seat.start(None).await, seat.start(None).await);
+    tokio::time::advance(SOON).await;
+    let congestion = Feedback::Congestion { retry_after: Duration::ZERO };
+    assert!(refused.0.end(congestion));
+    assert!(!refused.1.end(congestion), "posted before the cut");
+    assert_eq!((sessions.limit(), sessions.running()), (5, 0));
+}

@@ -1,0 +1,186 @@
+//! The gates a message of a listener passes: its own, for what is wrong with the listener, and its endpoint's.
+//!
+//! The translation from what an outcome signals to what a gate makes of it is here, and every change of a gate is
+//! told here, once. A probe of the own gate may wait at the endpoint's, never the other way round: the endpoint
+//! has other listeners.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::limit::{Circumstances, Evidence, Feedback, Gate, Pass, Probe, Rank, Transition};
+use crate::message::MessageId;
+use crate::pipeline::narrate::Narrator;
+use crate::policy::decide::Signal;
+use crate::policy::outcome::Outcome;
+
+/// Both gates.
+#[derive(Debug)]
+pub(super) struct Gates {
+    /// Closed by faults of the listener.
+    pub(super) own: Arc<Gate>,
+    /// Closed by what the endpoint does to all its listeners.
+    pub(super) shared: Arc<Gate>,
+}
+
+/// The probes somebody holds.
+#[derive(Debug, Default)]
+pub(super) struct Probes {
+    own: Option<Probe>,
+    shared: Option<Probe>,
+}
+
+impl Probes {
+    /// Whether there is none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.own.is_none() && self.shared.is_none()
+    }
+
+    /// Whether nobody found a message to probe with lately.
+    pub(super) fn are_idle(&self) -> bool {
+        [&self.own, &self.shared].into_iter().flatten().all(Probe::is_idle)
+    }
+
+    /// Their receive brought nothing, or only messages on their last receive, which are `kept`.
+    pub(super) fn found_nothing(self, kept: bool, narrator: &Narrator) {
+        narrator.listener_gate(self.own.and_then(|probe| probe.found_nothing(kept)));
+        narrator.endpoint_gate(self.shared.and_then(|probe| probe.found_nothing(kept)));
+    }
+
+    /// Their POST has run for long without an answer.
+    pub(super) fn run_long(&mut self, narrator: &Narrator) {
+        narrator.listener_gate(self.own.as_mut().and_then(Probe::runs_long));
+        narrator.endpoint_gate(self.shared.as_mut().and_then(Probe::runs_long));
+    }
+}
+
+impl Gates {
+    /// Whether messages may be taken without asking.
+    pub(super) fn are_open(&self) -> bool {
+        self.own.is_open() && self.shared.is_open()
+    }
+
+    /// Whether nothing keeps the holder of `probes` from posting.
+    pub(super) fn let_through(&self, probes: &Probes) -> bool {
+        (probes.own.is_some() || self.own.is_open()) && (probes.shared.is_some() || self.shared.is_open())
+    }
+
+    /// Waits until both let through, as probe where need be.
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves in `probes` what it had; the place in the line is lost.
+    pub(super) async fn pass(&self, rank: Rank, probes: &mut Probes) {
+        while !self.let_through(probes) {
+            if probes.own.is_none() && !self.own.is_open() {
+                // Others could probe the endpoint meanwhile.
+                probes.shared = None;
+                if let Pass::Probe(probe) = self.own.pass(rank).await {
+                    probes.own = Some(probe);
+                }
+            } else if let Pass::Probe(probe) = self.shared.pass(rank).await {
+                probes.shared = Some(probe);
+            }
+        }
+    }
+
+    /// Completes when a gate closes for which `probes` holds no probe.
+    ///
+    /// # Cancel safety
+    /// Dropping the future changes nothing.
+    pub(super) async fn closed(&self, probes: &Probes) {
+        tokio::select! {
+            biased;
+            () = self.own.closed(), if probes.own.is_none() => {}
+            () = self.shared.closed(), if probes.shared.is_none() => {}
+            else => std::future::pending().await,
+        }
+    }
+
+    /// How long a message that waited too long should stay away.
+    pub(super) fn pause_left(&self) -> Duration {
+        self.own.pause_left().max(self.shared.pause_left())
+    }
+
+    /// A POST has ended; tells both gates. Whether that closed the endpoint's, which was open.
+    pub(super) fn report(
+        &self,
+        evidence: Evidence,
+        probes: Probes,
+        circumstances: Circumstances,
+        narrator: &Narrator,
+    ) -> bool {
+        let misdirected = matches!(evidence, Evidence::Misdirected(_));
+        let for_shared = if misdirected { Evidence::Neutral } else { evidence };
+        let shared = match probes.shared {
+            Some(probe) => probe.end(for_shared, circumstances),
+            None => self.shared.learn(for_shared, circumstances),
+        };
+        narrator.endpoint_gate(shared);
+        let about_listener = matches!(evidence, Evidence::Success | Evidence::Neutral) || misdirected;
+        let own = match probes.own {
+            Some(probe) if about_listener => probe.end(evidence, circumstances),
+            None if about_listener => self.own.learn(evidence, circumstances),
+            // A probe is dropped and the next one tries: what stopped this one was not the listener's fault.
+            _ => None,
+        };
+        narrator.listener_gate(own);
+        matches!(shared, Some(Transition::Closed { by_probe: false, .. }))
+    }
+}
+
+/// What a gate makes of an outcome. `alone`: nothing else ran at the endpoint.
+pub(super) fn evidence(
+    outcome: Outcome,
+    signal: Signal,
+    retry_after_closes: bool,
+    message: &MessageId,
+    alone: bool,
+) -> Evidence {
+    let message = || {
+        let mut hasher = DefaultHasher::new();
+        message.as_str().hash(&mut hasher);
+        hasher.finish()
+    };
+    match signal {
+        Signal::Success => Evidence::Success,
+        Signal::Congestion { retry_after: Some(pause) } if retry_after_closes && !pause.is_zero() => {
+            Evidence::Asked(pause)
+        }
+        Signal::Congestion { .. } if outcome == Outcome::Throttled => Evidence::Throttled,
+        Signal::Congestion { .. } => Evidence::Overloaded,
+        Signal::Unanswered => Evidence::Unanswered(message()),
+        Signal::Failure => Evidence::Failing(message()),
+        Signal::Unreachable => Evidence::Unreachable { alone },
+        Signal::EndpointFault => Evidence::Unauthorized,
+        Signal::ListenerFault => Evidence::Misdirected(message()),
+        Signal::Neutral => Evidence::Neutral,
+    }
+}
+
+/// What the adaptive limit makes of it. A probe tells nothing of how much an endpoint can take.
+pub(super) fn feedback(signal: Signal, retry_after_closes: bool, probing: bool) -> Feedback {
+    match signal {
+        Signal::Success => Feedback::Success,
+        _ if probing => Feedback::Nothing,
+        Signal::Congestion { retry_after } => {
+            let coupled = retry_after.filter(|_| retry_after_closes);
+            Feedback::Congestion { retry_after: coupled.unwrap_or_default() }
+        }
+        Signal::Unanswered => Feedback::Congestion { retry_after: Duration::ZERO },
+        Signal::Failure
+        | Signal::Unreachable
+        | Signal::EndpointFault
+        | Signal::ListenerFault
+        | Signal::Neutral => Feedback::Nothing,
+    }
+}
+
+impl Narrator {
+    fn endpoint_gate(&self, transition: Option<Transition>) {
+        self.gate("endpoint", transition);
+    }
+
+    fn listener_gate(&self, transition: Option<Transition>) {
+        self.gate("listener", transition);
+    }
+}

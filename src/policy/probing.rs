@@ -1,0 +1,53 @@
+//! How often a closed gate may be probed: what the queue has to spend.
+//!
+//! Each probe of an endpoint that refuses costs one message one receive. A large backlog with many receives to
+//! spend can afford to find out soon that the endpoint is back; a small one with few cannot. So pauses between
+//! probes stay short for as many probes in a row as cost a twentieth of the spare receives, and double beyond:
+//! a process of ten at one queue, too, leaves half of them.
+
+use std::time::Duration;
+
+/// Longest pause of gates closed for another reason than 429 without Retry-After.
+pub const LONGEST: Duration = Duration::from_secs(60);
+/// The part of the spare receives that probes in a row may cost before pauses become long.
+const PART: u64 = 20;
+
+/// What a queue has to spend.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Budget {
+    /// Messages in the queue, hidden ones included; `None` while unknown.
+    pub backlog: Option<u64>,
+    /// Receives of a message before the dead-letter queue; `None` without a redrive policy.
+    pub max_receives: Option<u32>,
+}
+
+impl Budget {
+    /// How many probes in a row it can afford without thinking twice.
+    pub fn probes(self) -> u32 {
+        let Self { backlog: Some(backlog), max_receives } = self else { return 0 };
+        let Some(max_receives) = max_receives else { return u32::MAX };
+        let spare = backlog.saturating_mul(u64::from(max_receives.saturating_sub(1)));
+        u32::try_from(spare / PART).unwrap_or(u32::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_twentieth_of_the_spare_receives_may_be_spent_on_probes() {
+        for (backlog, max_receives, expected) in [
+            (Some(100_000), Some(10), 45_000),
+            (Some(1_000), Some(3), 100),
+            (Some(100), Some(3), 10),
+            (Some(1), Some(10), 0),
+            (Some(100_000), Some(1), 0),
+            (Some(1), None, u32::MAX),
+            (None, Some(10), 0),
+            (None, None, 0),
+        ] {
+            assert_eq!(Budget { backlog, max_receives }.probes(), expected, "{backlog:?} {max_receives:?}");
+        }
+    }
+}

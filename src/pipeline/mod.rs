@@ -9,6 +9,7 @@ mod deliver;
 mod finished;
 mod foresight;
 mod gates;
+mod group;
 mod health;
 mod in_house;
 mod lease;
@@ -21,6 +22,7 @@ mod settings;
 mod settle;
 mod settlement;
 mod status;
+mod wheel;
 
 pub use health::{Health, Preflight};
 pub use listener::{Listener, Parts};

@@ -119,7 +119,7 @@ impl Families {
             age: r.histogram("message_age_seconds", "Time since a message was sent, when received and when completed.", &["listener", "point"], AGE_SECONDS),
             receive_count: r.histogram("message_receive_count", "How often received messages had been handed out, this time included.", per_listener, RECEIVE_COUNTS),
             near_dead_letter: r.counter("messages_near_dead_letter_total", "Messages received for the last time before the dead-letter queue.", per_listener),
-            duplicates_suppressed: r.counter("duplicates_suppressed_total", "Messages that came again after their POST had succeeded and were deleted instead of posted.", per_listener),
+            duplicates_suppressed: r.counter("duplicates_suppressed_total", "Messages that came again while they were in the house, or after their POST had succeeded, and were not posted for it.", per_listener),
             leases_lost: r.counter("leases_lost_total", "Messages whose visibility lapsed while they were in the house; they may be delivered twice.", per_listener),
             extensions: r.counter("visibility_extensions_total", "Lease extensions by result.", &["listener", "result"]),
             workers_limit: r.gauge("workers_limit", "Configured workers.", per_listener),

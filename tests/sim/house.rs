@@ -15,7 +15,7 @@ use queuepost::shape::Shape;
 use queuepost::telemetry::metrics::Metrics;
 use tokio::task::JoinSet;
 
-use super::queue::{EPOCH_MILLIS, SimQueue, World};
+use super::queue::{EPOCH_MILLIS, FIFO, SimQueue, World, dead_letter_name};
 
 pub struct House {
     pub world: World,
@@ -38,6 +38,7 @@ pub fn settings(name: &str, workers: usize) -> Settings {
     Settings {
         name: name.to_owned(),
         queue_name: name.to_owned(),
+        fifo: name.ends_with(FIFO),
         workers,
         timeout: Duration::from_secs(60),
         receive_wait: Duration::from_secs(20),
@@ -122,6 +123,11 @@ impl House {
             .sum()
     }
 
+    /// The same of a counter or gauge of whole things.
+    pub fn count(&self, name: &str, labels: &str) -> u64 {
+        self.metric(name, labels) as u64
+    }
+
     /// Promise 11: every message received is settled in one way, or in progress.
     pub fn assert_balanced(&self) {
         let count = |name: &str| self.metric(name, "");
@@ -143,7 +149,7 @@ impl House {
     pub fn census(&self, queue: &str) -> Census {
         self.world.with(|broker, now| {
             let mut census =
-                Census { dead: broker.inspect(now, &format!("{queue}-dlq")).len(), ..Census::default() };
+                Census { dead: broker.inspect(now, &dead_letter_name(queue)).len(), ..Census::default() };
             for message in broker.inspect(now, queue) {
                 match message.state {
                     MessageState::Visible => census.visible += 1,

@@ -6,8 +6,10 @@ mod queue;
 
 mod caps;
 mod drain;
+mod duplicates;
 mod fairness;
 mod faults;
+mod fifo;
 mod gate;
 mod preflight;
 mod refusals;

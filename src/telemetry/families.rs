@@ -112,7 +112,7 @@ impl Families {
             deleted: r.counter("messages_deleted_total", "Messages deleted after their work was done, confirmed by SQS.", per_listener),
             parked: r.counter("messages_parked_total", "Messages hidden because the endpoint throttled (429). Each has spent a receive.", per_listener),
             deferred: r.counter("messages_deferred_total", "Messages hidden after another failure, by reason. After max receives SQS dead-letters them.", &["listener", "reason"]),
-            released: r.counter("messages_released_total", "Messages given back without a POST, by reason.", &["listener", "reason"]),
+            released: r.counter("messages_released_total", "Messages given back without a POST, by reason. group: one before it in its FIFO group was not deleted.", &["listener", "reason"]),
             dead_lettered: r.counter("messages_dead_lettered_total", "Messages sent to the dead-letter queue by an on_response row (not those SQS moves).", per_listener),
             abandoned: r.counter("messages_abandoned_total", "Messages left unsettled; SQS hands them out again when their visibility ends. Should be zero: look for SQS errors.", per_listener),
             parked_current: r.gauge("messages_parked_current", "Messages this process parked whose time has not come (an estimate). They count against the 120,000 in flight.", per_listener),

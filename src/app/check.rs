@@ -1,8 +1,8 @@
 //! A plan tried out: can its queues be read, are their settings sound, can its endpoints be reached.
 //!
 //! Nothing is received, sent or posted: queues are asked for their attributes, endpoints get a connection (and a
-//! TLS handshake) that is closed at once. Listeners are tried side by side, each check for ten seconds at most,
-//! so that the whole is over in that time however many there are.
+//! TLS handshake) that is closed at once. Listeners are tried side by side, each queue for ten seconds at most and
+//! each endpoint for its own time to connect, so that the whole takes no longer however many there are.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,18 +12,19 @@ use tokio::time::timeout;
 
 use crate::app::{StartError, client};
 use crate::config::{EndpointPlan, ListenerPlan, Plan, Problem};
-use crate::endpoint::{KnockError, knock};
+use crate::endpoint::{self, KnockError, knock, knock_takes};
 use crate::pipeline::ports::{Queue, QueueFacts, QueueReason, Redrive};
 use crate::policy::advice::Advice;
 use crate::policy::advice::endpoint::{EndpointReason, Seen};
-use crate::policy::decide::Policy;
 use crate::policy::outcome::Step;
-use crate::policy::preflight::{Delays, spoken, survives};
+use crate::policy::preflight::{Delays, findings, spoken, survives};
 use crate::sqs;
 use crate::telemetry::Chain;
 
-/// Longest time of one check.
-const CHECK_MAX: Duration = Duration::from_secs(10);
+/// Longest time a queue is tried for.
+const QUEUE_MAX: Duration = Duration::from_secs(10);
+/// What a knock may take beyond the times that it keeps by itself, before it counts as stuck.
+const KNOCK_MARGIN: Duration = Duration::from_secs(2);
 
 /// What one check found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -128,11 +129,11 @@ async fn try_queue(clients: &sqs::Clients, plan: &ListenerPlan) -> Vec<Checked> 
     };
     let failed = |detail: String, fix| vec![check(What::Queue, Status::Failed, detail, Some(fix))];
     let inspected = async { clients.queue(&plan.queue).await.inspect().await };
-    let facts = match timeout(CHECK_MAX, inspected).await {
+    let facts = match timeout(QUEUE_MAX, inspected).await {
         Ok(Ok(facts)) => facts,
         Ok(Err(error)) => return failed(Chain(&error).to_string(), error.advice.fix),
         Err(_) => {
-            let text = format!("no answer within {}", spoken(CHECK_MAX));
+            let text = format!("no answer within {}", spoken(QUEUE_MAX));
             return failed(text, QueueReason::TimedOut.fix().to_owned());
         }
     };
@@ -141,11 +142,11 @@ async fn try_queue(clients: &sqs::Clients, plan: &ListenerPlan) -> Vec<Checked> 
         "{}: {} visible, {} in flight, {} delayed",
         plan.listener.queue_name, depth.visible, depth.not_visible, depth.delayed
     );
-    let policy = &plan.listener.policy;
-    let findings = facts.findings_under(policy);
+    let delays = Delays::of(&plan.listener.policy);
+    let findings = findings(&facts.settings(), &delays);
     let mut checked = vec![check(What::Queue, Status::Ok, read, None)];
     if findings.is_empty() {
-        checked.push(check(What::Redrive, Status::Ok, describe(&facts, policy), None));
+        checked.push(check(What::Redrive, Status::Ok, describe(&facts, &delays), None));
     }
     checked.extend(
         findings
@@ -156,15 +157,20 @@ async fn try_queue(clients: &sqs::Clients, plan: &ListenerPlan) -> Vec<Checked> 
 }
 
 /// A redrive policy nothing is wrong with.
-fn describe(facts: &QueueFacts, policy: &Policy) -> String {
+fn describe(facts: &QueueFacts, delays: &Delays) -> String {
     let Some(Redrive { max_receives, dead_letter_name, dead_letter_retention, .. }) = &facts.redrive else {
         return "none".to_owned();
     };
     let unread = if dead_letter_retention.is_none() { " (whose retention cannot be read)" } else { "" };
-    format!(
-        "{max_receives} receives, then {dead_letter_name}{unread}; a message survives steady 429s for {}",
-        spoken(survives(*max_receives, Delays::of(policy).throttled))
-    )
+    let survives = delays.throttled.as_ref().map_or_else(String::new, |pause| {
+        format!("; a message survives steady 429s for {}", spoken(survives(*max_receives, pause.delay)))
+    });
+    format!("{max_receives} receives, then {dead_letter_name}{unread}{survives}")
+}
+
+/// How long an endpoint is tried for: whatever time it is given to connect is waited for.
+fn knock_max(settings: &endpoint::Settings) -> Duration {
+    knock_takes(settings).saturating_add(KNOCK_MARGIN)
 }
 
 async fn try_endpoint(plan: &ListenerPlan, endpoint: &EndpointPlan) -> Checked {
@@ -181,13 +187,47 @@ async fn try_endpoint(plan: &ListenerPlan, endpoint: &EndpointPlan) -> Checked {
         let Advice { meaning, fix } = EndpointReason::of_step(step).advice(&Seen::default());
         check(Status::Failed, format!("{meaning}: {text}"), Some(&fix))
     };
-    match timeout(CHECK_MAX, knock(&endpoint.client, &plan.target.url)).await {
+    let most = knock_max(&endpoint.client);
+    match timeout(most, knock(&endpoint.client, &plan.target.url)).await {
         Ok(Ok(())) if plan.target.url.scheme() == "https" => {
             check(Status::Ok, "connects, TLS verifies".to_owned(), None)
         }
         Ok(Ok(())) => check(Status::Ok, "connects".to_owned(), None),
         Ok(Err(KnockError::Unreached { step, text })) => failed(&text, step),
         Ok(Err(KnockError::Client(error))) => failed(&Chain(&error).to_string(), Step::Other),
-        Err(_) => failed(&format!("given up after {}", spoken(CHECK_MAX)), Step::TimedOut),
+        Err(_) => failed(&format!("given up after {}", spoken(most)), Step::TimedOut),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_endpoint_is_tried_for_all_the_time_it_has_to_connect_and_to_speak_its_last_word() {
+        let connect_timeout = Duration::from_secs(300);
+        let settings = endpoint::Settings {
+            name: "api".to_owned(),
+            connect_timeout,
+            pool_idle_timeout: Duration::from_secs(4),
+            pool_size: 1,
+            auth: None,
+            tls: endpoint::Tls::default(),
+        };
+        assert_eq!(knock_max(&settings), connect_timeout + Duration::from_secs(3) + KNOCK_MARGIN);
+    }
+
+    #[test]
+    fn a_redrive_policy_is_described_without_429s_if_these_end_the_message() {
+        let redrive = Redrive {
+            max_receives: 10,
+            dead_letter_name: "orders-dlq".to_owned(),
+            dead_letter_fifo: false,
+            dead_letter_retention: Some(Duration::from_secs(1_209_600)),
+            dead_letter_depth: None,
+        };
+        let facts = QueueFacts { redrive: Some(redrive), ..QueueFacts::default() };
+        let delays = Delays { throttled: None, longer: None };
+        assert_eq!(describe(&facts, &delays), "10 receives, then orders-dlq");
     }
 }

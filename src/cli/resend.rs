@@ -10,7 +10,8 @@ use crate::message::MessageId;
 use crate::pipeline::ports::QueueError;
 use crate::sqs::{Outgoing, SqsQueue};
 
-/// How often a message is sent before it is reported as failed: a few seconds in all.
+/// How often a message is sent before it is reported as failed: 3 s of pauses at most, and each call up to its own
+/// time-out.
 pub(super) const SENDS_MAX: u32 = 5;
 /// Pause before the first repetition; doubled for each further one, half of it random.
 const PAUSE: Duration = Duration::from_millis(200);

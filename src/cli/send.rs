@@ -28,9 +28,9 @@ Examples:
   FIFO; the number of each line is added to the id, so that the same file can be sent again:
     queuepost send --queue orders.fifo --group-id acme --deduplication-id import-7- < orders.jsonl
 
-Prints the id of each message on a line. What SQS does not take is sent again, up to four times
-within a few seconds, if that may help, and else reported, lines with their number. A message whose
-answer was lost is sent again too, and may then be twice on the queue.
+Prints the id of each message on a line. What SQS does not take is sent again, up to four times, if
+that may help, and else reported, lines with their number; with a server that hangs this takes half
+a minute. A message whose answer was lost is sent again too, and may then be twice on the queue.
 
 Exit codes: 0 all sent, 1 not all sent, 2 usage, 78 bad configuration.";
 

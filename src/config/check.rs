@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use url::Url;
 
-use crate::config::endpoints::Endpoints;
+use crate::config::endpoints::{Endpoints, Joining};
 use crate::config::env::Lookup;
 use crate::config::file::{File, Listener, Row};
 use crate::config::plan::{ListenerPlan, Plan};
@@ -64,7 +64,7 @@ pub(super) fn plan(
     let mut names = Names(Vec::new());
     let described = |written| Some((written, listener(written, &mut endpoints, &mut names, env, report)?));
     let described: Vec<(&Listener, ListenerPlan)> = file.listeners.iter().filter_map(described).collect();
-    queues_differ(&described, report);
+    queues_are_shared(&described, report);
     let mut listeners: Vec<ListenerPlan> = described.into_iter().map(|(_, listener)| listener).collect();
     let (endpoints, indexes) = endpoints.finish(report);
     for listener in &mut listeners {
@@ -82,11 +82,13 @@ pub(super) fn plan(
     }
 }
 
-fn queues_differ(described: &[(&Listener, ListenerPlan)], report: &mut Report) {
+fn queues_are_shared(described: &[(&Listener, ListenerPlan)], report: &mut Report) {
     let mut earlier: Vec<Consumer<'_>> = Vec::new();
     for (written, plan) in described {
-        let consumer = Consumer { key: &written.key, queue: &plan.queue, url: &plan.target.url };
-        report.require(written.queue.as_ref(), rules::one_listener_for_a_queue(&consumer, &earlier));
+        let (endpoint, url) = (plan.endpoint, &plan.target.url);
+        let consumer = Consumer { key: &written.key, queue: &plan.queue, endpoint, url };
+        report.require(written.queue.as_ref(), rules::listeners_differ(&consumer, &earlier));
+        report.advise(written.queue.as_ref(), rules::queue_is_not_shared(&consumer, &earlier));
         earlier.push(consumer);
     }
 }
@@ -147,7 +149,9 @@ fn listener(
     let query = algorithm_path(written, algorithm.as_ref(), timeout, report);
     let name = names.add(written, queue.as_ref().map(|queue| &queue.queue), report);
     let (endpoint, url) = target(written, query.as_deref(), endpoints, env, report)?;
-    let retry_after_closes_gate = endpoints.join(endpoint, workers, is_algorithm, timeout);
+    let workers_written = written.workers.is_some();
+    let joining = Joining { workers, workers_written, algorithm: is_algorithm, timeout };
+    let retry_after_closes_gate = endpoints.join(endpoint, &joining);
     let (queue, name) = (queue?, name?);
     let queue_name = queue.queue.name().to_owned();
     let shape = if is_algorithm { Shape::algorithm } else { Shape::raw }(&name, &queue_name);

@@ -184,6 +184,7 @@ fn each_rule_of_a_listener_is_one_problem_with_its_key() {
         ("error_in_body: sucess", "is none of: permanent, success; did you mean `success`?"),
         ("role_arn: consumer", "listeners[0].role_arn: consumer is no role ARN"),
         ("external_id: abc", "listeners[0].external_id: REDACTED has no effect without `role_arn`"),
+        ("external_id: a", "listeners[0].external_id: REDACTED is"),
         ("region: Ireland", "listeners[0].region: Ireland is no region; write eu-west-1"),
         ("endpoint: api", "listeners[0].endpoint: api is not allowed beside `url`; keep one of them"),
         ("path: /x", "listeners[0].path: /x has no effect beside `url`"),
@@ -371,17 +372,32 @@ f.yaml:5:5: listeners[0].worker is not a key of the configuration; did you mean 
 }
 
 #[test]
-fn one_queue_has_one_listener() {
+fn two_listeners_on_one_queue_go_to_different_places() {
     let second = |lines: &str| format!("{}  - {{queue: {QUEUE}, name: again, {lines}}}\n", listener(&[]));
-    let problem = only_problem(&second("url: 'https://h/'"));
+    let problem = only_problem(&second("url: 'https://api.example/run'"));
     assert!(
         problem.contains(
             "listeners[1].queue: https://sqs.eu-west-1.amazonaws.com/… is the queue of listeners[0] too"
         ),
         "{problem}"
     );
-    let problem = only_problem(&second("url: 'https://api.example/run'"));
     assert!(problem.contains("raise `workers` of listeners[0]"), "{problem}");
+    // A canary: other credentials, or another address.
+    let keyed = "endpoints:\n  api: {url: 'https://api.example', auth: {header_env: HEADER}}\n";
+    let with_credentials = second("endpoint: api, path: /run") + keyed;
+    for other in [with_credentials, second("url: 'https://h/'")] {
+        let text = good(&other).warnings.join("\n");
+        assert!(text.contains("listeners[1].queue is the queue of listeners[0] too: each message"), "{text}");
+    }
+}
+
+#[test]
+fn sessions_alone_are_not_measured_by_the_default_of_workers() {
+    let text = good(&endpoint(&["sessions: 2"])).warnings.join("\n");
+    assert!(!text.contains("sessions"), "{text}");
+    let written = endpoint(&["sessions: 2"]).replace("endpoint: api", "workers: 16, endpoint: api");
+    let text = good(&written).warnings.join("\n");
+    assert!(text.contains("endpoints.api.sessions is 2, below the 16 workers"), "{text}");
 }
 
 #[test]
@@ -406,8 +422,6 @@ fn values_that_do_not_fit_together_are_refused_or_warned_of_at_their_key() {
     assert!(warning(&listener(&[rows])).contains("f.yaml:4:48: listeners[0].on_response[1] never applies"));
     let problem = only_problem(&listener(&["success: [200, 400-499]"]));
     assert!(problem.starts_with("listeners[0].success[1]: 400-499 takes in 429"), "{problem}");
-    let text = warning(&endpoint(&["sessions: 2"]));
-    assert!(text.contains("f.yaml:6:15: endpoints.api.sessions is 2, below the 16 workers"), "{text}");
     let text = warning(&endpoint(&["sessions: 33"]));
     assert!(text.contains("endpoints.api.sessions is 33, but its listeners have 16 workers"), "{text}");
     let clear = endpoint(&["auth: {header_env: HEADER}"]).replace("https://", "http://");

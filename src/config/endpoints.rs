@@ -13,7 +13,8 @@ use crate::config::auth;
 use crate::config::env::Lookup;
 use crate::config::file::{self, File};
 use crate::config::plan::EndpointPlan;
-use crate::config::problem::{Fault, Place, Report, Written, did_you_mean};
+use crate::config::problem::{Fault, Place, Report, Written};
+use crate::config::shown::did_you_mean;
 use crate::config::{rules, value};
 use crate::endpoint::{self, AuthHeader, Tls};
 use crate::limit;
@@ -34,6 +35,15 @@ pub(super) struct Endpoints {
     known: Vec<Known>,
 }
 
+/// A listener, as far as its endpoint has to know it.
+pub(super) struct Joining {
+    pub(super) workers: usize,
+    /// Whether that was written, or is the default.
+    pub(super) workers_written: bool,
+    pub(super) algorithm: bool,
+    pub(super) timeout: Duration,
+}
+
 struct Known {
     name: String,
     key: String,
@@ -51,8 +61,8 @@ struct Known {
     sessions_written: Option<Written>,
     /// Sum over the listeners that use it.
     workers: usize,
-    /// The largest of them.
-    most_workers: usize,
+    /// The largest number that was written; a default is no wish.
+    most_workers_written: usize,
     algorithm: bool,
 }
 
@@ -122,12 +132,14 @@ impl Endpoints {
     ///
     /// Connecting takes at most half of the shortest time-out: a POST that times out while it connects could not
     /// be told from one whose request was sent.
-    pub(super) fn join(&mut self, index: usize, workers: usize, algorithm: bool, timeout: Duration) -> bool {
+    pub(super) fn join(&mut self, index: usize, joining: &Joining) -> bool {
         let Some(known) = self.known.get_mut(index) else { return true };
-        known.connect_timeout = known.connect_timeout.min(timeout / 2);
-        known.workers = known.workers.saturating_add(workers);
-        known.most_workers = known.most_workers.max(workers);
-        known.algorithm |= algorithm;
+        known.connect_timeout = known.connect_timeout.min(joining.timeout / 2);
+        known.workers = known.workers.saturating_add(joining.workers);
+        if joining.workers_written {
+            known.most_workers_written = known.most_workers_written.max(joining.workers);
+        }
+        known.algorithm |= joining.algorithm;
         known.retry_after_closes_gate
     }
 
@@ -184,7 +196,7 @@ impl Known {
             rate: None,
             sessions_written: None,
             workers: 0,
-            most_workers: 0,
+            most_workers_written: 0,
             algorithm: false,
         }
     }
@@ -230,7 +242,7 @@ impl Known {
     /// Warns of sessions that do not fit the workers of its listeners.
     fn advise(&self, report: &mut Report) {
         let sessions = self.sessions();
-        let too_few = rules::sessions_cover_workers(sessions, self.most_workers);
+        let too_few = rules::sessions_cover_workers(sessions, self.most_workers_written);
         match &self.sessions_written {
             Some(written) => {
                 report.advise(Some(written), too_few);

@@ -7,8 +7,6 @@
 
 use std::fmt;
 
-use crate::config::problem::did_you_mean;
-
 /// Widest line shown, in terminal columns.
 const WIDTH_MAX: usize = 120;
 /// Longest value of a harmless key.
@@ -159,7 +157,7 @@ fn key(text: &str) -> Option<&str> {
     (word && apart && (1..=KEY_MAX).contains(&key.chars().count())).then_some(key)
 }
 
-/// Whether a line holds nothing but a harmless key, or one that is nearly so, and a harmless value.
+/// Whether a line holds nothing but a harmless key and a harmless value. A key nearly harmless is not: `session`.
 fn is_plain(line: &str) -> bool {
     let item = line.trim_start().trim_start_matches("- ").trim_start();
     let end = item.find(|c: char| !(c.is_ascii_lowercase() || c == '_')).unwrap_or(item.len());
@@ -168,9 +166,7 @@ fn is_plain(line: &str) -> bool {
     let value = value.strip_prefix(':').or(gap.then_some(value));
     let Some(value) = value.map(str::trim) else { return false };
     let simple = |c: char| c.is_ascii_alphanumeric() || "_-.,[] %".contains(c);
-    value.chars().count() <= VALUE_MAX
-        && value.chars().all(simple)
-        && (HARMLESS.contains(&key) || did_you_mean(key, HARMLESS).is_some())
+    value.chars().count() <= VALUE_MAX && value.chars().all(simple) && HARMLESS.contains(&key)
 }
 
 /// The part of the line around the caret that fits, tabs and control characters one column wide.
@@ -258,7 +254,8 @@ mod tests {
             ("    url: https://u:s3cr3t@h/", 10, At::Node, "    url: …", 9),
             ("    auth: s3cr3t", 11, At::Node, "    auth: …", 10),
             ("    token: s3cr3t", 5, At::Node, "    token: …", 4),
-            ("    worker: 3", 5, At::Node, "    worker: 3", 4),
+            ("    workers: 3", 5, At::Node, "    workers: 3", 4),
+            ("    session: s3cr3t", 5, At::Node, "    session: …", 4),
             ("  - {a: s3cr3t, path: run, b: s3cr3t}", 23, At::Value("run"), "  … path: run …", 10),
             ("  - {a: s3cr3t, token: s3cr3t}", 17, At::Node, "  … token: …", 4),
             ("  - {a: 's3cr3t', b: 's3,cr3t', path: x}", 39, At::Value("x"), "  … path: x …", 10),

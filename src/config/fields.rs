@@ -5,11 +5,9 @@
 //! of the wrong kind is reported without being repeated.
 
 use crate::config::env::{Lookup, interpolate};
-use crate::config::problem::{Fault, Place, Report, Reveal, Written, did_you_mean};
+use crate::config::problem::{Fault, Place, Report, Reveal, Written};
+use crate::config::shown::{did_you_mean, shown_key};
 use crate::config::tree::{Key, Node, Value};
-
-/// Longest name of a key that a problem repeats, one more than that of a listener.
-const NAME_MAX: usize = 64;
 
 /// The keys of one map that were not read yet.
 pub(super) struct Fields<'a> {
@@ -165,10 +163,8 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// A path and a name below it; `…` for what is no word, since a secret can stand where a key belongs.
+/// A path and a name below it, as far as it may be shown.
 fn join(path: &str, name: &str) -> String {
-    let word = |c: char| c.is_alphanumeric() || "_-.".contains(c);
-    let is_word = name.chars().count() <= NAME_MAX && !name.is_empty() && name.chars().all(word);
-    let name = if is_word { name } else { "…" };
+    let name = shown_key(name);
     if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
 }

@@ -3,9 +3,9 @@
 //! [`load`] is the way in. In the order of the work: `load` puts flags over environment over file; `tree`, `fields`
 //! and `file` read what was written, each value with its place; `env` replaces `${VAR}`; `check`, `endpoints` and
 //! `auth` apply the rules, with `value` and `queue` for single texts and `rules` for values that must fit together;
-//! `problem` is what goes wrong, `excerpt` the line it stands in; `plan` comes out, in the `Settings` types of the
-//! areas. No other area reads the file or the environment, and nothing here
-//! touches the network.
+//! `problem` is what goes wrong, `excerpt` the line it stands in, `shown` how much of a value may be told; `plan` comes
+//! out, in the `Settings` types of the areas. No other area reads the file or the environment, and nothing here touches
+//! the network.
 
 mod auth;
 mod check;
@@ -19,6 +19,7 @@ mod plan;
 mod problem;
 mod queue;
 mod rules;
+mod shown;
 mod tree;
 mod value;
 

@@ -8,12 +8,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use url::Url;
-
 use crate::config::excerpt::{At, Excerpt, excerpt};
-
-/// Longest value a problem repeats.
-const SHOWN_CHARACTERS: usize = 80;
+use crate::config::shown::{meant, shown};
 
 /// Where a value was written.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -194,9 +190,12 @@ impl Report {
         self.add(place, key, None, fault, At::Node);
     }
 
-    /// Adds a problem if a written value breaks a rule; without the value there is no rule to break.
+    /// Adds a problem if a written value breaks a rule; without the value there is no rule to break, and what was
+    /// refused already is one problem and not two.
     pub(super) fn require(&mut self, written: Option<&Written>, rule: Result<(), Fault>) {
-        if let (Some(written), Err(fault)) = (written, rule) {
+        if let (Some(written), Err(fault)) = (written, rule)
+            && !self.problems.iter().any(|other| other.key == written.key && other.place == written.place)
+        {
             self.refuse(written, fault);
         }
     }
@@ -270,81 +269,6 @@ impl Report {
     }
 }
 
-/// A value as a problem repeats it: addresses without what follows the origin (credentials hide in user
-/// information, path and query alike), long ones cut, odd ones quoted.
-fn shown(raw: &str, reveal: Reveal) -> String {
-    if reveal == Reveal::Nothing {
-        return "REDACTED".to_owned();
-    }
-    if raw.contains("://") {
-        return match Url::parse(raw) {
-            Ok(url) if url.host().is_some() && !raw.contains("${") => {
-                let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
-                format!("{}://{}{port}/…", url.scheme(), url.host_str().unwrap_or_default())
-            }
-            Ok(_) | Err(_) => "the address".to_owned(),
-        };
-    }
-    if reveal == Reveal::Origin {
-        let origin = raw.split(['/', '?', '#']).next().unwrap_or_default();
-        let host = origin.rsplit('@').next().unwrap_or_default();
-        let port = host.rsplit_once(':').map_or("", |(_, port)| port);
-        if !port.chars().all(|c| c.is_ascii_digit()) {
-            return "the address".to_owned();
-        }
-        return if host == raw { quoted(raw) } else { quoted(&format!("{host}/…")) };
-    }
-    if let Some((_, host)) = raw.rsplit_once('@') {
-        return quoted(&format!("…@{}", host.split('?').next().unwrap_or_default()));
-    }
-    match raw.split_once('?') {
-        Some((path, _)) => quoted(&format!("{path}?…")),
-        None => quoted(raw),
-    }
-}
-
-/// At most [`SHOWN_CHARACTERS`], in quotes if it is not one plain word.
-fn quoted(raw: &str) -> String {
-    let mut text: String = raw.chars().take(SHOWN_CHARACTERS).collect();
-    if text.len() < raw.len() {
-        text.push('…');
-    }
-    let plain = |c: char| c.is_alphanumeric() || "-_./:+%${}?@…".contains(c);
-    if !text.is_empty() && text.chars().all(plain) { text } else { format!("{text:?}") }
-}
-
-/// `; did you mean …?` for a name that is nearly one of `known`.
-pub(super) fn did_you_mean<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
-    let name = name.to_ascii_lowercase().replace('-', "_");
-    known
-        .into_iter()
-        .map(|candidate| (distance(&name, &candidate.replace('-', "_")), candidate))
-        .filter(|&(distance, candidate)| distance <= 1 + candidate.len() / 5)
-        .min_by_key(|&(distance, _)| distance)
-        .map(|(_, candidate)| meant(candidate))
-}
-
-fn meant(name: &str) -> String {
-    format!("did you mean `{name}`?")
-}
-
-/// Levenshtein distance: single characters to insert, delete or replace.
-fn distance(a: &str, b: &str) -> usize {
-    let mut row: Vec<usize> = (0..=b.chars().count()).collect();
-    for (i, from) in a.chars().enumerate() {
-        let mut left = i + 1;
-        let mut next = vec![left];
-        for (pair, to) in row.windows(2).zip(b.chars()) {
-            if let [diagonal, above] = *pair {
-                left = (diagonal + usize::from(from != to)).min(above + 1).min(left + 1);
-                next.push(left);
-            }
-        }
-        row = next;
-    }
-    row.last().copied().unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -366,31 +290,5 @@ mod tests {
         assert_eq!(problem.to_string(), "--workers: 0 is out of range: 1 to 10,000");
         problem.value = None;
         assert_eq!(problem.to_string(), "--workers is out of range: 1 to 10,000");
-    }
-
-    #[test]
-    fn an_address_is_shown_up_to_its_port_only() {
-        let text = |raw: &str| shown(raw, Reveal::Text);
-        let origin = |raw: &str| shown(raw, Reveal::Origin);
-        assert_eq!(text("https://u:secret@h.example:8443/secret?secret"), "https://h.example:8443/…");
-        assert_eq!(text("https://${HOST_WITH_SECRET}/x"), "the address");
-        assert_eq!(text("https://h.example:70000/secret"), "the address");
-        assert_eq!(text("run?key=secret"), "run?…");
-        assert_eq!(text("a b"), "\"a b\"");
-        assert_eq!(text(""), "\"\"");
-        assert_eq!(text(&"x".repeat(100)).chars().count(), SHOWN_CHARACTERS + 1);
-        assert_eq!(origin("u:secret@h.example:8443/secret?secret"), "h.example:8443/…");
-        assert_eq!(origin("h.example"), "h.example");
-        assert_eq!(origin("h.example:secret"), "the address");
-        assert_eq!(text("https:/u:secret@h.example/q?secret"), "…@h.example/q");
-        assert_eq!(shown("secret", Reveal::Nothing), "REDACTED");
-    }
-
-    #[test]
-    fn a_near_miss_is_suggested_and_a_far_one_is_not() {
-        let known = ["queue", "workers", "throttle_delay"];
-        assert_eq!(did_you_mean("worker", known), Some("did you mean `workers`?".to_owned()));
-        assert_eq!(did_you_mean("Throttle-Delay", known), Some("did you mean `throttle_delay`?".to_owned()));
-        assert_eq!(did_you_mean("colour", known), None);
     }
 }

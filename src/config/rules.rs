@@ -11,7 +11,7 @@ use url::{Host, Url};
 
 use crate::config::problem::Fault;
 use crate::config::value::TWELVE_HOURS;
-use crate::policy::decide::{Action, Row};
+use crate::policy::decide::{Action, Row, STATUSES};
 use crate::policy::outcome::StatusSet;
 use crate::policy::visibility::CEILING;
 use crate::sqs::{self, QueueRef};
@@ -22,18 +22,28 @@ const TIMEOUT_MIN: Duration = Duration::from_millis(100);
 pub(super) const TIMEOUT_MAX: Duration = TWELVE_HOURS.saturating_sub(Duration::from_mins(1));
 /// A running delivery of the longest time-out ends this long before the deadline, to be settled.
 const DEADLINE_MARGIN: Duration = Duration::from_secs(15);
-/// Every final status of HTTP.
-const STATUSES: std::ops::RangeInclusive<u16> = 100..=599;
 
 /// A queue a listener consumes, and where its messages go.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Consumer<'a> {
     /// Path of the listener's key.
     pub(super) key: &'a str,
     /// Its queue, and as whom it is read.
     pub(super) queue: &'a sqs::Settings,
-    /// Its endpoint.
+    /// Index of its endpoint: address, credentials and TLS files.
+    pub(super) endpoint: usize,
+    /// Its full address there.
     pub(super) url: &'a Url,
+}
+
+impl Consumer<'_> {
+    fn shares_queue(&self, other: &Consumer<'_>) -> bool {
+        identity(self.queue) == identity(other.queue)
+    }
+
+    fn shares_target(&self, other: &Consumer<'_>) -> bool {
+        (self.endpoint, self.url) == (other.endpoint, other.url)
+    }
 }
 
 /// The message stays hidden while its request runs, and SQS hides it for 12 hours at most.
@@ -95,20 +105,24 @@ pub(super) fn sessions_are_in_reach(sessions: usize, workers: usize) -> Option<S
     })
 }
 
-/// Two listeners on one queue take its messages from each other, each message going to either by chance.
-pub(super) fn one_listener_for_a_queue(mine: &Consumer<'_>, others: &[Consumer<'_>]) -> Result<(), Fault> {
-    let queue = identity(mine.queue);
-    let Some(other) = others.iter().find(|other| identity(other.queue) == queue) else { return Ok(()) };
-    if other.url == mine.url {
-        let rule = format!("is the queue of {} too, with the same address", other.key);
-        return Err(
-            Fault::new(rule).fix(format!("remove this listener and raise `workers` of {}", other.key))
-        );
-    }
-    let rule =
-        format!("is the queue of {} too: each message would go to one of the two by chance", other.key);
-    Err(Fault::new(rule)
-        .fix("keep one, or give each a queue of its own (an SNS topic copies messages to both)"))
+/// Two listeners that bring the same queue to the same place are one with more workers.
+pub(super) fn listeners_differ(mine: &Consumer<'_>, others: &[Consumer<'_>]) -> Result<(), Fault> {
+    let Some(other) = others.iter().find(|other| other.shares_queue(mine) && other.shares_target(mine))
+    else {
+        return Ok(());
+    };
+    let rule = format!("is the queue of {} too, with the same endpoint and address", other.key);
+    Err(Fault::new(rule).fix(format!("remove this listener and raise `workers` of {}", other.key)))
+}
+
+/// Listeners that bring one queue to several places take its messages from each other; a canary wants that.
+pub(super) fn queue_is_not_shared(mine: &Consumer<'_>, others: &[Consumer<'_>]) -> Option<String> {
+    let other = others.iter().find(|other| other.shares_queue(mine) && !other.shares_target(mine))?;
+    Some(format!(
+        "is the queue of {} too: each message goes to either by chance; if both should get all, give each a queue of \
+         its own (an SNS topic copies messages to both)",
+        other.key
+    ))
 }
 
 /// Without TLS everybody on the way can read the credentials.
@@ -171,9 +185,7 @@ pub(super) fn success_leaves_out_refusals(low: u16, high: u16) -> Option<String>
 
 /// The first row that has the status decides, so a row behind others with all its statuses is dead.
 pub(super) fn row_is_reached(row: &Row, earlier: &[Row]) -> Option<String> {
-    let taken = |status: u16| earlier.iter().any(|row| row.status.contains(status));
-    let dead = STATUSES.filter(|&status| row.status.contains(status)).all(taken);
-    dead.then(|| "never applies: rows above it have all its statuses".to_owned())
+    (!row.is_reached(earlier)).then(|| "never applies: rows above it have all its statuses".to_owned())
 }
 
 /// Rows come before `success`, so one that pauses a status of success has finished work done again.
@@ -181,7 +193,8 @@ pub(super) fn row_leaves_success(row: &Row, success: &StatusSet) -> Option<Strin
     if row.action == Action::Delete {
         return None;
     }
-    let both = STATUSES.clone().find(|&status| row.status.contains(status) && success.contains(status))?;
+    let both =
+        STATUSES.into_iter().find(|&status| row.status.contains(status) && success.contains(status))?;
     Some(format!("has {both}, which is in `success` too; rows come first, so such an answer does not delete"))
 }
 
@@ -242,15 +255,20 @@ fn identity(settings: &sqs::Settings) -> Identity<'_> {
 /// Whether an address is on this machine or, by the look of it, in a private network.
 fn is_near(url: &Url) -> bool {
     let private = |address: IpAddr| match address {
-        IpAddr::V4(v4) => v4.is_private() || v4.is_link_local() || v4.is_loopback(),
+        IpAddr::V4(v4) => {
+            // 100.64.0.0/10 is shared between a provider and its customers (RFC 6598): overlays and pods use it.
+            let shared = matches!(v4.octets(), [100, 64..=127, ..]);
+            v4.is_private() || v4.is_link_local() || v4.is_loopback() || shared
+        }
         IpAddr::V6(v6) => v6.is_unique_local() || v6.is_unicast_link_local() || v6.is_loopback(),
     };
     match url.host() {
         Some(Host::Ipv4(address)) => private(address.into()),
         Some(Host::Ipv6(address)) => private(address.into()),
-        // A name without a dot is looked up in the own domain: containers, Kubernetes services.
+        // A name without a dot is looked up in the own domain: containers, Kubernetes services. `.default` is the
+        // namespace of many such services; names of other namespaces look like any name of the internet.
         Some(Host::Domain(name)) => {
-            let inside = [".local", ".internal", ".svc", ".lan", ".home.arpa"];
+            let inside = [".default", ".home.arpa", ".internal", ".lan", ".local", ".svc"];
             sqs::is_loopback(url) || !name.contains('.') || inside.iter().any(|end| name.ends_with(end))
         }
         None => false,

@@ -65,12 +65,13 @@ fn sessions_beyond_twice_the_workers_are_never_reached() {
 }
 
 #[test]
-fn two_listeners_on_one_queue_are_refused_however_it_is_written() {
+fn two_listeners_on_one_queue_are_warned_of_however_it_is_written() {
     let address = url("https://h/a");
-    let same = |a: &sqs::Settings, b: &sqs::Settings| {
-        let first = Consumer { key: "listeners[0]", queue: a, url: &address };
-        let second = Consumer { key: "listeners[1]", queue: b, url: &url("https://h/b") };
-        one_listener_for_a_queue(&second, &[first])
+    let shared = |a: &sqs::Settings, b: &sqs::Settings| {
+        let first = Consumer { key: "listeners[0]", queue: a, endpoint: 0, url: &address };
+        let second = Consumer { key: "listeners[1]", queue: b, endpoint: 0, url: &url("https://h/b") };
+        assert_eq!(listeners_differ(&second, std::slice::from_ref(&first)), Ok(()));
+        queue_is_not_shared(&second, &[first])
     };
     let aws = "https://sqs.eu-west-1.amazonaws.com/123456789012/orders";
     let arn = "arn:aws:sqs:eu-west-1:123456789012:orders";
@@ -87,7 +88,7 @@ fn two_listeners_on_one_queue_are_refused_however_it_is_written() {
         (settings("orders"), settings("orders")),
         (settings("http://localhost:9324/q/orders"), settings("http://LOCALHOST:9324/q/orders")),
     ] {
-        let told = text(same(&a, &b));
+        let told = shared(&a, &b).expect("a warning");
         assert!(told.contains("is the queue of listeners[0] too") && told.contains("by chance"), "{told}");
     }
     let elsewhere = sqs::Settings { region: Some("us-east-1".to_owned()), ..settings("orders") };
@@ -99,21 +100,31 @@ fn two_listeners_on_one_queue_are_refused_however_it_is_written() {
         (settings("http://localhost:9324/q/orders"), settings("http://localhost:9325/q/orders")),
         (settings("Orders"), settings("orders")),
     ] {
-        assert_eq!(same(&a, &b), Ok(()), "{a:?} {b:?}");
+        assert_eq!(shared(&a, &b), None, "{a:?} {b:?}");
     }
 }
 
 #[test]
 fn two_listeners_from_one_queue_to_one_address_are_told_to_raise_workers() {
     let (queue, address) = (settings("orders"), url("https://h/a"));
-    let consumer = |key| Consumer { key, queue: &queue, url: &address };
-    let told = text(one_listener_for_a_queue(&consumer("listeners[1]"), &[consumer("listeners[0]")]));
+    let consumer = |key, endpoint| Consumer { key, queue: &queue, endpoint, url: &address };
+    let first = consumer("listeners[0]", 0);
+    let told = text(listeners_differ(&consumer("listeners[1]", 0), std::slice::from_ref(&first)));
     assert!(told.contains("raise `workers` of listeners[0]"), "{told}");
+    assert_eq!(queue_is_not_shared(&consumer("listeners[1]", 0), std::slice::from_ref(&first)), None);
+    // The same address with other credentials is another endpoint.
+    assert_eq!(listeners_differ(&consumer("listeners[1]", 1), &[first]), Ok(()));
 }
 
 #[test]
 fn credentials_over_http_are_warned_of_unless_they_stay_near() {
-    for far in ["http://api.example/x", "http://93.184.216.34/", "http://[2001:db8::1]/"] {
+    for far in [
+        "http://api.example/x",
+        "http://93.184.216.34/",
+        "http://100.63.0.1/",
+        "http://100.128.0.1/",
+        "http://[2001:db8::1]/",
+    ] {
         assert!(credentials_are_encrypted(&url(far), true).is_some(), "{far}");
         assert_eq!(credentials_are_encrypted(&url(far), false), None, "{far}");
     }
@@ -123,6 +134,9 @@ fn credentials_over_http_are_warned_of_unless_they_stay_near() {
         "http://127.0.0.1/",
         "http://[::1]/",
         "http://10.1.2.3/",
+        "http://100.64.0.1/",
+        "http://100.127.255.254/",
+        "http://orders.default:8080/",
         "http://192.168.0.1/",
         "http://[fd00::1]/",
         "http://orders/",

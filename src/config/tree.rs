@@ -11,6 +11,7 @@ use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::{Location, MessageFormatter, Spanned, UserMessageFormatter};
 
 use crate::config::problem::{Fault, Place, Report};
+use crate::config::shown::shown_key;
 
 /// One value and where it stands.
 #[derive(Debug)]
@@ -52,9 +53,14 @@ pub(super) fn parse(source: &str, path: &Arc<str>, report: &mut Report) -> Optio
     match serde_saphyr::from_str_with_options::<Spanned<Raw>>(source, options) {
         Ok(raw) => Some(Builder { source, path }.node(raw)),
         Err(error) => {
-            let message = UserMessageFormatter.format_message(&error).replace(char::is_control, " ");
             let place = place(path, error.location());
-            let place = if message.contains("tab") { tab(source, path, &place) } else { place };
+            // First, because the parser's words for it quote the key, which may hold words of all the others.
+            if let serde_saphyr::Error::DuplicateMappingKey { key, .. } = error.without_snippet() {
+                report.refuse_syntax(&place, duplicate(key.as_deref()));
+                return None;
+            }
+            let message = UserMessageFormatter.format_message(&error).replace(char::is_control, " ");
+            let place = if is_about_a_tab(&message) { tab(source, path, &place) } else { place };
             report.refuse_syntax(&place, explained(&message));
             None
         }
@@ -63,7 +69,7 @@ pub(super) fn parse(source: &str, path: &Arc<str>, report: &mut Report) -> Optio
 
 /// What the parser says, in the words of somebody who does not write parsers where those are known.
 fn explained(message: &str) -> Fault {
-    const FIXES: [(&str, &str); 10] = [
+    const FIXES: [(&str, &str); 9] = [
         ("placement of ':'", "look for a bracket that is not closed above"),
         (
             "mapping values are not allowed",
@@ -71,7 +77,6 @@ fn explained(message: &str) -> Fault {
         ),
         ("expected ':'", "write `key: value`, with a colon and a space after the key"),
         ("unexpected character", "put quotes around the value"),
-        ("duplicate mapping key", "keep one of them"),
         (
             "multiple found",
             "keep one document: all listeners stand under one `listeners`, and no `---` between them",
@@ -81,12 +86,25 @@ fn explained(message: &str) -> Fault {
         ("quoted scalar", "look for a quote that is not closed above"),
         ("flow", "look for a bracket that is not closed above"),
     ];
-    if message.contains("tab") {
+    if is_about_a_tab(message) {
         return Fault::new("not valid YAML: tabs are not allowed for indentation").fix("use spaces");
     }
     let fault = Fault::new(format!("not valid YAML: {message}"));
     let fix = FIXES.into_iter().find(|(words, _)| message.contains(words));
     fix.into_iter().fold(fault, |fault, (_, fix)| fault.fix(fix))
+}
+
+/// A key that stands twice in a map.
+fn duplicate(key: Option<&str>) -> Fault {
+    let key = key.map_or_else(String::new, |key| format!(": {}", shown_key(key)));
+    Fault::new(format!("not valid YAML: duplicate mapping key{key}")).fix("keep one of them")
+}
+
+/// Whether the parser complains of a tab, in its own words: a message may quote the file, and a name may be `table`.
+fn is_about_a_tab(message: &str) -> bool {
+    ["tabs disallowed", "tab cannot be used as indentation", "scalar, found a tab"]
+        .iter()
+        .any(|words| message.contains(words))
 }
 
 /// The first tab that indents, from the line of `found` on: the parser may name the value before it.
@@ -268,6 +286,21 @@ mod tests {
         ] {
             let rule = "not valid YAML: tabs are not allowed for indentation; use spaces";
             assert_eq!(parsed(source), Err(format!("{place}{rule}")), "{source:?}");
+        }
+    }
+
+    #[test]
+    fn a_duplicate_key_is_told_as_such_whatever_its_name_and_shown_only_if_it_is_a_word() {
+        for (key, shown) in [
+            ("stable", "stable"),
+            ("tabs disallowed", "…"),
+            ("flow", "flow"),
+            ("'https://u:s3cr3t@h/'", "…"),
+            ("'s3cr3t!'", "…"),
+        ] {
+            let error = parsed(&format!("a:\n\t# table\n{key}: 1\n{key}: 2\n")).expect_err(key);
+            let rule = format!("not valid YAML: duplicate mapping key: {shown}; keep one of them");
+            assert_eq!(error, format!("f:4:1: {rule}"));
         }
     }
 

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use url::{ParseError, Url};
 
-use crate::config::problem::{Fault, did_you_mean};
+use crate::config::problem::Fault;
+use crate::config::shown::did_you_mean;
 
 /// SQS hides a message for at most 12 hours (`ChangeMessageVisibility`).
 pub(super) const TWELVE_HOURS: Duration = Duration::from_hours(12);

@@ -7,11 +7,13 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use reqwest::{Certificate, ClientBuilder, Identity, redirect, retry};
 
-use crate::endpoint::{AuthHeader, Settings, Tls};
+use crate::endpoint::{Settings, Tls};
 use crate::telemetry::Chain;
 
 const HTTP2_PING_EVERY: Duration = Duration::from_secs(15);
@@ -22,8 +24,10 @@ const HTTP2_PING_TIMEOUT: Duration = Duration::from_secs(10);
 pub struct HttpClient {
     /// reqwest's pool, behind a reference count.
     pub(super) http: reqwest::Client,
-    /// Sent with every request.
-    pub(super) auth: Option<AuthHeader>,
+    /// What it was made of; `auth` is sent with every request.
+    pub(super) settings: Arc<Settings>,
+    /// Whether the endpoint ever answered, so that it accepts us.
+    pub(super) answered: Arc<AtomicBool>,
 }
 
 /// Why no client can be made of an endpoint's settings.
@@ -71,7 +75,7 @@ impl HttpClient {
     /// Reads the TLS files and sets up an empty pool; connects nowhere.
     pub fn new(settings: &Settings) -> Result<Self, ClientError> {
         let http = built(settings, builder(settings)?)?;
-        Ok(Self { http, auth: settings.auth.clone() })
+        Ok(Self { http, settings: Arc::new(settings.clone()), answered: Arc::default() })
     }
 }
 

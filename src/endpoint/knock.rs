@@ -50,6 +50,11 @@ pub enum KnockError {
     },
 }
 
+/// The longest a knock with these settings takes by itself: to connect, and to hear the server out.
+pub fn knock_takes(settings: &Settings) -> Duration {
+    settings.connect_timeout.saturating_add(LAST_WORD)
+}
+
 /// Resolves, connects and, for https, shakes hands and hears how that ends; sends no request.
 pub async fn knock(settings: &Settings, url: &Url) -> Result<(), KnockError> {
     let http = client::built(settings, client::builder(settings)?.connector_layer(StopAtConnection))?;

@@ -17,6 +17,6 @@ mod stack;
 mod step;
 
 pub use client::{ClientError, HttpClient};
-pub use knock::{KnockError, knock};
+pub use knock::{KnockError, knock, knock_takes};
 pub use settings::{AuthHeader, Settings, Target, Tls};
 pub use stack::HttpEndpoint;

@@ -67,9 +67,11 @@ fn target(response: &Response) -> Option<String> {
 
 /// Names the failure of an attempt that brought no complete answer.
 pub(super) fn failure(error: reqwest::Error) -> Attempt {
-    let unsent = error.is_connect() || error.is_builder() || was_never_written(&error);
-    if unsent {
-        let step = Step::of(&error);
+    let step = Step::of(&error);
+    // With TLS 1.3 a refused client certificate shows after our handshake (RFC 8446, section 2), perhaps amid the
+    // request. Nothing was processed: certificates are asked for in handshakes alone, since we offer no other time.
+    let refused = step == Step::ClientCertificate;
+    if refused || error.is_connect() || error.is_builder() || was_never_written(&error) {
         return Attempt::Unsent(Unsent { step, text: text(error) });
     }
     let is_parse = |cause: &hyper::Error| cause.is_parse();

@@ -8,6 +8,7 @@
 use std::convert::Infallible;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
 use http::Method;
@@ -16,9 +17,9 @@ use tower::{Service, ServiceExt as _};
 use url::Url;
 
 use super::response;
-use crate::endpoint::{AuthHeader, HttpClient, Target};
+use crate::endpoint::{AuthHeader, HttpClient, KnockError, Target, knock};
 use crate::pipeline::ports::{BoxFuture, Endpoint};
-use crate::policy::outcome::Attempt;
+use crate::policy::outcome::{Attempt, Break, Step, Unsent};
 use crate::shape::Request;
 
 /// Where one listener's messages go.
@@ -31,8 +32,8 @@ impl HttpEndpoint {
     /// Puts one listener's address and time-out on the client it shares with others.
     pub fn new(client: &HttpClient, target: Target) -> Self {
         let Target { url, timeout } = target;
-        let auth = client.auth.clone();
-        let post = Post { http: client.http.clone(), url: Arc::new(url) };
+        let auth = client.settings.auth.clone();
+        let post = Post { client: client.clone(), url: Arc::new(url) };
         Self { stack: Authorize { auth, inner: Timeout::new(post, timeout) } }
     }
 }
@@ -80,8 +81,33 @@ impl<S: Service<Request>> Service<Request> for Authorize<S> {
 /// Makes the POST and reads its answer to the end.
 #[derive(Clone)]
 struct Post {
-    http: reqwest::Client,
+    client: HttpClient,
     url: Arc<Url>,
+}
+
+impl Post {
+    /// Names a failure. One that may come of a refused client certificate is looked into.
+    ///
+    /// With TLS 1.3 that shows after our handshake, as an alert; but the end of the connection may overtake it, and
+    /// messages would lose their receives to an endpoint that accepts nothing of us. So an endpoint that never answered
+    /// is knocked at, which hears alerts out. Were that wrong, a message would be held instead of deferred, and not lost.
+    async fn failed(self, error: reqwest::Error) -> Attempt {
+        let attempt = response::failure(error);
+        let doubtful = match &attempt {
+            Attempt::Broken(broken) => broken.at == Break::BeforeAnswer,
+            Attempt::Unsent(unsent) => unsent.step == Step::Other,
+            Attempt::Answered(_) | Attempt::TimedOut | Attempt::Endless => false,
+        };
+        let doubtful =
+            doubtful && self.url.scheme() == "https" && !self.client.answered.load(Ordering::Relaxed);
+        if doubtful
+            && let Err(KnockError::Unreached { step: step @ Step::ClientCertificate, text }) =
+                knock(&self.client.settings, &self.url).await
+        {
+            return Attempt::Unsent(Unsent { step, text });
+        }
+        attempt
+    }
 }
 
 impl Service<Request> for Post {
@@ -97,11 +123,15 @@ impl Service<Request> for Post {
         let mut post = reqwest::Request::new(Method::POST, Url::clone(&self.url));
         *post.headers_mut() = request.headers;
         *post.body_mut() = Some(request.body.into());
-        let answer = self.http.execute(post);
+        let answer = self.client.http.execute(post);
+        let this = self.clone();
         Box::pin(async move {
             Ok(match answer.await {
-                Ok(answer) => response::read(answer).await,
-                Err(error) => response::failure(error),
+                Ok(answer) => {
+                    this.client.answered.store(true, Ordering::Relaxed);
+                    response::read(answer).await
+                }
+                Err(error) => this.failed(error).await,
             })
         })
     }

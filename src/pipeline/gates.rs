@@ -36,6 +36,11 @@ impl Probes {
         self.own.is_none() && self.shared.is_none()
     }
 
+    /// Whether nobody found a message to probe with lately.
+    pub(super) fn are_idle(&self) -> bool {
+        [&self.own, &self.shared].into_iter().flatten().all(Probe::is_idle)
+    }
+
     /// Their receive brought nothing, or only messages on their last receive, which are `kept`.
     pub(super) fn found_nothing(self, kept: bool, narrator: &Narrator) {
         narrator.listener_gate(self.own.and_then(|probe| probe.found_nothing(kept)));

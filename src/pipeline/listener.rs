@@ -24,12 +24,12 @@ use crate::pipeline::health::{Health, Preflight};
 use crate::pipeline::metered::Metered;
 use crate::pipeline::narrate::Narrator;
 use crate::pipeline::ports::{Endpoint, Queue, QueueDepth, QueueError, QueueFacts};
-use crate::pipeline::receive::{Poller, preflight};
+use crate::pipeline::receive::{self, Poller};
 use crate::pipeline::settle::{self, SettleLoop};
 use crate::pipeline::settlement::Settler;
 use crate::pipeline::status::Status;
 use crate::pipeline::wheel::LeaseWheel;
-use crate::policy::preflight::Finding;
+use crate::policy::preflight::{self, Delays, Finding};
 use crate::policy::probing::Budget;
 use crate::policy::visibility::lease;
 use crate::telemetry::handles::ListenerMetrics;
@@ -186,7 +186,7 @@ impl Listener {
         let mut settling = JoinSet::new();
         settling.spawn(settle_loop.run());
         let (deliveries, pollers) = (TaskTracker::new(), TaskTracker::new());
-        if preflight(&core).await {
+        if receive::preflight(&core).await {
             pollers.spawn(inspect_now_and_then(Arc::clone(&core)));
             supervise(&core, &settler, &deliveries, &pollers).await;
         }
@@ -319,7 +319,7 @@ impl Core {
         if let Some(depth) = redrive.and_then(|redrive| redrive.dead_letter_depth.as_ref()) {
             self.metrics.depth(QueueRole::DeadLetter, depth);
         }
-        let findings = facts.findings_under(&self.settings.policy);
+        let findings = preflight::findings(&facts.settings(), &Delays::of(&self.settings.policy));
         self.metrics.preflight(&findings);
         findings
     }

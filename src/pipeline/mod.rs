@@ -7,7 +7,6 @@ mod admit;
 mod batching;
 mod deliver;
 mod finished;
-mod foresight;
 mod gates;
 mod group;
 mod health;

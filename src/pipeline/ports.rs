@@ -15,7 +15,7 @@ pub use crate::policy::advice::entry::EntryErrorKind;
 use crate::policy::advice::queue::{Call, Named};
 pub use crate::policy::advice::queue::{QueueErrorKind, QueueReason};
 use crate::policy::outcome::Attempt;
-use crate::policy::preflight::{self, Finding};
+use crate::policy::preflight;
 use crate::shape::Request;
 
 /// A boxed future: one allocation per call, small beside a system call.
@@ -102,22 +102,21 @@ pub struct QueueFacts {
 }
 
 impl QueueFacts {
-    /// What its settings would do to messages that a 429 parks for `throttle_delay`.
-    pub fn findings(&self, throttle_delay: Duration) -> Vec<Finding> {
+    /// What warnings about it hang on.
+    pub fn settings(&self) -> preflight::Facts<'_> {
         let redrive = self.redrive.as_ref().map(|redrive| preflight::Redrive {
             max_receives: redrive.max_receives,
             dead_letter_name: &redrive.dead_letter_name,
             dead_letter_fifo: redrive.dead_letter_fifo,
             dead_letter_retention: redrive.dead_letter_retention,
         });
-        let facts = preflight::Facts {
+        preflight::Facts {
             url: &self.url,
             arn: self.arn.as_deref(),
             fifo: self.fifo,
             retention: self.retention,
             redrive,
-        };
-        preflight::findings(&facts, throttle_delay)
+        }
     }
 }
 

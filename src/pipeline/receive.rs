@@ -159,7 +159,10 @@ impl Poller {
                 if probes.is_empty() {
                     continue;
                 }
-                let (claims, pace, wait) = (Vec::new(), None, BUSY_WAIT.min(idle_wait));
+                // A long poll would keep the turn from other listeners.
+                let may_wait = probes.are_idle() && core.limits.sessions.seats() == 1;
+                let wait = if may_wait { idle_wait } else { BUSY_WAIT.min(idle_wait) };
+                let (claims, pace) = (Vec::new(), None);
                 return Some(Prepared { workers, claims, pace, probes, wait });
             }
             let most = if busy && !core.is_careful() { BATCH_MAX.min(core.seat.share()) } else { 1 };

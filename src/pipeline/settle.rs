@@ -29,6 +29,7 @@ use crate::pipeline::in_house::Settled;
 use crate::pipeline::narrate::Narrator;
 use crate::pipeline::ports::{BatchResult, EntryError, EntryErrorKind, Queue, QueueError, QueueErrorKind};
 use crate::pipeline::settlement::{Action, Job, Settlement, Settler, change};
+use crate::policy::advice::entry::{TOO_LATE, TOO_LATE_FIX};
 use crate::policy::backoff;
 use crate::telemetry::handles::ListenerMetrics;
 
@@ -281,7 +282,7 @@ impl SettleLoop {
         let at = Instant::now() + backoff::call(job.attempts, self.parts.random.f64());
         let lost = matches!(&job.settlement.action, Action::Delete { lease, .. } if lease.is_lost());
         if lost || at >= job.settlement.action.end() {
-            self.give_up(job, "the lease is over", EntryErrorKind::LeaseLost.fix());
+            self.give_up(job, TOO_LATE, TOO_LATE_FIX);
         } else {
             self.retries.push(at, job);
         }

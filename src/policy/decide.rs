@@ -4,6 +4,7 @@
 //! change what becomes of the message, never what the limits learn (except that `delete` counts as a success).
 //! Delays never reach past SQS's twelve hours: `facts.hideable` is what is left of them.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use crate::message::ReceiveCount;
@@ -15,6 +16,9 @@ use crate::policy::outcome::{Outcome, StatusSet};
 pub const FAULT_DELAY: Duration = Duration::from_secs(30);
 /// Longest time a message is held because nothing could be sent.
 pub const HOLD_MAX: Duration = Duration::from_secs(3_600);
+
+/// Every final status of HTTP.
+pub const STATUSES: RangeInclusive<u16> = 100..=599;
 
 /// A listener's choices; what remains is the table.
 #[derive(Debug, Clone)]
@@ -49,6 +53,14 @@ pub struct Row {
     pub action: Action,
     /// Replaces the table's delay for `park` and `defer`.
     pub delay: Option<Duration>,
+}
+
+impl Row {
+    /// Whether an answer can come to it past `earlier` rows, of which the first that has the status decides.
+    pub fn is_reached(&self, earlier: &[Self]) -> bool {
+        let taken = |status: u16| earlier.iter().any(|row| row.status.contains(status));
+        STATUSES.into_iter().any(|status| self.status.contains(status) && !taken(status))
+    }
 }
 
 /// What an `on_response` row can do.

@@ -105,24 +105,48 @@ pub struct Finding {
 /// The delays of a listener that a message may meet at every receive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Delays {
-    /// After a 429.
-    pub throttled: Duration,
-    /// The longest that an `on_response` row has of its own and the statuses it is for, when longer than that.
-    pub longer: Option<(Duration, String)>,
+    /// After a 429; `None` when that ends the message, or is backed off from.
+    pub throttled: Option<Pause>,
+    /// The longest of an `on_response` row, when longer than that.
+    pub longer: Option<Pause>,
+}
+
+/// How long a message is hidden after an answer, and what says so.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pause {
+    /// That long.
+    pub delay: Duration,
+    /// The statuses of the `on_response` row that has this delay of its own; else it is `throttle_delay`.
+    pub row: Option<String>,
 }
 
 impl Delays {
     /// What a listener's policy comes to.
     pub fn of(policy: &Policy) -> Self {
-        let own = |row: &Row| match row.action {
-            Action::Park | Action::Defer => row.delay,
-            Action::Delete | Action::DeadLetter => None,
+        let of_table = || Pause { delay: policy.throttle_delay, row: None };
+        let of_row = |row: &Row| match (row.action, row.delay) {
+            (Action::Park | Action::Defer, Some(delay)) => Some(Pause { delay, row: Some(statuses(row)) }),
+            (Action::Park, None) => Some(of_table()),
+            (Action::Defer, None) | (Action::Delete | Action::DeadLetter, _) => None,
         };
-        let row = policy.rows.iter().find(|row| row.status.contains(THROTTLED));
-        let throttled = row.and_then(own).unwrap_or(policy.throttle_delay);
-        let rows = policy.rows.iter().filter_map(|row| Some((own(row)?, row)));
-        let longest = rows.max_by_key(|(delay, _)| *delay).filter(|(delay, _)| *delay > throttled);
-        Self { throttled, longer: longest.map(|(delay, row)| (delay, statuses(row))) }
+        let of_429 = policy.rows.iter().find(|row| row.status.contains(THROTTLED));
+        let throttled = of_429.map_or_else(|| Some(of_table()), of_row);
+        let is_reached =
+            |(index, row): &(usize, &Row)| row.is_reached(policy.rows.get(..*index).unwrap_or_default());
+        let rows = policy.rows.iter().enumerate().filter(is_reached).filter_map(|(_, row)| of_row(row));
+        let least = throttled.as_ref().map_or(Duration::ZERO, |pause| pause.delay);
+        let longer = rows.max_by_key(|pause| pause.delay).filter(|pause| pause.delay > least);
+        Self { throttled, longer }
+    }
+}
+
+impl Pause {
+    /// What to lower if not max receives.
+    fn setting(&self) -> String {
+        self.row.as_ref().map_or_else(
+            || "throttle_delay".to_owned(),
+            |statuses| format!("the delay of the on_response row for {statuses}"),
+        )
     }
 }
 
@@ -133,17 +157,12 @@ fn statuses(row: &Row) -> String {
     row.status.ranges().iter().map(range).collect::<Vec<_>>().join(", ")
 }
 
-/// Everything worth a warning about a queue whose listener hides a message for `throttled` after a 429.
-pub fn findings(facts: &Facts<'_>, throttled: Duration) -> Vec<Finding> {
+/// Everything worth a warning about a queue whose listener hides messages for these times.
+pub fn findings(facts: &Facts<'_>, delays: &Delays) -> Vec<Finding> {
     let Some(redrive) = &facts.redrive else { return vec![no_dead_letter_queue(facts)] };
-    let steady = Steady {
-        delay: throttled,
-        message: "under steady 429s a message".to_owned(),
-        other_fix: "throttle_delay".to_owned(),
-    };
     [
-        few_receives(facts, redrive, throttled),
-        facts.retention.and_then(|kept| retention_too_short(facts.url, kept, redrive.max_receives, &steady)),
+        delays.throttled.as_ref().and_then(|pause| few_receives(facts, redrive, pause.delay)),
+        retention_too_short(facts, redrive, delays),
         dead_letter_retention(facts, redrive),
         dead_letter_type(facts, redrive),
         dead_letter_order(facts, redrive),
@@ -151,23 +170,6 @@ pub fn findings(facts: &Facts<'_>, throttled: Duration) -> Vec<Finding> {
     .into_iter()
     .flatten()
     .collect()
-}
-
-/// The warning that an `on_response` row delays a message past its retention, if one delays longer than a 429 does.
-pub fn row_outlives_retention(
-    url: &str,
-    retention: Duration,
-    max_receives: u32,
-    delays: &Delays,
-) -> Option<Finding> {
-    let (delay, statuses) = delays.longer.as_ref()?;
-    let row = format!("on_response row for {statuses}");
-    let steady = Steady {
-        delay: *delay,
-        message: format!("a message hidden for {} by the {row} at every receive", spoken(*delay)),
-        other_fix: format!("the delay of the {row}"),
-    };
-    retention_too_short(url, retention, max_receives, &steady)
 }
 
 /// How long an endpoint may answer 429 and the message is still there for a last receive.
@@ -225,7 +227,9 @@ fn dead_letter_arn(facts: &Facts<'_>) -> String {
 
 fn few_receives(facts: &Facts<'_>, redrive: &Redrive<'_>, throttled: Duration) -> Option<Finding> {
     let now = redrive.max_receives;
-    (now < RECEIVES_MIN).then(|| Finding {
+    // It would expire before it is dead-lettered, which is another finding.
+    let expires = facts.retention.is_some_and(|retention| throttled.saturating_mul(now) >= retention);
+    (now < RECEIVES_MIN && !expires).then(|| Finding {
         warning: Warning::FewReceives,
         meaning: format!(
             "maxReceiveCount is {now}: a message answered 429 at every receive is dead-lettered after {}; with {} \
@@ -258,27 +262,29 @@ fn table(now: u32, throttled: Duration, retention: Option<Duration>) -> String {
     counts.into_iter().map(row).collect::<Vec<_>>().join("; ")
 }
 
-/// A message that meets the same delay at every receive.
-struct Steady {
-    delay: Duration,
-    /// Who that is.
-    message: String,
-    /// What to lower if not max receives.
-    other_fix: String,
-}
-
-fn retention_too_short(
-    url: &str,
-    retention: Duration,
-    max_receives: u32,
-    steady: &Steady,
-) -> Option<Finding> {
-    let Steady { delay, message, other_fix } = steady;
-    let needed = delay.saturating_mul(max_receives);
+/// Of two delays that outlast the retention only the longer is warned of.
+fn retention_too_short(facts: &Facts<'_>, redrive: &Redrive<'_>, delays: &Delays) -> Option<Finding> {
+    let (url, retention, max_receives) = (facts.url, facts.retention?, redrive.max_receives);
+    let pause = delays.longer.as_ref().or(delays.throttled.as_ref())?;
+    let needed = pause.delay.saturating_mul(max_receives);
     (needed >= retention).then(|| {
-        // How many delays end before the retention does.
-        let fits = retention.as_secs().saturating_sub(1) / delay.as_secs().max(1);
-        let lower = format!("lower maxReceiveCount to {} or less, or {other_fix}", fits.max(1));
+        let message = match &pause.row {
+            Some(statuses) if delays.longer.is_some() => format!(
+                "a message hidden for {} by the on_response row for {statuses} at every receive",
+                spoken(pause.delay)
+            ),
+            None if delays.longer.is_some() => {
+                format!("a message parked for {} at every receive", spoken(pause.delay))
+            }
+            Some(_) | None => "under steady 429s a message".to_owned(),
+        };
+        // How many delays end before the retention does; few receives are no help but another finding.
+        let fits = retention.as_secs().saturating_sub(1) / pause.delay.as_secs().max(1);
+        let lower = if fits < u64::from(RECEIVES_MIN) {
+            format!("lower {}", pause.setting())
+        } else {
+            format!("lower maxReceiveCount to {fits} or less, or {}", pause.setting())
+        };
         let fix = if needed < RETENTION_MAX {
             format!(
                 "run: aws sqs set-queue-attributes --queue-url {url} --attributes MessageRetentionPeriod={}; or {lower}",

@@ -1,8 +1,10 @@
 //! The warnings: one table per variant, both sides of each limit.
 
 use super::*;
+use crate::policy::outcome::StatusSet;
 
 const DAY: u64 = 86_400;
+const HOUR: u64 = 3_600;
 const DELAY: Duration = Duration::from_secs(300);
 
 const fn days(count: u64) -> Duration {
@@ -32,13 +34,18 @@ fn with(change: impl FnOnce(&mut Facts<'static>, &mut Redrive<'static>)) -> Fact
     Facts { redrive: Some(redrive), ..facts }
 }
 
+/// The delays of a listener without rows.
+fn throttled(delay: Duration) -> Delays {
+    Delays { throttled: Some(Pause { delay, row: None }), longer: None }
+}
+
 fn warnings(facts: &Facts<'_>, delay: Duration) -> Vec<Warning> {
-    findings(facts, delay).into_iter().map(|finding| finding.warning).collect()
+    findings(facts, &throttled(delay)).into_iter().map(|finding| finding.warning).collect()
 }
 
 /// The only finding, which must be `warning`, as meaning and fix.
 fn only(facts: &Facts<'_>, delay: Duration, warning: Warning) -> (String, String) {
-    let found = findings(facts, delay);
+    let found = findings(facts, &throttled(delay));
     assert_eq!(found.iter().map(|f| f.warning).collect::<Vec<_>>(), [warning], "{found:?}");
     let Finding { meaning, fix, .. } = found.into_iter().next().unwrap();
     (meaning, fix)
@@ -46,12 +53,12 @@ fn only(facts: &Facts<'_>, delay: Duration, warning: Warning) -> (String, String
 
 #[test]
 fn a_sound_queue_has_no_findings() {
-    assert_eq!(findings(&facts(), DELAY), []);
+    assert_eq!(findings(&facts(), &throttled(DELAY)), []);
     let unknown = with(|facts, redrive| {
         facts.retention = None;
         redrive.dead_letter_retention = None;
     });
-    assert_eq!(findings(&unknown, DELAY), [], "what cannot be read is not warned of");
+    assert_eq!(findings(&unknown, &throttled(DELAY)), [], "what cannot be read is not warned of");
 }
 
 #[test]
@@ -120,6 +127,112 @@ fn a_message_must_not_expire_before_its_receives_are_used_up() {
 }
 
 #[test]
+fn a_message_that_expires_first_is_not_said_to_be_dead_lettered() {
+    let brief = with(|facts, redrive| {
+        (facts.retention, redrive.max_receives) = (Some(Duration::from_secs(HOUR)), 3);
+    });
+    let (meaning, fix) = only(&brief, Duration::from_secs(2 * HOUR), Warning::RetentionTooShort);
+    assert!(meaning.contains("needs 6 h to use up its 3 receives, but expires after 1 h"), "{meaning}");
+    assert!(fix.ends_with("MessageRetentionPeriod=1209600; or lower throttle_delay"), "{fix}");
+}
+
+#[test]
+fn max_receives_are_not_to_be_lowered_to_where_they_are_few() {
+    // Four, and five, pauses of 300 s end within the retention.
+    for (retention, lowered) in [(1_500, false), (1_501, true)] {
+        let facts = with(|facts, _| facts.retention = Some(Duration::from_secs(retention)));
+        let (_, fix) = only(&facts, DELAY, Warning::RetentionTooShort);
+        assert_eq!(fix.contains("lower maxReceiveCount to 5 or less"), lowered, "{fix}");
+        assert!(fix.ends_with("throttle_delay"), "{fix}");
+    }
+}
+
+fn row(ranges: &[(u16, u16)], action: Action, hours: u64) -> Row {
+    let delay = (hours > 0).then(|| Duration::from_secs(hours * HOUR));
+    Row { status: StatusSet::new(ranges.iter().copied()), action, delay }
+}
+
+/// What is found on a sound queue with so many receives under a policy with these rows.
+fn under(max_receives: u32, rows: Vec<Row>) -> Vec<Finding> {
+    let facts = with(|_, redrive| redrive.max_receives = max_receives);
+    findings(&facts, &Delays::of(&Policy { rows, ..Policy::default() }))
+}
+
+#[test]
+fn a_429_that_ends_the_message_or_is_backed_off_from_makes_no_warnings() {
+    for action in [Action::Delete, Action::DeadLetter, Action::Defer] {
+        assert_eq!(under(2, vec![row(&[(400, 499)], action, 0)]), [], "{action:?}");
+        assert_eq!(under(1_152, vec![row(&[(429, 429)], action, 0)]), [], "{action:?}");
+    }
+    // The row for 429 stands behind another that has it: it says nothing.
+    let rows = vec![row(&[(400, 499)], Action::Delete, 0), row(&[(429, 429)], Action::Park, 12)];
+    assert_eq!(under(10, rows), []);
+}
+
+#[test]
+fn a_row_that_can_never_apply_is_not_warned_of() {
+    let shadowed = row(&[(500, 599)], Action::Park, 12);
+    let all = [row(&[(500, 550)], Action::Delete, 0), row(&[(551, 599)], Action::Defer, 0)];
+    assert_eq!(under(10, vec![all[0].clone(), all[1].clone(), shadowed.clone()]), []);
+    assert_eq!(under(10, vec![all[0].clone(), shadowed]).len(), 1, "some of its statuses come to it");
+}
+
+#[test]
+fn a_row_that_parks_without_a_delay_of_its_own_does_so_for_that_of_a_429() {
+    let rows = vec![row(&[(429, 429)], Action::Delete, 0), row(&[(503, 503)], Action::Park, 0)];
+    let found = under(1_152, rows);
+    let [Finding { warning: Warning::RetentionTooShort, meaning, fix }] = found.as_slice() else {
+        panic!("{found:?}");
+    };
+    assert!(meaning.starts_with("a message parked for 5 min at every receive needs 4 d"), "{meaning}");
+    assert!(fix.ends_with("or throttle_delay"), "{fix}");
+}
+
+#[test]
+fn a_row_that_hides_messages_past_their_retention_is_named() {
+    let rows = vec![row(&[(500, 503), (529, 529)], Action::Defer, 10), row(&[(409, 409)], Action::Park, 9)];
+    let found = under(10, rows);
+    let [Finding { warning: Warning::RetentionTooShort, meaning, fix }] = found.as_slice() else {
+        panic!("{found:?}");
+    };
+    let message =
+        "a message hidden for 10 h by the on_response row for 500-503, 529 at every receive needs 4 d 4 h";
+    assert!(meaning.starts_with(message), "{meaning}");
+    assert!(fix.ends_with("to 9 or less, or the delay of the on_response row for 500-503, 529"), "{fix}");
+}
+
+#[test]
+fn rows_that_are_short_or_hide_nothing_are_not_warned_of() {
+    let rows = vec![row(&[(500, 599)], Action::Park, 9), row(&[(400, 400)], Action::DeadLetter, 12)];
+    assert_eq!(under(10, rows), []);
+}
+
+#[test]
+fn of_two_delays_that_outlast_the_retention_the_longer_is_named() {
+    for (hours, named) in [(10, "under steady 429s"), (12, "the on_response row for 500-599")] {
+        let policy = Policy {
+            throttle_delay: Duration::from_secs(11 * HOUR),
+            rows: vec![row(&[(500, 599)], Action::Park, hours)],
+            ..Policy::default()
+        };
+        let found = findings(&facts(), &Delays::of(&policy));
+        let [finding] = found.as_slice() else { panic!("{found:?}") };
+        assert!(finding.meaning.contains(named), "{finding:?}");
+    }
+}
+
+#[test]
+fn a_row_of_its_own_for_429_is_what_a_throttled_message_waits() {
+    let found = under(2, vec![row(&[(429, 429)], Action::Park, 1)]);
+    let [finding] = found.as_slice() else { panic!("{found:?}") };
+    assert!(finding.meaning.contains("2 (now): 1 h; 3: 2 h;"), "{finding:?}");
+    let found = under(10, vec![row(&[(429, 429)], Action::Park, 11)]);
+    let [finding] = found.as_slice() else { panic!("{found:?}") };
+    assert!(finding.meaning.starts_with("under steady 429s"), "{finding:?}");
+    assert!(finding.fix.ends_with("or the delay of the on_response row for 429"), "{finding:?}");
+}
+
+#[test]
 fn a_dead_letter_queue_must_keep_messages_longer_than_its_source() {
     for (kept, warned) in [(3, true), (4, true), (5, false)] {
         let facts = with(|_, redrive| redrive.dead_letter_retention = Some(days(kept)));
@@ -165,11 +278,8 @@ fn a_fifo_queue_with_a_dead_letter_queue_is_told_that_groups_get_gaps() {
 #[test]
 fn several_things_wrong_are_all_said() {
     let facts = with(|facts, redrive| {
-        redrive.max_receives = 2;
-        redrive.dead_letter_fifo = true;
-        redrive.dead_letter_retention = Some(days(1));
-        facts.retention = Some(Duration::from_secs(600));
-        redrive.dead_letter_retention = Some(Duration::from_secs(60));
+        (facts.retention, redrive.max_receives) = (Some(Duration::from_secs(3 * HOUR)), 2);
+        (redrive.dead_letter_fifo, redrive.dead_letter_retention) = (true, Some(Duration::from_secs(60)));
     });
     let expected = [
         Warning::FewReceives,
@@ -177,7 +287,9 @@ fn several_things_wrong_are_all_said() {
         Warning::DeadLetterRetention,
         Warning::DeadLetterType,
     ];
-    assert_eq!(warnings(&facts, DELAY), expected);
+    let rows = vec![row(&[(500, 500)], Action::Park, 2)];
+    let found = findings(&facts, &Delays::of(&Policy { rows, ..Policy::default() }));
+    assert_eq!(found.iter().map(|finding| finding.warning).collect::<Vec<_>>(), expected);
 }
 
 #[test]

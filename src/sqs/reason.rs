@@ -14,7 +14,6 @@ use crate::policy::preflight::spoken;
 /// Codes by class, without their `AWS.SimpleQueueService.` prefix, in both dialects.
 const CODES: &[(QueueReason, &[&str])] = &[
     (QueueReason::QueueMissing, &["NonExistentQueue", "QueueDoesNotExist"]),
-    (QueueReason::QueueDeletedRecently, &["QueueDeletedRecently"]),
     (QueueReason::AccessDenied, &["AccessDenied", "AccessDeniedException", "NotAuthorized"]),
     (QueueReason::KmsDenied, &["KmsAccessDenied", "KMS.AccessDeniedException"]),
     (QueueReason::OptIn, &["OptInRequired", "KmsOptInRequired", "KMS.OptInRequired"]),
@@ -72,7 +71,6 @@ const CODES: &[(QueueReason, &[&str])] = &[
     (QueueReason::KmsKeyMissing, &["KmsNotFound", "KMS.NotFoundException"]),
     (QueueReason::KmsKeyUsage, &["KmsInvalidKeyUsage", "KMS.InvalidKeyUsageException"]),
     (QueueReason::Unsupported, &["InvalidAction", "UnknownOperationException", "UnsupportedOperation"]),
-    (QueueReason::PurgeInProgress, &["PurgeQueueInProgress"]),
     (QueueReason::TooLong, &["BatchRequestTooLong"]),
     (QueueReason::Contents, &["InvalidMessageContents"]),
     (
@@ -158,9 +156,14 @@ pub(super) fn of_credentials(said: &str) -> QueueReason {
 /// The class of a connection that failed, by what the HTTP client said.
 pub(super) fn of_connection(said: &str) -> QueueReason {
     let has_any = |words: &[&str]| words.iter().any(|words| said.contains(words));
-    if has_any(&["dns error", "failed to lookup address"]) {
+    if has_any(&["proxy authorization required"]) {
+        QueueReason::ProxyCredentials
+    } else if has_any(&["tunnel error"]) {
+        // Before the resolver: it may be the proxy's name that has no address.
+        QueueReason::Proxy
+    } else if has_any(&["dns error", "failed to lookup address"]) {
         QueueReason::Dns
-    } else if has_any(&["tunnel error", "proxy"]) {
+    } else if has_any(&["proxy"]) {
         QueueReason::Proxy
     } else if has_any(&["Connection refused"]) {
         QueueReason::ConnectionRefused

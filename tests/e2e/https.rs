@@ -1,11 +1,13 @@
 //! Endpoints over TLS: what is trusted is delivered to, and `check` says what is wrong with what is not.
 
 use std::path::Path;
+use std::time::Duration;
 
 use axum::http::Version;
+use tokio::time::timeout;
 use tokio_rustls::rustls::version;
 
-use super::process::Queuepost;
+use super::process::{PATIENCE, Queuepost};
 use super::servers::{HttpEndpoint, QueueServer};
 use super::tls::{Authority, Identity, Tls, files};
 
@@ -123,6 +125,37 @@ async fn check_tells_a_client_certificate_that_is_accepted_from_one_that_is_miss
             assert!(!green, "{version:?}, {alert}: {text}");
             has(&text, &[alert, "fix: set tls.cert_file and tls.key_file of the endpoint"]);
         }
+    }
+}
+
+#[tokio::test]
+async fn a_client_certificate_that_is_missed_after_the_handshake_costs_no_receive() {
+    let authority = Authority::new("ours");
+    let (identity, ca) = (authority.issue(HOST), authority.file("missed"));
+    for (name, protocols) in [("missed-1", ["http/1.1"].as_slice()), ("missed-2", &["h2"])] {
+        let queues = QueueServer::start().await;
+        let queue = queues.queue("orders", 2);
+        queues.send("orders", "x");
+        let version = &version::TLS13;
+        let endpoint =
+            Tls { clients: Some(&authority), version, protocols, ..Tls::with(&identity) }.start().await;
+        let config = configuration(name, &queue, &endpoint, &[("ca_file", &ca)]);
+        let mut bridge = Queuepost::start(&["run", "--config", &config], &[]);
+        bridge.find_admin().await;
+        let line = bridge.until_line(r#""outcome":"unsent""#).await;
+        has(&line, &[r#""reason":"tls_client_certificate""#, r#""receive_count":1"#, "held: "]);
+        // Held, it is posted again and again.
+        let posted_thrice = async {
+            while bridge.metric("deliveries_total", r#"outcome="unsent""#).await < 3.0 {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        };
+        let posted_thrice = timeout(PATIENCE, posted_thrice).await;
+        posted_thrice.unwrap_or_else(|_| panic!("posted less than thrice:\n{}", bridge.output()));
+        assert!(bridge.metric("deliveries_total", r#"outcome="broken""#).await < 0.5, "{}", bridge.output());
+        assert_eq!(queues.receive_counts("orders"), [1], "{name}");
+        let ended = bridge.stop().await;
+        assert_eq!((ended.code, endpoint.seen.count()), (Some(0), 0), "{}", ended.output);
     }
 }
 

@@ -96,6 +96,13 @@ impl QueueServer {
         })
     }
 
+    /// How often each message of the queue was received.
+    pub fn receive_counts(&self, queue: &str) -> Vec<u32> {
+        self.broker.with(|broker, now| {
+            broker.inspect(now, queue).into_iter().map(|message| message.receive_count).collect()
+        })
+    }
+
     /// Seconds for which each in-flight message of the queue stays hidden.
     pub fn hidden_for(&self, queue: &str) -> Vec<f64> {
         self.broker.with(|broker, now| {

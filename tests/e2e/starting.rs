@@ -38,12 +38,12 @@ fn file(queue: &str, url: &str, more: &str) -> String {
 #[tokio::test]
 async fn a_wrong_file_is_refused_with_place_line_rule_and_fix_and_without_secrets() {
     let (queue, url) = ("orders", "https://api.example/run");
-    let twice = "  - {queue: orders, url: 'https://api.example/other', name: other}\n";
+    let twice = "  - {queue: orders, url: 'https://api.example/run', name: other}\n";
     let auth = "endpoints:\n  api: {url: 'https://h', auth: {bearer: s3cr3t}}\n";
     let cases: &[(String, &[&str])] = &[
         (
             file(queue, url, "    worker: 3\n"),
-            &[":5:5: listeners[0].worker", "`workers`", "    5 |     worker: 3"],
+            &[":5:5: listeners[0].worker", "`workers`", "    5 |     worker: …"],
         ),
         (file(queue, url, "    workers: 0\n"), &[":5:14: ", "0 is out of range", "      |              ^"]),
         (file(queue, url, "    workers: many\n"), &[":5:14: ", "many is not a number: 1 to 10,000"]),
@@ -51,7 +51,10 @@ async fn a_wrong_file_is_refused_with_place_line_rule_and_fix_and_without_secret
         (file(queue, url, "    timeout: 6s\n"), &[":5:5: ", "duplicate", "keep one"]),
         (file(queue, url, "\tworkers: 3\n"), &[":5:1: ", "tabs are not allowed for indentation; use spaces"]),
         (file(queue, url, "---\nlisteners: []\n"), &["keep one document"]),
-        (file(queue, url, twice), &[":5:13: listeners[1].queue", "queue of listeners[0] too", "keep one"]),
+        (
+            file(queue, url, twice),
+            &[":5:13: listeners[1].queue", "queue of listeners[0] too", "raise `workers`"],
+        ),
         (file(queue, url, "    success: 200-499\n"), &["takes in 429", "action: delete"]),
         (
             file("my orders", url, ""),

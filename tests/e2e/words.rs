@@ -94,6 +94,40 @@ async fn a_receiver_that_lets_in_only_its_neighbours_is_told_from_a_key_without_
 }
 
 #[tokio::test]
+async fn what_a_command_gives_up_is_told_to_be_tried_again() {
+    let queue = format!("{}/1/orders", answering(500, &json!("no")).await);
+    for args in [vec!["receive", "--queue", &queue], vec!["send", "--queue", &queue, "x"]] {
+        let ended = ran(&args).await;
+        assert_eq!(ended.code, Some(1), "{}", ended.output);
+        assert!(ended.output.contains("fix: try again (`run` does so by itself)"), "{}", ended.output);
+    }
+}
+
+#[tokio::test]
+async fn a_proxy_that_fails_is_not_taken_for_the_endpoint() {
+    let queues = QueueServer::start().await;
+    let queue = queues.queue("orders", 10);
+    let reserved = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let dead = format!("http://{}", reserved.local_addr().unwrap());
+    drop(reserved);
+    let wants_credentials = answering(407, &json!("who are you?")).await;
+    let unconnected = "the proxy before the endpoint did not connect to it";
+    for (variable, proxy, url, words) in [
+        ("HTTP_PROXY", dead.as_str(), "http://orders.example/", "it may be the proxy that is not there"),
+        ("HTTPS_PROXY", &dead, "https://orders.example/", unconnected),
+        ("HTTPS_PROXY", "http://no-such-proxy.invalid:3128", "https://orders.example/", unconnected),
+        ("HTTPS_PROXY", &wants_credentials, "https://orders.example/", unconnected),
+        ("HTTPS_PROXY", &wants_credentials, "https://orders.example/", "http://USER:PASSWORD@HOST:PORT"),
+    ] {
+        let args = ["check", "--queue", &queue, "--url", url, "--timeout", "10s"];
+        let env = [(variable, proxy), ("NO_PROXY", "127.0.0.1")];
+        let ended = Queuepost::start(&args, &env).ended().await;
+        assert_eq!(ended.code, Some(1), "{}", ended.output);
+        assert!(ended.output.contains(words), "{proxy}: {words:?} is not in {}", ended.output);
+    }
+}
+
+#[tokio::test]
 async fn run_and_check_say_the_same_of_an_endpoint_nobody_listens_at() {
     let queues = QueueServer::start().await;
     let queue = queues.queue("orders", 10);

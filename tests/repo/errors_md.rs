@@ -6,13 +6,13 @@ use std::time::Duration;
 use queuepost::cli::EXIT_CODES;
 use queuepost::message::ReceiveCount;
 use queuepost::policy::advice::endpoint::EndpointReason;
-use queuepost::policy::advice::entry::{EntryErrorKind, Repeat};
+use queuepost::policy::advice::entry::{EntryErrorKind, TOO_LATE, TOO_LATE_FIX};
 use queuepost::policy::advice::fill;
 use queuepost::policy::advice::queue::{QueueErrorKind, QueueReason};
 use queuepost::policy::backoff;
 use queuepost::policy::decide::{DeferReason, Disposition, Facts, HOLD_MAX, Policy, Signal, decide};
 use queuepost::policy::outcome::Outcome;
-use queuepost::policy::preflight::{self, Finding, Redrive, Warning, findings, spoken};
+use queuepost::policy::preflight::{self, Delays, Finding, Redrive, Warning, findings, spoken};
 
 use super::generated;
 
@@ -83,13 +83,14 @@ fn sqs(text: &mut String) {
     }
     text.push_str(
         "### single messages\n\nSQS took the call, but not for this message. The log says `could not delete a message` or \
-         `could not hide a message`, with SQS's code in `why`.\n\n",
+         `could not hide a message`, with SQS's code in `why`. Without a code, if SQS took no call for too long:\n\n",
     );
+    writeln!(text, "{TOO_LATE}\n\n**Do:** {TOO_LATE_FIX}\n").unwrap();
     for kind in EntryErrorKind::ALL {
         class(text, kind.label(), kind.meaning(), kind.fix());
-        let meanwhile = match kind.kind() {
-            Repeat::WhileLeased => "It is sent again as long as the lease of the message lasts.",
-            Repeat::Never => {
+        let meanwhile = match kind {
+            EntryErrorKind::Retryable => "It is sent again as long as the lease of the message lasts.",
+            EntryErrorKind::LeaseLost | EntryErrorKind::Refused => {
                 "SQS hands the message out again by itself; if it was delivered, its next copy is deleted."
             }
         };
@@ -200,7 +201,7 @@ fn examples() -> Vec<Finding> {
         redrive: Some(redrive),
     };
     let with = |redrive| preflight::Facts { redrive: Some(redrive), ..good };
-    let delay = Policy::default().throttle_delay;
+    let delays = Delays::of(&Policy::default());
     [
         preflight::Facts { redrive: None, ..good },
         with(Redrive { max_receives: 3, ..redrive }),
@@ -215,7 +216,7 @@ fn examples() -> Vec<Finding> {
         },
     ]
     .iter()
-    .flat_map(|facts| findings(facts, delay))
+    .flat_map(|facts| findings(facts, &delays))
     .collect()
 }
 

@@ -7,6 +7,7 @@ use queuepost::limit::{self, EndpointLimits, Rate};
 
 use super::endpoint::Scripted;
 use super::house::{House, limits, settings};
+use super::queue::Faults;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -139,4 +140,25 @@ async fn extensions_go_in_batches() {
     let calls = house.metric("sqs_requests_total", "ChangeMessageVisibilityBatch");
     assert!(extended / calls > 5.0, "{extended} extensions in {calls} calls");
     house.stop(MINUTE).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_session_stands_idle_for_the_time_of_a_receive() {
+    let mut house = House::new(27);
+    house.world.queue("orders", 10);
+    let random = std::sync::Mutex::new(fastrand::Rng::with_seed(1));
+    let endpoint = Scripted::new(move |_, _| {
+        (Duration::from_millis(random.lock().unwrap().u64(100..300)), super::endpoint::answer(200))
+    });
+    let (queue, _) = house.listen(settings("orders", 64), &endpoint, &limits(20));
+    queue.set_faults(Faults { latency: Duration::from_millis(10), ..Faults::default() });
+    for number in 0..3_000 {
+        house.world.send("orders", &format!("m-{number}"));
+    }
+    house.until_empty("orders", 10 * MINUTE).await;
+    house.stop(MINUTE).await;
+    // 20 sessions could do a hundred a second.
+    let took = endpoint.posts().last().unwrap().began;
+    assert!(took < Duration::from_millis(31_500), "3,000 messages took {took:?}");
+    assert_eq!(endpoint.most_running(), 20);
 }

@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use queuepost::limit::{self, EndpointLimits, Rate};
+use queuepost::limit::{self, EndpointLimits, GateState, Rate};
 
 use super::endpoint::{Scripted, answer, answer_with_retry_after};
 use super::house::{House, limits, settings};
@@ -108,11 +108,14 @@ async fn an_idle_listener_does_not_keep_the_probe_from_a_busy_one() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn behind_an_empty_queue_the_gate_opens_after_its_pause() {
+async fn behind_an_empty_queue_a_closed_gate_costs_no_more_than_a_long_poll_and_no_time() {
     let mut house = House::new(34);
     house.world.queue("orders", 1_000);
     let shared = limits(16);
-    let endpoint = Scripted::new(|_, _| (Duration::from_millis(20), answer_with_retry_after(429, 5)));
+    let endpoint = Scripted::new(|_, number| {
+        let attempt = if number == 0 { answer_with_retry_after(429, 5) } else { answer(200) };
+        (Duration::from_millis(20), attempt)
+    });
     let mut own = settings("orders", 4);
     own.policy.throttle_delay = Duration::from_secs(43_000);
     let (queue, _) = house.listen(own, &endpoint, &shared);
@@ -120,9 +123,13 @@ async fn behind_an_empty_queue_the_gate_opens_after_its_pause() {
     tokio::time::sleep(60 * MINUTE).await;
     let receives = queue.receives.lock().unwrap().len();
     assert!(receives <= 190, "{receives} receives in an hour");
-    assert!(shared.gate.is_open());
+    assert!(shared.gate.snapshot().state == GateState::Probing);
     let closed_for: Duration = shared.gate.closed_for().into_iter().sum();
     assert!(closed_for < Duration::from_secs(30), "{closed_for:?}");
+    house.world.send("orders", "y");
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert_eq!(endpoint.accepted(), ["y"]);
+    assert!(shared.gate.is_open());
     house.stop(MINUTE).await;
 }
 

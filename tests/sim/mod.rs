@@ -2,6 +2,8 @@
 
 mod endpoint;
 mod house;
+#[allow(dead_code, unused_imports, reason = "the benchmark uses more of it")]
+mod outage;
 mod queue;
 
 mod caps;
@@ -11,6 +13,7 @@ mod fairness;
 mod faults;
 mod fifo;
 mod gate;
+mod outages;
 mod preflight;
 mod refusals;
 mod settlement;

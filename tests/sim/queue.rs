@@ -12,7 +12,7 @@ use queuepost::localqueue::{
 use queuepost::message::{Message, MessageId, ReceiptHandle, ReceiveCount};
 use queuepost::pipeline::ports::{
     BatchResult, BoxFuture, DeadLetterReason, EntryError, EntryErrorKind, Operation, Queue, QueueDepth,
-    QueueError, QueueErrorKind, QueueFacts, Receive, Redrive, VisibilityChange,
+    QueueError, QueueErrorKind, QueueFacts, QueueReason, Receive, Redrive, VisibilityChange,
 };
 use queuepost::policy::advice::queue::Named;
 use tokio::sync::Notify;
@@ -245,9 +245,14 @@ pub fn dead_letter_name(queue: &str) -> String {
     queue.strip_suffix(FIFO).map_or_else(|| format!("{queue}-dlq"), |stem| format!("{stem}-dlq{FIFO}"))
 }
 
+/// Any reason of this kind: the simulation branches on kinds alone.
+fn reason(kind: QueueErrorKind) -> QueueReason {
+    *QueueReason::ALL.iter().find(|reason| reason.kind() == kind).unwrap()
+}
+
 fn failure(operation: Operation, kind: QueueErrorKind) -> QueueError {
     let named = Named::default();
-    QueueError::new(operation, Arc::from("simulated"), kind.reason(), &named, "simulated".into())
+    QueueError::new(operation, Arc::from("simulated"), reason(kind), &named, "simulated".into())
 }
 
 fn refused(operation: Operation, error: BrokerError) -> QueueError {
@@ -255,7 +260,7 @@ fn refused(operation: Operation, error: BrokerError) -> QueueError {
         BrokerError::QueueDoesNotExist => QueueErrorKind::Missing,
         _ => QueueErrorKind::Invalid,
     };
-    QueueError::new(operation, Arc::from("simulated"), kind.reason(), &Named::default(), Box::new(error))
+    QueueError::new(operation, Arc::from("simulated"), reason(kind), &Named::default(), Box::new(error))
 }
 
 impl Queue for SimQueue {

@@ -2,8 +2,9 @@
 //!
 //! [`judge`] says what closes it and for how long. When the pause is over one *probe* goes: a message already
 //! held, else a receive of one, by the pollers in turn, those whose queue had messages last time first. What the
-//! probe meets opens the gate or closes it for longer. A receive that brings nothing passes the turn on; when
-//! every poller that waits has had its turn and found nothing, the gate opens, for there is nothing to hold back.
+//! probe meets opens the gate or closes it for longer. A receive that brings nothing passes the turn on; while
+//! nobody finds anything the pollers go on looking in turn, and the time does not count as closed: there is nothing
+//! to hold back. The gate does not open for that, or each process would spend more than a probe when messages come.
 //! A held message on its last receive goes last, and not within an hour: one more refusal would dead-letter it.
 //!
 //! Receives under way when it closes may still bring messages; those wait here, under their leases.
@@ -35,7 +36,7 @@ pub enum GateState {
     Open,
     /// None are, until the pause is over.
     Closed,
-    /// One is out to see.
+    /// One is out to see, or is looked for.
     Probing,
 }
 
@@ -133,6 +134,7 @@ impl Gate {
         let state = self.lock();
         let (gate, pause_left) = match state.phase {
             Phase::Open => (GateState::Open, Duration::ZERO),
+            Phase::Closed(_) if state.idle => (GateState::Probing, Duration::ZERO),
             Phase::Closed(until) => (GateState::Closed, until.saturating_duration_since(Instant::now())),
             Phase::Probing => (GateState::Probing, Duration::ZERO),
         };
@@ -222,7 +224,8 @@ impl Gate {
                     }
                     Phase::Closed(_) if state.first() == Some(place.entry) => {
                         state.phase = Phase::Probing;
-                        return Pass::Probe(Probe { gate: Some(Arc::clone(self)) });
+                        let idle = state.idle;
+                        return Pass::Probe(Probe { gate: Some(Arc::clone(self)), idle });
                     }
                     Phase::Closed(_) | Phase::Probing => None,
                 }
@@ -290,9 +293,15 @@ impl Drop for Place<'_> {
 #[must_use]
 pub struct Probe {
     gate: Option<Arc<Gate>>,
+    idle: bool,
 }
 
 impl Probe {
+    /// Whether nobody found a message to probe with lately: this one may look for longer.
+    pub fn is_idle(&self) -> bool {
+        self.idle
+    }
+
     /// What it met: opens the gate or closes it for longer.
     pub fn end(mut self, evidence: Evidence, circumstances: Circumstances) -> Option<Transition> {
         self.gate.take()?.end_probe(|state| {

@@ -11,6 +11,8 @@ use tokio::time::Instant;
 use super::judge::{Judge, ProbeCost, Reason};
 use super::{Rank, Transition};
 
+/// Time between two rounds of probes that find nothing.
+const IDLE_PAUSE: Duration = Duration::from_secs(1);
 /// A message on its last receive does not probe a gate closed for less than this: another may be found for it, or
 /// arrive.
 const LAST_RECEIVE_PATIENCE: Duration = Duration::from_secs(3_600);
@@ -30,6 +32,8 @@ pub(super) struct State {
     cost: ProbeCost,
     /// The pause before the current or last probe.
     pub(super) pause: Duration,
+    /// Every poller's probe found nothing: there is nothing to hold back, and none of the time counts as closed.
+    pub(super) idle: bool,
     /// Why it is not open, and since when for this reason.
     pub(super) closed: Option<(Reason, Instant)>,
     /// Start of the time it is not open.
@@ -60,6 +64,7 @@ impl State {
             all_empty: false,
             cost: ProbeCost::default(),
             pause: Duration::ZERO,
+            idle: false,
             closed: None,
             closed_since: Instant::now(),
             closed_for: Default::default(),
@@ -73,6 +78,9 @@ impl State {
         let unit = self.random.f64();
         let pause = self.judge.pause(reason, asked, cost, unit);
         self.cost = cost;
+        if std::mem::take(&mut self.idle) {
+            self.closed = Some((reason, now));
+        }
         match self.closed {
             None => self.closed_since = now,
             Some((before, _)) if before == reason => {}
@@ -105,30 +113,42 @@ impl State {
     pub(super) fn open(&mut self) -> Transition {
         self.closed_for = self.closed_for();
         self.closed = None;
+        self.idle = false;
         self.phase = Phase::Open;
         self.empty_probes = 0;
         self.all_empty = false;
         Transition::Opened { after: self.closed_since.elapsed() }
     }
 
-    /// A probe had no message that can be spared: passes the turn on, until every poller had it. Then the gate
-    /// opens, unless messages on their last receive wait (`kept`: the probe brought some): those are kept for as
-    /// long as there is patience.
+    /// A probe had no message that can be spared (`kept`: it brought some on their last receive): passes the turn
+    /// on, until every poller had it. Then the pollers go on looking, in turn; messages on their last receive are
+    /// kept for as long as there is patience.
     pub(super) fn found_nothing(&mut self, kept: bool) -> Option<Transition> {
         let pollers = self.waiting.iter().filter(|(rank, _)| rank.is_poller()).count();
-        let all = self.empty_probes >= pollers;
+        if self.empty_probes < pollers {
+            self.empty_probes += 1;
+            self.phase = Phase::Closed(Instant::now());
+            return None;
+        }
+        self.empty_probes = 0;
         let held = kept || self.waiting.iter().any(|(rank, _)| !rank.is_poller());
         match self.closed {
-            Some((reason, _)) if all && held && self.patience_ends() > Instant::now() => {
+            Some((reason, _)) if held && self.patience_ends() > Instant::now() => {
                 let pause = self.close(reason, Duration::ZERO, self.cost);
                 return Some(Transition::Closed { reason, pause, by_probe: true });
             }
-            _ if all && !held => return Some(self.open()),
-            _ => {}
+            _ if held => {
+                self.all_empty = true;
+                self.phase = Phase::Closed(Instant::now());
+            }
+            _ => {
+                if !self.idle {
+                    self.closed_for = self.closed_for();
+                    self.idle = true;
+                }
+                self.phase = Phase::Closed(Instant::now() + IDLE_PAUSE);
+            }
         }
-        self.empty_probes += 1;
-        self.all_empty = all;
-        self.phase = Phase::Closed(Instant::now());
         None
     }
 
@@ -140,7 +160,7 @@ impl State {
     /// Time not open in all, by reason in the order of [`Reason::ALL`].
     pub(super) fn closed_for(&self) -> [Duration; Reason::ALL.len()] {
         let mut closed_for = self.closed_for;
-        if let Some((reason, since)) = self.closed {
+        if let (Some((reason, since)), false) = (self.closed, self.idle) {
             let index = Reason::ALL.iter().position(|each| *each == reason).unwrap_or_default();
             if let Some(sum) = closed_for.get_mut(index) {
                 *sum += since.elapsed();

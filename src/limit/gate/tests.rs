@@ -93,28 +93,32 @@ async fn a_message_on_its_last_receive_probes_after_an_hour_in_which_no_poller_f
 }
 
 #[tokio::test(start_paused = true)]
-async fn pollers_probe_in_turn_and_the_gate_opens_when_none_of_them_finds_anything() {
+async fn pollers_that_find_nothing_go_on_probing_in_turn_and_the_time_does_not_count_as_closed() {
     let gate = closed(6, 1);
     let mut order = Vec::new();
     let mut waiting: Vec<_> = (0..3).map(|name| (name, Box::pin(gate.pass(Rank::IdlePoller)))).collect();
     for (_, pass) in &mut waiting {
         assert!(timeout(Duration::ZERO, pass).await.is_err());
     }
-    while !gate.is_open() {
+    for turn in 0..60 {
         let (name, pass) = waiting.remove(0);
         order.push(name);
-        match timeout(Duration::from_secs(60), pass).await.expect("the first in line has the turn") {
-            Pass::Probe(probe) => {
-                probe.found_nothing(false);
-            }
-            Pass::Open => break,
-        }
+        let pass = timeout(Duration::from_secs(60), pass).await.expect("the first in line has the turn");
+        let probe = probe(pass);
+        assert_eq!(probe.is_idle(), turn >= 3);
+        assert_eq!(probe.found_nothing(false), None);
         waiting.push((name, Box::pin(gate.pass(Rank::IdlePoller))));
-        let last = waiting.last_mut().unwrap();
-        assert!(gate.is_open() || timeout(Duration::ZERO, &mut last.1).await.is_err());
+        assert!(timeout(Duration::ZERO, &mut waiting.last_mut().unwrap().1).await.is_err());
     }
-    assert_eq!(order, [0, 1, 2]);
-    assert!(matches!(gate.pass(Rank::IdlePoller).await, Pass::Open));
+    assert_eq!(order[..6], [0, 1, 2, 0, 1, 2]);
+    assert_eq!(gate.snapshot().state, GateState::Probing);
+    assert!(time_closed(&gate) < Duration::from_secs(2), "{:?}", time_closed(&gate));
+    // Then one finds a message, and it fares no better.
+    let (_, pass) = waiting.remove(0);
+    let ended = probe(pass.await).end(Evidence::Throttled, CALM);
+    assert!(matches!(ended, Some(Transition::Closed { by_probe: true, .. })));
+    sleep(Duration::from_secs(1)).await;
+    assert!(time_closed(&gate) >= Duration::from_secs(2), "{:?}", time_closed(&gate));
 }
 
 #[tokio::test(start_paused = true)]

@@ -111,17 +111,18 @@ classes! {
         "check scheme and port of the listener's url: http to a TLS port looks like this, and so does another service";
     Dns, "dns", Unsent:
         "the endpoint's name has no address";
-        "check the host of the listener's url, and this machine's DNS";
+        "check the host of the listener's url, or that of HTTP_PROXY or HTTPS_PROXY if one is set, and this machine's DNS";
     Refused, "connection_refused", Unsent:
         "nobody listens at the endpoint's address";
         "start the endpoint, or correct host and port of the listener's url; in a container, localhost is the \
-         container itself";
+         container itself; if HTTP_PROXY or HTTPS_PROXY is set, it may be the proxy that is not there";
     ConnectTimedOut, "connect_timed_out", Unsent:
         "no connection to the endpoint came about in time";
         "check the address, the firewall or network policy between, or raise connect_timeout";
     Proxy, "proxy", Unsent:
         "the proxy before the endpoint did not connect to it";
-        "check HTTP_PROXY and HTTPS_PROXY, or name the endpoint's host in NO_PROXY";
+        "check HTTP_PROXY and HTTPS_PROXY (http://USER:PASSWORD@HOST:PORT if the proxy wants credentials), or name the \
+         endpoint's host in NO_PROXY";
     Trust, "tls_untrusted", Unsent:
         "the endpoint's certificate is signed by no authority trusted here";
         "name the authority's certificate in tls.ca_file of the endpoint; if it is a public one, let the server send \
@@ -139,8 +140,9 @@ classes! {
          expired";
     Tls, "tls", Unsent:
         "the TLS handshake with the endpoint failed";
-        "check that the url's scheme and port are right, for https to a plain HTTP port looks like this; trust a \
-         private authority with tls.ca_file";
+        "check that the url's scheme and port are right, for https to a plain HTTP port looks like this; set \
+         tls.cert_file and tls.key_file if the endpoint wants a client certificate, for some servers answer a missing \
+         one with HandshakeFailure; trust a private authority with tls.ca_file";
     Unsent, "not_sent", Unsent:
         "no connection to the endpoint came about, and nothing was sent";
         "nothing, if it is rare; else check the listener's url, its tls files and the proxy variables";

@@ -1,8 +1,9 @@
 //! What a failure means and what to do about it: the one place for these words.
 //!
 //! Every class of failure has a stable label, a meaning (one sentence) and a fix. Logs, commands and
-//! `docs/errors.md` print them from here; nobody else words a failure. The areas that read the errors of SDK and
-//! HTTP client pick the class, so this stays text without judgement.
+//! `docs/errors.md` print them from here. The areas that read the errors of SDK and HTTP client pick the class.
+//! Texts are for people: the program branches on the closed kind that a class belongs to, which stands beside the
+//! classes it groups ([`queue::QueueErrorKind`], [`entry::EntryErrorKind`]) or is the outcome.
 //!
 //! Texts have gaps, `{action}` for instance, which [`fill`] closes with what is known of the case at hand.
 
@@ -12,6 +13,24 @@ macro_rules! classes {
         $(#[$about:meta])*
         $name:ident of $kind:ident;
         $($variant:ident, $label:literal, $of:ident: $meaning:literal; $fix:literal;)+
+    ) => {
+        classes! {
+            $(#[$about])*
+            $name;
+            $($variant, $label: $meaning; $fix;)+
+        }
+
+        impl $name {
+            /// What the program branches on.
+            pub fn kind(self) -> $kind {
+                match self { $(Self::$variant => $kind::$of,)+ }
+            }
+        }
+    };
+    (
+        $(#[$about:meta])*
+        $name:ident;
+        $($variant:ident, $label:literal: $meaning:literal; $fix:literal;)+
     ) => {
         $(#[$about])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -27,11 +46,6 @@ macro_rules! classes {
             /// Stable name, for logs and documentation.
             pub fn label(self) -> &'static str {
                 match self { $(Self::$variant => $label,)+ }
-            }
-
-            /// What the program branches on.
-            pub fn kind(self) -> $kind {
-                match self { $(Self::$variant => $kind::$of,)+ }
             }
 
             /// What happened, with gaps.

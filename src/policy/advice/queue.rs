@@ -22,7 +22,7 @@ pub enum QueueErrorKind {
     Credentials,
     /// SQS asks us to slow down.
     Throttled,
-    /// 120,000 messages of the queue are in flight.
+    /// As many messages are in flight as SQS allows of a queue, standard or FIFO: 120,000.
     OverLimit,
     /// SQS failed (5xx).
     Server,
@@ -70,21 +70,6 @@ impl QueueErrorKind {
             Self::Throttled | Self::OverLimit | Self::Server | Self::Network | Self::TimedOut => false,
         }
     }
-
-    /// The reason when nothing more is known than the kind.
-    pub fn reason(self) -> QueueReason {
-        match self {
-            Self::Missing => QueueReason::QueueMissing,
-            Self::Denied => QueueReason::AccessDenied,
-            Self::Credentials => QueueReason::Credentials,
-            Self::Throttled => QueueReason::Throttled,
-            Self::OverLimit => QueueReason::OverLimit,
-            Self::Server => QueueReason::Server,
-            Self::Network => QueueReason::Network,
-            Self::TimedOut => QueueReason::TimedOut,
-            Self::Invalid => QueueReason::Refused,
-        }
-    }
 }
 
 classes! {
@@ -95,9 +80,6 @@ classes! {
         "the queue does not exist, or not in this region and account";
         "create the queue, or correct the listener's queue, region or role_arn: SQS says the same of a queue in \
          another region or account";
-    QueueDeletedRecently, "queue_deleted_recently", Missing:
-        "a queue of this name was deleted less than 60 s ago";
-        "wait a minute, then create the queue again";
     NoDeadLetterQueue, "dead_letter_missing", Missing:
         "the queue has no dead-letter queue to send the message to";
         "give the queue a redrive policy, or choose another action than dead_letter under on_response";
@@ -189,33 +171,35 @@ classes! {
 
     Throttled, "sqs_throttled", Throttled:
         "SQS throttled the call";
-        "nothing, if it passes; else spread the load over queues, use fewer processes, or ask AWS for a higher quota";
+        "try again (`run` does so by itself); if it stays, spread the load over queues, use fewer processes, or \
+         ask AWS for a higher quota";
     KmsThrottled, "kms_throttled", Throttled:
         "KMS throttled SQS's use of the queue's key";
         "raise KmsDataKeyReusePeriodSeconds of the queue (up to 86400), or the account's KMS request quota";
     OverLimit, "over_limit", OverLimit:
-        "too many messages of this queue are in flight: SQS allows 120,000 (20,000 on some FIFO queues)";
+        "too many messages of this queue are in flight: SQS allows 120,000";
         "find who receives without deleting; messages hidden after a 429 count too, so give the endpoint more room or \
          shorten throttle_delay";
     Server, "sqs_failed", Server:
         "SQS failed";
-        "nothing: the call is made again; if it stays, look at the AWS health dashboard";
+        "try again (`run` does so by itself); if it stays, look at the AWS health dashboard";
 
     Dns, "sqs_dns", Network:
         "the name of SQS's server has no address here";
-        "check the host of the queue's URL, the region's spelling, and this machine's DNS; in a VPC without internet \
+        "check the host of the queue's URL, or that of HTTP_PROXY or HTTPS_PROXY if one is set, the region's spelling, \
+         and this machine's DNS; in a VPC without internet \
          access create an SQS endpoint with private DNS";
     ConnectionRefused, "sqs_refused", Network:
         "nobody listens where SQS should be";
         "check host and port of the queue's URL (or AWS_ENDPOINT_URL_SQS); start the local server, or open the \
-         firewall";
+         firewall; if HTTP_PROXY or HTTPS_PROXY is set, it may be the proxy that is not there";
     Tls, "sqs_tls", Network:
         "the TLS handshake with SQS failed";
         "if a proxy opens TLS here, add its authority to this machine's trusted certificates; check the clock, and \
          that the URL's scheme is right";
     Connection, "sqs_connection", Network:
         "the connection to SQS broke";
-        "nothing, if it is rare: the call is made again; else look at the proxies, NAT and firewalls between";
+        "try again (`run` does so by itself); if it is not rare, look at the proxies, NAT and firewalls between";
     Proxy, "sqs_proxy", Network:
         "the proxy before SQS did not connect";
         "check HTTPS_PROXY, and let the proxy connect to SQS's host, or name that in NO_PROXY";
@@ -232,7 +216,7 @@ classes! {
          set HTTPS_PROXY";
     TimedOut, "sqs_timed_out", TimedOut:
         "SQS did not answer in time";
-        "nothing, if it is rare: the call is made again; else check the way to SQS (proxy, VPC endpoint, firewall)";
+        "try again (`run` does so by itself); if it is not rare, check the way to SQS (proxy, VPC endpoint, firewall)";
 
     WrongRegion, "wrong_region", Invalid:
         "the request is signed for another region than the server's";
@@ -262,9 +246,6 @@ classes! {
     Unsupported, "unsupported_operation", Invalid:
         "the server does not support {operation}, or not for this queue";
         "check that the queue is of the expected type (FIFO or standard) and that the server is a full SQS";
-    PurgeInProgress, "purge_in_progress", Invalid:
-        "the queue is being purged already: SQS allows one purge in 60 s";
-        "wait a minute";
     TooLong, "message_too_long", Invalid:
         "the message is longer than the queue takes";
         "shorten the body, or raise the queue's MaximumMessageSize (1 MiB at most); attributes count too";

@@ -67,7 +67,7 @@ fn labels_are_unique_and_fit_for_logs() {
 #[test]
 fn every_kind_and_every_outcome_has_words_of_its_own_kind() {
     for kind in QueueErrorKind::ALL {
-        assert_eq!(kind.reason().kind(), kind);
+        assert!(QueueReason::ALL.iter().any(|reason| reason.kind() == kind), "{kind:?}");
     }
     for outcome in Outcome::ALL {
         assert_eq!(EndpointReason::of_outcome(outcome).kind(), outcome);

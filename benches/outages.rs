@@ -1,0 +1,66 @@
+//! Outages: what a queue pays for an endpoint that stops taking messages, and how soon work goes on.
+//!
+//! `cargo bench --bench outages` simulates every scenario of `tests/sim/outage` with the real pipeline over the
+//! embedded broker on paused time, beside the same with the adaptive limit turned off and beside a fixed pool of
+//! workers, and prints the page that is committed as `docs/outages.md`. `--write` rewrites that file. Equal
+//! seeds give equal figures, so the page does not depend on the machine.
+//!
+//! Each run is a runtime of its own on one thread; the runs are spread over all processors.
+//!
+//! Reading order: `options`, `runs`, `goals`, `page`.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::as_conversions,
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
+    clippy::unchecked_time_subtraction,
+    reason = "as in the tests, whose simulation this is"
+)]
+#![allow(unreachable_pub, reason = "one binary; `pub` says what a module offers the others")]
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::options::Options;
+
+#[path = "outages/goals.rs"]
+mod goals;
+#[path = "outages/options.rs"]
+mod options;
+#[path = "outages/page.rs"]
+mod page;
+#[path = "outages/runs.rs"]
+mod runs;
+
+#[allow(dead_code, reason = "the tests use more of it")]
+#[path = "../tests/sim/house.rs"]
+mod house;
+#[path = "../tests/sim/outage/mod.rs"]
+mod outage;
+#[allow(dead_code, reason = "the tests use more of it")]
+#[path = "../tests/sim/queue.rs"]
+mod queue;
+
+/// Where the page lives.
+const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/outages.md");
+
+fn main() -> ExitCode {
+    let options = Options::parse();
+    let rows = runs::all(&options);
+    let page = page::render(&rows);
+    if !options.write {
+        print!("{page}");
+        return ExitCode::SUCCESS;
+    }
+    match std::fs::write(PAGE, page) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("outages: {PAGE}: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

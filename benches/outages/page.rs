@@ -1,0 +1,96 @@
+//! The page: what is simulated, the goals, a table per scenario, and what is not saved.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use crate::goals;
+use crate::outage::{Load, Refusal, Variant};
+use crate::runs::{MAX_RECEIVES, Row};
+
+const HEAD: &str = include_str!("head.md");
+const TAIL: &str = include_str!("tail.md");
+
+/// The whole page, in Markdown.
+pub fn render(rows: &[Row]) -> String {
+    let mut page = format!("{HEAD}\n## Goals\n\n| goal | | worst row |\n|---|---|---|\n");
+    for goal in goals::all(rows) {
+        let mark = if goal.holds { "✔" } else { "✘" };
+        writeln!(page, "| {} | {mark} | {} |", goal.text, goal.worst).unwrap();
+    }
+    for table in rows.chunk_by(|one, next| one.scenario.name == next.scenario.name) {
+        let scenario = table[0].scenario;
+        let in_vain = match scenario.refusal {
+            Refusal::Throttled => "answered 429".to_owned(),
+            Refusal::Other(met) => format!("in vain ({met})"),
+        };
+        let limits = MAX_RECEIVES.map(|receives| receives.to_string()).join(" / ");
+        writeln!(page, "\n## {}: {}\n", scenario.name, scenario.title).unwrap();
+        writeln!(
+            page,
+            "| processes | to do | consumer | dead-lettered at {limits} | receives per message | useful | POSTs {in_vain} | after the end |"
+        )
+        .unwrap();
+        writeln!(page, "|---:|---:|---|---:|---:|---:|---:|---|").unwrap();
+        for row in table {
+            writeln!(page, "|{}", cells(row).map(|cell| format!(" {cell} |")).concat()).unwrap();
+        }
+    }
+    page + "\n" + TAIL
+}
+
+fn cells(row: &Row) -> [String; 8] {
+    let last = row.last();
+    let first = row.variant == Variant::Ours;
+    let only_first = |cell: String| if first { cell } else { String::new() };
+    let dead = row.figures.iter().map(|figures| figures.dead.to_string()).collect::<Vec<_>>();
+    [
+        only_first(row.processes.to_string()),
+        only_first(backlog(row.load)),
+        match row.variant {
+            Variant::Ours => "queuepost",
+            Variant::NotAdaptive => "`adaptive: false`",
+            Variant::Pool => "fixed pool",
+        }
+        .to_owned(),
+        dead.join(" / "),
+        format!("{:.2}", last.receives_per_message),
+        if row.load.is_small() { "–".to_owned() } else { percent(last.useful) },
+        percent(last.in_vain),
+        after(row),
+    ]
+}
+
+/// How soon it goes on.
+fn after(row: &Row) -> String {
+    let last = row.last();
+    if row.scenario.after == 0 {
+        return "–".to_owned();
+    }
+    if row.load.is_small() {
+        return match (last.first_success, last.all_done, last.done) {
+            (_, _, 0) => "none done".to_owned(),
+            (Some(first), Some(done), _) => format!("first {}, last {}", seconds(first), seconds(done)),
+            (first, _, _) => format!("first {}", first.map_or("never".to_owned(), seconds)),
+        };
+    }
+    match last.full_speed {
+        Some(after) => format!("full speed {}", seconds(after)),
+        None => "–".to_owned(),
+    }
+}
+
+pub fn backlog(load: Load) -> String {
+    match load {
+        Load::Backlog(count) if count >= 1_000 => format!("{},{:03}", count / 1_000, count % 1_000),
+        Load::Backlog(count) => count.to_string(),
+        Load::Steady => "20/s".to_owned(),
+    }
+}
+
+pub fn percent(share: f64) -> String {
+    format!("{:.1} %", 100.0 * share)
+}
+
+pub fn seconds(time: Duration) -> String {
+    format!("{:.0} s", time.as_secs_f64())
+}

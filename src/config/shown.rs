@@ -1,0 +1,127 @@
+//! How much of what was written a problem repeats, and which known name may have been meant.
+//!
+//! Secrets stand where they do not belong: in addresses, in place of keys. So an address is shown up to its port, and
+//! a key only if it is a word.
+
+use url::Url;
+
+use crate::config::problem::Reveal;
+
+/// Longest value a problem repeats.
+const SHOWN_CHARACTERS: usize = 80;
+/// Longest name of a key that a problem repeats, one more than that of a listener.
+const NAME_MAX: usize = 64;
+
+/// The name of a key; `…` for what is no word, since a secret can stand where a key belongs.
+pub(super) fn shown_key(name: &str) -> &str {
+    let word = |c: char| c.is_alphanumeric() || "_-.".contains(c);
+    let is_word = name.chars().count() <= NAME_MAX && !name.is_empty() && name.chars().all(word);
+    if is_word { name } else { "…" }
+}
+
+/// A value as a problem repeats it: addresses without what follows the origin (credentials hide in user
+/// information, path and query alike), long ones cut, odd ones quoted.
+pub(super) fn shown(raw: &str, reveal: Reveal) -> String {
+    if reveal == Reveal::Nothing {
+        return "REDACTED".to_owned();
+    }
+    if raw.contains("://") {
+        return match Url::parse(raw) {
+            Ok(url) if url.host().is_some() && !raw.contains("${") => {
+                let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+                format!("{}://{}{port}/…", url.scheme(), url.host_str().unwrap_or_default())
+            }
+            Ok(_) | Err(_) => "the address".to_owned(),
+        };
+    }
+    if reveal == Reveal::Origin {
+        let origin = raw.split(['/', '?', '#']).next().unwrap_or_default();
+        let host = origin.rsplit('@').next().unwrap_or_default();
+        let port = host.rsplit_once(':').map_or("", |(_, port)| port);
+        if !port.chars().all(|c| c.is_ascii_digit()) {
+            return "the address".to_owned();
+        }
+        return if host == raw { quoted(raw) } else { quoted(&format!("{host}/…")) };
+    }
+    if let Some((_, host)) = raw.rsplit_once('@') {
+        return quoted(&format!("…@{}", host.split('?').next().unwrap_or_default()));
+    }
+    match raw.split_once('?') {
+        Some((path, _)) => quoted(&format!("{path}?…")),
+        None => quoted(raw),
+    }
+}
+
+/// At most [`SHOWN_CHARACTERS`], in quotes if it is not one plain word.
+fn quoted(raw: &str) -> String {
+    let mut text: String = raw.chars().take(SHOWN_CHARACTERS).collect();
+    if text.len() < raw.len() {
+        text.push('…');
+    }
+    let plain = |c: char| c.is_alphanumeric() || "-_./:+%${}?@…".contains(c);
+    if !text.is_empty() && text.chars().all(plain) { text } else { format!("{text:?}") }
+}
+
+/// `; did you mean …?` for a name that is nearly one of `known`.
+pub(super) fn did_you_mean<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    let name = name.to_ascii_lowercase().replace('-', "_");
+    known
+        .into_iter()
+        .map(|candidate| (distance(&name, &candidate.replace('-', "_")), candidate))
+        .filter(|&(distance, candidate)| distance <= 1 + candidate.len() / 5)
+        .min_by_key(|&(distance, _)| distance)
+        .map(|(_, candidate)| meant(candidate))
+}
+
+/// How a name is suggested.
+pub(super) fn meant(name: &str) -> String {
+    format!("did you mean `{name}`?")
+}
+
+/// Levenshtein distance: single characters to insert, delete or replace.
+fn distance(a: &str, b: &str) -> usize {
+    let mut row: Vec<usize> = (0..=b.chars().count()).collect();
+    for (i, from) in a.chars().enumerate() {
+        let mut left = i + 1;
+        let mut next = vec![left];
+        for (pair, to) in row.windows(2).zip(b.chars()) {
+            if let [diagonal, above] = *pair {
+                left = (diagonal + usize::from(from != to)).min(above + 1).min(left + 1);
+                next.push(left);
+            }
+        }
+        row = next;
+    }
+    row.last().copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_shown_up_to_its_port_only() {
+        let text = |raw: &str| shown(raw, Reveal::Text);
+        let origin = |raw: &str| shown(raw, Reveal::Origin);
+        assert_eq!(text("https://u:secret@h.example:8443/secret?secret"), "https://h.example:8443/…");
+        assert_eq!(text("https://${HOST_WITH_SECRET}/x"), "the address");
+        assert_eq!(text("https://h.example:70000/secret"), "the address");
+        assert_eq!(text("run?key=secret"), "run?…");
+        assert_eq!(text("a b"), "\"a b\"");
+        assert_eq!(text(""), "\"\"");
+        assert_eq!(text(&"x".repeat(100)).chars().count(), SHOWN_CHARACTERS + 1);
+        assert_eq!(origin("u:secret@h.example:8443/secret?secret"), "h.example:8443/…");
+        assert_eq!(origin("h.example"), "h.example");
+        assert_eq!(origin("h.example:secret"), "the address");
+        assert_eq!(text("https:/u:secret@h.example/q?secret"), "…@h.example/q");
+        assert_eq!(shown("secret", Reveal::Nothing), "REDACTED");
+    }
+
+    #[test]
+    fn a_near_miss_is_suggested_and_a_far_one_is_not() {
+        let known = ["queue", "workers", "throttle_delay"];
+        assert_eq!(did_you_mean("worker", known), Some("did you mean `workers`?".to_owned()));
+        assert_eq!(did_you_mean("Throttle-Delay", known), Some("did you mean `throttle_delay`?".to_owned()));
+        assert_eq!(did_you_mean("colour", known), None);
+    }
+}

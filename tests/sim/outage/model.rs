@@ -1,0 +1,174 @@
+//! The endpoint of an outage: its capacity over time, and counters instead of a record.
+
+use std::collections::HashSet;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use queuepost::pipeline::ports::{BoxFuture, Endpoint};
+use queuepost::policy::outcome::{Answer, Attempt, Step, Unsent};
+use queuepost::policy::retry_after::RetryAfter;
+use queuepost::shape::Request;
+use tokio::time::Instant;
+
+use super::scenario::{BURST, SERVICE_SECONDS, Scenario, Weather};
+
+/// Spread of the time a POST takes: sigma of the log-normal distribution.
+const SERVICE_SIGMA: f64 = 0.3;
+/// How fast an endpoint says no.
+const REFUSES_IN: Duration = Duration::from_millis(5);
+/// When the listener gives up.
+const TIMEOUT: Duration = Duration::from_secs(60);
+
+pub struct Model {
+    scenario: Scenario,
+    started: Instant,
+    max_receives: u32,
+    /// Whether the consumer gives a message up for which nothing could be sent.
+    gives_up_unsent: bool,
+    state: Mutex<State>,
+}
+
+struct State {
+    random: fastrand::Rng,
+    running: usize,
+    tokens: f64,
+    tokens_at: Duration,
+    tally: Tally,
+}
+
+/// What has been counted.
+#[derive(Debug, Clone, Default)]
+pub struct Tally {
+    pub posts: u64,
+    /// POSTs that brought nothing.
+    pub in_vain: u64,
+    /// Successes by second since the start.
+    pub successes: Vec<u32>,
+    /// Receives of the messages that succeeded.
+    pub receives: u64,
+    pub first_success_after: Option<Duration>,
+    pub last_success: Duration,
+    /// Messages that failed on their last receive.
+    pub doomed: HashSet<String>,
+}
+
+impl Tally {
+    pub fn done(&self) -> u64 {
+        self.successes.iter().map(|count| u64::from(*count)).sum()
+    }
+}
+
+impl Model {
+    pub fn new(scenario: Scenario, max_receives: u32, gives_up_unsent: bool, seed: u64) -> Self {
+        let state = State {
+            random: fastrand::Rng::with_seed(seed),
+            running: 0,
+            tokens: BURST,
+            tokens_at: Duration::ZERO,
+            tally: Tally::default(),
+        };
+        Self { scenario, started: Instant::now(), max_receives, gives_up_unsent, state: Mutex::new(state) }
+    }
+
+    /// Since the start.
+    pub fn elapsed(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    pub fn tally(&self) -> Tally {
+        self.state.lock().unwrap().tally.clone()
+    }
+
+    /// Forgets what was counted so far.
+    pub fn start_over(&self) {
+        self.state.lock().unwrap().tally = Tally::default();
+    }
+
+    /// One POST of the message `body`, received so many times.
+    pub async fn take(&self, body: &str, receives: u32) -> Attempt {
+        let (takes, attempt) =
+            self.state.lock().unwrap().begin(self.scenario.weather(self.elapsed()), self.elapsed());
+        let works = matches!(&attempt, Attempt::Answered(answer) if answer.status == 200);
+        let running = works.then(|| Running(self));
+        tokio::time::sleep(takes).await;
+        drop(running);
+        let at = self.elapsed();
+        let tally = &mut self.state.lock().unwrap().tally;
+        tally.posts += 1;
+        if works {
+            let second = at.as_secs() as usize;
+            if tally.successes.len() <= second {
+                tally.successes.resize(second + 1, 0);
+            }
+            tally.successes[second] += 1;
+            tally.receives += u64::from(receives);
+            tally.last_success = at;
+            if at >= self.scenario.outage().1 {
+                tally.first_success_after.get_or_insert(at);
+            }
+        } else {
+            tally.in_vain += 1;
+            let given_up = self.gives_up_unsent || !matches!(attempt, Attempt::Unsent(_));
+            if given_up && receives >= self.max_receives {
+                tally.doomed.insert(body.to_owned());
+            }
+        }
+        attempt
+    }
+}
+
+impl State {
+    /// What comes of a POST that begins now, and when.
+    fn begin(&mut self, weather: Weather, now: Duration) -> (Duration, Attempt) {
+        match weather {
+            Weather::Takes(sessions) if self.running < sessions => self.work(),
+            Weather::Takes(_) => (REFUSES_IN, answer(429, None)),
+            Weather::Paced { per_second, retry_after } => {
+                let saved = (now - self.tokens_at).as_secs_f64() * per_second;
+                (self.tokens, self.tokens_at) = ((self.tokens + saved).min(BURST), now);
+                if self.tokens < 1.0 {
+                    return (REFUSES_IN, answer(429, retry_after));
+                }
+                self.tokens -= 1.0;
+                self.work()
+            }
+            Weather::Answers { status, retry_after } => (REFUSES_IN, answer(status, retry_after)),
+            Weather::Unreachable => (
+                REFUSES_IN,
+                Attempt::Unsent(Unsent { step: Step::Refused, text: "connection refused".to_owned() }),
+            ),
+            Weather::Hangs => (TIMEOUT, Attempt::TimedOut),
+        }
+    }
+
+    fn work(&mut self) -> (Duration, Attempt) {
+        self.running += 1;
+        let (one, two) = (1.0 - self.random.f64(), self.random.f64());
+        let normal = (-2.0 * one.ln()).sqrt() * (std::f64::consts::TAU * two).cos();
+        let seconds = SERVICE_SECONDS * (SERVICE_SIGMA * normal - SERVICE_SIGMA * SERVICE_SIGMA / 2.0).exp();
+        (Duration::from_secs_f64(seconds), answer(200, None))
+    }
+}
+
+fn answer(status: u16, retry_after: Option<Duration>) -> Attempt {
+    let retry_after = retry_after.map(RetryAfter::Delay);
+    Attempt::Answered(Answer { status, retry_after, ..Answer::default() })
+}
+
+/// Counts a running POST until it ends, however it ends.
+struct Running<'a>(&'a Model);
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.0.state.lock().unwrap().running -= 1;
+    }
+}
+
+impl Endpoint for Model {
+    fn post(&self, request: Request) -> BoxFuture<'_, Attempt> {
+        Box::pin(async move {
+            let receives = request.headers.get("x-queuepost-receive-count").unwrap().to_str().unwrap();
+            self.take(std::str::from_utf8(&request.body).unwrap(), receives.parse().unwrap()).await
+        })
+    }
+}

@@ -11,4 +11,5 @@ mod faults;
 mod gate;
 mod preflight;
 mod refusals;
+mod seeds;
 mod settlement;

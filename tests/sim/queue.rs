@@ -72,13 +72,25 @@ impl World {
 
     /// A queue with a dead-letter queue `NAME-dlq` after so many receives.
     pub fn queue(&self, name: &str, max_receives: u32) {
+        self.queue_of(name, max_receives, false);
+    }
+
+    /// The same, FIFO or not; the dead-letter queue of a FIFO queue is `NAME-dlq.fifo`.
+    pub fn queue_of(&self, name: &str, max_receives: u32, fifo: bool) {
         self.with(|broker, now| {
-            let dlq = format!("{name}-dlq");
-            broker.create_queue(now, &dlq, &[].into()).unwrap();
+            let kind: BTreeMap<String, String> =
+                if fifo { [("FifoQueue".to_owned(), "true".to_owned())].into() } else { BTreeMap::new() };
+            let dlq = match name.strip_suffix(FIFO) {
+                Some(stem) => format!("{stem}-dlq{FIFO}"),
+                None => format!("{name}-dlq"),
+            };
+            broker.create_queue(now, &dlq, &kind).unwrap();
             let policy = format!(
                 r#"{{"deadLetterTargetArn":"arn:aws:sqs:us-east-1:000000000000:{dlq}","maxReceiveCount":{max_receives}}}"#
             );
-            broker.create_queue(now, name, &[("RedrivePolicy".to_owned(), policy)].into()).unwrap();
+            let mut attributes = kind;
+            attributes.insert("RedrivePolicy".to_owned(), policy);
+            broker.create_queue(now, name, &attributes).unwrap();
         });
     }
 
@@ -107,6 +119,10 @@ impl SimQueue {
             random: Mutex::new(fastrand::Rng::with_seed(seed)),
             receives: Mutex::default(),
         })
+    }
+
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     pub fn set_faults(&self, faults: Faults) {

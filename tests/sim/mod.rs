@@ -16,4 +16,5 @@ mod gate;
 mod outages;
 mod preflight;
 mod refusals;
+mod seeds;
 mod settlement;

@@ -175,6 +175,10 @@ impl SimQueue {
         self.world.with(|broker, now| broker.change_visibility(now, &self.name, &handle, seconds)).unwrap();
     }
 
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     pub fn set_faults(&self, faults: Faults) {
         *self.faults.lock().unwrap() = faults;
     }

@@ -15,7 +15,7 @@ use crate::config::env::Lookup;
 use crate::config::file::{File, Listener, Row};
 use crate::config::plan::{ListenerPlan, Plan};
 use crate::config::problem::{Fault, Place, Report};
-use crate::config::queue::{self, Fifo};
+use crate::config::queue;
 use crate::config::rules::{self, Consumer};
 use crate::config::value::{self, TWELVE_HOURS};
 use crate::policy::decide;
@@ -127,7 +127,7 @@ fn listener(
     env: Lookup<'_>,
     report: &mut Report,
 ) -> Option<ListenerPlan> {
-    let queue = queue_settings(written, Fifo::Refused, report);
+    let queue = queue_settings(written, report);
     let algorithm = report.parse(written.algorithm.as_ref(), |text| {
         text.parse::<Algorithm>().map_err(|_| {
             Fault::new("is no algorithm: OWNER/NAME or OWNER/NAME/VERSION")
@@ -159,6 +159,7 @@ fn listener(
         listener: pipeline::Settings {
             name,
             queue_name,
+            fifo: queue.queue.is_fifo(),
             workers,
             timeout,
             receive_wait,
@@ -172,12 +173,12 @@ fn listener(
     })
 }
 
-pub(super) fn queue_settings(written: &Listener, fifo: Fifo, report: &mut Report) -> Option<sqs::Settings> {
+pub(super) fn queue_settings(written: &Listener, report: &mut Report) -> Option<sqs::Settings> {
     if written.queue.is_none() {
         let fault = Fault::new("is required: the URL, ARN or name of an SQS queue");
         report.refuse_key(&written.place, &written.key_of("queue"), fault);
     }
-    let queue = report.parse(written.queue.as_ref(), |text| queue::parse(text, fifo));
+    let queue = report.parse(written.queue.as_ref(), queue::parse);
     let region = report.parse(written.region.as_ref(), value::region);
     let profile = report.parse(written.profile.as_ref(), value::profile);
     let arn = report.parse(written.role_arn.as_ref(), value::role_arn);

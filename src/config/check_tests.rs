@@ -270,8 +270,8 @@ fn queue_and_address_are_required_and_checked() {
     let text = problem("");
     assert!(text.contains("f.yaml:2:5: listeners[0].queue is required"), "{text}");
     assert!(text.contains("f.yaml:2:5: listeners[0].url is required"), "{text}");
-    let text = problem(", queue: orders.fifo, endpoint: api, path: /");
-    assert!(text.contains("FIFO queues are not supported yet; use a standard queue"), "{text}");
+    let text = problem(", queue: orders.fif, endpoint: api, path: /");
+    assert!(text.contains("is no queue: a name has"), "{text}");
     assert!(text.contains("listeners[0].endpoint: api is not under `endpoints`"), "{text}");
     assert_eq!(text.lines().count(), 2, "{text}");
     let pathless = endpoint(&[]).replace(", path: /run", "");

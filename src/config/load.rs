@@ -12,7 +12,6 @@ use crate::config::env::{Lookup, set};
 use crate::config::file::{self, Auth, Endpoint, File, Listener};
 use crate::config::plan::Plan;
 use crate::config::problem::{ConfigErrors, Fault, Place, Report, Reveal, Written};
-use crate::config::queue::Fifo;
 use crate::config::value;
 use crate::sqs;
 
@@ -101,8 +100,6 @@ pub fn variables() -> Vec<(&'static str, &'static str)> {
 }
 
 /// Reads and checks which queue is meant and as whom, for commands that concern a queue alone.
-///
-/// FIFO queues are allowed: it is listeners that do not take them.
 pub fn queue(
     overrides: &Overrides,
     env: &dyn Fn(&str) -> Option<String>,
@@ -112,7 +109,7 @@ pub fn queue(
     for (put, written) in given(&LISTENER, overrides, env) {
         put(&mut listener, written);
     }
-    let settings = check::queue_settings(&listener, Fifo::Allowed, &mut report);
+    let settings = check::queue_settings(&listener, &mut report);
     report.finish().map(drop).and_then(|()| settings.ok_or_else(|| Report::default().into_errors()))
 }
 

@@ -12,29 +12,20 @@ const EXAMPLE: &str =
 /// How a FIFO queue's name ends, and no other's; counts towards the length.
 const FIFO: &str = ".fifo";
 
-/// Whether a FIFO queue will do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fifo {
-    /// For commands that only send or receive.
-    Allowed,
-    /// For listeners, which do not keep the order of groups.
-    Refused,
-}
-
 /// The queue that `text` names.
-pub(super) fn parse(text: &str, fifo: Fifo) -> Result<QueueRef, Fault> {
+pub(super) fn parse(text: &str) -> Result<QueueRef, Fault> {
     if text.contains("://") {
-        return parse_url(text, fifo);
+        return parse_url(text);
     }
     if !text.starts_with("arn:") {
-        return checked_name(text, fifo).map(QueueRef::Name);
+        return checked_name(text).map(QueueRef::Name);
     }
     let parts: Vec<&str> = text.splitn(6, ':').collect();
     match parts.as_slice() {
         ["arn", partition, "sqs", region, account, name]
             if is_partition(partition) && is_region(region) && is_account(account) =>
         {
-            let name = checked_name(name, fifo)?;
+            let name = checked_name(name)?;
             Ok(QueueRef::Arn { region: (*region).to_owned(), account: (*account).to_owned(), name })
         }
         ["arn", _, service, ..] if *service != "sqs" && is_region(service) => {
@@ -45,7 +36,7 @@ pub(super) fn parse(text: &str, fifo: Fifo) -> Result<QueueRef, Fault> {
     }
 }
 
-fn parse_url(text: &str, fifo: Fifo) -> Result<QueueRef, Fault> {
+fn parse_url(text: &str) -> Result<QueueRef, Fault> {
     let url = address(text, EXAMPLE)?;
     if !matches!(url.scheme(), "http" | "https") {
         return Err(Fault::new("is neither http:// nor https://").fix(EXAMPLE));
@@ -61,7 +52,7 @@ fn parse_url(text: &str, fifo: Fifo) -> Result<QueueRef, Fault> {
     if name.is_empty() {
         return Err(Fault::new("does not end with the name of a queue").fix(EXAMPLE));
     }
-    checked_name(name, fifo)?;
+    checked_name(name)?;
     let account = url.path_segments().and_then(|mut parts| parts.next()).unwrap_or_default();
     let depth = url.path_segments().map_or(0, Iterator::count);
     if sqs::is_aws(&url) && !(depth == 2 && is_account(account)) {
@@ -72,14 +63,9 @@ fn parse_url(text: &str, fifo: Fifo) -> Result<QueueRef, Fault> {
     Ok(QueueRef::Url(url))
 }
 
-fn checked_name(name: &str, fifo: Fifo) -> Result<String, Fault> {
+fn checked_name(name: &str) -> Result<String, Fault> {
     let valid = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
     let stem = name.strip_suffix(FIFO).filter(|stem| !stem.is_empty());
-    if stem.is_some() && fifo == Fifo::Refused {
-        return Err(
-            Fault::new("is a FIFO queue").fix("FIFO queues are not supported yet; use a standard queue")
-        );
-    }
     if (1..=NAME_MAX).contains(&name.len()) && stem.unwrap_or(name).chars().all(valid) {
         return Ok(name.to_owned());
     }
@@ -93,7 +79,7 @@ mod tests {
     const AWS: &str = "https://sqs.eu-west-1.amazonaws.com/123456789012/orders";
 
     fn queue(text: &str) -> QueueRef {
-        parse(text, Fifo::Refused).unwrap_or_else(|fault| panic!("{text}: {fault:?}"))
+        parse(text).unwrap_or_else(|fault| panic!("{text}: {fault:?}"))
     }
 
     #[test]
@@ -129,22 +115,20 @@ mod tests {
             "http://host/or%20ders",
         ];
         for text in cases {
-            assert!(parse(text, Fifo::Refused).is_err(), "{text}");
-            assert!(parse(text, Fifo::Allowed).is_err(), "{text}");
+            assert!(parse(text).is_err(), "{text}");
         }
-        assert!(parse(&"q".repeat(81), Fifo::Allowed).is_err());
+        assert!(parse(&"q".repeat(81)).is_err());
         for text in [".fifo", "a.b", "a.fifo.fifo", "a.fifo2", &format!("{}.fifo", "q".repeat(76))] {
-            assert!(parse(text, Fifo::Allowed).is_err(), "{text}");
+            assert!(parse(text).is_err(), "{text}");
         }
     }
 
     #[test]
-    fn a_fifo_queue_is_refused_for_a_listener_in_every_form() {
+    fn a_fifo_queue_is_known_by_its_name_in_every_form() {
         for text in ["orders.fifo", "arn:aws:sqs:eu-west-1:123456789012:orders.fifo", &format!("{AWS}.fifo")]
         {
-            assert!(parse(text, Fifo::Allowed).is_ok_and(|queue| queue.name() == "orders.fifo"), "{text}");
-            let fault = format!("{:?}", parse(text, Fifo::Refused).expect_err(text));
-            assert!(fault.contains("FIFO queues are not supported yet; use a standard queue"), "{fault}");
+            assert!(queue(text).name() == "orders.fifo" && queue(text).is_fifo(), "{text}");
         }
+        assert!(!queue("orders").is_fifo() && !queue("orders_fifo").is_fifo());
     }
 }

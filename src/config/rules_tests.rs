@@ -1,7 +1,7 @@
 //! Each rule: what it lets pass, what it does not, and what it says.
 
 use super::*;
-use crate::config::queue::{self, Fifo};
+use crate::config::queue;
 use crate::sqs::Role;
 
 const MINUTE: Duration = Duration::from_mins(1);
@@ -11,7 +11,7 @@ fn url(text: &str) -> Url {
 }
 
 fn settings(text: &str) -> sqs::Settings {
-    let queue = queue::parse(text, Fifo::Refused).expect(text);
+    let queue = queue::parse(text).expect(text);
     sqs::Settings { queue, region: None, profile: None, role: None, address: None }
 }
 

@@ -19,6 +19,7 @@ use crate::pipeline::admit::{
     Admitted, GATE_WAIT_MAX, LAST_RECEIVE_WAIT_MAX, Patience, Refused, Ticket, admit,
 };
 use crate::pipeline::gates::{Probes, evidence, feedback};
+use crate::pipeline::group::{Fate, Successor};
 use crate::pipeline::in_house::{InHouse, Settled};
 use crate::pipeline::lease::Lease;
 use crate::pipeline::listener::Core;
@@ -45,10 +46,13 @@ const SLOW_PROBE: Duration = Duration::from_secs(5);
 pub(super) struct Delivery {
     pub(super) message: Message,
     pub(super) lease: Lease,
-    pub(super) permit: WorkerPermit,
+    /// Shared by the messages of a group, of which one runs at a time.
+    pub(super) permit: Arc<WorkerPermit>,
     pub(super) books: InHouse,
     pub(super) ticket: Ticket,
     pub(super) settler: Settler,
+    /// Who waits for its end (FIFO).
+    pub(super) successor: Successor,
 }
 
 impl Delivery {
@@ -147,6 +151,11 @@ impl Delivery {
             Refused::Draining => (now, ReleaseReason::Drain),
             Refused::GateClosed(pause) => (now + pause, ReleaseReason::Gate),
         };
+        self.give_back(until, reason).await;
+    }
+
+    /// Gives the message back unattempted, hidden until then.
+    pub(super) async fn give_back(self, until: Instant, reason: ReleaseReason) {
         self.hide(until, Settled::Released(reason)).await;
     }
 
@@ -189,9 +198,9 @@ impl Delivery {
         let Some(place) = self.settler.place().await else { return };
         let settlement = Settlement {
             id: self.message.id,
-            receipt: self.message.receipt,
             action: Action::Delete { how, lease: self.lease },
             books: self.books,
+            successor: self.successor,
         };
         place.fill(settlement).await;
         drop(self.permit);
@@ -204,11 +213,13 @@ impl Delivery {
         let Some(place) = self.settler.place().await else { return };
         let settlement = Settlement {
             id: self.message.id,
-            receipt: self.message.receipt,
-            action: Action::Hide { until, how, lease: self.lease.close().await },
+            action: Action::Hide { until, how, lease: self.lease.close(until).await },
             books: self.books,
+            successor: Successor::default(),
         };
         place.fill(settlement).await;
+        // Only now: what stands behind it in its group is given back after it.
+        self.successor.tell(Fate::Hidden(until));
         drop(self.permit);
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! received = deleted + parked + deferred + released + dead-lettered + abandoned + in progress. An entry that
 //! is dropped unsettled (a bug, a panic, the end of the process) counts as abandoned: SQS will hand the message
-//! out again by itself.
+//! out again by itself. What is counted are receives: a message that comes again while it is in the house has a
+//! second entry, which is settled as the first is.
 
 use std::sync::Arc;
 
@@ -25,47 +26,62 @@ pub(super) enum Settled {
     DeadLettered,
 }
 
-/// One message's entry in the books.
+/// The entry of one message in the books, or of several receives of it.
 #[derive(Debug)]
 #[must_use]
 pub(super) struct InHouse {
     metrics: Arc<ListenerMetrics>,
     stage: Stage,
+    receives: u32,
     settled: bool,
 }
 
 impl InHouse {
     /// A message just received.
     pub(super) fn new(metrics: &Arc<ListenerMetrics>) -> Self {
-        metrics.entered(Stage::Waiting);
-        Self { metrics: Arc::clone(metrics), stage: Stage::Waiting, settled: false }
+        metrics.entered(Stage::Waiting, 1);
+        Self { metrics: Arc::clone(metrics), stage: Stage::Waiting, receives: 1, settled: false }
     }
 
     /// It moves on.
     pub(super) fn enter(&mut self, stage: Stage) {
-        self.metrics.left(self.stage);
-        self.metrics.entered(stage);
+        self.metrics.entered(self.stage, -i64::from(self.receives));
+        self.metrics.entered(stage, i64::from(self.receives));
         self.stage = stage;
+    }
+
+    /// One entry for both from now on.
+    pub(super) fn join(&mut self, mut other: Self) {
+        other.enter(self.stage);
+        self.receives += std::mem::take(&mut other.receives);
+        other.settled = true;
     }
 
     /// It leaves.
     pub(super) fn settled(mut self, how: Settled) {
+        let count = u64::from(self.receives);
         match how {
-            Settled::Deleted => self.metrics.deleted.inc(),
-            Settled::Parked => self.metrics.parked.inc(),
-            Settled::Deferred(reason) => self.metrics.deferred(reason),
-            Settled::Released(reason) => self.metrics.released(reason),
-            Settled::DeadLettered => self.metrics.dead_lettered.inc(),
+            Settled::Deleted => self.metrics.deleted.inc_by(count),
+            Settled::Parked => self.metrics.parked.inc_by(count),
+            Settled::Deferred(reason) => self.metrics.deferred(reason, count),
+            Settled::Released(reason) => self.metrics.released(reason, count),
+            Settled::DeadLettered => self.metrics.dead_lettered.inc_by(count),
         }
+        self.settled = true;
+    }
+
+    /// It is left to SQS.
+    pub(super) fn abandoned(mut self) {
+        self.metrics.abandoned.inc_by(u64::from(self.receives));
         self.settled = true;
     }
 }
 
 impl Drop for InHouse {
     fn drop(&mut self) {
-        self.metrics.left(self.stage);
+        self.metrics.entered(self.stage, -i64::from(self.receives));
         if !self.settled {
-            self.metrics.abandoned.inc();
+            self.metrics.abandoned.inc_by(u64::from(self.receives));
             if std::thread::panicking() {
                 self.metrics.panics.inc();
             }

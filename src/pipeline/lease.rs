@@ -1,374 +1,260 @@
-//! Leases: while a message is in the house, its visibility does not lapse.
+//! Leases: our right to one message, and the newest receipt handle it is exercised with.
 //!
-//! One wheel per listener holds every lease and extends, in batches of ten, those whose time is near. A
-//! [`Lease`] is a value: dropping it takes the message off the wheel. Before a message is hidden (park, defer,
-//! release) its lease is closed with [`Lease::close`], which waits for an extension under way: a late extension
-//! would overwrite the hiding. A delete does not wait.
+//! A [`Lease`] is a value: dropping it takes the message off the wheel ([`crate::pipeline::wheel`]) that extends
+//! it. Before a message is hidden (park, defer, release) its lease is closed with [`Lease::close`], which waits for
+//! an extension under way: a late extension would overwrite the hiding. A delete does not wait.
 //!
-//! Extensions stop at SQS's twelve hours. A lease that lapses or that SQS calls lost is counted once. A POST
-//! that runs by then goes on, because its outcome still matters; one that has not begun does not begin.
+//! A message that comes again while it is in the house (its visibility lapsed, or SQS handed it out twice) is not
+//! taken in a second time: it lends its newer handle to the lease there is, and with it another twelve hours. What
+//! is under way with the older handle proves nothing then; whoever sent it asks [`Lease::receipt`] again. So does
+//! a lease that is closed, but for one that has given its message back: that may come again before we know.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Notify, oneshot};
-use tokio::task::{self, JoinSet};
+use tokio::sync::oneshot;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
-use crate::message::ReceiptHandle;
-use crate::pipeline::health::Tick;
-use crate::pipeline::narrate::Narrator;
-use crate::pipeline::ports::{
-    BATCH_MAX, BatchResult, EntryErrorKind, Queue, QueueErrorKind, VisibilityChange,
-};
-use crate::policy::visibility::{ANSWER_SLACK, CEILING, extend_when_left, whole_seconds};
-use crate::telemetry::handles::ListenerMetrics;
-use crate::telemetry::labels::ExtensionResult;
+use crate::message::{MessageId, ReceiptHandle};
+use crate::pipeline::in_house::InHouse;
+use crate::pipeline::wheel::LeaseWheel;
 
-/// Pause before a failed extension is tried again.
-const RETRY_AFTER: Duration = Duration::from_secs(2);
-/// A lease goes along with another when its own time is within this part of its length.
-const COMPANY: u32 = 12;
-/// Extension calls under way at once: a slow SQS must not make the other leases wait.
-const CALLS_MAX: usize = 8;
-/// How long the wheel sleeps at most; its watchdog ticks that often.
-const IDLE: Duration = Duration::from_secs(15);
-
-/// All leases of one listener.
-#[derive(Debug)]
-pub(super) struct LeaseWheel {
-    length: Duration,
-    state: Mutex<State>,
-    changed: Notify,
-    metrics: Arc<ListenerMetrics>,
-    narrator: Arc<Narrator>,
-}
-
+/// Every lease of a wheel.
 #[derive(Debug, Default)]
-struct State {
+pub(super) struct State {
     next_key: u64,
-    entries: BTreeMap<u64, Entry>,
-    due: BTreeSet<(Instant, u64)>,
+    pub(super) entries: BTreeMap<u64, Entry>,
+    by_id: BTreeMap<MessageId, u64>,
+    pub(super) due: BTreeSet<(Instant, u64)>,
 }
 
+/// One lease.
 #[derive(Debug)]
-struct Entry {
-    receipt: ReceiptHandle,
+pub(super) struct Entry {
+    id: MessageId,
+    pub(super) receipt: Receipt,
     /// When the message may become visible to others.
-    expires: Instant,
+    pub(super) expires: Instant,
     /// When SQS extends no more.
-    ceiling: Instant,
-    due: Option<Instant>,
-    extension: Extension,
-    /// SQS says the handle is no longer ours.
-    lost: bool,
-    /// It ran out unextended; counted.
-    lapsed: bool,
+    pub(super) ceiling: Instant,
+    pub(super) due: Option<Instant>,
+    pub(super) extension: Extension,
+    pub(super) standing: Standing,
     /// An extension got no answer and may still take effect.
-    uncertain: bool,
+    pub(super) uncertain: bool,
+    /// The message is being hidden until then: no more extensions.
+    hidden_until: Option<Instant>,
+    /// The books of further receives of the message.
+    copies: Option<InHouse>,
+}
+
+/// A receipt handle, and how many copies have lent theirs before it.
+#[derive(Debug, Clone)]
+pub(super) struct Receipt {
+    pub(super) handle: ReceiptHandle,
+    pub(super) version: u32,
+}
+
+/// Whether a lease has held so far; counted once when it has not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// It has.
+    Ours,
+    /// It ran out unextended.
+    Lapsed,
+    /// SQS says the handle is no longer ours.
+    Lost,
 }
 
 /// Whether a lease is being extended right now.
 #[derive(Debug)]
-enum Extension {
+pub(super) enum Extension {
     None,
     UnderWay,
     /// And somebody waits for its end to hide the message.
-    Awaited(oneshot::Sender<Closed>),
+    Awaited(oneshot::Sender<()>),
 }
 
-impl Entry {
-    fn closed(&self) -> Closed {
-        Closed { expires: self.expires, uncertain: self.uncertain }
-    }
-}
-
-/// What is known of a lease at its end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Closed {
-    /// Until then the message is ours to settle.
+/// From when to when a message is ours, by its latest receive.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Span {
     pub(super) expires: Instant,
-    /// An extension without an answer may still overwrite what is sent now.
-    pub(super) uncertain: bool,
+    pub(super) ceiling: Instant,
+    /// When it is to be extended.
+    pub(super) due: Instant,
+}
+
+impl State {
+    /// Takes a lease in; its key.
+    pub(super) fn insert(&mut self, id: &MessageId, handle: &ReceiptHandle, span: Span) -> u64 {
+        let key = self.next_key;
+        self.next_key += 1;
+        let entry = Entry {
+            id: id.clone(),
+            receipt: Receipt { handle: handle.clone(), version: 0 },
+            expires: span.expires,
+            ceiling: span.ceiling,
+            due: None,
+            extension: Extension::None,
+            standing: Standing::Ours,
+            uncertain: false,
+            hidden_until: None,
+            copies: None,
+        };
+        self.entries.insert(key, entry);
+        self.by_id.insert(id.clone(), key);
+        self.schedule(key, span.due);
+        key
+    }
+
+    /// Gives a newer handle to the lease of the message, if it is in the house; else gives back `books`.
+    pub(super) fn adopt(
+        &mut self,
+        id: &MessageId,
+        handle: &ReceiptHandle,
+        span: Span,
+        books: InHouse,
+    ) -> Option<InHouse> {
+        let Some(&key) = self.by_id.get(id) else { return Some(books) };
+        let comes_back = |entry: &&mut Entry| entry.hidden_until.is_some_and(|until| until <= Instant::now());
+        let entry = self.entries.get_mut(&key).filter(|entry| !comes_back(entry));
+        let Some(entry) = entry else { return Some(books) };
+        entry.receipt = Receipt { handle: handle.clone(), version: entry.receipt.version + 1 };
+        (entry.expires, entry.ceiling) = (span.expires, span.ceiling);
+        entry.standing = Standing::Ours;
+        match &mut entry.copies {
+            Some(copies) => copies.join(books),
+            None => entry.copies = Some(books),
+        }
+        if matches!(entry.extension, Extension::None) {
+            self.schedule(key, span.due);
+        }
+        None
+    }
+
+    /// Sets when a lease is extended next, unless it is closed.
+    pub(super) fn schedule(&mut self, key: u64, due: Instant) {
+        let open = self.entries.get_mut(&key).filter(|entry| entry.hidden_until.is_none());
+        let Some(entry) = open else { return };
+        if let Some(before) = entry.due.replace(due) {
+            self.due.remove(&(before, key));
+        }
+        self.due.insert((due, key));
+    }
+
+    /// Takes a lease off the wheel.
+    fn remove(&mut self, key: u64) -> Option<Entry> {
+        let entry = self.entries.remove(&key)?;
+        if self.by_id.get(&entry.id) == Some(&key) {
+            self.by_id.remove(&entry.id);
+        }
+        if let Some(due) = entry.due {
+            self.due.remove(&(due, key));
+        }
+        Some(entry)
+    }
+
+    /// Stops the extensions of a lease; how to wait for one under way.
+    fn close(&mut self, key: u64, until: Instant) -> Option<oneshot::Receiver<()>> {
+        let entry = self.entries.get_mut(&key)?;
+        entry.hidden_until = Some(until);
+        if let Some(due) = entry.due.take() {
+            self.due.remove(&(due, key));
+        }
+        if matches!(entry.extension, Extension::None) {
+            return None;
+        }
+        let (sender, receiver) = oneshot::channel();
+        entry.extension = Extension::Awaited(sender);
+        Some(receiver)
+    }
 }
 
 /// Our right to one message; dropping it stops its extensions.
 #[derive(Debug)]
 #[must_use]
 pub(super) struct Lease {
-    wheel: Arc<LeaseWheel>,
-    key: u64,
-    ceiling: Instant,
+    pub(super) wheel: Arc<LeaseWheel>,
+    pub(super) key: u64,
 }
 
-impl LeaseWheel {
-    /// An empty wheel for leases of `length`.
-    pub(super) fn new(length: Duration, metrics: Arc<ListenerMetrics>, narrator: Arc<Narrator>) -> Arc<Self> {
-        Arc::new(Self { length, state: Mutex::default(), changed: Notify::new(), metrics, narrator })
-    }
-
-    /// Takes in a message asked for at `asked` and received just now.
-    pub(super) fn admit(self: &Arc<Self>, receipt: &ReceiptHandle, asked: Instant) -> Lease {
-        let now = Instant::now();
-        let ceiling = asked + CEILING;
-        let expires = now + self.length.saturating_sub(ANSWER_SLACK);
-        let mut state = self.lock();
-        let key = state.next_key;
-        state.next_key += 1;
-        let entry = Entry {
-            receipt: receipt.clone(),
-            expires,
-            ceiling,
-            due: None,
-            extension: Extension::None,
-            lost: false,
-            lapsed: false,
-            uncertain: false,
-        };
-        state.entries.insert(key, entry);
-        let soonest = state.schedule(key, self.next_extension(expires));
-        drop(state);
-        if soonest {
-            self.changed.notify_one();
-        }
-        Lease { wheel: Arc::clone(self), key, ceiling }
-    }
-
-    /// Extends leases until `stop`, then finishes the calls under way.
-    pub(super) async fn run(self: Arc<Self>, queue: Arc<dyn Queue>, tick: Tick, stop: CancellationToken) {
-        let mut calls = Calls::default();
-        loop {
-            tick.touch();
-            while calls.running.len() < CALLS_MAX {
-                let (keys, changes) = self.take_due();
-                if keys.is_empty() {
-                    break;
-                }
-                calls.start(keys, Arc::clone(&queue), changes);
-            }
-            let idle = Instant::now() + IDLE;
-            let due = if calls.running.len() < CALLS_MAX { self.next_due() } else { None };
-            tokio::select! {
-                biased;
-                Some((keys, result)) = calls.next() => self.extended(&keys, Instant::now(), result.as_ref()),
-                () = stop.cancelled() => break,
-                () = self.changed.notified() => {}
-                () = tokio::time::sleep_until(due.map_or(idle, |due| due.min(idle))) => {}
-            }
-        }
-        while let Some((keys, result)) = calls.next().await {
-            self.extended(&keys, Instant::now(), result.as_ref());
-        }
-    }
-
-    fn next_extension(&self, expires: Instant) -> Instant {
-        expires.checked_sub(extend_when_left(self.length)).unwrap_or(expires)
-    }
-
-    fn next_due(&self) -> Option<Instant> {
-        self.lock().due.first().map(|&(at, _)| at)
-    }
-
-    /// Up to ten leases to extend, marked as such: when the time of one has come, those near theirs go along.
-    fn take_due(&self) -> (Vec<u64>, Vec<VisibilityChange>) {
-        let now = Instant::now();
-        let mut state = self.lock();
-        let (mut keys, mut changes) = (Vec::new(), Vec::new());
-        while keys.len() < BATCH_MAX {
-            let near = if keys.is_empty() { now } else { now + self.length / COMPANY };
-            let Some(&(at, key)) = state.due.first().filter(|(at, _)| *at <= near) else { break };
-            state.due.remove(&(at, key));
-            let Some(entry) = state.entries.get_mut(&key) else { continue };
-            entry.due = None;
-            let seconds = whole_seconds(self.length).min(floor_seconds(entry.ceiling - now));
-            if seconds == 0 {
-                continue;
-            }
-            entry.extension = Extension::UnderWay;
-            keys.push(key);
-            changes.push(VisibilityChange { receipt: entry.receipt.clone(), seconds });
-        }
-        (keys, changes)
-    }
-
-    /// Takes in what SQS answered to an extension of `keys`; nothing when the call panicked.
-    fn extended(&self, keys: &[u64], answered: Instant, result: Option<&BatchResult>) {
-        if let Some(Err(error)) = result {
-            self.narrator.queue_error(error);
-        }
-        let mut state = self.lock();
-        for (index, &key) in keys.iter().enumerate() {
-            let verdict = match result {
-                None => Verdict::Failed { uncertain: true },
-                Some(Ok(entries)) => match entries.get(index) {
-                    Some(Ok(())) => Verdict::Extended,
-                    Some(Err(error)) if error.kind == EntryErrorKind::LeaseLost => Verdict::Lost,
-                    Some(Err(_)) | None => Verdict::Failed { uncertain: false },
-                },
-                Some(Err(error)) => Verdict::Failed {
-                    uncertain: matches!(error.kind, QueueErrorKind::TimedOut | QueueErrorKind::Network),
-                },
-            };
-            self.apply(&mut state, key, answered, verdict);
-        }
-    }
-
-    fn apply(&self, state: &mut State, key: u64, answered: Instant, verdict: Verdict) {
-        let Some(entry) = state.entries.get_mut(&key) else { return };
-        let extension = std::mem::replace(&mut entry.extension, Extension::None);
-        let mut due = None;
-        match verdict {
-            Verdict::Extended => {
-                self.metrics.extension(ExtensionResult::Extended);
-                let left = entry.ceiling.saturating_duration_since(answered).min(self.length);
-                entry.expires = answered + left.saturating_sub(ANSWER_SLACK);
-                entry.uncertain = false;
-                // At the ceiling nothing is left to extend.
-                due = (left == self.length).then(|| self.next_extension(entry.expires));
-            }
-            Verdict::Failed { uncertain } => {
-                self.metrics.extension(ExtensionResult::Failed);
-                entry.uncertain |= uncertain;
-                if entry.expires <= answered && !entry.lapsed {
-                    entry.lapsed = true;
-                    self.metrics.leases_lost.inc();
-                }
-                due = Some(answered + RETRY_AFTER);
-            }
-            Verdict::Lost => {
-                self.metrics.extension(ExtensionResult::Lost);
-                entry.lost = true;
-                if !entry.lapsed {
-                    self.metrics.leases_lost.inc();
-                }
-            }
-        }
-        if let Extension::Awaited(closing) = extension {
-            let closed = entry.closed();
-            state.entries.remove(&key);
-            // Whoever closed it may have been dropped meanwhile; then nobody needs to know.
-            closing.send(closed).ok();
-        } else if let Some(due) = due {
-            state.schedule(key, due);
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Extension calls under way, and which leases each is for: a call that panics must not lose them.
-#[derive(Default)]
-struct Calls {
-    running: JoinSet<BatchResult>,
-    keys: HashMap<task::Id, Vec<u64>>,
-}
-
-impl Calls {
-    fn start(&mut self, keys: Vec<u64>, queue: Arc<dyn Queue>, changes: Vec<VisibilityChange>) {
-        let call = self.running.spawn(async move { queue.change_visibility(&changes).await });
-        self.keys.insert(call.id(), keys);
-    }
-
-    /// The next call that ends, with its answer unless it panicked; `None` when none is under way.
-    async fn next(&mut self) -> Option<(Vec<u64>, Option<BatchResult>)> {
-        let (id, result) = match self.running.join_next_with_id().await? {
-            Ok((id, result)) => (id, Some(result)),
-            Err(error) => (error.id(), None),
-        };
-        Some((self.keys.remove(&id).unwrap_or_default(), result))
-    }
-}
-
-#[derive(Debug, Clone, Copy)]
-enum Verdict {
-    Extended,
-    Failed { uncertain: bool },
-    Lost,
-}
-
-impl State {
-    /// Sets when a lease is extended next; whether it is now the first of all.
-    fn schedule(&mut self, key: u64, due: Instant) -> bool {
-        let Some(entry) = self.entries.get_mut(&key) else { return false };
-        entry.due = Some(due);
-        self.due.insert((due, key));
-        self.due.first() == Some(&(due, key))
-    }
-
-    /// Takes a lease off the wheel.
-    fn remove(&mut self, key: u64) -> Option<Entry> {
-        let entry = self.entries.remove(&key)?;
-        if let Some(due) = entry.due {
-            self.due.remove(&(due, key));
-        }
-        Some(entry)
-    }
-}
+/// A lease that is not extended any more, because its message is being hidden.
+#[derive(Debug)]
+#[must_use]
+pub(super) struct Closed(Lease);
 
 impl Lease {
+    /// The newest handle of the message.
+    pub(super) fn receipt(&self) -> Receipt {
+        let gone = || Receipt { handle: ReceiptHandle::new(""), version: 0 };
+        self.look(|entry| entry.receipt.clone()).unwrap_or_else(gone)
+    }
+
     /// How much longer SQS lets this receive be hidden.
     pub(super) fn hideable(&self) -> Duration {
-        self.ceiling.saturating_duration_since(Instant::now())
+        self.ceiling().saturating_duration_since(Instant::now())
     }
 
     /// Whether the message is still ours, as far as we know.
     pub(super) fn is_ours(&self) -> bool {
-        let state = self.wheel.lock();
-        state.entries.get(&self.key).is_some_and(|entry| !entry.lost && entry.expires > Instant::now())
+        self.look(|entry| entry.standing != Standing::Lost && entry.expires > Instant::now()).unwrap_or(false)
     }
 
     /// Whether SQS said that the handle is no longer ours.
     pub(super) fn is_lost(&self) -> bool {
-        self.wheel.lock().entries.get(&self.key).is_none_or(|entry| entry.lost)
+        self.look(|entry| entry.standing == Standing::Lost).unwrap_or(true)
     }
 
     /// When SQS extends the lease no more.
     pub(super) fn ceiling(&self) -> Instant {
-        self.ceiling
+        self.look(|entry| entry.ceiling).unwrap_or_else(Instant::now)
     }
 
-    fn close_at_once(self) -> Closed {
-        let entry = self.wheel.lock().remove(self.key);
-        entry.as_ref().map_or_else(Closed::nothing_known, Entry::closed)
+    /// The books of further receives of the message; settled like the first.
+    pub(super) fn take_copies(&self) -> Option<InHouse> {
+        self.wheel.lock().entries.get_mut(&self.key)?.copies.take()
     }
 
-    /// Ends the lease before the message is hidden, after an extension under way has been answered (within
-    /// the time-out of that call).
-    pub(super) async fn close(self) -> Closed {
-        let waiting = {
-            let mut state = self.wheel.lock();
-            let entry = state.entries.get_mut(&self.key);
-            entry.filter(|entry| !matches!(entry.extension, Extension::None)).map(|entry| {
-                let (sender, receiver) = oneshot::channel();
-                entry.extension = Extension::Awaited(sender);
-                receiver
-            })
-        };
-        match waiting {
-            Some(waiting) => waiting.await.unwrap_or_else(|_ended| Closed::nothing_known()),
-            None => self.close_at_once(),
+    /// Ends the extensions before the message is hidden until then, after one under way has been answered (within the
+    /// time-out of that call).
+    pub(super) async fn close(self, until: Instant) -> Closed {
+        let waiting = self.wheel.lock().close(self.key, until);
+        if let Some(waiting) = waiting {
+            // The wheel answers, or has ended and extends nothing any more.
+            waiting.await.ok();
         }
+        Closed(self)
+    }
+
+    /// The entry is there for as long as the lease is.
+    fn look<T>(&self, at: impl FnOnce(&Entry) -> T) -> Option<T> {
+        self.wheel.lock().entries.get(&self.key).map(at)
     }
 }
 
 impl Closed {
-    /// The wheel ended before it could tell.
-    fn nothing_known() -> Self {
-        Self { expires: Instant::now(), uncertain: true }
+    /// Until then the message is ours to settle.
+    pub(super) fn expires(&self) -> Instant {
+        self.0.look(|entry| entry.expires).unwrap_or_else(Instant::now)
+    }
+
+    /// Whether an extension without an answer may still overwrite what is sent now.
+    pub(super) fn is_uncertain(&self) -> bool {
+        self.0.look(|entry| entry.uncertain).unwrap_or(true)
+    }
+
+    /// The lease that was closed.
+    pub(super) fn lease(&self) -> &Lease {
+        &self.0
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        let mut state = self.wheel.lock();
-        state.remove(self.key);
+        let entry = self.wheel.lock().remove(self.key);
+        if let Some(copies) = entry.and_then(|entry| entry.copies) {
+            copies.abandoned();
+        }
     }
-}
-
-fn floor_seconds(left: Duration) -> u32 {
-    u32::try_from(left.as_secs()).unwrap_or(u32::MAX)
 }

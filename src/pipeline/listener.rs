@@ -19,8 +19,8 @@ use crate::message::Message;
 use crate::pipeline::Settings;
 use crate::pipeline::finished::Finished;
 use crate::pipeline::gates::Gates;
+use crate::pipeline::group::Groups;
 use crate::pipeline::health::{Health, Preflight};
-use crate::pipeline::lease::LeaseWheel;
 use crate::pipeline::metered::Metered;
 use crate::pipeline::narrate::Narrator;
 use crate::pipeline::ports::{Endpoint, Queue, QueueDepth, QueueError, QueueFacts};
@@ -28,6 +28,7 @@ use crate::pipeline::receive::{self, Poller};
 use crate::pipeline::settle::{self, SettleLoop};
 use crate::pipeline::settlement::Settler;
 use crate::pipeline::status::Status;
+use crate::pipeline::wheel::LeaseWheel;
 use crate::policy::preflight::{self, Delays, Finding};
 use crate::policy::probing::Budget;
 use crate::policy::visibility::lease;
@@ -80,6 +81,7 @@ pub(super) struct Core {
     pub(super) workers: Workers,
     pub(super) wheel: Arc<LeaseWheel>,
     pub(super) finished: Arc<Finished>,
+    pub(super) groups: Arc<Groups>,
     pub(super) metrics: Arc<ListenerMetrics>,
     pub(super) health: Arc<Health>,
     pub(super) narrator: Arc<Narrator>,
@@ -119,6 +121,7 @@ impl Listener {
             workers: Workers::new(settings.workers),
             wheel: LeaseWheel::new(lease(settings.timeout), Arc::clone(&metrics), Arc::clone(&narrator)),
             finished: Arc::new(Finished::default()),
+            groups: Arc::new(Groups::default()),
             health: Arc::new(Health::default()),
             busy: AtomicBool::new(false),
             pollers: AtomicUsize::new(1),
@@ -175,6 +178,7 @@ impl Listener {
             narrator: Arc::clone(&core.narrator),
             health: Arc::clone(&core.health),
             drain: core.drain.clone(),
+            fifo: core.settings.fifo,
             tick: core.health.watch("settle"),
             random: fastrand::Rng::with_seed(self.seed.wrapping_add(1)),
         };

@@ -8,6 +8,7 @@ mod batching;
 mod deliver;
 mod finished;
 mod gates;
+mod group;
 mod health;
 mod in_house;
 mod lease;
@@ -20,6 +21,7 @@ mod settings;
 mod settle;
 mod settlement;
 mod status;
+mod wheel;
 
 pub use health::{Health, Preflight};
 pub use listener::{Listener, Parts};

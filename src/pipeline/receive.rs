@@ -3,7 +3,8 @@
 //! Idle (the last receive was empty): one long poll for one message, holding one worker and no session. Busy:
 //! up to ten, sized by free workers, by room at the endpoint and by the pace, with a wait of a second at most;
 //! more pollers while receives come back full. Nothing is received that no worker stands ready for, and while
-//! the gate is closed nothing is received but a probe of one.
+//! the gate is closed nothing is received but a probe of one. While a group of a FIFO queue is in trouble every
+//! receive is for one message, and there are more pollers.
 //!
 //! A receive under way is never cancelled: SQS would hide what it was about to hand out. In a drain it is
 //! awaited, and what it brings is given back.
@@ -20,6 +21,7 @@ use crate::message::Message;
 use crate::pipeline::admit::Ticket;
 use crate::pipeline::deliver::Delivery;
 use crate::pipeline::gates::Probes;
+use crate::pipeline::group::{Successor, give_back_later, split};
 use crate::pipeline::health::Preflight;
 use crate::pipeline::in_house::InHouse;
 use crate::pipeline::listener::Core;
@@ -36,6 +38,8 @@ const BUSY_WAIT: Duration = Duration::from_secs(1);
 const SETTLE_FAULT_CHECK: Duration = Duration::from_millis(500);
 /// A listener may have one poller for each so many workers.
 const WORKERS_PER_POLLER: usize = 10;
+/// Pollers of a listener that receives one message at a time, at most.
+const SINGLE_POLLERS_MAX: usize = 100;
 
 /// One polling loop of a listener.
 pub(super) struct Poller {
@@ -106,7 +110,11 @@ impl Poller {
 
     /// Starts one more poller while the queue gives all that is asked for.
     fn call_in_help(&self) {
-        let most = self.core.settings.workers.div_ceil(WORKERS_PER_POLLER);
+        let workers = self.core.settings.workers;
+        let mut most = workers.div_ceil(WORKERS_PER_POLLER);
+        if self.core.is_careful() {
+            most = most.max(workers.min(SINGLE_POLLERS_MAX));
+        }
         let pollers = &self.core.pollers;
         let raise = |now: usize| (now < most).then_some(now + 1);
         if pollers.fetch_update(Ordering::Relaxed, Ordering::Relaxed, raise).is_err() {
@@ -157,7 +165,7 @@ impl Poller {
                 let (claims, pace) = (Vec::new(), None);
                 return Some(Prepared { workers, claims, pace, probes, wait });
             }
-            let most = if busy { BATCH_MAX.min(core.seat.share()) } else { 1 };
+            let most = if busy && !core.is_careful() { BATCH_MAX.min(core.seat.share()) } else { 1 };
             let enough = |of: usize| most.min(of.div_ceil(3));
             let few_workers = enough(core.workers.limit());
             let mut workers = tokio::select! {
@@ -243,26 +251,54 @@ impl Poller {
             // No SQS does that; without a worker they could not be taken.
             core.narrator.surplus(messages.len() - max);
         }
+        let mut ticket = || {
+            let pace = pace.as_mut().and_then(PaceClaims::take);
+            Ticket::new(claims.pop(), pace, std::mem::take(&mut probes))
+        };
+        let mut grouped = Vec::new();
         for message in messages {
             let Some(permit) = workers.take() else { break };
-            let pace = pace.as_mut().and_then(PaceClaims::take);
-            self.start(message, asked, permit, Ticket::new(claims.pop(), pace, std::mem::take(&mut probes)));
+            let group = core.settings.fifo.then(|| message.group_id.clone().unwrap_or_default());
+            let delivery = self.take_in(message, asked, permit);
+            if let Some(group) = group {
+                grouped.push((group, delivery));
+            } else if let Some(mut delivery) = delivery {
+                delivery.ticket = ticket();
+                self.deliveries.spawn(delivery.run(Arc::clone(core)));
+            }
         }
+        self.start_groups(grouped, ticket);
         Some(Ok(came))
     }
 
-    fn start(&self, message: Message, asked: Instant, permit: WorkerPermit, ticket: Ticket) {
-        let core = Arc::clone(&self.core);
+    /// Takes the message into the house. `None` when it is there already; its handle is now the newer one.
+    fn take_in(&self, message: Message, asked: Instant, permit: WorkerPermit) -> Option<Delivery> {
+        let core = &self.core;
         core.observe(&message);
-        let delivery = Delivery {
-            lease: core.wheel.admit(&message.receipt, asked),
-            books: InHouse::new(&core.metrics),
-            settler: self.settler.clone(),
-            message,
-            permit,
-            ticket,
+        let Some((lease, books)) = core.wheel.admit(&message, asked, InHouse::new(&core.metrics)) else {
+            core.metrics.duplicates_suppressed.inc();
+            return None;
         };
-        self.deliveries.spawn(delivery.run(core));
+        let (settler, ticket, permit) = (self.settler.clone(), Ticket::default(), Arc::new(permit));
+        Some(Delivery { message, lease, permit, books, ticket, settler, successor: Successor::default() })
+    }
+
+    /// Starts a run for each group, with one worker. Only its head gets a ticket: what waits for others must keep no
+    /// room, and no probe that those may need.
+    fn start_groups(&self, messages: Vec<(String, Option<Delivery>)>, mut ticket: impl FnMut() -> Ticket) {
+        for mut arrived in split(messages) {
+            if let Some(worker) = arrived.run.front().map(|head| Arc::clone(&head.permit)) {
+                arrived.run.iter_mut().for_each(|delivery| delivery.permit = Arc::clone(&worker));
+            }
+            if let Some(run) = self.core.groups.join(&arrived.group, arrived.run) {
+                run.with_head(|head| head.ticket = ticket());
+                self.deliveries.spawn(run.run(Arc::clone(&self.core), self.deliveries.clone()));
+            }
+            if !arrived.blocked.is_empty() {
+                let core = Arc::clone(&self.core);
+                self.deliveries.spawn(give_back_later(core, arrived.group, arrived.blocked));
+            }
+        }
     }
 }
 

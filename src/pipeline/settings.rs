@@ -12,6 +12,8 @@ pub struct Settings {
     pub name: String,
     /// Name of the queue, for headers and logs.
     pub queue_name: String,
+    /// Whether the queue is a FIFO queue: messages of a group are delivered one after the other.
+    pub fifo: bool,
     /// Most POSTs at once, 1 to 10,000.
     pub workers: usize,
     /// Time-out of one POST; sizes the lease.

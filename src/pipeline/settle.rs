@@ -1,13 +1,16 @@
 //! Settlement: deletes and visibility changes, in batches, until SQS has confirmed them.
 //!
-//! Deletes are gathered for 100 ms or ten of them, hidings for 20 ms, and neither waits during a drain. The
-//! seconds of a hiding are computed when the call is sent, so time spent here is not added to the delay.
+//! Deletes are gathered for 100 ms or ten of them (not at all on FIFO queues, whose groups wait for them), hidings for
+//! 20 ms, and neither waits during a drain. The seconds of a hiding are computed when the call is sent, so time spent here is not added to the delay.
 //!
 //! An entry that failed is sent again, with back-off. A message to be deleted stays under its lease meanwhile: its
 //! work is done, so nobody else may get it. One to be hidden has given its lease up (an extension would undo the
 //! hiding) and is tried for as long as the lease would have lasted. What cannot be settled is left to SQS
 //! (abandoned); a finished message stays remembered, so that it is deleted when it comes again. While SQS refuses
 //! settlements for a reason a person has to mend, nothing more is received.
+//!
+//! An answer about a handle that a second receive has replaced meanwhile proves nothing, good or bad: on a standard
+//! queue such a delete may be confirmed and have deleted nothing. It is sent again with the newer handle.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -51,6 +54,8 @@ pub(super) struct Parts {
     pub(super) narrator: Arc<Narrator>,
     pub(super) health: Arc<Health>,
     pub(super) drain: Drain,
+    /// Whether successors wait for deletes.
+    pub(super) fifo: bool,
     pub(super) tick: Tick,
     pub(super) random: fastrand::Rng,
 }
@@ -89,9 +94,9 @@ impl SettleLoop {
         let places = workers.max(PLACES_MIN);
         let (settler, receiver) = Settler::new(places);
         let settle_loop = Self {
+            deletes: Buffer::new(if parts.fifo { Duration::ZERO } else { DELETE_LINGER }),
             parts,
             receiver,
-            deletes: Buffer::new(DELETE_LINGER),
             hides: Buffer::new(HIDE_LINGER),
             retries: Later::default(),
             repeats: Later::default(),
@@ -163,22 +168,22 @@ impl SettleLoop {
         let now = Instant::now();
         while self.calls.len() < CALLS_MAX {
             let queue = Arc::clone(&self.parts.queue);
-            if let Some(jobs) = self.hides.batch(now, self.hurry) {
+            if let Some(mut jobs) = self.hides.batch(now, self.hurry) {
                 self.calls.spawn(async move {
-                    let changes: Vec<_> = jobs.iter().map(Job::change).collect();
+                    let changes: Vec<_> = jobs.iter_mut().map(Job::change).collect();
                     let result = queue.change_visibility(&changes).await;
                     Answered::Settle(jobs, result)
                 });
-            } else if let Some(jobs) = self.deletes.batch(now, self.hurry) {
+            } else if let Some(mut jobs) = self.deletes.batch(now, self.hurry) {
                 self.calls.spawn(async move {
-                    let handles: Vec<_> = jobs.iter().map(|job| job.settlement.receipt.clone()).collect();
+                    let handles: Vec<_> = jobs.iter_mut().map(Job::handle).collect();
                     let result = queue.delete(&handles).await;
                     Answered::Settle(jobs, result)
                 });
             } else if let Some(repeat) = self.repeats.due_or_hurried(now, self.hurry) {
                 self.calls.spawn(async move {
                     // Best effort: the first call was confirmed; only its echo is guarded against.
-                    queue.change_visibility(&[change(&repeat.receipt, repeat.until)]).await.ok();
+                    queue.change_visibility(&[change(repeat.receipt, repeat.until)]).await.ok();
                     Answered::Repeat
                 });
             } else {
@@ -231,13 +236,21 @@ impl SettleLoop {
         }
     }
 
-    fn entry(&mut self, job: Job, result: Option<Result<(), EntryError>>) {
+    fn entry(&mut self, mut job: Job, result: Option<Result<(), EntryError>>) {
         let is_delete = matches!(job.settlement.action, Action::Delete { .. });
         match result {
-            Some(Ok(())) => self.settled(job),
-            // The first call had deleted it; some servers call the handle invalid then.
+            Some(Ok(())) if job.is_outdated() => {
+                job.unanswered = true;
+                self.gather(job);
+            }
+            Some(Err(error)) if error.kind == EntryErrorKind::LeaseLost && job.is_outdated() => {
+                self.gather(job);
+            }
+            Some(Ok(())) => self.settled(job, true),
+            // The first call had deleted it; some servers call the handle invalid then. Or the visibility has
+            // lapsed meanwhile, so it is no confirmation that a successor could start on.
             Some(Err(error)) if error.kind == EntryErrorKind::LeaseLost && job.unanswered && is_delete => {
-                self.settled(job);
+                self.settled(job, false);
             }
             Some(Err(error)) if error.kind != EntryErrorKind::Retryable => {
                 self.give_up(job, &error.code, error.kind.fix());
@@ -246,18 +259,18 @@ impl SettleLoop {
         }
     }
 
-    fn settled(&mut self, job: Job) {
-        let Settlement { id, receipt, action, books } = job.settlement;
-        books.settled(action.how());
+    fn settled(&mut self, job: Job, sure: bool) {
+        let (id, action) = job.settled(sure);
         match action {
-            Action::Delete { .. } => self.parts.finished.forget(&id),
+            Action::Delete { .. } => self.parts.finished.confirm(&id),
             Action::Hide { until, how, lease } => {
                 if how == Settled::Parked {
                     self.parts.metrics.parked_current.inc();
                     let returns = until.saturating_duration_since(self.started).as_secs() + 1;
                     *self.parked.entry(returns).or_default() += 1;
                 }
-                if lease.uncertain && until > Instant::now() {
+                if lease.is_uncertain() && until > Instant::now() {
+                    let receipt = lease.lease().receipt().handle;
                     self.repeats.push(Instant::now() + REPEAT_AFTER, VisibilityRepeat { receipt, until });
                 }
             }

@@ -9,6 +9,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::Instant;
 
 use crate::message::{MessageId, ReceiptHandle};
+use crate::pipeline::group::{Fate, Successor};
 use crate::pipeline::in_house::{InHouse, Settled};
 use crate::pipeline::lease::{Closed, Lease};
 use crate::pipeline::ports::VisibilityChange;
@@ -18,9 +19,10 @@ use crate::policy::visibility::whole_seconds;
 #[derive(Debug)]
 pub(super) struct Settlement {
     pub(super) id: MessageId,
-    pub(super) receipt: ReceiptHandle,
     pub(super) action: Action,
     pub(super) books: InHouse,
+    /// Whom a confirmed delete lets go ahead (FIFO).
+    pub(super) successor: Successor,
 }
 
 /// Delete it, or hide it.
@@ -39,7 +41,7 @@ pub(super) enum Action {
         until: Instant,
         /// For the books.
         how: Settled,
-        /// What the lease was when it was given up.
+        /// Given up but for its handle.
         lease: Closed,
     },
 }
@@ -56,7 +58,15 @@ impl Action {
     pub(super) fn end(&self) -> Instant {
         match self {
             Self::Delete { lease, .. } => lease.ceiling(),
-            Self::Hide { lease, .. } => lease.expires,
+            Self::Hide { lease, .. } => lease.expires(),
+        }
+    }
+
+    /// Keeper of the newest receipt handle.
+    pub(super) fn lease(&self) -> &Lease {
+        match self {
+            Self::Delete { lease, .. } => lease,
+            Self::Hide { lease, .. } => lease.lease(),
         }
     }
 }
@@ -74,8 +84,10 @@ pub(super) struct Job {
     pub(super) settlement: Settlement,
     _place: OwnedSemaphorePermit,
     pub(super) attempts: u32,
-    /// A call got no answer, so that it may have been carried out.
+    /// A call may have been carried out: it got no answer, or its handle was replaced meanwhile.
     pub(super) unanswered: bool,
+    /// Version of the handle last sent.
+    sent: u32,
 }
 
 /// Room for one settlement.
@@ -102,7 +114,7 @@ impl Settler {
 impl Place {
     /// Takes over a settlement. The caller may free its permit.
     pub(super) async fn fill(self, settlement: Settlement) {
-        let job = Job { settlement, _place: self.permit, attempts: 0, unanswered: false };
+        let job = Job { settlement, _place: self.permit, attempts: 0, unanswered: false, sent: 0 };
         // The channel has as much room as there are places. If the loop is gone, the entry's drop counts the
         // message as abandoned.
         self.sender.send(job).await.ok();
@@ -110,18 +122,43 @@ impl Place {
 }
 
 impl Job {
+    /// The newest handle, noted as the one that is sent.
+    pub(super) fn handle(&mut self) -> ReceiptHandle {
+        let receipt = self.settlement.action.lease().receipt();
+        self.sent = receipt.version;
+        receipt.handle
+    }
+
+    /// Whether the message came again after its handle was sent: what SQS answered proves nothing then.
+    pub(super) fn is_outdated(&self) -> bool {
+        self.settlement.action.lease().receipt().version != self.sent
+    }
+
+    /// Takes it off the books. `sure`: SQS itself confirmed it.
+    pub(super) fn settled(self, sure: bool) -> (MessageId, Action) {
+        let Settlement { id, action, books, successor } = self.settlement;
+        books.settled(action.how());
+        if let Some(copies) = action.lease().take_copies() {
+            copies.settled(action.how());
+        }
+        if sure && matches!(action, Action::Delete { .. }) {
+            successor.tell(Fate::Deleted);
+        }
+        (id, action)
+    }
+
     /// What to send to hide it, computed now.
-    pub(super) fn change(&self) -> VisibilityChange {
+    pub(super) fn change(&mut self) -> VisibilityChange {
         let until = match self.settlement.action {
             Action::Hide { until, .. } => until,
             Action::Delete { .. } => Instant::now(),
         };
-        change(&self.settlement.receipt, until)
+        change(self.handle(), until)
     }
 }
 
 /// Visibility until then, in seconds from now.
-pub(super) fn change(receipt: &ReceiptHandle, until: Instant) -> VisibilityChange {
+pub(super) fn change(receipt: ReceiptHandle, until: Instant) -> VisibilityChange {
     let seconds = whole_seconds(until.saturating_duration_since(Instant::now()));
-    VisibilityChange { receipt: receipt.clone(), seconds }
+    VisibilityChange { receipt, seconds }
 }

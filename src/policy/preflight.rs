@@ -63,16 +63,19 @@ pub enum Warning {
     DeadLetterRetention,
     /// A FIFO queue with a standard dead-letter queue, or the other way round.
     DeadLetterType,
+    /// A FIFO queue with a dead-letter queue: what is moved there leaves a gap in its group.
+    DeadLetterOrder,
 }
 
 impl Warning {
     /// Every warning, to initialise metrics.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::NoDeadLetterQueue,
         Self::FewReceives,
         Self::RetentionTooShort,
         Self::DeadLetterRetention,
         Self::DeadLetterType,
+        Self::DeadLetterOrder,
     ];
 
     /// Label value of the warning.
@@ -83,6 +86,7 @@ impl Warning {
             Self::RetentionTooShort => "retention_too_short",
             Self::DeadLetterRetention => "dead_letter_retention",
             Self::DeadLetterType => "dead_letter_type",
+            Self::DeadLetterOrder => "dead_letter_order",
         }
     }
 }
@@ -161,6 +165,7 @@ pub fn findings(facts: &Facts<'_>, delays: &Delays) -> Vec<Finding> {
         retention_too_short(facts, redrive, delays),
         dead_letter_retention(facts, redrive),
         dead_letter_type(facts, redrive),
+        dead_letter_order(facts, redrive),
     ]
     .into_iter()
     .flatten()
@@ -343,6 +348,21 @@ fn dead_letter_type(facts: &Facts<'_>, redrive: &Redrive<'_>) -> Option<Finding>
             ),
             fix: format!("point the redrive policy to a {own} queue of the same account and region"),
         }
+    })
+}
+
+fn dead_letter_order(facts: &Facts<'_>, redrive: &Redrive<'_>) -> Option<Finding> {
+    (facts.fifo && redrive.dead_letter_fifo).then(|| Finding {
+        warning: Warning::DeadLetterOrder,
+        meaning: format!(
+            "a message of a FIFO queue that is moved to {} after {} receives leaves its group: those behind it are \
+             delivered without it",
+            redrive.dead_letter_name, redrive.max_receives
+        ),
+        fix: "if the order matters more than that the rest goes on, remove the redrive policy (a failing message then \
+              blocks its group until its retention ends); else raise maxReceiveCount, so that messages outlive the \
+              longest outage you expect of the endpoint"
+            .to_owned(),
     })
 }
 

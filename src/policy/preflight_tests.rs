@@ -254,7 +254,7 @@ fn a_dead_letter_queue_must_keep_messages_longer_than_its_source() {
         (facts.fifo, redrive.dead_letter_fifo) = (true, true);
         redrive.dead_letter_retention = Some(days(1));
     });
-    assert_eq!(warnings(&fifo, DELAY), []);
+    assert_eq!(warnings(&fifo, DELAY), [Warning::DeadLetterOrder]);
 }
 
 #[test]
@@ -265,6 +265,14 @@ fn a_dead_letter_queue_is_of_the_type_of_its_source() {
         assert!(meaning.contains("orders-dlq"), "{meaning}");
         assert_eq!(fix.contains("FIFO"), source, "{fix}");
     }
+}
+
+#[test]
+fn a_fifo_queue_with_a_dead_letter_queue_is_told_that_groups_get_gaps() {
+    let fifo = with(|facts, redrive| (facts.fifo, redrive.dead_letter_fifo) = (true, true));
+    let (meaning, fix) = only(&fifo, DELAY, Warning::DeadLetterOrder);
+    assert!(meaning.contains("moved to orders-dlq after 10 receives leaves its group"), "{meaning}");
+    assert!(fix.contains("remove the redrive policy"), "{fix}");
 }
 
 #[test]

@@ -19,7 +19,8 @@ use aws_sdk_sqs::types::{
 use tokio::time::Instant;
 
 use super::client::Connection;
-use super::redrive::{Attributes, DeadLetterRef, FIFO};
+use super::redrive::{Attributes, DeadLetterRef};
+use super::settings::FIFO;
 use super::{convert, error, redrive, send};
 use crate::message::{Message, MessageId, ReceiptHandle};
 use crate::pipeline::ports::{
@@ -101,7 +102,7 @@ impl Queue for SqsQueue {
 impl SqsQueue {
     /// The queue `name` on `connection`; calls nobody yet.
     pub(super) fn new(name: QueueRef, connection: Arc<Connection>) -> Self {
-        let fifo = name.name().ends_with(FIFO);
+        let fifo = name.is_fifo();
         Self { name, connection, fifo, known: Mutex::default() }
     }
 

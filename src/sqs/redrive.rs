@@ -11,10 +11,8 @@ use serde::Deserialize;
 use serde_json::Value;
 use url::Url;
 
+use super::settings::FIFO;
 use crate::pipeline::ports::{QueueDepth, QueueFacts, Redrive};
-
-/// How a FIFO queue's name ends, and no other's.
-pub(super) const FIFO: &str = ".fifo";
 
 /// `GetQueueAttributes`, as the SDK hands it over.
 pub(super) type Attributes = HashMap<Name, String>;

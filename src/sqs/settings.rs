@@ -29,6 +29,9 @@ pub struct Role {
     pub external_id: Option<String>,
 }
 
+/// How a FIFO queue's name ends, and no other's.
+pub(super) const FIFO: &str = ".fifo";
+
 /// A queue as a person names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum QueueRef {
@@ -54,6 +57,11 @@ impl QueueRef {
             Self::Url(url) => url.path_segments().and_then(|mut parts| parts.next_back()).unwrap_or_default(),
             Self::Arn { name, .. } | Self::Name(name) => name,
         }
+    }
+
+    /// Whether it is a FIFO queue: the name says so.
+    pub fn is_fifo(&self) -> bool {
+        self.name().ends_with(FIFO)
     }
 }
 

@@ -36,7 +36,7 @@ pub struct ListenerMetrics {
     /// Parked after a 429.
     pub parked: IntCounter,
     pub(super) deferred: [IntCounter; DeferReason::ALL.len()],
-    pub(super) released: [IntCounter; 2],
+    pub(super) released: [IntCounter; 3],
     /// Sent to the dead-letter queue by a row of the listener.
     pub dead_lettered: IntCounter,
     /// Left unsettled.
@@ -48,7 +48,7 @@ pub struct ListenerMetrics {
     pub(super) receive_count: Histogram,
     /// On its last receive before the dead-letter queue.
     pub near_dead_letter: IntCounter,
-    /// Came again after success.
+    /// Came again after success, or while its POST was under way.
     pub duplicates_suppressed: IntCounter,
     /// Visibility lapsed in the house.
     pub leases_lost: IntCounter,
@@ -93,17 +93,10 @@ impl ListenerMetrics {
         }
     }
 
-    /// A message entered a stage.
-    pub fn entered(&self, stage: Stage) {
+    /// So many messages entered a stage; fewer than none left it.
+    pub fn entered(&self, stage: Stage, messages: i64) {
         if let Some(gauge) = self.in_progress.get(position(&Stage::ALL, stage)) {
-            gauge.inc();
-        }
-    }
-
-    /// A message left a stage.
-    pub fn left(&self, stage: Stage) {
-        if let Some(gauge) = self.in_progress.get(position(&Stage::ALL, stage)) {
-            gauge.dec();
+            gauge.add(messages);
         }
     }
 
@@ -150,18 +143,18 @@ impl ListenerMetrics {
         }
     }
 
-    /// A message was deferred.
-    pub fn deferred(&self, reason: DeferReason) {
+    /// So many messages were deferred.
+    pub fn deferred(&self, reason: DeferReason, messages: u64) {
         let index = DeferReason::ALL.iter().position(|&each| each == reason).unwrap_or_default();
         if let Some(counter) = self.deferred.get(index) {
-            counter.inc();
+            counter.inc_by(messages);
         }
     }
 
-    /// A message was given back.
-    pub fn released(&self, reason: ReleaseReason) {
+    /// So many messages were given back.
+    pub fn released(&self, reason: ReleaseReason, messages: u64) {
         if let Some(counter) = self.released.get(position(&ReleaseReason::ALL, reason)) {
-            counter.inc();
+            counter.inc_by(messages);
         }
     }
 

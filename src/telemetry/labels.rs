@@ -29,10 +29,13 @@ pub enum ReleaseReason {
     Drain,
     /// The gate stayed closed too long.
     Gate,
+    /// A message before it in its group was not deleted (FIFO).
+    Group,
 }
 
 impl ReleaseReason {
-    pub(super) const ALL: [(Self, &'static str); 2] = [(Self::Drain, "drain"), (Self::Gate, "gate")];
+    pub(super) const ALL: [(Self, &'static str); 3] =
+        [(Self::Drain, "drain"), (Self::Gate, "gate"), (Self::Group, "group")];
 }
 
 /// What became of a lease extension; label of `queuepost_visibility_extensions_total`.

@@ -48,6 +48,7 @@ const CLAUSES: &[(&str, Clause)] = named![
     a_copy_in_the_dead_letter_queue_says_why,
     a_group_comes_in_order_and_waits_for_its_first,
     a_freed_head_comes_back_alone_while_its_successor_is_in_flight,
+    what_is_given_back_stays_behind_its_hidden_head,
     a_repeated_deduplication_id_is_one_message,
     an_expired_handle_deletes_nothing_of_a_group,
 ];

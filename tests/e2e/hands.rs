@@ -80,12 +80,6 @@ fn bodies(messages: &[Value]) -> Vec<&str> {
     messages.iter().map(|message| message["body"].as_str().unwrap()).collect()
 }
 
-fn fifo(queues: &QueueServer, name: &str) -> String {
-    let attributes = [("FifoQueue".to_owned(), "true".to_owned())].into();
-    queues.broker.with(|broker, now| broker.create_queue(now, name, &attributes)).unwrap();
-    queues.url(name)
-}
-
 #[tokio::test]
 async fn what_was_sent_is_received_with_everything_it_had() {
     let queues = QueueServer::start().await;
@@ -239,7 +233,7 @@ async fn a_file_is_one_message_and_a_delay_hides_it() {
 #[tokio::test]
 async fn a_fifo_queue_keeps_order_and_drops_repetitions() {
     let queues = QueueServer::start().await;
-    let queue = fifo(&queues, "orders.fifo");
+    let queue = queues.fifo("orders.fifo");
     let once = ["send", "--queue", &queue, "--group-id", "g", "--deduplication-id", "d", "first"];
     for _ in 0..2 {
         assert_eq!(ran(&once, &[]).await.code, Some(0));
@@ -268,7 +262,7 @@ async fn a_fifo_queue_keeps_order_and_drops_repetitions() {
 #[tokio::test]
 async fn a_fifo_queue_is_emptied_in_order() {
     let queues = QueueServer::start().await;
-    let queue = fifo(&queues, "orders.fifo");
+    let queue = queues.fifo("orders.fifo");
     let lines: Vec<String> = (0..25).map(|number| format!("line {number}")).collect();
     let args = ["send", "--queue", &queue, "--group-id", "g", "--deduplication-id", "i"];
     let sent = Queuepost::with_input(&args, lines.join("\n").as_bytes()).ended().await;

@@ -8,6 +8,7 @@ mod check;
 mod dev;
 mod endpoints;
 mod faults;
+mod fifo;
 mod gate;
 mod hands;
 mod https;

@@ -39,6 +39,13 @@ impl QueueServer {
         Self { broker, faults, address, _server: tasks }
     }
 
+    /// Makes a FIFO queue; its URL.
+    pub fn fifo(&self, name: &str) -> String {
+        let attributes = [("FifoQueue".to_owned(), "true".to_owned())].into();
+        self.broker.with(|broker, now| broker.create_queue(now, name, &attributes)).unwrap();
+        self.url(name)
+    }
+
     /// Makes a queue with a dead-letter queue; its URL.
     pub fn queue(&self, name: &str, max_receives: u32) -> String {
         self.broker.with(|broker, now| {
@@ -67,6 +74,16 @@ impl QueueServer {
         };
         let attributes = attributes.iter().map(attribute).collect();
         let message = SendMessage { body: body.to_owned(), attributes, ..SendMessage::default() };
+        self.broker.with(|broker, now| broker.send(now, queue, message)).unwrap();
+    }
+
+    pub fn send_to(&self, queue: &str, group: &str, body: &str) {
+        let message = SendMessage {
+            body: body.to_owned(),
+            group_id: Some(group.to_owned()),
+            deduplication_id: Some(body.to_owned()),
+            ..SendMessage::default()
+        };
         self.broker.with(|broker, now| broker.send(now, queue, message)).unwrap();
     }
 

@@ -9,7 +9,6 @@ use super::servers::{HttpEndpoint, QueueServer};
 async fn a_wrong_configuration_is_refused_with_key_and_reason() {
     let cases: &[(&[&str], i32, &[&str])] = &[
         (&["run", "--workers", "0", "--url", "nonsense"], 78, &["queue", "--workers", "--url"]),
-        (&["run", "--queue", "orders.fifo", "--url", "http://127.0.0.1:1/"], 78, &["FIFO", "standard"]),
         (
             &["run", "--config", "/does/not/exist.yaml"],
             78,

@@ -209,6 +209,11 @@ fn examples() -> Vec<Finding> {
         preflight::Facts { retention: Some(Duration::from_secs(600)), ..good },
         with(Redrive { dead_letter_retention: Some(DAY * 4), ..redrive }),
         with(Redrive { dead_letter_fifo: true, ..redrive }),
+        preflight::Facts {
+            fifo: true,
+            redrive: Some(Redrive { dead_letter_name: "orders-dlq.fifo", dead_letter_fifo: true, ..redrive }),
+            ..good
+        },
     ]
     .iter()
     .flat_map(|facts| findings(facts, &delays))

@@ -7,7 +7,7 @@ use queuepost::pipeline::Preflight;
 
 use super::endpoint::{Scripted, answer, refused};
 use super::house::{House, limits, settings};
-use super::queue::Faults;
+use super::queue::{Deletes, Faults};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -156,7 +156,7 @@ async fn a_finished_message_stays_ours_while_its_delete_fails() {
     house.world.queue("orders", 10);
     let endpoint = Scripted::always(200, 20);
     let (queue, health) = house.listen(settings("orders", 4), &endpoint, &limits(4));
-    queue.set_faults(Faults { deletes_denied: true, ..Faults::default() });
+    queue.set_faults(Faults { deletes: Deletes::Denied, ..Faults::default() });
     for number in 0..4 {
         house.world.send("orders", &format!("m-{number}"));
     }
@@ -183,7 +183,7 @@ async fn while_settling_is_denied_nothing_more_is_received() {
     house.world.queue("orders", 3);
     let endpoint = Scripted::always(200, 20);
     let (queue, _) = house.listen(settings("orders", 4), &endpoint, &limits(4));
-    queue.set_faults(Faults { deletes_denied: true, ..Faults::default() });
+    queue.set_faults(Faults { deletes: Deletes::Denied, ..Faults::default() });
     for number in 0..500 {
         house.world.send("orders", &format!("m-{number}"));
     }

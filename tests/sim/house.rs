@@ -1,6 +1,5 @@
 //! A whole process in a simulation: listeners over one world, their metrics, their drain.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -8,14 +7,14 @@ use queuepost::drain::Drain;
 use queuepost::limit::clock::Wall;
 use queuepost::limit::{self, EndpointLimits};
 use queuepost::localqueue::MessageState;
-use queuepost::pipeline::ports::Endpoint;
+use queuepost::pipeline::ports::{Endpoint, Queue};
 use queuepost::pipeline::{Health, Listener, Parts, Settings};
 use queuepost::policy::decide::Policy;
 use queuepost::shape::Shape;
 use queuepost::telemetry::metrics::Metrics;
 use tokio::task::JoinSet;
 
-use super::queue::{EPOCH_MILLIS, SimQueue, World};
+use super::queue::{EPOCH_MILLIS, FIFO, SimQueue, World, dead_letter_name};
 
 pub struct House {
     pub world: World,
@@ -24,6 +23,17 @@ pub struct House {
     seed: u64,
     running: JoinSet<()>,
     gauges: Vec<Box<dyn Fn()>>,
+}
+
+/// How a process stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stopped {
+    /// Everything finished.
+    Clean,
+    /// Something was cut off, and all of it settled.
+    CutOff,
+    /// Something could not be settled in time.
+    Unsettled,
 }
 
 /// Where a queue's messages are.
@@ -38,6 +48,7 @@ pub fn settings(name: &str, workers: usize) -> Settings {
     Settings {
         name: name.to_owned(),
         queue_name: name.to_owned(),
+        fifo: name.ends_with(FIFO),
         workers,
         timeout: Duration::from_secs(60),
         receive_wait: Duration::from_secs(20),
@@ -76,11 +87,23 @@ impl House {
         limits: &EndpointLimits,
     ) -> (Arc<SimQueue>, Arc<Health>) {
         let queue = SimQueue::new(&self.world, &settings.queue_name, self.seed);
+        let health = self.listen_on(settings, Arc::clone(&queue) as _, Arc::clone(endpoint) as _, limits);
+        (queue, health)
+    }
+
+    /// Starts a listener on a queue and an endpoint of the caller's.
+    pub fn listen_on(
+        &mut self,
+        settings: Settings,
+        queue: Arc<dyn Queue>,
+        endpoint: Arc<dyn Endpoint>,
+        limits: &EndpointLimits,
+    ) -> Arc<Health> {
         let parts = Parts {
             metrics: Arc::new(self.metrics.listener(&settings.name, &limits.name)),
             settings,
-            queue: Arc::clone(&queue) as _,
-            endpoint: Arc::clone(endpoint) as _,
+            queue,
+            endpoint,
             limits: limits.clone(),
             drain: self.drain.clone(),
             wall: Wall::Anchored {
@@ -94,7 +117,12 @@ impl House {
         let health = listener.health();
         self.gauges.push(Box::new(listener.gauges()));
         self.running.spawn(listener.run());
-        (queue, health)
+        health
+    }
+
+    /// Whether a listener has ended, by itself or by a panic.
+    pub fn has_ended(&mut self) -> bool {
+        self.running.try_join_next().is_some()
     }
 
     /// Drains as the process does: what still runs at the deadline is cut off. Whether nothing had to be.
@@ -110,21 +138,47 @@ impl House {
         false
     }
 
+    /// The same, and what was cut off is given no longer than `grace` to be settled.
+    pub async fn stop_within(&mut self, deadline: Duration, grace: Duration) -> Stopped {
+        self.drain.begin(deadline);
+        let all_ended = async |house: &mut Self| while house.running.join_next().await.is_some() {};
+        if tokio::time::timeout(deadline, all_ended(self)).await.is_ok() {
+            return Stopped::Clean;
+        }
+        self.drain.abort();
+        match tokio::time::timeout(grace, all_ended(self)).await {
+            Ok(()) => Stopped::CutOff,
+            Err(_) => Stopped::Unsettled,
+        }
+    }
+
     /// The sum of a metric over all label sets that contain `labels`.
     pub fn metric(&self, name: &str, labels: &str) -> f64 {
+        sum_of(&self.exposition(), name, labels)
+    }
+
+    fn exposition(&self) -> String {
         for gauge in &self.gauges {
             gauge();
         }
-        let text = String::from_utf8(self.metrics.render()).unwrap();
-        text.lines()
-            .filter(|line| line.starts_with(&format!("queuepost_{name}{{")) && line.contains(labels))
-            .map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap())
-            .sum()
+        String::from_utf8(self.metrics.render()).unwrap()
+    }
+
+    /// The same of a counter or gauge of whole things.
+    pub fn count(&self, name: &str, labels: &str) -> u64 {
+        self.metric(name, labels) as u64
     }
 
     /// Promise 11: every message received is settled in one way, or in progress.
     pub fn assert_balanced(&self) {
-        let count = |name: &str| self.metric(name, "");
+        let (received, sum) = self.books();
+        assert!((received - sum).abs() < f64::EPSILON, "received {received}, accounted for {sum}");
+    }
+
+    /// Messages received, and messages settled in some way or in progress.
+    pub fn books(&self) -> (f64, f64) {
+        let text = self.exposition();
+        let count = |name: &str| sum_of(&text, name, "");
         let received = count("messages_received_total");
         let parts = [
             "messages_deleted_total",
@@ -135,15 +189,13 @@ impl House {
             "messages_abandoned_total",
             "messages_in_progress",
         ];
-        let each: BTreeMap<&str, f64> = parts.into_iter().map(|name| (name, count(name))).collect();
-        let sum: f64 = each.values().sum();
-        assert!((received - sum).abs() < f64::EPSILON, "received {received}, accounted for {each:?}");
+        (received, parts.into_iter().map(count).sum())
     }
 
     pub fn census(&self, queue: &str) -> Census {
         self.world.with(|broker, now| {
             let mut census =
-                Census { dead: broker.inspect(now, &format!("{queue}-dlq")).len(), ..Census::default() };
+                Census { dead: broker.inspect(now, &dead_letter_name(queue)).len(), ..Census::default() };
             for message in broker.inspect(now, queue) {
                 match message.state {
                     MessageState::Visible => census.visible += 1,
@@ -166,4 +218,13 @@ impl House {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
+}
+
+fn sum_of(exposition: &str, name: &str, labels: &str) -> f64 {
+    let start = format!("queuepost_{name}{{");
+    exposition
+        .lines()
+        .filter(|line| line.starts_with(&start) && line.contains(labels))
+        .map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap())
+        .sum()
 }

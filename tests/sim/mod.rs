@@ -8,10 +8,13 @@ mod queue;
 
 mod caps;
 mod drain;
+mod duplicates;
 mod fairness;
 mod faults;
+mod fifo;
 mod gate;
 mod outages;
 mod preflight;
 mod refusals;
+mod seeds;
 mod settlement;

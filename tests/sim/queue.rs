@@ -6,7 +6,8 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use queuepost::localqueue::{
-    Broker, BrokerError, Receive as BrokerReceive, Received, SendMessage, Timestamp,
+    self, Broker, BrokerError, FaultPlan, FaultRates, Receive as BrokerReceive, Received, SendMessage,
+    Timestamp,
 };
 use queuepost::message::{Message, MessageId, ReceiptHandle, ReceiveCount};
 use queuepost::pipeline::ports::{
@@ -18,7 +19,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 /// How a FIFO queue's name ends.
-const FIFO: &str = ".fifo";
+pub const FIFO: &str = ".fifo";
 /// Wall-clock time at the start of every simulation.
 pub const EPOCH_MILLIS: u64 = 1_700_000_000_000;
 
@@ -31,10 +32,27 @@ pub struct Faults {
     pub answer_lost: f64,
     /// An entry of a batch fails alone.
     pub entry_failed: f64,
-    /// Every delete is denied.
-    pub deletes_denied: bool,
+    /// What becomes of every delete.
+    pub deletes: Deletes,
+    /// Every visibility change is refused.
+    pub changes_refused: bool,
+    /// A message received from a standard queue stays visible.
+    pub duplicate: f64,
     /// Longest time a call takes.
     pub latency: Duration,
+}
+
+/// What becomes of every delete.
+#[derive(Debug, Clone, Copy, Default)]
+pub enum Deletes {
+    #[default]
+    Work,
+    /// They are denied.
+    Denied,
+    /// They are confirmed and do nothing, as a standard queue's rarely does.
+    Forgotten,
+    /// The connection ends before they have an effect.
+    CutOff,
 }
 
 /// One broker for all queues of a simulation.
@@ -70,16 +88,37 @@ impl World {
         result
     }
 
-    /// A queue with a dead-letter queue `NAME-dlq` after so many receives.
+    /// Looks at the broker and wakes nobody.
+    pub fn look<T>(&self, at: impl FnOnce(&Broker, Timestamp) -> T) -> T {
+        at(&self.broker.lock().unwrap(), self.now())
+    }
+
+    /// A queue with a dead-letter queue after so many receives; a FIFO queue if its name says so.
     pub fn queue(&self, name: &str, max_receives: u32) {
+        let kind = |policy: Option<String>| {
+            let fifo = name.ends_with(FIFO).then(|| ("FifoQueue".to_owned(), "true".to_owned()));
+            let policy = policy.map(|policy| ("RedrivePolicy".to_owned(), policy));
+            fifo.into_iter().chain(policy).collect()
+        };
         self.with(|broker, now| {
-            let dlq = format!("{name}-dlq");
-            broker.create_queue(now, &dlq, &[].into()).unwrap();
+            let dlq = dead_letter_name(name);
+            broker.create_queue(now, &dlq, &kind(None)).unwrap();
             let policy = format!(
                 r#"{{"deadLetterTargetArn":"arn:aws:sqs:us-east-1:000000000000:{dlq}","maxReceiveCount":{max_receives}}}"#
             );
-            broker.create_queue(now, name, &[("RedrivePolicy".to_owned(), policy)].into()).unwrap();
+            broker.create_queue(now, name, &kind(Some(policy))).unwrap();
         });
+    }
+
+    /// Sends to a group of a FIFO queue, or for a tenant of a standard one.
+    pub fn send_to(&self, queue: &str, group: &str, body: &str) -> String {
+        let message = SendMessage {
+            body: body.to_owned(),
+            group_id: Some(group.to_owned()),
+            deduplication_id: queue.ends_with(FIFO).then(|| body.to_owned()),
+            ..SendMessage::default()
+        };
+        self.with(|broker, now| broker.send(now, queue, message)).unwrap().message_id
     }
 
     pub fn send(&self, queue: &str, body: &str) -> String {
@@ -96,6 +135,8 @@ pub struct SimQueue {
     random: Mutex<fastrand::Rng>,
     /// When each receive was asked for, and how many messages it asked for.
     pub receives: Mutex<Vec<(Duration, usize)>>,
+    /// Latest handle given for each body.
+    handles: Mutex<BTreeMap<String, String>>,
 }
 
 impl SimQueue {
@@ -106,7 +147,36 @@ impl SimQueue {
             faults: Mutex::default(),
             random: Mutex::new(fastrand::Rng::with_seed(seed)),
             receives: Mutex::default(),
+            handles: Mutex::default(),
         })
+    }
+
+    /// Deletes a message in flight, as another process with its handle would.
+    pub fn delete_behind(&self, body: &str) {
+        let handle = self.handles.lock().unwrap()[body].clone();
+        self.world.with(|broker, now| broker.delete(now, &self.name, &handle)).unwrap();
+    }
+
+    /// The visibility of a message in flight lapses, and another process takes it for so many seconds.
+    pub fn steal(&self, body: &str, seconds: u32) {
+        let handle = self.handles.lock().unwrap()[body].clone();
+        let ask = BrokerReceive { max_messages: 1, visibility_timeout: Some(seconds), attempt_id: None };
+        let mut broker = self.world.broker.lock().unwrap();
+        let now = self.world.now();
+        broker.change_visibility(now, &self.name, &handle, 0).unwrap();
+        let stolen = broker.receive(now, &self.name, &ask).unwrap();
+        assert_eq!(stolen[0].body, body);
+    }
+
+    /// Hides a message in flight until so long from now; nothing lets its visibility lapse.
+    pub fn hide(&self, body: &str, time: Duration) {
+        let handle = self.handles.lock().unwrap()[body].clone();
+        let seconds = u32::try_from(time.as_secs()).unwrap();
+        self.world.with(|broker, now| broker.change_visibility(now, &self.name, &handle, seconds)).unwrap();
+    }
+
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     pub fn set_faults(&self, faults: Faults) {
@@ -139,6 +209,18 @@ impl SimQueue {
         Ok(answer)
     }
 
+    fn given(&self, broker: &mut Broker, now: Timestamp, place: usize, message: &Received) {
+        let handle = &message.receipt_handle;
+        self.handles.lock().unwrap().insert(message.body.clone(), handle.clone());
+        if self.chance(|faults| faults.duplicate) {
+            let rates = FaultRates { duplicate: 1.0, ..FaultRates::default() };
+            let rates = [(localqueue::Operation::ReceiveMessage, rates)].into();
+            let decision = localqueue::Faults::new(FaultPlan { seed: 0, rates })
+                .decide(localqueue::Operation::ReceiveMessage);
+            decision.disturb(broker, now, &self.name, place, handle);
+        }
+    }
+
     fn batch<T>(
         &self,
         entries: &[T],
@@ -160,6 +242,11 @@ impl SimQueue {
             })
             .collect()
     }
+}
+
+/// `orders-dlq`, or `orders-dlq.fifo`: a FIFO queue's dead-letter queue is one too.
+pub fn dead_letter_name(queue: &str) -> String {
+    queue.strip_suffix(FIFO).map_or_else(|| format!("{queue}-dlq"), |stem| format!("{stem}-dlq{FIFO}"))
 }
 
 /// Any reason of this kind: the simulation branches on kinds alone.
@@ -197,6 +284,9 @@ impl Queue for SimQueue {
                 let (received, next) = {
                     let mut broker = self.world.broker.lock().unwrap();
                     let received = broker.receive(now, &self.name, &ask);
+                    for (place, message) in received.iter().flatten().enumerate() {
+                        self.given(&mut broker, now, place, message);
+                    }
                     (received, broker.next_change(now, &self.name))
                 };
                 let received = received.map_err(|error| refused(Operation::Receive, error))?;
@@ -218,8 +308,12 @@ impl Queue for SimQueue {
     fn delete<'a>(&'a self, handles: &'a [ReceiptHandle]) -> BoxFuture<'a, BatchResult> {
         Box::pin(async move {
             self.before(Operation::Delete).await?;
-            if self.faults.lock().unwrap().deletes_denied {
-                return Err(failure(Operation::Delete, QueueErrorKind::Denied));
+            let deletes = self.faults.lock().unwrap().deletes;
+            match deletes {
+                Deletes::Work => {}
+                Deletes::Denied => return Err(failure(Operation::Delete, QueueErrorKind::Denied)),
+                Deletes::CutOff => return Err(failure(Operation::Delete, QueueErrorKind::Network)),
+                Deletes::Forgotten => return Ok(vec![Ok(()); handles.len()]),
             }
             let results =
                 self.batch(handles, |broker, now, handle| broker.delete(now, &self.name, handle.expose()));
@@ -230,6 +324,9 @@ impl Queue for SimQueue {
     fn change_visibility<'a>(&'a self, changes: &'a [VisibilityChange]) -> BoxFuture<'a, BatchResult> {
         Box::pin(async move {
             self.before(Operation::ChangeVisibility).await?;
+            if self.faults.lock().unwrap().changes_refused {
+                return Err(failure(Operation::ChangeVisibility, QueueErrorKind::Throttled));
+            }
             let results = self.batch(changes, |broker, now, change| {
                 broker.change_visibility(now, &self.name, change.receipt.expose(), change.seconds)
             });
@@ -245,8 +342,10 @@ impl Queue for SimQueue {
         Box::pin(async move {
             self.before(Operation::Send).await?;
             let body = String::from_utf8(message.body.to_vec()).unwrap();
-            let copy = SendMessage { body, ..SendMessage::default() };
-            let dlq = format!("{}-dlq", self.name);
+            let dlq = dead_letter_name(&self.name);
+            let id = dlq.ends_with(FIFO).then(|| message.id.as_str().to_owned());
+            let group_id = message.group_id.clone();
+            let copy = SendMessage { body, group_id, deduplication_id: id, ..SendMessage::default() };
             self.world
                 .with(|broker, now| broker.send(now, &dlq, copy))
                 .map_err(|error| refused(Operation::Send, error))?;

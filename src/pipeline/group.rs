@@ -1,0 +1,350 @@
+//! FIFO: the order within message groups.
+//!
+//! SQS hands out several messages of a group in one receive, and no more of it while any of them is in flight. Such
+//! a run has a head and a tail. The head is delivered; its successor starts only after SQS has confirmed the head's
+//! delete. Anything else (park, deferral, release, lost lease, panic) ends the run: what is left of it is given
+//! back unattempted, behind its head. A run holds one worker, which goes from head to successor, so that as many
+//! groups run side by side as there are workers; each of its messages is under lease, the head alone holds a
+//! session and a place in line.
+//!
+//! A group has one run per process. What comes of it meanwhile joins that at its end: SQS hands out the next message
+//! as soon as it has deleted the last, which is before we know, or when a lease was lost. What stands behind a
+//! message that is in the house already does not: whether that is in the same run is not known, so it is given
+//! back for a while.
+//!
+//! A head that fails must not take its tail along to the dead-letter queue: each receive of the tail counts. So
+//! while a group is known to be in trouble its listener receives one message at a time. That is what this process
+//! knows: with P processes a tail is received up to P times before its head succeeds or is dead-lettered.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
+
+use crate::pipeline::deliver::Delivery;
+use crate::pipeline::listener::Core;
+use crate::policy::backoff;
+use crate::policy::visibility::lease;
+use crate::telemetry::labels::ReleaseReason;
+
+/// Groups in trouble known by name; of any more only when the last of them is over.
+const TROUBLED_MAX: usize = 1_024;
+/// How long after its head is visible again a group counts as in trouble: a backlog may stand before it.
+const TROUBLE_LINGERS: Duration = Duration::from_secs(300);
+/// With fewer receives a tail that comes along once may be dead-lettered without having been tried.
+const RECEIVES_MIN: u32 = 3;
+
+/// What became of a message, as far as its successor is concerned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// SQS confirmed its delete.
+    Deleted,
+    /// It comes back at this time.
+    Hidden(Instant),
+}
+
+/// Whoever waits for a message to be gone; dropped untold, it is told that the message is left to SQS.
+#[derive(Debug, Default)]
+pub(super) struct Successor(Option<oneshot::Sender<Fate>>);
+
+impl Successor {
+    fn new() -> (Self, oneshot::Receiver<Fate>) {
+        let (sender, receiver) = oneshot::channel();
+        (Self(Some(sender)), receiver)
+    }
+
+    /// Says what became of it.
+    pub(super) fn tell(self, fate: Fate) {
+        if let Some(sender) = self.0 {
+            // Nobody waits any more once the drain has begun.
+            sender.send(fate).ok();
+        }
+    }
+}
+
+/// What one receive brought of one group.
+#[derive(Debug)]
+pub(super) struct Arrived<T> {
+    pub(super) group: String,
+    /// In order; the first may start.
+    pub(super) run: VecDeque<T>,
+    /// Stands behind a message that was in the house already; must not start.
+    pub(super) blocked: Vec<T>,
+    has_copy: bool,
+}
+
+/// Splits what one receive brought by group, order kept. `None` is a message that was in the house already.
+pub(super) fn split<T>(messages: Vec<(String, Option<T>)>) -> Vec<Arrived<T>> {
+    let mut groups: Vec<Arrived<T>> = Vec::new();
+    for (group, message) in messages {
+        let position = groups.iter().position(|arrived| arrived.group == group).unwrap_or(groups.len());
+        if position == groups.len() {
+            groups.push(Arrived { group, run: VecDeque::new(), blocked: Vec::new(), has_copy: false });
+        }
+        let Some(arrived) = groups.get_mut(position) else { continue };
+        match message {
+            None => arrived.has_copy = true,
+            Some(message) if arrived.has_copy => arrived.blocked.push(message),
+            Some(message) => arrived.run.push_back(message),
+        }
+    }
+    groups
+}
+
+/// The groups of a listener that are being delivered, and those in trouble.
+#[derive(Debug)]
+pub(super) struct Groups<T = Delivery> {
+    state: Mutex<State<T>>,
+}
+
+#[derive(Debug)]
+struct State<T> {
+    /// Groups with a run and what is left of it: as many at most as there are messages in the house.
+    runs: BTreeMap<String, VecDeque<T>>,
+    troubled: BTreeMap<String, Instant>,
+    others_troubled: Option<Instant>,
+}
+
+impl<T> Default for Groups<T> {
+    fn default() -> Self {
+        let (runs, troubled) = (BTreeMap::new(), BTreeMap::new());
+        Self { state: Mutex::new(State { runs, troubled, others_troubled: None }) }
+    }
+}
+
+impl<T> Groups<T> {
+    /// Adds to the run of a group; if there was none, the right to deliver this one.
+    pub(super) fn join(self: &Arc<Self>, group: &str, messages: VecDeque<T>) -> Option<GroupRun<T>> {
+        if messages.is_empty() {
+            return None;
+        }
+        let mut state = self.lock();
+        if let Some(run) = state.runs.get_mut(group) {
+            run.extend(messages);
+            return None;
+        }
+        state.runs.insert(group.to_owned(), messages);
+        Some(GroupRun { groups: Arc::clone(self), group: group.to_owned() })
+    }
+
+    /// Whether messages must be received one at a time.
+    pub(super) fn in_trouble(&self) -> bool {
+        let now = Instant::now();
+        let mut state = self.lock();
+        state.troubled.retain(|_, until| *until > now);
+        state.others_troubled = state.others_troubled.filter(|until| *until > now);
+        state.others_troubled.is_some() || !state.troubled.is_empty()
+    }
+
+    fn trouble(&self, group: &str, visible: Instant) {
+        let until = visible + TROUBLE_LINGERS;
+        let mut state = self.lock();
+        if state.troubled.len() < TROUBLED_MAX || state.troubled.contains_key(group) {
+            state.troubled.insert(group.to_owned(), until);
+        } else {
+            state.others_troubled = state.others_troubled.max(Some(until));
+        }
+    }
+
+    fn recovered(&self, group: &str) {
+        self.lock().troubled.remove(group);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State<T>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Core {
+    /// Whether a receive asks for one message only, so that no tail follows its head to the dead-letter queue.
+    pub(super) fn is_careful(&self) -> bool {
+        self.settings.fifo
+            && (self.max_receives().is_some_and(|max| max < RECEIVES_MIN) || self.groups.in_trouble())
+    }
+}
+
+/// The right to deliver the messages of a group; dropping it lets the next run of it start.
+#[derive(Debug)]
+#[must_use]
+pub(super) struct GroupRun<T = Delivery> {
+    groups: Arc<Groups<T>>,
+    group: String,
+}
+
+impl<T> GroupRun<T> {
+    /// Does something with the first, before the run starts.
+    pub(super) fn with_head(&self, work: impl FnOnce(&mut T)) {
+        let mut state = self.groups.lock();
+        if let Some(head) = state.runs.get_mut(&self.group).and_then(VecDeque::front_mut) {
+            work(head);
+        }
+    }
+
+    /// The first that is left; `None` is the end of the run.
+    fn next(&self) -> Option<T> {
+        let mut state = self.groups.lock();
+        let next = state.runs.get_mut(&self.group)?.pop_front();
+        if next.is_none() {
+            state.runs.remove(&self.group);
+        }
+        next
+    }
+
+    /// Ends the run; what is left of it.
+    fn end(&self) -> VecDeque<T> {
+        self.groups.lock().runs.remove(&self.group).unwrap_or_default()
+    }
+}
+
+impl<T> Drop for GroupRun<T> {
+    fn drop(&mut self) {
+        // Dropped only when the lock has been given back: deliveries have locks of their own.
+        drop(self.end());
+    }
+}
+
+impl GroupRun {
+    /// Delivers the messages in order as far as each is deleted, and gives the rest back. `deliveries` takes a task
+    /// for each, so that a panic is the end of one delivery and not of the rest.
+    pub(super) async fn run(self, core: Arc<Core>, deliveries: TaskTracker) {
+        let mut reason = ReleaseReason::Group;
+        while let Some(mut head) = self.next() {
+            let (successor, fate) = Successor::new();
+            head.successor = successor;
+            deliveries.spawn(head.run(Arc::clone(&core)));
+            let fate = tokio::select! {
+                biased;
+                fate = fate => fate,
+                () = core.drain.draining() => {
+                    reason = ReleaseReason::Drain;
+                    break;
+                }
+            };
+            match fate {
+                Ok(Fate::Deleted) => {
+                    core.groups.recovered(&self.group);
+                    continue;
+                }
+                Ok(Fate::Hidden(until)) => core.groups.trouble(&self.group, until),
+                // SQS hands it out again when its lease is over.
+                Err(_dropped) => {
+                    core.groups.trouble(&self.group, Instant::now() + lease(core.settings.timeout));
+                }
+            }
+            break;
+        }
+        for delivery in self.end() {
+            delivery.give_back(Instant::now(), reason).await;
+        }
+    }
+}
+
+/// Gives back what must not start now: hidden as long as after a failure, because its receives count.
+pub(super) async fn give_back_later(core: Arc<Core>, group: String, blocked: Vec<Delivery>) {
+    for delivery in blocked {
+        let until = Instant::now() + backoff::defer(delivery.message.receive_count, core.unit());
+        core.groups.trouble(&group, until);
+        delivery.give_back(until, ReleaseReason::Group).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn arrived(messages: &[(&str, Option<u32>)]) -> Vec<(String, Vec<u32>, Vec<u32>)> {
+        let messages = messages.iter().map(|(group, message)| ((*group).to_owned(), *message)).collect();
+        let owned = |arrived: Arrived<u32>| (arrived.group, arrived.run.into(), arrived.blocked);
+        split(messages).into_iter().map(owned).collect()
+    }
+
+    fn groups() -> Arc<Groups<u32>> {
+        Arc::new(Groups::default())
+    }
+
+    #[test]
+    fn a_receive_is_split_by_group_and_keeps_its_order() {
+        let messages = [("a", Some(1)), ("b", Some(2)), ("a", Some(3)), ("b", Some(4)), ("a", Some(5))];
+        let expected = [("a".to_owned(), vec![1, 3, 5], vec![]), ("b".to_owned(), vec![2, 4], vec![])];
+        assert_eq!(arrived(&messages), expected);
+    }
+
+    #[test]
+    fn what_stands_behind_a_message_in_the_house_must_not_start() {
+        let messages = [("a", Some(1)), ("a", None), ("b", Some(2)), ("a", Some(3)), ("c", None)];
+        let expected = [
+            ("a".to_owned(), vec![1], vec![3]),
+            ("b".to_owned(), vec![2], vec![]),
+            ("c".to_owned(), vec![], vec![]),
+        ];
+        assert_eq!(arrived(&messages), expected);
+    }
+
+    #[test]
+    fn a_group_has_one_run_and_what_comes_meanwhile_stands_at_its_end() {
+        let groups = groups();
+        let run = groups.join("a", [1, 2].into()).unwrap();
+        assert_eq!(run.next(), Some(1));
+        assert!(groups.join("a", [3].into()).is_none());
+        assert!(groups.join("b", [9].into()).is_some());
+        assert_eq!([run.next(), run.next(), run.next()], [Some(2), Some(3), None]);
+        let again = groups.join("a", [4].into()).unwrap();
+        assert_eq!(again.end(), [4]);
+        assert!(groups.join("a", VecDeque::new()).is_none());
+        drop((run, again));
+        assert!(groups.lock().runs.is_empty());
+    }
+
+    #[test]
+    fn a_run_that_is_dropped_frees_its_group() {
+        let groups = groups();
+        drop(groups.join("a", [1, 2].into()));
+        assert!(groups.join("a", [3].into()).is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_group_is_in_trouble_until_it_recovers_or_its_time_has_passed() {
+        let groups = groups();
+        assert!(!groups.in_trouble());
+        let back_at = Instant::now() + Duration::from_secs(60);
+        groups.trouble("a", back_at);
+        groups.trouble("b", back_at);
+        groups.recovered("a");
+        assert!(groups.in_trouble());
+        groups.recovered("b");
+        assert!(!groups.in_trouble());
+        groups.trouble("a", back_at);
+        tokio::time::advance(Duration::from_secs(359)).await;
+        assert!(groups.in_trouble(), "its head may still stand in a backlog");
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert!(!groups.in_trouble());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_memory_of_trouble_is_bounded_and_forgets_none() {
+        let groups = groups();
+        for number in 0..10 * TROUBLED_MAX {
+            groups.trouble(&format!("g-{number}"), Instant::now());
+        }
+        assert_eq!(groups.lock().troubled.len(), TROUBLED_MAX);
+        for number in 0..10 * TROUBLED_MAX {
+            groups.recovered(&format!("g-{number}"));
+        }
+        assert!(groups.in_trouble(), "those without a name");
+        tokio::time::advance(TROUBLE_LINGERS).await;
+        assert!(!groups.in_trouble());
+    }
+
+    #[tokio::test]
+    async fn a_successor_that_is_told_nothing_learns_that_too() {
+        let (successor, fate) = Successor::new();
+        drop(successor);
+        assert!(fate.await.is_err());
+        let (successor, fate) = Successor::new();
+        successor.tell(Fate::Deleted);
+        assert_eq!(fate.await, Ok(Fate::Deleted));
+    }
+}

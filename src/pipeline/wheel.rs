@@ -1,0 +1,380 @@
+//! The wheel of leases: while a message is in the house, its visibility does not lapse.
+//!
+//! One wheel per listener holds every [`Lease`] and extends, in batches of ten, those whose time is near. It also
+//! knows which messages are in the house: a message that comes again lends its handle to the lease there is.
+//!
+//! Extensions stop at SQS's twelve hours. A lease that lapses or that SQS calls lost is counted once. A POST
+//! that runs by then goes on, because its outcome still matters; one that has not begun does not begin.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::task::{self, JoinSet};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::message::Message;
+use crate::pipeline::health::Tick;
+use crate::pipeline::in_house::InHouse;
+use crate::pipeline::lease::{Extension, Lease, Span, Standing, State};
+use crate::pipeline::narrate::Narrator;
+use crate::pipeline::ports::{
+    BATCH_MAX, BatchResult, EntryErrorKind, Queue, QueueErrorKind, VisibilityChange,
+};
+use crate::policy::visibility::{ANSWER_SLACK, CEILING, extend_when_left, whole_seconds};
+use crate::telemetry::handles::ListenerMetrics;
+use crate::telemetry::labels::ExtensionResult;
+
+/// Pause before a failed extension is tried again.
+const RETRY_AFTER: Duration = Duration::from_secs(2);
+/// A lease goes along with another when its own time is within this part of its length.
+const COMPANY: u32 = 12;
+/// Extension calls under way at once: a slow SQS must not make the other leases wait.
+const CALLS_MAX: usize = 8;
+/// How long the wheel sleeps at most; its watchdog ticks that often.
+const IDLE: Duration = Duration::from_secs(15);
+
+/// All leases of one listener.
+#[derive(Debug)]
+pub(super) struct LeaseWheel {
+    length: Duration,
+    state: Mutex<State>,
+    changed: Notify,
+    metrics: Arc<ListenerMetrics>,
+    narrator: Arc<Narrator>,
+}
+
+impl LeaseWheel {
+    /// An empty wheel for leases of `length`.
+    pub(super) fn new(length: Duration, metrics: Arc<ListenerMetrics>, narrator: Arc<Narrator>) -> Arc<Self> {
+        Arc::new(Self { length, state: Mutex::default(), changed: Notify::new(), metrics, narrator })
+    }
+
+    /// Takes in a message asked for at `asked` and received just now; `None` when it is in the house already, whose
+    /// lease has got its handle then.
+    pub(super) fn admit(
+        self: &Arc<Self>,
+        message: &Message,
+        asked: Instant,
+        books: InHouse,
+    ) -> Option<(Lease, InHouse)> {
+        let expires = Instant::now() + self.length.saturating_sub(ANSWER_SLACK);
+        let span = Span { expires, ceiling: asked + CEILING, due: self.next_extension(expires) };
+        let mut state = self.lock();
+        let first_before = state.due.first().copied();
+        let books = state.adopt(&message.id, &message.receipt, span, books);
+        let admitted = books.map(|books| (state.insert(&message.id, &message.receipt, span), books));
+        let sooner = state.due.first().copied() != first_before;
+        drop(state);
+        if sooner {
+            self.changed.notify_one();
+        }
+        admitted.map(|(key, books)| (Lease { wheel: Arc::clone(self), key }, books))
+    }
+
+    /// Extends leases until `stop`, then finishes the calls under way.
+    pub(super) async fn run(self: Arc<Self>, queue: Arc<dyn Queue>, tick: Tick, stop: CancellationToken) {
+        let mut calls = Calls::default();
+        loop {
+            tick.touch();
+            while calls.running.len() < CALLS_MAX {
+                let (keys, changes) = self.take_due();
+                if keys.is_empty() {
+                    break;
+                }
+                calls.start(keys, Arc::clone(&queue), changes);
+            }
+            let idle = Instant::now() + IDLE;
+            let due = if calls.running.len() < CALLS_MAX { self.next_due() } else { None };
+            tokio::select! {
+                biased;
+                Some((keys, result)) = calls.next() => self.extended(&keys, Instant::now(), result.as_ref()),
+                () = stop.cancelled() => break,
+                () = self.changed.notified() => {}
+                () = tokio::time::sleep_until(due.map_or(idle, |due| due.min(idle))) => {}
+            }
+        }
+        while let Some((keys, result)) = calls.next().await {
+            self.extended(&keys, Instant::now(), result.as_ref());
+        }
+    }
+
+    fn next_extension(&self, expires: Instant) -> Instant {
+        expires.checked_sub(extend_when_left(self.length)).unwrap_or(expires)
+    }
+
+    fn next_due(&self) -> Option<Instant> {
+        self.lock().due.first().map(|&(at, _)| at)
+    }
+
+    /// Up to ten leases to extend, marked as such: when the time of one has come, those near theirs go along.
+    fn take_due(&self) -> (Vec<Extended>, Vec<VisibilityChange>) {
+        let now = Instant::now();
+        let mut state = self.lock();
+        let (mut keys, mut changes) = (Vec::new(), Vec::new());
+        while keys.len() < BATCH_MAX {
+            let near = if keys.is_empty() { now } else { now + self.length / COMPANY };
+            let Some(&(at, key)) = state.due.first().filter(|(at, _)| *at <= near) else { break };
+            state.due.remove(&(at, key));
+            let Some(entry) = state.entries.get_mut(&key) else { continue };
+            entry.due = None;
+            let seconds = whole_seconds(self.length).min(floor_seconds(entry.ceiling - now));
+            if seconds == 0 {
+                continue;
+            }
+            entry.extension = Extension::UnderWay;
+            keys.push(Extended { key, version: entry.receipt.version });
+            changes.push(VisibilityChange { receipt: entry.receipt.handle.clone(), seconds });
+        }
+        (keys, changes)
+    }
+
+    /// Takes in what SQS answered to an extension of `keys`; nothing when the call panicked.
+    fn extended(&self, keys: &[Extended], answered: Instant, result: Option<&BatchResult>) {
+        if let Some(Err(error)) = result {
+            self.narrator.queue_error(error);
+        }
+        let mut state = self.lock();
+        for (index, &extended) in keys.iter().enumerate() {
+            let verdict = match result {
+                None => Verdict::Failed { uncertain: true },
+                Some(Ok(entries)) => match entries.get(index) {
+                    Some(Ok(())) => Verdict::Extended,
+                    Some(Err(error)) if error.kind == EntryErrorKind::LeaseLost => Verdict::Lost,
+                    Some(Err(_)) | None => Verdict::Failed { uncertain: false },
+                },
+                Some(Err(error)) => Verdict::Failed {
+                    uncertain: matches!(error.kind, QueueErrorKind::TimedOut | QueueErrorKind::Network),
+                },
+            };
+            self.apply(&mut state, extended, answered, verdict);
+        }
+    }
+
+    fn apply(&self, state: &mut State, extended: Extended, answered: Instant, verdict: Verdict) {
+        let Extended { key, version } = extended;
+        let Some(entry) = state.entries.get_mut(&key) else { return };
+        let extension = std::mem::replace(&mut entry.extension, Extension::None);
+        let mut due = None;
+        self.metrics.extension(verdict.label());
+        match verdict {
+            // It was about a handle that has been replaced since, and with it the lease.
+            _ if entry.receipt.version != version => {
+                entry.uncertain |= matches!(verdict, Verdict::Failed { uncertain: true });
+                due = Some(self.next_extension(entry.expires));
+            }
+            Verdict::Extended => {
+                let left = entry.ceiling.saturating_duration_since(answered).min(self.length);
+                entry.expires = answered + left.saturating_sub(ANSWER_SLACK);
+                entry.uncertain = false;
+                // At the ceiling nothing is left to extend.
+                due = (left == self.length).then(|| self.next_extension(entry.expires));
+            }
+            Verdict::Failed { uncertain } => {
+                entry.uncertain |= uncertain;
+                if entry.expires <= answered && entry.standing == Standing::Ours {
+                    entry.standing = Standing::Lapsed;
+                    self.metrics.leases_lost.inc();
+                }
+                due = Some(answered + RETRY_AFTER);
+            }
+            Verdict::Lost => {
+                if std::mem::replace(&mut entry.standing, Standing::Lost) == Standing::Ours {
+                    self.metrics.leases_lost.inc();
+                }
+            }
+        }
+        if let Extension::Awaited(closing) = extension {
+            // Whoever closed it may have been dropped meanwhile; then nobody needs to know.
+            closing.send(()).ok();
+        } else if let Some(due) = due {
+            state.schedule(key, due);
+        }
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Extension calls under way, and which leases each is for: a call that panics must not lose them.
+#[derive(Default)]
+struct Calls {
+    running: JoinSet<BatchResult>,
+    keys: HashMap<task::Id, Vec<Extended>>,
+}
+
+impl Calls {
+    fn start(&mut self, keys: Vec<Extended>, queue: Arc<dyn Queue>, changes: Vec<VisibilityChange>) {
+        let call = self.running.spawn(async move { queue.change_visibility(&changes).await });
+        self.keys.insert(call.id(), keys);
+    }
+
+    /// The next call that ends, with its answer unless it panicked; `None` when none is under way.
+    async fn next(&mut self) -> Option<(Vec<Extended>, Option<BatchResult>)> {
+        let (id, result) = match self.running.join_next_with_id().await? {
+            Ok((id, result)) => (id, Some(result)),
+            Err(error) => (error.id(), None),
+        };
+        Some((self.keys.remove(&id).unwrap_or_default(), result))
+    }
+}
+
+/// A lease that an extension is under way for, and the version of the handle it was sent with.
+#[derive(Debug, Clone, Copy)]
+struct Extended {
+    key: u64,
+    version: u32,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Verdict {
+    Extended,
+    Failed { uncertain: bool },
+    Lost,
+}
+
+impl Verdict {
+    fn label(self) -> ExtensionResult {
+        match self {
+            Self::Extended => ExtensionResult::Extended,
+            Self::Failed { .. } => ExtensionResult::Failed,
+            Self::Lost => ExtensionResult::Lost,
+        }
+    }
+}
+
+fn floor_seconds(left: Duration) -> u32 {
+    u32::try_from(left.as_secs()).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::message::{MessageId, ReceiptHandle, ReceiveCount};
+    use crate::pipeline::ports::EntryError;
+    use crate::telemetry::metrics::Metrics;
+
+    const LENGTH: Duration = Duration::from_secs(90);
+
+    fn wheel() -> Arc<LeaseWheel> {
+        let metrics = Arc::new(Metrics::new().listener("orders", "api"));
+        LeaseWheel::new(LENGTH, metrics, Arc::new(Narrator::new("orders", "orders", "api")))
+    }
+
+    fn message(receipt: &str) -> Message {
+        Message {
+            id: MessageId::new("m"),
+            receipt: ReceiptHandle::new(receipt),
+            body: Bytes::new(),
+            receive_count: ReceiveCount::new(1),
+            sent_at: None,
+            first_received_at: None,
+            group_id: None,
+            deduplication_id: None,
+            sequence_number: None,
+            trace_header: None,
+            attributes: Vec::new(),
+        }
+    }
+
+    fn admit(wheel: &Arc<LeaseWheel>, receipt: &str) -> Option<(Lease, InHouse)> {
+        wheel.admit(&message(receipt), Instant::now(), InHouse::new(&wheel.metrics))
+    }
+
+    fn lost() -> Vec<Result<(), EntryError>> {
+        let code = "InvalidParameterValue".to_owned();
+        vec![Err(EntryError { kind: EntryErrorKind::LeaseLost, code })]
+    }
+
+    /// The handles of the extensions that are due.
+    fn due(wheel: &LeaseWheel) -> (Vec<Extended>, Vec<String>) {
+        let (keys, changes) = wheel.take_due();
+        (keys, changes.into_iter().map(|change| change.receipt.expose().to_owned()).collect())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_copy_lends_its_handle_and_starts_the_lease_anew() {
+        let wheel = wheel();
+        let (lease, books) = admit(&wheel, "first").unwrap();
+        tokio::time::advance(Duration::from_secs(100)).await;
+        assert!(!lease.is_ours());
+        assert!(admit(&wheel, "second").is_none());
+        assert!(lease.is_ours());
+        assert_eq!(lease.receipt().handle.expose(), "second");
+        assert_eq!(lease.hideable(), CEILING);
+        assert_eq!(due(&wheel).1, [""; 0], "not yet");
+        tokio::time::advance(LENGTH).await;
+        assert_eq!(due(&wheel).1, ["second"]);
+        assert!(lease.take_copies().is_some());
+        drop((lease, books));
+        assert!(admit(&wheel, "third").is_some(), "it is in the house no more");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_about_the_older_handle_does_not_lose_the_newer() {
+        let wheel = wheel();
+        let (lease, _books) = admit(&wheel, "first").unwrap();
+        tokio::time::advance(LENGTH).await;
+        let (keys, handles) = due(&wheel);
+        assert_eq!(handles, ["first"]);
+        assert!(admit(&wheel, "second").is_none());
+        wheel.extended(&keys, Instant::now(), Some(&Ok(lost())));
+        assert!(lease.is_ours() && !lease.is_lost());
+        tokio::time::advance(LENGTH).await;
+        let (keys, handles) = due(&wheel);
+        assert_eq!(handles, ["second"]);
+        wheel.extended(&keys, Instant::now(), Some(&Ok(lost())));
+        assert!(lease.is_lost());
+        assert_eq!(wheel.metrics.leases_lost.get(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_closed_lease_takes_a_newer_handle_and_is_not_extended() {
+        let wheel = wheel();
+        let (lease, _books) = admit(&wheel, "first").unwrap();
+        let closed = lease.close(Instant::now() + 5 * LENGTH).await;
+        tokio::time::advance(Duration::from_secs(80)).await;
+        assert!(admit(&wheel, "second").is_none());
+        assert_eq!(closed.lease().receipt().handle.expose(), "second");
+        assert_eq!(closed.expires(), Instant::now() + Duration::from_secs(85));
+        tokio::time::advance(LENGTH).await;
+        assert_eq!(due(&wheel).1, [""; 0]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_message_given_back_that_comes_again_is_taken_in_anew() {
+        let wheel = wheel();
+        let (lease, _books) = admit(&wheel, "first").unwrap();
+        let closed = lease.close(Instant::now()).await;
+        let (again, _books) = admit(&wheel, "second").unwrap();
+        assert_eq!(closed.lease().receipt().handle.expose(), "first");
+        drop(closed);
+        assert!(again.is_ours());
+        assert!(admit(&wheel, "third").is_none(), "the end of the first lease is not that of the second");
+        assert_eq!(again.receipt().handle.expose(), "third");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn closing_waits_for_an_extension_under_way_also_when_a_copy_comes_meanwhile() {
+        let wheel = wheel();
+        let (lease, _books) = admit(&wheel, "first").unwrap();
+        tokio::time::advance(LENGTH).await;
+        let (keys, _) = due(&wheel);
+        let mut closing = std::pin::pin!(lease.close(Instant::now() + 5 * LENGTH));
+        tokio::select! {
+            biased;
+            _closed = &mut closing => panic!("an extension is under way"),
+            () = tokio::time::sleep(Duration::from_secs(1)) => {}
+        }
+        assert!(admit(&wheel, "second").is_none());
+        wheel.extended(&keys, Instant::now(), None);
+        let closed = closing.await;
+        assert!(closed.is_uncertain(), "that call may still take effect");
+        assert_eq!(closed.lease().receipt().handle.expose(), "second");
+    }
+}

@@ -1,0 +1,496 @@
+//! Order within message groups, whatever happens.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use proptest::prelude::*;
+use queuepost::policy::outcome::Attempt;
+
+use super::endpoint::{Post, Scripted, answer, answer_with_retry_after, refused};
+use super::house::{Census, House, limits, settings};
+use super::queue::{Deletes, Faults, World};
+
+const ORDERS: &str = "orders.fifo";
+const MINUTE: Duration = Duration::from_secs(60);
+const SECOND: Duration = Duration::from_secs(1);
+
+/// Sends `GROUP/1` to `GROUP/COUNT`.
+fn send_group(world: &World, group: &str, count: u32) {
+    for number in 1..=count {
+        world.send_to(ORDERS, group, &format!("{group}/{number}"));
+    }
+}
+
+fn parts(body: &str) -> (&str, u64) {
+    let (group, number) = body.split_once('/').unwrap();
+    (group, number.parse().unwrap())
+}
+
+/// POSTs that began while a predecessor was in the queue.
+#[derive(Default)]
+struct Overtakings(Mutex<Vec<String>>);
+
+impl Overtakings {
+    #[track_caller]
+    fn assert_none(&self) {
+        let found = self.0.lock().unwrap();
+        assert!(found.is_empty(), "{} overtakings: {:?}", found.len(), found.first());
+    }
+}
+
+/// A scripted endpoint that looks, at every POST, whether the message's predecessors are gone from the queue.
+fn watched(
+    world: &World,
+    script: impl Fn(&Post, usize) -> (Duration, Attempt) + Send + Sync + 'static,
+) -> (Arc<Scripted>, Arc<Overtakings>) {
+    let overtakings = Arc::new(Overtakings::default());
+    let (world, found) = (world.clone(), Arc::clone(&overtakings));
+    let endpoint = Scripted::new(move |post, count| {
+        let (group, number) = parts(&post.body);
+        for other in world.look(|broker, now| broker.inspect(now, ORDERS)) {
+            let (other_group, before) = parts(&other.body);
+            if other_group == group && before < number {
+                found.0.lock().unwrap().push(format!("{} before {}", post.body, other.body));
+            }
+        }
+        script(post, count)
+    });
+    (endpoint, overtakings)
+}
+
+/// Bodies accepted, by group.
+fn accepted_by_group(endpoint: &Scripted) -> BTreeMap<String, Vec<u64>> {
+    let mut groups: BTreeMap<String, Vec<u64>> = BTreeMap::new();
+    for body in endpoint.accepted() {
+        let (group, number) = parts(&body);
+        groups.entry(group.to_owned()).or_default().push(number);
+    }
+    groups
+}
+
+/// So that the next receive is for ten: something to receive, which keeps nobody.
+async fn make_busy(house: &House) {
+    tokio::time::sleep(SECOND).await;
+    let body = format!("warm-up/{}", house.world.now().0);
+    house.world.send_to(ORDERS, "warm-up", &body);
+    tokio::time::sleep(SECOND / 100).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_successor_starts_only_after_its_predecessors_delete_is_confirmed() {
+    for seed in 0..10 {
+        let mut house = House::new(seed);
+        house.world.queue(ORDERS, 1_000);
+        let (endpoint, overtakings) = watched(&house.world, |_, _| (Duration::from_millis(20), answer(200)));
+        let (queue, _) = house.listen(settings(ORDERS, 10), &endpoint, &limits(10));
+        queue.set_faults(Faults {
+            latency: Duration::from_millis(500),
+            entry_failed: 0.2,
+            throttled: 0.1,
+            ..Faults::default()
+        });
+        for group in ["a", "b", "c"] {
+            send_group(&house.world, group, 30);
+        }
+        house.until_empty(ORDERS, 30 * MINUTE).await;
+        assert!(house.stop(MINUTE).await);
+        overtakings.assert_none();
+        for (group, numbers) in accepted_by_group(&endpoint) {
+            assert_eq!(numbers, (1..=30).collect::<Vec<_>>(), "seed {seed}, group {group}");
+        }
+        house.assert_balanced();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_group_does_not_wait_until_its_deletes_have_company() {
+    let mut house = House::new(89);
+    house.world.queue(ORDERS, 10);
+    let endpoint = Scripted::always(200, 10);
+    house.listen(settings(ORDERS, 10), &endpoint, &limits(10));
+    make_busy(&house).await;
+    send_group(&house.world, "a", 9);
+    tokio::time::sleep(SECOND / 5).await;
+    assert_eq!(endpoint.accepted().len(), 10);
+    house.stop(MINUTE).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_throttled_head_is_parked_and_its_tail_given_back_behind_it() {
+    let mut house = House::new(90);
+    house.world.queue(ORDERS, 10);
+    let refused_once = Mutex::new(false);
+    let (endpoint, overtakings) = watched(&house.world, move |post, _| {
+        let refuse = post.body == "a/2" && !std::mem::replace(&mut refused_once.lock().unwrap(), true);
+        (Duration::from_millis(50), answer(if refuse { 429 } else { 200 }))
+    });
+    house.listen(settings(ORDERS, 10), &endpoint, &limits(10));
+    make_busy(&house).await;
+    send_group(&house.world, "a", 8);
+    tokio::time::sleep(10 * SECOND).await;
+    assert_eq!(endpoint.accepted(), ["warm-up/1700000001000", "a/1"]);
+    assert_eq!(house.census(ORDERS), Census { visible: 6, in_flight: 1, dead: 0 }, "nothing is kept");
+    assert_eq!(house.count("messages_parked_total", ""), 1);
+    assert_eq!(house.count("messages_released_total", r#"reason="group""#), 6);
+    assert_eq!(house.count("workers_in_use", ""), 0);
+    house.until_empty(ORDERS, 6 * MINUTE).await;
+    house.stop(MINUTE).await;
+    overtakings.assert_none();
+    assert_eq!(accepted_by_group(&endpoint)["a"], (1..=8).collect::<Vec<_>>());
+    assert_eq!(house.count("messages_abandoned_total", ""), 0);
+    house.assert_balanced();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tail_does_not_follow_its_head_to_the_dead_letter_queue() {
+    for status in [429, 500] {
+        let mut house = House::new(91);
+        house.world.queue(ORDERS, 3);
+        let (endpoint, overtakings) = watched(&house.world, move |post, _| {
+            (Duration::from_millis(50), answer(if post.body == "a/1" { status } else { 200 }))
+        });
+        let mut own = settings(ORDERS, 10);
+        own.policy.throttle_delay = 20 * SECOND;
+        house.listen(own, &endpoint, &limits(10));
+        make_busy(&house).await;
+        send_group(&house.world, "a", 9);
+        // So that the listener would ask for ten.
+        for other in 0..1_000 {
+            send_group(&house.world, &format!("other-{other}"), 1);
+            tokio::time::sleep(SECOND / 10).await;
+        }
+        house.until_empty(ORDERS, 60 * MINUTE).await;
+        house.stop(MINUTE).await;
+        let posts = endpoint.posts();
+        assert_eq!(posts.iter().filter(|post| post.body == "a/1").count(), 3, "{status}");
+        assert_eq!(house.census(ORDERS).dead, 1, "{status}: the head alone");
+        assert_eq!(accepted_by_group(&endpoint)["a"], (2..=9).collect::<Vec<_>>());
+        let most = posts.iter().filter(|post| post.body != "a/1").map(|post| post.receive_count).max();
+        assert!(most <= Some(2), "{status}: a message of the tail was received {most:?} times");
+        overtakings.assert_none();
+        house.assert_balanced();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn with_fewer_than_three_receives_a_tail_never_comes_along() {
+    let mut house = House::new(92);
+    house.world.queue(ORDERS, 1);
+    let endpoint = Scripted::new(|post, _| (SECOND, answer(if post.body == "a/1" { 500 } else { 200 })));
+    house.listen(settings(ORDERS, 10), &endpoint, &limits(10));
+    make_busy(&house).await;
+    send_group(&house.world, "a", 9);
+    house.until_empty(ORDERS, 60 * MINUTE).await;
+    house.stop(MINUTE).await;
+    assert_eq!(house.census(ORDERS).dead, 1);
+    assert_eq!(accepted_by_group(&endpoint)["a"], (2..=9).collect::<Vec<_>>());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_thousand_groups_flow_while_one_is_parked() {
+    async fn took(seed: u64, parked: bool) -> Duration {
+        let mut house = House::new(seed);
+        house.world.queue(ORDERS, 10);
+        let endpoint = Scripted::new(move |post, _| {
+            (Duration::from_millis(100), answer(if parked && post.body == "g-0/1" { 429 } else { 200 }))
+        });
+        let (queue, _) = house.listen(settings(ORDERS, 50), &endpoint, &limits(50));
+        queue.set_faults(Faults { latency: Duration::from_millis(60), ..Faults::default() });
+        for group in 0..1_000 {
+            send_group(&house.world, &format!("g-{group}"), 5);
+        }
+        let began = tokio::time::Instant::now();
+        let left = if parked { 5 } else { 0 };
+        loop {
+            tokio::time::sleep(SECOND / 10).await;
+            let Census { visible, in_flight, dead } = house.census(ORDERS);
+            if visible + in_flight == left {
+                assert_eq!(dead, 0);
+                break;
+            }
+            assert!(began.elapsed() < 10 * MINUTE, "{visible} visible, {in_flight} in flight");
+        }
+        let took = began.elapsed();
+        house.stop(MINUTE).await;
+        for (group, numbers) in accepted_by_group(&endpoint) {
+            assert_eq!(numbers, (1..=5).collect::<Vec<_>>(), "group {group}");
+        }
+        house.assert_balanced();
+        took
+    }
+    let (without, with) = (took(93, false).await, took(94, true).await);
+    assert!(with < without.mul_f64(1.25), "{with:?} with a parked group, {without:?} without");
+}
+
+#[tokio::test(start_paused = true)]
+async fn in_a_drain_the_tail_is_given_back_at_once_and_the_head_finishes() {
+    let mut house = House::new(95);
+    house.world.queue(ORDERS, 10);
+    let (endpoint, overtakings) = watched(&house.world, |post, _| {
+        let millis = if post.body == "a/1" { 20_000 } else { 10 };
+        (Duration::from_millis(millis), answer(200))
+    });
+    house.listen(settings(ORDERS, 10), &endpoint, &limits(10));
+    make_busy(&house).await;
+    send_group(&house.world, "a", 5);
+    tokio::time::sleep(SECOND).await;
+    let world = house.world.clone();
+    let look = async {
+        tokio::time::sleep(SECOND).await;
+        world.look(|broker, now| broker.inspect(now, ORDERS))
+    };
+    let (clean, seen) = tokio::join!(house.stop(25 * SECOND), look);
+    assert!(clean);
+    let visible = seen.iter().filter(|message| message.state == queuepost::localqueue::MessageState::Visible);
+    assert_eq!(visible.count(), 4, "while the head runs the tail is free already");
+    assert_eq!(endpoint.accepted(), ["warm-up/1700000001000", "a/1"]);
+    assert_eq!(house.census(ORDERS), Census { visible: 4, in_flight: 0, dead: 0 });
+    assert_eq!(house.count("messages_released_total", r#"reason="drain""#), 4);
+    overtakings.assert_none();
+    house.assert_balanced();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_of_the_heads_delivery_frees_its_tail_and_its_group() {
+    let mut house = House::new(96);
+    house.world.queue(ORDERS, 10);
+    let panicked = Mutex::new(false);
+    let (endpoint, overtakings) = watched(&house.world, move |post, _| {
+        let first = post.body == "a/2" && !std::mem::replace(&mut *panicked.lock().unwrap(), true);
+        assert!(!first, "the endpoint's own fault");
+        (Duration::from_millis(10), answer(200))
+    });
+    house.listen(settings(ORDERS, 10), &endpoint, &limits(10));
+    make_busy(&house).await;
+    send_group(&house.world, "a", 5);
+    tokio::time::sleep(5 * SECOND).await;
+    assert_eq!(house.count("panics_total", ""), 1);
+    assert_eq!(house.count("messages_released_total", r#"reason="group""#), 3);
+    assert_eq!(house.count("workers_in_use", ""), 0);
+    house.until_empty(ORDERS, 2 * MINUTE).await;
+    house.stop(MINUTE).await;
+    assert_eq!(accepted_by_group(&endpoint)["a"], (1..=5).collect::<Vec<_>>());
+    overtakings.assert_none();
+    house.assert_balanced();
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_nothing_can_be_sent_head_and_tail_are_held_and_no_receive_is_spent() {
+    let mut house = House::new(97);
+    house.world.queue(ORDERS, 10);
+    let up_at = 20 * MINUTE;
+    let (endpoint, overtakings) = watched(&house.world, move |post, _| {
+        if post.body.starts_with('a') && post.began < up_at {
+            (Duration::ZERO, refused())
+        } else {
+            (Duration::from_millis(10), answer(200))
+        }
+    });
+    house.listen(settings(ORDERS, 10), &endpoint, &limits(10));
+    make_busy(&house).await;
+    send_group(&house.world, "a", 6);
+    house.until_empty(ORDERS, 25 * MINUTE).await;
+    house.stop(MINUTE).await;
+    assert_eq!(accepted_by_group(&endpoint)["a"], (1..=6).collect::<Vec<_>>());
+    assert!(endpoint.posts().iter().all(|post| post.receive_count == 1));
+    assert_eq!(house.count("messages_released_total", ""), 0);
+    overtakings.assert_none();
+    house.assert_balanced();
+}
+
+#[tokio::test(start_paused = true)]
+async fn at_a_closed_gate_the_tail_goes_back_when_its_head_does() {
+    let mut house = House::new(98);
+    house.world.queue(ORDERS, 100);
+    let up_at = 10 * MINUTE;
+    let (endpoint, overtakings) = watched(&house.world, move |post, _| {
+        let busy = post.began > SECOND + SECOND / 200 && post.began < up_at;
+        (10 * SECOND, if busy { answer_with_retry_after(503, 60) } else { answer(200) })
+    });
+    house.listen(settings(ORDERS, 10), &endpoint, &limits(10));
+    make_busy(&house).await;
+    for group in ["a", "b", "c"] {
+        send_group(&house.world, group, 3);
+    }
+    house.until_empty(ORDERS, 60 * MINUTE).await;
+    house.stop(MINUTE).await;
+    overtakings.assert_none();
+    for group in ["a", "b", "c"] {
+        assert_eq!(accepted_by_group(&endpoint)[group], [1, 2, 3]);
+    }
+    assert!(house.metric("messages_released_total", r#"reason="group""#) >= 2.0);
+    house.assert_balanced();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_comes_of_a_group_that_is_being_delivered_waits_for_the_end_of_that() {
+    let mut house = House::new(99);
+    house.world.queue(ORDERS, 10);
+    let endpoint =
+        Scripted::new(|post, _| (if post.body == "a/1" { 40 * SECOND } else { SECOND / 100 }, answer(200)));
+    let (queue, _) = house.listen(settings(ORDERS, 10), &endpoint, &limits(10));
+    send_group(&house.world, "a", 1);
+    tokio::time::sleep(5 * SECOND).await;
+    // Somebody else had it meanwhile and was faster.
+    queue.delete_behind("a/1");
+    house.world.send_to(ORDERS, "a", "a/2");
+    house.until_empty(ORDERS, 10 * MINUTE).await;
+    house.stop(MINUTE).await;
+    let posts = endpoint.posts();
+    let [first, second] = posts.as_slice() else { panic!("{posts:?}") };
+    assert!(second.began >= first.ended.unwrap(), "{posts:?}");
+    assert_eq!(
+        (second.receive_count, house.metric("messages_released_total", "")),
+        (1, 0.0),
+        "it joined the run"
+    );
+    house.assert_balanced();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_behind_a_copy_of_one_in_the_house_does_not_start() {
+    let mut house = House::new(100);
+    house.world.queue(ORDERS, 10);
+    let (endpoint, overtakings) = watched(&house.world, |post, number| {
+        let status = if post.body == "a/1" && number < 2 { 429 } else { 200 };
+        (Duration::from_millis(10), answer(status))
+    });
+    let (queue, _) = house.listen(settings(ORDERS, 10), &endpoint, &limits(10));
+    make_busy(&house).await;
+    // The park of the head does not get through, and before the receive under way has ended its visibility lapses.
+    queue.set_faults(Faults { changes_refused: true, ..Faults::default() });
+    send_group(&house.world, "a", 1);
+    tokio::time::sleep(SECOND / 10).await;
+    house.world.send_to(ORDERS, "a", "a/2");
+    queue.hide("a/1", Duration::ZERO);
+    tokio::time::sleep(SECOND).await;
+    assert_eq!(house.count("messages_received_total", ""), 4, "both in one receive");
+    queue.set_faults(Faults::default());
+    house.until_empty(ORDERS, 30 * MINUTE).await;
+    house.stop(MINUTE).await;
+    overtakings.assert_none();
+    assert_eq!(accepted_by_group(&endpoint)["a"], [1, 2]);
+    assert!(house.metric("duplicates_suppressed_total", "") >= 1.0);
+    house.assert_balanced();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_delete_that_may_have_been_carried_out_lets_no_successor_start() {
+    let mut house = House::new(103);
+    house.world.queue(ORDERS, 10);
+    let (endpoint, overtakings) = watched(&house.world, |_, _| (SECOND, answer(200)));
+    let (queue, _) = house.listen(settings(ORDERS, 10), &endpoint, &limits(10));
+    make_busy(&house).await;
+    tokio::time::sleep(2 * SECOND).await;
+    queue.set_faults(Faults { deletes: Deletes::CutOff, ..Faults::default() });
+    make_busy(&house).await;
+    send_group(&house.world, "a", 3);
+    tokio::time::sleep(3 * SECOND).await;
+    // A call without an answer, and now a handle that is no longer good: deleted, or taken by somebody else?
+    queue.steal("a/1", 60);
+    queue.set_faults(Faults::default());
+    house.until_empty(ORDERS, 5 * MINUTE).await;
+    house.stop(MINUTE).await;
+    overtakings.assert_none();
+    assert_eq!(accepted_by_group(&endpoint)["a"], [1, 2, 3]);
+    house.assert_balanced();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_lease_ends_the_run_and_another_process_goes_on_in_order() {
+    let mut house = House::new(101);
+    house.world.queue(ORDERS, 10);
+    let (endpoint, overtakings) = watched(&house.world, |post, number| {
+        (if post.body == "a/1" && number == 1 { 200 * SECOND } else { SECOND }, answer(200))
+    });
+    let mut slow = settings(ORDERS, 10);
+    slow.timeout = 5 * MINUTE;
+    let (queue, _) = house.listen(slow.clone(), &endpoint, &limits(10));
+    make_busy(&house).await;
+    send_group(&house.world, "a", 5);
+    tokio::time::sleep(2 * SECOND).await;
+    // Nothing this process says gets through, until long after its leases of two minutes are over.
+    queue.set_faults(Faults { throttled: 1.0, ..Faults::default() });
+    let mut other = House::in_world(&house.world, 102);
+    other.listen(slow, &endpoint, &limits(10));
+    tokio::time::sleep(250 * SECOND).await;
+    queue.set_faults(Faults::default());
+    house.until_empty(ORDERS, 10 * MINUTE).await;
+    house.stop(MINUTE).await;
+    other.stop(MINUTE).await;
+    overtakings.assert_none();
+    let first: BTreeSet<u64> = accepted_by_group(&endpoint)["a"].iter().copied().collect();
+    assert_eq!(first, (1..=5).collect());
+    assert_eq!(endpoint.posts().iter().filter(|post| post.body != "a/1").count(), 5);
+    assert!(house.metric("leases_lost_total", "") >= 1.0);
+    house.assert_balanced();
+    other.assert_balanced();
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn order_holds_through_failures_lost_leases_and_drains_of_several_processes(
+        seed in 0_u64..1_000_000,
+        stop_after_ms in 0_u64..120_000,
+        workers in 1_usize..20,
+        groups in 1_u32..8,
+        faulty in any::<bool>(),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let mut house = House::new(seed);
+            house.world.queue(ORDERS, 6);
+            let random = Mutex::new(fastrand::Rng::with_seed(seed));
+            let (endpoint, overtakings) = watched(&house.world, move |_, _| {
+                let mut random = random.lock().unwrap();
+                let statuses = [200, 200, 200, 200, 200, 429, 500, 503, 400];
+                let status = statuses[random.usize(..statuses.len())];
+                (Duration::from_millis(random.u64(1..8_000)), answer(status))
+            });
+            let mut own = settings(ORDERS, workers);
+            own.policy.throttle_delay = 5 * SECOND;
+            own.timeout = 10 * SECOND;
+            let mut other = House::in_world(&house.world, seed + 1);
+            for process in [&mut house, &mut other] {
+                let (queue, _) = process.listen(own.clone(), &endpoint, &limits(workers));
+                if faulty {
+                    queue.set_faults(Faults {
+                        throttled: 0.1,
+                        answer_lost: 0.1,
+                        entry_failed: 0.1,
+                        // Leases last 40 s.
+                        latency: Duration::from_secs(12),
+                        ..Faults::default()
+                    });
+                }
+            }
+            for group in 0..groups {
+                send_group(&house.world, &format!("g-{group}"), 40 / groups);
+            }
+            tokio::time::sleep(Duration::from_millis(stop_after_ms)).await;
+            house.stop(25 * SECOND).await;
+            house.assert_balanced();
+            assert!(house.metric("messages_in_progress", "").abs() < f64::EPSILON);
+            // A new process takes its place.
+            let mut next = House::in_world(&house.world, seed + 2);
+            next.listen(own, &endpoint, &limits(workers));
+            next.until_empty(ORDERS, 24 * 60 * MINUTE).await;
+            for process in [&mut next, &mut other] {
+                process.stop(MINUTE).await;
+                process.assert_balanced();
+            }
+            overtakings.assert_none();
+            let accepted: BTreeSet<String> = endpoint.accepted().into_iter().collect();
+            let sent = groups * (40 / groups);
+            let dead = next.census(ORDERS).dead;
+            assert!(accepted.len() + dead >= usize::try_from(sent).unwrap(), "{} + {dead}", accepted.len());
+        });
+    }
+}

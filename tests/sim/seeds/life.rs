@@ -1,0 +1,199 @@
+//! Lives a plan to its end and takes stock.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use queuepost::limit::{self, EndpointLimits};
+use queuepost::localqueue::SendMessage;
+use tokio::time::Instant;
+
+use super::super::house::{House, Stopped, settings};
+use super::super::queue::{Faults, SimQueue, World, dead_letter_name};
+use super::plan::{End, Plan};
+use super::watch::Watch;
+use super::watched::{Process, WatchedEndpoint, WatchedQueue};
+
+/// How often things happen by plan.
+const STEP: Duration = Duration::from_secs(1);
+/// The same when nothing does any more.
+const CALM_STEP: Duration = Duration::from_secs(20);
+/// How many steps lie between two looks at the books, which are in the metrics' text.
+const STEPS_PER_LOOK: u32 = 10;
+/// How long after the calm everything must be done.
+const PATIENCE: Duration = Duration::from_secs(6 * 3_600);
+/// What a process takes after its deadline to settle what was cut off.
+const GRACE: Duration = Duration::from_secs(4);
+
+struct Alive {
+    house: House,
+    process: Arc<Process>,
+    queue: Arc<SimQueue>,
+    ends: Option<(Duration, End)>,
+}
+
+/// The trace, or the first broken promise and the trace until then.
+pub async fn live(plan: &Plan) -> Result<String, (String, String)> {
+    let world = World::new(plan.seed);
+    let watch = Arc::new(Watch::default());
+    watch.begin(Instant::now());
+    let name = if plan.fifo { "orders.fifo" } else { "orders" };
+    world.queue(name, plan.max_receives);
+    let mut random = fastrand::Rng::with_seed(plan.seed ^ 1);
+    let mut alive: Vec<Alive> = Vec::new();
+    let mut waiting: Vec<(usize, super::plan::Process)> =
+        plan.processes.iter().copied().enumerate().collect();
+    let (mut unsent, mut step) = (0, 0_u32);
+    let began = Instant::now();
+    loop {
+        let now = began.elapsed();
+        while unsent < plan.messages && (random.u8(..3) == 0 || now >= plan.calm_at) {
+            send(&world, &watch, plan, name, unsent, &mut random);
+            unsent += 1;
+        }
+        waiting.retain(|(number, process)| {
+            let starts = process.starts <= now;
+            if starts {
+                alive.push(start(plan, &world, &watch, name, *number, process.ends));
+            }
+            !starts
+        });
+        for each in &alive {
+            each.queue.set_faults(faults(plan, now));
+        }
+        let mut ending = Vec::new();
+        while let Some(index) = alive.iter().position(|each| each.ends.is_some_and(|(at, _)| at <= now)) {
+            ending.push(alive.swap_remove(index));
+        }
+        for each in ending {
+            end(each, &watch).await;
+        }
+        for each in &mut alive {
+            watch.must(!each.house.has_ended(), || "promise 7: a listener ended by itself".to_owned());
+            if step.is_multiple_of(STEPS_PER_LOOK) {
+                let (received, settled) = each.house.books();
+                watch.must((received - settled).abs() < f64::EPSILON, || {
+                    format!("promise 11: {received} received, {settled} accounted for")
+                });
+            }
+        }
+        step += 1;
+        let stored = world.with(|broker, now| broker.inspect(now, name)).len();
+        if watch.is_broken() || (unsent == plan.messages && stored == 0 && now >= plan.calm_at) {
+            break;
+        }
+        if now > plan.calm_at + PATIENCE {
+            watch.must(false, || format!("{stored} messages are still in the queue long after the calm"));
+            break;
+        }
+        let nothing_happens = now > plan.calm_at && alive.iter().all(|each| each.ends.is_none());
+        tokio::time::sleep(if nothing_happens { CALM_STEP } else { STEP }).await;
+    }
+    if !watch.is_broken() {
+        for each in alive {
+            drain(each, &watch, Duration::from_secs(30), true).await;
+        }
+        take_stock(plan, &world, &watch, name);
+    }
+    match watch.ended() {
+        (None, trace) => Ok(trace),
+        (Some(why), trace) => Err((why, trace)),
+    }
+}
+
+/// Promise 4: every message is done or dead-lettered.
+fn take_stock(plan: &Plan, world: &World, watch: &Watch, name: &str) {
+    let dlq = dead_letter_name(name);
+    let dead = world.with(|broker, now| broker.inspect(now, &dlq));
+    for number in 0..plan.messages {
+        let body = format!("m-{number}");
+        let is_dead = dead.iter().any(|message| message.body == body);
+        watch.must(is_dead || watch.accepted(&body), || format!("promise 4: {body} is lost"));
+    }
+}
+
+fn send(world: &World, watch: &Watch, plan: &Plan, name: &str, number: usize, random: &mut fastrand::Rng) {
+    let body = format!("m-{number}");
+    let group = plan.fifo.then(|| format!("g-{}", random.usize(..plan.groups)));
+    watch.sent(&body, group.as_deref(), number);
+    let message = SendMessage {
+        body: body.clone(),
+        deduplication_id: plan.fifo.then(|| body.clone()),
+        group_id: group,
+        ..SendMessage::default()
+    };
+    world.with(|broker, now| broker.send(now, name, message)).unwrap();
+}
+
+fn faults(plan: &Plan, now: Duration) -> Faults {
+    let bad = plan.faults.iter().find(|(from, to, _)| (*from..*to).contains(&now) && now < plan.calm_at);
+    bad.map(|(.., faults)| *faults).unwrap_or_default()
+}
+
+fn start(
+    plan: &Plan,
+    world: &World,
+    watch: &Arc<Watch>,
+    name: &str,
+    number: usize,
+    ends: Option<(Duration, End)>,
+) -> Alive {
+    let seed = plan.seed.wrapping_mul(31).wrapping_add(number as u64);
+    let mut house = House::in_world(world, seed);
+    let limits = EndpointLimits::new(
+        "api",
+        &limit::Settings { sessions: plan.sessions, adaptive: plan.adaptive, rate: None },
+        seed,
+    );
+    let process = Arc::new(Process {
+        number,
+        dead: AtomicBool::new(false),
+        drain: house.drain.clone(),
+        gate: Arc::clone(&limits.gate),
+        watch: Arc::clone(watch),
+        world: world.clone(),
+        plan: plan.clone(),
+    });
+    let queue = SimQueue::new(world, name, seed);
+    let watched = WatchedQueue {
+        inner: Arc::clone(&queue),
+        process: Arc::clone(&process),
+        random: Mutex::new(fastrand::Rng::with_seed(seed ^ 2)),
+    };
+    let endpoint = WatchedEndpoint {
+        process: Arc::clone(&process),
+        random: Mutex::new(fastrand::Rng::with_seed(seed ^ 3)),
+    };
+    let mut own = settings(name, plan.workers);
+    own.timeout = plan.timeout;
+    own.policy.throttle_delay = plan.throttle_delay;
+    house.listen_on(own, Arc::new(watched), Arc::new(endpoint), &limits);
+    watch.note(&format!("p{number} starts"));
+    Alive { house, process, queue, ends }
+}
+
+async fn end(alive: Alive, watch: &Watch) {
+    if let Some((_, End::Drain(deadline))) = alive.ends {
+        return drain(alive, watch, deadline, false).await;
+    }
+    watch.note(&format!("p{} dies", alive.process.number));
+    alive.process.dead.store(true, Ordering::Relaxed);
+    watch.excuse_all_of(alive.process.number);
+}
+
+/// Promise 6: a drain ends in time, and with everything accounted for.
+async fn drain(mut alive: Alive, watch: &Watch, deadline: Duration, calm: bool) {
+    let number = alive.process.number;
+    watch.note(&format!("p{number} drains for {deadline:?}"));
+    let stopped = alive.house.stop_within(deadline, GRACE).await;
+    watch.note(&format!("p{number} has stopped: {stopped:?}"));
+    watch.must(stopped == Stopped::Clean || !calm, || "promise 6: a calm drain had to be cut off".to_owned());
+    // Its process is gone, whatever still runs here.
+    alive.process.dead.store(true, Ordering::Relaxed);
+    let (received, settled) = alive.house.books();
+    watch.must((received - settled).abs() < f64::EPSILON, || {
+        format!("promise 11: {received} received, {settled} accounted for after a drain")
+    });
+    // What could not be settled, or was cut off, comes back by itself.
+    watch.excuse_all_of(number);
+}

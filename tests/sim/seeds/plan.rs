@@ -1,0 +1,158 @@
+//! What happens in the life of a seed.
+
+use std::time::Duration;
+
+use super::super::queue::{Deletes, Faults};
+
+/// A life.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    pub seed: u64,
+    pub fifo: bool,
+    pub groups: usize,
+    pub messages: usize,
+    pub max_receives: u32,
+    /// Workers per listener, sessions per process.
+    pub workers: usize,
+    pub sessions: usize,
+    pub adaptive: bool,
+    pub timeout: Duration,
+    pub throttle_delay: Duration,
+    /// Longest time a good POST takes.
+    pub slowest: Duration,
+    /// In percent: how the endpoint answers when it is up.
+    pub answers: Vec<(u32, Answer)>,
+    /// Endpoint outages: from, to, how.
+    pub outages: Vec<(Duration, Duration, Answer)>,
+    /// SQS: from, to, how bad.
+    pub faults: Vec<(Duration, Duration, Faults)>,
+    pub processes: Vec<Process>,
+    /// Messages that SQS hands out a second time while they are in flight, in percent.
+    pub doubled: u32,
+    /// From then on nothing fails any more.
+    pub calm_at: Duration,
+}
+
+/// How an endpoint answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer {
+    Status(u16),
+    /// With Retry-After, in seconds.
+    Pause(u16, u64),
+    Unsent,
+    Broken,
+    Hangs,
+}
+
+/// One process, and how it ends.
+#[derive(Debug, Clone, Copy)]
+pub struct Process {
+    pub starts: Duration,
+    pub ends: Option<(Duration, End)>,
+}
+
+/// How a process ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// Asked to, with so long to finish.
+    Drain(Duration),
+    /// Without a word.
+    Death,
+}
+
+impl Plan {
+    pub fn from_seed(seed: u64) -> Self {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let r = &mut random;
+        let seconds = |r: &mut fastrand::Rng, range: std::ops::Range<u64>| {
+            Duration::from_millis(r.u64(range.start * 1_000..range.end * 1_000))
+        };
+        let calm_at = Duration::from_secs(r.u64(60..600));
+        let within = calm_at.as_secs();
+        let slowest = Duration::from_millis([20, 200, 2_000, 20_000][r.usize(..4)]);
+        let mut answers = Vec::new();
+        for answer in [
+            Answer::Status(429),
+            Answer::Pause(429, 3),
+            Answer::Pause(503, 20),
+            Answer::Status(500),
+            Answer::Status(503),
+            Answer::Status(404),
+            Answer::Status(401),
+            Answer::Status(422),
+            Answer::Status(204),
+            Answer::Unsent,
+            Answer::Broken,
+            Answer::Hangs,
+        ] {
+            if r.u8(..3) == 0 {
+                answers.push((r.u32(1..12), answer));
+            }
+        }
+        let kinds = [
+            Answer::Status(429),
+            Answer::Pause(429, 10),
+            Answer::Status(503),
+            Answer::Status(500),
+            Answer::Status(401),
+            Answer::Status(404),
+            Answer::Unsent,
+            Answer::Hangs,
+        ];
+        let mut outages = Vec::new();
+        for _ in 0..r.usize(..3) {
+            let from = seconds(r, 0..within);
+            outages.push((from, from + seconds(r, 1..200), kinds[r.usize(..kinds.len())]));
+        }
+        let mut faults = Vec::new();
+        for _ in 0..r.usize(..3) {
+            let from = seconds(r, 0..within);
+            let outage = r.u8(..4) == 0;
+            faults.push((
+                from,
+                from + seconds(r, 1..120),
+                Faults {
+                    throttled: if outage { 1.0 } else { r.f64() * 0.2 },
+                    answer_lost: r.f64() * 0.1,
+                    entry_failed: r.f64() * 0.3,
+                    deletes: if r.u8(..10) == 0 { Deletes::Denied } else { Deletes::Work },
+                    changes_refused: r.u8(..10) == 0,
+                    duplicate: 0.0,
+                    latency: Duration::from_millis(r.u64(..500)),
+                },
+            ));
+        }
+        let end = |r: &mut fastrand::Rng| match r.u8(..3) {
+            0 => End::Death,
+            _ => End::Drain(Duration::from_secs(r.u64(4..40))),
+        };
+        let mut processes = Vec::new();
+        for _ in 0..r.usize(1..4) {
+            let starts = seconds(r, 0..30);
+            let ends = (r.u8(..2) == 0).then(|| (starts + seconds(r, 0..within), end(r)));
+            processes.push(Process { starts, ends });
+        }
+        // Somebody has to be there in the end.
+        processes.push(Process { starts: calm_at, ends: None });
+        let fifo = r.bool();
+        Self {
+            seed,
+            fifo,
+            groups: r.usize(1..12),
+            messages: r.usize(1..80),
+            max_receives: [3, 5, 10, 1_000][r.usize(..4)],
+            workers: r.usize(1..24),
+            sessions: r.usize(1..24),
+            adaptive: r.bool(),
+            timeout: Duration::from_secs([5, 30, 60, 150][r.usize(..4)]),
+            throttle_delay: Duration::from_secs([5, 30, 300][r.usize(..3)]),
+            slowest,
+            answers,
+            outages,
+            faults,
+            processes,
+            doubled: [0, 0, 5, 20][r.usize(..4)],
+            calm_at,
+        }
+    }
+}

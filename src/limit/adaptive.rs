@@ -29,6 +29,8 @@ const FASTER: u32 = 3;
 const SPREAD: f64 = 0.2;
 /// A step that is refused costs the pause asked for; at so many times that pause it costs a tenth at most.
 const INTERVAL_PER_RETRY_AFTER: u32 = 10;
+/// No refusal costs a longer pause than the gate makes of what was asked for.
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(60);
 
 /// The limit of one endpoint, and what it learned.
 #[derive(Debug, Clone)]
@@ -59,7 +61,7 @@ impl Adaptive {
             limit: INITIAL.min(max),
             refused: None,
             cut_at: None,
-            proven: true,
+            proven: false,
             step_at: now,
             interval: INTERVAL,
             step: 1.0,
@@ -105,7 +107,8 @@ impl Adaptive {
         self.proven = false;
         self.limit = (self.limit * CUT).max(1.0);
         self.cut_at = Some(now);
-        self.interval = INTERVAL.max(retry_after.saturating_mul(INTERVAL_PER_RETRY_AFTER));
+        let coupled = retry_after.min(RETRY_AFTER_MAX).saturating_mul(INTERVAL_PER_RETRY_AFTER);
+        self.interval = INTERVAL.max(coupled);
         self.step = 1.0;
         self.step_at = now + spread(self.interval, unit);
         true
@@ -116,6 +119,12 @@ impl Adaptive {
         if let (false, Some(refused)) = (self.proven, self.refused) {
             self.limit = self.limit.max(refused * CUT);
         }
+    }
+
+    /// An outage is over: the pauses it asked for say nothing of what a step costs now.
+    pub(super) fn outage_ended(&mut self, now: Instant, unit: f64) {
+        self.interval = self.interval.min(INTERVAL);
+        self.step_at = self.step_at.min(now + spread(self.interval, unit));
     }
 
     fn step_up(&mut self, now: Instant, unit: f64) -> f64 {
@@ -211,9 +220,31 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_an_outage_at_the_start_asked_for_does_not_keep_the_limit_low() {
+        let start = Instant::now();
+        let mut adaptive = Adaptive::new(64, start);
+        adaptive.refused(at(start, 1), 60 * SECOND, at(start, 1), 0.5);
+        adaptive.forgive();
+        adaptive.outage_ended(at(start, 70), 0.5);
+        for _ in 0..100 {
+            adaptive.succeeded(at(start, 71), true, at(start, 71), 0.5);
+        }
+        assert_eq!(adaptive.limit(), 64, "nothing is known of it yet");
+        adaptive.refused(at(start, 80), 3_600 * SECOND, at(start, 80), 0.5);
+        adaptive.outage_ended(at(start, 90), 0.5);
+        for second in 91..130 {
+            for _ in 0..64 {
+                adaptive.succeeded(at(start, second), true, at(start, second), 0.5);
+            }
+        }
+        assert_eq!(adaptive.limit(), 64);
+    }
+
+    #[tokio::test]
     async fn a_limit_never_falls_below_one() {
         let start = Instant::now();
         let mut adaptive = Adaptive::new(64, start);
+        adaptive.succeeded(start, false, start, 0.5);
         for second in 1..50 {
             adaptive.refused(at(start, second), Duration::ZERO, at(start, second), 0.5);
         }
@@ -279,6 +310,7 @@ mod tests {
     async fn a_pause_that_was_asked_for_makes_steps_rare() {
         let start = Instant::now();
         let mut adaptive = Adaptive::new(64, start);
+        adaptive.succeeded(start, false, start, 0.5);
         adaptive.refused(at(start, 1), 3 * SECOND, at(start, 1), 0.5);
         for _ in 0..100 {
             adaptive.succeeded(at(start, 30), true, at(start, 30), 0.5);

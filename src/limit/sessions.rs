@@ -16,6 +16,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
+use crate::limit::Transition;
 use crate::limit::adaptive::Adaptive;
 
 /// One message for each so many sessions may be on its way before a session is free: otherwise each would stand
@@ -94,11 +95,17 @@ impl Sessions {
         self.lock().limit()
     }
 
-    /// What was refused lately was an outage: one cut of the adaptive limit stands for all of it.
-    pub fn forgive(self: &Arc<Self>) {
+    /// The endpoint's gate has changed: refusals that closed it, and those of its probes, were an outage and tell
+    /// nothing of capacity.
+    pub fn gate_changed(self: &Arc<Self>, change: Option<Transition>) {
         self.release(|state| {
-            if let Some(adaptive) = &mut state.adaptive {
-                adaptive.forgive();
+            let unit = state.random.f64();
+            match (&mut state.adaptive, change) {
+                (Some(adaptive), Some(Transition::Closed { by_probe: false, .. })) => adaptive.forgive(),
+                (Some(adaptive), Some(Transition::Opened { outage: true, .. })) => {
+                    adaptive.outage_ended(Instant::now(), unit);
+                }
+                _ => {}
             }
         });
     }
@@ -311,6 +318,11 @@ impl Session {
     fn granted(sessions: &Arc<Sessions>, state: &State) -> Self {
         let saturated = state.taken() >= state.limit();
         Self { sessions: Some(Arc::clone(sessions)), began: Instant::now(), saturated }
+    }
+
+    /// Its POST starts only now: the wait for the pace is over.
+    pub fn starts(&mut self) {
+        self.began = Instant::now();
     }
 
     /// Ends it, and tells the adaptive limit how; whether the limit was cut for it.

@@ -9,6 +9,7 @@
 //! lease has been lost: somebody else may have the message.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -28,7 +29,7 @@ use crate::pipeline::ports::{DeadLetterReason, EntryErrorKind};
 use crate::pipeline::settlement::{Action, Settlement, Settler};
 use crate::policy::advice::endpoint::{EndpointReason, Seen};
 use crate::policy::backoff;
-use crate::policy::decide::{DeferReason, Disposition, FAULT_DELAY, Facts, HOLD_MAX, decide};
+use crate::policy::decide::{DeferReason, Disposition, FAULT_DELAY, Facts, HOLD_MAX, Signal, decide};
 use crate::policy::outcome::{Attempt, Outcome, classify};
 use crate::policy::probing;
 use crate::shape::Request;
@@ -68,7 +69,7 @@ impl Delivery {
             let patience = self.patience(&core, held_since.is_some());
             let ticket = &mut self.ticket;
             let admitted = admit(ticket, patience, &core.gates, &core.limits, &core.seat, &core.drain).await;
-            let Admitted { session, mut probes } = match admitted {
+            let Admitted { mut session, mut probes } = match admitted {
                 Ok(admitted) => admitted,
                 Err(Refused::GateClosed(_)) if held_since.is_some() => {
                     let delay = backoff::defer(self.message.receive_count, core.unit());
@@ -90,6 +91,7 @@ impl Delivery {
                 core.metrics.headers_dropped.inc_by(u64::from(shaped.headers_dropped));
             }
             let probing = !probes.is_empty();
+            session.starts();
             let posted = post(&core, shaped.request, &mut probes).await;
             let alone = core.limits.sessions.running() <= 1;
             let facts = Facts {
@@ -108,10 +110,11 @@ impl Delivery {
             if posted.outcome != Outcome::Aborted {
                 let evidence =
                     evidence(posted.outcome, decision.signal, closes_gate, &self.message.id, alone);
-                let has_closed =
+                let change =
                     core.gates.report(evidence, probes, circumstances(&core, &posted), &core.narrator);
-                if has_closed {
-                    core.limits.sessions.forgive();
+                core.limits.sessions.gate_changed(change);
+                if probing {
+                    core.probe_refused.store(decision.signal != Signal::Success, Ordering::Relaxed);
                 }
             }
             if decision.disposition != Disposition::Hold {
@@ -194,6 +197,8 @@ impl Delivery {
 
     async fn delete(mut self, core: &Core, how: Settled) {
         self.books.enter(Stage::Settling);
+        // Room and probe are of no more use to this message.
+        drop(std::mem::take(&mut self.ticket));
         core.finished.remember(&self.message.id);
         let Some(place) = self.settler.place().await else { return };
         let settlement = Settlement {
@@ -264,5 +269,6 @@ fn circumstances(core: &Core, posted: &Posted) -> Circumstances {
         _ => probing::LONGEST,
     };
     let probes = ProbeCost { affordable: core.budget().probes(), longest_pause };
-    Circumstances { limit: core.limits.sessions.limit(), probes }
+    let slow = posted.took.is_some_and(|took| took > SLOW_PROBE);
+    Circumstances { limit: core.limits.sessions.limit(), probes, slow }
 }

@@ -42,9 +42,10 @@ impl Probes {
     }
 
     /// Their receive brought nothing, or only messages on their last receive, which are `kept`.
-    pub(super) fn found_nothing(self, kept: bool, narrator: &Narrator) {
-        narrator.listener_gate(self.own.and_then(|probe| probe.found_nothing(kept)));
-        narrator.endpoint_gate(self.shared.and_then(|probe| probe.found_nothing(kept)));
+    pub(super) fn found_nothing(self, kept: bool) {
+        for probe in [self.own, self.shared].into_iter().flatten() {
+            probe.found_nothing(kept);
+        }
     }
 
     /// Their POST has run for long without an answer.
@@ -101,14 +102,14 @@ impl Gates {
         self.own.pause_left().max(self.shared.pause_left())
     }
 
-    /// A POST has ended; tells both gates. Whether that closed the endpoint's, which was open.
+    /// A POST has ended; tells both gates. What that changed at the endpoint's.
     pub(super) fn report(
         &self,
         evidence: Evidence,
         probes: Probes,
         circumstances: Circumstances,
         narrator: &Narrator,
-    ) -> bool {
+    ) -> Option<Transition> {
         let misdirected = matches!(evidence, Evidence::Misdirected(_));
         let for_shared = if misdirected { Evidence::Neutral } else { evidence };
         let shared = match probes.shared {
@@ -124,7 +125,7 @@ impl Gates {
             _ => None,
         };
         narrator.listener_gate(own);
-        matches!(shared, Some(Transition::Closed { by_probe: false, .. }))
+        shared
     }
 }
 

@@ -89,6 +89,8 @@ pub(super) struct Core {
     pub(super) wall: Wall,
     /// Whether the last receive brought something.
     pub(super) busy: AtomicBool,
+    /// Whether the listener's last probe of a gate was refused.
+    pub(super) probe_refused: AtomicBool,
     /// Polling loops running.
     pub(super) pollers: AtomicUsize,
     /// Max receives of the queue's redrive policy; 0 while unknown.
@@ -124,6 +126,7 @@ impl Listener {
             groups: Arc::new(Groups::default()),
             health: Arc::new(Health::default()),
             busy: AtomicBool::new(false),
+            probe_refused: AtomicBool::new(false),
             pollers: AtomicUsize::new(1),
             max_receives: AtomicU32::new(0),
             depth: Mutex::default(),

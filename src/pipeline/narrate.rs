@@ -225,7 +225,7 @@ impl Narrator {
         let (listener, endpoint) = (self.listener.as_str(), self.endpoint.as_str());
         match transition {
             None => {}
-            Some(Transition::Opened { after }) => {
+            Some(Transition::Opened { after, .. }) => {
                 let seconds = after.as_secs();
                 tracing::info!(listener, endpoint, gate = of, closed_seconds = seconds, "gate open");
             }

@@ -195,7 +195,9 @@ impl Poller {
     async fn prepare_probe(&self, busy: bool) -> Option<(Reservation, Probes)> {
         let core = &self.core;
         let mut probes = Probes::default();
-        let rank = if busy { Rank::BusyPoller } else { Rank::IdlePoller };
+        // Who was refused last lets others look, whose way may be healthy.
+        let in_trouble = core.probe_refused.load(Ordering::Relaxed);
+        let rank = if busy && !in_trouble { Rank::BusyPoller } else { Rank::IdlePoller };
         tokio::select! {
             biased;
             () = core.drain.draining() => None,
@@ -245,7 +247,7 @@ impl Poller {
         };
         if messages.iter().all(|message| core.is_last_chance(message)) {
             // Refused once more such a message would be dead-lettered: it is kept, and the turn passes on.
-            std::mem::take(&mut probes).found_nothing(came != Came::Nothing, &core.narrator);
+            std::mem::take(&mut probes).found_nothing(came != Came::Nothing);
         }
         if messages.len() > max {
             // No SQS does that; without a worker they could not be taken.

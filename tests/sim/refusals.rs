@@ -156,15 +156,12 @@ async fn a_message_on_its_last_receive_is_kept_and_others_probe() {
         let status = if post.began < HOUR { 429 } else { 200 };
         (SECOND / 50, answer(status))
     });
-    house.listen(settings("orders", 8), &endpoint, &limits(1));
+    house.listen(settings("orders", 20), &endpoint, &limits(1));
     for number in 0..10 {
         house.world.send("orders", &format!("m-{number}"));
     }
     tokio::time::sleep(HOUR - SECOND).await;
     assert!(house.metric("messages_in_progress", r#"stage="waiting""#) > 2.0);
-    for post in endpoint.posts() {
-        eprintln!("{:?} {} {}", post.began, post.body, post.receive_count);
-    }
     assert!(endpoint.posts().iter().all(|post| post.receive_count == 1));
     house.until_empty("orders", 2 * HOUR).await;
     assert_eq!((house.census("orders").dead, endpoint.accepted().len()), (0, 10));

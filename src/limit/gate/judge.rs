@@ -19,6 +19,8 @@ const SPREAD: f64 = 0.2;
 const AFFORDED_PAUSE_MAX: Duration = Duration::from_secs(20);
 /// Fewest rejections in a row that close the gate, unless the limit is 1.
 const REJECTIONS: usize = 3;
+/// Most: a small backlog at a large limit would be used up before as many had been refused as may run at once.
+const REJECTIONS_MAX: usize = 20;
 /// Refused credentials, and messages without a taker, in a row that close a gate.
 const FAULTS: usize = 5;
 
@@ -81,7 +83,7 @@ impl Reason {
             Self::Unreachable => "the endpoint cannot be connected to",
             Self::Unauthorized => "the endpoint refuses our credentials (401, 403, 407)",
             Self::Misdirected => {
-                "the listener's path is refused for different messages (404, 405, 410, redirects)"
+                "the listener's path is refused for different messages (404, 405, 410, a redirect), or answers a 2xx that `success` does not list"
             }
         }
     }
@@ -163,8 +165,8 @@ impl Judge {
     /// Takes note of what an open gate let through; the reason to close, if there is one now. `limit` is how
     /// many POSTs may run at once.
     pub(super) fn consider(&mut self, evidence: Evidence, limit: usize) -> Option<Reason> {
-        let rejections = if limit <= 1 { 1 } else { limit.max(REJECTIONS) };
-        let distinct = limit.max(REJECTIONS);
+        let distinct = limit.clamp(REJECTIONS, REJECTIONS_MAX);
+        let rejections = if limit <= 1 { 1 } else { distinct };
         let enough = match evidence {
             Evidence::Success => {
                 self.succeeded();
@@ -196,6 +198,11 @@ impl Judge {
     /// The endpoint works: what came before is over.
     pub(super) fn succeeded(&mut self) {
         *self = Self { has_succeeded: true, ..Self::default() };
+    }
+
+    /// Whether a probe has been refused since the last success.
+    pub(super) fn has_refused_a_probe(&self) -> bool {
+        self.closures > 1
     }
 
     /// A gate closes: the length of its pause. `unit` is in `[0, 1)`.
@@ -244,6 +251,7 @@ mod tests {
             (16, Evidence::Asked(MINUTE), 1),
             (16, Evidence::Throttled, 16),
             (16, Evidence::Overloaded, 16),
+            (256, Evidence::Throttled, 20),
             (2, Evidence::Throttled, 3),
             (1, Evidence::Throttled, 1),
             (16, Evidence::Unreachable { alone: true }, 1),
@@ -252,6 +260,7 @@ mod tests {
             assert_eq!(needed(limit, |_| evidence), expected, "{evidence:?} at a limit of {limit}");
         }
         assert_eq!(needed(16, Evidence::Failing), 16);
+        assert_eq!(needed(256, Evidence::Failing), 20);
         assert_eq!(needed(1, Evidence::Unanswered), 3);
         assert_eq!(needed(16, Evidence::Misdirected), 5);
     }

@@ -5,7 +5,8 @@
 //! probe meets opens the gate or closes it for longer. A receive that brings nothing passes the turn on; while
 //! nobody finds anything the pollers go on looking in turn, and the time does not count as closed: there is nothing
 //! to hold back. The gate does not open for that, or each process would spend more than a probe when messages come.
-//! A held message on its last receive goes last, and not within an hour: one more refusal would dead-letter it.
+//! A held message on its last receive goes last, and for an hour only where nobody could find another: one more
+//! refusal would dead-letter it.
 //!
 //! Receives under way when it closes may still bring messages; those wait here, under their leases.
 
@@ -98,6 +99,8 @@ pub enum Transition {
     Opened {
         /// Time it was not open.
         after: Duration,
+        /// Whether a probe was refused before.
+        outage: bool,
     },
 }
 
@@ -108,6 +111,8 @@ pub struct Circumstances {
     pub limit: usize,
     /// What the next probes cost.
     pub probes: ProbeCost,
+    /// Whether the answer took so long that a probe without one proves nothing.
+    pub slow: bool,
 }
 
 /// A gate at one moment.
@@ -178,6 +183,7 @@ impl Gate {
         }
         let reason = state.judge.consider(evidence, circumstances.limit)?;
         let pause = state.close(reason, evidence.asked(), circumstances.probes);
+        state.slow = circumstances.slow;
         drop(state);
         self.changed.notify_waiters();
         Some(Transition::Closed { reason, pause, by_probe: false })
@@ -218,14 +224,16 @@ impl Gate {
                     Phase::Open => return Pass::Open,
                     Phase::Closed(until) if until > Instant::now() => Some(until),
                     Phase::Closed(_)
-                        if rank == Rank::HeldLastReceive && state.patience_ends() > Instant::now() =>
+                        if rank == Rank::HeldLastReceive
+                            && state.patience_ends(state.pollers() > 0) > Instant::now() =>
                     {
-                        Some(state.patience_ends())
+                        Some(state.patience_ends(state.pollers() > 0))
                     }
                     Phase::Closed(_) if state.first() == Some(place.entry) => {
                         state.phase = Phase::Probing;
-                        let idle = state.idle;
-                        return Pass::Probe(Probe { gate: Some(Arc::clone(self)), idle });
+                        state.probe += 1;
+                        let (number, idle) = (state.probe, state.idle);
+                        return Pass::Probe(Probe { gate: Some(Arc::clone(self)), number, idle });
                     }
                     Phase::Closed(_) | Phase::Probing => None,
                 }
@@ -239,9 +247,14 @@ impl Gate {
     }
 
     /// Changes the phase of a gate whose probe is out; an answer that closed it meanwhile wins over the probe.
-    fn end_probe(&self, change: impl FnOnce(&mut State) -> Option<Transition>) -> Option<Transition> {
+    fn end_probe(
+        &self,
+        number: u64,
+        change: impl FnOnce(&mut State) -> Option<Transition>,
+    ) -> Option<Transition> {
         let mut state = self.lock();
-        let transition = if state.phase == Phase::Probing { change(&mut state) } else { None };
+        let is_current = state.phase == Phase::Probing && state.probe == number;
+        let transition = if is_current { change(&mut state) } else { None };
         drop(state);
         self.changed.notify_waiters();
         transition
@@ -293,6 +306,7 @@ impl Drop for Place<'_> {
 #[must_use]
 pub struct Probe {
     gate: Option<Arc<Gate>>,
+    number: u64,
     idle: bool,
 }
 
@@ -304,9 +318,10 @@ impl Probe {
 
     /// What it met: opens the gate or closes it for longer.
     pub fn end(mut self, evidence: Evidence, circumstances: Circumstances) -> Option<Transition> {
-        self.gate.take()?.end_probe(|state| {
+        self.gate.take()?.end_probe(self.number, |state| {
             if let Some(reason) = evidence.keeps_closed() {
                 let pause = state.close(reason, evidence.asked(), circumstances.probes);
+                state.slow = circumstances.slow;
                 return Some(Transition::Closed { reason, pause, by_probe: true });
             }
             if evidence == Evidence::Success {
@@ -317,27 +332,36 @@ impl Probe {
     }
 
     /// The receive brought nothing, or only messages on their last receive, which are `kept`.
-    pub fn found_nothing(mut self, kept: bool) -> Option<Transition> {
-        self.gate.take()?.end_probe(|state| state.found_nothing(kept))
+    pub fn found_nothing(mut self, kept: bool) {
+        if let Some(gate) = self.gate.take() {
+            gate.end_probe(self.number, |state| {
+                state.found_nothing(kept);
+                None
+            });
+        }
     }
 
     /// Its POST has run for long without an answer: who throttles or refuses answers fast, so the gate opens,
-    /// unless not answering is what closed it; then the probe goes on.
+    /// unless it was closed by not answering or by answers that were slow; then the probe goes on.
     pub fn runs_long(&mut self) -> Option<Transition> {
         let gate = self.gate.take()?;
-        let reason = gate.lock().closed.map(|(reason, _)| reason);
-        if matches!(reason, Some(Reason::Unanswered | Reason::Unreachable | Reason::Failing)) {
+        let proves_nothing = {
+            let state = gate.lock();
+            let reason = state.closed.map(|(reason, _)| reason);
+            state.slow || matches!(reason, Some(Reason::Unanswered | Reason::Unreachable | Reason::Failing))
+        };
+        if proves_nothing {
             self.gate = Some(gate);
             return None;
         }
-        gate.end_probe(|state| Some(state.open()))
+        gate.end_probe(self.number, |state| Some(state.open()))
     }
 }
 
 impl Drop for Probe {
     fn drop(&mut self) {
         if let Some(gate) = self.gate.take() {
-            gate.end_probe(|state| {
+            gate.end_probe(self.number, |state| {
                 state.phase = Phase::Closed(Instant::now());
                 None
             });

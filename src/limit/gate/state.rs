@@ -12,7 +12,9 @@ use super::judge::{Judge, ProbeCost, Reason};
 use super::{Rank, Transition};
 
 /// Time between two rounds of probes that find nothing.
-const IDLE_PAUSE: Duration = Duration::from_secs(1);
+const IDLE_PAUSE: Duration = Duration::from_secs(5);
+/// Least time between two rounds that find only messages on their last receive: each round takes one more.
+const KEPT_PAUSE: Duration = Duration::from_secs(20);
 /// A message on its last receive does not probe a gate closed for less than this: another may be found for it, or
 /// arrive.
 const LAST_RECEIVE_PATIENCE: Duration = Duration::from_secs(3_600);
@@ -32,6 +34,10 @@ pub(super) struct State {
     cost: ProbeCost,
     /// The pause before the current or last probe.
     pub(super) pause: Duration,
+    /// Number of the last probe; one that was overtaken by a change of the gate says nothing.
+    pub(super) probe: u64,
+    /// What closed it took long to come: a probe without an answer proves nothing.
+    pub(super) slow: bool,
     /// Every poller's probe found nothing: there is nothing to hold back, and none of the time counts as closed.
     pub(super) idle: bool,
     /// Why it is not open, and since when for this reason.
@@ -64,6 +70,8 @@ impl State {
             all_empty: false,
             cost: ProbeCost::default(),
             pause: Duration::ZERO,
+            probe: 0,
+            slow: false,
             idle: false,
             closed: None,
             closed_since: Instant::now(),
@@ -78,9 +86,7 @@ impl State {
         let unit = self.random.f64();
         let pause = self.judge.pause(reason, asked, cost, unit);
         self.cost = cost;
-        if std::mem::take(&mut self.idle) {
-            self.closed = Some((reason, now));
-        }
+        self.wake_up();
         match self.closed {
             None => self.closed_since = now,
             Some((before, _)) if before == reason => {}
@@ -107,54 +113,64 @@ impl State {
             Phase::Open => return,
         };
         self.pause = self.pause.max(pause);
+        self.wake_up();
+    }
+
+    /// Time counts as closed again.
+    fn wake_up(&mut self) {
+        if let (true, Some((reason, _))) = (std::mem::take(&mut self.idle), self.closed) {
+            self.closed = Some((reason, Instant::now()));
+        }
     }
 
     /// Opens, and tells how long it was not.
     pub(super) fn open(&mut self) -> Transition {
+        let outage = self.judge.has_refused_a_probe();
         self.closed_for = self.closed_for();
         self.closed = None;
         self.idle = false;
         self.phase = Phase::Open;
         self.empty_probes = 0;
         self.all_empty = false;
-        Transition::Opened { after: self.closed_since.elapsed() }
+        Transition::Opened { after: self.closed_since.elapsed(), outage }
     }
 
     /// A probe had no message that can be spared (`kept`: it brought some on their last receive): passes the turn
     /// on, until every poller had it. Then the pollers go on looking, in turn; messages on their last receive are
     /// kept for as long as there is patience.
-    pub(super) fn found_nothing(&mut self, kept: bool) -> Option<Transition> {
-        let pollers = self.waiting.iter().filter(|(rank, _)| rank.is_poller()).count();
-        if self.empty_probes < pollers {
+    pub(super) fn found_nothing(&mut self, kept: bool) {
+        let now = Instant::now();
+        if self.empty_probes < self.pollers() {
             self.empty_probes += 1;
-            self.phase = Phase::Closed(Instant::now());
-            return None;
+            self.phase = Phase::Closed(now);
+            return;
         }
         self.empty_probes = 0;
         let held = kept || self.waiting.iter().any(|(rank, _)| !rank.is_poller());
-        match self.closed {
-            Some((reason, _)) if held && self.patience_ends() > Instant::now() => {
-                let pause = self.close(reason, Duration::ZERO, self.cost);
-                return Some(Transition::Closed { reason, pause, by_probe: true });
+        self.phase = if !held {
+            if !self.idle {
+                self.closed_for = self.closed_for();
+                self.idle = true;
             }
-            _ if held => {
-                self.all_empty = true;
-                self.phase = Phase::Closed(Instant::now());
-            }
-            _ => {
-                if !self.idle {
-                    self.closed_for = self.closed_for();
-                    self.idle = true;
-                }
-                self.phase = Phase::Closed(Instant::now() + IDLE_PAUSE);
-            }
-        }
-        None
+            Phase::Closed(now + IDLE_PAUSE)
+        } else if self.patience_ends(true) > now {
+            Phase::Closed(now + self.pause.max(KEPT_PAUSE))
+        } else {
+            self.all_empty = true;
+            Phase::Closed(now)
+        };
     }
 
-    /// From when on a message on its last receive may probe.
-    pub(super) fn patience_ends(&self) -> Instant {
-        self.closed_since + LAST_RECEIVE_PATIENCE
+    /// Pollers that wait.
+    pub(super) fn pollers(&self) -> usize {
+        self.waiting.iter().filter(|(rank, _)| rank.is_poller()).count()
+    }
+
+    /// From when on a message on its last receive may probe: at once where nobody could find another, as when such
+    /// messages hold all workers, and where the endpoint itself said when to come back and was not asked since.
+    pub(super) fn patience_ends(&self, others_look: bool) -> Instant {
+        let asked = matches!(self.closed, Some((Reason::RetryAfter, _))) && !self.judge.has_refused_a_probe();
+        if asked || !others_look { self.closed_since } else { self.closed_since + LAST_RECEIVE_PATIENCE }
     }
 
     /// Time not open in all, by reason in the order of [`Reason::ALL`].

@@ -5,8 +5,11 @@ use tokio::time::{sleep, timeout};
 
 use super::*;
 
-const CALM: Circumstances =
-    Circumstances { limit: 4, probes: ProbeCost { affordable: 0, longest_pause: Duration::from_secs(60) } };
+const CALM: Circumstances = Circumstances {
+    limit: 4,
+    probes: ProbeCost { affordable: 0, longest_pause: Duration::from_secs(60) },
+    slow: false,
+};
 
 fn asked(seconds: u64) -> Evidence {
     Evidence::Asked(Duration::from_secs(seconds))
@@ -40,7 +43,7 @@ async fn a_retry_after_closes_for_that_long_and_a_probe_that_succeeds_opens() {
     let probe = probe(gate.pass(Rank::IdlePoller).await);
     assert!(began.elapsed() >= Duration::from_secs(10));
     let opened = probe.end(Evidence::Success, CALM);
-    assert_eq!(opened, Some(Transition::Opened { after: began.elapsed() }));
+    assert_eq!(opened, Some(Transition::Opened { after: began.elapsed(), outage: false }));
     assert!(gate.is_open());
     assert_eq!(time_closed(&gate), began.elapsed());
 }
@@ -75,21 +78,61 @@ async fn probes_go_held_messages_first_then_pollers_with_a_backlog_then_others()
     assert_eq!(order, [Rank::Held, Rank::BusyPoller, Rank::IdlePoller, Rank::HeldLastReceive]);
 }
 
+/// A gate that rejections closed.
+fn overloaded(seed: u64) -> Arc<Gate> {
+    let gate = Gate::new(seed);
+    for _ in 0..4 {
+        gate.learn(Evidence::Overloaded, CALM);
+    }
+    gate
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_message_on_its_last_receive_probes_after_an_hour_in_which_no_poller_found_another() {
-    let gate = closed(5, 1);
+    let gate = overloaded(5);
     let (held, began) = (Arc::clone(&gate), Instant::now());
     let mut last = JoinSet::new();
     last.spawn(async move { held.pass(Rank::HeldLastReceive).await });
     sleep(Duration::from_millis(1)).await;
-    let mut pauses = 0;
+    let mut rounds = 0;
     while began.elapsed() < Duration::from_secs(3_600) {
-        let ended = probe(gate.pass(Rank::IdlePoller).await).found_nothing(false);
-        pauses += u32::from(matches!(ended, Some(Transition::Closed { by_probe: true, .. })));
+        probe(gate.pass(Rank::IdlePoller).await).found_nothing(false);
+        rounds += 1;
     }
-    assert!((50..80).contains(&pauses), "{pauses} pauses of a minute at most");
+    assert!((150..=181).contains(&rounds), "{rounds} rounds, 20 s apart");
     let Some(Ok(pass)) = last.join_next().await else { panic!("still waits") };
     assert!(matches!(probe(pass).end(Evidence::Neutral, CALM), Some(Transition::Opened { .. })));
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_probes_at_once_where_nobody_could_find_another_or_the_endpoint_said_when() {
+    let asked = closed(11, 1);
+    let (gate, began) = (overloaded(12), Instant::now());
+    let _poller = Box::pin(asked.pass(Rank::IdlePoller));
+    for gate in [asked.clone(), gate] {
+        drop(probe(gate.pass(Rank::HeldLastReceive).await));
+    }
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_probe_that_was_overtaken_says_nothing() {
+    let gate = closed(13, 1);
+    let first = probe(gate.pass(Rank::Held).await);
+    gate.learn(asked(5), CALM);
+    let second = probe(gate.pass(Rank::Held).await);
+    assert_eq!(first.end(Evidence::Success, CALM), None);
+    assert_eq!(gate.snapshot().state, GateState::Probing);
+    assert!(second.end(Evidence::Success, CALM).is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_answers_that_were_slow_a_probe_without_an_answer_does_not_open() {
+    let gate = Gate::new(14);
+    for _ in 0..4 {
+        gate.learn(Evidence::Overloaded, Circumstances { slow: true, ..CALM });
+    }
+    assert_eq!(probe(gate.pass(Rank::Held).await).runs_long(), None);
 }
 
 #[tokio::test(start_paused = true)]
@@ -106,7 +149,7 @@ async fn pollers_that_find_nothing_go_on_probing_in_turn_and_the_time_does_not_c
         let pass = timeout(Duration::from_secs(60), pass).await.expect("the first in line has the turn");
         let probe = probe(pass);
         assert_eq!(probe.is_idle(), turn >= 3);
-        assert_eq!(probe.found_nothing(false), None);
+        probe.found_nothing(false);
         waiting.push((name, Box::pin(gate.pass(Rank::IdlePoller))));
         assert!(timeout(Duration::ZERO, &mut waiting.last_mut().unwrap().1).await.is_err());
     }

@@ -3,7 +3,8 @@
 //! A session is granted when a delivery starts, in turn between the listeners that wait (round-robin), so a
 //! busy listener cannot push a quiet one aside. Before a busy listener receives, it *claims* room: what runs,
 //! waits or is claimed together exceeds the limit by a fifth at most, so messages are not taken only to wait
-//! here, and no session waits for a receive. An idle listener's single long poll claims nothing; at most its one message waits.
+//! here, and no session waits for a receive. An idle listener's single long poll claims nothing; at most its one
+//! message waits.
 //!
 //! The limit is the cap, or what the adaptive limit below it has learned from how sessions end.
 //!

@@ -14,7 +14,8 @@
 //!
 //! A head that fails must not take its tail along to the dead-letter queue: each receive of the tail counts. So
 //! while a group is known to be in trouble its listener receives one message at a time. That is what this process
-//! knows: with P processes a tail is received up to P times before its head succeeds or is dead-lettered.
+//! knows, and until the group's next delete: with P processes a tail is received up to P times for each head that
+//! fails.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -1,7 +1,8 @@
 //! Settlement: deletes and visibility changes, in batches, until SQS has confirmed them.
 //!
 //! Deletes are gathered for 100 ms or ten of them (not at all on FIFO queues, whose groups wait for them), hidings for
-//! 20 ms, and neither waits during a drain. The seconds of a hiding are computed when the call is sent, so time spent here is not added to the delay.
+//! 20 ms, and neither waits during a drain. The seconds of a hiding are computed when the call is sent, so time
+//! spent here is not added to the delay.
 //!
 //! An entry that failed is sent again, with back-off. A message to be deleted stays under its lease meanwhile: its
 //! work is done, so nobody else may get it. One to be hidden has given its lease up (an extension would undo the

@@ -83,7 +83,8 @@ impl Reason {
             Self::Unreachable => "the endpoint cannot be connected to",
             Self::Unauthorized => "the endpoint refuses our credentials (401, 403, 407)",
             Self::Misdirected => {
-                "the listener's path is refused for different messages (404, 405, 410, a redirect), or answers a 2xx that `success` does not list"
+                "the listener's path is refused for different messages (404, 405, 410, a redirect), or answers a 2xx \
+                 that `success` does not list"
             }
         }
     }

@@ -13,8 +13,6 @@ const LARGE: u64 = 100_000;
 
 const VARIANTS: [Variant; 3] = [Variant::Ours, Variant::NotAdaptive, Variant::Pool];
 const PROCESSES: [usize; 3] = [1, 4, 10];
-/// The scenarios of `--quick`.
-const QUICK: [&str; 2] = ["throttled", "capacity"];
 
 /// One line of a table.
 #[derive(Debug)]
@@ -39,22 +37,25 @@ pub fn all(options: &Options) -> Vec<Row> {
     let mut rows = Vec::new();
     for scenario in SCENARIOS {
         let asked = options.only.is_empty() || options.only.iter().any(|name| name == scenario.name);
-        if !asked || options.quick && !QUICK.contains(&scenario.name) {
+        if !asked {
             continue;
         }
         for processes in PROCESSES {
             let asked = options.processes.is_empty() || options.processes.contains(&processes);
-            if !asked || options.quick && processes > 1 {
+            if !asked {
                 continue;
             }
             for load in loads(scenario) {
                 for variant in VARIANTS {
+                    if options.ours && variant != Variant::Ours {
+                        continue;
+                    }
                     rows.push(Row { scenario, processes, load, variant, figures: Vec::new() });
                 }
             }
         }
     }
-    let cases: Vec<Case> = rows.iter().flat_map(cases).collect();
+    let cases: Vec<Case> = rows.iter().flat_map(|row| cases(row, options.seed)).collect();
     for (index, figures) in spread(&cases).into_iter().enumerate() {
         rows[index / MAX_RECEIVES.len()].figures.push(figures);
     }
@@ -68,9 +69,9 @@ fn loads(scenario: Scenario) -> Vec<Load> {
     small.chain([Load::Backlog(LARGE), Load::Steady]).collect()
 }
 
-fn cases(row: &Row) -> impl Iterator<Item = Case> {
+fn cases(row: &Row, seed: u64) -> impl Iterator<Item = Case> {
     let Row { scenario, processes, load, variant, .. } = *row;
-    let case = move |max_receives| Case { scenario, variant, processes, load, max_receives, seed: 1 };
+    let case = move |max_receives| Case { scenario, variant, processes, load, max_receives, seed };
     MAX_RECEIVES.into_iter().map(case)
 }
 

@@ -21,6 +21,11 @@ const INITIAL: f64 = 4.0;
 const CUT: f64 = 0.7;
 /// Time between two steps above the last good level.
 const INTERVAL: Duration = Duration::from_secs(10);
+/// Below this level a step is a large part of it, and a level so low is mostly one of several processes: what each
+/// of them tries adds up. Intervals are longer there, the lower the longer.
+const SMALL: f64 = 5.0;
+/// How many times longer at most.
+const RARER_MAX: f64 = 2.5;
 /// Shortest such time, after steps that met no refusal.
 const INTERVAL_MIN: Duration = Duration::from_secs(1);
 /// By what an interval is divided after a step that met no refusal.
@@ -105,10 +110,11 @@ impl Adaptive {
             self.refused = Some(self.limit);
         }
         self.proven = false;
+        let rare = INTERVAL.mul_f64((SMALL / self.limit).clamp(1.0, RARER_MAX));
         self.limit = (self.limit * CUT).max(1.0);
         self.cut_at = Some(now);
         let coupled = retry_after.min(RETRY_AFTER_MAX).saturating_mul(INTERVAL_PER_RETRY_AFTER);
-        self.interval = INTERVAL.max(coupled);
+        self.interval = rare.max(coupled);
         self.step = 1.0;
         self.step_at = now + spread(self.interval, unit);
         true

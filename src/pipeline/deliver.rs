@@ -117,6 +117,20 @@ impl Delivery {
                     core.probe_refused.store(decision.signal != Signal::Success, Ordering::Relaxed);
                 }
             }
+            if let Disposition::Park { delay } = decision.disposition
+                && core.is_last_chance(&self.message)
+                && let Some(_place) = core.keeper.place(delay, self.lease.hideable())
+            {
+                let until = Instant::now() + delay;
+                core.narrator.kept(&self.message, delay);
+                self.books.enter(Stage::Held);
+                tokio::select! {
+                    biased;
+                    () = core.drain.draining() => return self.hide(until, Settled::Parked).await,
+                    () = tokio::time::sleep_until(until) => self.books.enter(Stage::Waiting),
+                }
+                continue;
+            }
             if decision.disposition != Disposition::Hold {
                 return self.settle(&core, decision.disposition, &posted).await;
             }

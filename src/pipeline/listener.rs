@@ -21,6 +21,7 @@ use crate::pipeline::finished::Finished;
 use crate::pipeline::gates::Gates;
 use crate::pipeline::group::Groups;
 use crate::pipeline::health::{Health, Preflight};
+use crate::pipeline::keep::Keeper;
 use crate::pipeline::metered::Metered;
 use crate::pipeline::narrate::Narrator;
 use crate::pipeline::ports::{Endpoint, Queue, QueueDepth, QueueError, QueueFacts};
@@ -91,6 +92,8 @@ pub(super) struct Core {
     pub(super) busy: AtomicBool,
     /// Whether the listener's last probe of a gate was refused.
     pub(super) probe_refused: AtomicBool,
+    /// Messages a busy endpoint turned away on their last receive.
+    pub(super) keeper: Keeper,
     /// Polling loops running.
     pub(super) pollers: AtomicUsize,
     /// Max receives of the queue's redrive policy; 0 while unknown.
@@ -127,6 +130,7 @@ impl Listener {
             health: Arc::new(Health::default()),
             busy: AtomicBool::new(false),
             probe_refused: AtomicBool::new(false),
+            keeper: Keeper::new(settings.workers),
             pollers: AtomicUsize::new(1),
             max_receives: AtomicU32::new(0),
             depth: Mutex::default(),
@@ -305,6 +309,7 @@ impl Core {
     pub(super) fn completed(&self, message: &Message) {
         self.metrics.completed(self.age(message));
         self.metrics.last_success.set(unix_seconds(self.wall.now()));
+        self.keeper.succeeded();
     }
 
     /// The queue said what it is; what there is to say about that.

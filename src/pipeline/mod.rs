@@ -11,6 +11,7 @@ mod gates;
 mod group;
 mod health;
 mod in_house;
+mod keep;
 mod lease;
 mod listener;
 mod metered;

@@ -201,6 +201,22 @@ impl Narrator {
         }
     }
 
+    /// A message a busy endpoint turned away stays in the house.
+    pub(super) fn kept(&self, message: &Message, wait: Duration) {
+        let (listener, queue) = (self.listener.as_str(), self.queue.as_str());
+        if let Some(left_out) = self.may_say(About::Settlement, "kept") {
+            tracing::info!(
+                listener,
+                queue,
+                message_id = message.id.as_str(),
+                receive_count = message.receive_count.get(),
+                left_out = shown(left_out),
+                "waits {} s under its lease and is posted again: parked, it would be dead-lettered",
+                wait.as_secs()
+            );
+        }
+    }
+
     /// Half of the messages that may be in flight are.
     pub(super) fn crowded(&self, in_flight: u64, most: u64) {
         let (listener, queue) = (self.listener.as_str(), self.queue.as_str());

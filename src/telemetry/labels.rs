@@ -5,7 +5,7 @@
 pub enum Stage {
     /// Received, waiting for the gate, a session or the pace.
     Waiting,
-    /// Nothing could be sent; kept for another try.
+    /// Kept for another try: nothing could be sent, or SQS would dead-letter it when received again.
     Held,
     /// Its POST runs.
     Delivering,

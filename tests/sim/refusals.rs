@@ -191,3 +191,46 @@ async fn long_polls_under_way_when_the_gate_closes_bring_messages_that_are_held_
     house.stop(MINUTE).await;
     house.assert_balanced();
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_429_on_the_last_receive_is_waited_out_in_the_house_where_others_are_taken() {
+    let mut house = House::new(68);
+    house.world.queue("orders", 2);
+    let endpoint = Scripted::new(|post, _| {
+        let turned_away = post.body == "unlucky" && post.began < 8 * MINUTE;
+        (SECOND / 50, answer(if turned_away { 429 } else { 200 }))
+    });
+    house.listen(settings("orders", 4), &endpoint, &limits(4));
+    house.world.send("orders", "unlucky");
+    for number in 0..150 {
+        house.world.send("orders", &format!("m-{number}"));
+        tokio::time::sleep(4 * SECOND).await;
+    }
+    house.until_empty("orders", HOUR).await;
+    house.stop(MINUTE).await;
+    let tries: Vec<_> = endpoint.posts().into_iter().filter(|post| post.body == "unlucky").collect();
+    let receives: Vec<u32> = tries.iter().map(|post| post.receive_count).collect();
+    assert_eq!(receives, [1, 2, 2], "parked at SQS, then in the house");
+    assert!(tries[2].began - tries[1].began >= 5 * MINUTE, "{tries:?}");
+    assert_eq!(house.census("orders").dead, 0);
+    assert_eq!(house.count("messages_parked_total", ""), 1);
+    house.assert_balanced();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drain_parks_what_waited_out_a_429_in_the_house() {
+    let mut house = House::new(69);
+    house.world.queue("orders", 2);
+    let endpoint =
+        Scripted::new(|post, _| (SECOND / 50, answer(if post.body == "unlucky" { 429 } else { 200 })));
+    house.listen(settings("orders", 4), &endpoint, &limits(4));
+    house.world.send("orders", "unlucky");
+    for number in 0..80 {
+        house.world.send("orders", &format!("m-{number}"));
+        tokio::time::sleep(4 * SECOND).await;
+    }
+    assert_eq!(house.count("messages_in_progress", "stage=\"held\""), 1);
+    house.stop(MINUTE).await;
+    assert_eq!(house.count("messages_parked_total", ""), 2);
+    house.assert_balanced();
+}

@@ -14,9 +14,11 @@ const ASKED_SPREAD: f64 = 0.2;
 const PAUSE: Duration = Duration::from_secs(1);
 /// Those are lengthened or shortened by up to a fifth.
 const SPREAD: f64 = 0.2;
-/// Longest pause while probes can be afforded, and where they cost no receive (nothing is sent of them, and they
-/// are held): an endpoint that is back is found within half a minute.
-const AFFORDED_PAUSE_MAX: Duration = Duration::from_secs(20);
+/// What pauses double to while probes can be afforded, and where they cost no receive (nothing is sent of them,
+/// and they are held).
+const AFFORDED_PAUSE_MAX: Duration = Duration::from_secs(26);
+/// Such a pause with its spread, at most: an endpoint that is back is at full speed within half a minute.
+const AFFORDED_LONGEST: Duration = Duration::from_secs(29);
 /// Fewest rejections in a row that close the gate, unless the limit is 1.
 const REJECTIONS: usize = 3;
 /// Most: a small backlog at a large limit would be used up before as many had been refused as may run at once.
@@ -206,12 +208,20 @@ impl Judge {
         self.closures > 1
     }
 
+    /// Whether the next probe may follow soon.
+    pub(super) fn can_afford(&self, cost: ProbeCost) -> bool {
+        self.closures < cost.affordable
+    }
+
     /// A gate closes: the length of its pause. `unit` is in `[0, 1)`.
     pub(super) fn pause(&mut self, reason: Reason, asked: Duration, cost: ProbeCost, unit: f64) -> Duration {
         let affordable = if reason == Reason::Unreachable { u32::MAX } else { cost.affordable };
         let afforded = doubled(PAUSE, self.closures.min(affordable)).min(AFFORDED_PAUSE_MAX);
         let beyond = doubled(afforded, self.closures.saturating_sub(affordable));
-        let doubled = beyond.min(cost.longest_pause).mul_f64(1.0 - SPREAD + 2.0 * SPREAD * unit);
+        let mut doubled = beyond.min(cost.longest_pause).mul_f64(1.0 - SPREAD + 2.0 * SPREAD * unit);
+        if self.closures <= affordable {
+            doubled = doubled.min(AFFORDED_LONGEST);
+        }
         let asked = asked.min(ASKED_MAX).mul_f64(1.0 + ASKED_SPREAD * unit);
         let pause = match reason {
             // The first is exactly as asked; an endpoint that asks for a second for an hour is not asked each second.
@@ -311,7 +321,7 @@ mod tests {
         let mut judge = Judge::default();
         let mut pause = || judge.pause(Reason::Throttled, Duration::ZERO, cost(8, 300), 0.5).as_secs();
         let pauses: Vec<u64> = (0..14).map(|_| pause()).collect();
-        assert_eq!(pauses, [1, 2, 4, 8, 16, 20, 20, 20, 20, 40, 80, 160, 300, 300]);
+        assert_eq!(pauses, [1, 2, 4, 8, 16, 26, 26, 26, 26, 52, 104, 208, 300, 300]);
     }
 
     #[test]
@@ -329,6 +339,8 @@ mod tests {
     fn an_endpoint_that_cannot_be_connected_to_is_tried_often_because_that_costs_no_receive() {
         let mut judge = Judge::default();
         let mut pause = || judge.pause(Reason::Unreachable, Duration::ZERO, cost(0, 300), 0.5).as_secs();
-        assert_eq!((0..6).map(|_| pause()).collect::<Vec<u64>>(), [1, 2, 4, 8, 16, 20]);
+        assert_eq!((0..6).map(|_| pause()).collect::<Vec<u64>>(), [1, 2, 4, 8, 16, 26]);
+        let longest = judge.pause(Reason::Unreachable, Duration::ZERO, cost(0, 300), 0.999);
+        assert_eq!(longest, AFFORDED_LONGEST);
     }
 }

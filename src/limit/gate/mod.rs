@@ -253,11 +253,20 @@ impl Gate {
         change: impl FnOnce(&mut State) -> Option<Transition>,
     ) -> Option<Transition> {
         let mut state = self.lock();
+        state.overtaken.remove(&number);
         let is_current = state.phase == Phase::Probing && state.probe == number;
         let transition = if is_current { change(&mut state) } else { None };
         drop(state);
         self.changed.notify_waiters();
         transition
+    }
+
+    /// A probe that was overtaken has the answer that opens: it is the current one again.
+    fn catch_up(&self, number: u64) {
+        let mut state = self.lock();
+        if state.overtaken.contains(&number) {
+            (state.phase, state.probe) = (Phase::Probing, number);
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -318,7 +327,11 @@ impl Probe {
 
     /// What it met: opens the gate or closes it for longer.
     pub fn end(mut self, evidence: Evidence, circumstances: Circumstances) -> Option<Transition> {
-        self.gate.take()?.end_probe(self.number, |state| {
+        let gate = self.gate.take()?;
+        if evidence.keeps_closed().is_none() {
+            gate.catch_up(self.number);
+        }
+        gate.end_probe(self.number, |state| {
             if let Some(reason) = evidence.keeps_closed() {
                 let pause = state.close(reason, evidence.asked(), circumstances.probes);
                 state.slow = circumstances.slow;
@@ -342,19 +355,23 @@ impl Probe {
     }
 
     /// Its POST has run for long without an answer: who throttles or refuses answers fast, so the gate opens,
-    /// unless it was closed by not answering or by answers that were slow; then the probe goes on.
+    /// unless it was closed by not answering or by answers that were slow; then the probe goes on, and others may
+    /// overtake it.
     pub fn runs_long(&mut self) -> Option<Transition> {
-        let gate = self.gate.take()?;
-        let proves_nothing = {
-            let state = gate.lock();
+        let gate = self.gate.as_ref()?;
+        let transition = gate.end_probe(self.number, |state| {
             let reason = state.closed.map(|(reason, _)| reason);
-            state.slow || matches!(reason, Some(Reason::Unanswered | Reason::Unreachable | Reason::Failing))
-        };
-        if proves_nothing {
-            self.gate = Some(gate);
-            return None;
+            let slow = matches!(reason, Some(Reason::Unanswered | Reason::Unreachable | Reason::Failing));
+            if state.slow || slow {
+                state.overtake();
+                return None;
+            }
+            Some(state.open())
+        });
+        if transition.is_some() {
+            self.gate = None;
         }
-        gate.end_probe(self.number, |state| Some(state.open()))
+        transition
     }
 }
 

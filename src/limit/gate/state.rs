@@ -18,6 +18,9 @@ const KEPT_PAUSE: Duration = Duration::from_secs(20);
 /// A message on its last receive does not probe a gate closed for less than this: another may be found for it, or
 /// arrive.
 const LAST_RECEIVE_PATIENCE: Duration = Duration::from_secs(3_600);
+/// Probes without an answer that others may overtake: with pauses of 20 s between them they cover a time-out of
+/// more than a minute, and an endpoint that hangs holds no more of our messages.
+const OVERTAKEN_MAX: usize = 3;
 
 #[derive(Debug)]
 pub(super) struct State {
@@ -36,6 +39,8 @@ pub(super) struct State {
     pub(super) pause: Duration,
     /// Number of the last probe; one that was overtaken by a change of the gate says nothing.
     pub(super) probe: u64,
+    /// Probes that run without an answer while others go; should one succeed after all, the gate opens.
+    pub(super) overtaken: BTreeSet<u64>,
     /// What closed it took long to come: a probe without an answer proves nothing.
     pub(super) slow: bool,
     /// Every poller's probe found nothing: there is nothing to hold back, and none of the time counts as closed.
@@ -71,6 +76,7 @@ impl State {
             cost: ProbeCost::default(),
             pause: Duration::ZERO,
             probe: 0,
+            overtaken: BTreeSet::new(),
             slow: false,
             idle: false,
             closed: None,
@@ -113,7 +119,20 @@ impl State {
             Phase::Open => return,
         };
         self.pause = self.pause.max(pause);
+        self.overtaken.clear();
         self.wake_up();
+    }
+
+    /// The probe that is out has no answer yet, which is what closed the gate, or like it. The next one does not
+    /// wait for its time-out, so that the end of an outage is found soon, as long as that can be afforded.
+    pub(super) fn overtake(&mut self) {
+        let Some((reason, _)) = self.closed else { return };
+        // What nothing was sent of is held and goes again by itself.
+        let may = reason != Reason::Unreachable && self.judge.can_afford(self.cost);
+        if may && self.overtaken.len() < OVERTAKEN_MAX {
+            self.overtaken.insert(self.probe);
+            self.close(reason, Duration::ZERO, self.cost);
+        }
     }
 
     /// Time counts as closed again.
@@ -130,6 +149,7 @@ impl State {
         self.closed = None;
         self.idle = false;
         self.phase = Phase::Open;
+        self.overtaken.clear();
         self.empty_probes = 0;
         self.all_empty = false;
         Transition::Opened { after: self.closed_since.elapsed(), outage }

@@ -10,6 +10,7 @@ const CALM: Circumstances = Circumstances {
     probes: ProbeCost { affordable: 0, longest_pause: Duration::from_secs(60) },
     slow: false,
 };
+const RICH: Circumstances = Circumstances { probes: ProbeCost { affordable: 1_000, ..CALM.probes }, ..CALM };
 
 fn asked(seconds: u64) -> Evidence {
     Evidence::Asked(Duration::from_secs(seconds))
@@ -196,6 +197,49 @@ async fn a_probe_without_an_answer_opens_unless_that_is_what_closed_the_gate() {
     assert_eq!(slow.runs_long(), None);
     assert_eq!(hanging.snapshot().state, GateState::Probing);
     assert!(matches!(slow.end(Evidence::Unanswered(9), CALM), Some(Transition::Closed { .. })));
+}
+
+/// A gate that closed because nothing answered.
+fn hanging(seed: u64, circumstances: Circumstances) -> Arc<Gate> {
+    let gate = Gate::new(seed);
+    for message in 0..4 {
+        gate.learn(Evidence::Unanswered(message), circumstances);
+    }
+    gate
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_probe_that_hangs_is_overtaken_by_three_others_at_most_and_any_of_them_opens() {
+    let gate = hanging(15, RICH);
+    let mut hang = Vec::new();
+    let began = Instant::now();
+    for _ in 0..3 {
+        let mut slow = probe(gate.pass(Rank::Held).await);
+        assert_eq!(slow.runs_long(), None);
+        assert_eq!(gate.snapshot().state, GateState::Closed, "the next one has its pause");
+        hang.push(slow);
+    }
+    assert!(began.elapsed() > Duration::from_secs(5), "{:?}", began.elapsed());
+    let mut last = probe(gate.pass(Rank::Held).await);
+    assert_eq!(last.runs_long(), None);
+    assert_eq!(gate.snapshot().state, GateState::Probing, "it is waited for");
+    assert_eq!(hang.remove(0).end(Evidence::Unanswered(9), RICH), None);
+    assert_eq!(gate.snapshot().state, GateState::Probing, "a time-out is no news");
+    assert!(matches!(hang.remove(0).end(Evidence::Success, RICH), Some(Transition::Opened { .. })));
+    assert!(gate.is_open());
+    assert_eq!(last.end(Evidence::Unanswered(10), RICH), None);
+    assert_eq!(hang.remove(0).end(Evidence::Unanswered(11), RICH), None);
+    assert!(gate.is_open(), "what began before says nothing of it");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_probe_that_was_overtaken_does_not_open_what_an_answer_closed_since() {
+    let gate = hanging(16, RICH);
+    let mut slow = probe(gate.pass(Rank::Held).await);
+    assert_eq!(slow.runs_long(), None);
+    gate.learn(asked(30), RICH);
+    assert_eq!(slow.end(Evidence::Success, RICH), None);
+    assert_eq!(gate.snapshot().state, GateState::Closed);
 }
 
 #[tokio::test(start_paused = true)]

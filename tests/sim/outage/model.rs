@@ -48,7 +48,7 @@ pub struct Tally {
     pub receives: u64,
     pub first_success_after: Option<Duration>,
     pub last_success: Duration,
-    /// Messages that failed on their last receive.
+    /// Messages that failed on their last receive and were not posted again.
     pub doomed: HashSet<String>,
 }
 
@@ -103,6 +103,7 @@ impl Model {
             tally.successes[second] += 1;
             tally.receives += u64::from(receives);
             tally.last_success = at;
+            tally.doomed.remove(body);
             if at >= self.scenario.outage().1 {
                 tally.first_success_after.get_or_insert(at);
             }

@@ -1,0 +1,81 @@
+//! Messages a busy endpoint turned away on their last receive.
+//!
+//! To park such a message is to dead-letter it: SQS moves it when it is due. Where the endpoint takes others that is
+//! not what anybody wants of a 429, so the message is parked in the house instead: it stays under its lease, with
+//! its worker, for as long as it would have been hidden, and is posted again. That is bounded: by a part of the
+//! workers, by the hours SQS lets a receive last, and to endpoints that did some work a minute ago, so that a message
+//! nobody takes still reaches the dead-letter queue.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
+
+/// One of so many workers may wait with such a message.
+const WORKERS_PER_PLACE: usize = 4;
+/// An endpoint that did some work so lately takes messages.
+const WORKS_FOR: Duration = Duration::from_secs(60);
+/// Longest wait; beyond it the worker is worth more.
+const LONGEST: Duration = Duration::from_secs(3_600);
+
+/// Who may be kept.
+#[derive(Debug)]
+pub(super) struct Keeper {
+    places: Arc<Semaphore>,
+    last_success: Mutex<Option<Instant>>,
+}
+
+impl Keeper {
+    /// For a listener with so many workers.
+    pub(super) fn new(workers: usize) -> Self {
+        let places = Arc::new(Semaphore::new(workers.div_ceil(WORKERS_PER_PLACE)));
+        Self { places, last_success: Mutex::default() }
+    }
+
+    /// The endpoint took a message.
+    pub(super) fn succeeded(&self) {
+        *self.last_success.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    /// A place for a message that would be parked for `delay`, and that SQS lets us have for `hideable`.
+    pub(super) fn place(&self, delay: Duration, hideable: Duration) -> Option<OwnedSemaphorePermit> {
+        let last_success = *self.last_success.lock().unwrap_or_else(PoisonError::into_inner);
+        let works = last_success.is_some_and(|at| at.elapsed() < WORKS_FOR);
+        if !works || delay > LONGEST || delay.saturating_add(LONGEST) > hideable {
+            return None;
+        }
+        Arc::clone(&self.places).try_acquire_owned().ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINUTES: Duration = Duration::from_secs(300);
+    const HOURS: Duration = Duration::from_secs(43_195);
+
+    #[tokio::test(start_paused = true)]
+    async fn a_message_is_kept_only_where_others_are_taken() {
+        let keeper = Keeper::new(16);
+        assert!(keeper.place(MINUTES, HOURS).is_none(), "there was never a success");
+        keeper.succeeded();
+        assert!(keeper.place(MINUTES, HOURS).is_some());
+        tokio::time::advance(WORKS_FOR).await;
+        assert!(keeper.place(MINUTES, HOURS).is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_part_of_the_workers_keeps_messages_for_a_limited_time() {
+        let keeper = Keeper::new(6);
+        keeper.succeeded();
+        let places = [keeper.place(MINUTES, HOURS), keeper.place(MINUTES, HOURS)];
+        assert!(places.iter().all(Option::is_some));
+        assert!(keeper.place(MINUTES, HOURS).is_none(), "two of six workers are enough");
+        drop(places);
+        assert!(keeper.place(2 * LONGEST, HOURS).is_none(), "the endpoint asked for hours");
+        assert!(keeper.place(MINUTES, LONGEST).is_none(), "its twelve hours are nearly over");
+        assert!(keeper.place(MINUTES, HOURS).is_some());
+    }
+}

@@ -5,6 +5,7 @@ pub mod servers;
 pub mod tls;
 
 mod check;
+mod credentials;
 mod dev;
 mod endpoints;
 mod faults;

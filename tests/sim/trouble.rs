@@ -358,21 +358,21 @@ async fn changed_attributes_are_known_within_thirty_seconds() {
 async fn hidings_that_work_do_not_hide_that_deletes_are_denied() {
     let mut house = House::new(76);
     house.world.queue("orders", 1_000);
-    let endpoint = Scripted::new(|post, _| {
-        let status = if post.body.starts_with("bad") { 422 } else { 200 };
-        (Duration::from_millis(100), answer(status))
+    // A number is how long the POST takes, and then it is refused.
+    let endpoint = Scripted::new(|post, _| match post.body.parse() {
+        Ok(seconds) => (Duration::from_secs(seconds), answer(422)),
+        Err(_) => (SECOND, answer(200)),
     });
     let queue = Troubled::new(&house.world, "orders", 76);
-    let own = settings("orders", 4);
-    let health = house.listen_on(own, Arc::clone(&queue) as _, Arc::clone(&endpoint) as _, &limits(4));
-    for number in 0..20 {
-        house.world.send("orders", &format!("bad-{number}"));
-    }
-    tokio::time::sleep(SECOND).await;
+    let mut own = settings("orders", 16);
+    own.timeout = 15 * MINUTE;
+    let health = house.listen_on(own, Arc::clone(&queue) as _, Arc::clone(&endpoint) as _, &limits(16));
     queue.set_for(Operation::Delete, How::Refused(QueueReason::AccessDenied));
+    for number in 1..=12 {
+        house.world.send("orders", &(number * 50).to_string());
+    }
     for number in 0..200 {
         house.world.send("orders", &format!("good-{number}"));
-        house.world.send("orders", &format!("bad-too-{number}"));
     }
     tokio::time::sleep(5 * SECOND).await;
     let before = house.count("messages_received_total", "");

@@ -77,7 +77,21 @@ impl Troubled {
         limit: Duration,
         call: BoxFuture<'_, Result<T, QueueError>>,
     ) -> Result<T, QueueError> {
-        let mut how = (self.script.lock().unwrap())(operation);
+        let how = self.how(operation);
+        self.call_so(how, operation, limit, call).await
+    }
+
+    fn how(&self, operation: Operation) -> How {
+        (self.script.lock().unwrap())(operation)
+    }
+
+    async fn call_so<T>(
+        &self,
+        mut how: How,
+        operation: Operation,
+        limit: Duration,
+        call: BoxFuture<'_, Result<T, QueueError>>,
+    ) -> Result<T, QueueError> {
         if !self.world.look(|broker, _| broker.queue_exists(self.queue.name())) {
             how = How::Refused(QueueReason::QueueMissing);
         }
@@ -123,7 +137,8 @@ impl Queue for Troubled {
     }
 
     fn change_visibility<'a>(&'a self, changes: &'a [VisibilityChange]) -> BoxFuture<'a, BatchResult> {
-        let how = (self.script.lock().unwrap())(Operation::ChangeVisibility);
+        let operation = Operation::ChangeVisibility;
+        let how = self.how(operation);
         if let How::Echo(after) = how {
             let (queue, changes) = (Arc::clone(&self.queue), changes.to_vec());
             return Box::pin(async move {
@@ -132,10 +147,10 @@ impl Queue for Troubled {
                     queue.change_visibility(&changes).await.ok();
                 });
                 tokio::time::sleep(SETTLE_LIMIT).await;
-                Err(failure(Operation::ChangeVisibility, QueueReason::TimedOut))
+                Err(failure(operation, QueueReason::TimedOut))
             });
         }
-        Box::pin(self.call(Operation::ChangeVisibility, SETTLE_LIMIT, self.queue.change_visibility(changes)))
+        Box::pin(self.call_so(how, operation, SETTLE_LIMIT, self.queue.change_visibility(changes)))
     }
 
     fn dead_letter<'a>(

@@ -3,75 +3,11 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use axum::Router;
-use axum::body::Bytes;
-use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
-use axum::response::{IntoResponse as _, Response};
-use tokio::net::TcpListener;
-use tokio::task::JoinSet;
-
+use super::door::Door;
 use super::process::{PATIENCE, Queuepost, until};
 use super::servers::{HttpEndpoint, QueueServer};
-
-/// The embedded queue behind a door that knows one access key.
-struct Door {
-    url: String,
-    known: Arc<Known>,
-    _server: JoinSet<()>,
-}
-
-struct Known {
-    behind: String,
-    key: Mutex<&'static str>,
-    refused: AtomicUsize,
-}
-
-impl Door {
-    async fn before(queues: &QueueServer, queue: &str, key: &'static str) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}/000000000000/{queue}", listener.local_addr().unwrap());
-        let behind = format!("http://{}/", queues.address);
-        let known = Arc::new(Known { behind, key: Mutex::new(key), refused: AtomicUsize::new(0) });
-        let router = Router::new().fallback(pass).with_state(Arc::clone(&known));
-        let mut tasks = JoinSet::new();
-        tasks.spawn(async move { axum::serve(listener, router).await.unwrap() });
-        Self { url, known, _server: tasks }
-    }
-
-    /// The old key has expired; only this one is good.
-    fn knows_only(&self, key: &'static str) {
-        *self.known.key.lock().unwrap() = key;
-    }
-
-    fn refused(&self) -> usize {
-        self.known.refused.load(Ordering::SeqCst)
-    }
-}
-
-async fn pass(State(known): State<Arc<Known>>, headers: HeaderMap, body: Bytes) -> Response {
-    let authorization =
-        headers.get("authorization").and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let credential = format!("Credential={}/", *known.key.lock().unwrap());
-    if !authorization.contains(&credential) {
-        known.refused.fetch_add(1, Ordering::SeqCst);
-        let said = r#"{"__type":"com.amazon.coral.service#ExpiredTokenException","message":"The security token included in the request is expired"}"#;
-        return (StatusCode::BAD_REQUEST, [("content-type", "application/x-amz-json-1.0")], said)
-            .into_response();
-    }
-    let mut request = reqwest::Client::new().post(&known.behind).body(body);
-    for name in ["x-amz-target", "content-type"] {
-        request = request.header(name, headers[name].as_bytes());
-    }
-    let answer = request.send().await.unwrap();
-    let status = StatusCode::from_u16(answer.status().as_u16()).unwrap();
-    let kind = answer.headers()["content-type"].to_str().unwrap().to_owned();
-    (status, [("content-type", kind)], answer.bytes().await.unwrap()).into_response()
-}
 
 fn folder(name: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
@@ -90,7 +26,8 @@ fn write(path: &Path, text: &str) {
 async fn survives_an_expiry(env: &[(&str, &str)], renew: impl FnOnce()) {
     let queues = QueueServer::start().await;
     queues.queue("orders", 10);
-    let door = Door::before(&queues, "orders", "OLDKEY").await;
+    let door = Door::before(&queues, "orders").await;
+    door.knows_only("OLDKEY");
     // Long enough to be under way when the key expires.
     let endpoint = HttpEndpoint::start(200, Duration::from_secs(2)).await;
     let args = [

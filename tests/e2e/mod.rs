@@ -1,5 +1,6 @@
 //! The real binary over loopback, in real time with short settings.
 
+mod door;
 pub mod process;
 pub mod servers;
 pub mod tls;
@@ -16,4 +17,5 @@ mod https;
 mod moving;
 mod starting;
 mod stopping;
+mod trouble;
 mod words;

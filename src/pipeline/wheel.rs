@@ -162,6 +162,8 @@ impl LeaseWheel {
         if let Some(Err(error)) = result {
             self.narrator.queue_error(error);
         }
+        // One for all: what failed in one call is tried again in one.
+        let unit = self.random.lock().unwrap_or_else(PoisonError::into_inner).f64();
         let mut ended = Vec::new();
         let mut state = self.lock();
         for (index, &extended) in keys.iter().enumerate() {
@@ -176,7 +178,8 @@ impl LeaseWheel {
                     uncertain: matches!(error.kind, QueueErrorKind::TimedOut | QueueErrorKind::Network),
                 },
             };
-            self.apply(&mut state, extended, answered, verdict, &mut ended);
+            let answer = Answer { verdict, at: answered, unit };
+            self.apply(&mut state, extended, answer, &mut ended);
         }
         drop(state);
         self.tell(&ended);
@@ -186,8 +189,7 @@ impl LeaseWheel {
         &self,
         state: &mut State,
         extended: Extended,
-        answered: Instant,
-        verdict: Verdict,
+        Answer { verdict, at: answered, unit }: Answer,
         ended: &mut Vec<(MessageId, Loss)>,
     ) {
         let Extended { key, version, asked } = extended;
@@ -220,7 +222,7 @@ impl LeaseWheel {
                 if left.is_zero() {
                     self.ends(entry, Loss::Lapsed, ended);
                 }
-                due = Some(answered + self.retry_after(entry.failures, left));
+                due = Some(answered + retry_after(entry.failures, left, unit));
             }
             // What SQS answers to its delete decides: that may be what has ended the lease.
             Verdict::Lost if entry.deleting => {}
@@ -232,14 +234,6 @@ impl LeaseWheel {
         } else if let Some(due) = due {
             state.schedule(key, due);
         }
-    }
-
-    /// Pause after so many failures in a row to extend a lease with so much left.
-    fn retry_after(&self, failures: u32, left: Duration) -> Duration {
-        let pause = backoff::doubled(RETRY_FIRST, failures.saturating_sub(1), RETRY_MAX);
-        let pause = if left.is_zero() { pause } else { pause.min(RETRY_FIRST.max(left / 3)) };
-        let unit = self.random.lock().unwrap_or_else(PoisonError::into_inner).f64();
-        pause.mul_f64(0.5 + 0.5 * unit)
     }
 
     /// Notes the end of a lease whose message is not settled.
@@ -302,6 +296,14 @@ struct Extended {
     asked: Instant,
 }
 
+/// What an extension came to, when, and the jitter of its next try.
+#[derive(Debug, Clone, Copy)]
+struct Answer {
+    verdict: Verdict,
+    at: Instant,
+    unit: f64,
+}
+
 #[derive(Debug, Clone, Copy)]
 enum Verdict {
     Extended,
@@ -319,6 +321,13 @@ impl Verdict {
     }
 }
 
+/// Pause after so many failures in a row to extend a lease with so much left; `unit` is jitter in `[0, 1)`.
+fn retry_after(failures: u32, left: Duration, unit: f64) -> Duration {
+    let pause = backoff::doubled(RETRY_FIRST, failures.saturating_sub(1), RETRY_MAX);
+    let pause = if left.is_zero() { pause } else { pause.min(RETRY_FIRST.max(left / 3)) };
+    pause.mul_f64(0.5 + 0.5 * unit)
+}
+
 fn floor_seconds(left: Duration) -> u32 {
     u32::try_from(left.as_secs()).unwrap_or(u32::MAX)
 }
@@ -333,6 +342,20 @@ mod tests {
     use crate::telemetry::metrics::Metrics;
 
     const LENGTH: Duration = Duration::from_secs(90);
+
+    #[test]
+    fn a_failed_extension_is_tried_again_with_back_off_and_often_enough_before_the_lease_ends() {
+        let seconds =
+            |failures, left, unit| retry_after(failures, Duration::from_secs(left), unit).as_secs_f64();
+        let close = |is: f64, expected: f64| assert!((is - expected).abs() < 1e-6, "{is}, not {expected}");
+        close(seconds(1, 30, 0.0), 1.0);
+        close(seconds(1, 30, 1.0), 2.0);
+        close(seconds(3, 30, 1.0), 8.0);
+        close(seconds(9, 30, 1.0), 10.0);
+        close(seconds(9, 3, 1.0), 2.0);
+        close(seconds(9, 0, 1.0), 30.0);
+        close(seconds(u32::MAX, 0, 0.0), 15.0);
+    }
 
     fn wheel() -> Arc<LeaseWheel> {
         let metrics = Arc::new(Metrics::new().listener("orders", "api"));

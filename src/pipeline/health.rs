@@ -51,6 +51,11 @@ impl Health {
         state.settle_fault.clone().map_or_else(|| state.preflight.clone(), Preflight::Faulted)
     }
 
+    /// Whether a person has to act.
+    pub(super) fn is_faulted(&self) -> bool {
+        matches!(self.preflight(), Preflight::Faulted(_))
+    }
+
     /// Records whether settling works; whether that is news.
     pub(super) fn set_settle_fault(&self, fault: Option<String>) -> bool {
         let mut state = self.lock();

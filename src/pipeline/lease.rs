@@ -40,9 +40,13 @@ pub(super) struct Entry {
     pub(super) ceiling: Instant,
     pub(super) due: Option<Instant>,
     pub(super) extension: Extension,
-    pub(super) standing: Standing,
+    standing: Standing,
     /// An extension got no answer and may still take effect.
     pub(super) uncertain: bool,
+    /// Extensions that failed in a row.
+    pub(super) failures: u32,
+    /// A delete has been sent.
+    pub(super) deleting: bool,
     /// The message is being hidden until then: no more extensions.
     hidden_until: Option<Instant>,
     /// The books of further receives of the message.
@@ -58,13 +62,35 @@ pub(super) struct Receipt {
 
 /// Whether a lease has held so far; counted once when it has not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Standing {
+enum Standing {
     /// It has.
     Ours,
-    /// It ran out unextended.
+    /// It ran out at least once.
     Lapsed,
     /// SQS says the handle is no longer ours.
     Lost,
+}
+
+/// How a lease ended before its message was settled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Loss {
+    /// No extension got through in time.
+    Lapsed,
+    /// SQS extends no further.
+    Ceiling,
+    /// SQS says the handle is no longer ours.
+    Lost,
+}
+
+impl Loss {
+    /// For the log.
+    pub(super) fn words(self) -> &'static str {
+        match self {
+            Self::Lapsed => "its lease ran out before SQS extended it",
+            Self::Ceiling => "its lease ended with the twelve hours that SQS hides a message",
+            Self::Lost => "SQS calls its receipt handle invalid",
+        }
+    }
 }
 
 /// Whether a lease is being extended right now.
@@ -99,6 +125,8 @@ impl State {
             extension: Extension::None,
             standing: Standing::Ours,
             uncertain: false,
+            failures: 0,
+            deleting: false,
             hidden_until: None,
             copies: None,
         };
@@ -122,7 +150,7 @@ impl State {
         let Some(entry) = entry else { return Some(books) };
         entry.receipt = Receipt { handle: handle.clone(), version: entry.receipt.version + 1 };
         (entry.expires, entry.ceiling) = (span.expires, span.ceiling);
-        entry.standing = Standing::Ours;
+        (entry.standing, entry.failures) = (Standing::Ours, 0);
         match &mut entry.copies {
             Some(copies) => copies.join(books),
             None => entry.copies = Some(books),
@@ -171,6 +199,19 @@ impl State {
     }
 }
 
+impl Entry {
+    /// Notes the end of the lease; the message's id the first time.
+    pub(super) fn ends(&mut self, loss: Loss) -> Option<MessageId> {
+        let first = self.standing == Standing::Ours;
+        match loss {
+            Loss::Lost => self.standing = Standing::Lost,
+            Loss::Lapsed | Loss::Ceiling if first => self.standing = Standing::Lapsed,
+            Loss::Lapsed | Loss::Ceiling => {}
+        }
+        first.then(|| self.id.clone())
+    }
+}
+
 /// Our right to one message; dropping it stops its extensions.
 #[derive(Debug)]
 #[must_use]
@@ -191,14 +232,32 @@ impl Lease {
         self.look(|entry| entry.receipt.clone()).unwrap_or_else(gone)
     }
 
+    /// The newest handle of the message, which is sent to delete it now.
+    pub(super) fn deletes_with(&self) -> Receipt {
+        if let Some(entry) = self.wheel.lock().entries.get_mut(&self.key) {
+            entry.deleting = true;
+        }
+        self.receipt()
+    }
+
+    /// SQS called the newest handle invalid.
+    pub(super) fn refused(&self) {
+        self.wheel.note(self.key, Loss::Lost);
+    }
+
     /// How much longer SQS lets this receive be hidden.
     pub(super) fn hideable(&self) -> Duration {
         self.ceiling().saturating_duration_since(Instant::now())
     }
 
-    /// Whether the message is still ours, as far as we know.
+    /// Whether the message is still ours, as far as we know. A lease that is found run out is counted.
     pub(super) fn is_ours(&self) -> bool {
-        self.look(|entry| entry.standing != Standing::Lost && entry.expires > Instant::now()).unwrap_or(false)
+        let holds = |entry: &Entry| entry.standing != Standing::Lost && entry.expires > Instant::now();
+        let is_ours = self.look(holds).unwrap_or(false);
+        if !is_ours {
+            self.wheel.note(self.key, Loss::Lapsed);
+        }
+        is_ours
     }
 
     /// Whether SQS said that the handle is no longer ours.

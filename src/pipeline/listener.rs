@@ -124,7 +124,12 @@ impl Listener {
             gates: Gates { own: Gate::new(seed.wrapping_add(2)), shared: Arc::clone(&limits.gate) },
             seat: limits.sessions.seat(),
             workers: Workers::new(settings.workers),
-            wheel: LeaseWheel::new(lease(settings.timeout), Arc::clone(&metrics), Arc::clone(&narrator)),
+            wheel: LeaseWheel::new(
+                lease(settings.timeout),
+                Arc::clone(&metrics),
+                Arc::clone(&narrator),
+                seed.wrapping_add(3),
+            ),
             finished: Arc::new(Finished::default()),
             groups: Arc::new(Groups::default()),
             health: Arc::new(Health::default()),
@@ -256,7 +261,7 @@ impl Core {
         self.seat.set_busy(count > 0);
         self.metrics.last_receive.set(unix_seconds(self.wall.now()));
         if self.health.set_preflight(Preflight::Passed) {
-            self.metrics.set_faulted(false);
+            self.metrics.set_faulted(self.health.is_faulted());
             self.narrator.healthy(None);
         }
     }
@@ -324,8 +329,9 @@ impl Core {
         self.crowded.store(crowded, Ordering::Relaxed);
         let redrive = facts.redrive.as_ref();
         self.max_receives.store(redrive.map_or(0, |redrive| redrive.max_receives), Ordering::Relaxed);
-        if let Some(depth) = redrive.and_then(|redrive| redrive.dead_letter_depth.as_ref()) {
-            self.metrics.depth(QueueRole::DeadLetter, depth);
+        match redrive.and_then(|redrive| redrive.dead_letter_depth.as_ref()) {
+            Some(depth) => self.metrics.depth(QueueRole::DeadLetter, depth),
+            None => self.metrics.no_depth(QueueRole::DeadLetter),
         }
         let findings = preflight::findings(&facts.settings(), &Delays::of(&self.settings.policy));
         self.metrics.preflight(&findings);

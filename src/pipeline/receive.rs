@@ -156,7 +156,7 @@ impl Poller {
             let idle_wait = core.settings.receive_wait;
             if !core.gates.are_open() {
                 let (workers, probes) = self.prepare_probe(busy).await?;
-                if probes.is_empty() {
+                if probes.is_empty() || core.health.has_settle_fault() {
                     continue;
                 }
                 // A long poll would keep the turn from other listeners.
@@ -183,7 +183,8 @@ impl Poller {
                 };
                 workers.keep(claims.len());
             }
-            if core.gates.are_open() {
+            // Both may have changed while it waited.
+            if core.gates.are_open() && !core.health.has_settle_fault() {
                 let wait = if busy { BUSY_WAIT.min(idle_wait) } else { idle_wait };
                 return Some(Prepared { workers, claims, pace, probes: Probes::default(), wait });
             }
@@ -327,7 +328,7 @@ pub(super) async fn preflight(core: &Core) -> bool {
             Ok(facts) => {
                 let findings = core.inspected(&facts);
                 if core.health.set_preflight(Preflight::Passed) {
-                    core.metrics.set_faulted(false);
+                    core.metrics.set_faulted(core.health.is_faulted());
                     core.narrator.healthy(Some(&facts));
                 }
                 core.narrator.findings(&findings);

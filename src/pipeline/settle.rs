@@ -8,7 +8,8 @@
 //! work is done, so nobody else may get it. One to be hidden has given its lease up (an extension would undo the
 //! hiding) and is tried for as long as the lease would have lasted. What cannot be settled is left to SQS
 //! (abandoned); a finished message stays remembered, so that it is deleted when it comes again. While SQS refuses
-//! settlements for a reason a person has to mend, nothing more is received.
+//! deletes or hidings for a reason a person has to mend, nothing more is received: until one of that kind gets
+//! through, or none is left that could.
 //!
 //! An answer about a handle that a second receive has replaced meanwhile proves nothing, good or bad: on a standard
 //! queue such a delete may be confirmed and have deleted nothing. It is sent again with the newer handle.
@@ -73,7 +74,18 @@ pub(super) struct SettleLoop {
     parked: BTreeMap<u64, i64>,
     started: Instant,
     calls: JoinSet<Answered>,
+    deleting: Kind,
+    hiding: Kind,
     hurry: bool,
+}
+
+/// One kind of settlement.
+#[derive(Debug, Default)]
+struct Kind {
+    /// Shared with its jobs, wherever they are.
+    jobs: Arc<()>,
+    /// Why it fails until a person acts.
+    fault: Option<String>,
 }
 
 /// A hiding sent once more after its message has left the books.
@@ -104,6 +116,8 @@ impl SettleLoop {
             parked: BTreeMap::new(),
             started: Instant::now(),
             calls: JoinSet::new(),
+            deleting: Kind::default(),
+            hiding: Kind::default(),
             hurry: false,
         };
         (settler, settle_loop)
@@ -128,7 +142,8 @@ impl SettleLoop {
                 count = self.receiver.recv_many(&mut incoming, PLACES_MIN), if open => {
                     open = count > 0;
                     self.hurry |= !open;
-                    for job in incoming.drain(..) {
+                    for mut job in incoming.drain(..) {
+                        job.of_kind = Arc::clone(&self.kind(job.is_delete()).jobs);
                         self.gather(job);
                     }
                 }
@@ -147,10 +162,11 @@ impl SettleLoop {
     }
 
     fn gather(&mut self, job: Job) {
-        match job.settlement.action {
-            Action::Delete { .. } => self.deletes.push(job),
-            Action::Hide { .. } => self.hides.push(job),
-        }
+        if job.is_delete() { self.deletes.push(job) } else { self.hides.push(job) }
+    }
+
+    fn kind(&mut self, is_delete: bool) -> &mut Kind {
+        if is_delete { &mut self.deleting } else { &mut self.hiding }
     }
 
     fn take_due(&mut self) {
@@ -209,36 +225,38 @@ impl SettleLoop {
             Answered::Settle(jobs, result) => (jobs, result),
             Answered::Repeat => return,
         };
-        match result {
+        let is_delete = jobs.first().is_some_and(Job::is_delete);
+        // One for all: what failed in one call is tried again in one.
+        let unit = self.parts.random.f64();
+        let failure = match result {
             Ok(results) => {
-                self.settle_fault(None);
+                self.kind(is_delete).fault = None;
                 let mut results = results.into_iter();
                 for job in jobs {
-                    self.entry(job, results.next());
+                    self.entry(job, results.next(), unit);
                 }
+                None
             }
             Err(error) => {
                 self.parts.narrator.queue_error(&error);
-                self.settle_fault(Some(&error).filter(|error| error.kind.is_fault()));
+                self.kind(is_delete).fault = error.kind.is_fault().then(|| error.to_string());
                 for mut job in jobs {
                     job.unanswered |=
                         matches!(error.kind, QueueErrorKind::TimedOut | QueueErrorKind::Network);
                     if error.kind == QueueErrorKind::Missing {
                         self.give_up(job, error.kind.label(), &error.advice.fix);
                     } else {
-                        self.retry(job);
+                        self.retry(job, unit);
                     }
                 }
+                Some(error)
             }
-        }
-        if self.is_done() {
-            // Nothing is left that could find out whether it works again but a new message.
-            self.settle_fault(None);
-        }
+        };
+        self.settle_fault(failure.as_ref());
     }
 
-    fn entry(&mut self, mut job: Job, result: Option<Result<(), EntryError>>) {
-        let is_delete = matches!(job.settlement.action, Action::Delete { .. });
+    fn entry(&mut self, mut job: Job, result: Option<Result<(), EntryError>>, unit: f64) {
+        let is_delete = job.is_delete();
         match result {
             Some(Ok(())) if job.is_outdated() => {
                 job.unanswered = true;
@@ -254,9 +272,12 @@ impl SettleLoop {
                 self.settled(job, false);
             }
             Some(Err(error)) if error.kind != EntryErrorKind::Retryable => {
+                if error.kind == EntryErrorKind::LeaseLost {
+                    job.settlement.action.lease().refused();
+                }
                 self.give_up(job, &error.code, error.kind.fix());
             }
-            Some(Err(_)) | None => self.retry(job),
+            Some(Err(_)) | None => self.retry(job, unit),
         }
     }
 
@@ -278,9 +299,9 @@ impl SettleLoop {
         }
     }
 
-    fn retry(&mut self, mut job: Job) {
+    fn retry(&mut self, mut job: Job, unit: f64) {
         job.attempts += 1;
-        let at = Instant::now() + backoff::call(job.attempts, self.parts.random.f64());
+        let at = Instant::now() + backoff::call(job.attempts, unit);
         let lost = matches!(&job.settlement.action, Action::Delete { lease, .. } if lease.is_lost());
         if lost || at >= job.settlement.action.end() {
             self.give_up(job, TOO_LATE, TOO_LATE_FIX);
@@ -299,13 +320,20 @@ impl SettleLoop {
         self.parts.narrator.left_to_sqs(id.as_str(), what, why, fix);
     }
 
-    /// Says once that a person has to act, and once that it works again.
-    fn settle_fault(&self, error: Option<&QueueError>) {
-        if !self.parts.health.set_settle_fault(error.map(ToString::to_string)) {
+    /// Says once that a person has to act, and once that it works again. `error` is what the last call came to.
+    fn settle_fault(&mut self, error: Option<&QueueError>) {
+        for kind in [&mut self.deleting, &mut self.hiding] {
+            if Arc::strong_count(&kind.jobs) == 1 {
+                // Only a new message can find out whether it works again.
+                kind.fault = None;
+            }
+        }
+        let fault = self.deleting.fault.as_ref().or(self.hiding.fault.as_ref());
+        if !self.parts.health.set_settle_fault(fault.cloned()) {
             return;
         }
-        self.parts.metrics.set_faulted(error.is_some());
-        match error {
+        self.parts.metrics.set_faulted(self.parts.health.is_faulted());
+        match error.filter(|_| fault.is_some()) {
             Some(error) => self.parts.narrator.faulted(error),
             None => self.parts.narrator.settles_again(),
         }

@@ -88,6 +88,8 @@ pub(super) struct Job {
     pub(super) unanswered: bool,
     /// Version of the handle last sent.
     sent: u32,
+    /// Lets the loop count those of its kind.
+    pub(super) of_kind: Arc<()>,
 }
 
 /// Room for one settlement.
@@ -114,7 +116,14 @@ impl Settler {
 impl Place {
     /// Takes over a settlement. The caller may free its permit.
     pub(super) async fn fill(self, settlement: Settlement) {
-        let job = Job { settlement, _place: self.permit, attempts: 0, unanswered: false, sent: 0 };
+        let job = Job {
+            settlement,
+            _place: self.permit,
+            attempts: 0,
+            unanswered: false,
+            sent: 0,
+            of_kind: Arc::default(),
+        };
         // The channel has as much room as there are places. If the loop is gone, the entry's drop counts the
         // message as abandoned.
         self.sender.send(job).await.ok();
@@ -124,9 +133,17 @@ impl Place {
 impl Job {
     /// The newest handle, noted as the one that is sent.
     pub(super) fn handle(&mut self) -> ReceiptHandle {
-        let receipt = self.settlement.action.lease().receipt();
+        let receipt = match &self.settlement.action {
+            Action::Delete { lease, .. } => lease.deletes_with(),
+            Action::Hide { lease, .. } => lease.lease().receipt(),
+        };
         self.sent = receipt.version;
         receipt.handle
+    }
+
+    /// Whether it is to be deleted, not hidden.
+    pub(super) fn is_delete(&self) -> bool {
+        matches!(self.settlement.action, Action::Delete { .. })
     }
 
     /// Whether the message came again after its handle was sent: what SQS answered proves nothing then.

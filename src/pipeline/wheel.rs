@@ -3,8 +3,13 @@
 //! One wheel per listener holds every [`Lease`] and extends, in batches of ten, those whose time is near. It also
 //! knows which messages are in the house: a message that comes again lends its handle to the lease there is.
 //!
-//! Extensions stop at SQS's twelve hours. A lease that lapses or that SQS calls lost is counted once. A POST
-//! that runs by then goes on, because its outcome still matters; one that has not begun does not begin.
+//! Extensions stop at SQS's twelve hours. A lease that ends before its message is settled (unextended in time, at
+//! the twelve hours, or because SQS says so) is counted once. A POST that runs by then goes on, because its outcome
+//! still matters; one that has not begun does not begin. Failed extensions are tried again for as long as the
+//! message is in the house: SQS takes a standard queue's handle late too, if nobody else received the message.
+//!
+//! Time is the runtime's, which no change of the wall clock moves. A process that stood still finds its leases run
+//! out; a machine that stood still may not, and learns it from the answer to the next extension.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,24 +20,30 @@ use tokio::task::{self, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::message::Message;
+use crate::message::{Message, MessageId};
 use crate::pipeline::health::Tick;
 use crate::pipeline::in_house::InHouse;
-use crate::pipeline::lease::{Extension, Lease, Span, Standing, State};
+use crate::pipeline::lease::{Entry, Extension, Lease, Loss, Span, State};
 use crate::pipeline::narrate::Narrator;
 use crate::pipeline::ports::{
     BATCH_MAX, BatchResult, EntryErrorKind, Queue, QueueErrorKind, VisibilityChange,
 };
+use crate::policy::backoff;
 use crate::policy::visibility::{ANSWER_SLACK, CEILING, extend_when_left, whole_seconds};
 use crate::telemetry::handles::ListenerMetrics;
 use crate::telemetry::labels::ExtensionResult;
 
-/// Pause before a failed extension is tried again.
-const RETRY_AFTER: Duration = Duration::from_secs(2);
+/// First pause before a failed extension is tried again; doubles, with jitter in the upper half.
+const RETRY_FIRST: Duration = Duration::from_secs(2);
+/// Longest such pause. While the lease lasts it is no more than a third of what is left of it.
+const RETRY_MAX: Duration = Duration::from_secs(30);
 /// A lease goes along with another when its own time is within this part of its length.
 const COMPANY: u32 = 12;
-/// Extension calls under way at once: a slow SQS must not make the other leases wait.
-const CALLS_MAX: usize = 8;
+/// Extension calls that may be under way at once, at least: a slow SQS must not make the other leases wait.
+const CALLS_MIN: usize = 8;
+/// One more may be for so many leases: four rounds of calls that take 5 s, their longest, fit into the time a
+/// lease has left when it is due.
+const LEASES_PER_CALL: usize = 4 * BATCH_MAX;
 /// How long the wheel sleeps at most; its watchdog ticks that often.
 const IDLE: Duration = Duration::from_secs(15);
 
@@ -42,14 +53,21 @@ pub(super) struct LeaseWheel {
     length: Duration,
     state: Mutex<State>,
     changed: Notify,
+    random: Mutex<fastrand::Rng>,
     metrics: Arc<ListenerMetrics>,
     narrator: Arc<Narrator>,
 }
 
 impl LeaseWheel {
-    /// An empty wheel for leases of `length`.
-    pub(super) fn new(length: Duration, metrics: Arc<ListenerMetrics>, narrator: Arc<Narrator>) -> Arc<Self> {
-        Arc::new(Self { length, state: Mutex::default(), changed: Notify::new(), metrics, narrator })
+    /// An empty wheel for leases of `length`; `seed` drives its jitter.
+    pub(super) fn new(
+        length: Duration,
+        metrics: Arc<ListenerMetrics>,
+        narrator: Arc<Narrator>,
+        seed: u64,
+    ) -> Arc<Self> {
+        let random = Mutex::new(fastrand::Rng::with_seed(seed));
+        Arc::new(Self { length, state: Mutex::default(), changed: Notify::new(), random, metrics, narrator })
     }
 
     /// Takes in a message asked for at `asked` and received just now; `None` when it is in the house already, whose
@@ -79,7 +97,7 @@ impl LeaseWheel {
         let mut calls = Calls::default();
         loop {
             tick.touch();
-            while calls.running.len() < CALLS_MAX {
+            while calls.running.len() < self.calls_max() {
                 let (keys, changes) = self.take_due();
                 if keys.is_empty() {
                     break;
@@ -87,7 +105,7 @@ impl LeaseWheel {
                 calls.start(keys, Arc::clone(&queue), changes);
             }
             let idle = Instant::now() + IDLE;
-            let due = if calls.running.len() < CALLS_MAX { self.next_due() } else { None };
+            let due = if calls.running.len() < self.calls_max() { self.next_due() } else { None };
             tokio::select! {
                 biased;
                 Some((keys, result)) = calls.next() => self.extended(&keys, Instant::now(), result.as_ref()),
@@ -105,6 +123,10 @@ impl LeaseWheel {
         expires.checked_sub(extend_when_left(self.length)).unwrap_or(expires)
     }
 
+    fn calls_max(&self) -> usize {
+        CALLS_MIN.max(self.lock().entries.len() / LEASES_PER_CALL)
+    }
+
     fn next_due(&self) -> Option<Instant> {
         self.lock().due.first().map(|&(at, _)| at)
     }
@@ -112,22 +134,26 @@ impl LeaseWheel {
     /// Up to ten leases to extend, marked as such: when the time of one has come, those near theirs go along.
     fn take_due(&self) -> (Vec<Extended>, Vec<VisibilityChange>) {
         let now = Instant::now();
+        let (mut keys, mut changes, mut ended) = (Vec::new(), Vec::new(), Vec::new());
         let mut state = self.lock();
-        let (mut keys, mut changes) = (Vec::new(), Vec::new());
         while keys.len() < BATCH_MAX {
             let near = if keys.is_empty() { now } else { now + self.length / COMPANY };
             let Some(&(at, key)) = state.due.first().filter(|(at, _)| *at <= near) else { break };
             state.due.remove(&(at, key));
             let Some(entry) = state.entries.get_mut(&key) else { continue };
             entry.due = None;
-            let seconds = whole_seconds(self.length).min(floor_seconds(entry.ceiling - now));
-            if seconds == 0 {
+            let left = entry.ceiling.saturating_duration_since(now);
+            if left <= ANSWER_SLACK {
+                self.ends(entry, Loss::Ceiling, &mut ended);
                 continue;
             }
             entry.extension = Extension::UnderWay;
-            keys.push(Extended { key, version: entry.receipt.version });
+            keys.push(Extended { key, version: entry.receipt.version, asked: now });
+            let seconds = whole_seconds(self.length).min(floor_seconds(left));
             changes.push(VisibilityChange { receipt: entry.receipt.handle.clone(), seconds });
         }
+        drop(state);
+        self.tell(&ended);
         (keys, changes)
     }
 
@@ -136,6 +162,9 @@ impl LeaseWheel {
         if let Some(Err(error)) = result {
             self.narrator.queue_error(error);
         }
+        // One for all: what failed in one call is tried again in one.
+        let unit = self.random.lock().unwrap_or_else(PoisonError::into_inner).f64();
+        let mut ended = Vec::new();
         let mut state = self.lock();
         for (index, &extended) in keys.iter().enumerate() {
             let verdict = match result {
@@ -149,12 +178,21 @@ impl LeaseWheel {
                     uncertain: matches!(error.kind, QueueErrorKind::TimedOut | QueueErrorKind::Network),
                 },
             };
-            self.apply(&mut state, extended, answered, verdict);
+            let answer = Answer { verdict, at: answered, unit };
+            self.apply(&mut state, extended, answer, &mut ended);
         }
+        drop(state);
+        self.tell(&ended);
     }
 
-    fn apply(&self, state: &mut State, extended: Extended, answered: Instant, verdict: Verdict) {
-        let Extended { key, version } = extended;
+    fn apply(
+        &self,
+        state: &mut State,
+        extended: Extended,
+        Answer { verdict, at: answered, unit }: Answer,
+        ended: &mut Vec<(MessageId, Loss)>,
+    ) {
+        let Extended { key, version, asked } = extended;
         let Some(entry) = state.entries.get_mut(&key) else { return };
         let extension = std::mem::replace(&mut entry.extension, Extension::None);
         let mut due = None;
@@ -166,31 +204,59 @@ impl LeaseWheel {
                 due = Some(self.next_extension(entry.expires));
             }
             Verdict::Extended => {
+                if entry.expires <= asked {
+                    // SQS took it late; others may have received the message meanwhile.
+                    self.ends(entry, Loss::Lapsed, ended);
+                }
                 let left = entry.ceiling.saturating_duration_since(answered).min(self.length);
                 entry.expires = answered + left.saturating_sub(ANSWER_SLACK);
-                entry.uncertain = false;
-                // At the ceiling nothing is left to extend.
-                due = (left == self.length).then(|| self.next_extension(entry.expires));
+                (entry.uncertain, entry.failures) = (false, 0);
+                // At the ceiling nothing is left to extend, but the end to be noted.
+                let goes_on = left == self.length;
+                due = Some(if goes_on { self.next_extension(entry.expires) } else { entry.expires });
             }
             Verdict::Failed { uncertain } => {
                 entry.uncertain |= uncertain;
-                if entry.expires <= answered && entry.standing == Standing::Ours {
-                    entry.standing = Standing::Lapsed;
-                    self.metrics.leases_lost.inc();
+                entry.failures = entry.failures.saturating_add(1);
+                let left = entry.expires.saturating_duration_since(answered);
+                if left.is_zero() {
+                    self.ends(entry, Loss::Lapsed, ended);
                 }
-                due = Some(answered + RETRY_AFTER);
+                due = Some(answered + retry_after(entry.failures, left, unit));
             }
-            Verdict::Lost => {
-                if std::mem::replace(&mut entry.standing, Standing::Lost) == Standing::Ours {
-                    self.metrics.leases_lost.inc();
-                }
-            }
+            // What SQS answers to its delete decides: that may be what has ended the lease.
+            Verdict::Lost if entry.deleting => {}
+            Verdict::Lost => self.ends(entry, Loss::Lost, ended),
         }
         if let Extension::Awaited(closing) = extension {
             // Whoever closed it may have been dropped meanwhile; then nobody needs to know.
             closing.send(()).ok();
         } else if let Some(due) = due {
             state.schedule(key, due);
+        }
+    }
+
+    /// Notes the end of a lease whose message is not settled.
+    fn ends(&self, entry: &mut Entry, loss: Loss, ended: &mut Vec<(MessageId, Loss)>) {
+        if let Some(id) = entry.ends(loss) {
+            self.metrics.leases_lost.inc();
+            ended.push((id, loss));
+        }
+    }
+
+    /// Notes the end of a lease that its holder has found out and tells the log of.
+    pub(super) fn note(&self, key: u64, loss: Loss) {
+        let mut state = self.lock();
+        if state.entries.get_mut(&key).is_some_and(|entry| entry.ends(loss).is_some()) {
+            self.metrics.leases_lost.inc();
+        }
+    }
+
+    /// Tells the log, outside of the lock.
+    fn tell(&self, ended: &[(MessageId, Loss)]) {
+        for (id, loss) in ended {
+            let fix = EntryErrorKind::LeaseLost.fix();
+            self.narrator.left_to_sqs(id.as_str(), "keep a message", loss.words(), fix);
         }
     }
 
@@ -222,11 +288,20 @@ impl Calls {
     }
 }
 
-/// A lease that an extension is under way for, and the version of the handle it was sent with.
+/// A lease that an extension is under way for, the version of the handle it was sent with, and when.
 #[derive(Debug, Clone, Copy)]
 struct Extended {
     key: u64,
     version: u32,
+    asked: Instant,
+}
+
+/// What an extension came to, when, and the jitter of its next try.
+#[derive(Debug, Clone, Copy)]
+struct Answer {
+    verdict: Verdict,
+    at: Instant,
+    unit: f64,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -246,6 +321,13 @@ impl Verdict {
     }
 }
 
+/// Pause after so many failures in a row to extend a lease with so much left; `unit` is jitter in `[0, 1)`.
+fn retry_after(failures: u32, left: Duration, unit: f64) -> Duration {
+    let pause = backoff::doubled(RETRY_FIRST, failures.saturating_sub(1), RETRY_MAX);
+    let pause = if left.is_zero() { pause } else { pause.min(RETRY_FIRST.max(left / 3)) };
+    pause.mul_f64(0.5 + 0.5 * unit)
+}
+
 fn floor_seconds(left: Duration) -> u32 {
     u32::try_from(left.as_secs()).unwrap_or(u32::MAX)
 }
@@ -261,9 +343,23 @@ mod tests {
 
     const LENGTH: Duration = Duration::from_secs(90);
 
+    #[test]
+    fn a_failed_extension_is_tried_again_with_back_off_and_often_enough_before_the_lease_ends() {
+        let seconds =
+            |failures, left, unit| retry_after(failures, Duration::from_secs(left), unit).as_secs_f64();
+        let close = |is: f64, expected: f64| assert!((is - expected).abs() < 1e-6, "{is}, not {expected}");
+        close(seconds(1, 30, 0.0), 1.0);
+        close(seconds(1, 30, 1.0), 2.0);
+        close(seconds(3, 30, 1.0), 8.0);
+        close(seconds(9, 30, 1.0), 10.0);
+        close(seconds(9, 3, 1.0), 2.0);
+        close(seconds(9, 0, 1.0), 30.0);
+        close(seconds(u32::MAX, 0, 0.0), 15.0);
+    }
+
     fn wheel() -> Arc<LeaseWheel> {
         let metrics = Arc::new(Metrics::new().listener("orders", "api"));
-        LeaseWheel::new(LENGTH, metrics, Arc::new(Narrator::new("orders", "orders", "api")))
+        LeaseWheel::new(LENGTH, metrics, Arc::new(Narrator::new("orders", "orders", "api")), 1)
     }
 
     fn message(receipt: &str) -> Message {

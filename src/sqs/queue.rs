@@ -188,7 +188,10 @@ impl SqsQueue {
         let read = self.attributes(&url).await;
         let attributes = self.noting_absence(read)?;
         let redrive = match redrive::policy(&attributes) {
-            None => None,
+            None => {
+                self.known().dead_letter = None;
+                None
+            }
             Some(policy) => {
                 let dead_letter = self.dead_letter_attributes(policy.target.clone()).await;
                 Some(redrive::with_dead_letter(policy, dead_letter.as_ref()))

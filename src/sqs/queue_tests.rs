@@ -214,6 +214,19 @@ async fn without_a_redrive_policy_there_is_no_dead_letter() {
 }
 
 #[tokio::test]
+async fn a_redrive_policy_taken_away_takes_the_dead_letter_queue_with_it() {
+    let found = ok(&json!({"QueueUrl": "http://q/999/orders-dlq"}));
+    let none = || ok(&json!({"Attributes": {}}));
+    let (address, server) = serve(vec![with_redrive(), found, none(), none(), none()]);
+    let queue = by_url(address);
+    assert!(queue.inspect().await.unwrap().redrive.is_some());
+    assert_eq!(queue.inspect().await.unwrap().redrive, None);
+    let failure = queue.dead_letter(&message(), &REASON).await.unwrap_err();
+    assert_eq!(failure.reason, QueueReason::NoDeadLetterQueue);
+    asked(server).await;
+}
+
+#[tokio::test]
 async fn a_message_is_sent_with_all_that_was_asked() {
     let (address, server) = serve(vec![ok(&json!({"MessageId": "5c2d"}))]);
     let message = Outgoing {

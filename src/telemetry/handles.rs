@@ -189,6 +189,15 @@ impl ListenerMetrics {
         self.queue_delayed.with_label_values(labels).set(gauge(depth.delayed));
     }
 
+    /// There is no such queue any more, or it may not be read.
+    pub fn no_depth(&self, role: QueueRole) {
+        let labels = &[self.listener.as_str(), role.label()];
+        for gauge in [&self.queue_visible, &self.queue_not_visible, &self.queue_delayed] {
+            // An error says that there was none.
+            gauge.remove_label_values(labels).ok();
+        }
+    }
+
     /// Whether a person has to act.
     pub fn set_faulted(&self, faulted: bool) {
         self.faulted.set(i64::from(faulted));

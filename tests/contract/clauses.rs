@@ -6,12 +6,13 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use aws_sdk_sqs::types::QueueAttributeName as Name;
 use bytes::Bytes;
 use queuepost::message::{Attribute, AttributeValue, ReceiptHandle};
 use queuepost::pipeline::ports::{
-    DeadLetterReason, EntryErrorKind, Queue as _, QueueErrorKind, Receive, VisibilityChange,
+    DeadLetterReason, EntryError, EntryErrorKind, Queue as _, QueueErrorKind, Receive, VisibilityChange,
 };
-use queuepost::sqs::{Outgoing, QueueRef};
+use queuepost::sqs::{Outgoing, QueueRef, SqsQueue};
 use tokio::time::{Instant, timeout};
 
 use super::lab::{LONG, Lab, bodies, collect, delete, depth, hide, one, receive, until_depth};
@@ -286,6 +287,89 @@ pub async fn a_missing_queue_is_called_missing_by_every_call(lab: Arc<Lab>) {
         kinds.extend(failures.map(|failure| failure.map(|failure| failure.kind)));
     }
     assert_eq!(kinds, [Some(QueueErrorKind::Missing); 15]);
+}
+
+/// A queue of this name with one message in flight: its URL, the adapter of it by URL and by name, the handle.
+async fn one_in_flight(lab: &Lab, name: &str) -> (String, [SqsQueue; 2], ReceiptHandle) {
+    let url = lab.create(name, &[]).await;
+    let queues = [lab.by_url(&url).await, lab.adapter(QueueRef::Name(name.to_owned())).await];
+    queues[0].send("old").await.unwrap();
+    let handle = one(&queues[1], LONG).await.receipt;
+    (url, queues, handle)
+}
+
+/// What became of a call about one message.
+fn kind(results: Vec<Result<(), EntryError>>) -> Result<(), EntryErrorKind> {
+    assert_eq!(results.len(), 1);
+    results.into_iter().next().unwrap().map_err(|error| error.kind)
+}
+
+pub async fn a_queue_made_anew_is_found_and_knows_no_handle_of_the_old(lab: Arc<Lab>) {
+    let (url, queues, handle) = one_in_flight(&lab, "anew").await;
+    lab.remove(&url).await;
+    for queue in &queues {
+        assert_eq!(queue.inspect().await.unwrap_err().kind, QueueErrorKind::Missing, "{queue:?}");
+        let failure = queue.delete(std::slice::from_ref(&handle)).await.unwrap_err();
+        assert_eq!(failure.kind, QueueErrorKind::Missing, "{queue:?}");
+    }
+    assert_eq!(lab.create("anew", &[]).await, url);
+    for queue in &queues {
+        queue.send("new").await.unwrap();
+        let message = one(queue, LONG).await;
+        assert_eq!(bodies(std::slice::from_ref(&message)), ["new"]);
+        delete(queue, &message.receipt).await;
+        let change = VisibilityChange { receipt: handle.clone(), seconds: 60 };
+        let lost = Err(EntryErrorKind::LeaseLost);
+        assert_eq!(kind(queue.change_visibility(&[change]).await.unwrap()), lost);
+        assert_eq!(kind(queue.delete(std::slice::from_ref(&handle)).await.unwrap()), lost);
+    }
+}
+
+pub async fn a_purged_message_is_gone_and_cannot_be_hidden(lab: Arc<Lab>) {
+    let (url, [queue, _], receipt) = one_in_flight(&lab, "purged").await;
+    queue.send("visible").await.unwrap();
+    lab.purge(&url).await;
+    until_depth(&queue, depth(0, 0, 0)).await;
+    let change = VisibilityChange { receipt, seconds: 60 };
+    assert_eq!(kind(queue.change_visibility(&[change]).await.unwrap()), Err(EntryErrorKind::LeaseLost));
+    queue.send("after").await.unwrap();
+    assert_eq!(bodies(&[one(&queue, LONG).await]), ["after"]);
+}
+
+pub async fn a_purged_message_may_be_deleted(lab: Arc<Lab>) {
+    let (url, [queue, _], handle) = one_in_flight(&lab, "purged-then-deleted").await;
+    lab.purge(&url).await;
+    until_depth(&queue, depth(0, 0, 0)).await;
+    assert_eq!(queue.delete(&[handle]).await.unwrap(), [Ok(())]);
+}
+
+pub async fn changed_attributes_show_at_the_next_look(lab: Arc<Lab>) {
+    let (queue, dead) = lab.with_dead_letters("changing", 7).await;
+    let url = queue.inspect().await.unwrap().url;
+    let arn = lab.arn(&dead.inspect().await.unwrap().url).await;
+    let policy = format!(r#"{{"deadLetterTargetArn":"{arn}","maxReceiveCount":3}}"#);
+    lab.set(&url, &[(Name::RedrivePolicy, &policy), (Name::VisibilityTimeout, "1")]).await;
+    let facts = queue.inspect().await.unwrap();
+    assert_eq!((facts.redrive.unwrap().max_receives, facts.visibility), (3, Some(Duration::from_secs(1))));
+    // A receive sets its own.
+    queue.send("x").await.unwrap();
+    one(&queue, LONG).await;
+    assert!(receive(&queue, 10, 2, LONG).await.is_empty(), "the queue's own visibility held");
+}
+
+pub async fn a_redrive_policy_taken_away_is_gone_at_the_next_look(lab: Arc<Lab>) {
+    let (queue, _) = lab.with_dead_letters("taken-away", 7).await;
+    let facts = queue.inspect().await.unwrap();
+    assert_eq!(facts.redrive.unwrap().max_receives, 7);
+    lab.set(&facts.url, &[(Name::RedrivePolicy, "")]).await;
+    assert_eq!(queue.inspect().await.unwrap().redrive, None);
+}
+
+pub async fn a_changed_retention_shows_at_the_next_look(lab: Arc<Lab>) {
+    let url = lab.create("retention", &[]).await;
+    let queue = lab.by_url(&url).await;
+    lab.set(&url, &[(Name::MessageRetentionPeriod, "600")]).await;
+    assert_eq!(queue.inspect().await.unwrap().retention, Some(Duration::from_secs(600)));
 }
 
 pub async fn a_copy_in_the_dead_letter_queue_says_why(lab: Arc<Lab>) {

@@ -38,6 +38,21 @@ impl Lab {
         create.send().await.unwrap().queue_url.unwrap()
     }
 
+    /// Changes attributes of a queue, as its owner would.
+    pub async fn set(&self, url: &str, attributes: &[(Name, &str)]) {
+        let attributes = attributes.iter().map(|(name, value)| (name.clone(), (*value).to_owned())).collect();
+        let set = self.admin.set_queue_attributes().queue_url(url).set_attributes(Some(attributes));
+        set.send().await.unwrap();
+    }
+
+    pub async fn purge(&self, url: &str) {
+        self.admin.purge_queue().queue_url(url).send().await.unwrap();
+    }
+
+    pub async fn remove(&self, url: &str) {
+        self.admin.delete_queue().queue_url(url).send().await.unwrap();
+    }
+
     pub async fn arn(&self, url: &str) -> String {
         let ask = self.admin.get_queue_attributes().queue_url(url).attribute_names(Name::QueueArn);
         ask.send().await.unwrap().attributes.unwrap().remove(&Name::QueueArn).unwrap()

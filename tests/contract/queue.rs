@@ -45,6 +45,12 @@ const CLAUSES: &[(&str, Clause)] = named![
     a_queue_tells_its_depths_and_its_redrive_policy,
     a_queue_is_found_by_url_name_and_arn,
     a_missing_queue_is_called_missing_by_every_call,
+    a_queue_made_anew_is_found_and_knows_no_handle_of_the_old,
+    a_purged_message_is_gone_and_cannot_be_hidden,
+    a_purged_message_may_be_deleted,
+    changed_attributes_show_at_the_next_look,
+    a_changed_retention_shows_at_the_next_look,
+    a_redrive_policy_taken_away_is_gone_at_the_next_look,
     a_copy_in_the_dead_letter_queue_says_why,
     a_group_comes_in_order_and_waits_for_its_first,
     a_freed_head_comes_back_alone_while_its_successor_is_in_flight,
@@ -70,6 +76,11 @@ const MINISTACK: &[Deviation] = &[
         reason: "it forgets a handle with its message, where Amazon answers every delete with success",
     },
     Deviation {
+        clause: "a_purged_message_may_be_deleted",
+        says: "ReceiptHandleIsInvalid",
+        reason: "it forgets a handle with its message, where Amazon answers every delete with success",
+    },
+    Deviation {
         clause: "a_freed_head_comes_back_alone_while_its_successor_is_in_flight",
         says: "left: []\n right: [\"1\"]",
         reason: "any message in flight locks its whole group, even those before it",
@@ -86,6 +97,21 @@ const ELASTICMQ: &[Deviation] = &[
         clause: "deleting_twice_is_fine",
         says: "ReceiptHandleIsInvalid",
         reason: "it forgets a handle with its message, where Amazon answers every delete with success",
+    },
+    Deviation {
+        clause: "a_purged_message_may_be_deleted",
+        says: "ReceiptHandleIsInvalid",
+        reason: "it forgets a handle with its message, where Amazon answers every delete with success",
+    },
+    Deviation {
+        clause: "a_changed_retention_shows_at_the_next_look",
+        says: "left: None\n right: Some(600s)",
+        reason: "it keeps every message for ever and knows no retention",
+    },
+    Deviation {
+        clause: "a_redrive_policy_taken_away_is_gone_at_the_next_look",
+        says: "The attribute value for RedrivePolicy is invalid",
+        reason: "it takes no empty policy, where Amazon takes that as its removal",
     },
     Deviation {
         clause: "an_expired_handle_deletes_nothing_of_a_group",

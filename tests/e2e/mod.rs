@@ -1,10 +1,12 @@
 //! The real binary over loopback, in real time with short settings.
 
+mod door;
 pub mod process;
 pub mod servers;
 pub mod tls;
 
 mod check;
+mod credentials;
 mod dev;
 mod endpoints;
 mod faults;
@@ -15,4 +17,5 @@ mod https;
 mod moving;
 mod starting;
 mod stopping;
+mod trouble;
 mod words;

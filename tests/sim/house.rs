@@ -20,6 +20,8 @@ pub struct House {
     pub world: World,
     pub drain: Drain,
     pub metrics: Metrics,
+    /// Wall-clock time at the world's start, as the listeners to come believe it.
+    pub epoch: SystemTime,
     seed: u64,
     running: JoinSet<()>,
     gauges: Vec<Box<dyn Fn()>>,
@@ -73,6 +75,7 @@ impl House {
             world: world.clone(),
             drain: Drain::new(),
             metrics: Metrics::new(),
+            epoch: SystemTime::UNIX_EPOCH + Duration::from_millis(EPOCH_MILLIS),
             seed,
             running: JoinSet::new(),
             gauges: Vec::new(),
@@ -106,10 +109,7 @@ impl House {
             endpoint,
             limits: limits.clone(),
             drain: self.drain.clone(),
-            wall: Wall::Anchored {
-                at: SystemTime::UNIX_EPOCH + Duration::from_millis(EPOCH_MILLIS),
-                instant: self.world.started(),
-            },
+            wall: Wall::Anchored { at: self.epoch, instant: self.world.started() },
             seed: self.seed,
         };
         self.seed += 1;

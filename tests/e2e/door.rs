@@ -1,0 +1,94 @@
+//! A door before the embedded queue: it knows one access key, and answers in SQS's place when told to.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+
+use super::servers::QueueServer;
+
+/// An answer in SQS's place: status and body.
+pub type Said = (u16, String);
+
+/// The embedded queue behind a door.
+pub struct Door {
+    /// Of a queue, as seen from outside.
+    pub url: String,
+    inside: Arc<Inside>,
+    _server: JoinSet<()>,
+}
+
+struct Inside {
+    queues: String,
+    /// `None` lets everybody in.
+    key: Mutex<Option<&'static str>>,
+    said: Mutex<Option<Said>>,
+    refused: AtomicUsize,
+}
+
+impl Door {
+    pub async fn before(queues: &QueueServer, queue: &str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/000000000000/{queue}", listener.local_addr().unwrap());
+        let queues = format!("http://{}/", queues.address);
+        let (key, said, refused) = (Mutex::default(), Mutex::default(), AtomicUsize::new(0));
+        let inside = Arc::new(Inside { queues, key, said, refused });
+        let router = Router::new().fallback(pass).with_state(Arc::clone(&inside));
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async move { axum::serve(listener, router).await.unwrap() });
+        Self { url, inside, _server: tasks }
+    }
+
+    /// Only this access key is good; any other has expired.
+    pub fn knows_only(&self, key: &'static str) {
+        *self.inside.key.lock().unwrap() = Some(key);
+    }
+
+    /// What it answers to everything; `None` lets calls pass.
+    pub fn says(&self, said: Option<Said>) {
+        *self.inside.said.lock().unwrap() = said;
+    }
+
+    /// Calls that did not pass.
+    pub fn refused(&self) -> usize {
+        self.inside.refused.load(Ordering::SeqCst)
+    }
+}
+
+/// A refusal of SQS's, with its code.
+pub fn refusal(status: u16, code: &str, message: &str) -> Said {
+    (status, format!(r#"{{"__type":"com.amazonaws.sqs#{code}","message":"{message}"}}"#))
+}
+
+impl Inside {
+    fn refusal(&self, headers: &HeaderMap) -> Option<Said> {
+        let said = self.said.lock().unwrap().clone();
+        let key = self.key.lock().unwrap().map(|key| format!("Credential={key}/"));
+        let signed = headers.get("authorization").and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let expired =
+            || refusal(400, "ExpiredToken", "The security token included in the request is expired");
+        said.or_else(|| key.filter(|key| !signed.contains(key)).map(|_| expired()))
+    }
+}
+
+async fn pass(State(inside): State<Arc<Inside>>, headers: HeaderMap, body: Bytes) -> Response {
+    if let Some((status, said)) = inside.refusal(&headers) {
+        inside.refused.fetch_add(1, Ordering::SeqCst);
+        let status = StatusCode::from_u16(status).unwrap();
+        return (status, [("content-type", "application/x-amz-json-1.0")], said).into_response();
+    }
+    let mut request = reqwest::Client::new().post(&inside.queues).body(body);
+    for name in ["x-amz-target", "content-type"] {
+        request = request.header(name, headers[name].as_bytes());
+    }
+    let Ok(answer) = request.send().await else { return StatusCode::BAD_GATEWAY.into_response() };
+    let status = StatusCode::from_u16(answer.status().as_u16()).unwrap();
+    let kind = answer.headers()["content-type"].to_str().unwrap().to_owned();
+    (status, [("content-type", kind)], answer.bytes().await.unwrap()).into_response()
+}

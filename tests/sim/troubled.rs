@@ -1,0 +1,167 @@
+//! A queue whose calls go wrong by a script: refused, without an answer, late, or carried out after they were given up.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use queuepost::message::{Message, ReceiptHandle};
+use queuepost::pipeline::ports::{
+    BatchResult, BoxFuture, DeadLetterReason, Operation, Queue, QueueError, QueueFacts, QueueReason, Receive,
+    VisibilityChange,
+};
+use queuepost::policy::advice::queue::Named;
+use tokio::time::Instant;
+
+use super::queue::{SimQueue, World};
+
+/// What becomes of a call.
+#[derive(Debug, Clone, Copy)]
+pub enum How {
+    /// It is carried out.
+    Works,
+    /// It fails at once and has no effect.
+    Refused(QueueReason),
+    /// It has its effect, and its answer is lost.
+    AnswerLost(QueueReason),
+    /// It has its effect, and is given up when its time is over.
+    NoAnswer,
+    /// It takes so long to SQS, and its answer so long back.
+    Slow(Duration, Duration),
+    /// A change of visibility that is given up, and has its effect so long after it was asked for.
+    Echo(Duration),
+}
+
+/// One call that has ended.
+#[derive(Debug, Clone, Copy)]
+pub struct Call {
+    pub operation: Operation,
+    pub began: Instant,
+    pub worked: bool,
+}
+
+type Script = dyn Fn(Operation) -> How + Send;
+
+/// A queue of the simulation behind a script.
+pub struct Troubled {
+    pub queue: Arc<SimQueue>,
+    world: World,
+    script: Mutex<Box<Script>>,
+    calls: Mutex<Vec<Call>>,
+}
+
+impl Troubled {
+    /// All calls work.
+    pub fn new(world: &World, name: &str, seed: u64) -> Arc<Self> {
+        let (queue, world) = (SimQueue::new(world, name, seed), world.clone());
+        Arc::new(Self { queue, world, script: Mutex::new(Box::new(|_| How::Works)), calls: Mutex::default() })
+    }
+
+    /// What becomes of every call from now on.
+    pub fn set(&self, script: impl Fn(Operation) -> How + Send + 'static) {
+        *self.script.lock().unwrap() = Box::new(script);
+    }
+
+    /// The same of the calls of one kind; all others work.
+    pub fn set_for(&self, operation: Operation, how: How) {
+        self.set(move |asked| if asked == operation { how } else { How::Works });
+    }
+
+    /// Calls of a kind that began at `since` or later and have ended.
+    pub fn calls(&self, operation: Operation, since: Instant) -> Vec<Call> {
+        let calls = self.calls.lock().unwrap();
+        calls.iter().filter(|call| call.operation == operation && call.began >= since).copied().collect()
+    }
+
+    async fn call<T>(
+        &self,
+        operation: Operation,
+        limit: Duration,
+        call: BoxFuture<'_, Result<T, QueueError>>,
+    ) -> Result<T, QueueError> {
+        let how = self.how(operation);
+        self.call_so(how, operation, limit, call).await
+    }
+
+    fn how(&self, operation: Operation) -> How {
+        (self.script.lock().unwrap())(operation)
+    }
+
+    async fn call_so<T>(
+        &self,
+        mut how: How,
+        operation: Operation,
+        limit: Duration,
+        call: BoxFuture<'_, Result<T, QueueError>>,
+    ) -> Result<T, QueueError> {
+        if !self.world.look(|broker, _| broker.queue_exists(self.queue.name())) {
+            how = How::Refused(QueueReason::QueueMissing);
+        }
+        let began = Instant::now();
+        let result = match how {
+            How::Works | How::Echo(_) => call.await,
+            How::Refused(reason) => Err(failure(operation, reason)),
+            How::AnswerLost(reason) => call.await.and(Err(failure(operation, reason))),
+            How::NoAnswer => {
+                let lost = call.await.and(Err(failure(operation, QueueReason::TimedOut)));
+                tokio::time::sleep_until(began + limit).await;
+                lost
+            }
+            How::Slow(there, back) => {
+                tokio::time::sleep(there).await;
+                let result = call.await;
+                tokio::time::sleep(back).await;
+                result
+            }
+        };
+        self.calls.lock().unwrap().push(Call { operation, began, worked: result.is_ok() });
+        result
+    }
+}
+
+fn failure(operation: Operation, reason: QueueReason) -> QueueError {
+    QueueError::new(operation, Arc::from("troubled"), reason, &Named::default(), "by the script".into())
+}
+
+/// Time of a call to settle, as the adapter has it.
+const SETTLE_LIMIT: Duration = Duration::from_secs(5);
+/// The same of a receive beyond its wait, and of a look at the queue.
+const OTHER_LIMIT: Duration = Duration::from_secs(10);
+
+impl Queue for Troubled {
+    fn receive(&self, receive: Receive) -> BoxFuture<'_, Result<Vec<Message>, QueueError>> {
+        let limit = receive.wait + OTHER_LIMIT;
+        Box::pin(self.call(Operation::Receive, limit, self.queue.receive(receive)))
+    }
+
+    fn delete<'a>(&'a self, handles: &'a [ReceiptHandle]) -> BoxFuture<'a, BatchResult> {
+        Box::pin(self.call(Operation::Delete, SETTLE_LIMIT, self.queue.delete(handles)))
+    }
+
+    fn change_visibility<'a>(&'a self, changes: &'a [VisibilityChange]) -> BoxFuture<'a, BatchResult> {
+        let operation = Operation::ChangeVisibility;
+        let how = self.how(operation);
+        if let How::Echo(after) = how {
+            let (queue, changes) = (Arc::clone(&self.queue), changes.to_vec());
+            return Box::pin(async move {
+                tokio::task::spawn(async move {
+                    tokio::time::sleep(after).await;
+                    queue.change_visibility(&changes).await.ok();
+                });
+                tokio::time::sleep(SETTLE_LIMIT).await;
+                Err(failure(operation, QueueReason::TimedOut))
+            });
+        }
+        Box::pin(self.call_so(how, operation, SETTLE_LIMIT, self.queue.change_visibility(changes)))
+    }
+
+    fn dead_letter<'a>(
+        &'a self,
+        message: &'a Message,
+        reason: &'a DeadLetterReason,
+    ) -> BoxFuture<'a, Result<(), QueueError>> {
+        Box::pin(self.call(Operation::Send, SETTLE_LIMIT, self.queue.dead_letter(message, reason)))
+    }
+
+    fn inspect(&self) -> BoxFuture<'_, Result<QueueFacts, QueueError>> {
+        Box::pin(self.call(Operation::Attributes, OTHER_LIMIT, self.queue.inspect()))
+    }
+}

@@ -11,6 +11,7 @@ mod faults;
 mod fifo;
 mod gate;
 mod hands;
+mod hostile;
 mod https;
 mod moving;
 mod starting;

@@ -1,9 +1,11 @@
 //! The real binary over loopback, in real time with short settings.
 
 pub mod process;
+pub mod proxy;
 pub mod servers;
 pub mod tls;
 
+mod chaos;
 mod check;
 mod dev;
 mod endpoints;

@@ -28,8 +28,8 @@ use crate::contract::server::{Kind, Server};
 /// Load of an ordinary run.
 const SECONDS: u64 = 4;
 const MESSAGES: usize = 2_000;
-/// Messages for each second of a long one.
-const RATE: usize = 20_000 / 60;
+/// Messages for each minute of a long one.
+const RATE: usize = 20_000;
 /// How long a process lives at least before it is ended, and what it posts meanwhile.
 const LIFE_MILLIS: Range<u64> = 1_000..4_000;
 const POSTS: usize = 100;
@@ -62,7 +62,7 @@ const SLOW_ONLY: Rates = &[(Fault::Delay, 50), (Fault::Slow, 50)];
 /// Length and number of messages of this run, and the range of lives.
 fn load() -> (Duration, usize, Range<u64>) {
     match number("QUEUEPOST_CHAOS") {
-        Some(seconds) => (Duration::from_secs(seconds), RATE * seconds as usize, LIFE_MILLIS),
+        Some(seconds) => (Duration::from_secs(seconds), RATE * seconds as usize / 60, LIFE_MILLIS),
         None => (Duration::from_secs(SECONDS), MESSAGES, SHORT_LIFE_MILLIS),
     }
 }

@@ -156,17 +156,17 @@ async fn all_come_out_as_the_table_says(name: &str, rows: Vec<Row>, trust: Trust
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn endpoints_that_misuse_http_come_out_as_the_table_says() {
-    all_come_out_as_the_table_says("http", rows::plain(), Trust::new(), "3s").await;
+    all_come_out_as_the_table_says("http", rows::plain(), Trust::new(), "5s").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn endpoints_that_misuse_tls_come_out_as_the_table_says() {
     let trust = Trust::new();
-    all_come_out_as_the_table_says("tls", rows::tls(&trust), trust, "6s").await;
+    all_come_out_as_the_table_says("tls", rows::tls(&trust), trust, "8s").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn endpoints_that_misuse_http2_come_out_as_the_table_says() {
     let trust = Trust::new();
-    all_come_out_as_the_table_says("http2", rows::http2(&trust), trust, "3s").await;
+    all_come_out_as_the_table_says("http2", rows::http2(&trust), trust, "8s").await;
 }

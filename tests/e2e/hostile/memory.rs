@@ -45,7 +45,7 @@ async fn floods_and_bombs_cost_a_bounded_amount_of_memory() {
         })
         .collect();
     assert!(rows.len() >= 14);
-    let config = configuration("floods", &trust, &rows, &queues, "workers: 1, timeout: 2s");
+    let config = configuration("floods", &trust, &rows, &queues, "workers: 1, timeout: 10s");
     let mut bridge = Queuepost::start(&["run", "--config", &config], &[]);
     bridge.find_admin().await;
     bridge.until_line("listening").await;

@@ -133,9 +133,9 @@ impl Scene {
                     let entry = SendMessageBatchRequestEntry::builder().id(number.to_string());
                     entry.message_body(format!("m-{number}")).build().unwrap()
                 });
-                let send = client.send_message_batch().queue_url(&queue);
-                let sent = send.set_entries(Some(entries.collect())).send().await.unwrap();
-                assert!(sent.failed.is_empty());
+                let batch = client.send_message_batch().queue_url(&queue);
+                let answer = batch.set_entries(Some(entries.collect())).send().await.unwrap();
+                assert!(answer.failed.is_empty());
                 tokio::time::sleep_until(start + over.mul_f64(first as f64 / messages as f64)).await;
             }
         });

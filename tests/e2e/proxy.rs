@@ -210,13 +210,12 @@ async fn pass(
         Fault::Delay => tokio::time::sleep(Duration::from_millis(random.u64(..DELAY_MAX_MILLIS))).await,
         Fault::None | Fault::Slow | Fault::LostAnswer | Fault::CutAnswer => {}
     }
-    let backend = match server {
-        Some(server) => server,
-        None => {
-            let connected = TcpStream::connect(address).await?;
-            connected.set_nodelay(true)?;
-            server.insert(connected)
-        }
+    let backend = if let Some(server) = server {
+        server
+    } else {
+        let connected = TcpStream::connect(address).await?;
+        connected.set_nodelay(true)?;
+        server.insert(connected)
     };
     write(backend, &request.bytes, fault).await?;
     let answer = Message::read(backend, &mut Vec::new()).await?.ok_or(io::ErrorKind::UnexpectedEof)?;

@@ -59,7 +59,7 @@ pub struct Http2 {
 #[derive(Debug, Clone, Copy)]
 pub enum Frame {
     /// The head of an answer; whether it is all of it.
-    Answer(&'static [u8; 3], bool),
+    Answer([u8; 3], bool),
     /// Headers of this many bytes that do not end.
     OpenHeaders(usize),
     /// More of them.
@@ -87,10 +87,10 @@ impl Frame {
                 let flags = END_HEADERS | if whole { END_STREAM } else { 0 };
                 frame(HEADERS, flags, stream, &head(status))
             }
-            Self::OpenHeaders(length) => frame(HEADERS, 0, stream, &[head(b"200"), filler(length)].concat()),
+            Self::OpenHeaders(length) => frame(HEADERS, 0, stream, &[head(*b"200"), filler(length)].concat()),
             Self::MoreHeaders(length) => frame(CONTINUATION, 0, stream, &filler(length)),
             Self::WideAnswer(length) => {
-                let block = [head(b"200"), filler(length)].concat();
+                let block = [head(*b"200"), filler(length)].concat();
                 frame(HEADERS, END_HEADERS | END_STREAM, stream, &block)
             }
             Self::Body(length) => frame(DATA, 0, stream, &vec![b' '; length]),
@@ -107,7 +107,7 @@ impl Frame {
                     PUSH_PROMISE,
                     END_HEADERS,
                     stream,
-                    &[&promised.to_be_bytes()[..], &head(b"200")].concat(),
+                    &[&promised.to_be_bytes()[..], &head(*b"200")].concat(),
                 )
             }
         }
@@ -124,8 +124,8 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
 }
 
 /// A status in HPACK: a literal, not indexed, with the name of the static table's entry 8 (RFC 7541, section 6.2.2).
-fn head(status: &[u8; 3]) -> Vec<u8> {
-    [&[0x08, 3][..], status].concat()
+fn head(status: [u8; 3]) -> Vec<u8> {
+    [&[0x08, 3][..], &status].concat()
 }
 
 /// Headers of about so many bytes, each a literal of 100 that is not indexed.
@@ -176,8 +176,9 @@ where
         if kind == WINDOW_UPDATE {
             *(if id == 0 { &mut on_connection } else { &mut on_stream }) += number(&payload);
         }
-        let ends = (kind == DATA || kind == HEADERS) && flags & END_STREAM != 0;
-        if !ends && !(http.hasty && kind == HEADERS) {
+        let is_whole = (kind == DATA || kind == HEADERS) && flags & END_STREAM != 0;
+        let is_enough = is_whole || (http.hasty && kind == HEADERS);
+        if !is_enough {
             continue;
         }
         write(stream, &encode(&http.says, id), written).await?;

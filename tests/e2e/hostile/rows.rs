@@ -46,6 +46,7 @@ const UNENDING: &str = "HTTP/1.1 200 OK\r\n\r\n";
 const EMPTY: &str = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
 
 /// Endpoints that speak in the clear.
+#[expect(clippy::too_many_lines, reason = "a table")]
 pub fn plain() -> Vec<Row> {
     let row = |name: &str, http: Http1, outcome| Row::new(name, Server::Plain(http), outcome);
     let whole = |name: &str, text: &str, outcome| row(name, says(text, Then::Closes), outcome);
@@ -218,28 +219,28 @@ impl Trust {
         Self { ours, good }
     }
 
-    fn config(&self, tls: Tls<'_>) -> Arc<ServerConfig> {
-        Arc::new(tls.config())
-    }
-
     /// One that a client has nothing to say against, for HTTP/1.1.
     fn http1(&self) -> Arc<ServerConfig> {
-        self.config(Tls { protocols: &["http/1.1"], ..Tls::with(&self.good) })
+        config(&Tls { protocols: &["http/1.1"], ..Tls::with(&self.good) })
     }
 
     pub fn http2(&self) -> Arc<ServerConfig> {
-        self.config(Tls { protocols: &["h2"], ..Tls::with(&self.good) })
+        config(&Tls { protocols: &["h2"], ..Tls::with(&self.good) })
     }
+}
+
+fn config(tls: &Tls<'_>) -> Arc<ServerConfig> {
+    Arc::new(tls.config())
 }
 
 /// Endpoints whose TLS fails, or is ended as it should not be.
 pub fn tls(trust: &Trust) -> Vec<Row> {
     let shows = |name: &str, identity: &Identity| {
-        let config = trust.config(Tls::with(identity));
+        let config = config(&Tls::with(identity));
         Row::new(name, Server::Tls(config, says(EMPTY, Then::Closes)), Outcome::Unsent)
     };
-    let wants = |name: &str, tls: Tls<'_>| {
-        Row::new(name, Server::Tls(trust.config(tls), says(EMPTY, Then::Closes)), Outcome::Unsent)
+    let wants = |name: &str, tls: &Tls<'_>| {
+        Row::new(name, Server::Tls(config(tls), says(EMPTY, Then::Closes)), Outcome::Unsent)
     };
     // In the place of a handshake.
     let shakes = |name: &str, says: &[u8], then| {
@@ -255,9 +256,9 @@ pub fn tls(trust: &Trust) -> Vec<Row> {
         shows("tls-for-another-host", &trust.ours.issue("elsewhere.example")),
         shows("tls-expired", &trust.ours.issue_expired(HOST)),
         shows("tls-not-valid-yet", &trust.ours.issue_for_later(HOST)),
-        wants("tls-wants-a-client-1-2", Tls { clients, version: &version::TLS12, ..good() }),
-        wants("tls-wants-a-client-1-3", Tls { clients, ..good() }),
-        wants("tls-no-common-protocol", Tls { protocols: &["mqtt"], ..good() }),
+        wants("tls-wants-a-client-1-2", &Tls { clients, version: &version::TLS12, ..good() }),
+        wants("tls-wants-a-client-1-3", &Tls { clients, ..good() }),
+        wants("tls-no-common-protocol", &Tls { protocols: &["mqtt"], ..good() }),
         shakes("tls-speaks-http", b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\n\r\n", Then::Closes),
         shakes("tls-says-nothing", b"", Then::Hangs),
         shakes("tls-closes", b"", Then::Closes),
@@ -300,8 +301,8 @@ pub fn http2(trust: &Trust) -> Vec<Row> {
     let floods = |name: &str, says: &[Frame], repeats: &[Frame], outcome| {
         row(name, Http2 { says: says.to_vec(), repeats: repeats.to_vec(), ..Http2::default() }, outcome)
     };
-    let begun = Frame::Answer(b"200", false);
-    let whole = Frame::Answer(b"200", true);
+    let begun = Frame::Answer(*b"200", false);
+    let whole = Frame::Answer(*b"200", true);
     let goes_away = |seen, code| Frame::GoAway { seen, code };
     vec![
         does("h2-hangs", &[], Outcome::TimedOut),
@@ -342,7 +343,7 @@ pub fn http2(trust: &Trust) -> Vec<Row> {
         does("h2-answer-wide", &[Frame::WideAnswer(8_000)], Outcome::Success),
         // Each header counts for its bytes and 32 more (RFC 9113, section 6.5.2), and all together for 16 KiB.
         does("h2-answer-too-wide", &[Frame::WideAnswer(16_000)], Outcome::Broken),
-        floods("h2-interim-answers-without-end", &[], &[Frame::Answer(b"103", false)], Outcome::TimedOut),
+        floods("h2-interim-answers-without-end", &[], &[Frame::Answer(*b"103", false)], Outcome::TimedOut),
         floods(
             "h2-head-without-end",
             &[Frame::OpenHeaders(16_000)],

@@ -149,7 +149,9 @@ impl Http1 {
         match self.reads {
             Reads::Request => read_request(stream).await?,
             Reads::Something => {
-                stream.read(&mut [0; 1024]).await?;
+                if stream.read(&mut [0; 1024]).await? == 0 {
+                    return Ok(false);
+                }
             }
             Reads::Drops => loop {
                 if stream.read(&mut [0]).await? == 0 {

@@ -290,6 +290,7 @@ async fn kills_and_faults(kind: Kind) {
     let before_the_end = scene.depth(&scene.queue).await;
     scene.to_queue.be_harmless();
     scene.to_endpoint.be_harmless();
+    scene.to_queue.until_quiet().await;
     scene.let_go().await;
     let mut last = scene.process().await;
     scene.until_empty(&last).await;

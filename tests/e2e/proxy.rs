@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -15,6 +15,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
+
+use super::process::until;
 
 /// Longest pause of a delay.
 const DELAY_MAX_MILLIS: u64 = 300;
@@ -94,6 +96,8 @@ struct Inner {
     seed: u64,
     rates: Rates,
     harmless: AtomicBool,
+    /// Exchanges under way.
+    running: AtomicUsize,
     exchanges: Mutex<Vec<Exchange>>,
 }
 
@@ -101,8 +105,8 @@ impl Proxy {
     pub async fn start(server: SocketAddr, seed: u64, rates: Rates) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let (harmless, exchanges) = (AtomicBool::new(false), Mutex::default());
-        let inner = Arc::new(Inner { server, seed, rates, harmless, exchanges });
+        let (harmless, running, exchanges) = <(AtomicBool, AtomicUsize, _)>::default();
+        let inner = Arc::new(Inner { server, seed, rates, harmless, running, exchanges });
         let mut accepting = JoinSet::new();
         let shared = Arc::clone(&inner);
         accepting.spawn(async move {
@@ -122,6 +126,12 @@ impl Proxy {
     /// From now on everything passes.
     pub fn be_harmless(&self) {
         self.inner.harmless.store(true, Ordering::SeqCst);
+    }
+
+    /// Waits for exchanges under way: the server may still answer a client that was killed.
+    pub async fn until_quiet(&self) {
+        let quiet = || (self.inner.running.load(Ordering::SeqCst) == 0).then_some(());
+        assert!(until(quiet).await.is_some(), "an exchange does not end");
     }
 
     /// All exchanges so far, in the order in which they began.
@@ -153,6 +163,7 @@ impl Inner {
         let mut server = None;
         let mut unread = Vec::new();
         while let Some(request) = Message::read(&mut client, &mut unread).await? {
+            self.running.fetch_add(1, Ordering::SeqCst);
             let fault = self.draw(&mut random);
             let mut exchange = Exchange {
                 asked: Instant::now(),
@@ -166,6 +177,7 @@ impl Inner {
                 pass(&request, fault, &mut random, &mut client, &mut server, self.server, &mut exchange)
                     .await;
             self.exchanges.lock().unwrap().push(exchange);
+            self.running.fetch_sub(1, Ordering::SeqCst);
             if !goes_on? {
                 return Ok(());
             }

@@ -7,7 +7,9 @@
 //! An ordinary run is short. `QUEUEPOST_CHAOS=60 cargo test --test it chaos -- --nocapture` keeps up the load for 60
 //! seconds and prints the figures; `QUEUEPOST_CHAOS_SEED=7` draws the faults again that a failure has printed.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod story;
+
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::time::Duration;
@@ -16,12 +18,12 @@ use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::{
     ChangeMessageVisibilityBatchRequestEntry, QueueAttributeName, SendMessageBatchRequestEntry,
 };
-use serde_json::Value;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
+use self::story::{Story, posts};
 use super::process::{PATIENCE, Queuepost, until};
-use super::proxy::{Exchange, Fault, Proxy, Rates};
+use super::proxy::{Fault, Proxy, Rates};
 use super::servers::HttpEndpoint;
 use crate::contract::server::{Kind, Server};
 
@@ -215,61 +217,6 @@ impl Scene {
             change.set_entries(Some(entries.collect())).send().await.ok();
         }
     }
-}
-
-/// What the exchanges with the queue say of messages.
-#[derive(Default)]
-struct Story {
-    /// Whose the handles are.
-    handles: BTreeMap<String, String>,
-    /// When a delete was asked for first.
-    asked: BTreeMap<String, Instant>,
-    /// When the queue said that a message is deleted, whether anybody heard it or not.
-    deleted: BTreeMap<String, Instant>,
-}
-
-impl Story {
-    fn of(calls: &[Exchange]) -> Self {
-        let mut story = Self::default();
-        let list = |value: &Value, key: &str| value[key].as_array().cloned().unwrap_or_default();
-        let text = |value: &Value, key: &str| value[key].as_str().unwrap().to_owned();
-        let operation = |call: &Exchange, name: &str| call.head.to_lowercase().contains(&name.to_lowercase());
-        // What is handed out first, so that the handles are known.
-        for call in
-            calls.iter().filter(|call| operation(call, "AmazonSQS.ReceiveMessage") && call.succeeded())
-        {
-            let answer: Value = serde_json::from_slice(&call.answer.as_ref().unwrap().2).unwrap();
-            for message in list(&answer, "Messages") {
-                story.handles.insert(text(&message, "ReceiptHandle"), text(&message, "Body"));
-            }
-        }
-        for call in calls.iter().filter(|call| operation(call, "AmazonSQS.DeleteMessageBatch")) {
-            let request: Value = serde_json::from_slice(&call.body).unwrap();
-            let entries = list(&request, "Entries").into_iter();
-            let bodies: BTreeMap<String, String> = entries
-                .map(|entry| (text(&entry, "Id"), story.handles[&text(&entry, "ReceiptHandle")].clone()))
-                .collect();
-            for body in bodies.values() {
-                story.asked.entry(body.clone()).or_insert(call.asked);
-            }
-            let Some((at, 200, answer)) = &call.answer else { continue };
-            let answer: Value = serde_json::from_slice(answer).unwrap();
-            for entry in list(&answer, "Successful") {
-                story.deleted.entry(bodies[&text(&entry, "Id")].clone()).or_insert(*at);
-            }
-        }
-        story
-    }
-}
-
-/// The POSTs that reached the endpoint, by message and in their order: each with the number of its process.
-fn posts(exchanges: &[Exchange]) -> BTreeMap<String, Vec<(usize, &Exchange)>> {
-    let mut posts: BTreeMap<String, Vec<_>> = BTreeMap::new();
-    for post in exchanges.iter().filter(|post| post.forwarded()) {
-        let process = post.head.split(['/', ' ']).nth(2).unwrap().parse().unwrap();
-        posts.entry(String::from_utf8(post.body.clone()).unwrap()).or_default().push((process, post));
-    }
-    posts
 }
 
 /// Kills, faults and restarts for as long as the load lasts; then whether all promises were kept.

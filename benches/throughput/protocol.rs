@@ -67,7 +67,12 @@ pub(crate) struct Orders {
 impl Orders {
     /// Says where the part listens, and waits for orders from then on.
     pub(crate) fn listening(address: SocketAddr) -> Result<Self> {
-        say(&Listening { address })?;
+        Self::after(&Listening { address })
+    }
+
+    /// Says what the parent is to hear first, and waits for orders from then on.
+    pub(crate) fn after(first: &impl Serialize) -> Result<Self> {
+        say(first)?;
         Ok(Self { lines: BufReader::new(tokio::io::stdin()).lines() })
     }
 

@@ -71,7 +71,8 @@ pub(super) fn failure(error: reqwest::Error) -> Attempt {
     // With TLS 1.3 a refused client certificate shows after our handshake (RFC 8446, section 2), perhaps amid the
     // request. Nothing was processed: certificates are asked for in handshakes alone, since we offer no other time.
     let refused = step == Step::ClientCertificate;
-    if refused || error.is_connect() || error.is_builder() || was_never_written(&error) {
+    if refused || error.is_connect() || error.is_builder() || was_never_written(&error) || was_refused(&error)
+    {
         return Attempt::Unsent(Unsent { step, text: text(error) });
     }
     let is_parse = |cause: &hyper::Error| cause.is_parse();
@@ -91,6 +92,18 @@ fn text(error: reqwest::Error) -> String {
 /// Whether hyper gave the request back unwritten: it was queued on a connection that turned out closed.
 fn was_never_written(error: &reqwest::Error) -> bool {
     causes(error).filter_map(|cause| cause.downcast_ref()).any(hyper::Error::is_canceled)
+}
+
+/// Whether the other side of an HTTP/2 connection says that it did nothing for the request (RFC 9113, section 8.7).
+///
+/// It refused the stream, or went away and named an earlier one as the last it looked at. A stream that it did look at
+/// ends with the connection otherwise: as a broken pipe.
+fn was_refused(error: &reqwest::Error) -> bool {
+    let refused = |error: &h2::Error| {
+        let refusal = error.is_reset() && error.reason() == Some(h2::Reason::REFUSED_STREAM);
+        error.is_remote() && (refusal || error.is_go_away())
+    };
+    causes(error).filter_map(|cause| cause.downcast_ref()).any(refused)
 }
 
 /// The start of an answer's body, and its length so far.

@@ -10,4 +10,4 @@ mod conformance;
 mod lab;
 mod ministack;
 mod queue;
-mod server;
+pub mod server;

@@ -2,9 +2,11 @@
 
 mod door;
 pub mod process;
+pub mod proxy;
 pub mod servers;
 pub mod tls;
 
+mod chaos;
 mod check;
 mod credentials;
 mod dev;
@@ -13,6 +15,7 @@ mod faults;
 mod fifo;
 mod gate;
 mod hands;
+mod hostile;
 mod https;
 mod moving;
 mod starting;

@@ -38,6 +38,7 @@ const AT_HOME: &[(&str, &[&str])] = &[
     ("reqwest", &["endpoint"]),
     ("tower", &["endpoint"]),
     ("hyper", &["endpoint"]),
+    ("h2", &["endpoint"]),
     ("rustls", &["endpoint"]),
     ("governor", &["limit"]),
     ("prometheus", &["telemetry"]),

@@ -1,0 +1,46 @@
+//! The program under test: all of `queuepost run` but its command line and its log, and somebody who counts its tasks.
+
+use std::sync::Arc;
+
+use queuepost::app;
+use queuepost::config::{self, Overrides};
+use tokio::runtime::Handle;
+use tokio::task::JoinSet;
+
+use crate::protocol::{Orders, say};
+use crate::{Bridge, Result};
+
+/// Short, so that what waits for them comes round many times in a run.
+const THROTTLE_DELAY: &str = "5s";
+const TIMEOUT: &str = "2s";
+const RECEIVE_WAIT: &str = "1s";
+
+/// Runs until its input ends; answers every order with the number of tasks.
+pub(crate) async fn run(role: &Bridge) -> Result<()> {
+    let Bridge { queue, url, workers } = role;
+    let file = format!(
+        "admin: {{listen: '127.0.0.1:0'}}\nendpoints:\n  moody: {{url: '{url}', adaptive: false}}\nlisteners:\n  \
+         - {{queue: '{queue}', endpoint: moody, path: /work, workers: {workers}, throttle_delay: {THROTTLE_DELAY}, \
+         timeout: {TIMEOUT}, receive_wait: {RECEIVE_WAIT}}}\n"
+    );
+    let path = concat!(env!("CARGO_TARGET_TMPDIR"), "/leaks.yaml");
+    std::fs::write(path, file)?;
+    let overrides = Overrides { config: Some(path.into()), ..Overrides::default() };
+    let plan = config::load(&overrides, &|_| None, false).map_err(|errors| errors.to_string())?;
+    let mut running = JoinSet::new();
+    running.spawn(app::run(plan));
+    let mut orders = Orders::after(&())?;
+    let metrics = Arc::new(Handle::current().metrics());
+    loop {
+        tokio::select! {
+            order = orders.next::<()>() => match order? {
+                Some(()) => say(&metrics.num_alive_tasks())?,
+                None => return Ok(()),
+            },
+            Some(ended) = running.join_next() => {
+                ended??;
+                return Err("it ended by itself".into());
+            }
+        }
+    }
+}

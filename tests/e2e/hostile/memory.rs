@@ -1,0 +1,94 @@
+//! Floods: what an endpoint says without end costs a process little memory.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::outcomes::{configuration, counted};
+use super::rows::{self, Row, Trust};
+use super::server::Running;
+use crate::e2e::process::{PATIENCE, Queuepost};
+use crate::e2e::servers::QueueServer;
+
+/// Messages for each flood: one is posted after the other.
+const MESSAGES: usize = 8;
+const MIB: u64 = 1024 * 1024;
+/// The row that has a test of its own.
+const INTERIM: &str = "h2-interim-answers-without-end";
+
+/// The rows that say more than a process should keep.
+fn floods(trust: &Trust) -> Vec<Row> {
+    let all = rows::plain().into_iter().chain(rows::http2(trust));
+    let is_flood = |row: &Row| {
+        row.name.ends_with("without-end") || row.name == "bomb" || row.name.starts_with("h2-body")
+    };
+    all.filter(is_flood).collect()
+}
+
+/// A figure of `/proc/PID/status`, in bytes.
+fn status(pid: u32, name: &str) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find(|line| line.starts_with(name)).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
+}
+
+/// Lets endpoints say so much in all, and looks at what a process grows by meanwhile.
+async fn cost_little(name: &str, trust: Trust, rows: Vec<Row>, said: u64, growth_max: u64) {
+    let queues = QueueServer::start().await;
+    let start = |row: Row| {
+        let running = row.server.clone().start();
+        (row, running)
+    };
+    let rows: Vec<(Row, Running)> = rows.into_iter().map(start).collect();
+    let config = configuration(name, &trust, &rows, &queues, "workers: 1, timeout: 10s");
+    let mut bridge = Queuepost::start(&["run", "--config", &config], &[]);
+    bridge.find_admin().await;
+    bridge.until_line("listening").await;
+    let before = status(bridge.pid(), "VmRSS");
+    for (row, _) in &rows {
+        for _ in 0..MESSAGES {
+            queues.send(&row.name, "x");
+        }
+    }
+    let end = tokio::time::Instant::now() + PATIENCE;
+    loop {
+        let counted = counted(&bridge).await;
+        let ended = |row: &Row| {
+            let deliveries = counted[&row.name].iter().filter(|((name, _), _)| name == "deliveries_total");
+            deliveries.map(|(_, count)| count).sum::<f64>() > 0.5
+        };
+        let written: u64 = rows.iter().map(|(_, server)| server.written.load(Ordering::Relaxed)).sum();
+        let late: Vec<&str> = rows.iter().filter(|(row, _)| !ended(row)).map(|(row, _)| &*row.name).collect();
+        let peak = status(bridge.pid(), "VmHWM");
+        assert!(peak - before < growth_max, "{before} bytes became {peak}");
+        if late.is_empty() && written >= said {
+            println!("{name}: {} endpoints, {written} bytes said, {before} bytes became {peak}", rows.len());
+            break;
+        }
+        assert!(
+            tokio::time::Instant::now() < end,
+            "{written} bytes; not ended: {late:?}\n{}",
+            bridge.output()
+        );
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let ended = bridge.stop().await;
+    assert_eq!(ended.code, Some(0), "{}", ended.output);
+}
+
+/// Of each answer 64 KiB are kept, the parser has up to 400 KiB, HTTP/2 its windows: 64 MiB are plenty for all.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn floods_and_bombs_cost_a_bounded_amount_of_memory() {
+    let trust = Trust::new();
+    let rows: Vec<Row> = floods(&trust).into_iter().filter(|row| row.name != INTERIM).collect();
+    assert!(rows.len() >= 14);
+    cost_little("floods", trust, rows, 128 * MIB, 64 * MIB).await;
+}
+
+/// HTTP/2 queues interim answers until the task that waits for the real one runs and drops them. That is once in
+/// some hundred thousand; were they all kept, these would take half a gigabyte.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn interim_answers_of_http2_do_not_pile_up_without_bound() {
+    let trust = Trust::new();
+    let rows: Vec<Row> = floods(&trust).into_iter().filter(|row| row.name == INTERIM).collect();
+    cost_little("interim", trust, rows, 16 * MIB, 256 * MIB).await;
+}

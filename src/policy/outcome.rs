@@ -17,7 +17,8 @@ pub enum Attempt {
     Endless,
     /// The connection failed and the request may have reached the endpoint.
     Broken(Broken),
-    /// The connection failed before a byte of the request left: refused, DNS, TLS.
+    /// The connection failed before a byte of the request left (refused, DNS, TLS), or the other side of an HTTP/2
+    /// connection says that it did nothing for the request.
     Unsent(Unsent),
 }
 

@@ -144,7 +144,7 @@ classes! {
          tls.cert_file and tls.key_file if the endpoint wants a client certificate, for some servers answer a missing \
          one with HandshakeFailure; trust a private authority with tls.ca_file";
     Unsent, "not_sent", Unsent:
-        "no connection to the endpoint came about, and nothing was sent";
+        "the endpoint got nothing of the request: no connection came about, or it refused the HTTP/2 stream";
         "nothing, if it is rare; else check the listener's url, its tls files and the proxy variables";
     Unshapeable, "unshapeable", Unshapeable:
         "no request can be made of the message";

@@ -21,6 +21,7 @@ use crate::pipeline::finished::Finished;
 use crate::pipeline::gates::Gates;
 use crate::pipeline::group::Groups;
 use crate::pipeline::health::{Health, Preflight};
+use crate::pipeline::hidden::Hidden;
 use crate::pipeline::metered::Metered;
 use crate::pipeline::narrate::Narrator;
 use crate::pipeline::ports::{Endpoint, Queue, QueueDepth, QueueError, QueueFacts};
@@ -81,6 +82,7 @@ pub(super) struct Core {
     pub(super) workers: Workers,
     pub(super) wheel: Arc<LeaseWheel>,
     pub(super) finished: Arc<Finished>,
+    pub(super) hidden: Hidden,
     pub(super) groups: Arc<Groups>,
     pub(super) metrics: Arc<ListenerMetrics>,
     pub(super) health: Arc<Health>,
@@ -123,6 +125,7 @@ impl Listener {
             workers: Workers::new(settings.workers),
             wheel: LeaseWheel::new(lease(settings.timeout), Arc::clone(&metrics), Arc::clone(&narrator)),
             finished: Arc::new(Finished::default()),
+            hidden: Hidden::default(),
             groups: Arc::new(Groups::default()),
             health: Arc::new(Health::default()),
             busy: AtomicBool::new(false),
@@ -244,6 +247,11 @@ impl Core {
     /// A random number in `[0, 1)`.
     pub(super) fn unit(&self) -> f64 {
         self.random.lock().unwrap_or_else(PoisonError::into_inner).f64()
+    }
+
+    /// A random number that no other receive has.
+    pub(super) fn attempt(&self) -> u128 {
+        self.random.lock().unwrap_or_else(PoisonError::into_inner).u128(..)
     }
 
     /// A receive was answered.

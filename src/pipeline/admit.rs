@@ -41,6 +41,8 @@ pub(super) struct Patience {
     pub(super) rank: Rank,
     /// In total.
     pub(super) longest: Duration,
+    /// And no later than this: SQS hides it no longer. A successor in its group may have come hours ago.
+    pub(super) until: Instant,
 }
 
 /// What one message brings along and has waited so far.
@@ -109,6 +111,7 @@ async fn pass_gates(
 ) -> Result<(), Refused> {
     let began = Instant::now();
     let left = patience.longest.saturating_sub(ticket.gate_waited);
+    let end = patience.until.min(began + left);
     tokio::select! {
         biased;
         () = drain.draining() => Err(Refused::Draining),
@@ -116,6 +119,6 @@ async fn pass_gates(
             ticket.gate_waited += began.elapsed();
             Ok(())
         }
-        () = tokio::time::sleep(left) => Err(Refused::GateClosed(gates.pause_left())),
+        () = tokio::time::sleep_until(end) => Err(Refused::GateClosed(gates.pause_left())),
     }
 }

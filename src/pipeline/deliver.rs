@@ -32,6 +32,7 @@ use crate::policy::backoff;
 use crate::policy::decide::{DeferReason, Disposition, FAULT_DELAY, Facts, HOLD_MAX, Signal, decide};
 use crate::policy::outcome::{Attempt, Outcome, classify};
 use crate::policy::probing;
+use crate::policy::visibility::CEILING;
 use crate::shape::Request;
 use crate::telemetry::labels::{ReleaseReason, Stage};
 
@@ -63,6 +64,12 @@ impl Delivery {
             core.metrics.duplicates_suppressed.inc();
             return self.delete(&core, Settled::Deleted).await;
         }
+        if let Some((until, how)) = core.hidden.is_early(&self.message.id)
+            && !core.is_last_chance(&self.message)
+        {
+            core.metrics.duplicates_suppressed.inc();
+            return self.hide(until, how).await;
+        }
         let mut held_since: Option<Instant> = None;
         let mut tries = 0_u32;
         loop {
@@ -73,8 +80,7 @@ impl Delivery {
                 Ok(admitted) => admitted,
                 Err(Refused::GateClosed(_)) if held_since.is_some() => {
                     let delay = backoff::defer(self.message.receive_count, core.unit());
-                    let until = Instant::now() + delay.min(self.lease.hideable());
-                    return self.hide(until, Settled::Deferred(DeferReason::Unreachable)).await;
+                    return self.keep_away(&core, delay, Settled::Deferred(DeferReason::Unreachable)).await;
                 }
                 Err(refused) => return self.refuse(refused).await,
             };
@@ -84,7 +90,7 @@ impl Delivery {
                 core.narrator.left_to_sqs(id, "keep a message", "its lease was lost", fix);
                 return;
             }
-            self.books.enter(Stage::Delivering);
+            self.enter(Stage::Delivering);
             // Shaping again after a hold is cheaper than keeping a copy for every message that needs none.
             let shaped = core.settings.shape.request(&self.message);
             if held_since.is_none() {
@@ -123,11 +129,11 @@ impl Delivery {
             {
                 let until = Instant::now() + delay;
                 core.narrator.kept(&self.message, delay);
-                self.books.enter(Stage::Held);
+                self.enter(Stage::Held);
                 tokio::select! {
                     biased;
                     () = core.drain.draining() => return self.hide(until, Settled::Parked).await,
-                    () = tokio::time::sleep_until(until) => self.books.enter(Stage::Waiting),
+                    () = tokio::time::sleep_until(until) => self.enter(Stage::Waiting),
                 }
                 continue;
             }
@@ -135,7 +141,7 @@ impl Delivery {
                 return self.settle(&core, decision.disposition, &posted).await;
             }
             held_since.get_or_insert_with(Instant::now);
-            self.books.enter(Stage::Held);
+            self.enter(Stage::Held);
             if !core.gates.are_open() {
                 // The gate says when to try again.
                 continue;
@@ -145,20 +151,23 @@ impl Delivery {
             tokio::select! {
                 biased;
                 () = core.drain.draining() => return self.refuse(Refused::Draining).await,
-                () = tokio::time::sleep(pause) => self.books.enter(Stage::Waiting),
+                () = tokio::time::sleep(pause) => self.enter(Stage::Waiting),
             }
         }
     }
 
     /// How it waits at closed gates.
     fn patience(&self, core: &Core, held: bool) -> Patience {
-        if held {
-            Patience { rank: Rank::Held, longest: HOLD_MAX }
+        let (rank, longest) = if held {
+            (Rank::Held, HOLD_MAX)
         } else if core.is_last_chance(&self.message) {
-            Patience { rank: Rank::HeldLastReceive, longest: LAST_RECEIVE_WAIT_MAX }
+            (Rank::HeldLastReceive, LAST_RECEIVE_WAIT_MAX)
         } else {
-            Patience { rank: Rank::Held, longest: GATE_WAIT_MAX }
-        }
+            (Rank::Held, GATE_WAIT_MAX)
+        };
+        // A POST that begins later may outlast what SQS grants one receive.
+        let until = self.lease.ceiling() - core.settings.timeout.min(CEILING / 2);
+        Patience { rank, longest, until }
     }
 
     /// Gives the message back unattempted.
@@ -177,20 +186,19 @@ impl Delivery {
     }
 
     async fn settle(self, core: &Core, disposition: Disposition, posted: &Posted) {
-        let now = Instant::now();
         match disposition {
             Disposition::Delete => {
                 core.completed(&self.message);
                 self.delete(core, Settled::Deleted).await;
             }
-            Disposition::Park { delay } => self.hide(now + delay, Settled::Parked).await,
+            Disposition::Park { delay } => self.keep_away(core, delay, Settled::Parked).await,
             Disposition::Defer { delay, reason } => {
-                self.hide(now + delay, Settled::Deferred(reason)).await;
+                self.keep_away(core, delay, Settled::Deferred(reason)).await;
             }
             Disposition::DeadLetter => self.dead_letter(core, posted).await,
             // Held messages stay; a hold that ends up here is deferred like any failure.
             Disposition::Hold => {
-                self.hide(now + FAULT_DELAY, Settled::Deferred(DeferReason::Unreachable)).await;
+                self.keep_away(core, FAULT_DELAY, Settled::Deferred(DeferReason::Unreachable)).await;
             }
         }
     }
@@ -203,14 +211,26 @@ impl Delivery {
             Ok(()) => self.delete(core, Settled::DeadLettered).await,
             Err(error) => {
                 core.narrator.queue_error(&error);
-                let until = Instant::now() + FAULT_DELAY;
-                self.hide(until, Settled::Deferred(DeferReason::Message)).await;
+                self.keep_away(core, FAULT_DELAY, Settled::Deferred(DeferReason::Message)).await;
             }
         }
     }
 
+    /// It moves on, in the books too.
+    fn enter(&mut self, stage: Stage) {
+        self.books.enter(stage);
+        self.lease.enter(stage);
+    }
+
+    /// Parks or defers it, and remembers that for a copy that comes too early.
+    async fn keep_away(self, core: &Core, delay: Duration, how: Settled) {
+        let until = Instant::now() + delay.min(self.lease.hideable());
+        core.hidden.remember(&self.message.id, until, how);
+        self.hide(until, how).await;
+    }
+
     async fn delete(mut self, core: &Core, how: Settled) {
-        self.books.enter(Stage::Settling);
+        self.enter(Stage::Settling);
         // Room and probe are of no more use to this message.
         drop(std::mem::take(&mut self.ticket));
         core.finished.remember(&self.message.id);
@@ -226,7 +246,9 @@ impl Delivery {
     }
 
     async fn hide(mut self, until: Instant, how: Settled) {
-        self.books.enter(Stage::Settling);
+        // SQS refuses a visibility past its twelve hours.
+        let until = until.min(self.lease.ceiling());
+        self.enter(Stage::Settling);
         // Room and probe are of no more use to this message.
         drop(self.ticket);
         let Some(place) = self.settler.place().await else { return };

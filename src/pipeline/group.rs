@@ -8,14 +8,19 @@
 //! session and a place in line.
 //!
 //! A group has one run per process. What comes of it meanwhile joins that at its end: SQS hands out the next message
-//! as soon as it has deleted the last, which is before we know, or when a lease was lost. What stands behind a
-//! message that is in the house already does not: whether that is in the same run is not known, so it is given
-//! back for a while.
+//! as soon as it has deleted the last, which is before we know, or when a lease was lost. It shares the worker of those
+//! that wait, so a run holds two at most. What stands behind a message that is in the house already does not join:
+//! whether that is in the same run is not known, so it is given back for a while.
+//!
+//! In which order a run is given back does not matter, nor how long that takes: SQS hands out nothing of a group
+//! behind a message that is hidden. The head is hidden before and for longer; and of its tail, what is visible already
+//! waits for what stands before it and is still being given back.
 //!
 //! A head that fails must not take its tail along to the dead-letter queue: each receive of the tail counts. So
-//! while a group is known to be in trouble its listener receives one message at a time. That is what this process
-//! knows, and until the group's next delete: with P processes a tail is received up to P times for each head that
-//! fails.
+//! while a group is known to be in trouble its listener receives one message at a time: until as many of the group
+//! are gone as were given back, for each of these has been received in vain and may fail in its turn. That is what
+//! this process knows: with P processes a tail is received up to P times for each head that fails. Without a
+//! dead-letter queue receives cost nothing, and nobody is careful.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -28,12 +33,14 @@ use tokio_util::task::TaskTracker;
 use crate::pipeline::deliver::Delivery;
 use crate::pipeline::listener::Core;
 use crate::policy::backoff;
-use crate::policy::visibility::lease;
+use crate::policy::visibility::{CEILING, lease};
 use crate::telemetry::labels::ReleaseReason;
 
 /// Groups in trouble known by name; of any more only when the last of them is over.
 const TROUBLED_MAX: usize = 1_024;
-/// How long after its head is visible again a group counts as in trouble: a backlog may stand before it.
+/// How long after its head is visible again a group counts as in trouble at least. A backlog may stand before it: where
+/// messages are older when they are received, it is as long as that. Somebody else may have taken the group over, so
+/// it ends.
 const TROUBLE_LINGERS: Duration = Duration::from_secs(300);
 /// With fewer receives a tail that comes along once may be dead-lettered without having been tried.
 const RECEIVES_MIN: u32 = 3;
@@ -105,8 +112,16 @@ pub(super) struct Groups<T = Delivery> {
 struct State<T> {
     /// Groups with a run and what is left of it: as many at most as there are messages in the house.
     runs: BTreeMap<String, VecDeque<T>>,
-    troubled: BTreeMap<String, Instant>,
+    troubled: BTreeMap<String, Trouble>,
     others_troubled: Option<Instant>,
+}
+
+/// A group whose head has failed.
+#[derive(Debug)]
+struct Trouble {
+    until: Instant,
+    /// How many of the group must be gone before none is left that was received in vain, but for the next head.
+    left: usize,
 }
 
 impl<T> Default for Groups<T> {
@@ -117,13 +132,24 @@ impl<T> Default for Groups<T> {
 }
 
 impl<T> Groups<T> {
-    /// Adds to the run of a group; if there was none, the right to deliver this one.
-    pub(super) fn join(self: &Arc<Self>, group: &str, messages: VecDeque<T>) -> Option<GroupRun<T>> {
+    /// Adds to the run of a group; if there was none, the right to deliver this one. `share` makes a message that
+    /// joins share what those have that wait already.
+    pub(super) fn join(
+        self: &Arc<Self>,
+        group: &str,
+        mut messages: VecDeque<T>,
+        share: impl Fn(&T, &mut T),
+    ) -> Option<GroupRun<T>> {
         if messages.is_empty() {
             return None;
         }
         let mut state = self.lock();
         if let Some(run) = state.runs.get_mut(group) {
+            if let Some(waiting) = run.back() {
+                for joined in &mut messages {
+                    share(waiting, joined);
+                }
+            }
             run.extend(messages);
             return None;
         }
@@ -135,23 +161,32 @@ impl<T> Groups<T> {
     pub(super) fn in_trouble(&self) -> bool {
         let now = Instant::now();
         let mut state = self.lock();
-        state.troubled.retain(|_, until| *until > now);
+        state.troubled.retain(|_, trouble| trouble.until > now);
         state.others_troubled = state.others_troubled.filter(|until| *until > now);
         state.others_troubled.is_some() || !state.troubled.is_empty()
     }
 
-    fn trouble(&self, group: &str, visible: Instant) {
-        let until = visible + TROUBLE_LINGERS;
+    /// The head of a group has failed, and so many messages behind it were received in vain.
+    fn trouble(&self, group: &str, until: Instant, in_vain: usize) {
         let mut state = self.lock();
-        if state.troubled.len() < TROUBLED_MAX || state.troubled.contains_key(group) {
-            state.troubled.insert(group.to_owned(), until);
+        if let Some(trouble) = state.troubled.get_mut(group) {
+            (trouble.until, trouble.left) = (until, trouble.left.max(in_vain));
+        } else if state.troubled.len() < TROUBLED_MAX {
+            state.troubled.insert(group.to_owned(), Trouble { until, left: in_vain.max(1) });
         } else {
             state.others_troubled = state.others_troubled.max(Some(until));
         }
     }
 
-    fn recovered(&self, group: &str) {
-        self.lock().troubled.remove(group);
+    /// A message of the group is gone.
+    fn gone(&self, group: &str) {
+        let mut state = self.lock();
+        if let Some(trouble) = state.troubled.get_mut(group) {
+            trouble.left -= 1;
+            if trouble.left == 0 {
+                state.troubled.remove(group);
+            }
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State<T>> {
@@ -162,8 +197,14 @@ impl<T> Groups<T> {
 impl Core {
     /// Whether a receive asks for one message only, so that no tail follows its head to the dead-letter queue.
     pub(super) fn is_careful(&self) -> bool {
-        self.settings.fifo
-            && (self.max_receives().is_some_and(|max| max < RECEIVES_MIN) || self.groups.in_trouble())
+        let fifo = self.settings.fifo;
+        fifo && self.max_receives().is_some_and(|max| max < RECEIVES_MIN || self.groups.in_trouble())
+    }
+
+    /// The head of a group will be visible again at `visible`; `in_vain` messages behind it go back.
+    fn trouble(&self, group: &str, visible: Instant, in_vain: usize) {
+        let backlog = self.oldest_age().min(CEILING);
+        self.groups.trouble(group, visible + TROUBLE_LINGERS.max(backlog), in_vain);
     }
 }
 
@@ -211,8 +252,16 @@ impl GroupRun {
     /// Delivers the messages in order as far as each is deleted, and gives the rest back. `deliveries` takes a task
     /// for each, so that a panic is the end of one delivery and not of the rest.
     pub(super) async fn run(self, core: Arc<Core>, deliveries: TaskTracker) {
-        let mut reason = ReleaseReason::Group;
+        let (mut reason, mut rest) = (ReleaseReason::Group, VecDeque::new());
+        let mut is_first = true;
         while let Some(mut head) = self.next() {
+            // Its time has passed behind those before it: its POST might outlive what SQS grants one receive.
+            let needs = core.settings.timeout.min(CEILING / 2);
+            if !std::mem::take(&mut is_first) && head.lease.hideable() < needs {
+                rest.push_back(head);
+                break;
+            }
+            let is_last_chance = core.is_last_chance(&head.message);
             let (successor, fate) = Successor::new();
             head.successor = successor;
             deliveries.spawn(head.run(Arc::clone(&core)));
@@ -224,20 +273,26 @@ impl GroupRun {
                     break;
                 }
             };
-            match fate {
+            let visible = match fate {
                 Ok(Fate::Deleted) => {
-                    core.groups.recovered(&self.group);
+                    core.groups.gone(&self.group);
                     continue;
                 }
-                Ok(Fate::Hidden(until)) => core.groups.trouble(&self.group, until),
+                Ok(Fate::Hidden(until)) => until,
                 // SQS hands it out again when its lease is over.
-                Err(_dropped) => {
-                    core.groups.trouble(&self.group, Instant::now() + lease(core.settings.timeout));
-                }
+                Err(_dropped) => Instant::now() + lease(core.settings.timeout),
+            };
+            rest = self.end();
+            if is_last_chance && rest.is_empty() {
+                // SQS moves it to the dead-letter queue instead, and nobody has come along with it.
+                core.groups.gone(&self.group);
+            } else {
+                core.trouble(&self.group, visible, rest.len());
             }
             break;
         }
-        for delivery in self.end() {
+        rest.extend(self.end());
+        for delivery in rest {
             delivery.give_back(Instant::now(), reason).await;
         }
     }
@@ -245,9 +300,10 @@ impl GroupRun {
 
 /// Gives back what must not start now: hidden as long as after a failure, because its receives count.
 pub(super) async fn give_back_later(core: Arc<Core>, group: String, blocked: Vec<Delivery>) {
+    let in_vain = blocked.len();
     for delivery in blocked {
         let until = Instant::now() + backoff::defer(delivery.message.receive_count, core.unit());
-        core.groups.trouble(&group, until);
+        core.trouble(&group, until, in_vain);
         delivery.give_back(until, ReleaseReason::Group).await;
     }
 }
@@ -264,6 +320,10 @@ mod tests {
 
     fn groups() -> Arc<Groups<u32>> {
         Arc::new(Groups::default())
+    }
+
+    fn join(groups: &Arc<Groups<u32>>, group: &str, messages: &[u32]) -> Option<GroupRun<u32>> {
+        groups.join(group, messages.iter().copied().collect(), |_, _| {})
     }
 
     #[test]
@@ -287,39 +347,54 @@ mod tests {
     #[test]
     fn a_group_has_one_run_and_what_comes_meanwhile_stands_at_its_end() {
         let groups = groups();
-        let run = groups.join("a", [1, 2].into()).unwrap();
+        let run = join(&groups, "a", &[1, 2]).unwrap();
         assert_eq!(run.next(), Some(1));
-        assert!(groups.join("a", [3].into()).is_none());
-        assert!(groups.join("b", [9].into()).is_some());
+        assert!(join(&groups, "a", &[3]).is_none());
+        assert!(join(&groups, "b", &[9]).is_some());
         assert_eq!([run.next(), run.next(), run.next()], [Some(2), Some(3), None]);
-        let again = groups.join("a", [4].into()).unwrap();
+        let again = join(&groups, "a", &[4]).unwrap();
         assert_eq!(again.end(), [4]);
-        assert!(groups.join("a", VecDeque::new()).is_none());
+        assert!(join(&groups, "a", &[]).is_none());
         drop((run, again));
         assert!(groups.lock().runs.is_empty());
     }
 
     #[test]
+    fn what_joins_shares_what_those_have_that_wait() {
+        let groups = groups();
+        let share = |waiting: &u32, joined: &mut u32| *joined = *waiting;
+        let run = join(&groups, "a", &[1]).unwrap();
+        run.next();
+        assert!(groups.join("a", [2, 3].into(), share).is_none(), "nobody waits");
+        assert!(groups.join("a", [4, 5].into(), share).is_none());
+        assert_eq!(run.end(), [2, 3, 3, 3]);
+    }
+
+    #[test]
     fn a_run_that_is_dropped_frees_its_group() {
         let groups = groups();
-        drop(groups.join("a", [1, 2].into()));
-        assert!(groups.join("a", [3].into()).is_some());
+        drop(join(&groups, "a", &[1, 2]));
+        assert!(join(&groups, "a", &[3]).is_some());
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_group_is_in_trouble_until_it_recovers_or_its_time_has_passed() {
+    async fn a_group_is_in_trouble_until_its_tail_is_gone_or_its_time_has_passed() {
         let groups = groups();
         assert!(!groups.in_trouble());
-        let back_at = Instant::now() + Duration::from_secs(60);
-        groups.trouble("a", back_at);
-        groups.trouble("b", back_at);
-        groups.recovered("a");
-        assert!(groups.in_trouble());
-        groups.recovered("b");
+        let until = Instant::now() + Duration::from_secs(60);
+        groups.trouble("a", until, 0);
+        groups.trouble("b", until, 3);
+        groups.gone("a");
+        groups.gone("b");
+        groups.gone("b");
+        groups.trouble("b", until, 0);
+        assert!(groups.in_trouble(), "one is left");
+        groups.gone("b");
         assert!(!groups.in_trouble());
-        groups.trouble("a", back_at);
-        tokio::time::advance(Duration::from_secs(359)).await;
-        assert!(groups.in_trouble(), "its head may still stand in a backlog");
+        groups.gone("b");
+        groups.trouble("a", until, 9);
+        tokio::time::advance(Duration::from_secs(59)).await;
+        assert!(groups.in_trouble());
         tokio::time::advance(Duration::from_secs(1)).await;
         assert!(!groups.in_trouble());
     }
@@ -328,11 +403,11 @@ mod tests {
     async fn the_memory_of_trouble_is_bounded_and_forgets_none() {
         let groups = groups();
         for number in 0..10 * TROUBLED_MAX {
-            groups.trouble(&format!("g-{number}"), Instant::now());
+            groups.trouble(&format!("g-{number}"), Instant::now() + TROUBLE_LINGERS, 1);
         }
         assert_eq!(groups.lock().troubled.len(), TROUBLED_MAX);
         for number in 0..10 * TROUBLED_MAX {
-            groups.recovered(&format!("g-{number}"));
+            groups.gone(&format!("g-{number}"));
         }
         assert!(groups.in_trouble(), "those without a name");
         tokio::time::advance(TROUBLE_LINGERS).await;

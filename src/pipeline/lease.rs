@@ -19,6 +19,7 @@ use tokio::time::Instant;
 use crate::message::{MessageId, ReceiptHandle};
 use crate::pipeline::in_house::InHouse;
 use crate::pipeline::wheel::LeaseWheel;
+use crate::telemetry::labels::Stage;
 
 /// Every lease of a wheel.
 #[derive(Debug, Default)]
@@ -51,6 +52,8 @@ pub(super) struct Entry {
     hidden_until: Option<Instant>,
     /// The books of further receives of the message.
     copies: Option<InHouse>,
+    /// Where the message is, and with it its copies.
+    stage: Stage,
 }
 
 /// A receipt handle, and how many copies have lent theirs before it.
@@ -129,6 +132,7 @@ impl State {
             deleting: false,
             hidden_until: None,
             copies: None,
+            stage: Stage::Waiting,
         };
         self.entries.insert(key, entry);
         self.by_id.insert(id.clone(), key);
@@ -142,7 +146,7 @@ impl State {
         id: &MessageId,
         handle: &ReceiptHandle,
         span: Span,
-        books: InHouse,
+        mut books: InHouse,
     ) -> Option<InHouse> {
         let Some(&key) = self.by_id.get(id) else { return Some(books) };
         let comes_back = |entry: &&mut Entry| entry.hidden_until.is_some_and(|until| until <= Instant::now());
@@ -151,6 +155,7 @@ impl State {
         entry.receipt = Receipt { handle: handle.clone(), version: entry.receipt.version + 1 };
         (entry.expires, entry.ceiling) = (span.expires, span.ceiling);
         (entry.standing, entry.failures) = (Standing::Ours, 0);
+        books.enter(entry.stage);
         match &mut entry.copies {
             Some(copies) => copies.join(books),
             None => entry.copies = Some(books),
@@ -268,6 +273,16 @@ impl Lease {
     /// When SQS extends the lease no more.
     pub(super) fn ceiling(&self) -> Instant {
         self.look(|entry| entry.ceiling).unwrap_or_else(Instant::now)
+    }
+
+    /// The message moves on, and with it the books of its copies.
+    pub(super) fn enter(&self, stage: Stage) {
+        if let Some(entry) = self.wheel.lock().entries.get_mut(&self.key) {
+            entry.stage = stage;
+            if let Some(copies) = &mut entry.copies {
+                copies.enter(stage);
+            }
+        }
     }
 
     /// The books of further receives of the message; settled like the first.

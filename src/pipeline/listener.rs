@@ -21,6 +21,7 @@ use crate::pipeline::finished::Finished;
 use crate::pipeline::gates::Gates;
 use crate::pipeline::group::Groups;
 use crate::pipeline::health::{Health, Preflight};
+use crate::pipeline::hidden::Hidden;
 use crate::pipeline::keep::Keeper;
 use crate::pipeline::metered::Metered;
 use crate::pipeline::narrate::Narrator;
@@ -82,6 +83,7 @@ pub(super) struct Core {
     pub(super) workers: Workers,
     pub(super) wheel: Arc<LeaseWheel>,
     pub(super) finished: Arc<Finished>,
+    pub(super) hidden: Hidden,
     pub(super) groups: Arc<Groups>,
     pub(super) metrics: Arc<ListenerMetrics>,
     pub(super) health: Arc<Health>,
@@ -131,6 +133,7 @@ impl Listener {
                 seed.wrapping_add(3),
             ),
             finished: Arc::new(Finished::default()),
+            hidden: Hidden::default(),
             groups: Arc::new(Groups::default()),
             health: Arc::new(Health::default()),
             busy: AtomicBool::new(false),
@@ -253,6 +256,11 @@ impl Core {
     /// A random number in `[0, 1)`.
     pub(super) fn unit(&self) -> f64 {
         self.random.lock().unwrap_or_else(PoisonError::into_inner).f64()
+    }
+
+    /// A random number that no other receive has.
+    pub(super) fn attempt(&self) -> u128 {
+        self.random.lock().unwrap_or_else(PoisonError::into_inner).u128(..)
     }
 
     /// A receive was answered.

@@ -4,12 +4,14 @@
 //! together. Each stage takes what the one before made by value.
 
 mod admit;
+mod attempt;
 mod batching;
 mod deliver;
 mod finished;
 mod gates;
 mod group;
 mod health;
+mod hidden;
 mod in_house;
 mod keep;
 mod lease;

@@ -62,6 +62,9 @@ pub struct Receive {
     pub wait: Duration,
     /// Visibility time-out of what is received, whole seconds.
     pub visibility: Duration,
+    /// On FIFO queues: which receive this is. Asked for again under the same number, and with nothing else changed,
+    /// it brings the same messages as the first time (`ReceiveRequestAttemptId`, known to SQS for five minutes).
+    pub attempt: Option<u128>,
 }
 
 /// One `ChangeMessageVisibility`.

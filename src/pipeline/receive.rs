@@ -25,10 +25,9 @@ use crate::pipeline::group::{Successor, give_back_later, split};
 use crate::pipeline::health::Preflight;
 use crate::pipeline::in_house::InHouse;
 use crate::pipeline::listener::Core;
-use crate::pipeline::ports::{BATCH_MAX, QueueError, Receive};
+use crate::pipeline::ports::{BATCH_MAX, QueueError};
 use crate::pipeline::settlement::Settler;
 use crate::policy::backoff;
-use crate::policy::visibility::lease;
 
 /// How long a busy poller waits for a batch's worth of free workers.
 const LINGER: Duration = Duration::from_millis(20);
@@ -100,7 +99,7 @@ impl Poller {
     }
 
     /// Waits, unless the drain begins.
-    async fn pause(&self, pause: Duration) {
+    pub(super) async fn pause(&self, pause: Duration) {
         tokio::select! {
             biased;
             () = self.core.drain.draining() => {}
@@ -110,11 +109,7 @@ impl Poller {
 
     /// Starts one more poller while the queue gives all that is asked for.
     fn call_in_help(&self) {
-        let workers = self.core.settings.workers;
-        let mut most = workers.div_ceil(WORKERS_PER_POLLER);
-        if self.core.is_careful() {
-            most = most.max(workers.min(SINGLE_POLLERS_MAX));
-        }
+        let most = self.most();
         let pollers = &self.core.pollers;
         let raise = |now: usize| (now < most).then_some(now + 1);
         if pollers.fetch_update(Ordering::Relaxed, Ordering::Relaxed, raise).is_err() {
@@ -133,9 +128,19 @@ impl Poller {
         });
     }
 
+    /// How many pollers the listener may have now.
+    fn most(&self) -> usize {
+        let workers = self.core.settings.workers;
+        let most = workers.div_ceil(WORKERS_PER_POLLER);
+        if self.core.is_careful() { most.max(workers.min(SINGLE_POLLERS_MAX)) } else { most }
+    }
+
     /// Polls as long as receives come back full. Errors are left to the first poller to back off from.
     async fn help(self) {
-        while self.core.busy.load(Ordering::Relaxed) && self.core.gates.are_open() {
+        let core = &self.core;
+        // When receives are for more than one message again, those that were for one would never end: one is full.
+        let needed = || core.pollers.load(Ordering::Relaxed) <= self.most();
+        while core.busy.load(Ordering::Relaxed) && core.gates.are_open() && needed() {
             let Some(prepared) = self.prepare().await else { return };
             let probing = !prepared.probes.is_empty();
             match self.receive(prepared).await {
@@ -224,19 +229,12 @@ impl Poller {
         let Prepared { mut workers, mut claims, mut pace, mut probes, wait } = prepared;
         let max = workers.len();
         let asked = Instant::now();
-        let receive = Receive { max, wait, visibility: lease(core.settings.timeout) };
-        let result = {
-            let _receiving = core.health.receiving(wait);
-            tokio::select! {
-                biased;
-                result = core.queue.receive(receive) => result,
-                () = core.drain.receives_end() => {
-                    core.narrator.receive_cut_off();
-                    return None;
-                }
-            }
+        let give_up_room = || {
+            claims.clear();
+            pace = None;
+            probes = Probes::default();
         };
-        let messages = match result {
+        let messages = match self.ask(max, wait, give_up_room).await? {
             Ok(messages) => messages,
             Err(error) => return Some(Err(error)),
         };
@@ -293,7 +291,9 @@ impl Poller {
             if let Some(worker) = arrived.run.front().map(|head| Arc::clone(&head.permit)) {
                 arrived.run.iter_mut().for_each(|delivery| delivery.permit = Arc::clone(&worker));
             }
-            if let Some(run) = self.core.groups.join(&arrived.group, arrived.run) {
+            let share =
+                |waiting: &Delivery, joined: &mut Delivery| joined.permit = Arc::clone(&waiting.permit);
+            if let Some(run) = self.core.groups.join(&arrived.group, arrived.run, share) {
                 run.with_head(|head| head.ticket = ticket());
                 self.deliveries.spawn(run.run(Arc::clone(&self.core), self.deliveries.clone()));
             }

@@ -4,19 +4,10 @@
 //! and again after SQS called it missing, so that a queue made anew is found. Batch entries carry their index
 //! as id; an entry SQS does not mention counts as failed and worth repeating, which is safe for everything
 //! done in batches here.
-//!
-//! On FIFO queues a receive that failed on the way gives its attempt id to the next one: SQS then hands out
-//! the same messages again instead of leaving their groups blocked until the visibility time-out.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-
-use aws_sdk_sqs::types::{
-    BatchResultErrorEntry, ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry,
-    MessageSystemAttributeName, QueueAttributeName,
-};
-use tokio::time::Instant;
 
 use super::client::Connection;
 use super::redrive::{Attributes, DeadLetterRef};
@@ -28,6 +19,10 @@ use crate::pipeline::ports::{
     QueueErrorKind, QueueFacts, QueueReason, Receive, VisibilityChange,
 };
 use crate::sqs::{Outgoing, QueueRef};
+use aws_sdk_sqs::types::{
+    BatchResultErrorEntry, ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry,
+    MessageSystemAttributeName, QueueAttributeName,
+};
 
 /// What a receive may take beyond its long poll.
 pub(super) const RECEIVE_MARGIN: Duration = Duration::from_secs(10);
@@ -35,8 +30,6 @@ pub(super) const RECEIVE_MARGIN: Duration = Duration::from_secs(10);
 pub(super) const SETTLE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Time for a call that nobody waits for: address and attributes of a queue.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long an attempt id is used again; SQS knows it for five minutes.
-const ATTEMPT_ID_MAX: Duration = Duration::from_secs(240);
 
 /// One queue on a shared connection.
 pub struct SqsQueue {
@@ -51,20 +44,12 @@ pub struct SqsQueue {
 struct Known {
     url: Option<Arc<str>>,
     dead_letter: Option<DeadLetter>,
-    /// Of a FIFO receive that failed on the way.
-    attempt: Option<AttemptId>,
 }
 
 #[derive(Debug, Clone)]
 struct DeadLetter {
     target: DeadLetterRef,
     url: Arc<str>,
-}
-
-#[derive(Debug, Clone)]
-struct AttemptId {
-    id: String,
-    since: Instant,
 }
 
 impl fmt::Debug for SqsQueue {
@@ -120,7 +105,7 @@ impl SqsQueue {
 
     async fn receive_messages(&self, receive: Receive) -> Result<Vec<Message>, QueueError> {
         let url = self.url().await?;
-        let attempt = self.attempt();
+        let attempt = receive.attempt.filter(|_| self.fifo).map(|number| format!("{number:032x}"));
         let max = i32::try_from(receive.max.clamp(1, BATCH_MAX)).unwrap_or(1);
         let limit = receive.wait + RECEIVE_MARGIN;
         let answer = self.connection.call(Operation::Receive, &url, limit, |client| {
@@ -132,19 +117,11 @@ impl SqsQueue {
                 .visibility_timeout(seconds(receive.visibility))
                 .message_system_attribute_names(MessageSystemAttributeName::All)
                 .message_attribute_names("All")
-                .set_receive_request_attempt_id(attempt.as_ref().map(|attempt| attempt.id.clone()))
+                .set_receive_request_attempt_id(attempt)
                 .send()
         });
-        let answer = self.noting_absence(answer.await);
-        if let Err(failure) = &answer
-            && matches!(
-                failure.kind,
-                QueueErrorKind::Network | QueueErrorKind::TimedOut | QueueErrorKind::Server
-            )
-        {
-            self.known().attempt = attempt;
-        }
-        Ok(answer?.messages.unwrap_or_default().into_iter().filter_map(convert::message).collect())
+        let answer = self.noting_absence(answer.await)?;
+        Ok(answer.messages.unwrap_or_default().into_iter().filter_map(convert::message).collect())
     }
 
     async fn delete_messages(&self, handles: &[ReceiptHandle]) -> BatchResult {
@@ -323,17 +300,6 @@ impl SqsQueue {
             *self.known() = Known::default();
         }
         result
-    }
-
-    /// Attempt id of a receive on a FIFO queue: that of one which failed on the way, or a new one.
-    fn attempt(&self) -> Option<AttemptId> {
-        if !self.fifo {
-            return None;
-        }
-        let failed = self.known().attempt.take();
-        failed
-            .filter(|failed| failed.since.elapsed() < ATTEMPT_ID_MAX)
-            .or_else(|| Some(AttemptId { id: format!("{:032x}", fastrand::u128(..)), since: Instant::now() }))
     }
 
     /// Never held over a call.

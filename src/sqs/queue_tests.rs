@@ -5,6 +5,7 @@ use std::net::{SocketAddr, TcpListener};
 use aws_sdk_sqs::Client;
 use bytes::Bytes;
 use serde_json::json;
+use tokio::time::Instant;
 use url::Url;
 
 use super::*;
@@ -27,7 +28,7 @@ fn by_name(address: SocketAddr, name: &str) -> SqsQueue {
 }
 
 const RECEIVE: Receive =
-    Receive { max: 10, wait: Duration::from_secs(20), visibility: Duration::from_secs(90) };
+    Receive { max: 10, wait: Duration::from_secs(20), visibility: Duration::from_secs(90), attempt: None };
 
 fn handles(count: usize) -> Vec<ReceiptHandle> {
     (0..count).map(|index| ReceiptHandle::new(format!("handle-{index}"))).collect()
@@ -253,16 +254,12 @@ async fn a_message_is_sent_with_all_that_was_asked() {
 }
 
 #[tokio::test]
-async fn a_fifo_receive_that_failed_on_the_way_is_repeated_under_its_attempt_id() {
-    let broken = || (503, "", "<html>".to_owned());
-    let (address, server) = serve(vec![broken(), ok(&json!({})), ok(&json!({}))]);
-    let queue = by_name(address, "http://q/1/orders.fifo");
-    assert_eq!(queue.receive(RECEIVE).await.unwrap_err().kind, QueueErrorKind::Server);
-    queue.receive(RECEIVE).await.unwrap();
-    queue.receive(RECEIVE).await.unwrap();
+async fn a_fifo_receive_carries_its_attempt_id_and_a_standard_one_none() {
+    let (address, server) = serve(vec![ok(&json!({})), ok(&json!({}))]);
+    let receive = Receive { attempt: Some(0xab), ..RECEIVE };
+    by_name(address, "http://q/1/orders.fifo").receive(receive).await.unwrap();
+    by_name(address, "http://q/1/orders").receive(receive).await.unwrap();
     let asked = asked(server).await;
-    let ids: Vec<_> =
-        asked.iter().map(|(_, body)| body["ReceiveRequestAttemptId"].as_str().unwrap()).collect();
-    assert_eq!(ids[0], ids[1]);
-    assert_ne!(ids[1], ids[2]);
+    assert_eq!(asked[0].1["ReceiveRequestAttemptId"], "000000000000000000000000000000ab");
+    assert_eq!(asked[1].1.get("ReceiveRequestAttemptId"), None);
 }

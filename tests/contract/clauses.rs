@@ -274,7 +274,8 @@ pub async fn a_missing_queue_is_called_missing_by_every_call(lab: Arc<Lab>) {
         [QueueRef::Url(url.replace("/there", "/not-there").parse().unwrap()), QueueRef::Name(name), arn]
     {
         let queue = lab.adapter(queue).await;
-        let ask = Receive { max: 1, wait: Duration::ZERO, visibility: Duration::from_secs(30) };
+        let ask =
+            Receive { max: 1, wait: Duration::ZERO, visibility: Duration::from_secs(30), attempt: None };
         let receipt = ReceiptHandle::new("any");
         let change = VisibilityChange { receipt: receipt.clone(), seconds: 0 };
         let failures = [

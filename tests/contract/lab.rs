@@ -97,7 +97,7 @@ impl Lab {
 /// One receive of up to `max`, waiting `wait` seconds, hidden for `visibility` seconds.
 pub async fn receive(queue: &SqsQueue, max: usize, wait: u64, visibility: u32) -> Vec<Message> {
     let visibility = Duration::from_secs(visibility.into());
-    let receive = Receive { max, wait: Duration::from_secs(wait), visibility };
+    let receive = Receive { max, wait: Duration::from_secs(wait), visibility, attempt: None };
     queue.receive(receive).await.unwrap()
 }
 

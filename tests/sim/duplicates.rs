@@ -27,7 +27,11 @@ async fn a_copy_that_comes_during_the_post_is_not_posted_and_its_handle_deletes(
         queue.hide("x", Duration::ZERO);
         tokio::time::sleep(5 * SECOND).await;
         assert_eq!(house.census(name), Census { in_flight: 1, ..Census::default() }, "{name}: taken again");
-        assert_eq!(count(&house, "messages_in_progress"), 2);
+        assert_eq!(
+            house.count("messages_in_progress", r#"stage="delivering""#),
+            2,
+            "both are being delivered"
+        );
         house.until_empty(name, 21 * SECOND).await;
         assert!(house.stop(MINUTE).await);
         assert_eq!(endpoint.posts().len(), 1, "{name}");
@@ -194,5 +198,71 @@ async fn the_books_of_a_copy_are_closed_when_its_delivery_panics() {
     house.until_empty("orders", 2 * MINUTE).await;
     house.stop(MINUTE).await;
     assert_eq!(endpoint.posts().len(), 2, "a message whose delivery panicked is not in the house any more");
+    house.assert_balanced();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_copy_of_a_hidden_message_is_hidden_for_the_rest_of_the_time_and_not_posted() {
+    for (name, status, metric, earliest, latest) in [
+        ("orders", 429, "messages_parked_total", 5 * MINUTE, 5 * MINUTE),
+        ("orders.fifo", 429, "messages_parked_total", 5 * MINUTE, 5 * MINUTE),
+        ("orders", 500, "messages_deferred_total", 5 * SECOND, 10 * SECOND),
+    ] {
+        let mut house = House::new(87);
+        house.world.queue(name, 10);
+        let statuses = [status, 200];
+        let endpoint = Scripted::new(move |_, number| (SECOND / 10, answer(statuses[number.min(1)])));
+        let (queue, _) = house.listen(settings(name, 4), &endpoint, &limits(4));
+        house.world.send_to(name, "g", "x");
+        for _ in 0..2 {
+            tokio::time::sleep(SECOND).await;
+            queue.hide("x", Duration::ZERO);
+        }
+        tokio::time::sleep(SECOND).await;
+        assert_eq!(count(&house, "duplicates_suppressed_total"), 2, "{name} {status}");
+        assert_eq!(count(&house, metric), 3, "{name} {status}: each receive is settled");
+        house.until_empty(name, 6 * MINUTE).await;
+        house.stop(MINUTE).await;
+        let posts = endpoint.posts();
+        let waited = posts[1].began - posts[0].ended.unwrap();
+        assert!((earliest..=latest + SECOND).contains(&waited), "{name} {status}: {waited:?}");
+        assert_eq!(posts.len(), 2);
+        house.assert_balanced();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_park_that_sqs_did_not_take_is_kept_when_its_message_comes_back() {
+    let mut house = House::new(88);
+    house.world.queue("orders", 10);
+    let statuses = [429, 200];
+    let endpoint = Scripted::new(move |_, number| (SECOND, answer(statuses[number.min(1)])));
+    let (queue, _) = house.listen(settings("orders", 4), &endpoint, &limits(4));
+    queue.set_faults(Faults { changes_refused: true, ..Faults::default() });
+    house.world.send("orders", "x");
+    // Its lease of 90 s ends.
+    tokio::time::sleep(80 * SECOND).await;
+    queue.set_faults(Faults::default());
+    house.until_empty("orders", 6 * MINUTE).await;
+    house.stop(MINUTE).await;
+    let posts = endpoint.posts();
+    let waited = posts[1].began - posts[0].ended.unwrap();
+    assert!((5 * MINUTE..=5 * MINUTE + SECOND).contains(&waited), "{waited:?}");
+    house.assert_balanced();
+}
+
+#[tokio::test(start_paused = true)]
+async fn on_its_last_receive_a_copy_of_a_parked_message_is_posted_rather_than_dead_lettered() {
+    let mut house = House::new(89);
+    house.world.queue("orders", 2);
+    let statuses = [429, 200];
+    let endpoint = Scripted::new(move |_, number| (SECOND / 10, answer(statuses[number.min(1)])));
+    let (queue, _) = house.listen(settings("orders", 4), &endpoint, &limits(4));
+    house.world.send("orders", "x");
+    tokio::time::sleep(SECOND).await;
+    queue.hide("x", Duration::ZERO);
+    house.until_empty("orders", 5 * SECOND).await;
+    house.stop(MINUTE).await;
+    assert_eq!((endpoint.posts().len(), house.census("orders").dead), (2, 0));
     house.assert_balanced();
 }

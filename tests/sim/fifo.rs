@@ -5,11 +5,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use proptest::prelude::*;
+use queuepost::pipeline::ports::{BoxFuture, Endpoint};
 use queuepost::policy::outcome::Attempt;
+use queuepost::shape::Request;
 
 use super::endpoint::{Post, Scripted, answer, answer_with_retry_after, refused};
 use super::house::{Census, House, limits, settings};
-use super::queue::{Deletes, Faults, World};
+use super::queue::{Deletes, Faults, SimQueue, World};
 
 const ORDERS: &str = "orders.fifo";
 const MINUTE: Duration = Duration::from_secs(60);
@@ -171,6 +173,173 @@ async fn a_tail_does_not_follow_its_head_to_the_dead_letter_queue() {
         overtakings.assert_none();
         house.assert_balanced();
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tail_is_received_in_vain_once_however_many_of_it_fail_in_their_turn() {
+    let mut house = House::new(104);
+    house.world.queue(ORDERS, 1_000);
+    let failed = Mutex::new(BTreeSet::new());
+    let (endpoint, overtakings) = watched(&house.world, move |post, _| {
+        let is_bad = ["a/1", "a/4", "a/7"].contains(&&*post.body);
+        let fails = is_bad && failed.lock().unwrap().insert(post.body.clone());
+        (Duration::from_millis(50), answer(if fails { 500 } else { 200 }))
+    });
+    house.listen(settings(ORDERS, 100), &endpoint, &limits(100));
+    make_busy(&house).await;
+    send_group(&house.world, "a", 9);
+    // So that the listener would ask for ten.
+    for other in 0..3_000 {
+        send_group(&house.world, &format!("other-{other}"), 1);
+        tokio::time::sleep(SECOND / 10).await;
+    }
+    house.until_empty(ORDERS, 10 * MINUTE).await;
+    house.stop(MINUTE).await;
+    assert_eq!(accepted_by_group(&endpoint)["a"], (1..=9).collect::<Vec<_>>());
+    // In vain behind a/1, and once for each POST.
+    let most = BTreeMap::from([("a/1", 2), ("a/4", 3), ("a/7", 3)]);
+    for post in endpoint.posts().iter().filter(|post| post.body.starts_with("a/")) {
+        assert!(post.receive_count <= *most.get(&*post.body).unwrap_or(&2), "{post:?}");
+    }
+    overtakings.assert_none();
+    house.assert_balanced();
+}
+
+/// How many messages the receives asked for that began then.
+fn asked(queue: &SimQueue, from: Duration, to: Duration) -> BTreeSet<usize> {
+    let receives = queue.receives.lock().unwrap();
+    receives.iter().filter(|(at, _)| (from..to).contains(at)).map(|(_, most)| *most).collect()
+}
+
+/// A head fails and somebody else takes it over, twenty minutes after it was sent. How many messages are asked for until
+/// 8 minutes after that, until 24 minutes after, and until 28.
+async fn asked_after_a_failed_head(attributes: &[(&str, &str)]) -> [BTreeSet<usize>; 3] {
+    let mut house = House::new(105);
+    house.world.queue_with("orders-dlq.fifo", &[]);
+    house.world.queue_with(ORDERS, attributes);
+    let endpoint = Scripted::new(|post, _| (SECOND / 20, answer(if post.body == "a/1" { 429 } else { 200 })));
+    send_group(&house.world, "a", 1);
+    tokio::time::sleep(20 * MINUTE).await;
+    let began = house.world.started().elapsed();
+    let (queue, _) = house.listen(settings(ORDERS, 10), &endpoint, &limits(10));
+    tokio::time::sleep(10 * SECOND).await;
+    queue.delete_behind("a/1");
+    for other in 0..1_700 {
+        send_group(&house.world, &format!("other-{other}"), 1);
+        tokio::time::sleep(SECOND).await;
+    }
+    house.stop(MINUTE).await;
+    let minutes = [(1, 8), (8, 24), (26, 28)];
+    minutes.map(|(from, to)| asked(&queue, began + from * MINUTE, began + to * MINUTE))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_group_counts_as_in_trouble_for_as_long_as_the_backlog_before_it_may_last() {
+    let policy =
+        r#"{"deadLetterTargetArn":"arn:aws:sqs:us-east-1:000000000000:orders-dlq.fifo","maxReceiveCount":9}"#;
+    let [at_first, meanwhile, then] = asked_after_a_failed_head(&[("RedrivePolicy", policy)]).await;
+    assert_eq!((at_first, meanwhile), ([1].into(), [1].into()));
+    assert!(then.last() > Some(&1), "{then:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_dead_letter_queue_nobody_is_careful() {
+    let [at_first, ..] = asked_after_a_failed_head(&[]).await;
+    assert!(at_first.last() > Some(&1), "{at_first:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_receive_whose_answer_is_lost_is_repeated_as_it_was_and_counts_once() {
+    let mut house = House::new(106);
+    house.world.queue(ORDERS, 10);
+    let endpoint = Scripted::always(200, 20);
+    let (queue, _) = house.listen(settings(ORDERS, 10), &endpoint, &limits(10));
+    make_busy(&house).await;
+    // Its delete must not be lost too.
+    tokio::time::sleep(SECOND / 10).await;
+    queue.set_faults(Faults { answer_lost: 1.0, ..Faults::default() });
+    send_group(&house.world, "a", 3);
+    // Its back-off is short so far.
+    tokio::time::sleep(SECOND).await;
+    queue.set_faults(Faults::default());
+    // Leases last 90 s.
+    house.until_empty(ORDERS, 10 * SECOND).await;
+    house.stop(MINUTE).await;
+    assert_eq!(accepted_by_group(&endpoint)["a"], [1, 2, 3]);
+    assert!(endpoint.posts().iter().all(|post| post.receive_count == 1), "{:?}", endpoint.posts());
+    assert_eq!(house.count("messages_received_total", ""), 4);
+    house.assert_balanced();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_receive_is_not_repeated_in_a_drain_and_its_messages_come_back() {
+    let mut house = House::new(107);
+    house.world.queue(ORDERS, 10);
+    let endpoint = Scripted::always(200, 20);
+    let (queue, _) = house.listen(settings(ORDERS, 10), &endpoint, &limits(10));
+    make_busy(&house).await;
+    // Its delete must not be lost too.
+    tokio::time::sleep(SECOND / 10).await;
+    queue.set_faults(Faults { answer_lost: 1.0, ..Faults::default() });
+    send_group(&house.world, "a", 3);
+    tokio::time::sleep(SECOND / 100).await;
+    let asked = queue.receives.lock().unwrap().len();
+    assert!(house.stop(20 * SECOND).await);
+    assert_eq!(queue.receives.lock().unwrap().len(), asked);
+    let mut next = House::in_world(&house.world, 108);
+    next.listen(settings(ORDERS, 10), &endpoint, &limits(10));
+    next.until_empty(ORDERS, 2 * MINUTE).await;
+    next.stop(MINUTE).await;
+    assert_eq!(accepted_by_group(&endpoint)["a"], [1, 2, 3]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tail_of_which_some_are_given_back_late_keeps_its_order() {
+    for seed in 0..10 {
+        let mut house = House::new(seed);
+        house.world.queue(ORDERS, 1_000);
+        let (endpoint, overtakings) = watched(&house.world, |post, number| {
+            let fails = number % 3 == 1 && !post.body.starts_with('w');
+            (SECOND / 10, answer(if fails { 500 } else { 200 }))
+        });
+        let (queue, _) = house.listen(settings(ORDERS, 10), &endpoint, &limits(10));
+        make_busy(&house).await;
+        queue.set_faults(Faults { entry_failed: 0.7, ..Faults::default() });
+        send_group(&house.world, "a", 10);
+        tokio::time::sleep(SECOND / 2).await;
+        // Another process stands by to take whatever is visible.
+        let mut other = House::in_world(&house.world, seed + 100);
+        other.listen(settings(ORDERS, 10), &endpoint, &limits(10));
+        house.until_empty(ORDERS, 60 * MINUTE).await;
+        house.stop(MINUTE).await;
+        other.stop(MINUTE).await;
+        overtakings.assert_none();
+        let released = house.count("messages_released_total", r#"reason="group""#);
+        assert!(released >= 8, "seed {seed}: {released}");
+        house.assert_balanced();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_successor_that_has_waited_for_hours_comes_again_before_it_is_posted() {
+    const HOUR: Duration = Duration::from_secs(3_600);
+    let mut house = House::new(109);
+    house.world.queue(ORDERS, 10);
+    let (endpoint, overtakings) = watched(&house.world, |post, _| {
+        (if post.body.starts_with('a') { 6 * HOUR + 15 * MINUTE } else { SECOND / 100 }, answer(200))
+    });
+    let mut slow = settings(ORDERS, 10);
+    slow.timeout = 7 * HOUR;
+    house.listen(slow, &endpoint, &limits(10));
+    make_busy(&house).await;
+    send_group(&house.world, "a", 2);
+    house.until_empty(ORDERS, 13 * HOUR).await;
+    house.stop(MINUTE).await;
+    let posts: Vec<_> = endpoint.posts().into_iter().map(|post| (post.body, post.receive_count)).collect();
+    assert_eq!(posts[1..], [("a/1".to_owned(), 1), ("a/2".to_owned(), 2)]);
+    assert_eq!(house.count("leases_lost_total", ""), 0);
+    overtakings.assert_none();
+    house.assert_balanced();
 }
 
 #[tokio::test(start_paused = true)]
@@ -426,6 +595,73 @@ async fn a_lost_lease_ends_the_run_and_another_process_goes_on_in_order() {
     assert!(house.metric("leases_lost_total", "") >= 1.0);
     house.assert_balanced();
     other.assert_balanced();
+}
+
+/// An endpoint as a process sees it that may be killed.
+struct Mortal {
+    queue: Arc<SimQueue>,
+    endpoint: Arc<Scripted>,
+}
+
+impl Endpoint for Mortal {
+    fn post(&self, request: Request) -> BoxFuture<'_, Attempt> {
+        Box::pin(async move {
+            self.queue.alive().await;
+            let attempt = self.endpoint.post(request).await;
+            self.queue.alive().await;
+            attempt
+        })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn order_holds_while_one_process_after_the_other_is_killed() {
+    for seed in 0..12_u64 {
+        let world = World::new(seed);
+        world.queue(ORDERS, 1_000);
+        if seed % 2 == 1 {
+            world.high_throughput(ORDERS);
+        }
+        let random = Mutex::new(fastrand::Rng::with_seed(seed));
+        let (endpoint, overtakings) = watched(&world, move |_, _| {
+            let mut random = random.lock().unwrap();
+            let statuses = [200, 200, 200, 200, 200, 200, 429, 500];
+            (Duration::from_millis(random.u64(1..5_000)), answer(statuses[random.usize(..statuses.len())]))
+        });
+        for group in 0..5 {
+            send_group(&world, &format!("g-{group}"), 20);
+        }
+        let mut own = settings(ORDERS, 4);
+        own.policy.throttle_delay = 5 * SECOND;
+        own.timeout = 10 * SECOND;
+        let start = |number: u64| {
+            let mut process = House::in_world(&world, seed * 100 + number);
+            let queue = SimQueue::new(&world, ORDERS, seed * 100 + number);
+            let mortal = Mortal { queue: Arc::clone(&queue), endpoint: Arc::clone(&endpoint) };
+            process.listen_on(own.clone(), Arc::clone(&queue) as _, Arc::new(mortal), &limits(4));
+            (process, queue)
+        };
+        let mut random = fastrand::Rng::with_seed(seed);
+        let mut alive: Vec<_> = (0..3).map(&start).collect();
+        let mut dead = Vec::new();
+        for number in 3..12 {
+            tokio::time::sleep(Duration::from_millis(random.u64(1..30_000))).await;
+            let killed = std::mem::replace(&mut alive[random.usize(..3)], start(number));
+            killed.1.kill();
+            dead.push(killed);
+        }
+        alive[0].0.until_empty(ORDERS, 24 * 60 * MINUTE).await;
+        for (process, _) in &mut alive {
+            process.stop(MINUTE).await;
+            process.assert_balanced();
+        }
+        overtakings.assert_none();
+        for (group, numbers) in accepted_by_group(&endpoint) {
+            let mut first = numbers.clone();
+            first.dedup();
+            assert_eq!(first, (1..=20).collect::<Vec<_>>(), "seed {seed}, group {group}: {numbers:?}");
+        }
+    }
 }
 
 proptest! {

@@ -1,6 +1,7 @@
 //! The embedded broker behind the pipeline's port, on the runtime's clock, with failures on demand.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
@@ -16,10 +17,14 @@ use queuepost::pipeline::ports::{
 };
 use queuepost::policy::advice::queue::Named;
 use tokio::sync::Notify;
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 /// How a FIFO queue's name ends.
 pub const FIFO: &str = ".fifo";
+/// How long a visibility change waits for its answer, and how long after its begin it may take effect.
+const CHANGE_TIMEOUT: Duration = Duration::from_secs(5);
+const CHANGE_LATEST: Duration = Duration::from_secs(9);
 /// Wall-clock time at the start of every simulation.
 pub const EPOCH_MILLIS: u64 = 1_700_000_000_000;
 
@@ -38,6 +43,10 @@ pub struct Faults {
     pub changes_refused: bool,
     /// A message received from a standard queue stays visible.
     pub duplicate: f64,
+    /// A receive finds nothing, whatever there is.
+    pub blind: f64,
+    /// A visibility change gets no answer in time and has its effect at some time until soon after that.
+    pub late: f64,
     /// Longest time a call takes.
     pub latency: Duration,
 }
@@ -95,19 +104,28 @@ impl World {
 
     /// A queue with a dead-letter queue after so many receives; a FIFO queue if its name says so.
     pub fn queue(&self, name: &str, max_receives: u32) {
-        let kind = |policy: Option<String>| {
-            let fifo = name.ends_with(FIFO).then(|| ("FifoQueue".to_owned(), "true".to_owned()));
-            let policy = policy.map(|policy| ("RedrivePolicy".to_owned(), policy));
-            fifo.into_iter().chain(policy).collect()
-        };
-        self.with(|broker, now| {
-            let dlq = dead_letter_name(name);
-            broker.create_queue(now, &dlq, &kind(None)).unwrap();
-            let policy = format!(
-                r#"{{"deadLetterTargetArn":"arn:aws:sqs:us-east-1:000000000000:{dlq}","maxReceiveCount":{max_receives}}}"#
-            );
-            broker.create_queue(now, name, &kind(Some(policy))).unwrap();
-        });
+        let dlq = dead_letter_name(name);
+        self.queue_with(&dlq, &[]);
+        let policy = format!(
+            r#"{{"deadLetterTargetArn":"arn:aws:sqs:us-east-1:000000000000:{dlq}","maxReceiveCount":{max_receives}}}"#
+        );
+        self.queue_with(name, &[("RedrivePolicy", &policy)]);
+    }
+
+    /// A queue with these attributes, and without a dead-letter queue if they name none.
+    pub fn queue_with(&self, name: &str, attributes: &[(&str, &str)]) {
+        let fifo = name.ends_with(FIFO).then_some(("FifoQueue", "true"));
+        let attributes = fifo.iter().chain(attributes);
+        let attributes = attributes.map(|&(name, value)| (name.to_owned(), value.to_owned())).collect();
+        self.with(|broker, now| broker.create_queue(now, name, &attributes)).unwrap();
+    }
+
+    /// Makes a FIFO queue a high-throughput one.
+    pub fn high_throughput(&self, name: &str) {
+        let attributes =
+            [("DeduplicationScope", "messageGroup"), ("FifoThroughputLimit", "perMessageGroupId")];
+        let attributes = attributes.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        self.with(|broker, now| broker.set_attributes(now, name, &attributes)).unwrap();
     }
 
     /// Sends to a group of a FIFO queue, or for a tenant of a standard one.
@@ -137,6 +155,10 @@ pub struct SimQueue {
     pub receives: Mutex<Vec<(Duration, usize)>>,
     /// Latest handle given for each body.
     handles: Mutex<BTreeMap<String, String>>,
+    /// Calls that nobody waits for any more.
+    late: Mutex<JoinSet<()>>,
+    /// Whether the process that calls it was killed.
+    dead: AtomicBool,
 }
 
 impl SimQueue {
@@ -148,6 +170,8 @@ impl SimQueue {
             random: Mutex::new(fastrand::Rng::with_seed(seed)),
             receives: Mutex::default(),
             handles: Mutex::default(),
+            late: Mutex::default(),
+            dead: AtomicBool::new(false),
         })
     }
 
@@ -175,6 +199,18 @@ impl SimQueue {
         self.world.with(|broker, now| broker.change_visibility(now, &self.name, &handle, seconds)).unwrap();
     }
 
+    /// Kills the process that calls it: from now on no call begins and no answer comes.
+    pub fn kill(&self) {
+        self.dead.store(true, Ordering::Relaxed);
+    }
+
+    /// Never ends for a process that was killed.
+    pub async fn alive(&self) {
+        if self.dead.load(Ordering::Relaxed) {
+            std::future::pending::<()>().await;
+        }
+    }
+
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -190,6 +226,7 @@ impl SimQueue {
 
     /// What happens to a call before it has an effect.
     async fn before(&self, operation: Operation) -> Result<(), QueueError> {
+        self.alive().await;
         let latency = self.faults.lock().unwrap().latency;
         if !latency.is_zero() {
             let share = self.random.lock().unwrap().f64();
@@ -202,11 +239,29 @@ impl SimQueue {
     }
 
     /// What happens to its answer.
-    fn after<T>(&self, operation: Operation, answer: T) -> Result<T, QueueError> {
+    async fn after<T>(&self, operation: Operation, answer: T) -> Result<T, QueueError> {
+        self.alive().await;
         if self.chance(|faults| faults.answer_lost) {
             return Err(failure(operation, QueueErrorKind::Network));
         }
         Ok(answer)
+    }
+
+    /// The call reaches the queue late, perhaps only when its sender has given up.
+    async fn change_late(&self, changes: &[VisibilityChange]) -> QueueError {
+        let takes = CHANGE_LATEST.mul_f64(self.random.lock().unwrap().f64());
+        let (world, queue, changes) = (self.world.clone(), self.name.clone(), changes.to_vec());
+        self.late.lock().unwrap().spawn(async move {
+            tokio::time::sleep(takes).await;
+            for VisibilityChange { receipt, seconds } in changes {
+                // The message may have been deleted, or received by somebody else.
+                world
+                    .with(|broker, now| broker.change_visibility(now, &queue, receipt.expose(), seconds))
+                    .ok();
+            }
+        });
+        tokio::time::sleep(CHANGE_TIMEOUT).await;
+        failure(Operation::ChangeVisibility, QueueErrorKind::TimedOut)
     }
 
     fn given(&self, broker: &mut Broker, now: Timestamp, place: usize, message: &Received) {
@@ -276,8 +331,12 @@ impl Queue for SimQueue {
             let ask = BrokerReceive {
                 max_messages: u32::try_from(receive.max).unwrap(),
                 visibility_timeout: Some(u32::try_from(receive.visibility.as_secs()).unwrap()),
-                attempt_id: None,
+                attempt_id: receive.attempt.map(|number| format!("{number:032x}")),
             };
+            if self.chance(|faults| faults.blind) {
+                tokio::time::sleep(receive.wait).await;
+                return Ok(Vec::new());
+            }
             loop {
                 let changed = self.world.changed.notified();
                 let now = self.world.now();
@@ -292,7 +351,7 @@ impl Queue for SimQueue {
                 let received = received.map_err(|error| refused(Operation::Receive, error))?;
                 if !received.is_empty() || Instant::now() >= until {
                     let messages = received.into_iter().map(message).collect();
-                    return self.after(Operation::Receive, messages);
+                    return self.after(Operation::Receive, messages).await;
                 }
                 let next = next
                     .map_or(until, |at| Instant::now() + Duration::from_millis(at.millis_since(now).max(1)));
@@ -317,7 +376,7 @@ impl Queue for SimQueue {
             }
             let results =
                 self.batch(handles, |broker, now, handle| broker.delete(now, &self.name, handle.expose()));
-            self.after(Operation::Delete, results)
+            self.after(Operation::Delete, results).await
         })
     }
 
@@ -327,10 +386,13 @@ impl Queue for SimQueue {
             if self.faults.lock().unwrap().changes_refused {
                 return Err(failure(Operation::ChangeVisibility, QueueErrorKind::Throttled));
             }
+            if self.chance(|faults| faults.late) {
+                return Err(self.change_late(changes).await);
+            }
             let results = self.batch(changes, |broker, now, change| {
                 broker.change_visibility(now, &self.name, change.receipt.expose(), change.seconds)
             });
-            self.after(Operation::ChangeVisibility, results)
+            self.after(Operation::ChangeVisibility, results).await
         })
     }
 
@@ -349,7 +411,7 @@ impl Queue for SimQueue {
             self.world
                 .with(|broker, now| broker.send(now, &dlq, copy))
                 .map_err(|error| refused(Operation::Send, error))?;
-            self.after(Operation::Send, ())
+            self.after(Operation::Send, ()).await
         })
     }
 
@@ -384,7 +446,7 @@ impl Queue for SimQueue {
                 depth: depth(&attributes),
                 redrive,
             };
-            self.after(Operation::Attributes, facts)
+            self.after(Operation::Attributes, facts).await
         })
     }
 }

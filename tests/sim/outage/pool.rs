@@ -31,7 +31,8 @@ pub async fn run(queue: Arc<SimQueue>, model: Arc<Model>, workers: usize, seed: 
         let mut permits = Arc::clone(&free).acquire_owned().await.unwrap();
         let more = free.available_permits().min(9);
         permits.merge(Arc::clone(&free).try_acquire_many_owned(more as u32).unwrap());
-        let receive = Receive { max: permits.num_permits(), wait: WAIT, visibility: lease(TIMEOUT) };
+        let receive =
+            Receive { max: permits.num_permits(), wait: WAIT, visibility: lease(TIMEOUT), attempt: None };
         for message in queue.receive(receive).await.unwrap_or_default() {
             let permit = permits.split(1).unwrap();
             let (queue, model, unit) = (Arc::clone(&queue), Arc::clone(&model), random.f64());

@@ -1,5 +1,6 @@
 //! Lives a plan to its end and takes stock.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -12,7 +13,7 @@ use super::super::house::{House, Stopped, settings};
 use super::super::queue::{Faults, SimQueue, World, dead_letter_name};
 use super::plan::{End, Plan};
 use super::watch::Watch;
-use super::watched::{Process, WatchedEndpoint, WatchedQueue};
+use super::watched::{Calls, Process, WatchedEndpoint, WatchedQueue};
 
 /// How often things happen by plan.
 const STEP: Duration = Duration::from_secs(1);
@@ -22,6 +23,8 @@ const CALM_STEP: Duration = Duration::from_secs(20);
 const STEPS_PER_LOOK: u32 = 10;
 /// How long after the calm everything must be done.
 const PATIENCE: Duration = Duration::from_secs(6 * 3_600);
+/// How long before a deadline is looked whether anything runs.
+const JUST_BEFORE: Duration = Duration::from_millis(1);
 /// What a process takes after its deadline to settle what was cut off.
 const GRACE: Duration = Duration::from_secs(4);
 
@@ -32,13 +35,14 @@ struct Alive {
     ends: Option<(Duration, End)>,
 }
 
-/// The trace, or the first broken promise and the trace until then.
-pub async fn live(plan: &Plan) -> Result<String, (String, String)> {
+/// The watch has the trace, and the first broken promise, afterwards.
+pub async fn live(plan: &Plan, watch: &Arc<Watch>) {
     let world = World::new(plan.seed);
-    let watch = Arc::new(Watch::default());
-    watch.begin(Instant::now());
     let name = if plan.fifo { "orders.fifo" } else { "orders" };
     world.queue(name, plan.max_receives);
+    if plan.fifo && plan.high_throughput {
+        world.high_throughput(name);
+    }
     let mut random = fastrand::Rng::with_seed(plan.seed ^ 1);
     let mut alive: Vec<Alive> = Vec::new();
     let mut waiting: Vec<(usize, super::plan::Process)> =
@@ -48,13 +52,13 @@ pub async fn live(plan: &Plan) -> Result<String, (String, String)> {
     loop {
         let now = began.elapsed();
         while unsent < plan.messages && (random.u8(..3) == 0 || now >= plan.calm_at) {
-            send(&world, &watch, plan, name, unsent, &mut random);
+            send(&world, watch, plan, name, unsent, &mut random);
             unsent += 1;
         }
         waiting.retain(|(number, process)| {
             let starts = process.starts <= now;
             if starts {
-                alive.push(start(plan, &world, &watch, name, *number, process.ends));
+                alive.push(start(plan, &world, watch, name, *number, process.ends));
             }
             !starts
         });
@@ -66,15 +70,15 @@ pub async fn live(plan: &Plan) -> Result<String, (String, String)> {
             ending.push(alive.swap_remove(index));
         }
         for each in ending {
-            end(each, &watch).await;
+            end(plan, each, watch).await;
+        }
+        if step.is_multiple_of(STEPS_PER_LOOK) {
+            take_stock(&world, watch, name, unsent);
         }
         for each in &mut alive {
             watch.must(!each.house.has_ended(), || "promise 7: a listener ended by itself".to_owned());
             if step.is_multiple_of(STEPS_PER_LOOK) {
-                let (received, settled) = each.house.books();
-                watch.must((received - settled).abs() < f64::EPSILON, || {
-                    format!("promise 11: {received} received, {settled} accounted for")
-                });
+                look(plan, each, watch);
             }
         }
         step += 1;
@@ -90,25 +94,60 @@ pub async fn live(plan: &Plan) -> Result<String, (String, String)> {
         tokio::time::sleep(if nothing_happens { CALM_STEP } else { STEP }).await;
     }
     if !watch.is_broken() {
-        for each in alive {
-            drain(each, &watch, Duration::from_secs(30), true).await;
+        for each in &alive {
+            still_receives(each, watch).await;
         }
-        take_stock(plan, &world, &watch, name);
-    }
-    match watch.ended() {
-        (None, trace) => Ok(trace),
-        (Some(why), trace) => Err((why, trace)),
+        for each in alive {
+            drain(plan, each, watch, Duration::from_secs(30), true).await;
+        }
+        take_stock(&world, watch, name, plan.messages);
     }
 }
 
-/// Promise 4: every message is done or dead-lettered.
-fn take_stock(plan: &Plan, world: &World, watch: &Watch, name: &str) {
-    let dlq = dead_letter_name(name);
-    let dead = world.with(|broker, now| broker.inspect(now, &dlq));
-    for number in 0..plan.messages {
+/// Promise 4: every message sent so far is done, in the queue, in flight or dead-lettered.
+fn take_stock(world: &World, watch: &Watch, name: &str, sent: usize) {
+    let bodies = |queue: &str| world.look(|broker, now| broker.inspect(now, queue));
+    let there: BTreeSet<String> = [bodies(name), bodies(&dead_letter_name(name))]
+        .into_iter()
+        .flatten()
+        .map(|message| message.body)
+        .collect();
+    for number in 0..sent {
         let body = format!("m-{number}");
-        let is_dead = dead.iter().any(|message| message.body == body);
-        watch.must(is_dead || watch.accepted(&body), || format!("promise 4: {body} is lost"));
+        watch.must(there.contains(&body) || watch.accepted(&body), || format!("promise 4: {body} is lost"));
+    }
+}
+
+/// Promises 5 and 11, as far as the process itself knows.
+fn look(plan: &Plan, alive: &Alive, watch: &Watch) {
+    let (received, settled) = alive.house.books();
+    watch.must((received - settled).abs() < f64::EPSILON, || {
+        format!("promise 11: {received} received, {settled} accounted for")
+    });
+    if plan.is_kind() {
+        let count = |metric: &str| alive.house.count(metric, "");
+        watch.must(count("leases_lost_total") == 0, || {
+            "promise 5: a lease is lost without a cause".to_owned()
+        });
+        watch.must(count("duplicates_suppressed_total") == 0, || {
+            "promise 5: a message comes again while it is in the house".to_owned()
+        });
+        watch.must(count("messages_abandoned_total") == 0, || {
+            "a message is abandoned without a cause".to_owned()
+        });
+    }
+}
+
+/// Promise 7: whatever a process has been through, it looks for messages again.
+async fn still_receives(alive: &Alive, watch: &Watch) {
+    let receives = || alive.process.calls.lock().unwrap().receives();
+    let (so_far, began) = (receives(), Instant::now());
+    while receives() == so_far {
+        if began.elapsed() > PATIENCE {
+            watch.must(false, || format!("promise 7: process {} receives no more", alive.process.number));
+            return;
+        }
+        tokio::time::sleep(CALM_STEP).await;
     }
 }
 
@@ -142,12 +181,13 @@ fn start(
     let mut house = House::in_world(world, seed);
     let limits = EndpointLimits::new(
         "api",
-        &limit::Settings { sessions: plan.sessions, adaptive: plan.adaptive, rate: None },
+        &limit::Settings { sessions: plan.sessions, adaptive: plan.adaptive, rate: plan.rate() },
         seed,
     );
     let process = Arc::new(Process {
         number,
         dead: AtomicBool::new(false),
+        calls: Mutex::new(Calls::default()),
         drain: house.drain.clone(),
         gate: Arc::clone(&limits.gate),
         watch: Arc::clone(watch),
@@ -172,22 +212,41 @@ fn start(
     Alive { house, process, queue, ends }
 }
 
-async fn end(alive: Alive, watch: &Watch) {
+async fn end(plan: &Plan, alive: Alive, watch: &Watch) {
     if let Some((_, End::Drain(deadline))) = alive.ends {
-        return drain(alive, watch, deadline, false).await;
+        return drain(plan, alive, watch, deadline, false).await;
     }
     watch.note(&format!("p{} dies", alive.process.number));
     alive.process.dead.store(true, Ordering::Relaxed);
     watch.excuse_all_of(alive.process.number);
 }
 
-/// Promise 6: a drain ends in time, and with everything accounted for.
-async fn drain(mut alive: Alive, watch: &Watch, deadline: Duration, calm: bool) {
+/// Promise 6: a drain ends in time, cuts off nothing but POSTs, and everything is accounted for.
+async fn drain(plan: &Plan, mut alive: Alive, watch: &Watch, deadline: Duration, calm: bool) {
     let number = alive.process.number;
     watch.note(&format!("p{number} drains for {deadline:?}"));
-    let stopped = alive.house.stop_within(deadline, GRACE).await;
-    watch.note(&format!("p{number} has stopped: {stopped:?}"));
+    let running_at_the_end = async {
+        tokio::time::sleep(deadline.saturating_sub(JUST_BEFORE)).await;
+        watch.running(number)
+    };
+    let stop = async {
+        let stopped = alive.house.stop_within(deadline, GRACE).await;
+        watch.note(&format!("p{number} has stopped: {stopped:?}"));
+        stopped
+    };
+    let (stopped, running) = tokio::join!(stop, running_at_the_end);
     watch.must(stopped == Stopped::Clean || !calm, || "promise 6: a calm drain had to be cut off".to_owned());
+    watch.must(stopped == Stopped::Clean || running > 0 || !plan.faults.is_empty(), || {
+        "promise 6: a drain did not end although nothing ran".to_owned()
+    });
+    watch.must(stopped != Stopped::Unsettled || !plan.faults.is_empty(), || {
+        "promise 6: what was cut off was not settled in time".to_owned()
+    });
+    if stopped != Stopped::Unsettled {
+        look(plan, &alive, watch);
+        let left = alive.house.count("messages_in_progress", "");
+        watch.must(left == 0, || format!("promise 11: {left} messages are in progress after a drain"));
+    }
     // Its process is gone, whatever still runs here.
     alive.process.dead.store(true, Ordering::Relaxed);
     let (received, settled) = alive.house.books();

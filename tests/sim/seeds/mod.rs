@@ -1,19 +1,36 @@
 //! Random lives of whole processes, from seeds: faults of SQS, outages, drains, deaths, several processes, FIFO.
 //!
 //! A [`plan::Plan`] says what happens, a [`watch::Watch`] sees every receive, POST and settlement and knows the
-//! promises. The same seed gives the same life. `QUEUEPOST_SEEDS=1000000` runs so many seeds, `QUEUEPOST_SEED=7`
-//! runs one and prints what happened.
+//! promises. The same seed gives the same life. `QUEUEPOST_SEEDS=1000000` runs so many seeds and tells of its progress,
+//! `QUEUEPOST_SEED=7` runs one and prints what happened. Only what is wrong with a seed is kept, so any number of them
+//! takes the same memory.
 
 mod life;
 mod plan;
 mod watch;
 mod watched;
 
-use std::sync::Mutex;
+use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::time::Instant;
+use watch::Watch;
 
 /// Seeds of an ordinary run of the tests.
 const SEEDS: u64 = 1_000;
+/// Every so many seeds one is lived twice.
+const TWICE_EVERY: u64 = 10;
+/// Seeds that fail before the rest is not tried any more.
+const BROKEN_MAX: usize = 10;
+/// How often the lives are looked after, and a long run tells of its progress.
+const TELL_EVERY: Duration = Duration::from_secs(10);
+/// A life takes a fraction of a second. One that takes so long spins: its clock stands still, and only another sees that.
+const SPINS_AFTER: Duration = Duration::from_secs(120);
 
 fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok()?.parse().ok()
@@ -21,65 +38,139 @@ fn number(variable: &str) -> Option<u64> {
 
 /// What a seed led to, in one line that replays it.
 fn replay(seed: u64, why: &str) -> String {
+    let why = why.replace('\n', " ");
     format!("QUEUEPOST_SEED={seed} cargo test --test it sim::seeds -- --nocapture   # {why}")
 }
 
-fn run(seed: u64, tell: bool) -> Result<String, String> {
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
-    let plan = plan::Plan::from_seed(seed);
-    if tell {
-        eprintln!("{plan:#?}");
+/// Past the test runner, which keeps what a test prints until it has failed.
+fn say(text: &str) {
+    writeln!(std::io::stderr(), "{text}").ok();
+}
+
+/// Promise 12: the same seed, the same life.
+fn compare(first: &str, second: &str) -> Result<(), String> {
+    let differs = first.lines().zip(second.lines()).find(|(first, second)| first != second);
+    match differs {
+        Some((first, second)) => Err(format!("promise 12: at first{first}, then{second}")),
+        None if first.len() != second.len() => Err("promise 12: one life was longer".to_owned()),
+        None => Ok(()),
     }
-    let lived =
-        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| runtime.block_on(life::live(&plan))));
-    match lived {
-        Ok(Ok(trace)) => {
-            if tell {
-                eprintln!("{trace}");
+}
+
+/// The seeds of one run of the tests, taken by several threads.
+struct Seeds {
+    /// Whether what happens in them is to be told.
+    tell: bool,
+    end: u64,
+    next: AtomicU64,
+    /// Being lived: since when, in real time, because these are read outside of any runtime.
+    living: Mutex<BTreeMap<u64, (Instant, Arc<Watch>)>>,
+    broken: Mutex<Vec<String>>,
+    /// Whether somebody waits for them and not for the tests.
+    long: bool,
+}
+
+impl Seeds {
+    fn live(&self) {
+        loop {
+            let seed = self.next.fetch_add(1, Ordering::Relaxed);
+            if seed >= self.end || self.broken.lock().unwrap().len() >= BROKEN_MAX {
+                return;
             }
-            Ok(trace)
-        }
-        Ok(Err((why, trace))) => {
-            if tell {
-                eprintln!("{trace}");
+            let twice = self.tell || seed.is_multiple_of(TWICE_EVERY);
+            let lived = self
+                .run(seed, self.tell)
+                .and_then(|first| if twice { compare(&first, &self.run(seed, false)?) } else { Ok(()) });
+            if let Err(why) = lived {
+                let line = replay(seed, &why);
+                if self.long {
+                    say(&line);
+                }
+                self.broken.lock().unwrap().push(line);
             }
-            Err(why)
         }
-        Err(_) => Err("a panic".to_owned()),
+    }
+
+    /// One life: its trace, or the first promise broken.
+    fn run(&self, seed: u64, tell: bool) -> Result<String, String> {
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        let plan = plan::Plan::from_seed(seed);
+        if tell {
+            eprintln!("{plan:#?}");
+        }
+        let watch = {
+            let _its_clock = runtime.enter();
+            Arc::new(Watch::new(plan.max_receives))
+        };
+        self.living.lock().unwrap().insert(seed, (Instant::now(), Arc::clone(&watch)));
+        let lived =
+            std::panic::catch_unwind(AssertUnwindSafe(|| runtime.block_on(life::live(&plan, &watch))));
+        self.living.lock().unwrap().remove(&seed);
+        let (broken, trace) = watch.ended();
+        if tell {
+            eprintln!("{trace}");
+        }
+        if let Err(panic) = lived {
+            let said = panic.downcast_ref::<String>().map(String::as_str);
+            let said = said.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or_default();
+            return Err(format!("a panic: {said}"));
+        }
+        broken.map_or(Ok(trace), Err)
+    }
+
+    /// Tells how far they are, and ends the tests when a life does not end.
+    fn look_after(&self, done: &Receiver<()>) {
+        let began = Instant::now();
+        while done.recv_timeout(TELL_EVERY) == Err(RecvTimeoutError::Timeout) {
+            for (seed, (since, watch)) in self.living.lock().unwrap().iter() {
+                if since.elapsed() > SPINS_AFTER {
+                    let (broken, trace) = watch.ended();
+                    if self.tell {
+                        say(&trace);
+                    }
+                    let why =
+                        broken.unwrap_or_else(|| "promise 7: it stands still and does not end".to_owned());
+                    say(&replay(*seed, &why));
+                    // Nothing else ends a thread that spins.
+                    std::process::exit(1);
+                }
+            }
+            if self.long {
+                let lived = self.next.load(Ordering::Relaxed).min(self.end);
+                let seconds = began.elapsed().as_secs();
+                let broken = self.broken.lock().unwrap().len();
+                say(&format!("{lived} of {} seeds after {seconds} s, {broken} broke a promise", self.end));
+            }
+        }
     }
 }
 
 #[test]
 fn every_promise_holds_in_every_seed() {
-    if let Some(seed) = number("QUEUEPOST_SEED") {
-        run(seed, true).unwrap_or_else(|why| panic!("{}", replay(seed, &why)));
-        return;
-    }
-    let (next, seeds) = (AtomicU64::new(0), number("QUEUEPOST_SEEDS").unwrap_or(SEEDS));
-    let broken = Mutex::new(Vec::new());
+    let one = number("QUEUEPOST_SEED");
+    let asked = number("QUEUEPOST_SEEDS");
+    let seeds = Seeds {
+        tell: one.is_some(),
+        end: one.map_or(asked.unwrap_or(SEEDS), |seed| seed + 1),
+        next: AtomicU64::new(one.unwrap_or_default()),
+        living: Mutex::default(),
+        broken: Mutex::default(),
+        long: asked.is_some() && one.is_none(),
+    };
+    let (done, is_done) = mpsc::channel();
+    let seeds = &seeds;
     std::thread::scope(|scope| {
+        scope.spawn(move || seeds.look_after(&is_done));
         for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
-            scope.spawn(|| {
-                loop {
-                    let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed >= seeds || broken.lock().unwrap().len() >= 10 {
-                        return;
-                    }
-                    if let Err(why) = run(seed, false) {
-                        broken.lock().unwrap().push(replay(seed, &why));
-                    }
-                }
+            let done = done.clone();
+            scope.spawn(move || {
+                seeds.live();
+                drop(done);
             });
         }
+        drop(done);
     });
-    let broken = broken.into_inner().unwrap();
+    let broken = seeds.broken.lock().unwrap();
     assert!(broken.is_empty(), "promises were broken:\n{}", broken.join("\n"));
-}
-
-#[test]
-fn the_same_seed_lives_the_same_life() {
-    for seed in 0..20 {
-        assert_eq!(run(seed, false), run(seed, false), "seed {seed}");
-    }
 }

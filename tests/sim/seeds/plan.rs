@@ -1,6 +1,9 @@
 //! What happens in the life of a seed.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
+
+use queuepost::limit::Rate;
 
 use super::super::queue::{Deletes, Faults};
 
@@ -9,6 +12,8 @@ use super::super::queue::{Deletes, Faults};
 pub struct Plan {
     pub seed: u64,
     pub fifo: bool,
+    /// Of a FIFO queue.
+    pub high_throughput: bool,
     pub groups: usize,
     pub messages: usize,
     pub max_receives: u32,
@@ -16,6 +21,8 @@ pub struct Plan {
     pub workers: usize,
     pub sessions: usize,
     pub adaptive: bool,
+    /// Starts per second and burst, per process.
+    pub rate: Option<(u32, u32)>,
     pub timeout: Duration,
     pub throttle_delay: Duration,
     /// Longest time a good POST takes.
@@ -60,6 +67,18 @@ pub enum End {
     Death,
 }
 
+/// What an endpoint in trouble answers.
+const TROUBLES: [Answer; 8] = [
+    Answer::Status(429),
+    Answer::Pause(429, 10),
+    Answer::Status(503),
+    Answer::Status(500),
+    Answer::Status(401),
+    Answer::Status(404),
+    Answer::Unsent,
+    Answer::Hangs,
+];
+
 impl Plan {
     pub fn from_seed(seed: u64) -> Self {
         let mut random = fastrand::Rng::with_seed(seed);
@@ -89,20 +108,10 @@ impl Plan {
                 answers.push((r.u32(1..12), answer));
             }
         }
-        let kinds = [
-            Answer::Status(429),
-            Answer::Pause(429, 10),
-            Answer::Status(503),
-            Answer::Status(500),
-            Answer::Status(401),
-            Answer::Status(404),
-            Answer::Unsent,
-            Answer::Hangs,
-        ];
         let mut outages = Vec::new();
         for _ in 0..r.usize(..3) {
             let from = seconds(r, 0..within);
-            outages.push((from, from + seconds(r, 1..200), kinds[r.usize(..kinds.len())]));
+            outages.push((from, from + seconds(r, 1..200), TROUBLES[r.usize(..TROUBLES.len())]));
         }
         let mut faults = Vec::new();
         for _ in 0..r.usize(..3) {
@@ -118,6 +127,8 @@ impl Plan {
                     deletes: if r.u8(..10) == 0 { Deletes::Denied } else { Deletes::Work },
                     changes_refused: r.u8(..10) == 0,
                     duplicate: 0.0,
+                    blind: r.f64() * 0.2,
+                    late: r.f64() * 0.1,
                     latency: Duration::from_millis(r.u64(..500)),
                 },
             ));
@@ -129,8 +140,15 @@ impl Plan {
         let mut processes = Vec::new();
         for _ in 0..r.usize(1..4) {
             let starts = seconds(r, 0..30);
-            let ends = (r.u8(..2) == 0).then(|| (starts + seconds(r, 0..within), end(r)));
+            let mut ends = (r.u8(..2) == 0).then(|| (starts + seconds(r, 0..within), end(r)));
             processes.push(Process { starts, ends });
+            // It may be started again, twice.
+            for _ in 0..2 {
+                let Some((ended, _)) = ends.filter(|_| r.bool()) else { break };
+                let starts = ended + seconds(r, 0..20);
+                ends = r.bool().then(|| (starts + seconds(r, 0..within), end(r)));
+                processes.push(Process { starts, ends });
+            }
         }
         // Somebody has to be there in the end.
         processes.push(Process { starts: calm_at, ends: None });
@@ -138,12 +156,14 @@ impl Plan {
         Self {
             seed,
             fifo,
+            high_throughput: r.bool(),
             groups: r.usize(1..12),
             messages: r.usize(1..80),
             max_receives: [3, 5, 10, 1_000][r.usize(..4)],
             workers: r.usize(1..24),
             sessions: r.usize(1..24),
             adaptive: r.bool(),
+            rate: (r.u8(..3) == 0).then(|| (r.u32(1..50), r.u32(1..10))),
             timeout: Duration::from_secs([5, 30, 60, 150][r.usize(..4)]),
             throttle_delay: Duration::from_secs([5, 30, 300][r.usize(..3)]),
             slowest,
@@ -154,5 +174,15 @@ impl Plan {
             doubled: [0, 0, 5, 20][r.usize(..4)],
             calm_at,
         }
+    }
+
+    /// Whether nothing goes wrong at SQS.
+    pub fn is_kind(&self) -> bool {
+        self.faults.is_empty() && self.doubled == 0
+    }
+
+    pub fn rate(&self) -> Option<Rate> {
+        let (per_second, burst) = self.rate?;
+        Some(Rate { interval: Duration::from_secs(1) / per_second, burst: NonZeroU32::new(burst)? })
     }
 }

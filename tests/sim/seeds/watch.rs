@@ -1,7 +1,7 @@
 //! The promises, checked at every receive, POST and settlement.
 //!
 //! What excuses a broken promise is only what the promise itself names: SQS refused or lost a call, a process died, a
-//! drain ran out of time.
+//! drain ran out of time. What a process itself remembers excuses nothing: it posts no message early that it parked.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -10,23 +10,45 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::plan::Plan;
+
+/// What is early by less is on time: timers count milliseconds.
+const ROUNDING: Duration = Duration::from_millis(2);
+/// The same of a message that comes back: SQS counts seconds.
+const SLACK: Duration = Duration::from_secs(2);
+/// No message that was posted is hidden for less, unless the call took that long to get through.
+const SHORTEST_DELAY: Duration = Duration::from_secs(4);
 /// How long a process remembers what it delivered.
 const REMEMBERED: Duration = Duration::from_secs(600);
 
-#[derive(Default)]
 pub struct Watch {
+    max_receives: u32,
     state: Mutex<State>,
 }
 
-#[derive(Default)]
 struct State {
-    began: Option<Instant>,
+    began: Instant,
     trace: String,
     broken: Option<String>,
     messages: BTreeMap<String, Record>,
     /// Whose handle it is.
     handles: BTreeMap<String, String>,
     running: BTreeMap<usize, usize>,
+    /// When the next start is due by the rate, by process.
+    paces: BTreeMap<usize, Instant>,
+}
+
+/// How a POST ended.
+#[derive(Clone, Copy)]
+pub struct Ended {
+    /// If it was answered.
+    pub status: Option<u16>,
+    /// How long a 429 parks it.
+    pub park: Duration,
+    /// Nothing was sent.
+    pub unsent: bool,
+    /// The process learnt of it.
+    pub heard: bool,
 }
 
 /// What is known of one message.
@@ -40,8 +62,10 @@ struct Record {
     holders: BTreeSet<(usize, String)>,
     /// POSTs running now, by process.
     posting: Vec<usize>,
-    /// After a 429: not before.
-    parked_until: Option<Instant>,
+    /// After a 429: by whom, and not before.
+    parked: Option<(usize, Instant)>,
+    /// Its last receive, by process: how many there were by then, and when it was posted since.
+    receives: BTreeMap<usize, (u32, Option<Instant>)>,
     deleted: bool,
     /// Something happened to it that may make it come early or twice.
     excused: bool,
@@ -52,12 +76,26 @@ impl Watch {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub fn begin(&self, now: Instant) {
-        self.lock().began = Some(now);
+    pub fn new(max_receives: u32) -> Self {
+        let state = State {
+            began: Instant::now(),
+            trace: String::new(),
+            broken: None,
+            messages: BTreeMap::new(),
+            handles: BTreeMap::new(),
+            running: BTreeMap::new(),
+            paces: BTreeMap::new(),
+        };
+        Self { max_receives, state: Mutex::new(state) }
     }
 
     pub fn note(&self, text: &str) {
         self.lock().note(text);
+    }
+
+    /// POSTs of a process that run now.
+    pub fn running(&self, process: usize) -> usize {
+        self.lock().running.get(&process).copied().unwrap_or_default()
     }
 
     /// The first broken promise, and the trace.
@@ -96,6 +134,8 @@ impl Watch {
         let lapsed = !held.is_empty() && !record.excused;
         let deleted = record.deleted && !record.excused;
         record.holders.insert((process, handle.to_owned()));
+        let posts = record.posting.contains(&process).then(Instant::now);
+        record.receives.insert(process, (receives, posts));
         if lapsed {
             state.broken(format!("promise 5: {body} was handed out again while process {held:?} has it"));
         }
@@ -105,7 +145,8 @@ impl Watch {
     }
 
     /// A POST begins.
-    pub fn posts(&self, process: usize, body: &str, sessions: usize, earlier_in_group: Option<String>) {
+    pub fn posts(&self, process: usize, body: &str, plan: &Plan, earlier_in_group: Option<String>) {
+        let sessions = plan.sessions.min(plan.workers);
         let mut state = self.lock();
         let now = Instant::now();
         state.note(&format!("p{process} posts {body}"));
@@ -115,13 +156,25 @@ impl Watch {
         if running > sessions {
             state.broken(format!("promise 3: {running} POSTs of process {process}, {sessions} allowed"));
         }
+        if let Some(rate) = plan.rate() {
+            let due = state.paces.entry(process).or_insert(now);
+            let ahead = due.saturating_duration_since(now);
+            *due = now.max(*due) + rate.interval;
+            if ahead > rate.interval * (rate.burst.get() - 1) + ROUNDING {
+                state.broken(format!("promise 3: process {process} starts {ahead:?} ahead of its rate"));
+            }
+        }
         if let Some(earlier) = earlier_in_group {
             state.broken(format!("promise 9: {body} is posted before {earlier} of its group is done"));
         }
         let Some(record) = state.messages.get_mut(body) else { return };
         let mut why = None;
-        if record.parked_until.is_some_and(|until| now < until) && !record.excused {
-            why = Some(format!("promise 2: {body} came back before its park was over"));
+        let (receives, _) = record.receives.get(&process).copied().unwrap_or_default();
+        record.receives.insert(process, (receives, Some(now)));
+        // Another park would end a message on its last receive in the dead-letter queue.
+        let must_wait = |by| if by == process { receives < self.max_receives } else { !record.excused };
+        if record.parked.is_some_and(|(by, until)| now + SLACK < until && must_wait(by)) {
+            why = Some(format!("promise 2: {body} is posted before its park is over"));
         }
         let remembers = |(at, by): &(Instant, usize)| *by == process && now.duration_since(*at) < REMEMBERED;
         if record.accepted.iter().any(remembers) {
@@ -136,8 +189,9 @@ impl Watch {
         }
     }
 
-    /// A POST has ended, for the endpoint: `status` if it answered.
-    pub fn posted(&self, process: usize, body: &str, status: Option<u16>, park: Duration, heard: bool) {
+    /// A POST has ended, for the endpoint.
+    pub fn posted(&self, process: usize, body: &str, ended: Ended) {
+        let Ended { status, park, unsent, heard } = ended;
         let mut state = self.lock();
         let now = Instant::now();
         state.note(&format!("p{process} got {status:?} for {body}{}", if heard { "" } else { ", unheard" }));
@@ -148,7 +202,10 @@ impl Watch {
         if let Some(index) = record.posting.iter().position(|each| *each == process) {
             record.posting.swap_remove(index);
         }
-        record.parked_until = (status == Some(429)).then(|| now + park);
+        if let Some((_, posted)) = record.receives.get_mut(&process) {
+            *posted = (!unsent).then_some(now);
+        }
+        record.parked = (status == Some(429)).then(|| (process, now + park));
         if !heard {
             record.excused = true;
         } else if status == Some(200) {
@@ -187,8 +244,9 @@ impl Watch {
         if record.posting.is_empty() && record.accepted.is_empty() {
             record.holders.retain(|(_, held)| held != handle);
         }
-        if seconds == 0 && record.posting.contains(&process) {
-            state.broken(format!("{body} is made visible while it is posted"));
+        let posted = record.receives.get(&process).and_then(|(_, posted)| *posted);
+        if seconds == 0 && worked && posted.is_some_and(|at| at.elapsed() < SHORTEST_DELAY) {
+            state.broken(format!("promise 6: {body} is made visible at once although it was posted"));
         }
     }
 
@@ -225,7 +283,7 @@ impl Watch {
 
 impl State {
     fn note(&mut self, text: &str) {
-        let at = self.began.map(|began| began.elapsed().as_secs_f64()).unwrap_or_default();
+        let at = self.began.elapsed().as_secs_f64();
         writeln!(self.trace, "{at:10.3} {text}").unwrap();
     }
 

@@ -1,5 +1,6 @@
 //! A queue and an endpoint of one process, under watch; both fall silent when the process dies.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -13,16 +14,27 @@ use queuepost::pipeline::ports::{
 };
 use queuepost::policy::outcome::{Attempt, Break, Broken};
 use queuepost::shape::Request;
+use tokio::time::Instant;
 
 use super::super::endpoint::{answer, answer_with_retry_after, refused};
 use super::super::queue::{SimQueue, World};
 use super::plan::{Answer, Plan};
-use super::watch::Watch;
+use super::watch::{Ended, Watch};
+
+/// Calls of one process at one moment that no process makes.
+const CALLS_AT_ONCE_MAX: u32 = 10_000;
+/// Calls of one process in its life that no process makes.
+const CALLS_MAX: u32 = 2_000_000;
+
+/// Receives of one process that fail one after the other within a minute, when none backs off.
+const FAILURES_MAX: usize = 200;
+const FAILURES_WITHIN: Duration = Duration::from_secs(60);
 
 /// What the watched parts of one process share.
 pub struct Process {
     pub number: usize,
     pub dead: AtomicBool,
+    pub calls: Mutex<Calls>,
     pub drain: Drain,
     pub gate: Arc<Gate>,
     pub watch: Arc<Watch>,
@@ -30,9 +42,61 @@ pub struct Process {
     pub plan: Plan,
 }
 
+/// How often a process has called somebody: one that spins would do so for ever.
+#[derive(Default)]
+pub struct Calls {
+    in_all: u32,
+    at: Option<Instant>,
+    at_once: u32,
+    /// Receives begun.
+    receives: u32,
+    /// When the latest receives failed, none having been answered since.
+    failed: VecDeque<Instant>,
+}
+
+impl Calls {
+    fn are_too_many(&mut self) -> bool {
+        let now = Some(Instant::now());
+        if std::mem::replace(&mut self.at, now) != now {
+            self.at_once = 0;
+        }
+        self.at_once += 1;
+        self.in_all += 1;
+        self.at_once > CALLS_AT_ONCE_MAX || self.in_all > CALLS_MAX
+    }
+
+    /// Whether a receive that ended now shows that there is no back-off.
+    fn presses(&mut self, failed: bool) -> bool {
+        if !failed {
+            self.failed.clear();
+            return false;
+        }
+        self.failed.push_back(Instant::now());
+        if self.failed.len() > FAILURES_MAX {
+            self.failed.pop_front();
+        }
+        self.failed.len() == FAILURES_MAX && self.failed[0].elapsed() < FAILURES_WITHIN
+    }
+
+    /// How many receives were begun.
+    pub fn receives(&self) -> u32 {
+        self.receives
+    }
+}
+
 impl Process {
     fn is_dead(&self) -> bool {
         self.dead.load(Ordering::Relaxed)
+    }
+
+    /// A call begins, unless nobody is there to make it. Promise 7: none makes them without pause or end.
+    async fn calls(&self) {
+        let too_many = self.calls.lock().unwrap().are_too_many();
+        self.watch.must(!too_many, || format!("promise 7: process {} spins", self.number));
+        if too_many {
+            std::future::pending::<()>().await;
+        }
+        self.heard(()).await;
     }
 
     /// An answer, unless nobody is there to hear it.
@@ -60,7 +124,7 @@ impl Queue for WatchedQueue {
     fn receive(&self, receive: Receive) -> BoxFuture<'_, Result<Vec<Message>, QueueError>> {
         Box::pin(async move {
             let p = &self.process;
-            p.heard(()).await;
+            p.calls().await;
             p.watch.must(!p.drain.is_draining(), || "promise 6: a receive starts in a drain".to_owned());
             let state = p.gate.snapshot().state;
             p.watch.must(state != GateState::Closed, || {
@@ -69,7 +133,10 @@ impl Queue for WatchedQueue {
             p.watch.must(state == GateState::Open || receive.max == 1, || {
                 format!("promise 8: a probe asks for {} messages", receive.max)
             });
+            p.calls.lock().unwrap().receives += 1;
             let result = self.inner.receive(receive).await;
+            let presses = p.calls.lock().unwrap().presses(result.is_err());
+            p.watch.must(!presses, || format!("promise 7: process {} fails without back-off", p.number));
             for message in result.iter().flatten() {
                 let body = String::from_utf8(message.body.to_vec()).unwrap();
                 let handle = message.receipt.expose();
@@ -92,11 +159,17 @@ impl Queue for WatchedQueue {
     fn delete<'a>(&'a self, handles: &'a [ReceiptHandle]) -> BoxFuture<'a, BatchResult> {
         Box::pin(async move {
             let p = &self.process;
-            p.heard(()).await;
-            let result = self.inner.delete(handles).await;
+            p.calls().await;
+            // A standard queue may confirm a delete and forget it.
+            let forgets = !p.plan.fifo && self.chance(p.plan.doubled);
+            let result =
+                if forgets { Ok(vec![Ok(()); handles.len()]) } else { self.inner.delete(handles).await };
             for (index, handle) in handles.iter().enumerate() {
                 let worked = result.as_ref().is_ok_and(|entries| entries[index].is_ok());
                 p.watch.deletes(p.number, handle.expose(), worked);
+                if forgets {
+                    p.watch.excuse(handle.expose());
+                }
             }
             p.heard(result).await
         })
@@ -105,11 +178,18 @@ impl Queue for WatchedQueue {
     fn change_visibility<'a>(&'a self, changes: &'a [VisibilityChange]) -> BoxFuture<'a, BatchResult> {
         Box::pin(async move {
             let p = &self.process;
-            p.heard(()).await;
+            p.calls().await;
             let result = self.inner.change_visibility(changes).await;
             for (index, change) in changes.iter().enumerate() {
                 let worked = result.as_ref().is_ok_and(|entries| entries[index].is_ok());
-                p.watch.hides(p.number, change.receipt.expose(), change.seconds, worked);
+                let handle = change.receipt.expose();
+                p.watch.hides(p.number, handle, change.seconds, worked);
+                if worked && change.seconds > 0 && self.chance(p.plan.doubled) && !p.plan.fifo {
+                    // SQS has a copy of it that is not hidden.
+                    p.watch.excuse(handle);
+                    let queue = self.inner.name().to_owned();
+                    p.world.with(|broker, now| broker.change_visibility(now, &queue, handle, 0)).ok();
+                }
             }
             p.heard(result).await
         })
@@ -121,7 +201,7 @@ impl Queue for WatchedQueue {
         reason: &'a DeadLetterReason,
     ) -> BoxFuture<'a, Result<(), QueueError>> {
         Box::pin(async move {
-            self.process.heard(()).await;
+            self.process.calls().await;
             let result = self.inner.dead_letter(message, reason).await;
             self.process.heard(result).await
         })
@@ -129,7 +209,7 @@ impl Queue for WatchedQueue {
 
     fn inspect(&self) -> BoxFuture<'_, Result<QueueFacts, QueueError>> {
         Box::pin(async move {
-            self.process.heard(()).await;
+            self.process.calls().await;
             let result = self.inner.inspect().await;
             self.process.heard(result).await
         })
@@ -172,13 +252,20 @@ struct Posting<'a> {
     body: String,
     status: Option<u16>,
     park: Duration,
+    unsent: bool,
     answered: bool,
 }
 
 impl Drop for Posting<'_> {
     fn drop(&mut self) {
         let p = self.process;
-        p.watch.posted(p.number, &self.body, self.status, self.park, self.answered && !p.is_dead());
+        let ended = Ended {
+            status: self.status,
+            park: self.park,
+            unsent: self.unsent,
+            heard: self.answered && !p.is_dead(),
+        };
+        p.watch.posted(p.number, &self.body, ended);
     }
 }
 
@@ -186,15 +273,22 @@ impl Endpoint for WatchedEndpoint {
     fn post(&self, request: Request) -> BoxFuture<'_, Attempt> {
         Box::pin(async move {
             let p = &self.process;
-            p.heard(()).await;
+            p.calls().await;
             let body = String::from_utf8(request.body.to_vec()).unwrap();
+            p.watch.must(!p.drain.is_draining(), || format!("promise 6: {body} is posted in a drain"));
             let earlier = p.watch.earlier(&body);
             let stored = p.world.with(|broker, now| broker.inspect(now, "orders.fifo"));
             let waiting = earlier.into_iter().find(|body| stored.iter().any(|message| message.body == *body));
-            p.watch.posts(p.number, &body, p.plan.sessions.min(p.plan.workers), waiting);
+            p.watch.posts(p.number, &body, &p.plan, waiting);
             let (takes, answers) = self.decide();
-            let mut posting =
-                Posting { process: p, body, status: None, park: p.plan.throttle_delay, answered: false };
+            let mut posting = Posting {
+                process: p,
+                body,
+                status: None,
+                park: p.plan.throttle_delay,
+                unsent: false,
+                answered: false,
+            };
             let attempt = match answers {
                 Answer::Status(status) => answer(status),
                 Answer::Pause(status, seconds) => answer_with_retry_after(status, seconds),
@@ -211,6 +305,7 @@ impl Endpoint for WatchedEndpoint {
             if let Attempt::Answered(answer) = &attempt {
                 posting.status = Some(answer.status);
             }
+            posting.unsent = matches!(attempt, Attempt::Unsent(_));
             posting.answered = true;
             drop(posting);
             p.heard(attempt).await

@@ -22,6 +22,7 @@ use crate::pipeline::admit::{
 use crate::pipeline::gates::{Probes, evidence, feedback};
 use crate::pipeline::group::{Fate, Successor};
 use crate::pipeline::in_house::{InHouse, Settled};
+use crate::pipeline::keep::KEPT_MAX;
 use crate::pipeline::lease::Lease;
 use crate::pipeline::listener::Core;
 use crate::pipeline::narrate::Posted;
@@ -71,7 +72,7 @@ impl Delivery {
             return self.hide(until, how).await;
         }
         let mut held_since: Option<Instant> = None;
-        let mut tries = 0_u32;
+        let (mut tries, mut kept) = (0_u32, 0_u32);
         loop {
             let patience = self.patience(&core, held_since.is_some());
             let ticket = &mut self.ticket;
@@ -125,8 +126,10 @@ impl Delivery {
             }
             if let Disposition::Park { delay } = decision.disposition
                 && core.is_last_chance(&self.message)
+                && kept < KEPT_MAX
                 && let Some(_place) = core.keeper.place(delay, self.lease.hideable())
             {
+                kept += 1;
                 let until = Instant::now() + delay;
                 core.narrator.kept(&self.message, delay);
                 self.enter(Stage::Held);

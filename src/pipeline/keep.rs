@@ -2,9 +2,9 @@
 //!
 //! To park such a message is to dead-letter it: SQS moves it when it is due. Where the endpoint takes others that is
 //! not what anybody wants of a 429, so the message is parked in the house instead: it stays under its lease, with
-//! its worker, for as long as it would have been hidden, and is posted again. That is bounded: by a part of the
-//! workers, by the hours SQS lets a receive last, and to endpoints that did some work a minute ago, so that a message
-//! nobody takes still reaches the dead-letter queue.
+//! its worker, for as long as it would have been hidden, and is posted again. That is bounded: to twice for a message
+//! and to endpoints that did some work a minute ago, so that one nobody takes still reaches the dead-letter queue;
+//! to a part of the workers; and by the hours SQS lets a receive last.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -12,6 +12,8 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
+/// How often one message is kept; who is turned away again and again is not wanted.
+pub(super) const KEPT_MAX: u32 = 2;
 /// One of so many workers may wait with such a message.
 const WORKERS_PER_PLACE: usize = 4;
 /// An endpoint that did some work so lately takes messages.

@@ -146,7 +146,8 @@ async fn a_throttled_head_is_parked_and_its_tail_given_back_behind_it() {
 
 #[tokio::test(start_paused = true)]
 async fn a_tail_does_not_follow_its_head_to_the_dead_letter_queue() {
-    for status in [429, 500] {
+    // On the last receive a 429 is waited out in the house, twice.
+    for (status, tries) in [(429, 3 + 2), (500, 3)] {
         let mut house = House::new(91);
         house.world.queue(ORDERS, 3);
         let (endpoint, overtakings) = watched(&house.world, move |post, _| {
@@ -165,7 +166,7 @@ async fn a_tail_does_not_follow_its_head_to_the_dead_letter_queue() {
         house.until_empty(ORDERS, 60 * MINUTE).await;
         house.stop(MINUTE).await;
         let posts = endpoint.posts();
-        assert_eq!(posts.iter().filter(|post| post.body == "a/1").count(), 3, "{status}");
+        assert_eq!(posts.iter().filter(|post| post.body == "a/1").count(), tries, "{status}");
         assert_eq!(house.census(ORDERS).dead, 1, "{status}: the head alone");
         assert_eq!(accepted_by_group(&endpoint)["a"], (2..=9).collect::<Vec<_>>());
         let most = posts.iter().filter(|post| post.body != "a/1").map(|post| post.receive_count).max();
@@ -315,7 +316,8 @@ async fn a_tail_of_which_some_are_given_back_late_keeps_its_order() {
         other.stop(MINUTE).await;
         overtakings.assert_none();
         let released = house.count("messages_released_total", r#"reason="group""#);
-        assert!(released >= 8, "seed {seed}: {released}");
+        // Of some the lease was over first.
+        assert!(released >= 5, "seed {seed}: {released}");
         house.assert_balanced();
     }
 }

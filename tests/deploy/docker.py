@@ -4,7 +4,9 @@ network, so that they reach servers on its loopback.
 
 import json
 import os
+import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 from cluster import until
@@ -24,6 +26,7 @@ class Docker:
             pytest.skip("dockerd is not started: this needs root")
         # A socket's path has 108 bytes at most.
         self.socket = f"/tmp/queuepost-docker-{os.getpid()}.sock"
+        self.folder = folder
         self.log = folder / "dockerd.log"
         with self.log.open("w") as file:
             self.process = subprocess.Popen(
@@ -55,3 +58,8 @@ class Docker:
     def stop(self):
         self.process.terminate()
         self.process.wait(timeout=60)
+        # It leaves a network namespace mounted, which nobody could remove.
+        mounts = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
+        for mount in reversed([mount for mount in mounts if mount.startswith(f"{self.folder}/")]):
+            run("umount", mount, check=False)
+        shutil.rmtree(self.folder, ignore_errors=True)

@@ -63,7 +63,8 @@ def run(*command, check=True, **options):
 
 def helm_template(*arguments, check=True):
     """`helm template` of the chart."""
-    return run(tool("helm"), "template", "queuepost", CHART, "--namespace", NAMESPACE, *arguments, check=check)
+    name = [] if "--name-template" in arguments else ["queuepost"]
+    return run(tool("helm"), "template", *name, CHART, "--namespace", NAMESPACE, *arguments, check=check)
 
 
 def render(name):

@@ -116,3 +116,23 @@ def test_an_overlay_is_applied_twice_and_changes_nothing_the_second_time(name, c
     after = cluster.get("deployment", manifest["name"], manifest["namespace"])
     assert before["metadata"]["generation"] == after["metadata"]["generation"]
     assert admitted(cluster, pod_of(after)).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("values", "said", "not_said"),
+    [
+        ([], ["aws.irsaRoleArn=", "aws eks create-pod-identity-association", "image.repository=REGISTRY"], ["WARNING"]),
+        (["aws.irsaRoleArn=arn:aws:iam::123456789012:role/a", "image.repository=r/queuepost"], ["readyz?verbose"], ["NEXT"]),
+        (["shutdown.deadline=74s"], ["cuts off POSTs"], []),
+        (["keda.enabled=true,keda.minReplicaCount=0"], ["minReplicaCount is 0"], ["cuts off"]),
+    ],
+)
+def test_the_notes_say_what_to_do_next(values, said, not_said, cluster):
+    sets = [part for value in values for part in ("--set", value)]
+    notes = cluster.helm("install", "queuepost", CHART, "-n", "orders", "--dry-run=server", *FIRST, *sets).stdout
+    notes = notes.split("NOTES:")[1]
+    assert "kubectl -n orders rollout status deployment/queuepost" in notes
+    for text in said:
+        assert text in notes, notes
+    for text in not_said:
+        assert text not in notes, notes

@@ -92,6 +92,27 @@ def test_the_binary_is_static_and_names_no_path_of_this_machine(queuepost):
         assert folder.encode() not in text, folder
 
 
+def test_what_the_builder_gets_is_enough_for_cargo_and_no_more(docker, tmp_path):
+    dockerfile = tmp_path / "Dockerfile"
+    dockerfile.write_text("FROM scratch\nCOPY . /\n")
+    context = tmp_path / "context"
+    docker("build", "--file", dockerfile, "--output", f"type=local,dest={context}", ROOT)
+    metadata = ["metadata", "--locked", "--offline", "--no-deps", "--format-version", "1"]
+    run("cargo", *metadata, "--manifest-path", context / "Cargo.toml", cwd=ROOT)
+    there = {path.relative_to(context) for path in context.rglob("*.rs") if "src" in path.parts}
+    assert there == {path.relative_to(ROOT) for path in (ROOT / "src").rglob("*.rs")}
+    assert (context / "deploy/image/build").exists()
+    assert {path.name for path in context.iterdir()} <= {
+        "Cargo.toml", "Cargo.lock", "src", "benches", "tests", "deploy", "target",
+    }
+
+
+def test_the_toolchain_of_the_builder_is_that_of_the_project():
+    channel = re.search(r'channel = "(.+)"', (ROOT / "rust-toolchain.toml").read_text())[1]
+    dockerfile = (ROOT / "Dockerfile").read_text()
+    assert f"FROM rust:{channel}-" in dockerfile and f"RUSTUP_TOOLCHAIN={channel} " in dockerfile
+
+
 def test_the_image_holds_the_binary_and_the_authorities_and_is_small(docker, image):
     made = docker("create", image).stdout.strip()
     packed = subprocess.run([docker.client, "export", made], env=docker.env, capture_output=True, check=True).stdout

@@ -17,6 +17,10 @@
 {{- end }}
 {{- end }}
 
+{{- define "queuepost.namespace" -}}
+{{- default .Release.Namespace .Values.namespaceOverride }}
+{{- end }}
+
 {{- define "queuepost.selectorLabels" -}}
 app.kubernetes.io/name: {{ include "queuepost.name" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}
@@ -38,7 +42,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- define "queuepost.metadata" -}}
 {{- $ := .root -}}
 name: {{ .name | default (include "queuepost.fullname" $) }}
-namespace: {{ $.Release.Namespace }}
+namespace: {{ include "queuepost.namespace" $ }}
 labels:
   {{- include "queuepost.labels" $ | nindent 2 }}
   {{- with .labels }}

@@ -1,0 +1,65 @@
+"""A Docker daemon of the tests' own: private folder and socket, no bridge and no packet filter, containers on the host's
+network, so that they reach servers on its loopback.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from cluster import until
+from rendering import ROOT, run, tool
+
+#: Debian's own client knows BuildKit without a plug-in, which others need.
+CLIENT = "/usr/bin/docker"
+
+
+class Docker:
+    """The daemon, and the client pointed at it."""
+
+    def __init__(self, folder):
+        self.client = CLIENT if os.path.exists(CLIENT) else tool("docker")
+        daemon = tool("dockerd")
+        if os.geteuid() != 0:
+            pytest.skip("dockerd is not started: this needs root")
+        # A socket's path has 108 bytes at most.
+        self.socket = f"/tmp/queuepost-docker-{os.getpid()}.sock"
+        self.folder = folder
+        self.log = folder / "dockerd.log"
+        with self.log.open("w") as file:
+            self.process = subprocess.Popen(
+                [
+                    daemon, "--host", f"unix://{self.socket}", "--data-root", folder / "data", "--exec-root", folder / "exec",
+                    "--pidfile", folder / "dockerd.pid", "--iptables=false", "--ip6tables=false", "--bridge=none",
+                ],
+                stdout=file, stderr=file,
+            )
+        self.env = {
+            "DOCKER_HOST": f"unix://{self.socket}", "DOCKER_BUILDKIT": "1", "HOME": str(folder), "PATH": os.environ["PATH"],
+        }
+        try:
+            until("dockerd", lambda: self("info", check=False).returncode == 0, self.process, self.log)
+        except AssertionError as error:
+            self.stop()
+            pytest.skip(f"dockerd does not start on this machine: {str(error).splitlines()[-1]}")
+
+    def __call__(self, *arguments, check=True):
+        return run(self.client, *arguments, check=check, env=self.env)
+
+    def build(self, tag, *arguments):
+        """Builds the project's Dockerfile around the prebuilt binary."""
+        self("build", "--tag", tag, "--build-arg", "BINARY=prebuilt", *arguments, ROOT)
+
+    def inspect(self, name):
+        return json.loads(self("inspect", name).stdout)[0]
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait(timeout=60)
+        # It leaves a network namespace mounted, which nobody could remove.
+        mounts = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
+        for mount in reversed([mount for mount in mounts if mount.startswith(f"{self.folder}/")]):
+            run("umount", mount, check=False)
+        shutil.rmtree(self.folder, ignore_errors=True)

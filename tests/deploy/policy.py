@@ -1,0 +1,297 @@
+"""What must hold of manifests before they may run anywhere.
+
+Pure functions over parsed objects: `complaints` lists everything that is wrong, each with the object's kind and name.
+As a program it judges manifests of yours, for example what an overlay renders to:
+
+    kubectl kustomize my-overlay | python3 tests/deploy/policy.py
+"""
+
+import re
+import sys
+
+import yaml
+
+#: What a stop needs beyond the drain, in seconds.
+SETTLING = 10
+#: What a drain needs beyond the longest time-out, in seconds.
+DRAIN_MARGIN = 15
+UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600}
+RBAC = {"Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding"}
+#: Keys and texts that are, or name, a secret's value.
+SECRET = re.compile(
+    r"AKIA[0-9A-Z]{16}|-----BEGIN|\b(authorization|password|passwd|secret_access_key|session_token)\b\s*[:=]\s*\S|"
+    r"\bBearer [A-Za-z0-9]|\bSimple [A-Za-z0-9]|://[^/\s:@]+:[^/\s:@]+@",
+    re.IGNORECASE,
+)
+
+
+def seconds(duration):
+    """Seconds of a duration such as 1h30m."""
+    parts = re.findall(r"([0-9]+)(ms|s|m|h)", duration)
+    if "".join(number + unit for number, unit in parts) != duration:
+        raise ValueError(f"{duration} is no duration")
+    return sum(int(number) * UNITS[unit] for number, unit in parts)
+
+
+def complaints(manifests):
+    """Everything that is wrong, one line each."""
+    for manifest in manifests:
+        name = f"{manifest['kind']} {manifest['metadata']['name']}"
+        for rule in RULES.get(manifest["kind"], []):
+            for complaint in rule(manifest, manifests):
+                yield f"{name}: {complaint}"
+        if manifest["kind"] in RBAC:
+            yield f"{name}: queuepost calls no Kubernetes API and needs no rights"
+        if manifest["kind"] == "Secret":
+            yield f"{name}: secrets are made elsewhere and only referred to"
+
+
+def _of(manifests, kind):
+    return [manifest for manifest in manifests if manifest["kind"] == kind]
+
+
+def _pod(deployment):
+    return deployment["spec"]["template"]["spec"]
+
+
+def _container(deployment):
+    return next(c for c in _pod(deployment)["containers"] if c["name"] == "queuepost")
+
+
+def _env(deployment):
+    return {variable["name"]: variable.get("value") for variable in _container(deployment).get("env", [])}
+
+
+def _config(deployment, manifests):
+    """The configuration file the pod mounts; None when it is made elsewhere."""
+    names = [v["configMap"]["name"] for v in _pod(deployment).get("volumes", []) if v["name"] == "config"]
+    maps = [m for m in _of(manifests, "ConfigMap") if m["metadata"]["name"] in names]
+    return yaml.safe_load(maps[0]["data"]["queuepost.yaml"]) if maps else None
+
+
+def _restricted(deployment, _):
+    pod = _pod(deployment)
+    security = pod.get("securityContext", {})
+    if not security.get("runAsNonRoot") or security.get("runAsUser", 0) == 0:
+        yield "runs as root"
+    if security.get("seccompProfile", {}).get("type") != "RuntimeDefault":
+        yield "no seccomp profile"
+    if pod.get("automountServiceAccountToken") is not False:
+        yield "mounts a service account token"
+    if any(pod.get(key) for key in ("hostNetwork", "hostPID", "hostIPC")):
+        yield "shares a namespace with its node"
+    if any("hostPath" in volume for volume in pod.get("volumes", [])):
+        yield "mounts a folder of its node"
+    for container in [*pod["containers"], *pod.get("initContainers", [])]:
+        own = container.get("securityContext", {})
+        if own.get("allowPrivilegeEscalation") is not False or own.get("privileged"):
+            yield f"container {container['name']} may gain privileges"
+        if own.get("readOnlyRootFilesystem") is not True:
+            yield f"container {container['name']} can write its root"
+        capabilities = own.get("capabilities", {})
+        if "ALL" not in capabilities.get("drop", []) or capabilities.get("add"):
+            yield f"container {container['name']} has capabilities"
+
+
+def _image(deployment, _):
+    image = _container(deployment)["image"]
+    name = image.rsplit("/", 1)[-1]
+    if "@sha256:" not in image and (":" not in name or name.endswith(":latest")):
+        yield f"image {image} is not pinned to a version"
+
+
+def _probes(deployment, _):
+    container = _container(deployment)
+    ports = {port["name"] for port in container.get("ports", [])}
+    for probe, path in (("livenessProbe", "/livez"), ("readinessProbe", "/readyz"), ("startupProbe", "/livez")):
+        get = container.get(probe, {}).get("httpGet")
+        if not get:
+            yield f"no {probe}"
+        elif get["path"] != path:
+            yield f"{probe} asks {get['path']} and not {path}"
+        elif get["port"] not in ports:
+            yield f"{probe} asks port {get['port']}, which the container does not have"
+    listens = _env(deployment).get("QUEUEPOST_ADMIN_LISTEN") or ""
+    if not any(listens == f"0.0.0.0:{port['containerPort']}" for port in container.get("ports", [])):
+        yield f"the admin port listens on {listens or 'loopback'}, which is no port of the container"
+
+
+def _ends(deployment, manifests):
+    grace = _pod(deployment).get("terminationGracePeriodSeconds", 30)
+    deadline = _env(deployment).get("QUEUEPOST_SHUTDOWN_DEADLINE")
+    if deadline is None:
+        yield "QUEUEPOST_SHUTDOWN_DEADLINE is not set beside the grace period"
+        return
+    if grace < seconds(deadline) + SETTLING:
+        yield f"grace period {grace} s is less than the drain of {deadline} + {SETTLING} s"
+    config = _config(deployment, manifests)
+    for listener in config["listeners"] if config else []:
+        timeout = listener.get("timeout", "435s" if "algorithm" in listener else "60s")
+        if seconds(deadline) < seconds(timeout) + DRAIN_MARGIN:
+            yield f"a drain of {deadline} cuts off POSTs of {timeout}: it needs {DRAIN_MARGIN} s more than they take"
+
+
+def _resources(deployment, _):
+    resources = _container(deployment).get("resources", {})
+    if not {"cpu", "memory"} <= resources.get("requests", {}).keys():
+        yield "no requests for cpu and memory"
+    if "memory" not in resources.get("limits", {}):
+        yield "no memory limit"
+    if "cpu" in resources.get("limits", {}):
+        yield "a CPU limit"
+
+
+def _volumes(deployment, manifests):
+    pod = _pod(deployment)
+    volumes = {volume["name"]: volume for volume in pod.get("volumes", [])}
+    for mount in _container(deployment).get("volumeMounts", []):
+        if mount["name"] not in volumes:
+            yield f"mounts {mount['name']}, which is no volume"
+        if "subPath" in mount:
+            yield f"mounts {mount['name']} with subPath, which never sees a change"
+    rolls = any(key.startswith("checksum/") for key in deployment["spec"]["template"]["metadata"].get("annotations", {}))
+    made = {m["metadata"]["name"] for m in _of(manifests, "ConfigMap")}
+    for volume in volumes.values():
+        name = volume.get("configMap", {}).get("name")
+        if name in made and not rolls and not re.search(r"-[a-z0-9]{10}$", name):
+            yield f"a change of ConfigMap {name} rolls no pods"
+
+
+def _spread(deployment, _):
+    constraints = _pod(deployment).get("topologySpreadConstraints", [])
+    if not constraints:
+        yield "pods are not spread"
+    labels = deployment["spec"]["template"]["metadata"]["labels"]
+    for constraint in constraints:
+        if not _selects(constraint.get("labelSelector", {}).get("matchLabels"), labels):
+            yield f"the spread over {constraint['topologyKey']} counts other pods"
+
+
+def _selects(selector, labels):
+    return bool(selector) and selector.items() <= labels.items()
+
+
+def _selects_itself(deployment, _):
+    if not _selects(deployment["spec"]["selector"]["matchLabels"], deployment["spec"]["template"]["metadata"]["labels"]):
+        yield "does not select its own pods"
+
+
+def _selector(of):
+    def rule(manifest, manifests):
+        for deployment in _of(manifests, "Deployment"):
+            if not _selects(of(manifest), deployment["spec"]["template"]["metadata"]["labels"]):
+                yield f"does not select the pods of {deployment['metadata']['name']}"
+
+    return rule
+
+
+def _port(ports):
+    def rule(manifest, manifests):
+        for deployment in _of(manifests, "Deployment"):
+            known = {port["name"] for port in _container(deployment)["ports"]}
+            for port in ports(manifest):
+                if port not in known:
+                    yield f"port {port} is none of the container"
+
+    return rule
+
+
+def _service_monitor(monitor, manifests):
+    services = _of(manifests, "Service")
+    selector = monitor["spec"]["selector"]["matchLabels"]
+    selected = [service for service in services if _selects(selector, service["metadata"]["labels"])]
+    if not selected:
+        yield "selects no Service"
+    for endpoint in monitor["spec"]["endpoints"]:
+        for service in selected:
+            if endpoint["port"] not in {port["name"] for port in service["spec"]["ports"]}:
+                yield f"port {endpoint['port']} is none of Service {service['metadata']['name']}"
+
+
+def _no_secret(config_map, _):
+    for key, text in config_map.get("data", {}).items():
+        for line in text.splitlines():
+            if SECRET.search(line):
+                yield f"{key} holds a secret: {line.split(':')[0].strip()}"
+
+
+def _no_secret_in_env(deployment, _):
+    for name, value in _env(deployment).items():
+        if value and (SECRET.search(f"{name}={value}") or name == "AWS_SECRET_ACCESS_KEY"):
+            yield f"variable {name} holds a secret"
+
+
+def _scaling(scaled, manifests):
+    spec = scaled["spec"]
+    target = spec["scaleTargetRef"]["name"]
+    deployments = [d for d in _of(manifests, "Deployment") if d["metadata"]["name"] == target]
+    if not deployments:
+        yield f"scales {target}, which is no Deployment"
+        return
+    if "replicas" in deployments[0]["spec"]:
+        yield "sets a number of pods that the Deployment sets too"
+    if spec.get("minReplicaCount", 0) < 1:
+        yield "may scale to no pod at all"
+    if not spec.get("fallback"):
+        yield "no fallback"
+    if not spec.get("advanced", {}).get("horizontalPodAutoscalerConfig", {}).get("behavior", {}).get("scaleDown"):
+        yield "no word on how fast it shrinks"
+    queues = [t for t in spec["triggers"] if t["type"] == "aws-sqs-queue"]
+    workers = [t for t in spec["triggers"] if t["type"] == "metrics-api"]
+    for trigger in queues:
+        if trigger["metadata"].get("scaleOnInFlight") != "false":
+            yield f"trigger {trigger['name']} counts parked messages"
+        name = trigger.get("authenticationRef", {}).get("name")
+        if name not in {m["metadata"]["name"] for m in _of(manifests, "TriggerAuthentication")}:
+            yield f"trigger {trigger['name']} has no authentication"
+    yield from _workers_triggers(workers, deployments[0], manifests)
+    config = _config(deployments[0], manifests)
+    listeners = config["listeners"] if config else []
+    if not len(queues) == len(workers) == len(listeners):
+        yield f"{len(queues)} triggers on queues and {len(workers)} on workers for {len(listeners)} listeners"
+    for listener, trigger in zip(listeners, workers):
+        if int(trigger["metadata"]["targetValue"]) > listener.get("workers", 16):
+            yield f"trigger {trigger['name']} wants more workers in use than a pod has"
+
+
+def _workers_triggers(triggers, deployment, manifests):
+    ports = {str(port["containerPort"]) for port in _container(deployment)["ports"]}
+    for trigger in triggers:
+        address = re.fullmatch(r"http://([a-z0-9-]+)\.([a-z0-9-]+)\.svc:([0-9]+)/metrics", trigger["metadata"]["url"])
+        if not address:
+            yield f"trigger {trigger['name']} is not of the form http://SERVICE.NAMESPACE.svc:PORT/metrics"
+            continue
+        services = {(s["metadata"]["name"], s["metadata"].get("namespace")) for s in _of(manifests, "Service")}
+        if address.groups()[:2] not in services:
+            yield f"trigger {trigger['name']} asks {address[1]}.{address[2]}, which is no Service"
+        if address[3] not in ports:
+            yield f"trigger {trigger['name']} asks port {address[3]}, which the pods do not have"
+
+
+RULES = {
+    "Deployment": [
+        _restricted, _image, _probes, _ends, _resources, _volumes, _spread, _selects_itself, _no_secret_in_env,
+    ],
+    "Service": [
+        _selector(lambda m: m["spec"]["selector"]),
+        _port(lambda m: [port["targetPort"] for port in m["spec"]["ports"]]),
+    ],
+    "PodDisruptionBudget": [_selector(lambda m: m["spec"]["selector"]["matchLabels"])],
+    "NetworkPolicy": [
+        _selector(lambda m: m["spec"]["podSelector"]["matchLabels"]),
+        _port(lambda m: [port["port"] for rule in m["spec"]["ingress"] for port in rule["ports"]]),
+    ],
+    "PodMonitor": [
+        _selector(lambda m: m["spec"]["selector"]["matchLabels"]),
+        _port(lambda m: [endpoint["port"] for endpoint in m["spec"]["podMetricsEndpoints"]]),
+    ],
+    "ServiceMonitor": [_service_monitor],
+    "ConfigMap": [_no_secret],
+    "ScaledObject": [_scaling],
+}
+
+
+if __name__ == "__main__":
+    wrong = list(complaints([document for document in yaml.safe_load_all(sys.stdin) if document]))
+    print("\n".join(wrong) if wrong else "nothing is wrong")
+    sys.exit(1 if wrong else 0)

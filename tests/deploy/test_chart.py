@@ -1,0 +1,175 @@
+"""The chart as its users meet it: values that are refused, what is computed from them, what it says."""
+
+import json
+import re
+
+import pytest
+import yaml
+from rendering import (
+    CHART, HELM, KUSTOMIZE, ROOT, golden, helm_template, matches, objects, one, run, tool,
+)
+
+TWO = ["--set", "queue=https://sqs.eu-west-1.amazonaws.com/123456789012/orders", "--set", "url=http://orders/events"]
+
+
+@pytest.mark.parametrize("name", HELM)
+def test_helm_lint_has_nothing_to_say(name):
+    said = run(tool("helm"), "lint", "--strict", CHART, "--values", HELM[name]).stdout
+    assert "[WARNING]" not in said and "[ERROR]" not in said, said
+
+
+def test_the_first_install_needs_two_values():
+    assert one(objects(helm_template(*TWO).stdout), "Deployment")
+    for missing in ([], TWO[:2], TWO[2:]):
+        assert "two values are needed" in helm_template(*missing, check=False).stderr
+
+
+REFUSED = {
+    "less than shutdown.deadline + 10 s": [*TWO, "--set", "terminationGracePeriodSeconds=84"],
+    "write 35 or more": [*TWO, "--set", "shutdown.deadline=25s,terminationGracePeriodSeconds=34"],
+    "is not a duration": [*TWO, "--set", "shutdown.deadline=25x", "--skip-schema-validation"],
+    "latest changes under your feet": [*TWO, "--set", "image.tag=latest", "--skip-schema-validation"],
+    "additional properties 'replicas' not allowed": [*TWO, "--set", "replicas=3"],
+    "/image/tag": [*TWO, "--set", "image.tag=latest"],
+    "/listeners/0": ["--set", "listeners[0].url=http://a"],
+    "/queue": ["--set", "queue=https:/a", "--set", "url=http://a"],
+    "QUEUEPOST_CONFIG is set by the chart": [*TWO, "--set", "env[0].name=QUEUEPOST_CONFIG"],
+    "write them into listeners": [*TWO, "--set", "listeners[0].queue=b"],
+    "holds the whole configuration": [*TWO, "--set", "existingConfigMap=mine,shutdown.deadline=25s"],
+    "set shutdown.deadline too": ["--set", "existingConfigMap=mine"],
+    "enable one of them": [*TWO, "--set", "podMonitor.enabled=true,serviceMonitor.enabled=true"],
+    "needs service.enabled": [*TWO, "--set", "keda.enabled=true,service.enabled=false"],
+    "two ways to one role": [
+        *TWO, "--set", "aws.irsaRoleArn=arn:aws:iam::123456789012:role/a,aws.podIdentity.enabled=true",
+    ],
+    "aws.region is needed": ["--set", "queue=orders,url=http://a,keda.enabled=true"],
+}
+
+
+@pytest.mark.parametrize("expected", REFUSED)
+def test_what_does_not_fit_together_is_refused(expected):
+    done = helm_template(*REFUSED[expected], check=False)
+    assert done.returncode != 0 and expected in done.stderr, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("values", "deadline", "grace"),
+    [
+        ([], 75, 85),
+        (["shutdown.deadline=25s"], 25, 35),
+        (["shutdown.deadline=1h1m1s1ms"], 3662, 3672),
+        (["shutdown.deadline=25s", "terminationGracePeriodSeconds=60"], 25, 60),
+    ],
+)
+def test_the_grace_period_follows_the_deadline(values, deadline, grace):
+    sets = [part for value in values for part in ("--set", value)]
+    pod = one(objects(helm_template(*TWO, *sets).stdout), "Deployment")["spec"]["template"]["spec"]
+    assert pod["terminationGracePeriodSeconds"] == grace
+    assert {"name": "QUEUEPOST_SHUTDOWN_DEADLINE", "value": f"{deadline}s"} in pod["containers"][0]["env"]
+
+
+@pytest.mark.parametrize(
+    ("listener", "deadline"),
+    [({"timeout": "2m"}, 135), ({"timeout": "1h30m"}, 5415), ({"algorithm": "demo/Hello"}, 450), ({"timeout": "100ms"}, 16)],
+)
+def test_the_deadline_follows_the_longest_time_out(listener, deadline):
+    listeners = [{"queue": "a", "url": "http://a", "timeout": "1s"}, {"queue": "b", "url": "http://a", **listener}]
+    text = helm_template("--set-json", f"listeners={json.dumps(listeners)}").stdout
+    env = one(objects(text), "Deployment")["spec"]["template"]["spec"]["containers"][0]["env"]
+    assert {"name": "QUEUEPOST_SHUTDOWN_DEADLINE", "value": f"{deadline}s"} in env
+
+
+@pytest.mark.parametrize(
+    ("listener", "expected"),
+    [
+        ({"queue": "https://sqs.eu-west-1.amazonaws.com/123456789012/Orders_A"}, ("orders-a", "eu-west-1", None)),
+        ({"queue": "arn:aws-cn:sqs:cn-north-1:123456789012:a.fifo"}, ("a-fifo", "cn-north-1", None)),
+        ({"queue": "orders", "region": "eu-west-3", "name": "mine"}, ("mine", "eu-west-3", None)),
+        ({"queue": "http://sqs.test:9324/000000000000/a"}, ("a", "us-east-1", "http://sqs.test:9324")),
+    ],
+)
+def test_triggers_name_queue_region_and_listener(listener, expected):
+    listeners = json.dumps([{"url": "http://a", "workers": 10, **listener}])
+    text = helm_template("--set-json", f"listeners={listeners}", "--set", "keda.enabled=true").stdout
+    queue, workers = one(objects(text), "ScaledObject")["spec"]["triggers"]
+    name, region, address = expected
+    assert (queue["metadata"]["awsRegion"], queue["metadata"].get("awsEndpoint")) == (region, address)
+    assert workers["metadata"]["valueLocation"] == 'queuepost_workers_in_use{listener="%s"}' % name
+    assert workers["metadata"]["targetValue"] == "7"
+
+
+def test_the_metric_of_the_trigger_is_one_that_is_exported():
+    families = (ROOT / "src/telemetry/families.rs").read_text()
+    for name in re.findall(r"queuepost_(\w+)\{", (CHART / "templates/keda.yaml").read_text()):
+        assert f'"{name}"' in families, name
+    for name in re.findall(r"\bqueuepost_(\w+)", (CHART / "files/alerts.yaml").read_text()):
+        assert f'"{name}"' in families, name
+
+
+def test_one_version_everywhere():
+    version = re.search(r'^version = "(.+)"', (ROOT / "Cargo.toml").read_text(), re.MULTILINE)[1]
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
+    assert chart["appVersion"] == version
+    kustomizations = [yaml.safe_load(path.read_text()) for path in KUSTOMIZE.rglob("kustomization.yaml")]
+    versions = {
+        pair["pairs"]["app.kubernetes.io/version"] for each in kustomizations for pair in each.get("labels", [])
+    }
+    tags = {image["newTag"] for each in kustomizations for image in each.get("images", [])}
+    assert (versions, tags) == ({version}, {version})
+
+
+def test_the_readme_is_generated_from_the_values(tmp_path):
+    run(
+        tool("helm-docs"), "--chart-search-root", CHART, "--template-files", "README.md.gotmpl",
+        "--sort-values-order", "file", "--output-file", "README.new.md",
+    )
+    made = CHART / "README.new.md"
+    text = made.read_text()
+    made.unlink()
+    matches(CHART / "README.md", text)
+
+
+def test_every_value_is_documented_and_in_the_schema():
+    schema = json.loads((CHART / "values.schema.json").read_text())
+    values = yaml.safe_load((CHART / "values.yaml").read_text())
+    assert values.keys() | {"global"} == schema["properties"].keys()
+    for key, value in values.items():
+        known = schema["properties"][key].get("properties")
+        if known is not None and isinstance(value, dict):
+            assert value.keys() == known.keys(), key
+    lines = (CHART / "values.yaml").read_text().splitlines()
+    for before, line in zip(lines, lines[1:]):
+        if re.match(r"[a-zA-Z]+: *[^ ]", line):
+            assert before.startswith("#"), f"no comment before {line}"
+
+
+def test_listeners_and_endpoints_take_every_key_of_the_file():
+    schema = json.loads((CHART / "values.schema.json").read_text())["properties"]
+    source = (ROOT / "src/config/file.rs").read_text()
+
+    def keys(function):
+        body = source.split(f"impl {function} {{")[1].split("fn read(")[1].split("fields.finish();\n        ")
+        own = body[-2] if function == "Endpoint" else body[0]
+        return set(re.findall(r'fields\.(?:text|texts|list|address|secret|map)\("(\w+)"', own))
+
+    assert keys("Listener") == schema["listeners"]["items"]["properties"].keys()
+    endpoint = schema["endpoints"]["additionalProperties"]["properties"]
+    written = set(re.findall(r'"(\w+)"', source.split("impl Endpoint {")[1].split("impl Auth {")[0]))
+    assert written == endpoint.keys() | endpoint["rate_limit"]["properties"].keys()
+
+
+@pytest.mark.parametrize("name", [name for name in HELM if name != "helm-everything"])
+def test_queuepost_takes_the_configuration_of_a_rendering(name, queuepost, tmp_path):
+    manifests = golden(name)
+    text = one(manifests, "ConfigMap")["data"]["queuepost.yaml"]
+    (tmp_path / "orders-auth").write_text("Authorization: Bearer x")
+    (tmp_path / "orders-auth").chmod(0o600)
+    file = tmp_path / "queuepost.yaml"
+    file.write_text(text.replace("/etc/queuepost/secrets", str(tmp_path)))
+    env = {v["name"]: v.get("value") or "x1" for v in _container(manifests)["env"]} | {"QUEUEPOST_CONFIG": str(file)}
+    said = run(queuepost, "check", "--offline", env=env).stdout
+    assert "✘" not in said and "cuts off" not in said, said
+
+
+def _container(manifests):
+    return one(manifests, "Deployment")["spec"]["template"]["spec"]["containers"][0]

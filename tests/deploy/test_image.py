@@ -1,0 +1,203 @@
+"""The image, built from the Dockerfile and run by Docker: what is in it, as whom it runs, what it does and how it ends."""
+
+import io
+import re
+import subprocess
+import tarfile
+
+import pytest
+from cluster import free_port, until
+from docker import Docker
+from rendering import ROOT, run
+from servers import Endpoint, NameServer, Queue
+
+IMAGE = "queuepost:test"
+LARGEST = 25 * 1000 * 1000
+LOCKED_DOWN = [
+    "--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--network", "host", "--env", "AWS_REGION=us-east-1",
+    "--env", "AWS_ACCESS_KEY_ID=test", "--env", "AWS_SECRET_ACCESS_KEY=test",
+]
+
+
+@pytest.fixture(scope="module")
+def docker(tmp_path_factory):
+    made = Docker(tmp_path_factory.mktemp("docker"))
+    yield made
+    made.stop()
+
+
+@pytest.fixture(scope="module")
+def image(docker, queuepost):
+    assert queuepost == ROOT / "target/image/queuepost", "the image holds what deploy/image/prebuilt put there"
+    docker.build(IMAGE, "--build-arg", "VERSION=0.1.0", "--build-arg", "REVISION=abc")
+    return IMAGE
+
+
+@pytest.fixture(scope="module")
+def queue(tmp_path_factory):
+    made = Queue(tmp_path_factory.mktemp("queue"))
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def endpoint():
+    made = Endpoint()
+    yield made
+    made.stop()
+
+
+class Container:
+    """A running listener."""
+
+    def __init__(self, docker, queue, url, *options):
+        self.docker = docker
+        self.admin = f"127.0.0.1:{free_port()}"
+        environment = ["--env", f"QUEUEPOST_ADMIN_LISTEN={self.admin}"]
+        command = ["run", "--queue", queue.url, "--url", url, "--workers", "2", "--receive-wait", "1s"]
+        started = docker("run", "--detach", *LOCKED_DOWN, *environment, *options, IMAGE, *command)
+        self.id = started.stdout.strip()
+
+    def state(self):
+        return self.docker.inspect(self.id)["State"]
+
+    def logs(self):
+        done = self.docker("logs", self.id)
+        return done.stdout + done.stderr
+
+    def until(self, what, ready):
+        try:
+            return until(what, ready)
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self.logs()}") from error
+
+
+@pytest.fixture
+def start(docker, image, queue):
+    started = []
+
+    def make(url, *options):
+        started.append(Container(docker, queue, url, *options))
+        return started[-1]
+
+    yield make
+    for container in started:
+        # A listener that is killed leaves a receive behind, which would take a message of the next test into the dark.
+        docker("stop", "--time", "60", container.id)
+        docker("rm", container.id)
+
+
+def test_the_binary_is_static_and_names_no_path_of_this_machine(queuepost):
+    text = queuepost.read_bytes()
+    assert b"/lib64/ld-linux" not in text and b"ld-musl" not in text
+    for folder in (str(ROOT), str(ROOT.home() / ".cargo"), str(ROOT.home() / ".rustup")):
+        assert folder.encode() not in text, folder
+
+
+def test_what_the_builder_gets_is_enough_for_cargo_and_no_more(docker, tmp_path):
+    dockerfile = tmp_path / "Dockerfile"
+    dockerfile.write_text("FROM scratch\nCOPY . /\n")
+    context = tmp_path / "context"
+    docker("build", "--file", dockerfile, "--output", f"type=local,dest={context}", ROOT)
+    metadata = ["metadata", "--locked", "--offline", "--no-deps", "--format-version", "1"]
+    run("cargo", *metadata, "--manifest-path", context / "Cargo.toml", cwd=ROOT)
+    there = {path.relative_to(context) for path in context.rglob("*.rs") if "src" in path.parts}
+    assert there == {path.relative_to(ROOT) for path in (ROOT / "src").rglob("*.rs")}
+    assert (context / "deploy/image/build").exists()
+    assert {path.name for path in context.iterdir()} <= {
+        "Cargo.toml", "Cargo.lock", "src", "benches", "tests", "deploy", "target",
+    }
+
+
+def test_the_toolchain_of_the_builder_is_that_of_the_project():
+    channel = re.search(r'channel = "(.+)"', (ROOT / "rust-toolchain.toml").read_text())[1]
+    dockerfile = (ROOT / "Dockerfile").read_text()
+    assert f"FROM rust:{channel}-" in dockerfile and f"RUSTUP_TOOLCHAIN={channel} " in dockerfile
+
+
+def test_the_image_holds_the_binary_and_the_authorities_and_is_small(docker, image):
+    made = docker("create", image).stdout.strip()
+    packed = subprocess.run([docker.client, "export", made], env=docker.env, capture_output=True, check=True).stdout
+    docker("rm", made)
+    files = {item.name: item for item in tarfile.open(fileobj=io.BytesIO(packed)) if item.isfile() and item.size}
+    assert files.keys() == {"queuepost", "etc/ssl/certs/ca-certificates.crt"}
+    assert docker.inspect(image)["Size"] < LARGEST
+    config = docker.inspect(image)["Config"]
+    assert config["User"] == "65532:65532" and config["Entrypoint"] == ["/queuepost"] and config["Cmd"] == ["run"]
+    assert config["Healthcheck"]["Test"] == ["CMD", "/queuepost", "healthcheck"]
+    labels = {key.removeprefix("org.opencontainers.image."): value for key, value in config["Labels"].items()}
+    assert labels["version"] == "0.1.0" and labels["revision"] == "abc" and labels["licenses"] == "Apache-2.0"
+
+
+def test_it_moves_messages_from_a_queue_on_the_host_as_nobody_with_no_rights(start, docker, queue, endpoint):
+    container = start(
+        f"http://localhost:{endpoint.port}/events", "--health-interval", "1s", "--health-start-period", "0s",
+    )
+    bodies = [f'{{"n":{n}}}' for n in range(20)]
+    queue.send(*bodies)
+    container.until("all posted", lambda: len(endpoint.bodies) >= len(bodies))
+    assert sorted(endpoint.bodies) == sorted(bodies)
+    container.until("all deleted", lambda: queue.depth() == (0, 0))
+    status = open(f"/proc/{container.state()['Pid']}/status").read()
+    assert re.search(r"^Uid:\s+65532\s+65532\s+65532\s+65532$", status, re.MULTILINE), status
+    for kind in ("CapEff", "CapPrm", "CapBnd"):
+        assert re.search(rf"^{kind}:\s+0+$", status, re.MULTILINE), status
+    assert docker.inspect(container.id)["HostConfig"]["ReadonlyRootfs"]
+    container.until("healthy", lambda: container.state()["Health"]["Status"] == "healthy")
+
+
+def test_a_stop_drains_and_exits_0(start, docker, queue, endpoint):
+    endpoint.answering.clear()
+    container = start(f"http://127.0.0.1:{endpoint.port}/events")
+    queue.send("first", "second", "third", "fourth")
+    container.until("two running", lambda: len(endpoint.bodies) == 2)
+    stopping = subprocess.Popen([docker.client, "stop", "--time", "60", container.id], env=docker.env, stdout=subprocess.DEVNULL)
+    container.until("draining", lambda: "drain" in container.logs())
+    endpoint.answering.set()
+    assert stopping.wait(60) == 0
+    state = container.state()
+    assert (state["ExitCode"], state["OOMKilled"]) == (0, False), container.logs()
+    # What ran was finished and deleted, what never began is there for others.
+    until("two left", lambda: queue.depth() == (2, 0))
+    assert len(endpoint.bodies) == 2
+    queue.call("PurgeQueue", QueueUrl=queue.url)
+
+
+def test_names_are_looked_up_in_the_hosts_file_and_at_the_name_server(start, queue, endpoint):
+    names = NameServer()
+    container = start(f"http://hosts.test:{endpoint.port}/", "--add-host", "hosts.test:127.0.0.1")
+    queue.send("by the hosts file")
+    container.until("posted", lambda: "by the hosts file" in endpoint.bodies)
+    container.docker("stop", container.id)
+    container = start(f"http://dns.test:{endpoint.port}/", "--dns", NameServer.ADDRESS)
+    queue.send("by the name server")
+    container.until("posted", lambda: "by the name server" in endpoint.bodies)
+    names.stop()
+
+
+def test_the_authorities_of_the_image_are_trusted_and_no_others(docker, image, queue, tmp_path):
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    run(
+        "openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", certificate, "-subj", "/CN=localhost",
+        "-addext", "subjectAltName=DNS:localhost", "-addext", "basicConstraints=critical,CA:FALSE", "-days", "2",
+    )
+    port = free_port()
+    server = subprocess.Popen(
+        ["openssl", "s_server", "-accept", f"127.0.0.1:{port}", "-key", key, "-cert", certificate, "-quiet"],
+        stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )
+    check = ["check", "--format", "json", "--queue", queue.url, "--url", f"https://localhost:{port}/"]
+    mount = ["--volume", f"{certificate}:/etc/ssl/certs/ca-certificates.crt:ro"]
+    try:
+        refused = docker("run", "--rm", *LOCKED_DOWN, IMAGE, *check, check=False)
+        assert refused.returncode == 1 and "authority" in refused.stdout, refused.stdout + refused.stderr
+        trusted = docker("run", "--rm", *LOCKED_DOWN, *mount, IMAGE, *check, check=False)
+        assert trusted.returncode == 0, trusted.stdout + trusted.stderr
+    finally:
+        server.terminate()
+        server.wait(10)
+
+
+def test_without_a_configuration_it_says_so_and_exits_78(docker, image):
+    done = docker("run", "--rm", *LOCKED_DOWN, image, check=False)
+    assert done.returncode == 78 and "queue" in done.stderr, done.stderr

@@ -59,9 +59,10 @@ class Queue:
 
 
 class Endpoint:
-    """Answers 200 to every POST, once it is let."""
+    """Answers every POST with its status, once it is let."""
 
-    def __init__(self):
+    def __init__(self, port=0):
+        self.status = 200
         self.bodies = []
         self.answering = threading.Event()
         self.answering.set()
@@ -74,14 +75,14 @@ class Endpoint:
                 body = self.rfile.read(int(self.headers["Content-Length"])).decode()
                 endpoint.bodies.append(body)
                 endpoint.answering.wait(60)
-                self.send_response(200)
+                self.send_response(endpoint.status)
                 self.send_header("Content-Length", "0")
                 self.end_headers()
 
             def log_message(self, *_):
                 pass
 
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler)
         self.port = self.server.server_port
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 

@@ -25,7 +25,8 @@ BOUNDARY = (
 )
 KEY = (
     ["", "arn:aws:kms:eu-west-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab", "arn:aws-cn:kms:cn-north-1:123456789012:key/mrk-1"],
-    ["alias/aws/sqs", "arn:aws:kms:eu-west-1:123456789012:alias/a", "1234abcd-12ab-34cd-56ef-1234567890ab", "arn:aws:kms::123456789012:key/a"],
+    ["alias/aws/sqs", "arn:aws:kms:eu-west-1:123456789012:alias/a", "1234abcd-12ab-34cd-56ef-1234567890ab",
+     "arn:aws:kms::123456789012:key/a"],
 )
 OWNER = (["", "team a", "a@example.com", "a_.:/=+@-9", "x" * 256], ["x" * 257, "a;b", "a\nb", "<a>"])
 STACK = (["orders", "A-1", "x" * 128], ["", "1a", "a_b", "x" * 129, "-a", "${a}"])
@@ -33,13 +34,17 @@ SWITCH = (["true", "false"], ["", "True", "yes", "1"])
 SECONDS = (["60", "345600", "1209600"], ["0", "59", "1209601", "-1"])
 VALUES = {
     "queue.yaml": {
-        "AlgorithmiaAccountNumber": (["123456789012"], ["", "12345678901", "1234567890123", "1234-5678-9012", "12345678901a", "123456789012\n"]),
+        "AlgorithmiaAccountNumber": (
+            ["123456789012"], ["", "12345678901", "1234567890123", "1234-5678-9012", "12345678901a", "123456789012\n"],
+        ),
         "QueueName": NAME,
         "QueueDLQName": NAME,
         "ExternalId": EXTERNAL,
         "ConsumerPrincipalArn": PRINCIPAL,
         "SenderPrincipalArns": (
-            [*PRINCIPAL[0], f"{ROLES['sender']}, {ROLES['other']}"], [*PRINCIPAL[1][:-2], f"{ROLES['sender']},*", f"{ROLES['sender']} {ROLES['other']}"],
+            [*PRINCIPAL[0], f"{ROLES['sender']}, {ROLES['other']}"],
+            # Blanks around a member are taken off.
+            [*PRINCIPAL[1][:-2], f"{ROLES['sender']},*", f"{ROLES['sender']} {ROLES['other']}"],
         ),
         "OperatorPrincipalArn": PRINCIPAL,
         "PermissionsBoundaryArn": BOUNDARY,
@@ -54,7 +59,8 @@ VALUES = {
         "EnableAlarms": SWITCH,
         "AlarmTopicArn": (
             ["", "arn:aws:sns:eu-west-1:123456789012:on-call", "arn:aws-us-gov:sns:us-gov-west-1:123456789012:a_b"],
-            ["on-call", "arn:aws:sns:eu-west-1:123456789012:", "arn:aws:sns:eu-west-1:123456789012:a.fifo", "arn:aws:sqs:eu-west-1:123456789012:a"],
+            ["on-call", "arn:aws:sns:eu-west-1:123456789012:", "arn:aws:sns:eu-west-1:123456789012:a.fifo",
+             "arn:aws:sqs:eu-west-1:123456789012:a"],
         ),
         "OldestMessageAlarmSeconds": SECONDS,
         "DLQMessagesAlarmThreshold": (["0", "100"], ["-1"]),
@@ -64,9 +70,10 @@ VALUES = {
     },
     "ecs.yaml": {
         "ImageUri": (
-            ["queuepost:0.1.0", "123456789012.dkr.ecr.eu-west-1.amazonaws.com/team/queuepost:v0.1.0", f"r.example.com:5000/q@sha256:{'a' * 64}",
-             "queuepost:latest-1", "queuepost:a1b2c3d"],
-            ["", "queuepost", "queuepost:latest", "r.example.com:5000/q", "r.example.com:5000/q:latest", "r/q@sha256:abc", "r/q:0.1.0 ", "Queuepost:0.1.0", f"q@sha256:{'A' * 64}"],
+            ["queuepost:0.1.0", "123456789012.dkr.ecr.eu-west-1.amazonaws.com/team/queuepost:v0.1.0",
+             f"r.example.com:5000/q@sha256:{'a' * 64}", "queuepost:latest-1", "queuepost:a1b2c3d"],
+            ["", "queuepost", "queuepost:latest", "r.example.com:5000/q", "r.example.com:5000/q:latest",
+             "r/q@sha256:abc", "r/q:0.1.0 ", "Queuepost:0.1.0", f"q@sha256:{'A' * 64}"],
         ),
         "ImageRepositoryArn": (
             ["", "arn:aws:ecr:eu-west-1:123456789012:repository/team/queuepost"],

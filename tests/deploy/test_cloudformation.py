@@ -171,8 +171,10 @@ def test_the_permissions_boundary_is_on_every_role():
             assert "Policies" not in plain[name]["Properties"]
 
 
-TAGLESS = {"AWS::SQS::QueuePolicy", "AWS::IAM::ManagedPolicy", "AWS::EC2::SecurityGroupEgress", "AWS::ApplicationAutoScaling::ScalableTarget",
-           "AWS::ApplicationAutoScaling::ScalingPolicy"}
+TAGLESS = {
+    "AWS::SQS::QueuePolicy", "AWS::IAM::ManagedPolicy", "AWS::EC2::SecurityGroupEgress",
+    "AWS::ApplicationAutoScaling::ScalableTarget", "AWS::ApplicationAutoScaling::ScalingPolicy",
+}
 
 
 @pytest.mark.parametrize("template", TEMPLATES)
@@ -241,6 +243,11 @@ def test_the_blind_spot_of_the_age_is_explained_where_it_is_defined():
     assert "three times or more" in comment and "queuepost_queue_oldest_message_age_seconds" in comment
     assert "three times or more" in properties("queue.yaml", "OldestMessageAlarm")["AlarmDescription"]
     assert "queue_oldest_message_age_seconds" in "".join(path.read_text() for path in (ROOT / "src/telemetry").rglob("*.rs"))
+
+
+@pytest.mark.parametrize("template", TEMPLATES)
+def test_a_template_fits_into_one_request(template):
+    assert (ROOT / "cloudformation" / template).stat().st_size <= 51_200
 
 
 @pytest.mark.parametrize("template", TEMPLATES)

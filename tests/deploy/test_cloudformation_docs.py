@@ -69,7 +69,9 @@ class Desk:
     def start(self, text):
         script = ". ./variables; exec " + self.command(text)
         with self.log.open("w") as file:
-            self.running = subprocess.Popen(["bash", "-euo", "pipefail", "-c", script], cwd=self.folder, env=self.env, stdout=file, stderr=file)
+            self.running = subprocess.Popen(
+                ["bash", "-euo", "pipefail", "-c", script], cwd=self.folder, env=self.env, stdout=file, stderr=file,
+            )
 
     def until(self, what, ready):
         return until(what, ready, self.running, self.log)

@@ -241,10 +241,8 @@ def test_only_the_listed_send_and_only_the_listed_receive(aws):
         assert may.receive_message(QueueUrl=url, WaitTimeSeconds=0)["Messages"]
     for may_not in (sender, other):
         assert "AccessDenied" in refused(may_not.receive_message, QueueUrl=url, WaitTimeSeconds=0)
-    iam = aws.client("iam")
-    version = iam.get_policy(PolicyArn=outputs["OperatorPolicyARN"])["Policy"]["DefaultVersionId"]
-    document = iam.get_policy_version(PolicyArn=outputs["OperatorPolicyARN"], VersionId=version)["PolicyVersion"]["Document"]
-    assert {statement["Resource"] for statement in document["Statement"]} == {outputs["QueueARN"], outputs["QueueDLQARN"]}
+    statements = document(aws, outputs["OperatorPolicyARN"])["Statement"]
+    assert {statement["Resource"] for statement in statements} == {outputs["QueueARN"], outputs["QueueDLQARN"]}
 
 
 def test_a_fifo_stack_makes_fifo_queues_that_are_consumed_in_order(aws, start, endpoint):
@@ -306,7 +304,7 @@ def test_queues_and_messages_outlive_the_stack(aws):
         iam.get_role(RoleName=outputs["QueueConsumerARN"].rsplit("/", 1)[1])
 
 
-def test_the_fargate_stack_takes_queue_and_role_from_the_queue_s_stack(aws):
+def test_the_fargate_stack_takes_queue_and_role_from_the_queue_s_stack(aws, queuepost, endpoint):
     source = aws.create("source", template(), AlgorithmiaAccountNumber=OWNER, **names("source"), ExternalId=EXTERNAL_ID)
     ec2 = aws.client("ec2")
     vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
@@ -314,7 +312,7 @@ def test_the_fargate_stack_takes_queue_and_role_from_the_queue_s_stack(aws):
     tasks = without(load("ecs.yaml"), "ScalableTarget", "ScalingPolicy", "EndpointEgress")
     outputs = aws.create(
         "tasks", tasks, ImageUri="registry.example.com/queuepost:0.1.0", QueueStackName="source", ExternalId=EXTERNAL_ID,
-        EndpointUrl="https://orders.internal:8443/events", EndpointPort=8443, VpcId=vpc, PrivateSubnetIds=subnet,
+        EndpointUrl=f"http://127.0.0.1:{endpoint.port}/events", EndpointPort=endpoint.port, VpcId=vpc, PrivateSubnetIds=subnet,
     )
     ecs = aws.client("ecs")
     (service,) = ecs.describe_services(cluster=outputs["ClusterName"], services=[outputs["ServiceName"]])["services"]
@@ -323,11 +321,27 @@ def test_the_fargate_stack_takes_queue_and_role_from_the_queue_s_stack(aws):
     variables = {pair["name"]: pair["value"] for pair in container["environment"]}
     assert variables["QUEUEPOST_QUEUE"] == source["QueueURL"] and variables["QUEUEPOST_ROLE_ARN"] == source["QueueConsumerARN"]
     assert variables["QUEUEPOST_EXTERNAL_ID"] == EXTERNAL_ID and definition["taskRoleArn"] == outputs["TaskRoleARN"]
+    # The binary, with the container's variables and nothing else, reads that queue through that role.
+    credentials = {**environment(aws.recorder.origin), "AWS_ACCESS_KEY_ID": OWNER}
+    said = subprocess.run(
+        [queuepost, "check", "--format", "json"], capture_output=True, text=True, timeout=300, env={**variables, **credentials},
+    )
+    lines = [(line["check"], line["status"]) for line in json.loads(said.stdout) if line["check"] != "redrive"]
+    assert lines == [("configuration", "ok"), ("queue", "ok"), ("endpoint", "ok")], said.stdout
+    assert granted(aws, outputs["TaskRoleARN"]) == [("sts:AssumeRole", source["QueueConsumerARN"])]
+
+
+def granted(aws, role):
+    """Action and resource of each statement of the one policy that is attached to a role."""
     iam = aws.client("iam")
-    (policy,) = iam.list_attached_role_policies(RoleName=outputs["TaskRoleARN"].rsplit("/", 1)[1])["AttachedPolicies"]
-    version = iam.get_policy(PolicyArn=policy["PolicyArn"])["Policy"]["DefaultVersionId"]
-    document = iam.get_policy_version(PolicyArn=policy["PolicyArn"], VersionId=version)["PolicyVersion"]["Document"]
-    assert [(part["Action"], part["Resource"]) for part in document["Statement"]] == [("sts:AssumeRole", source["QueueConsumerARN"])]
+    (policy,) = iam.list_attached_role_policies(RoleName=role.rsplit("/", 1)[1])["AttachedPolicies"]
+    return [(statement["Action"], statement["Resource"]) for statement in document(aws, policy["PolicyArn"])["Statement"]]
+
+
+def document(aws, policy):
+    iam = aws.client("iam")
+    version = iam.get_policy(PolicyArn=policy)["Policy"]["DefaultVersionId"]
+    return iam.get_policy_version(PolicyArn=policy, VersionId=version)["PolicyVersion"]["Document"]
 
 
 def test_the_pods_role_is_for_one_service_account_and_one_queue(aws):
@@ -339,4 +353,4 @@ def test_the_pods_role_is_for_one_service_account_and_one_queue(aws):
     role = aws.client("iam").get_role(RoleName=outputs["PodRoleARN"].rsplit("/", 1)[1])["Role"]
     (statement,) = role["AssumeRolePolicyDocument"]["Statement"]
     assert statement["Condition"]["StringEquals"]["aws:RequestTag/kubernetes-service-account"] == "orders-queuepost"
-    assert source["QueueConsumerARN"]
+    assert granted(aws, outputs["PodRoleARN"]) == [(["sts:AssumeRole", "sts:TagSession"], source["QueueConsumerARN"])]

@@ -61,12 +61,15 @@ def test_the_task_may_become_the_consumer_and_ecs_may_pull_one_repository():
     assert load("ecs.yaml")["Resources"]["Service"]["DependsOn"] == ["ExecutionPolicy", "TaskPolicy"]
     for name in ("TaskRole", "ExecutionRole"):
         document = properties("ecs.yaml", name)["AssumeRolePolicyDocument"]
-        who = {"service": "ecs-tasks.amazonaws.com", "aws:SourceAccount": ACCOUNT, "aws:SourceArn": f"arn:aws:ecs:eu-west-1:{ACCOUNT}:task/a"}
+        arn = f"arn:aws:ecs:eu-west-1:{ACCOUNT}:task/a"
+        who = {"service": "ecs-tasks.amazonaws.com", "aws:SourceAccount": ACCOUNT, "aws:SourceArn": arn}
         assert decision(document, "sts:AssumeRole", who) == "Allow"
         assert decision(document, "sts:AssumeRole", {**who, "aws:SourceAccount": "999999999999"}) is None
 
 
-@pytest.mark.parametrize(("cpu", "memory", "fit"), [("256", "512", True), ("256", "4096", False), ("512", "512", False), ("2048", "4096", True)])
+@pytest.mark.parametrize(
+    ("cpu", "memory", "fit"), [("256", "512", True), ("256", "4096", False), ("512", "512", False), ("2048", "4096", True)],
+)
 def test_cpu_and_memory_are_a_pair_that_fargate_has(cpu, memory, fit):
     given = {**ECS, "TaskCpu": cpu, "TaskMemory": memory}
     if fit:

@@ -83,6 +83,7 @@ impl Delivery {
                     let delay = backoff::defer(self.message.receive_count, core.unit());
                     return self.keep_away(&core, delay, Settled::Deferred(DeferReason::Unreachable)).await;
                 }
+                Err(refused) if kept > 0 => return self.refuse_again(&core, refused).await,
                 Err(refused) => return self.refuse(refused).await,
             };
             if !self.lease.is_ours() {
@@ -125,11 +126,13 @@ impl Delivery {
                 }
             }
             if let Disposition::Park { delay } = decision.disposition
+                && posted.outcome == Outcome::Throttled
                 && core.is_last_chance(&self.message)
                 && kept < KEPT_MAX
                 && let Some(_place) = core.keeper.place(delay, self.lease.hideable())
             {
                 kept += 1;
+                (held_since, tries) = (None, 0);
                 let until = Instant::now() + delay;
                 core.narrator.kept(&self.message, delay);
                 self.enter(Stage::Held);
@@ -153,7 +156,13 @@ impl Delivery {
             tries += 1;
             tokio::select! {
                 biased;
-                () = core.drain.draining() => return self.refuse(Refused::Draining).await,
+                () = core.drain.draining() => {
+                    return if kept > 0 {
+                        self.refuse_again(&core, Refused::Draining).await
+                    } else {
+                        self.refuse(Refused::Draining).await
+                    };
+                }
                 () = tokio::time::sleep(pause) => self.enter(Stage::Waiting),
             }
         }
@@ -181,6 +190,15 @@ impl Delivery {
             Refused::GateClosed(pause) => (now + pause, ReleaseReason::Gate),
         };
         self.give_back(until, reason).await;
+    }
+
+    /// Gives back a message that was posted and kept: it is not made visible at once.
+    async fn refuse_again(self, core: &Core, refused: Refused) {
+        let pause = match refused {
+            Refused::Draining => Duration::ZERO,
+            Refused::GateClosed(pause) => pause,
+        };
+        self.keep_away(core, pause.max(FAULT_DELAY), Settled::Parked).await;
     }
 
     /// Gives the message back unattempted, hidden until then.
@@ -280,7 +298,7 @@ async fn post(core: &Core, request: Request, probes: &mut Probes) -> Posted {
             () = core.drain.aborting() => return Posted::not(Outcome::Aborted),
             () = tokio::time::sleep(SLOW_PROBE), if !slow && !probes.is_empty() => {
                 slow = true;
-                probes.run_long(&core.narrator);
+                probes.run_long(probe_cost(core, Outcome::TimedOut), &core.narrator);
             }
         }
     };
@@ -303,11 +321,16 @@ async fn post(core: &Core, request: Request, probes: &mut Probes) -> Posted {
 
 /// What else bears on closing a gate.
 fn circumstances(core: &Core, posted: &Posted) -> Circumstances {
-    let longest_pause = match posted.outcome {
+    let probes = probe_cost(core, posted.outcome);
+    let slow = posted.took.is_some_and(|took| took > SLOW_PROBE);
+    Circumstances { limit: core.limits.sessions.limit(), probes, slow }
+}
+
+/// What the next probes cost, after such an outcome.
+fn probe_cost(core: &Core, outcome: Outcome) -> ProbeCost {
+    let longest_pause = match outcome {
         Outcome::Throttled => core.settings.policy.throttle_delay.max(probing::LONGEST),
         _ => probing::LONGEST,
     };
-    let probes = ProbeCost { affordable: core.budget().probes(), longest_pause };
-    let slow = posted.took.is_some_and(|took| took > SLOW_PROBE);
-    Circumstances { limit: core.limits.sessions.limit(), probes, slow }
+    ProbeCost { affordable: core.budget().probes(), longest_pause }
 }

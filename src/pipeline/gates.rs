@@ -8,7 +8,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::limit::{Circumstances, Evidence, Feedback, Gate, Pass, Probe, Rank, Transition};
+use crate::limit::{Circumstances, Evidence, Feedback, Gate, Pass, Probe, ProbeCost, Rank, Transition};
 use crate::message::MessageId;
 use crate::pipeline::narrate::Narrator;
 use crate::policy::decide::Signal;
@@ -49,9 +49,9 @@ impl Probes {
     }
 
     /// Their POST has run for long without an answer.
-    pub(super) fn run_long(&mut self, narrator: &Narrator) {
-        narrator.listener_gate(self.own.as_mut().and_then(Probe::runs_long));
-        narrator.endpoint_gate(self.shared.as_mut().and_then(Probe::runs_long));
+    pub(super) fn run_long(&mut self, cost: ProbeCost, narrator: &Narrator) {
+        narrator.listener_gate(self.own.as_mut().and_then(|probe| probe.runs_long(cost)));
+        narrator.endpoint_gate(self.shared.as_mut().and_then(|probe| probe.runs_long(cost)));
     }
 }
 

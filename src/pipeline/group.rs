@@ -23,6 +23,7 @@
 //! dead-letter queue receives cost nothing, and nobody is careful.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -154,7 +155,7 @@ impl<T> Groups<T> {
             return None;
         }
         state.runs.insert(group.to_owned(), messages);
-        Some(GroupRun { groups: Arc::clone(self), group: group.to_owned() })
+        Some(GroupRun { groups: Arc::clone(self), group: group.to_owned(), ended: AtomicBool::new(false) })
     }
 
     /// Whether messages must be received one at a time.
@@ -214,6 +215,8 @@ impl Core {
 pub(super) struct GroupRun<T = Delivery> {
     groups: Arc<Groups<T>>,
     group: String,
+    /// Its place under the group's name is given up, and may be another run's.
+    ended: AtomicBool,
 }
 
 impl<T> GroupRun<T> {
@@ -228,16 +231,24 @@ impl<T> GroupRun<T> {
     /// The first that is left; `None` is the end of the run.
     fn next(&self) -> Option<T> {
         let mut state = self.groups.lock();
+        if self.ended.load(Ordering::Relaxed) {
+            return None;
+        }
         let next = state.runs.get_mut(&self.group)?.pop_front();
         if next.is_none() {
             state.runs.remove(&self.group);
+            self.ended.store(true, Ordering::Relaxed);
         }
         next
     }
 
     /// Ends the run; what is left of it.
     fn end(&self) -> VecDeque<T> {
-        self.groups.lock().runs.remove(&self.group).unwrap_or_default()
+        let mut state = self.groups.lock();
+        if self.ended.swap(true, Ordering::Relaxed) {
+            return VecDeque::new();
+        }
+        state.runs.remove(&self.group).unwrap_or_default()
     }
 }
 
@@ -357,6 +368,18 @@ mod tests {
         assert!(join(&groups, "a", &[]).is_none());
         drop((run, again));
         assert!(groups.lock().runs.is_empty());
+    }
+
+    #[test]
+    fn a_run_that_has_ended_takes_nothing_from_the_next_one_of_its_group() {
+        let groups = groups();
+        let first = join(&groups, "a", &[1]).unwrap();
+        assert_eq!([first.next(), first.next()], [Some(1), None]);
+        let second = join(&groups, "a", &[2, 3]).unwrap();
+        assert_eq!(first.next(), None);
+        assert_eq!(first.end(), [0; 0]);
+        drop(first);
+        assert_eq!(second.end(), [2, 3]);
     }
 
     #[test]

@@ -31,7 +31,7 @@ pub(super) struct Keeper {
 impl Keeper {
     /// For a listener with so many workers.
     pub(super) fn new(workers: usize) -> Self {
-        let places = Arc::new(Semaphore::new(workers.div_ceil(WORKERS_PER_PLACE)));
+        let places = Arc::new(Semaphore::new(workers / WORKERS_PER_PLACE));
         Self { places, last_success: Mutex::default() }
     }
 
@@ -70,14 +70,17 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_part_of_the_workers_keeps_messages_for_a_limited_time() {
-        let keeper = Keeper::new(6);
+        let keeper = Keeper::new(11);
         keeper.succeeded();
         let places = [keeper.place(MINUTES, HOURS), keeper.place(MINUTES, HOURS)];
         assert!(places.iter().all(Option::is_some));
-        assert!(keeper.place(MINUTES, HOURS).is_none(), "two of six workers are enough");
+        assert!(keeper.place(MINUTES, HOURS).is_none(), "two of eleven workers are enough");
         drop(places);
         assert!(keeper.place(2 * LONGEST, HOURS).is_none(), "the endpoint asked for hours");
         assert!(keeper.place(MINUTES, LONGEST).is_none(), "its twelve hours are nearly over");
         assert!(keeper.place(MINUTES, HOURS).is_some());
+        let lonely = Keeper::new(3);
+        lonely.succeeded();
+        assert!(lonely.place(MINUTES, HOURS).is_none(), "its few workers have others to deliver");
     }
 }

@@ -138,7 +138,11 @@ impl SettleLoop {
             let wake_at = self.wake_at();
             tokio::select! {
                 biased;
-                Some(Ok(answered)) = self.calls.join_next(), if !self.calls.is_empty() => self.answered(answered),
+                Some(answered) = self.calls.join_next(), if !self.calls.is_empty() => match answered {
+                    Ok(answered) => self.answered(answered),
+                    // Its messages are left to SQS; if they were the last, nobody else would end a fault.
+                    Err(_panicked) => self.settle_fault(None),
+                },
                 count = self.receiver.recv_many(&mut incoming, PLACES_MIN), if open => {
                     open = count > 0;
                     self.hurry |= !open;

@@ -6,7 +6,8 @@
 //! nobody finds anything the pollers go on looking in turn, and the time does not count as closed: there is nothing
 //! to hold back. The gate does not open for that, or each process would spend more than a probe when messages come.
 //! A held message on its last receive goes last, and for an hour only where nobody could find another: one more
-//! refusal would dead-letter it.
+//! refusal would dead-letter it. A probe that hangs at a gate that hanging closed is *overtaken* by the next, up to
+//! three are.
 //!
 //! Receives under way when it closes may still bring messages; those wait here, under their leases.
 
@@ -21,7 +22,7 @@ use tokio::time::Instant;
 
 pub use judge::{Evidence, ProbeCost, Reason};
 
-use state::{Phase, State};
+use state::{Phase, Standing, State};
 
 /// One gate.
 #[derive(Debug)]
@@ -232,6 +233,7 @@ impl Gate {
                     Phase::Closed(_) if state.first() == Some(place.entry) => {
                         state.phase = Phase::Probing;
                         state.probe += 1;
+                        state.hangs = None;
                         let (number, idle) = (state.probe, state.idle);
                         return Pass::Probe(Probe { gate: Some(Arc::clone(self)), number, idle });
                     }
@@ -246,27 +248,21 @@ impl Gate {
         }
     }
 
-    /// Changes the phase of a gate whose probe is out; an answer that closed it meanwhile wins over the probe.
+    /// Changes the state for a probe, by what has become of that meanwhile; an answer that closed the gate since wins
+    /// over the probe.
     fn end_probe(
         &self,
         number: u64,
-        change: impl FnOnce(&mut State) -> Option<Transition>,
+        change: impl FnOnce(&mut State, Standing) -> Option<Transition>,
     ) -> Option<Transition> {
         let mut state = self.lock();
-        state.overtaken.remove(&number);
-        let is_current = state.phase == Phase::Probing && state.probe == number;
-        let transition = if is_current { change(&mut state) } else { None };
+        let transition = match state.standing(number) {
+            Standing::Forgotten => None,
+            standing => change(&mut state, standing),
+        };
         drop(state);
         self.changed.notify_waiters();
         transition
-    }
-
-    /// A probe that was overtaken has the answer that opens: it is the current one again.
-    fn catch_up(&self, number: u64) {
-        let mut state = self.lock();
-        if state.overtaken.contains(&number) {
-            (state.phase, state.probe) = (Phase::Probing, number);
-        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -310,7 +306,8 @@ impl Drop for Place<'_> {
     }
 }
 
-/// The one probe of a closed gate. Dropped without a verdict, it passes the turn on.
+/// A probe of a closed gate: the current one, until its end or until it is overtaken. Dropped without a verdict, it
+/// passes the turn on.
 #[derive(Debug)]
 #[must_use]
 pub struct Probe {
@@ -327,27 +324,31 @@ impl Probe {
 
     /// What it met: opens the gate or closes it for longer.
     pub fn end(mut self, evidence: Evidence, circumstances: Circumstances) -> Option<Transition> {
-        let gate = self.gate.take()?;
-        if evidence.keeps_closed().is_none() {
-            gate.catch_up(self.number);
-        }
-        gate.end_probe(self.number, |state| {
-            if let Some(reason) = evidence.keeps_closed() {
-                let pause = state.close(reason, evidence.asked(), circumstances.probes);
-                state.slow = circumstances.slow;
-                return Some(Transition::Closed { reason, pause, by_probe: true });
+        self.gate.take()?.end_probe(self.number, |state, standing| {
+            let Some(reason) = evidence.keeps_closed() else {
+                if evidence == Evidence::Success {
+                    state.judge.succeeded();
+                }
+                return Some(state.open());
+            };
+            if standing == Standing::Overtaken {
+                state.overtaken_failed(self.number, evidence);
+                return None;
             }
-            if evidence == Evidence::Success {
-                state.judge.succeeded();
+            let pause = state.close(reason, evidence.asked(), circumstances.probes);
+            state.slow = circumstances.slow;
+            if !matches!(evidence, Evidence::Unanswered(_)) {
+                // It answers again, if only to refuse: what hangs since before proves nothing against that.
+                state.overtaken.clear();
             }
-            Some(state.open())
+            Some(Transition::Closed { reason, pause, by_probe: true })
         })
     }
 
     /// The receive brought nothing, or only messages on their last receive, which are `kept`.
     pub fn found_nothing(mut self, kept: bool) {
         if let Some(gate) = self.gate.take() {
-            gate.end_probe(self.number, |state| {
+            gate.end_probe(self.number, |state, _| {
                 state.found_nothing(kept);
                 None
             });
@@ -355,19 +356,21 @@ impl Probe {
     }
 
     /// Its POST has run for long without an answer: who throttles or refuses answers fast, so the gate opens,
-    /// unless it was closed by not answering or by answers that were slow; then the probe goes on, and others may
-    /// overtake it.
-    pub fn runs_long(&mut self) -> Option<Transition> {
+    /// unless it was closed by not answering, which others may then overtake, or by answers that were slow; then the
+    /// probe goes on.
+    pub fn runs_long(&mut self, cost: ProbeCost) -> Option<Transition> {
         let gate = self.gate.as_ref()?;
-        let transition = gate.end_probe(self.number, |state| {
-            let reason = state.closed.map(|(reason, _)| reason);
-            let slow = matches!(reason, Some(Reason::Unanswered | Reason::Unreachable | Reason::Failing));
-            if state.slow || slow {
-                state.overtake();
-                return None;
-            }
-            Some(state.open())
-        });
+        let transition =
+            gate.end_probe(self.number, |state, _| match state.closed.map(|(reason, _)| reason) {
+                Some(Reason::Unanswered | Reason::Failing) => {
+                    state.overtake(cost);
+                    None
+                }
+                // What nothing was sent of is held and goes again by itself.
+                Some(Reason::Unreachable) => None,
+                _ if state.slow => None,
+                _ => Some(state.open()),
+            });
         if transition.is_some() {
             self.gate = None;
         }
@@ -378,8 +381,12 @@ impl Probe {
 impl Drop for Probe {
     fn drop(&mut self) {
         if let Some(gate) = self.gate.take() {
-            gate.end_probe(self.number, |state| {
-                state.phase = Phase::Closed(Instant::now());
+            gate.end_probe(self.number, |state, standing| {
+                if standing == Standing::Current {
+                    state.phase = Phase::Closed(Instant::now());
+                } else {
+                    state.overtaken.remove(&self.number);
+                }
                 None
             });
         }

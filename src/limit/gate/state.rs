@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::judge::{Judge, ProbeCost, Reason};
+use super::judge::{Evidence, Judge, ProbeCost, Reason};
 use super::{Rank, Transition};
 
 /// Time between two rounds of probes that find nothing.
@@ -18,8 +18,8 @@ const KEPT_PAUSE: Duration = Duration::from_secs(20);
 /// A message on its last receive does not probe a gate closed for less than this: another may be found for it, or
 /// arrive.
 const LAST_RECEIVE_PATIENCE: Duration = Duration::from_secs(3_600);
-/// Probes without an answer that others may overtake: with pauses of 20 s between them they cover a time-out of
-/// more than a minute, and an endpoint that hangs holds no more of our messages.
+/// Probes without an answer that others may overtake: with pauses of half a minute between them they cover a time-out
+/// of a minute and more, and an endpoint that hangs holds no more of our messages.
 const OVERTAKEN_MAX: usize = 3;
 
 #[derive(Debug)]
@@ -41,6 +41,8 @@ pub(super) struct State {
     pub(super) probe: u64,
     /// Probes that run without an answer while others go; should one succeed after all, the gate opens.
     pub(super) overtaken: BTreeSet<u64>,
+    /// The current probe runs without an answer too, and waits for one of those to end; what the next one costs.
+    pub(super) hangs: Option<ProbeCost>,
     /// What closed it took long to come: a probe without an answer proves nothing.
     pub(super) slow: bool,
     /// Every poller's probe found nothing: there is nothing to hold back, and none of the time counts as closed.
@@ -52,6 +54,17 @@ pub(super) struct State {
     /// Time not open in the past, by reason.
     closed_for: [Duration; Reason::ALL.len()],
     random: fastrand::Rng,
+}
+
+/// What has become of a probe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// Its verdict is awaited.
+    Current,
+    /// Others go; only a success of it counts, and a pause it is asked for.
+    Overtaken,
+    /// The gate has changed since.
+    Forgotten,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,6 +90,7 @@ impl State {
             pause: Duration::ZERO,
             probe: 0,
             overtaken: BTreeSet::new(),
+            hangs: None,
             slow: false,
             idle: false,
             closed: None,
@@ -123,15 +137,39 @@ impl State {
         self.wake_up();
     }
 
-    /// The probe that is out has no answer yet, which is what closed the gate, or like it. The next one does not
-    /// wait for its time-out, so that the end of an outage is found soon, as long as that can be afforded.
-    pub(super) fn overtake(&mut self) {
+    /// What has become of a probe.
+    pub(super) fn standing(&self, number: u64) -> Standing {
+        if self.phase == Phase::Probing && self.probe == number {
+            Standing::Current
+        } else if self.overtaken.contains(&number) {
+            Standing::Overtaken
+        } else {
+            Standing::Forgotten
+        }
+    }
+
+    /// The probe that is out has no answer yet, which is what closed the gate. The next one does not wait for its
+    /// time-out, so that the end of an outage is found soon, as long as that can be afforded.
+    pub(super) fn overtake(&mut self, cost: ProbeCost) {
         let Some((reason, _)) = self.closed else { return };
-        // What nothing was sent of is held and goes again by itself.
-        let may = reason != Reason::Unreachable && self.judge.can_afford(self.cost);
-        if may && self.overtaken.len() < OVERTAKEN_MAX {
+        if !self.judge.can_afford(cost) {
+            return;
+        }
+        if self.overtaken.len() < OVERTAKEN_MAX {
             self.overtaken.insert(self.probe);
-            self.close(reason, Duration::ZERO, self.cost);
+            self.close(reason, Duration::ZERO, cost);
+        } else {
+            self.hangs = Some(cost);
+        }
+    }
+
+    /// A probe that was overtaken has brought nothing either.
+    pub(super) fn overtaken_failed(&mut self, number: u64, evidence: Evidence) {
+        self.overtaken.remove(&number);
+        if let Evidence::Asked(pause) = evidence {
+            self.extend(pause);
+        } else if let (Phase::Probing, Some(cost)) = (self.phase, self.hangs.take()) {
+            self.overtake(cost);
         }
     }
 

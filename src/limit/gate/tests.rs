@@ -133,7 +133,7 @@ async fn after_answers_that_were_slow_a_probe_without_an_answer_does_not_open() 
     for _ in 0..4 {
         gate.learn(Evidence::Overloaded, Circumstances { slow: true, ..CALM });
     }
-    assert_eq!(probe(gate.pass(Rank::Held).await).runs_long(), None);
+    assert_eq!(probe(gate.pass(Rank::Held).await).runs_long(RICH.probes), None);
 }
 
 #[tokio::test(start_paused = true)]
@@ -188,13 +188,13 @@ async fn a_probe_that_fails_closes_for_twice_as_long() {
 async fn a_probe_without_an_answer_opens_unless_that_is_what_closed_the_gate() {
     let throttled = closed(8, 1);
     let mut slow = probe(throttled.pass(Rank::Held).await);
-    assert!(matches!(slow.runs_long(), Some(Transition::Opened { .. })));
+    assert!(matches!(slow.runs_long(CALM.probes), Some(Transition::Opened { .. })));
     let hanging = Gate::new(9);
     for message in 0..4 {
         hanging.learn(Evidence::Unanswered(message), CALM);
     }
     let mut slow = probe(hanging.pass(Rank::Held).await);
-    assert_eq!(slow.runs_long(), None);
+    assert_eq!(slow.runs_long(CALM.probes), None);
     assert_eq!(hanging.snapshot().state, GateState::Probing);
     assert!(matches!(slow.end(Evidence::Unanswered(9), CALM), Some(Transition::Closed { .. })));
 }
@@ -215,16 +215,16 @@ async fn a_probe_that_hangs_is_overtaken_by_three_others_at_most_and_any_of_them
     let began = Instant::now();
     for _ in 0..3 {
         let mut slow = probe(gate.pass(Rank::Held).await);
-        assert_eq!(slow.runs_long(), None);
+        assert_eq!(slow.runs_long(RICH.probes), None);
         assert_eq!(gate.snapshot().state, GateState::Closed, "the next one has its pause");
         hang.push(slow);
     }
     assert!(began.elapsed() > Duration::from_secs(5), "{:?}", began.elapsed());
     let mut last = probe(gate.pass(Rank::Held).await);
-    assert_eq!(last.runs_long(), None);
+    assert_eq!(last.runs_long(RICH.probes), None);
     assert_eq!(gate.snapshot().state, GateState::Probing, "it is waited for");
     assert_eq!(hang.remove(0).end(Evidence::Unanswered(9), RICH), None);
-    assert_eq!(gate.snapshot().state, GateState::Probing, "a time-out is no news");
+    assert_eq!(gate.snapshot().state, GateState::Closed, "there is room for one more");
     assert!(matches!(hang.remove(0).end(Evidence::Success, RICH), Some(Transition::Opened { .. })));
     assert!(gate.is_open());
     assert_eq!(last.end(Evidence::Unanswered(10), RICH), None);
@@ -236,10 +236,43 @@ async fn a_probe_that_hangs_is_overtaken_by_three_others_at_most_and_any_of_them
 async fn a_probe_that_was_overtaken_does_not_open_what_an_answer_closed_since() {
     let gate = hanging(16, RICH);
     let mut slow = probe(gate.pass(Rank::Held).await);
-    assert_eq!(slow.runs_long(), None);
+    assert_eq!(slow.runs_long(RICH.probes), None);
     gate.learn(asked(30), RICH);
     assert_eq!(slow.end(Evidence::Success, RICH), None);
     assert_eq!(gate.snapshot().state, GateState::Closed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_that_any_of_several_probes_is_asked_for_is_kept() {
+    let gate = hanging(17, RICH);
+    let mut first = probe(gate.pass(Rank::Held).await);
+    first.runs_long(RICH.probes);
+    let second = probe(gate.pass(Rank::Held).await);
+    second.end(asked(30), RICH);
+    assert_eq!(first.end(Evidence::Success, RICH), None, "it began before");
+    let gate = hanging(18, RICH);
+    let mut first = probe(gate.pass(Rank::Held).await);
+    first.runs_long(RICH.probes);
+    assert_eq!(first.end(asked(30), RICH), None);
+    assert!(gate.snapshot().pause_left >= Duration::from_secs(30), "{:?}", gate.snapshot());
+}
+
+#[tokio::test(start_paused = true)]
+async fn probes_of_an_outage_that_is_over_say_nothing_of_the_next_one() {
+    let gate = hanging(19, RICH);
+    let mut hang = Vec::new();
+    for _ in 0..3 {
+        let mut slow = probe(gate.pass(Rank::Held).await);
+        slow.runs_long(RICH.probes);
+        hang.push(slow);
+    }
+    assert!(hang.remove(0).end(Evidence::Success, RICH).is_some());
+    gate.learn(asked(1), RICH);
+    let current = probe(gate.pass(Rank::Held).await);
+    for stale in hang {
+        assert_eq!(stale.end(Evidence::Unanswered(9), RICH), None);
+    }
+    assert!(matches!(current.end(Evidence::Success, RICH), Some(Transition::Opened { .. })));
 }
 
 #[tokio::test(start_paused = true)]

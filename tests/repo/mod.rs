@@ -3,6 +3,7 @@
 
 mod errors_md;
 mod generated;
+mod metrics_md;
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -304,7 +304,7 @@ def listener():
     rows = [
         ("Now", [
             stat("State", "Faulted: the queue cannot be read; the log and /readyz?verbose say why.", f"max({of('listener_faulted')})", "none", values={"0": ("healthy", "green"), "1": ("faulted", "red")}),
-            stat("Gates", "Whether the gate of the endpoint, or the listener's own, is not open in some process.", f"max({of('gate_state', BOTH_NOT_OPEN, listener=False)})", "none", values={"0": ("open", "green"), "1": ("not open", "red")}),
+            stat("Gate", "Whether the gate of the endpoint, or the listener's own, is not open in some process.", f"max({of('gate_state', BOTH_NOT_OPEN, listener=False)})", "none", values={"0": ("open", "green"), "1": ("not open", "red")}),
             stat("Visible", "Messages ready to be received.", per_queue("queue_messages_visible", SOURCE_QUEUE), base="blue"),
             stat("Oldest received", "Age of the oldest message received in the last minute.", f"max({of('queue_oldest_message_age_seconds')})", "s", steps=[(900, "orange"), (3600, "red")]),
             stat("Parked", "Hidden after a 429, not yet due.", f"sum({of('messages_parked_current')})", base="blue"),

@@ -56,6 +56,7 @@ class Drawing:
     def __init__(self, story, name, interval, **values):
         self.story, self.interval, self.values = story, interval, values
         self.board = dashboard(name)
+        self.titles = []
         down = max(panel["gridPos"]["y"] + panel["gridPos"]["h"] for panel in self.board["panels"])
         self.width, self.height = 24 * ACROSS, (down + 1.6) * DOWN
         self.figure = plt.figure(figsize=(self.width / DPI, self.height / DPI), dpi=DPI, facecolor="#F4F5F5")
@@ -90,6 +91,7 @@ class Drawing:
         for spine in card.spines.values():
             spine.set_color("#D5D7DA")
         self.figure.text((x + 12) / self.width, 1 - (y + 21) / self.height, panel["title"], fontsize=9, weight="bold")
+        self.titles.append(panel["title"])
         getattr(self, "_" + panel["type"].replace("-", "_"))(panel, x, y, w, h)
 
     def _series(self, panel):

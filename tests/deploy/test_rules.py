@@ -5,7 +5,7 @@ import re
 
 import pytest
 import yaml
-from rendering import CHART, ROOT, matches, run, tool
+from rendering import CHART, ROOT, helm_template, matches, objects, one, run, tool
 
 RULES = ROOT / "deploy/prometheus/queuepost.rules.yaml"
 RUNBOOKS = ROOT / "docs/runbooks"
@@ -199,10 +199,22 @@ def test_every_alert_has_a_runbook_and_every_runbook_an_alert():
         assert headings == ["What it means", "How to confirm", "What to do", "How to stop the bleeding"], name
         (rule, *_) = [rule for rule in ALERTS if rule["alert"] == name]
         assert f"*{rule['labels']['severity']}*: {rule['annotations']['summary']}" in text or name.endswith("SlowBurn"), name
-        # A panel in italics exists by that name.
     index = (RUNBOOKS / "README.md").read_text()
     assert sorted(re.findall(r"\[(Queuepost\w+)\]\(\1\.md\)", index)) == NAMES
 
 
 def test_the_chart_has_these_rules():
     matches(CHART / "files/alerts.yaml", RULES.read_text())
+
+
+def test_objectives_and_addresses_are_values_of_the_chart():
+    values = "prometheusRule.enabled=true,prometheusRule.freshnessObjective=0.95,prometheusRule.deliveryObjective=0.999"
+    addresses = "prometheusRule.runbooks=https://git.example/q/,prometheusRule.grafana=https://grafana.example"
+    text = helm_template("--set", "queue=orders,url=http://a,aws.region=eu-west-1", "--set", values, "--set", addresses).stdout
+    groups = one(objects(text), "PrometheusRule")["spec"]["groups"]
+    assert [rule["expr"] for rule in groups[0]["rules"]] == ["vector(0.999)", "vector(0.95)"]
+    alerts = [rule["annotations"] for group in groups for rule in group["rules"] if "alert" in rule]
+    assert len(alerts) == len(ALERTS)
+    assert all(each["runbook_url"].startswith("https://git.example/q/docs/runbooks/Queuepost") for each in alerts)
+    assert all(each["dashboard_url"].startswith("https://grafana.example/d/queuepost-") for each in alerts)
+    assert [group["rules"] for group in groups[1:2]] == [group["rules"] for group in GROUPS[1:2]]

@@ -101,7 +101,11 @@ impl Families {
     pub(super) fn new() -> Self {
         let r = Registrar(Registry::new());
         let per_listener = &["listener"];
-        let build = r.gauge("build_info", "Version and commit of this build; always 1. More than one for long: a rollout stands still.", &["version", "revision"]);
+        let build = r.gauge(
+            "build_info",
+            "Version and commit of this build; always 1. More than one for long: a rollout stands still.",
+            &["version", "revision"],
+        );
         build.with_label_values(&[env!("CARGO_PKG_VERSION"), revision()]).set(1);
         Self {
             received: r.counter("messages_received_total", "Messages received, by whether it was their first receive. A growing share of first=\"false\" means retries or lost settlements: look at deliveries by outcome.", &["listener", "first"]),

@@ -110,7 +110,7 @@ class Drawing:
         for side in ("top", "right"):
             axes.spines[side].set_visible(False)
         axes.xaxis.set_major_formatter(matplotlib.dates.DateFormatter("%H:%M"))
-        axes.xaxis.set_major_locator(matplotlib.dates.AutoDateLocator(maxticks=7))
+        axes.xaxis.set_major_locator(matplotlib.dates.AutoDateLocator(minticks=3, maxticks=8))
         axes.yaxis.set_major_locator(plt.MaxNLocator(4))
         axes.yaxis.set_major_formatter(lambda value, _: spoken(value, unit, decimals))
         return axes
@@ -146,6 +146,8 @@ class Drawing:
             axes.axhline(step["value"], color=COLORS.get(step["color"], "#E02F44"), linewidth=1, linestyle="--")
         top = max([value for _, points, _ in series for _, value in points] + [0])
         axes.set_ylim(bottom=0, top=None if top else 1)
+        if unit == "s" and top > 60:
+            axes.yaxis.set_major_locator(plt.MultipleLocator(next(step for step in (30, 60, 120, 300, 900, 3600, 14400, 86400) if top / step < 5)))
         self._span(axes)
         handles = [plt.Line2D([], [], color=color, linewidth=4) for color in colors]
         texts = [f"{name}  {spoken(points[-1][1], unit, defaults.get('decimals'))}" for name, points, _ in series]

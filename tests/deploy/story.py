@@ -108,10 +108,10 @@ class Denying:
 
 
 class Story:
-    """The processes. `scrape` and `park` are seconds; a chapter lasts `chapter` seconds at least."""
+    """The processes. `scrape` and `park` are seconds; a chapter lasts `chapter` seconds at least; one of `poison` refunds is."""
 
-    def __init__(self, folder, binary, *, scrape=1, park=10, chapter=0, patience=180):
-        self.folder, self.binary, self.scrape, self.chapter, self.patience = folder, str(binary), scrape, chapter, patience
+    def __init__(self, folder, binary, *, scrape=1, park=10, chapter=0, poison=20, patience=180):
+        self.folder, self.binary, self.scrape, self.chapter, self.poison, self.patience = folder, str(binary), scrape, chapter, poison, patience
         self.prometheus_path = tool("prometheus")
         self.processes, self.stops, self.rates, self.sending = [], [], {}, threading.Event()
         self.began = time.time()
@@ -130,11 +130,11 @@ class Story:
         common = f"receive_wait: 4s, throttle_delay: {park}s"
         config = f"""
 endpoints:
-  shop: {{ url: "http://127.0.0.1:{shop}", sessions: 30 }}
+  shop: {{ url: "http://127.0.0.1:{shop}", sessions: 6 }}
   archive: {{ url: "http://127.0.0.1:{self.archive_port}" }}
 listeners:
-  - {{ queue: "{self.queues}/{ACCOUNT}/orders", endpoint: shop, path: /orders, workers: 24, timeout: 8s, {common} }}
-  - {{ queue: "{self.queues}/{ACCOUNT}/refunds", endpoint: shop, path: /refunds, workers: 8, timeout: 8s, {common}, on_response: [{{ status: 422, action: defer, delay: 1s }}] }}
+  - {{ queue: "{self.queues}/{ACCOUNT}/orders", endpoint: shop, path: /orders, workers: 6, timeout: 8s, {common} }}
+  - {{ queue: "{self.queues}/{ACCOUNT}/refunds", endpoint: shop, path: /refunds, workers: 4, timeout: 8s, {common}, on_response: [{{ status: 422, action: defer, delay: 1s }}] }}
   - {{ queue: "{self.queues}/{ACCOUNT}/archive", endpoint: archive, path: /archive, workers: 4, timeout: 1s, {common} }}
   - {{ queue: "{self.queues}/{ACCOUNT}/reports", endpoint: shop, path: /reports, workers: 4, timeout: 1s, {common} }}
   - {{ queue: "http://127.0.0.1:{denying.port}/{ACCOUNT}/invoices", endpoint: shop, path: /invoices, workers: 4, timeout: 1s, {common} }}
@@ -170,7 +170,7 @@ listeners:
             return json.loads(answer.read() or b"{}")
 
     def _send(self):
-        """Sends `rates` messages a second until the end; every twentieth refund is poison."""
+        """Sends `rates` messages a second until the end."""
         sent = {}
         while not self.sending.wait(0.25):
             for name, rate in list(self.rates.items()):
@@ -180,7 +180,7 @@ listeners:
                     due -= 1
                     number = sent.get(f"{name} number", 0) + 1
                     sent[f"{name} number"] = number
-                    poison = name == "refunds" and number % 20 == 0
+                    poison = name == "refunds" and number % self.poison == 0
                     entries.append({"Id": str(len(entries)), "MessageBody": json.dumps({"number": number, "is": "poison" if poison else "good"})})
                 sent[name] = due
                 try:
@@ -209,12 +209,13 @@ listeners:
         with urllib.request.urlopen(f"http://127.0.0.1:{self.admin[process]}/metrics", timeout=30) as answer:
             return answer.read().decode()
 
-    def waits(self, what, *exprs):
-        """A chapter: until Prometheus answers every one of these, and for `chapter` seconds at least."""
+    def waits(self, what, *exprs, least=None):
+        """A chapter: until Prometheus answers every one of these, and for `least` (or `chapter`) seconds."""
+        least = self.chapter if least is None else least
         began = time.monotonic()
         end = began + self.patience
         missing = list(exprs)
-        while missing or time.monotonic() < began + self.chapter:
+        while missing or time.monotonic() < began + least:
             missing = [expr for expr in missing if not self.query(expr)]
             dead = [str(log) for process, log in self.processes if process.poll() is not None]
             assert not dead, f"{what}: ended on its own: {dead}"
@@ -234,7 +235,7 @@ listeners:
             'queuepost_gate_closed_seconds_total{reason="unreachable"} > 5', 'queuepost_visibility_extensions_total{listener="archive", result="extended"} > 0',
         )
         self.shop.mode = "throttling"
-        self.waits("the endpoint takes three at once", "sum(queuepost_messages_parked_total) > 20", "sum(queuepost_adaptive_limit) < 40")
+        self.waits("the endpoint takes three at once", "sum(queuepost_messages_parked_total) > 20", 'sum(queuepost_adaptive_limit{endpoint="shop"}) < 8')
         self.shop.mode = "closed"
         self.waits(
             "the endpoint takes nothing", 'queuepost_gate_state{endpoint="shop", listener="", state="closed"} == 1',
@@ -253,12 +254,13 @@ listeners:
         )
         self.shop.mode = "slow"
         second = f'instance="127.0.0.1:{self.admin[1]}"'
-        self.waits("POSTs take seconds", f'sum(queuepost_messages_in_progress{{stage="delivering", {second}}}) > 5')
+        self.waits("POSTs take seconds", f'sum(queuepost_messages_in_progress{{stage="delivering", {second}}}) > 3', least=0)
         self.bridges[1].send_signal(signal.SIGTERM)
         self.processes = [entry for entry in self.processes if entry[0] is not self.bridges[1]]
-        self.waits("a drain", f"max_over_time(queuepost_draining{{{second}}}[30s]) == 1")
+        self.waits("a drain", f"max_over_time(queuepost_draining{{{second}}}[30s]) == 1", least=0)
         self.shop.mode = "well"
         code = self.bridges[1].wait(timeout=60)
+        self.waits("one process alone", "count(queuepost_build_info) == 1", least=self.chapter / 2)
         self.bridges[1] = self._bridge(self.admin[1])
         self.waits(
             "two processes again", "count(queuepost_build_info) == 2", 'count(queuepost_messages_deleted_total{listener="orders"} > 0) == 2',

@@ -22,7 +22,7 @@ INTERVAL = "16s" if PICTURES else "6s"
 @pytest.fixture(scope="module")
 def told(queuepost, tmp_path_factory):
     """The story, told to its end; processes and Prometheus still run."""
-    slow = {"scrape": 2, "park": 45, "chapter": 55} if PICTURES else {}
+    slow = {"scrape": 2, "park": 45, "chapter": 55, "poison": 100} if PICTURES else {}
     told = story.Story(tmp_path_factory.mktemp("story"), queuepost, **slow)
     try:
         told.exit_code = told.tell()

@@ -54,7 +54,7 @@ DENIED = {"operation": "SendMessage"}
 STANDS = [queue("5x60"), of("messages_deleted_total", "7x60"), of("messages_dead_lettered_total", "0x60")]
 
 #: Alert, what it is like, minutes from the beginning, its series, and the labels it fires with; None: it does not.
-#: The interval of the series is a minute, of slow burns five.
+#: A sample is a minute.
 CASES = [
     ("QueuepostDown", "the only process is gone", 17, [ENDS], {}),
     ("QueuepostDown", "none was ever there", 6, [of("other", "1x60")], {"job": None}),
@@ -74,10 +74,14 @@ CASES = [
     ("QueuepostThrottledSustained", "a sixth is throttled", 30, deliveries(80, 3, 17), None),
     ("QueuepostDeadLetterImminent", "one message on its last receive", 12, [of("messages_near_dead_letter_total", "0x3 1x60")], ORDERS),
     ("QueuepostDeadLetterImminent", "the last was long ago", 40, [of("messages_near_dead_letter_total", "0x3 1x60")], None),
+    ("QueuepostDeadLetterImminent", "for four minutes", 7, [of("messages_near_dead_letter_total", "0x3 1x60")], None),
     ("QueuepostDeadLetterQueueNotEmpty", "one message", 10, [queue("0x2 1x60", "dead_letter")], ORDERS),
     ("QueuepostDeadLetterQueueNotEmpty", "the source is not empty", 10, [queue("9x60"), queue("0x60", "dead_letter")], None),
+    ("QueuepostDeadLetterQueueNotEmpty", "for four minutes", 7, [queue("0x2 1x60", "dead_letter")], None),
     ("QueuepostDeadLetterQueueGrowing", "one a minute", 25, [queue("0+1x60", "dead_letter")], ORDERS),
     ("QueuepostDeadLetterQueueGrowing", "many that were there before", 25, [queue("500x60", "dead_letter")], None),
+    ("QueuepostDeadLetterQueueGrowing", "one in two minutes", 40, [queue("0 0 1 1 2 2 3 3 4 4 5 5 6 6 7 7 8 8 9 9 10 10 11 11 12 12 13 13 14 14 15 15 16 16 17 17 18 18 19 19 20", "dead_letter")], None),
+    ("QueuepostDeadLetterQueueGrowing", "since four minutes", 29, [queue("0x24 20x60", "dead_letter")], None),
     ("QueuepostInFlightNearLimit", "100,000", 15, [queue("100000x60", metric="queue_messages_not_visible")], ORDERS),
     ("QueuepostInFlightNearLimit", "90,000", 15, [queue("90000x60", metric="queue_messages_not_visible")], None),
     ("QueuepostOldestMessageTooOld", "seen at every fifth scrape", 30, [of("queue_oldest_message_age_seconds", "0 0 0 0 4000 0 0 0 0 4000 0 0 0 0 4000 0 0 0 0 4000 0 0 0 0 4000 0 0 0 0 4000 0")], ORDERS),
@@ -109,29 +113,65 @@ CASES = [
     ("QueuepostVersionSkew", "two versions for an hour", 62, [BUILD, of("build_info", "1x200", 'version="2", revision="a"', None)], {}),
     ("QueuepostVersionSkew", "two versions during a rollout", 62, [BUILD, of("build_info", "1x30 _x200", 'version="2", revision="a"', None)], None),
     ("QueuepostVersionSkew", "two processes of one version", 62, [BUILD, {**BUILD, "series": BUILD["series"].replace('instance="a"', 'instance="b"')}], None),
-    # An hour at 20 % is fast, a day at 5 % slow; 429s are no failures; what they make late is.
-    ("QueuepostDeliveryErrorBudgetFastBurn", "a fifth fails", 70, deliveries(80, 20), {**ORDERS, "window": "1h"}),
-    ("QueuepostDeliveryErrorBudgetFastBurn", "a tenth fails", 70, deliveries(90, 10), None),
-    ("QueuepostDeliveryErrorBudgetFastBurn", "it failed half an hour ago", 70, [of("deliveries_total", "0+80x40 3200+100x60", 'outcome="success"'), of("deliveries_total", "0+20x40 800x60", 'outcome="failed"')], None),
-    ("QueuepostDeliveryErrorBudgetFastBurn", "half is throttled", 70, deliveries(50, 0, 50), None),
-    ("QueuepostDeliveryErrorBudgetMediumBurn", "a tenth fails for hours", 190, deliveries(90, 10), {**ORDERS, "window": "6h"}),
-    ("QueuepostDeliveryErrorBudgetMediumBurn", "a twentieth fails", 190, deliveries(95, 5), None),
-    ("QueuepostDeliveryErrorBudgetSlowBurn", "4 % fail for a day", 1500, deliveries(96, 4, samples=400), [{**ORDERS, "window": "1d"}, {**ORDERS, "window": "3d"}]),
-    ("QueuepostDeliveryErrorBudgetSlowBurn", "2 % fail for a day", 1500, deliveries(98, 2, samples=400), {**ORDERS, "window": "3d"}),
-    ("QueuepostDeliveryErrorBudgetSlowBurn", "half a percent fails", 1500, deliveries(199, 1, samples=400), None),
-    ("QueuepostFreshnessBudgetFastBurn", "a fifth is late", 70, completions(80, 20), {**ORDERS, "window": "1h"}),
-    ("QueuepostFreshnessBudgetFastBurn", "a tenth is late", 70, completions(90, 10), None),
-    ("QueuepostFreshnessBudgetMediumBurn", "a tenth is late for hours", 190, completions(90, 10), {**ORDERS, "window": "6h"}),
-    ("QueuepostFreshnessBudgetMediumBurn", "a twentieth is late", 190, completions(95, 5), None),
-    ("QueuepostFreshnessBudgetSlowBurn", "4 % are late for a day", 1500, completions(96, 4, samples=400), [{**ORDERS, "window": "1d"}, {**ORDERS, "window": "3d"}]),
-    ("QueuepostFreshnessBudgetSlowBurn", "half a percent is late", 1500, completions(199, 1, samples=400), None),
 ]
 
 
-def promtool(tmp_path, tests):
+def counted(*segments):
+    """Values of a counter that grows by so much a sample, for so many samples; one segment after the other."""
+    total, text = 0, ["0"]
+    for step, samples in segments:
+        text.append(f"{total + step}+{step}x{samples - 1}")
+        total += step * samples
+    return " ".join(text)
+
+
+def failing(*shares):
+    """Deliveries of which so many of a thousand fail, and as many again are throttled, for so many samples."""
+    found = {"success": [(1000 - bad, n) for bad, n in shares], "failed": shares, "throttled": [(500, n) for _, n in shares]}
+    return [of("deliveries_total", counted(*segments), f'outcome="{outcome}"') for outcome, segments in found.items()]
+
+
+def late(*shares):
+    """Completed messages of which so many of a thousand are too old; all were young when received."""
+    age = "message_age_seconds"
+    return [
+        of(f"{age}_bucket", counted(*[(1000 - bad, n) for bad, n in shares]), 'point="completed", le="900"'),
+        of(f"{age}_count", counted(*[(1000, n) for _, n in shares]), 'point="completed"'),
+        of(f"{age}_bucket", counted(*[(1000, n) for _, n in shares]), 'point="received", le="900"'),
+    ]
+
+
+#: Speed, what it is like, minutes, bad ones of a thousand and for how many samples, windows that fire.
+#: A sample is a minute, of slow burns five.
+BURNS = [
+    ("Fast", "a fifth, for five minutes", 5, [(200, 5)], ["1h"]),
+    ("Fast", "a fifth, for two minutes", 2, [(200, 5)], []),
+    ("Fast", "a tenth, for an hour", 70, [(100, 80)], []),
+    ("Fast", "most of the hour, but hardly now", 70, [(400, 50), (50, 30)], []),
+    ("Fast", "now, but hardly in the hour", 70, [(5, 62), (400, 10)], []),
+    ("Medium", "a tenth, for twenty minutes", 20, [(100, 20)], ["6h"]),
+    ("Medium", "a tenth, for ten minutes", 10, [(100, 20)], []),
+    ("Medium", "a twentieth, for hours", 200, [(50, 210)], []),
+    ("Medium", "for hours, but hardly now", 400, [(150, 340), (20, 80)], []),
+    ("Medium", "now, but hardly for hours", 400, [(20, 360), (150, 60)], []),
+    ("Slow", "4 %, for more than an hour", 80, [(40, 40)], ["1d"]),
+    ("Slow", "4 %, for more than three hours", 200, [(40, 60)], ["1d", "3d"]),
+    ("Slow", "4 %, for less than an hour", 50, [(40, 40)], []),
+    ("Slow", "2 %, for a day", 1500, [(20, 400)], ["3d"]),
+    ("Slow", "half a percent, for a day", 1500, [(5, 400)], []),
+    ("Slow", "for a day, but hardly now", 1500, [(100, 200), (8, 150)], []),
+    ("Slow", "now, but hardly for a day", 4200, [(1, 810), (50, 40)], []),
+]
+for speed, like, minutes, shares, windows in BURNS:
+    for budget, made in [("DeliveryErrorBudget", failing), ("FreshnessBudget", late)]:
+        labels = [{**ORDERS, "window": window} for window in windows]
+        CASES.append((f"Queuepost{budget}{speed}Burn", like, minutes, made(*shares), labels or None))
+
+
+def promtool(tmp_path, tests, interval="1m"):
     """Runs rule unit tests; what failed is in the failure."""
     file = tmp_path / "test.yaml"
-    file.write_text(json.dumps({"rule_files": [str(RULES)], "evaluation_interval": "1m", "tests": tests}))
+    file.write_text(json.dumps({"rule_files": [str(RULES)], "evaluation_interval": interval, "tests": tests}))
     return run(tool("promtool"), "test", "rules", file, check=False)
 
 
@@ -144,8 +184,8 @@ def test_an_alert_fires_when_it_should_and_is_quiet_otherwise(tmp_path, name, li
         text = ", ".join(f'{key}="{value}"' for key, value in labels.items() if value is not None)
         expected.append({"labels": f"ALERTS{{{text}}}", "value": 1})
     query = {"expr": f'ALERTS{{alertname="{name}", alertstate="firing"}}', "eval_time": f"{minutes}m", "exp_samples": expected}
-    interval = "5m" if minutes > 1000 else "1m"
-    done = promtool(tmp_path, [{"interval": interval, "input_series": series, "promql_expr_test": [query]}])
+    interval = "5m" if name.endswith("SlowBurn") else "1m"
+    done = promtool(tmp_path, [{"interval": interval, "input_series": series, "promql_expr_test": [query]}], interval)
     assert done.returncode == 0, f"{like}: {done.stdout}\n{done.stderr}"
 
 

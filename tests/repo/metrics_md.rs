@@ -103,12 +103,12 @@ fn families(exposition: &[u8]) -> BTreeMap<String, Family> {
         if let Some(rest) = line.strip_prefix("# HELP queuepost_") {
             let (name, help) = rest.split_once(' ').unwrap();
             name.clone_into(&mut current);
-            families.entry(current.clone()).or_default().help = help.to_owned();
+            help.clone_into(&mut families.entry(current.clone()).or_default().help);
             continue;
         }
         let family = families.get_mut(&current).unwrap();
         if let Some(rest) = line.strip_prefix("# TYPE ") {
-            family.kind = rest.split_once(' ').unwrap().1.to_owned();
+            rest.split_once(' ').unwrap().1.clone_into(&mut family.kind);
             continue;
         }
         family.series += 1;
@@ -185,8 +185,7 @@ fn exercised() -> (BTreeMap<String, Family>, Series) {
 fn values(name: &str, seen: &BTreeSet<String>) -> String {
     match name {
         "listener" if seen.contains("") => "`listener` (empty for an endpoint's own)".to_owned(),
-        "listener" | "endpoint" => format!("`{name}`"),
-        "version" | "revision" => format!("`{name}`"),
+        "listener" | "endpoint" | "version" | "revision" => format!("`{name}`"),
         "code" => "`code`: the status codes seen, `other`".to_owned(),
         _ => {
             let values: Vec<_> = seen.iter().map(|value| format!("`{value}`")).collect();

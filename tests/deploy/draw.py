@@ -53,8 +53,9 @@ def legend(target, labels):
 class Drawing:
     """One dashboard; `values` are those of its variables, `interval` is $__rate_interval."""
 
-    def __init__(self, story, name, interval, **values):
+    def __init__(self, story, name, interval, until=None, **values):
         self.story, self.interval, self.values = story, interval, values
+        self.until = datetime.datetime.fromtimestamp(until) if until else datetime.datetime.now()
         self.board = dashboard(name)
         self.titles = []
         down = max(panel["gridPos"]["y"] + panel["gridPos"]["h"] for panel in self.board["panels"])
@@ -141,6 +142,7 @@ class Drawing:
             axes.stackplot(times, heights, colors=colors, alpha=0.75, linewidth=0)
         else:
             for (_, points, _), color in zip(series, colors):
+                points = list(self._with_gaps(points))
                 axes.plot([at for at, _ in points], [value for _, value in points], color=color, linewidth=1.3)
         for step in defaults["thresholds"]["steps"][1:]:
             axes.axhline(step["value"], color=COLORS.get(step["color"], "#E02F44"), linewidth=1, linestyle="--")
@@ -155,9 +157,18 @@ class Drawing:
         if series:
             axes.legend(handles[:9], texts[:9], fontsize=7, ncol=columns, frameon=False, handlelength=0.8, columnspacing=1.0, **place)
 
+    def _with_gaps(self, points):
+        """A line is not drawn across a time without data."""
+        last = None
+        for at, value in points:
+            if last and (at - last).total_seconds() > 1.5 * self.story.scrape:
+                yield last, float("nan")
+            yield at, value
+            last = at
+
     def _span(self, axes):
         began = datetime.datetime.fromtimestamp(self.story.began)
-        axes.set_xlim(began, datetime.datetime.now())
+        axes.set_xlim(began, self.until)
 
     def _stat(self, panel, x, y, w, h):
         defaults = panel["fieldConfig"]["defaults"]

@@ -13,6 +13,8 @@ mod gate;
 mod hands;
 mod https;
 mod moving;
+#[cfg(feature = "otlp")]
+mod otlp;
 mod starting;
 mod stopping;
 mod words;

@@ -300,3 +300,12 @@ def test_promtool_takes_every_query_of_the_dashboards(tmp_path):
     file = tmp_path / "queries.yaml"
     file.write_text(json.dumps({"groups": [{"name": "queries", "rules": made}]}))
     assert f"{len(made)} rules found" in run(tool("promtool"), "check", "rules", file).stdout
+
+
+def test_the_readme_and_the_chart_say_how_many_alerts_and_series_there_are():
+    text = (ROOT / "README.md").read_text()
+    alerts = {name for name, _ in rules() if name.startswith("Queuepost")}
+    assert f"[{len(alerts)} alerts]" in text
+    series = re.search(r"from its start, (\d+) once", (ROOT / "docs/metrics.md").read_text())[1]
+    assert f"about {series} series for each listener" in text
+    assert f"About {series} series per listener" in (ROOT / "deploy/helm/queuepost/values.yaml").read_text()

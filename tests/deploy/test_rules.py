@@ -93,7 +93,7 @@ CASES = [
     ("QueuepostVisibilityExtensionFailing", "one of two hundred", 30, [of("visibility_extensions_total", "0+199x60", 'result="extended"'), of("visibility_extensions_total", "0+1x60", 'result="lost"')], None),
     ("QueuepostLeasesLost", "one", 8, [of("leases_lost_total", "0x4 1x60")], ORDERS),
     ("QueuepostLeasesLost", "long ago", 40, [of("leases_lost_total", "0x4 1x60")], None),
-    ("QueuepostDuplicateReceives", "one of twenty", 65, [of("duplicates_suppressed_total", "0+5x90"), of("messages_received_total", "0+95x90", 'first="true"'), of("messages_received_total", "0+5x90", 'first="false"')], ORDERS),
+    ("QueuepostDuplicateReceives", "one of fifty", 65, [of("duplicates_suppressed_total", "0+2x90"), of("messages_received_total", "0+95x90", 'first="true"'), of("messages_received_total", "0+5x90", 'first="false"')], ORDERS),
     ("QueuepostDuplicateReceives", "one of two hundred", 65, [of("duplicates_suppressed_total", "0+1x90"), of("messages_received_total", "0+200x90", 'first="true"')], None),
     ("QueuepostMessagesAbandoned", "one", 8, [of("messages_abandoned_total", "0x4 1x60")], ORDERS),
     ("QueuepostMessagesAbandoned", "long ago", 40, [of("messages_abandoned_total", "0x4 1x60")], None),
@@ -102,6 +102,7 @@ CASES = [
     ("QueuepostSqsErrors", "faulted has its own alert", 30, [*calls("0+90x60", "0+10x60"), FAULTED], None),
     ("QueuepostSqsAccessDenied", "a copy for the dead-letter queue", 20, [*calls("0x60", "0+1x60", "denied", "SendMessage"), HEALTHY], {**ORDERS, **DENIED}),
     ("QueuepostSqsAccessDenied", "faulted has its own alert", 20, [*calls("0x60", "0+1x60", "denied", "SendMessage"), FAULTED], None),
+    ("QueuepostSqsAccessDenied", "long ago", 40, calls("0x60", "3x60", "denied", "SendMessage"), None),
     ("QueuepostSqsAccessDenied", "another error", 20, calls("0x60", "0+1x60", "network", "SendMessage"), None),
     ("QueuepostQueueStatsStale", "no answer for ten minutes", 20, [*calls("5x60", "0+2x60", operation="GetQueueAttributes"), HEALTHY], ORDERS),
     ("QueuepostQueueStatsStale", "every second answer fails", 20, calls("0+1x60", "0+1x60", operation="GetQueueAttributes"), None),
@@ -184,8 +185,16 @@ def test_an_alert_fires_when_it_should_and_is_quiet_otherwise(tmp_path, name, li
         text = ", ".join(f'{key}="{value}"' for key, value in labels.items() if value is not None)
         expected.append({"labels": f"ALERTS{{{text}}}", "value": 1})
     query = {"expr": f'ALERTS{{alertname="{name}", alertstate="firing"}}', "eval_time": f"{minutes}m", "exp_samples": expected}
+    queries = [query]
+    waits = {rule["for"] for rule in ALERTS if rule["alert"] == name}
+    if expected and len(waits) == 1:
+        # It was pending for as long as it says, and not longer.
+        wait = waits.pop()
+        steps = int(wait[:-1]) * {"m": 1, "h": 60}[wait[-1]]
+        pending = f'min(count_over_time(ALERTS{{alertname="{name}", alertstate="pending"}}[1w])) == bool {steps}'
+        queries.append({"expr": pending, "eval_time": f"{minutes}m", "exp_samples": [{"labels": "{}", "value": 1}]})
     interval = "5m" if name.endswith("SlowBurn") else "1m"
-    done = promtool(tmp_path, [{"interval": interval, "input_series": series, "promql_expr_test": [query]}], interval)
+    done = promtool(tmp_path, [{"interval": interval, "input_series": series, "promql_expr_test": queries}], interval)
     assert done.returncode == 0, f"{like}: {done.stdout}\n{done.stderr}"
 
 

@@ -161,7 +161,7 @@ BURNS = [
     ("Slow", "2 %, for a day", 1500, [(20, 400)], ["3d"]),
     ("Slow", "half a percent, for a day", 1500, [(5, 400)], []),
     ("Slow", "for a day, but hardly now", 1500, [(100, 200), (8, 150)], []),
-    ("Slow", "now, but hardly for a day", 4200, [(1, 810), (50, 40)], []),
+    ("Slow", "now, but hardly for a day", 4200, [(1, 790), (100, 60)], []),
 ]
 for speed, like, minutes, shares, windows in BURNS:
     for budget, made in [("DeliveryErrorBudget", failing), ("FreshnessBudget", late)]:

@@ -178,3 +178,22 @@ async fn without_a_wish_for_traces_the_senders_context_passes_through() {
     assert_eq!(headers.get("traceparent").unwrap(), format!("00-{TRACE}-{PARENT}-01").as_str());
     assert_eq!(headers.get("tracestate").unwrap(), "vendor=1");
 }
+
+#[tokio::test]
+async fn a_collector_that_is_not_there_holds_up_nothing() {
+    let queues = QueueServer::start().await;
+    let queue = queues.queue("orders", 10);
+    queues.send("orders", "{}");
+    let endpoint = HttpEndpoint::start(200, Duration::ZERO).await;
+    let nobody = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let collector = format!("http://{nobody}");
+    let arguments = ["run", "--queue", &queue, "--url", &endpoint.url, "--admin-listen", "127.0.0.1:0"];
+    let more = ["--log-format", "json", "--receive-wait", "1s"];
+    let variables = [("OTEL_EXPORTER_OTLP_ENDPOINT", collector.as_str())];
+    let mut bridge = Queuepost::start(&[&arguments[..], &more[..]].concat(), &variables);
+    bridge.find_admin().await;
+    queues.until_empty("orders").await;
+    let ended = bridge.stop().await;
+    assert_eq!(ended.code, Some(0), "{}", ended.output);
+    assert!(ended.output.contains("traces go to the collector"), "{}", ended.output);
+}

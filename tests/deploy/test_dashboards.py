@@ -4,9 +4,9 @@ dashboard-linter itself cannot be built from the Go module proxy, so its fifteen
 names and its documentation say; exceptions are in dashboards/.lint, in its own format.
 """
 
-import importlib.util
 import json
 import re
+import sys
 
 import panels
 import pytest
@@ -14,12 +14,11 @@ import yaml
 from rendering import ROOT, matches, run, tool
 
 FOLDER = ROOT / "dashboards"
-SPEC = importlib.util.spec_from_file_location("generate", FOLDER / "generate.py")
-generate = importlib.util.module_from_spec(SPEC)
-SPEC.loader.exec_module(generate)
+sys.path.insert(0, str(FOLDER))
+import generate  # noqa: E402
 
 UNITS = {"short", "none", "percentunit", "s", "reqps", "mps", "currencyUSD"}
-#: Prometheus' own label of its metric of alerts, and those that scraping gives.
+#: Labels that scraping gives.
 SCRAPED = {"job", "instance", "cluster", "namespace"}
 FAMILY_SUFFIXES = {"histogram": ["_bucket", "_sum", "_count"], "counter": [""], "gauge": [""]}
 

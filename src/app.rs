@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::admin::{Admin, AdminError, View};
-use crate::config::{EndpointPlan, ListenerPlan, Plan};
+use crate::config::{self, EndpointPlan, ListenerPlan, Plan};
 use crate::drain::{Drain, RECEIVES_END_BEFORE};
 use crate::endpoint::{ClientError, HttpClient, HttpEndpoint};
 use crate::limit::EndpointLimits;
@@ -23,6 +23,7 @@ use crate::limit::clock::Wall;
 use crate::pipeline::{Health, Listener, Parts, Preflight, Status};
 use crate::sqs;
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::trace::Traces;
 
 /// How long settling what was cut off may take.
 const ABORT_GRACE: Duration = Duration::from_secs(4);
@@ -71,6 +72,7 @@ pub async fn run(plan: Plan) -> Result<End, StartError> {
     for warning in &plan.warnings {
         tracing::warn!("{warning}");
     }
+    let traces = Traces::start(config::process_env);
     let drain = Drain::new();
     let metrics = Arc::new(Metrics::new());
     let admin = Admin::bind(plan.admin).await?;
@@ -117,6 +119,7 @@ pub async fn run(plan: Plan) -> Result<End, StartError> {
     admin_stop.cancel();
     // A scrape that hangs does not hold up the end.
     tokio::time::timeout(Duration::from_secs(1), admin_task.join_next()).await.ok();
+    traces.end().await;
     tracing::info!(ran_seconds = started.elapsed().as_secs(), clean = end == End::Clean, "stopped");
     Ok(if healthy { end } else { End::CutOff })
 }

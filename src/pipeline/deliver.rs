@@ -36,6 +36,7 @@ use crate::policy::probing;
 use crate::policy::visibility::CEILING;
 use crate::shape::Request;
 use crate::telemetry::labels::{ReleaseReason, Stage};
+use crate::telemetry::trace::Journey;
 
 /// First pause before a message nothing could be sent of is posted again; doubles up to [`HOLD_PAUSE_MAX`].
 const HOLD_PAUSE: Duration = Duration::from_secs(1);
@@ -56,6 +57,8 @@ pub(super) struct Delivery {
     pub(super) settler: Settler,
     /// Who waits for its end (FIFO).
     pub(super) successor: Successor,
+    /// Its trace.
+    pub(super) journey: Journey,
 }
 
 impl Delivery {
@@ -100,7 +103,10 @@ impl Delivery {
             }
             let probing = !probes.is_empty();
             session.starts();
-            let posted = post(&core, shaped.request, &mut probes).await;
+            let mut request = shaped.request;
+            let traced = self.journey.post(&core.limits.name, &mut request.headers);
+            let posted = post(&core, request, &mut probes).await;
+            traced.ended(&self.journey, posted.outcome, posted.seen.status);
             let alone = core.limits.sessions.running() <= 1;
             let facts = Facts {
                 receives: self.message.receive_count,

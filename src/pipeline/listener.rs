@@ -120,7 +120,8 @@ impl Listener {
     /// Puts the parts together; nothing runs yet.
     pub fn new(parts: Parts) -> Self {
         let Parts { settings, queue, endpoint, limits, metrics, drain, wall, seed } = parts;
-        let queue: Arc<dyn Queue> = Arc::new(Metered { queue, metrics: Arc::clone(&metrics) });
+        let queue: Arc<dyn Queue> =
+            Arc::new(Metered { queue, metrics: Arc::clone(&metrics), name: settings.queue_name.clone() });
         let narrator = Arc::new(Narrator::new(&settings.name, &settings.queue_name, &limits.name));
         let core = Core {
             gates: Gates { own: Gate::new(seed.wrapping_add(2)), shared: Arc::clone(&limits.gate) },

@@ -1,4 +1,4 @@
-//! A queue that counts its calls and how long they take; nothing else.
+//! A queue that counts its calls and how long they take, and traces them; nothing else.
 
 use std::sync::Arc;
 
@@ -10,20 +10,25 @@ use crate::pipeline::ports::{
     VisibilityChange,
 };
 use crate::telemetry::handles::ListenerMetrics;
+use crate::telemetry::trace::Call;
 
 /// Counts the calls to `queue`.
 pub(super) struct Metered {
     pub(super) queue: Arc<dyn Queue>,
     pub(super) metrics: Arc<ListenerMetrics>,
+    /// The queue's name.
+    pub(super) name: String,
 }
 
 impl Metered {
     async fn count<T>(
         &self,
         operation: Operation,
+        messages: usize,
         call: impl Future<Output = Result<T, QueueError>>,
     ) -> Result<T, QueueError> {
         let asked = Instant::now();
+        let traced = Call::begin();
         let result = call.await;
         // A failure may be of a call made on the way (the address of the queue): count it as what it was.
         let (operation, kind) = match &result {
@@ -31,6 +36,7 @@ impl Metered {
             Err(error) => (error.operation, Some(error.kind)),
         };
         self.metrics.sqs_call(operation, asked.elapsed(), kind);
+        traced.ended(&self.name, operation, messages, kind);
         result
     }
 }
@@ -38,20 +44,28 @@ impl Metered {
 impl Queue for Metered {
     fn receive(&self, receive: Receive) -> BoxFuture<'_, Result<Vec<Message>, QueueError>> {
         Box::pin(async move {
-            let result = self.count(Operation::Receive, self.queue.receive(receive)).await;
-            if result.as_ref().is_ok_and(Vec::is_empty) {
-                self.metrics.sqs_empty.inc();
+            let traced = Call::begin();
+            let result = self.count(Operation::Receive, 0, self.queue.receive(receive)).await;
+            if let Ok(messages) = &result {
+                traced.received(&self.name, messages);
+                if messages.is_empty() {
+                    self.metrics.sqs_empty.inc();
+                }
             }
             result
         })
     }
 
     fn delete<'a>(&'a self, handles: &'a [ReceiptHandle]) -> BoxFuture<'a, BatchResult> {
-        Box::pin(self.count(Operation::Delete, self.queue.delete(handles)))
+        Box::pin(self.count(Operation::Delete, handles.len(), self.queue.delete(handles)))
     }
 
     fn change_visibility<'a>(&'a self, changes: &'a [VisibilityChange]) -> BoxFuture<'a, BatchResult> {
-        Box::pin(self.count(Operation::ChangeVisibility, self.queue.change_visibility(changes)))
+        Box::pin(self.count(
+            Operation::ChangeVisibility,
+            changes.len(),
+            self.queue.change_visibility(changes),
+        ))
     }
 
     fn dead_letter<'a>(
@@ -59,10 +73,10 @@ impl Queue for Metered {
         message: &'a Message,
         reason: &'a DeadLetterReason,
     ) -> BoxFuture<'a, Result<(), QueueError>> {
-        Box::pin(self.count(Operation::Send, self.queue.dead_letter(message, reason)))
+        Box::pin(self.count(Operation::Send, 1, self.queue.dead_letter(message, reason)))
     }
 
     fn inspect(&self) -> BoxFuture<'_, Result<QueueFacts, QueueError>> {
-        Box::pin(self.count(Operation::Attributes, self.queue.inspect()))
+        Box::pin(self.count(Operation::Attributes, 0, self.queue.inspect()))
     }
 }

@@ -28,6 +28,7 @@ use crate::pipeline::listener::Core;
 use crate::pipeline::ports::{BATCH_MAX, QueueError};
 use crate::pipeline::settlement::Settler;
 use crate::policy::backoff;
+use crate::telemetry::trace::Journey;
 
 /// How long a busy poller waits for a batch's worth of free workers.
 const LINGER: Duration = Duration::from_millis(20);
@@ -281,7 +282,17 @@ impl Poller {
             return None;
         };
         let (settler, ticket, permit) = (self.settler.clone(), Ticket::default(), Arc::new(permit));
-        Some(Delivery { message, lease, permit, books, ticket, settler, successor: Successor::default() })
+        let journey = Journey::begin(&core.settings.queue_name, &message);
+        Some(Delivery {
+            message,
+            lease,
+            permit,
+            books,
+            ticket,
+            settler,
+            successor: Successor::default(),
+            journey,
+        })
     }
 
     /// Starts a run for each group, with one worker. Only its head gets a ticket: what waits for others must keep no

@@ -18,6 +18,8 @@ mod hands;
 mod hostile;
 mod https;
 mod moving;
+#[cfg(feature = "otlp")]
+mod otlp;
 mod starting;
 mod stopping;
 mod trouble;

@@ -3,6 +3,7 @@
 
 mod errors_md;
 mod generated;
+mod metrics_md;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -19,7 +20,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("localqueue", &[]),
     ("policy", &["message"]),
     ("shape", &["message"]),
-    ("telemetry", &["limit", "pipeline::ports", "policy"]),
+    ("telemetry", &["limit", "message", "pipeline::ports", "policy"]),
     ("pipeline", &["shape", "policy", "limit", "telemetry", "drain", "message"]),
     ("sqs", &["pipeline::ports", "policy", "message", "telemetry"]),
     ("endpoint", &["pipeline::ports", "policy", "message", "telemetry", "shape"]),
@@ -42,6 +43,9 @@ const AT_HOME: &[(&str, &[&str])] = &[
     ("rustls", &["endpoint"]),
     ("governor", &["limit"]),
     ("prometheus", &["telemetry"]),
+    ("opentelemetry", &["telemetry"]),
+    ("opentelemetry_otlp", &["telemetry"]),
+    ("opentelemetry_sdk", &["telemetry"]),
     ("tracing_subscriber", &["telemetry"]),
     ("axum", &["admin", "localqueue", "cli"]),
     ("clap", &["cli"]),
@@ -169,6 +173,17 @@ fn every_source_file_says_what_it_is_for() {
         .map(|source| source.path.display().to_string())
         .collect();
     assert!(silent.is_empty(), "without an opening `//!`:\n{}", silent.join("\n"));
+}
+
+#[cfg(not(feature = "otlp"))]
+#[test]
+fn without_the_feature_otlp_nothing_of_opentelemetry_is_in_the_binary() {
+    let binary = fs::read(env!("CARGO_BIN_EXE_queuepost")).unwrap();
+    let has = |words: &[u8]| binary.windows(words.len()).any(|window| window == words);
+    assert!(has(b"QUEUEPOST_QUEUE"), "the binary's own words cannot be found in it");
+    for words in ["opentelemetry", "OTEL_"] {
+        assert!(!has(words.as_bytes()), "{words}");
+    }
 }
 
 #[test]

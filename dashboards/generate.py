@@ -1,0 +1,227 @@
+#!/usr/bin/env python3
+"""Writes overview.json, listener.json and slo.json: `python3 dashboards/generate.py`. Only the standard library is needed.
+
+A dashboard is a list of rows, a row a title and its panels, a panel what a person reads: title, description, queries with
+their legends, unit. Everything Grafana wants beside that is in grafana.py. The JSON is kept; a test compares.
+"""
+
+import json
+from pathlib import Path
+
+from grafana import Panel, dashboard, heatmap, lines, stat, variables
+
+FOLDER = Path(__file__).resolve().parent
+
+WHERE = 'cluster=~"$cluster", namespace=~"$namespace", job=~"$job", instance=~"$instance"'
+
+
+def of(metric, more="", listener=True):
+    """A selector: the metric, where, and of which listeners."""
+    labels = [WHERE, *(['listener=~"$listener"'] if listener else []), *([more] if more else [])]
+    return f"queuepost_{metric}{{{', '.join(labels)}}}"
+
+
+def rate(metric, by="", more="", listener=True):
+    """Per second, summed."""
+    return f"sum{f' by ({by})' if by else ''} (rate({of(metric, more, listener)}[$__rate_interval]))"
+
+
+def seen(expr):
+    """Without the lines of what does not happen: they would bury the others in the legend."""
+    return f"{expr} > 0"
+
+
+def share(part, whole):
+    """Part of a whole; nothing where there is no whole."""
+    return f"{part} / ({whole} > 0)"
+
+
+def quantiles(metric, more="", listener=True):
+    """The three lines that say how long it takes."""
+    inner = rate(f"{metric}_bucket", "le", more, listener)
+    return [(f"histogram_quantile({q}, {inner})", f"p{q[2:].ljust(2, '0')}") for q in ("0.5", "0.95", "0.99")]
+
+
+NOT_429 = 'outcome!="throttled"'
+BAD = 'outcome!~"success|throttled"'
+SOURCE_QUEUE, DEAD_LETTER = 'role="source"', 'role="dead_letter"'
+COMPLETED = 'point="completed"'
+SETTLING = 'operation=~"DeleteMessageBatch|ChangeMessageVisibilityBatch"'
+NOT_OPEN = 'state=~"closed|probing"'
+AN_ENDPOINT = f'{NOT_OPEN}, listener=""'
+#: The gate of the chosen listener's endpoint, and that with the listener's own.
+ITS_NOT_OPEN = f'{NOT_OPEN}, endpoint=~"$endpoint", listener=""'
+BOTH_GATES = 'endpoint=~"$endpoint", listener=~"|$listener"'
+BOTH_NOT_OPEN = f"{NOT_OPEN}, {BOTH_GATES}"
+FATES = [
+    ("messages_deleted_total", "deleted"), ("messages_parked_total", "parked"), ("messages_deferred_total", "deferred"),
+    ("messages_released_total", "released"), ("messages_dead_lettered_total", "dead-lettered"), ("messages_abandoned_total", "abandoned"),
+]
+RED_FROM_ONE = {"steps": [(1, "red")]}
+ORANGE_FROM_ONE = {"steps": [(1, "orange")]}
+
+
+def per_queue(metric, more, by="listener"):
+    """Every process says the same of a queue."""
+    return f"max by ({by}) ({of(metric, more)})"
+
+
+def overview():
+    states = {"0": ("open", "green"), "1": ("not open", "red")}
+    closed = f"sum by (endpoint, reason) (rate({of('gate_closed_seconds_total', listener=False)}[$__rate_interval]))"
+    processes = f"scalar(count({of('build_info', listener=False)}))"
+    rows = [
+        ("Now", [
+            stat("Processes", "Processes that answer Prometheus. Fewer than you run: look at the pods.", f"count({of('build_info', listener=False)})", base="blue"),
+            stat("Listeners faulted", "Listeners that cannot read their queue; a person has to act. Runbook: QueuepostListenerFaulted.", f"sum(max by (listener) ({of('listener_faulted')}))", **RED_FROM_ONE),
+            stat("Gates not open", "Gates, of endpoints and of single listeners, that are closed or probing in some process. Nothing is received behind them but probes.", f"count(max by (endpoint, listener) ({of('gate_state', NOT_OPEN, listener=False)}) == 1) or vector(0)", **RED_FROM_ONE),
+            stat("Visible", "Messages ready to be received, over all queues.", f"sum({per_queue('queue_messages_visible', SOURCE_QUEUE)})", base="blue"),
+            stat("Parked", "Messages hidden after a 429 by these processes, not yet due.", f"sum({of('messages_parked_current')})", base="blue"),
+            stat("Oldest received", "Age of the oldest message received in the last minute. Runbook: QueuepostOldestMessageTooOld.", f"max({of('queue_oldest_message_age_seconds')})", "s", steps=[(900, "orange"), (3600, "red")]),
+            stat("Dead-lettered", "Messages in the dead-letter queues. Look at them, mend, and move them back.", f"sum({per_queue('queue_messages_visible', DEAD_LETTER)})", **ORANGE_FROM_ONE),
+            stat("Draining", "Processes that are stopping.", f"sum({of('draining', listener=False)})", **ORANGE_FROM_ONE),
+        ]),
+        ("Deliveries: rate, errors, duration", [
+            lines("Deliveries by outcome", "POSTs per second and what came of them. Orange is throttling; red and the rest are failures, with their meaning in docs/errors.md.", [(seen(rate("deliveries_total", "outcome")), "{{outcome}}")], "reqps", 12, stack=True),
+            lines("What became of messages", "Per second. Deleted is the throughput; parked waits after a 429, deferred after another failure.", [(rate(metric), legend) for metric, legend in FATES], "mps", 12, stack=True),
+            lines("Failed deliveries", "Share of the deliveries that failed; a 429 is neither good nor bad here. Objective: below 1 %.", [(share(rate("deliveries_total", "listener", BAD), rate("deliveries_total", "listener", NOT_429)), "{{listener}}")], "percentunit", max=1, steps=[(0.01, "red")]),
+            lines("Throttled deliveries", "Share of the deliveries answered 429. Above 20 % for long: QueuepostThrottledSustained.", [(share(rate("deliveries_total", "listener", 'outcome="throttled"'), rate("deliveries_total", "listener")), "{{listener}}")], "percentunit", max=1, steps=[(0.2, "orange")]),
+            lines("Duration of a delivery", "Connecting and reading the answer included, all outcomes.", quantiles("delivery_duration_seconds"), "s"),
+        ]),
+        ("Queues: backlog, age, dead letters", [
+            lines("Visible messages", "The backlog of each queue, read every 30 s.", [(per_queue("queue_messages_visible", SOURCE_QUEUE), "{{listener}}")], "short"),
+            lines("In flight", "Received by anybody and not settled, parked ones included. SQS stops handing out at 120,000.", [(per_queue("queue_messages_not_visible", SOURCE_QUEUE), "{{listener}}")], "short"),
+            lines("Parked by these processes", "Hidden after a 429, not yet due.", [(f"sum by (listener) ({of('messages_parked_current')})", "{{listener}}")], "short"),
+            lines("Age of messages at completion", "From sending to success; 95 of 100 messages were younger. Objective: 15 minutes.", [(f"histogram_quantile(0.95, {rate('message_age_seconds_bucket', 'listener, le', COMPLETED)}) >= 0", "{{listener}}")], "s"),
+            lines("Messages on their last receive", "Per second. If they fail once more SQS dead-letters them.", [(rate("messages_near_dead_letter_total", "listener"), "{{listener}}")], "mps"),
+            lines("Dead-letter queues", "Messages in each, read every 30 s.", [(per_queue("queue_messages_visible", DEAD_LETTER), "{{listener}}")], "short"),
+        ]),
+        ("Workers and sessions: use, saturation, errors", [
+            lines("Workers in use", "Share of the workers that hold a message. At 100 % with a backlog: more workers or more processes.", [(f"sum by (listener) ({of('workers_in_use')}) / sum by (listener) ({of('workers_limit')})", "{{listener}}")], "percentunit", max=1, steps=[(0.95, "orange")]),
+            lines("Sessions in use", "Share of the POSTs at once that the configuration allows.", [(f"sum by (endpoint) ({of('sessions_in_use', listener=False)}) / sum by (endpoint) ({of('sessions_limit', listener=False)})", "{{endpoint}}")], "percentunit", max=1),
+            lines("Messages in the house", "By where they are. Waiting: for the gate, a session or the pace. Held: the endpoint cannot be reached.", [(f"sum by (stage) ({of('messages_in_progress')})", "{{stage}}")], "short", stack=True),
+        ]),
+        ("Gates and limits", [
+            Panel("state-timeline", "Gates", "Green: messages are received. Red: nothing but probes. With a listener's name behind it: its own gate.", [
+                (f"max by (endpoint) ({of('gate_state', AN_ENDPOINT, listener=False)})", "{{endpoint}}"), (f"max by (endpoint, listener) ({of('gate_state', NOT_OPEN)})", "{{endpoint}}: {{listener}}"),
+            ], "short", 12, values=states, max=1, steps=[(1, "red")]),
+            lines("Time closed, by reason", "Part of the time a gate was not open, mean of the processes, and what the endpoint did to close it.", [(seen(f"{closed} / {processes}"), "{{endpoint}}: {{reason}}")], "percentunit", 12, max=1),
+            lines("Adaptive limit", "POSTs at once that an endpoint takes, found from its answers, as a share of what the configuration allows. Low: it has too much to do.", [(f"sum by (endpoint) ({of('adaptive_limit', listener=False)}) / sum by (endpoint) ({of('sessions_limit', listener=False)})", "{{endpoint}}")], "percentunit", max=1),
+            lines("SQS errors", "Calls that failed, per second, by kind; docs/errors.md has each with its fix.", [(rate("sqs_requests_total", "listener, result", 'result!="ok"'), "{{listener}} {{result}}")], "reqps"),
+            lines("Things that should not happen", "Per second: lost leases, abandoned messages, panics, dropped headers, copies not posted again.", [
+                (rate(metric), legend) for metric, legend in [("leases_lost_total", "leases lost"), ("messages_abandoned_total", "abandoned"), ("panics_total", "panics"), ("headers_dropped_total", "headers dropped"), ("duplicates_suppressed_total", "copies")]
+            ], "mps"),
+        ]),
+    ]
+    return dashboard("overview", "queuepost: overview", "All listeners: what is delivered, what waits, and what holds it up.", rows, variables())
+
+
+def listener():
+    endpoint = 'endpoint=~"$endpoint"'
+    total = "sqs_requests_total"
+    rows = [
+        ("Now", [
+            stat("State", "Faulted: the queue cannot be read; the log and /readyz?verbose say why.", f"max({of('listener_faulted')})", "none", values={"0": ("healthy", "green"), "1": ("faulted", "red")}),
+            stat("Gate", "Whether the gate of the endpoint, or the listener's own, is not open in some process.", f"max({of('gate_state', BOTH_NOT_OPEN, listener=False)})", "none", values={"0": ("open", "green"), "1": ("not open", "red")}),
+            stat("Visible", "Messages ready to be received.", per_queue("queue_messages_visible", SOURCE_QUEUE), base="blue"),
+            stat("Oldest received", "Age of the oldest message received in the last minute.", f"max({of('queue_oldest_message_age_seconds')})", "s", steps=[(900, "orange"), (3600, "red")]),
+            stat("Parked", "Hidden after a 429, not yet due.", f"sum({of('messages_parked_current')})", base="blue"),
+            stat("Dead-lettered", "Messages in the dead-letter queue.", per_queue("queue_messages_visible", DEAD_LETTER), **ORANGE_FROM_ONE),
+            stat("Last success", "Time since a delivery last succeeded, in any process.", f"time() - (max({of('last_success_timestamp_seconds')}) > 0)", "s", none="never", steps=[(600, "orange")]),
+            stat("Queue settings", "Warnings about the queue's settings; queuepost check says them in words.", f"sum(max by (warning) ({of('preflight_warnings')}))", **ORANGE_FROM_ONE),
+        ]),
+        ("Deliveries", [
+            lines("Outcomes", "POSTs per second and what came of them; docs/errors.md says what each means.", [(seen(rate("deliveries_total", "outcome")), "{{outcome}}")], "reqps", stack=True),
+            lines("Answers by status code", "What the endpoint itself answered, per second.", [(rate("http_responses_total", "code"), "{{code}}")], "reqps", stack=True),
+            lines("What became of messages", "Per second. Deleted is the throughput.", [(rate(metric), legend) for metric, legend in FATES], "mps", stack=True),
+            heatmap("Duration of deliveries", "How many deliveries took how long. Two bands: two kinds of work, or a slow dependency.", rate("delivery_duration_seconds_bucket", "le"), "s"),
+            lines("Duration of deliveries that succeeded", "Near the listener's timeout: raise it, or give the endpoint more to run on.", quantiles("delivery_duration_seconds", 'outcome="success"'), "s"),
+            lines("Deferred and released, by reason", "Per second. configuration is for you to mend, message is the message's own fault, gate was given back while the gate stayed closed.", [(seen(rate("messages_deferred_total", "reason")), "deferred: {{reason}}"), (seen(rate("messages_released_total", "reason")), "released: {{reason}}")], "mps"),
+        ]),
+        ("Receives and age", [
+            lines("Receives", "Messages per second. Again: they failed before, or their settlement was lost.", [
+                (rate("messages_received_total", "", 'first="true"'), "first receive"), (rate("messages_received_total", "", 'first="false"'), "again"),
+            ], "mps", stack=True),
+            heatmap("Receive count", "How often messages had been handed out. What comes near the queue's max receives is about to be dead-lettered.", rate("message_receive_count_bucket", "le"), "short"),
+            lines("Messages on their last receive", "Per second. If they fail once more SQS dead-letters them.", [(rate("messages_near_dead_letter_total"), "last receive"), (rate("messages_dead_lettered_total"), "dead-lettered by a row")], "mps"),
+            lines("Age at receive", "Since the message was sent. Old already: too few workers, or a closed gate.", quantiles("message_age_seconds", 'point="received"'), "s"),
+            lines("Age at completion", "Since the message was sent. Much more than at receive: retries.", quantiles("message_age_seconds", 'point="completed"'), "s"),
+            lines("Oldest message received", "In the last minute. Unlike CloudWatch's it does not go blind after three receives.", [(f"max({of('queue_oldest_message_age_seconds')})", "oldest")], "s"),
+        ]),
+        ("Gate and limits", [
+            Panel("state-timeline", "Gates", "Green: messages are received. Red: nothing but probes. Above the endpoint's gate, below the listener's own.", [
+                (f"max({of('gate_state', ITS_NOT_OPEN, listener=False)})", "endpoint"),
+                (f"max({of('gate_state', NOT_OPEN)})", "listener"),
+            ], "short", values={"0": ("open", "green"), "1": ("not open", "red")}, max=1, steps=[(1, "red")]),
+            lines("Time closed, by reason", "Part of the time that the gate of the endpoint or the listener's own was not open, mean of the processes.", [
+                (f"avg by (reason) (rate({of('gate_closed_seconds_total', BOTH_GATES, listener=False)}[$__rate_interval])) > 0", "{{reason}}"),
+            ], "percentunit", max=1),
+            lines("Sessions of the endpoint", "POSTs at once, over all processes and all listeners of the endpoint. The adaptive limit falls where the endpoint says it has too much to do.", [
+                (f"sum({of('sessions_in_use', endpoint, listener=False)})", "in use"), (f"sum({of('adaptive_limit', endpoint, listener=False)})", "adaptive limit"), (f"sum({of('sessions_limit', endpoint, listener=False)})", "limit"),
+            ], "short"),
+            lines("Workers", "Over all processes. In use at the limit with messages visible: raise workers or add processes.", [
+                (f"sum({of('workers_in_use')})", "in use"), (f"sum({of('workers_reserved')})", "reserved"), (f"sum({of('workers_limit')})", "limit"),
+            ], "short"),
+            lines("Messages in the house", "By where they are. Waiting: for the gate, a session or the pace. Held: the endpoint cannot be reached. Settling: SQS is slow.", [(f"sum by (stage) ({of('messages_in_progress')})", "{{stage}}")], "short", stack=True),
+            lines("The queue", "In flight counts parked messages too; SQS stops handing out at 120,000.", [
+                (f"max({of('queue_messages_visible', SOURCE_QUEUE)})", "visible"),
+                (f"clamp_min(max({of('queue_messages_not_visible', SOURCE_QUEUE)}) - sum({of('messages_parked_current')}), 0)", "in flight, working"),
+                (f"sum({of('messages_parked_current')})", "in flight, parked by us"), (f"max({of('queue_messages_delayed', SOURCE_QUEUE)})", "delayed"),
+            ], "short", stack=True),
+        ]),
+        ("Leases and settlement", [
+            lines("Lease extensions", "Per second, by result. failed is tried again; lost means that a message may be delivered twice.", [(rate("visibility_extensions_total", "result"), "{{result}}")], "mps"),
+            lines("Lost, abandoned, copied", "Per second. All should be zero; copies are messages that came again and were not posted for it.", [
+                (rate("leases_lost_total"), "leases lost"), (rate("messages_abandoned_total"), "abandoned"), (rate("duplicates_suppressed_total"), "copies"), (rate("panics_total"), "panics"),
+            ], "mps"),
+            lines("Duration of settling calls", "95 of 100 calls were shorter.", [
+                (f"histogram_quantile(0.95, {rate('sqs_request_duration_seconds_bucket', 'operation, le', SETTLING)})", "{{operation}}"),
+            ], "s"),
+        ]),
+        ("SQS", [
+            lines("Calls", "Per second, by operation. This is what SQS charges for.", [(rate(total, "operation"), "{{operation}}")], "reqps", stack=True),
+            lines("Errors", "Per second, by operation and kind; docs/errors.md has each with its fix.", [(rate(total, "operation, result", 'result!="ok"'), "{{operation}} {{result}}")], "reqps", none="none"),
+            lines("Receives that brought nothing", "Share of the receives. Near 100 % is right for an idle queue: one long poll after the other.", [(share(rate("sqs_empty_receives_total"), rate(total, "", 'operation="ReceiveMessage", result="ok"')), "empty")], "percentunit", max=1),
+            lines("Messages per receive", "Ten is the most, and the cheapest.", [(share(rate("messages_received_total"), rate(total, "", 'operation="ReceiveMessage", result="ok"')), "messages")], "short", max=10),
+            lines("Duration of receives", "A long poll waits up to 20 s on purpose.", quantiles("sqs_request_duration_seconds", 'operation="ReceiveMessage"'), "s"),
+            lines("Estimated cost", "Dollars a day at the present rate of calls, of up to 64 KiB each, before free tier and discounts. FIFO: 0.50 for a million.", [(f"{rate(total)} * 86400 / 1e6 * $price", "dollars a day")], "currencyUSD", decimals=3),
+        ]),
+    ]
+    return dashboard("listener", "queuepost: listener", "One listener in depth: its deliveries, receives, limits, leases, and what SQS costs.", rows, variables(one_listener=True, price=True))
+
+
+def slo():
+    where = 'cluster=~"$cluster", namespace=~"$namespace", job=~"$job", listener=~"$listener"'
+
+    def ratio(rule, window):
+        return f"max by (listener) (listener:queuepost_{rule}:ratio_rate{window}{{{where}}})"
+
+    rows = []
+    for name, rule, what, good in [
+        ("delivery", "delivery_errors", "Deliveries that failed; a 429 is neither good nor bad here", "deliveries that do not fail"),
+        ("freshness", "stale_completions", "Messages completed more than 15 minutes after they were sent; what 429s delay counts here", "messages completed within 15 minutes"),
+    ]:
+        budget = f"(1 - scalar(queuepost:{name}_objective:ratio))"
+        title = name.capitalize()
+        rows.append((f"{title}: {good}", [
+            stat(f"{title}: objective", f"Set in the recording rule queuepost:{name}_objective:ratio.", f"queuepost:{name}_objective:ratio", "percentunit", 4, base="blue", decimals=2),
+            stat(f"{title}: budget left", "Of three days, of the listener that has least. Below 0: more was spent than the objective allows.", f"1 - max({ratio(rule, '3d')}) / {budget}", "percentunit", 4, base="red", steps=[(0, "orange"), (0.5, "green")], min=None, decimals=0),
+            *[
+                stat(f"{title}: burn in {window}", f"How many times faster than the objective allows, the worst listener. {alert}", f"max({ratio(rule, window)}) / {budget}", "none", 4, steps=[(threshold, "red")], decimals=1)
+                for window, threshold, alert in [("1h", 14.4, "Fast burn: above 14.4."), ("6h", 6, "Medium burn: above 6."), ("1d", 3, "Slow burn: above 3."), ("3d", 1, "Slow burn: above 1.")]
+            ],
+            lines(f"{title}: burn rate by window", "The worst listener. 1 spends the budget just in time; the lines are the thresholds of the alerts.", [(f"max({ratio(rule, window)}) / {budget}", window) for window in ("5m", "1h", "6h", "3d")], "none", 12, steps=[(14.4, "red"), (6, "orange"), (1, "yellow")]),
+            lines(f"{title}: bad share by listener", f"{what}. Over 1 h.", [(ratio(rule, "1h"), "{{listener}}")], "percentunit", 12),
+        ]))
+    return dashboard("slo", "queuepost: SLO", "Two objectives, delivery and freshness: what is left of their budgets, and how fast it is spent.", rows, variables(instance=False), "now-6h")
+
+
+def rendered():
+    """The text of each file."""
+    made = {"overview": overview(), "listener": listener(), "slo": slo()}
+    return {f"{name}.json": json.dumps(found, indent=2, ensure_ascii=False) + "\n" for name, found in made.items()}
+
+
+if __name__ == "__main__":
+    for name, text in rendered().items():
+        (FOLDER / name).write_text(text)

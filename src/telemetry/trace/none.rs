@@ -1,0 +1,76 @@
+//! No traces: what stands in their place without the feature `otlp`.
+#![allow(
+    clippy::unused_self,
+    clippy::unused_async,
+    clippy::needless_pass_by_value,
+    reason = "the signatures are those of the real ones"
+)]
+
+use http::HeaderMap;
+
+use crate::message::Message;
+use crate::pipeline::ports::{Operation, QueueErrorKind};
+use crate::policy::outcome::Outcome;
+
+/// Nothing to export.
+#[derive(Debug)]
+pub struct Traces;
+
+impl Traces {
+    /// Does nothing.
+    pub fn start(_variable: impl Fn(&str) -> Option<String>) -> Self {
+        Self
+    }
+
+    /// Does nothing.
+    pub async fn end(self) {}
+}
+
+/// Nothing of a message.
+#[derive(Debug)]
+pub struct Journey;
+
+impl Journey {
+    /// Does nothing.
+    pub fn begin(_queue: &str, _message: &Message) -> Self {
+        Self
+    }
+
+    /// Leaves the headers as they are.
+    pub fn post(&self, _endpoint: &str, _headers: &mut HeaderMap) -> Post {
+        Post
+    }
+}
+
+/// Nothing of a POST.
+#[derive(Debug)]
+pub struct Post;
+
+impl Post {
+    /// Does nothing.
+    pub fn ended(self, _journey: &Journey, _outcome: Outcome, _status: Option<u16>) {}
+}
+
+/// Nothing of a call to SQS.
+#[derive(Debug)]
+pub struct Call;
+
+impl Call {
+    /// Does nothing.
+    pub fn begin() -> Self {
+        Self
+    }
+
+    /// Does nothing.
+    pub fn received(self, _queue: &str, _messages: &[Message]) {}
+
+    /// Does nothing.
+    pub fn ended(
+        self,
+        _queue: &str,
+        _operation: Operation,
+        _messages: usize,
+        _error: Option<QueueErrorKind>,
+    ) {
+    }
+}

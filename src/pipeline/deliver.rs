@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 use crate::limit::{Circumstances, ProbeCost, Rank, WorkerPermit};
@@ -61,6 +62,24 @@ pub(super) struct Delivery {
     pub(super) journey: Journey,
 }
 
+/// What a message has been through in the house.
+#[derive(Debug, Default)]
+struct Stay {
+    /// Nothing could be sent of it since then.
+    held_since: Option<Instant>,
+    /// Tries since then while the gates were open.
+    tries: u32,
+    /// How often it has waited out a 429 here.
+    kept: u32,
+}
+
+impl Stay {
+    /// Whether nothing was tried yet.
+    fn is_new(&self) -> bool {
+        self.held_since.is_none() && self.kept == 0
+    }
+}
+
 impl Delivery {
     /// Takes the message through the rest of its life in this process.
     pub(super) async fn run(mut self, core: Arc<Core>) {
@@ -74,20 +93,14 @@ impl Delivery {
             core.metrics.duplicates_suppressed.inc();
             return self.hide(until, how).await;
         }
-        let mut held_since: Option<Instant> = None;
-        let (mut tries, mut kept) = (0_u32, 0_u32);
+        let mut stay = Stay::default();
         loop {
-            let patience = self.patience(&core, held_since.is_some());
+            let patience = self.patience(&core, &stay);
             let ticket = &mut self.ticket;
             let admitted = admit(ticket, patience, &core.gates, &core.limits, &core.seat, &core.drain).await;
-            let Admitted { mut session, mut probes } = match admitted {
+            let admitted = match admitted {
                 Ok(admitted) => admitted,
-                Err(Refused::GateClosed(_)) if held_since.is_some() => {
-                    let delay = backoff::defer(self.message.receive_count, core.unit());
-                    return self.keep_away(&core, delay, Settled::Deferred(DeferReason::Unreachable)).await;
-                }
-                Err(refused) if kept > 0 => return self.refuse_again(&core, refused).await,
-                Err(refused) => return self.refuse(refused).await,
+                Err(refused) => return self.refuse(&core, refused, &stay).await,
             };
             if !self.lease.is_ours() {
                 // Dropping it counts it as abandoned; the lost lease has been counted already.
@@ -95,88 +108,109 @@ impl Delivery {
                 core.narrator.left_to_sqs(id, "keep a message", "its lease was lost", fix);
                 return;
             }
-            self.enter(Stage::Delivering);
-            // Shaping again after a hold is cheaper than keeping a copy for every message that needs none.
-            let shaped = core.settings.shape.request(&self.message);
-            if held_since.is_none() {
-                core.metrics.headers_dropped.inc_by(u64::from(shaped.headers_dropped));
-            }
-            let probing = !probes.is_empty();
-            session.starts();
-            let mut request = shaped.request;
-            let traced = self.journey.post(&core.limits.name, &mut request.headers);
-            let posted = post(&core, request, &mut probes).await;
-            traced.ended(&self.journey, posted.outcome, posted.seen.status);
-            let alone = core.limits.sessions.running() <= 1;
-            let facts = Facts {
-                receives: self.message.receive_count,
-                status: posted.seen.status,
-                retry_after: posted.retry_after,
-                hideable: self.lease.hideable(),
-                held: held_since.map(|since| since.elapsed()).unwrap_or_default(),
-                unit: core.unit(),
-            };
-            let decision = decide(posted.outcome, &facts, &core.settings.policy);
-            core.metrics.delivered(posted.outcome, posted.took);
-            core.narrator.delivered(&self.message, &posted, decision.disposition);
-            let closes_gate = core.settings.retry_after_closes_gate;
-            session.end(feedback(decision.signal, closes_gate, probing));
-            if posted.outcome != Outcome::Aborted {
-                let evidence =
-                    evidence(posted.outcome, decision.signal, closes_gate, &self.message.id, alone);
-                let change =
-                    core.gates.report(evidence, probes, circumstances(&core, &posted), &core.narrator);
-                core.limits.sessions.gate_changed(change);
-                if probing {
-                    core.probe_refused.store(decision.signal != Signal::Success, Ordering::Relaxed);
+            let (posted, disposition) = self.attempt(&core, admitted, &stay).await;
+            if let Some((delay, _place)) = self.place(&core, &posted, disposition, &stay) {
+                stay = Stay { kept: stay.kept + 1, ..Stay::default() };
+                if let Err(until) = self.wait_out(&core, delay).await {
+                    return self.hide(until, Settled::Parked).await;
                 }
-            }
-            if let Disposition::Park { delay } = decision.disposition
-                && posted.outcome == Outcome::Throttled
-                && core.is_last_chance(&self.message)
-                && kept < KEPT_MAX
-                && let Some(_place) = core.keeper.place(delay, self.lease.hideable())
-            {
-                kept += 1;
-                (held_since, tries) = (None, 0);
-                let until = Instant::now() + delay;
-                core.narrator.kept(&self.message, delay);
-                self.enter(Stage::Held);
-                tokio::select! {
-                    biased;
-                    () = core.drain.draining() => return self.hide(until, Settled::Parked).await,
-                    () = tokio::time::sleep_until(until) => self.enter(Stage::Waiting),
-                }
-                continue;
-            }
-            if decision.disposition != Disposition::Hold {
-                return self.settle(&core, decision.disposition, &posted).await;
-            }
-            held_since.get_or_insert_with(Instant::now);
-            self.enter(Stage::Held);
-            if !core.gates.are_open() {
-                // The gate says when to try again.
-                continue;
-            }
-            let pause = backoff::doubled(HOLD_PAUSE, tries, HOLD_PAUSE_MAX).mul_f64(0.8 + 0.4 * core.unit());
-            tries += 1;
-            tokio::select! {
-                biased;
-                () = core.drain.draining() => {
-                    return if kept > 0 {
-                        self.refuse_again(&core, Refused::Draining).await
-                    } else {
-                        self.refuse(Refused::Draining).await
-                    };
-                }
-                () = tokio::time::sleep(pause) => self.enter(Stage::Waiting),
+            } else if disposition != Disposition::Hold {
+                return self.settle(&core, disposition, &posted).await;
+            } else if let Err(refused) = self.hold(&core, &mut stay).await {
+                return self.refuse(&core, refused, &stay).await;
             }
         }
     }
 
+    /// Posts it, and tells limits, gates, books and log what came of that.
+    async fn attempt(&mut self, core: &Core, admitted: Admitted, stay: &Stay) -> (Posted, Disposition) {
+        let Admitted { mut session, mut probes } = admitted;
+        self.enter(Stage::Delivering);
+        // Shaping again after a hold is cheaper than keeping a copy for every message that needs none.
+        let shaped = core.settings.shape.request(&self.message);
+        if stay.is_new() {
+            core.metrics.headers_dropped.inc_by(u64::from(shaped.headers_dropped));
+        }
+        let probing = !probes.is_empty();
+        session.starts();
+        let mut request = shaped.request;
+        let traced = self.journey.post(&core.limits.name, &mut request.headers);
+        let posted = post(core, request, &mut probes).await;
+        traced.ended(&self.journey, posted.outcome, posted.seen.status);
+        let alone = core.limits.sessions.running() <= 1;
+        let facts = Facts {
+            receives: self.message.receive_count,
+            status: posted.seen.status,
+            retry_after: posted.retry_after,
+            hideable: self.lease.hideable(),
+            held: stay.held_since.map(|since| since.elapsed()).unwrap_or_default(),
+            unit: core.unit(),
+        };
+        let decision = decide(posted.outcome, &facts, &core.settings.policy);
+        core.metrics.delivered(posted.outcome, posted.took);
+        core.narrator.delivered(&self.message, &posted, decision.disposition);
+        let closes_gate = core.settings.retry_after_closes_gate;
+        session.end(feedback(decision.signal, closes_gate, probing));
+        if posted.outcome != Outcome::Aborted {
+            let evidence = evidence(posted.outcome, decision.signal, closes_gate, &self.message.id, alone);
+            let change = core.gates.report(evidence, probes, circumstances(core, &posted), &core.narrator);
+            core.limits.sessions.gate_changed(change);
+            if probing {
+                core.probe_refused.store(decision.signal != Signal::Success, Ordering::Relaxed);
+            }
+        }
+        (posted, decision.disposition)
+    }
+
+    /// A place to wait out a 429 in the house, and for how long, if to park the message were to dead-letter it.
+    fn place(
+        &self,
+        core: &Core,
+        posted: &Posted,
+        disposition: Disposition,
+        stay: &Stay,
+    ) -> Option<(Duration, OwnedSemaphorePermit)> {
+        let Disposition::Park { delay } = disposition else { return None };
+        let throttled = posted.outcome == Outcome::Throttled;
+        let may = throttled && stay.kept < KEPT_MAX && core.is_last_chance(&self.message);
+        let place = may.then(|| core.keeper.place(delay, self.lease.hideable()))??;
+        Some((delay, place))
+    }
+
+    /// Waits so long; `Err` is the end of the wait when the drain begins before.
+    async fn wait_out(&mut self, core: &Core, delay: Duration) -> Result<(), Instant> {
+        let until = Instant::now() + delay;
+        core.narrator.kept(&self.message, delay);
+        self.enter(Stage::Held);
+        tokio::select! {
+            biased;
+            () = core.drain.draining() => return Err(until),
+            () = tokio::time::sleep_until(until) => self.enter(Stage::Waiting),
+        }
+        Ok(())
+    }
+
+    /// Nothing was sent: waits for the next try.
+    async fn hold(&mut self, core: &Core, stay: &mut Stay) -> Result<(), Refused> {
+        stay.held_since.get_or_insert_with(Instant::now);
+        self.enter(Stage::Held);
+        if !core.gates.are_open() {
+            // The gate says when to try again.
+            return Ok(());
+        }
+        let pause = backoff::doubled(HOLD_PAUSE, stay.tries, HOLD_PAUSE_MAX).mul_f64(0.8 + 0.4 * core.unit());
+        stay.tries += 1;
+        tokio::select! {
+            biased;
+            () = core.drain.draining() => return Err(Refused::Draining),
+            () = tokio::time::sleep(pause) => self.enter(Stage::Waiting),
+        }
+        Ok(())
+    }
+
     /// How it waits at closed gates.
-    fn patience(&self, core: &Core, held: bool) -> Patience {
-        let (rank, longest) = if held {
+    fn patience(&self, core: &Core, stay: &Stay) -> Patience {
+        let (rank, longest) = if stay.held_since.is_some() {
             (Rank::Held, HOLD_MAX)
         } else if core.is_last_chance(&self.message) {
             (Rank::HeldLastReceive, LAST_RECEIVE_WAIT_MAX)
@@ -188,23 +222,21 @@ impl Delivery {
         Patience { rank, longest, until }
     }
 
-    /// Gives the message back unattempted.
-    async fn refuse(self, refused: Refused) {
+    /// Gives back a message that may not be posted now; at once only if it never was.
+    async fn refuse(self, core: &Core, refused: Refused, stay: &Stay) {
         let now = Instant::now();
-        let (until, reason) = match refused {
-            Refused::Draining => (now, ReleaseReason::Drain),
-            Refused::GateClosed(pause) => (now + pause, ReleaseReason::Gate),
-        };
-        self.give_back(until, reason).await;
-    }
-
-    /// Gives back a message that was posted and kept: it is not made visible at once.
-    async fn refuse_again(self, core: &Core, refused: Refused) {
-        let pause = match refused {
-            Refused::Draining => Duration::ZERO,
-            Refused::GateClosed(pause) => pause,
-        };
-        self.keep_away(core, pause.max(FAULT_DELAY), Settled::Parked).await;
+        match refused {
+            Refused::GateClosed(_) if stay.held_since.is_some() => {
+                let delay = backoff::defer(self.message.receive_count, core.unit());
+                self.keep_away(core, delay, Settled::Deferred(DeferReason::Unreachable)).await;
+            }
+            Refused::GateClosed(pause) if stay.kept > 0 => {
+                self.keep_away(core, pause.max(FAULT_DELAY), Settled::Parked).await;
+            }
+            Refused::Draining if stay.kept > 0 => self.keep_away(core, FAULT_DELAY, Settled::Parked).await,
+            Refused::GateClosed(pause) => self.give_back(now + pause, ReleaseReason::Gate).await,
+            Refused::Draining => self.give_back(now, ReleaseReason::Drain).await,
+        }
     }
 
     /// Gives the message back unattempted, hidden until then.

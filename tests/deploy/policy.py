@@ -249,6 +249,12 @@ def _scaling(scaled, manifests):
     listeners = config["listeners"] if config else []
     if not len(queues) == len(workers) == len(listeners):
         yield f"{len(queues)} triggers on queues and {len(workers)} on workers for {len(listeners)} listeners"
+    roles = {
+        m["metadata"]["name"]: m["spec"].get("podIdentity", {}).get("roleArn") for m in _of(manifests, "TriggerAuthentication")
+    }
+    for listener, trigger in zip(listeners, queues):
+        if "role_arn" in listener and not roles.get(trigger.get("authenticationRef", {}).get("name")):
+            yield f"trigger {trigger['name']} reads without a role a queue that is consumed with one"
     for listener, trigger in zip(listeners, workers):
         if int(trigger["metadata"]["targetValue"]) > listener.get("workers", 16):
             yield f"trigger {trigger['name']} wants more workers in use than a pod has"

@@ -152,6 +152,9 @@ BROKEN = {
         "ScaledObject", lambda m: m["spec"]["triggers"][0]["metadata"].pop("scaleOnInFlight")
     ),
     "has no authentication": of("ScaledObject", lambda m: m["spec"]["triggers"][0].pop("authenticationRef")),
+    "refunds-backlog reads without a role": of(
+        "ScaledObject", lambda m: m["spec"]["triggers"][2]["authenticationRef"].update(name="queuepost")
+    ),
     "may scale to no pod": of("ScaledObject", lambda m: m["spec"].pop("minReplicaCount")),
     "no fallback": of("ScaledObject", lambda m: m["spec"].pop("fallback")),
     "how fast it shrinks": of("ScaledObject", lambda m: m["spec"].pop("advanced")),

@@ -112,7 +112,8 @@ def _probes(deployment, _):
         elif get["port"] not in ports:
             yield f"{probe} asks port {get['port']}, which the container does not have"
     listens = _env(deployment).get("QUEUEPOST_ADMIN_LISTEN") or ""
-    if not any(listens == f"0.0.0.0:{port['containerPort']}" for port in container.get("ports", [])):
+    hosts = ("0.0.0.0", "[::]")
+    if not any(listens == f"{host}:{port['containerPort']}" for host in hosts for port in container.get("ports", [])):
         yield f"the admin port listens on {listens or 'loopback'}, which is no port of the container"
 
 
@@ -183,6 +184,11 @@ def _selector(of):
                 yield f"does not select the pods of {deployment['metadata']['name']}"
 
     return rule
+
+
+def _closed(policy, _):
+    if any(not rule.get("from") for rule in policy["spec"].get("ingress", [])):
+        yield "lets in everybody: a rule without peers"
 
 
 def _port(ports):
@@ -285,7 +291,8 @@ RULES = {
     "PodDisruptionBudget": [_selector(lambda m: m["spec"]["selector"]["matchLabels"])],
     "NetworkPolicy": [
         _selector(lambda m: m["spec"]["podSelector"]["matchLabels"]),
-        _port(lambda m: [port["port"] for rule in m["spec"]["ingress"] for port in rule["ports"]]),
+        _port(lambda m: [port["port"] for rule in m["spec"].get("ingress", []) for port in rule["ports"]]),
+        _closed,
     ],
     "PodMonitor": [
         _selector(lambda m: m["spec"]["selector"]["matchLabels"]),

@@ -3,6 +3,7 @@
 import json
 import re
 
+import policy
 import pytest
 import yaml
 from rendering import (
@@ -34,6 +35,15 @@ REFUSED = {
     "/listeners/0": ["--set", "listeners[0].url=http://a"],
     "/queue": ["--set", "queue=https:/a", "--set", "url=http://a"],
     "QUEUEPOST_CONFIG is set by the chart": [*TWO, "--set", "env[0].name=QUEUEPOST_CONFIG"],
+    "QUEUEPOST_TIMEOUT would override": [*TWO, "--set", "env[0].name=QUEUEPOST_TIMEOUT"],
+    "extraArgs: --timeout overrides": [*TWO, "--set", "extraArgs={--timeout,1h}"],
+    "extraArgs: --shutdown-deadline=5s overrides": [*TWO, "--set", "extraArgs={--shutdown-deadline=5s}"],
+    "extraArgs: --admin-listen overrides": [*TWO, "--set", "extraArgs={--admin-listen}"],
+    "extraArgs: --config overrides": [*TWO, "--set", "extraArgs={--config}"],
+    "extraArgs: -c overrides": [*TWO, "--set", "extraArgs={-c,/etc/other.yaml}"],
+    "cannot annotate a service account": [
+        *TWO, "--set", "serviceAccount.create=false,aws.irsaRoleArn=arn:aws:iam::123456789012:role/a",
+    ],
     "write them into listeners": [*TWO, "--set", "listeners[0].queue=b"],
     "holds the whole configuration": [*TWO, "--set", "existingConfigMap=mine,shutdown.deadline=25s"],
     "set shutdown.deadline too": ["--set", "existingConfigMap=mine"],
@@ -108,6 +118,20 @@ def test_triggers_name_queue_region_and_listener(listener, expected):
     assert (queue["metadata"]["awsRegion"], queue["metadata"].get("awsEndpoint")) == (region, address)
     assert workers["metadata"]["valueLocation"] == 'queuepost_workers_in_use{listener="%s"}' % name
     assert workers["metadata"]["targetValue"] == "7"
+
+
+def test_a_network_policy_without_peers_lets_in_nobody():
+    made = objects(helm_template(*TWO, "--set", "networkPolicy.enabled=true", "--set-json", "networkPolicy.from=[]").stdout)
+    spec = one(made, "NetworkPolicy")["spec"]
+    assert spec["policyTypes"] == ["Ingress"] and spec["ingress"] == []
+    assert list(policy.complaints(made)) == []
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "[::]"])
+def test_the_admin_port_listens_on_either_kind_of_address(host):
+    made = objects(helm_template(*TWO, "--set", f"adminHost={host}").stdout)
+    assert {"name": "QUEUEPOST_ADMIN_LISTEN", "value": f"{host}:9464"} in _container(made)["env"]
+    assert list(policy.complaints(made)) == []
 
 
 ROLE = "arn:aws:iam::210987654321:role/consumer"

@@ -142,6 +142,7 @@ BROKEN = {
     "NetworkPolicy queuepost: does not select": of(
         "NetworkPolicy", lambda m: m["spec"]["podSelector"]["matchLabels"].update(a="b")
     ),
+    "lets in everybody": of("NetworkPolicy", lambda m: m["spec"]["ingress"][0].pop("from")),
     "holds a secret": of("ConfigMap", lambda m: m["data"].update(auth="Authorization: Bearer abc")),
     "variable HTTPS_PROXY holds a secret": container(
         lambda c: c["env"].append({"name": "HTTPS_PROXY", "value": "http://me:secret@proxy:3128"})

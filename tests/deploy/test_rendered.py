@@ -5,7 +5,7 @@ import copy
 import policy
 import pytest
 import yaml
-from rendering import CHART, KUSTOMIZE, NAMES, RENDERED, SAME, golden, matches, objects, render, run, tool
+from rendering import CHART, KUSTOMIZE, NAMES, RENDERED, SAME, golden, matches, objects, other_version, render, run, tool
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -177,6 +177,14 @@ def test_what_is_broken_is_complained_of(expected):
     BROKEN[expected](manifests)
     found = list(policy.complaints(manifests))
     assert any(expected in complaint for complaint in found), found
+
+
+def test_a_program_of_another_version_is_not_used(tmp_path):
+    program = tmp_path / "helm"
+    program.write_text("#!/bin/sh\necho v3.1.0\n")
+    program.chmod(0o755)
+    assert f"{program} is v3.1.0 and not v3." in other_version("helm", str(program))
+    assert other_version("openssl", "/usr/bin/openssl") is None
 
 
 def test_a_change_of_the_configuration_rolls_the_pods(tmp_path):

@@ -55,7 +55,7 @@ class Cluster:
             "--unsafe-no-fsync",
         )
         key = folder / "service-accounts.key"
-        run("openssl", "genrsa", "-out", key, "2048")
+        run(tool("openssl"), "genrsa", "-out", key, "2048")
         (folder / "tokens.csv").write_text(f"{TOKEN},tests,tests,system:masters\n")
         port = free_port()
         process, log = self._start(

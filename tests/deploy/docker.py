@@ -4,6 +4,7 @@ network, so that they reach servers on its loopback.
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -22,6 +23,11 @@ class Docker:
     def __init__(self, folder):
         self.client = CLIENT if os.path.exists(CLIENT) else tool("docker")
         daemon = tool("dockerd")
+        # Since 23 the client builds by its plug-in alone.
+        version = run(self.client, "--version", check=False).stdout
+        major = re.search(r"version ([0-9]+)\.", version)
+        if (not major or int(major[1]) >= 23) and run(self.client, "buildx", "version", check=False).returncode != 0:
+            pytest.skip(f"docker's plug-in buildx is not installed: {version.strip()} does not build without it")
         if os.geteuid() != 0:
             pytest.skip("dockerd is not started: this needs root")
         # A socket's path has 108 bytes at most.
@@ -45,8 +51,8 @@ class Docker:
             self.stop()
             pytest.skip(f"dockerd does not start on this machine: {str(error).splitlines()[-1]}")
 
-    def __call__(self, *arguments, check=True):
-        return run(self.client, *arguments, check=check, env=self.env)
+    def __call__(self, *arguments, check=True, **options):
+        return run(self.client, *arguments, check=check, env=self.env, **options)
 
     def build(self, tag, *arguments):
         """Builds the project's Dockerfile around the prebuilt binary."""

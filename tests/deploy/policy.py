@@ -112,7 +112,8 @@ def _probes(deployment, _):
         elif get["port"] not in ports:
             yield f"{probe} asks port {get['port']}, which the container does not have"
     listens = _env(deployment).get("QUEUEPOST_ADMIN_LISTEN") or ""
-    if not any(listens == f"0.0.0.0:{port['containerPort']}" for port in container.get("ports", [])):
+    hosts = ("0.0.0.0", "[::]")
+    if not any(listens == f"{host}:{port['containerPort']}" for host in hosts for port in container.get("ports", [])):
         yield f"the admin port listens on {listens or 'loopback'}, which is no port of the container"
 
 
@@ -185,6 +186,11 @@ def _selector(of):
     return rule
 
 
+def _closed(policy, _):
+    if any(not rule.get("from") for rule in policy["spec"].get("ingress", [])):
+        yield "lets in everybody: a rule without peers"
+
+
 def _port(ports):
     def rule(manifest, manifests):
         for deployment in _of(manifests, "Deployment"):
@@ -249,6 +255,12 @@ def _scaling(scaled, manifests):
     listeners = config["listeners"] if config else []
     if not len(queues) == len(workers) == len(listeners):
         yield f"{len(queues)} triggers on queues and {len(workers)} on workers for {len(listeners)} listeners"
+    roles = {
+        m["metadata"]["name"]: m["spec"].get("podIdentity", {}).get("roleArn") for m in _of(manifests, "TriggerAuthentication")
+    }
+    for listener, trigger in zip(listeners, queues):
+        if "role_arn" in listener and not roles.get(trigger.get("authenticationRef", {}).get("name")):
+            yield f"trigger {trigger['name']} reads without a role a queue that is consumed with one"
     for listener, trigger in zip(listeners, workers):
         if int(trigger["metadata"]["targetValue"]) > listener.get("workers", 16):
             yield f"trigger {trigger['name']} wants more workers in use than a pod has"
@@ -279,7 +291,8 @@ RULES = {
     "PodDisruptionBudget": [_selector(lambda m: m["spec"]["selector"]["matchLabels"])],
     "NetworkPolicy": [
         _selector(lambda m: m["spec"]["podSelector"]["matchLabels"]),
-        _port(lambda m: [port["port"] for rule in m["spec"]["ingress"] for port in rule["ports"]]),
+        _port(lambda m: [port["port"] for rule in m["spec"].get("ingress", []) for port in rule["ports"]]),
+        _closed,
     ],
     "PodMonitor": [
         _selector(lambda m: m["spec"]["selector"]["matchLabels"]),

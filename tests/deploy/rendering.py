@@ -4,7 +4,9 @@ A rendering is text, as the user's tool prints it; `objects` reads it. Goldens a
 and QUEUEPOST_BLESS=1 rewrites.
 """
 
+import functools
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -45,17 +47,37 @@ def found(name, *, prefer=None):
     return shutil.which(name)
 
 
+#: Programs whose versions print differently: the module that pins each, and what prints its version.
+PINNED = {
+    "helm": ("helm.sh/helm/v3", ["version", "--template", "{{.Version}}"]),
+    "kubectl": ("k8s.io/kubernetes", ["version", "--client", "--output", "json"]),
+}
+
+
+@functools.cache
+def other_version(name, path):
+    """What the machine's program is, where that is not the version that is pinned; our own build always is."""
+    if name not in PINNED or Path(path).is_relative_to(TOOLS):
+        return None
+    module, command = PINNED[name]
+    pinned = re.search(rf"^\s*{re.escape(module)} (v\S+)", (ROOT / "tests/deploy/tools/go.mod").read_text(), re.MULTILINE)[1]
+    said = re.search(r"v[0-9]+\.[0-9]+\.[0-9]+[^\s\"]*", run(path, *command, check=False).stdout)
+    return None if said and said[0] == pinned else f"{path} is {said[0] if said else 'of no known version'} and not {pinned}"
+
+
 def tool(name, *, prefer=None):
-    """A program; without it the test is skipped by its name."""
+    """A program; without it, or with another version than the tests are for, the test is skipped by its name."""
     path = found(name, prefer=prefer)
     if path is None:
         pytest.skip(f"{name} is not installed: .ci/deploy installs it where it can")
+    if other := other_version(name, path):
+        pytest.skip(f"{name} is not installed as pinned: {other}")
     return path
 
 
-def run(*command, check=True, **options):
+def run(*command, check=True, timeout=300, **options):
     """Runs a program; what it printed is in the failure."""
-    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, timeout=300, **options)
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, timeout=timeout, **options)
     if check and done.returncode != 0:
         raise AssertionError(f"{' '.join(map(str, command))}: exit {done.returncode}\n{done.stdout}\n{done.stderr}")
     return done

@@ -3,6 +3,7 @@
 import json
 import re
 
+import policy
 import pytest
 import yaml
 from rendering import (
@@ -34,6 +35,15 @@ REFUSED = {
     "/listeners/0": ["--set", "listeners[0].url=http://a"],
     "/queue": ["--set", "queue=https:/a", "--set", "url=http://a"],
     "QUEUEPOST_CONFIG is set by the chart": [*TWO, "--set", "env[0].name=QUEUEPOST_CONFIG"],
+    "QUEUEPOST_TIMEOUT would override": [*TWO, "--set", "env[0].name=QUEUEPOST_TIMEOUT"],
+    "extraArgs: --timeout overrides": [*TWO, "--set", "extraArgs={--timeout,1h}"],
+    "extraArgs: --shutdown-deadline=5s overrides": [*TWO, "--set", "extraArgs={--shutdown-deadline=5s}"],
+    "extraArgs: --admin-listen overrides": [*TWO, "--set", "extraArgs={--admin-listen}"],
+    "extraArgs: --config overrides": [*TWO, "--set", "extraArgs={--config}"],
+    "extraArgs: -c overrides": [*TWO, "--set", "extraArgs={-c,/etc/other.yaml}"],
+    "cannot annotate a service account": [
+        *TWO, "--set", "serviceAccount.create=false,aws.irsaRoleArn=arn:aws:iam::123456789012:role/a",
+    ],
     "write them into listeners": [*TWO, "--set", "listeners[0].queue=b"],
     "holds the whole configuration": [*TWO, "--set", "existingConfigMap=mine,shutdown.deadline=25s"],
     "set shutdown.deadline too": ["--set", "existingConfigMap=mine"],
@@ -41,6 +51,10 @@ REFUSED = {
     "needs service.enabled": [*TWO, "--set", "keda.enabled=true,service.enabled=false"],
     "two ways to one role": [
         *TWO, "--set", "aws.irsaRoleArn=arn:aws:iam::123456789012:role/a,aws.podIdentity.enabled=true",
+    ],
+    "KEDA reads no variables": [
+        "--set-json", 'listeners=[{"queue":"a","region":"b","url":"http://a","role_arn":"arn:a","external_id":"${ID}"}]',
+        "--set", "keda.enabled=true",
     ],
     "aws.region is needed": ["--set", "queue=orders,url=http://a,keda.enabled=true"],
 }
@@ -86,6 +100,14 @@ def test_the_deadline_follows_the_longest_time_out(listener, deadline):
         ({"queue": "arn:aws-cn:sqs:cn-north-1:123456789012:a.fifo"}, ("a-fifo", "cn-north-1", None)),
         ({"queue": "orders", "region": "eu-west-3", "name": "mine"}, ("mine", "eu-west-3", None)),
         ({"queue": "http://sqs.test:9324/000000000000/a"}, ("a", "us-east-1", "http://sqs.test:9324")),
+        ({"queue": "https://sqs-fips.us-gov-west-1.amazonaws.com/1/a"}, ("a", "us-gov-west-1", None)),
+        ({"queue": "https://sqs.ap-southeast-4.api.aws/1/a"}, ("a", "ap-southeast-4", None)),
+        ({"queue": "https://us-west-1.queue.amazonaws.com/1/a"}, ("a", "us-west-1", None)),
+        ({"queue": "https://queue.amazonaws.com/1/a"}, ("a", "us-east-1", None)),
+        (
+            {"queue": "http://sqs.eu-west-3.localhost.localstack.cloud:4566/1/a"},
+            ("a", "eu-west-3", "http://sqs.eu-west-3.localhost.localstack.cloud:4566"),
+        ),
     ],
 )
 def test_triggers_name_queue_region_and_listener(listener, expected):
@@ -96,6 +118,46 @@ def test_triggers_name_queue_region_and_listener(listener, expected):
     assert (queue["metadata"]["awsRegion"], queue["metadata"].get("awsEndpoint")) == (region, address)
     assert workers["metadata"]["valueLocation"] == 'queuepost_workers_in_use{listener="%s"}' % name
     assert workers["metadata"]["targetValue"] == "7"
+
+
+def test_a_network_policy_without_peers_lets_in_nobody():
+    made = objects(helm_template(*TWO, "--set", "networkPolicy.enabled=true", "--set-json", "networkPolicy.from=[]").stdout)
+    spec = one(made, "NetworkPolicy")["spec"]
+    assert spec["policyTypes"] == ["Ingress"] and spec["ingress"] == []
+    assert list(policy.complaints(made)) == []
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "[::]"])
+def test_the_admin_port_listens_on_either_kind_of_address(host):
+    made = objects(helm_template(*TWO, "--set", f"adminHost={host}").stdout)
+    assert {"name": "QUEUEPOST_ADMIN_LISTEN", "value": f"{host}:9464"} in _container(made)["env"]
+    assert list(policy.complaints(made)) == []
+
+
+ROLE = "arn:aws:iam::210987654321:role/consumer"
+KEDA_ROLE = "arn:aws:iam::210987654321:role/keda"
+
+
+@pytest.mark.parametrize(
+    ("listener", "keda", "expected"),
+    [
+        ({}, {}, {"identityOwner": "keda"}),
+        ({}, {"roleArn": KEDA_ROLE}, {"roleArn": KEDA_ROLE}),
+        ({"role_arn": ROLE}, {"roleArn": KEDA_ROLE}, {"roleArn": ROLE}),
+        ({"role_arn": ROLE, "external_id": "x1"}, {}, {"roleArn": ROLE, "externalID": "x1"}),
+        ({"role_arn": ROLE, "external_id": "${ID}"}, {"roles": {"a": {"externalId": "x2"}}}, {"roleArn": ROLE, "externalID": "x2"}),
+        ({"role_arn": ROLE, "external_id": "${ID}"}, {"roles": {"a": {"roleArn": KEDA_ROLE}}}, {"roleArn": KEDA_ROLE}),
+    ],
+)
+def test_a_queue_is_read_by_keda_as_the_role_that_consumes_it(listener, keda, expected):
+    listeners = json.dumps([{"queue": "a", "region": "eu-west-1", "url": "http://a", **listener}])
+    keda = json.dumps({"enabled": True, **keda})
+    made = objects(helm_template("--set-json", f"listeners={listeners}", "--set-json", f"keda={keda}").stdout)
+    queue = one(made, "ScaledObject")["spec"]["triggers"][0]["authenticationRef"]["name"]
+    (identity,) = [
+        m["spec"]["podIdentity"] for m in made if m["kind"] == "TriggerAuthentication" and m["metadata"]["name"] == queue
+    ]
+    assert identity == {"provider": "aws", **expected}
 
 
 def test_the_metric_of_the_trigger_is_one_that_is_exported():

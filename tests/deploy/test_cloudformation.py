@@ -125,6 +125,22 @@ def test_only_the_listed_send_and_receive(who, send, receive):
     assert decision(document, "sqs:ReceiveMessage", who, MADE) == receive
 
 
+@pytest.mark.parametrize(
+    ("who", "expected"),
+    [
+        (caller(ROLES["operator"]), None), (caller(ROOT_USER), None), (SERVICE, None), (ANONYMOUS, "Deny"),
+        *((caller(ROLES[name]), "Deny") for name in ("sender", "made", "consumer", "other")),
+    ],
+)
+def test_dead_letters_are_received_by_the_operator_alone_and_moved_by_anybody_sqs_lets(who, expected):
+    document = properties("queue.yaml", "QueueDLQPolicy", **LISTED)["PolicyDocument"]
+    assert decision(document, "sqs:ReceiveMessage", who, MADE) == expected
+    assert decision(document, "sqs:SendMessage", who, MADE) is None
+    without = properties("queue.yaml", "QueueDLQPolicy", ConsumerPrincipalArn=LISTED["ConsumerPrincipalArn"])["PolicyDocument"]
+    assert decision(without, "sqs:ReceiveMessage", caller(ROLES["operator"]), MADE) == "Deny"
+    assert decision(without, "sqs:ReceiveMessage", caller(ROOT_USER), MADE) is None
+
+
 def test_without_lists_only_plain_text_is_denied():
     for name in ("QueuePolicy", "QueueDLQPolicy"):
         document = properties("queue.yaml", name)["PolicyDocument"]

@@ -106,6 +106,9 @@ def test_the_walk_leads_to_the_first_message(aws, desk, heading):
     place = commands.index(run)
     said = desk.type(*commands[:place])
     assert "✘" not in said and "✔" in said, said
+    # The one warning that the page speaks of.
+    warnings = [line for line in said.splitlines() if line.startswith("!")]
+    assert len(warnings) == 1 and "keeps messages for 14 d, the queue itself for 14 d" in warnings[0], said
     desk.start(run)
     desk.type(*commands[place + 1 :])
     desk.until("the first message", lambda: desk.endpoint.bodies == ['{"hello":"world"}'])

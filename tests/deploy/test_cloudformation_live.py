@@ -241,6 +241,10 @@ def test_only_the_listed_send_and_only_the_listed_receive(aws):
         assert may.receive_message(QueueUrl=url, WaitTimeSeconds=0)["Messages"]
     for may_not in (sender, other):
         assert "AccessDenied" in refused(may_not.receive_message, QueueUrl=url, WaitTimeSeconds=0)
+    letters = outputs["QueueDLQURL"]
+    operator.receive_message(QueueUrl=letters, WaitTimeSeconds=0)
+    for may_not in (sender, consumer, other):
+        assert "AccessDenied" in refused(may_not.receive_message, QueueUrl=letters, WaitTimeSeconds=0)
     statements = document(aws, outputs["OperatorPolicyARN"])["Statement"]
     assert {statement["Resource"] for statement in statements} == {outputs["QueueARN"], outputs["QueueDLQARN"]}
 

@@ -7,12 +7,21 @@ from cloudformation_values import ACCOUNT, ECS, EKS
 from rendering import ROOT
 
 
+def variables(**given):
+    (container,) = properties("ecs.yaml", "TaskDefinition", **given)["ContainerDefinitions"]
+    return {pair["Name"]: pair["Value"] for pair in container["Environment"]}
+
+
+def test_the_time_out_is_queuepost_s_own_unless_one_is_given():
+    assert "QUEUEPOST_TIMEOUT" not in variables() and "QUEUEPOST_TIMEOUT" not in variables(Algorithm="demo/Hello")
+    assert variables(RequestTimeoutSeconds="90", Algorithm="demo/Hello")["QUEUEPOST_TIMEOUT"] == "90s"
+
+
 def test_a_task_is_killed_after_its_drain_and_within_what_fargate_allows():
     (container,) = properties("ecs.yaml", "TaskDefinition")["ContainerDefinitions"]
-    variables = {pair["Name"]: pair["Value"] for pair in container["Environment"]}
     longest = load("ecs.yaml")["Parameters"]["ShutdownDeadlineSeconds"]["MaxValue"]
     assert longest + 10 <= container["StopTimeout"] <= 120
-    assert (variables["QUEUEPOST_TIMEOUT"], variables["QUEUEPOST_SHUTDOWN_DEADLINE"]) == ("60s", f"{longest}s")
+    assert variables()["QUEUEPOST_SHUTDOWN_DEADLINE"] == f"{longest}s"
 
 
 def test_the_container_is_locked_down_and_looks_after_itself():

@@ -2,10 +2,12 @@
 
 import importlib.util
 import re
+import shutil
 
+import policy
 import pytest
 import yaml
-from rendering import CHART, ROOT, helm_template, objects, one
+from rendering import CHART, KUSTOMIZE, ROOT, helm_template, objects, one, run, tool
 
 SPEC = importlib.util.spec_from_file_location("scaling", ROOT / "deploy/scaling.py")
 scaling = importlib.util.module_from_spec(SPEC)
@@ -94,6 +96,39 @@ def test_every_value_that_is_set_in_the_documentation_exists():
         for key in path.split("."):
             assert key in found, path
             found = found[key]
+
+
+@pytest.fixture
+def beside(tmp_path):
+    """A folder with the Kustomize files, and an empty one for an overlay beside them."""
+    shutil.copytree(KUSTOMIZE, tmp_path / "deploy/kustomize")
+    (tmp_path / "orders").mkdir()
+    return tmp_path
+
+
+def test_the_two_files_of_the_page_are_an_overlay(beside):
+    page = (ROOT / "docs/kubernetes.md").read_text()
+    kustomization, configuration = re.findall(r"^```yaml\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)[:2]
+    (beside / "orders/kustomization.yaml").write_text(kustomization)
+    (beside / "orders/queuepost.yaml").write_text(configuration)
+    made = objects(run(tool("kubectl"), "kustomize", beside / "orders").stdout)
+    assert list(policy.complaints(made)) == []
+    assert {manifest["metadata"]["namespace"] for manifest in made} == {"orders"}
+    assert one(made, "Deployment")["spec"]["template"]["spec"]["containers"][0]["image"].startswith("REGISTRY/")
+    assert yaml.safe_load(one(made, "ConfigMap")["data"]["queuepost.yaml"]) == yaml.safe_load(configuration)
+
+
+def test_every_file_of_the_production_overlay_is_in_the_list_of_what_to_change():
+    page = (ROOT / "docs/kubernetes.md").read_text()
+    listed = set(re.findall(r"^\| `([a-z]+\.yaml)` \|", page, re.MULTILINE))
+    assert listed == {path.name for path in (KUSTOMIZE / "overlays/production").iterdir()}
+
+
+def test_another_namespace_that_keda_is_not_told_is_complained_of(beside):
+    file = beside / "deploy/kustomize/overlays/production/kustomization.yaml"
+    file.write_text(file.read_text().replace("namespace: queuepost\n", "namespace: orders\n"))
+    found = list(policy.complaints(objects(run(tool("kubectl"), "kustomize", file.parent).stdout)))
+    assert len(found) == 2 and all("asks queuepost.queuepost, which is no Service" in one for one in found), found
 
 
 def test_the_names_in_the_trust_policies_are_those_of_the_installation():

@@ -5,7 +5,7 @@ import copy
 import policy
 import pytest
 import yaml
-from rendering import CHART, KUSTOMIZE, NAMES, RENDERED, SAME, golden, matches, objects, render, run, tool
+from rendering import CHART, KUSTOMIZE, NAMES, RENDERED, SAME, golden, matches, objects, other_version, render, run, tool
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -144,6 +144,7 @@ BROKEN = {
     "NetworkPolicy queuepost: does not select": of(
         "NetworkPolicy", lambda m: m["spec"]["podSelector"]["matchLabels"].update(a="b")
     ),
+    "lets in everybody": of("NetworkPolicy", lambda m: m["spec"]["ingress"][0].pop("from")),
     "holds a secret": of("ConfigMap", lambda m: m["data"].update(auth="Authorization: Bearer abc")),
     "variable HTTPS_PROXY holds a secret": container(
         lambda c: c["env"].append({"name": "HTTPS_PROXY", "value": "http://me:secret@proxy:3128"})
@@ -154,6 +155,9 @@ BROKEN = {
         "ScaledObject", lambda m: m["spec"]["triggers"][0]["metadata"].pop("scaleOnInFlight")
     ),
     "has no authentication": of("ScaledObject", lambda m: m["spec"]["triggers"][0].pop("authenticationRef")),
+    "refunds-backlog reads without a role": of(
+        "ScaledObject", lambda m: m["spec"]["triggers"][2]["authenticationRef"].update(name="queuepost")
+    ),
     "may scale to no pod": of("ScaledObject", lambda m: m["spec"].pop("minReplicaCount")),
     "no fallback": of("ScaledObject", lambda m: m["spec"].pop("fallback")),
     "how fast it shrinks": of("ScaledObject", lambda m: m["spec"].pop("advanced")),
@@ -175,6 +179,14 @@ def test_what_is_broken_is_complained_of(expected):
     BROKEN[expected](manifests)
     found = list(policy.complaints(manifests))
     assert any(expected in complaint for complaint in found), found
+
+
+def test_a_program_of_another_version_is_not_used(tmp_path):
+    program = tmp_path / "helm"
+    program.write_text("#!/bin/sh\necho v3.1.0\n")
+    program.chmod(0o755)
+    assert f"{program} is v3.1.0 and not v3." in other_version("helm", str(program))
+    assert other_version("openssl", "/usr/bin/openssl") is None
 
 
 def test_a_change_of_the_configuration_rolls_the_pods(tmp_path):

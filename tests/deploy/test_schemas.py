@@ -85,7 +85,7 @@ def test_a_rendering_conforms(name, schemas):
 
 @pytest.mark.parametrize("kind", ["Deployment", "ScaledObject", "PodMonitor", "TriggerAuthentication"])
 def test_an_unknown_field_does_not_conform(kind, schemas, tmp_path):
-    (manifest,) = [manifest for manifest in golden("helm-production") if manifest["kind"] == kind]
+    manifest = next(manifest for manifest in golden("helm-production") if manifest["kind"] == kind)
     manifest["spec"]["unheardOf"] = 1
     (tmp_path / "manifest.yaml").write_text(yaml.safe_dump(manifest))
     done = conform(schemas, tmp_path / "manifest.yaml")

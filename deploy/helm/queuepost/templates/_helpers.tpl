@@ -159,3 +159,19 @@ annotations:
 {{ regexReplaceAll "[^a-z0-9]" (.queue | splitList "/" | last | splitList ":" | last | lower) "-" | trimAll "-" | trunc 63 | trimSuffix "-" }}
 {{- end }}
 {{- end }}
+
+{{/* As whom KEDA looks at a listener's queue: the name of its TriggerAuthentication, and the role where it is not KEDA's. */}}
+{{- define "queuepost.kedaRole" -}}
+{{- $name := include "queuepost.listenerName" .listener }}
+{{- $own := get .root.Values.keda.roles $name | default dict }}
+{{- $role := $own.roleArn | default .listener.role_arn | default "" }}
+{{- $external := $own.externalId | default "" }}
+{{- if not $own.roleArn }}
+{{- $external = $external | default .listener.external_id | default "" }}
+{{- end }}
+{{- if contains "${" (printf "%s%s" $role $external) }}
+{{- fail (printf "keda.enabled: KEDA reads no variables as role_arn and external_id of listener %s do; write keda.roles.%s: {roleArn: …, externalId: …}" $name $name) }}
+{{- end }}
+{{- $full := include "queuepost.fullname" .root }}
+{{- dict "name" (ternary (printf "%s-%s" $full $name) $full (ne $role "")) "roleArn" $role "externalId" $external | toJson }}
+{{- end }}

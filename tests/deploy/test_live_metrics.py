@@ -83,6 +83,11 @@ def has_data(expr, told, **values):
     return any(value != "NaN" for series in found for _, value in series["values"])
 
 
+def shown(expr):
+    """A query as it is, but for what is left out while it is zero: whether a drain finds a message to release is chance."""
+    return expr.removesuffix(" > 0") if "queuepost_messages_released_total" in expr else expr
+
+
 @pytest.mark.parametrize("name", panels.NAMES)
 def test_every_query_of_a_dashboard_returns_data(told, name):
     board = panels.dashboard(name)
@@ -93,7 +98,7 @@ def test_every_query_of_a_dashboard_returns_data(told, name):
         f"{panel['title']}: {target['expr']}"
         for panel in panels.panels(board)
         for target in panel["targets"]
-        if not any(has_data(target["expr"], told, **values) for values in choices)
+        if not any(has_data(shown(target["expr"]), told, **values) for values in choices)
     ]
     assert silent == []
 

@@ -10,7 +10,7 @@ use queuepost::pipeline::{Health, Preflight};
 use queuepost::policy::advice::queue::QueueErrorKind;
 use tokio::time::Instant;
 
-use super::endpoint::{Scripted, answer, refused};
+use super::endpoint::{Post, Scripted, answer, refused};
 use super::house::{House, limits, settings};
 use super::queue::FIFO;
 use super::troubled::{How, Troubled};
@@ -204,6 +204,9 @@ async fn every_trouble_loses_nothing_is_counted_and_is_over_within_a_step_of_its
             // It comes again when its lease is over, is not posted, and is to be hidden for the rest.
             assert!(settled.0 == 0 && settled.1 >= 1, "{name}: the 429: {settled:?}");
         }
+        let throttled: Vec<Post> = posts.iter().filter(|post| post.body == "429").cloned().collect();
+        let early = |pair: &[Post]| pair[1].began < pair[0].ended.unwrap() + 5 * MINUTE - 3 * SECOND;
+        assert!(!throttled.windows(2).any(early), "{name}: the 429 is posted again too early");
         // A message that is finished or gone needs no change of visibility.
         let called = |operation: &&Operation| **operation != Operation::ChangeVisibility || !row.parked;
         let called: Vec<Operation> = row.on.iter().filter(called).copied().collect();

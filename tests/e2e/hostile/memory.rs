@@ -71,9 +71,10 @@ async fn cost_little(name: &str, trust: Trust, rows: Vec<Row>, said: u64, growth
         );
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    // A flood that takes all there is of a processor may outlast the drain, which then cuts it off.
+    // The floods end here: one that takes all there is of a processor may outlast the drain.
+    drop(rows);
     let ended = bridge.stop().await;
-    assert!(matches!(ended.code, Some(0 | 1)), "{:?}: {}", ended.code, ended.output);
+    assert_eq!(ended.code, Some(0), "{}", ended.output);
 }
 
 /// Of each answer 64 KiB are kept, the parser has up to 400 KiB, HTTP/2 its windows: 64 MiB are plenty for all.

@@ -35,6 +35,7 @@
 //! let outcome = classify(&attempt, &policy.success, policy.error_in_body_is_failure);
 //! let facts = Facts {
 //!     receives: ReceiveCount::FIRST,
+//!     final_receive: false,
 //!     status: Some(429),
 //!     retry_after: None,
 //!     hideable: Duration::from_secs(43_195),

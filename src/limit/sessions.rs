@@ -42,6 +42,8 @@ struct State {
     adaptive: Option<Adaptive>,
     random: fastrand::Rng,
     running: usize,
+    /// Of those that run, the POSTs that have started; the others wait for the pace.
+    started: usize,
     claimed: usize,
     /// Length of all lines together; a waiter that left counts until its turn comes.
     waiting: usize,
@@ -77,6 +79,7 @@ impl Sessions {
             adaptive: adaptive.then(|| Adaptive::new(cap, Instant::now())),
             random: fastrand::Rng::with_seed(seed),
             running: 0,
+            started: 0,
             claimed: 0,
             waiting: 0,
             lines: Vec::new(),
@@ -126,6 +129,11 @@ impl Sessions {
         self.lock().running
     }
 
+    /// How many POSTs have started and not ended.
+    pub fn started(&self) -> usize {
+        self.lock().started
+    }
+
     /// A place for one more listener.
     pub fn seat(self: &Arc<Self>) -> Seat {
         let mut state = self.lock();
@@ -165,6 +173,12 @@ impl Sessions {
 impl State {
     fn limit(&self) -> usize {
         self.adaptive.as_ref().map_or(self.cap, Adaptive::limit)
+    }
+
+    /// A session is free again.
+    fn ended(&mut self, started: bool) {
+        self.running -= 1;
+        self.started -= usize::from(started);
     }
 
     fn next_in_turn(&mut self) -> Option<oneshot::Sender<Session>> {
@@ -311,6 +325,8 @@ pub struct Session {
     /// `None` when the grant came back because nobody waited for it any more, and once it has ended.
     sessions: Option<Arc<Sessions>>,
     began: Instant,
+    /// Whether its POST has started.
+    started: bool,
     /// Whether the limit was used to the full when it began, receives under way included.
     saturated: bool,
 }
@@ -318,12 +334,15 @@ pub struct Session {
 impl Session {
     fn granted(sessions: &Arc<Sessions>, state: &State) -> Self {
         let saturated = state.taken() >= state.limit();
-        Self { sessions: Some(Arc::clone(sessions)), began: Instant::now(), saturated }
+        Self { sessions: Some(Arc::clone(sessions)), began: Instant::now(), started: false, saturated }
     }
 
     /// Its POST starts only now: the wait for the pace is over.
     pub fn starts(&mut self) {
         self.began = Instant::now();
+        if let (Some(sessions), false) = (&self.sessions, std::mem::replace(&mut self.started, true)) {
+            sessions.lock().started += 1;
+        }
     }
 
     /// Ends it, and tells the adaptive limit how; whether the limit was cut for it.
@@ -331,7 +350,7 @@ impl Session {
         let Some(sessions) = self.sessions.take() else { return false };
         let (mut cut, now) = (false, Instant::now());
         sessions.release(|state| {
-            state.running -= 1;
+            state.ended(self.started);
             let unit = state.random.f64();
             match (&mut state.adaptive, feedback) {
                 (None, _) | (_, Feedback::Nothing) => {}
@@ -350,7 +369,7 @@ impl Session {
 impl Drop for Session {
     fn drop(&mut self) {
         if let Some(sessions) = self.sessions.take() {
-            sessions.release(|state| state.running -= 1);
+            sessions.release(|state| state.ended(self.started));
         }
     }
 }

@@ -14,8 +14,6 @@ use crate::pipeline::gates::{Gates, Probes};
 
 /// How long a message waits at closed gates, in total.
 pub(super) const GATE_WAIT_MAX: Duration = Duration::from_secs(120);
-/// The same on its last receive: given back it would go to the dead-letter queue. SQS ends a receive after 12 h.
-pub(super) const LAST_RECEIVE_WAIT_MAX: Duration = Duration::from_secs(11 * 3_600);
 
 /// Leave to post.
 #[derive(Debug)]

@@ -17,9 +17,7 @@ use tokio::time::Instant;
 
 use crate::limit::{Circumstances, ProbeCost, Rank, WorkerPermit};
 use crate::message::Message;
-use crate::pipeline::admit::{
-    Admitted, GATE_WAIT_MAX, LAST_RECEIVE_WAIT_MAX, Patience, Refused, Ticket, admit,
-};
+use crate::pipeline::admit::{Admitted, GATE_WAIT_MAX, Patience, Refused, Ticket, admit};
 use crate::pipeline::gates::{Probes, evidence, feedback};
 use crate::pipeline::group::{Fate, Successor};
 use crate::pipeline::in_house::{InHouse, Settled};
@@ -31,7 +29,9 @@ use crate::pipeline::ports::{DeadLetterReason, EntryErrorKind};
 use crate::pipeline::settlement::{Action, Settlement, Settler};
 use crate::policy::advice::endpoint::{EndpointReason, Seen};
 use crate::policy::backoff;
-use crate::policy::decide::{DeferReason, Disposition, FAULT_DELAY, Facts, HOLD_MAX, Signal, decide};
+use crate::policy::decide::{
+    DeferReason, Disposition, FAULT_DELAY, Facts, HOLD_MAX_FINAL, Signal, decide, hold_max,
+};
 use crate::policy::outcome::{Attempt, Outcome, classify};
 use crate::policy::probing;
 use crate::policy::visibility::CEILING;
@@ -137,9 +137,10 @@ impl Delivery {
         let traced = self.journey.post(&core.limits.name, &mut request.headers);
         let posted = post(core, request, &mut probes).await;
         traced.ended(&self.journey, posted.outcome, posted.seen.status);
-        let alone = core.limits.sessions.running() <= 1;
+        let alone = core.limits.sessions.started() <= 1;
         let facts = Facts {
             receives: self.message.receive_count,
+            final_receive: core.is_last_chance(&self.message),
             status: posted.seen.status,
             retry_after: posted.retry_after,
             hideable: self.lease.hideable(),
@@ -210,10 +211,11 @@ impl Delivery {
 
     /// How it waits at closed gates.
     fn patience(&self, core: &Core, stay: &Stay) -> Patience {
+        let final_receive = core.is_last_chance(&self.message);
         let (rank, longest) = if stay.held_since.is_some() {
-            (Rank::Held, HOLD_MAX)
-        } else if core.is_last_chance(&self.message) {
-            (Rank::HeldLastReceive, LAST_RECEIVE_WAIT_MAX)
+            (Rank::Held, hold_max(final_receive))
+        } else if final_receive {
+            (Rank::HeldLastReceive, HOLD_MAX_FINAL)
         } else {
             (Rank::Held, GATE_WAIT_MAX)
         };

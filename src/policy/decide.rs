@@ -14,8 +14,15 @@ use crate::policy::outcome::{Outcome, StatusSet};
 /// Deferral of a message whose listener or endpoint is misconfigured, or which is itself at fault: long enough
 /// not to spin, short enough that redrive sorts it out within minutes.
 pub const FAULT_DELAY: Duration = Duration::from_secs(30);
-/// Longest time a message is held because nothing could be sent.
+/// Longest time a message is held because nothing could be sent; then another process may try.
 pub const HOLD_MAX: Duration = Duration::from_secs(3_600);
+/// The same on its final receive: given back it would be dead-lettered. SQS ends a receive after 12 h.
+pub const HOLD_MAX_FINAL: Duration = Duration::from_secs(11 * 3_600);
+
+/// Longest time a message is held because nothing could be sent.
+pub fn hold_max(final_receive: bool) -> Duration {
+    if final_receive { HOLD_MAX_FINAL } else { HOLD_MAX }
+}
 
 /// Every final status of HTTP.
 pub const STATUSES: RangeInclusive<u16> = 100..=599;
@@ -81,6 +88,8 @@ pub enum Action {
 pub struct Facts {
     /// Receives so far, this one included.
     pub receives: ReceiveCount,
+    /// Whether SQS dead-letters the message instead of handing it out again.
+    pub final_receive: bool,
     /// Status of the answer, if there was one.
     pub status: Option<u16>,
     /// Wait the answer asked for.
@@ -227,7 +236,9 @@ fn table(outcome: Outcome, facts: &Facts, policy: &Policy) -> Decision {
         Outcome::Overloaded => (back_off(), Signal::Congestion { retry_after: None }),
         Outcome::Failed => (back_off(), Signal::Failure),
         Outcome::TimedOut | Outcome::Broken => (back_off(), Signal::Unanswered),
-        Outcome::Unsent if facts.held < HOLD_MAX => (Disposition::Hold, Signal::Unreachable),
+        Outcome::Unsent if facts.held < hold_max(facts.final_receive) => {
+            (Disposition::Hold, Signal::Unreachable)
+        }
         Outcome::Unsent => (back_off(), Signal::Unreachable),
         Outcome::Unauthorized => (fault(), Signal::EndpointFault),
         Outcome::Misdirected => (fault(), Signal::ListenerFault),

@@ -8,6 +8,7 @@ use crate::policy::visibility::CEILING;
 fn facts() -> Facts {
     Facts {
         receives: ReceiveCount::new(3),
+        final_receive: false,
         status: None,
         retry_after: None,
         hideable: CEILING,
@@ -108,6 +109,10 @@ fn a_message_nothing_was_sent_of_is_held_for_an_hour_and_then_deferred() {
     let held = |held| decide(Outcome::Unsent, &Facts { held, ..facts() }, &policy).disposition;
     assert_eq!(held(HOLD_MAX.saturating_sub(Duration::from_secs(1))), Disposition::Hold);
     assert_eq!(held(HOLD_MAX), defer(40, DeferReason::Unreachable));
+    let kept = |held| Facts { held, final_receive: true, ..facts() };
+    let finally = |held| decide(Outcome::Unsent, &kept(held), &policy).disposition;
+    assert_eq!(finally(HOLD_MAX_FINAL.saturating_sub(Duration::from_secs(1))), Disposition::Hold);
+    assert_eq!(finally(HOLD_MAX_FINAL), defer(40, DeferReason::Unreachable));
 }
 
 #[test]

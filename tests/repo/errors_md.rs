@@ -118,6 +118,7 @@ fn meanwhile(outcome: Outcome) -> String {
     let at = |receives, held| {
         let facts = Facts {
             receives: ReceiveCount::new(receives),
+            final_receive: false,
             status: None,
             retry_after: Some(asked),
             hideable: Duration::from_secs(43_195),

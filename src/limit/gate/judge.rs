@@ -109,7 +109,7 @@ pub enum Evidence {
     Unanswered(u64),
     /// Nothing was sent.
     Unreachable {
-        /// Whether nothing else ran at the endpoint.
+        /// Whether no other POST had started and not ended.
         alone: bool,
     },
     /// Credentials were refused.
@@ -181,11 +181,15 @@ impl Judge {
                 self.rejections += 1;
                 self.rejections >= rejections
             }
+            // Another POST may run for hours on a connection it had before.
+            Evidence::Unreachable { alone } => {
+                self.rejections += 1;
+                alone || self.rejections >= rejections
+            }
             Evidence::Failing(message) | Evidence::Unanswered(message) => {
                 self.failed.insert(message);
                 self.failed.len() >= distinct
             }
-            Evidence::Unreachable { alone } => alone,
             Evidence::Unauthorized => {
                 self.refusals += 1;
                 self.refusals >= FAULTS || !self.has_succeeded
@@ -266,6 +270,7 @@ mod tests {
             (2, Evidence::Throttled, 3),
             (1, Evidence::Throttled, 1),
             (16, Evidence::Unreachable { alone: true }, 1),
+            (16, Evidence::Unreachable { alone: false }, 16),
             (16, Evidence::Unauthorized, 5),
         ] {
             assert_eq!(needed(limit, |_| evidence), expected, "{evidence:?} at a limit of {limit}");
@@ -290,7 +295,6 @@ mod tests {
         for _ in 0..100 {
             assert_eq!(judge.consider(Evidence::Neutral, 1), None);
             assert_eq!(judge.consider(Evidence::Asked(Duration::ZERO), 1), None);
-            assert_eq!(judge.consider(Evidence::Unreachable { alone: false }, 1), None);
         }
         for _ in 0..100 {
             assert_eq!(judge.consider(Evidence::Throttled, 3), None);

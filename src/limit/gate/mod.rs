@@ -5,8 +5,8 @@
 //! probe meets opens the gate or closes it for longer. A receive that brings nothing passes the turn on; while
 //! nobody finds anything the pollers go on looking in turn, and the time does not count as closed: there is nothing
 //! to hold back. The gate does not open for that, or each process would spend more than a probe when messages come.
-//! A held message on its last receive goes last, and for an hour only where nobody could find another: one more
-//! refusal would dead-letter it. A probe that hangs at a gate that hanging closed is *overtaken* by the next, up to
+//! A held message on its last receive goes last, after an hour or where no poller looks any more: one more refusal
+//! would dead-letter it. A probe that hangs at a gate that hanging closed is *overtaken* by the next, up to
 //! three are.
 //!
 //! Receives under way when it closes may still bring messages; those wait here, under their leases.
@@ -224,18 +224,13 @@ impl Gate {
                 match state.phase {
                     Phase::Open => return Pass::Open,
                     Phase::Closed(until) if until > Instant::now() => Some(until),
-                    Phase::Closed(_)
-                        if rank == Rank::HeldLastReceive
-                            && state.patience_ends(state.pollers() > 0) > Instant::now() =>
-                    {
-                        Some(state.patience_ends(state.pollers() > 0))
-                    }
+                    Phase::Closed(_) if !state.may_probe(rank) => Some(state.patience_ends()),
                     Phase::Closed(_) if state.first() == Some(place.entry) => {
                         state.phase = Phase::Probing;
                         state.probe += 1;
                         state.hangs = None;
                         let (number, idle) = (state.probe, state.idle);
-                        return Pass::Probe(Probe { gate: Some(Arc::clone(self)), number, idle });
+                        return Pass::Probe(Probe { gate: Some(Arc::clone(self)), number, idle, rank });
                     }
                     Phase::Closed(_) | Phase::Probing => None,
                 }
@@ -289,6 +284,7 @@ impl<'a> Place<'a> {
         let entry = (rank, state.arrivals);
         state.arrivals += 1;
         state.waiting.insert(entry);
+        state.note_wait(rank);
         drop(state);
         Self { gate, entry }
     }
@@ -299,6 +295,7 @@ impl Drop for Place<'_> {
         let mut state = self.gate.lock();
         let was_first = state.first() == Some(self.entry);
         state.waiting.remove(&self.entry);
+        state.note_wait(self.entry.0);
         drop(state);
         if was_first {
             self.gate.changed.notify_waiters();
@@ -314,6 +311,7 @@ pub struct Probe {
     gate: Option<Arc<Gate>>,
     number: u64,
     idle: bool,
+    rank: Rank,
 }
 
 impl Probe {
@@ -380,9 +378,11 @@ impl Probe {
 
 impl Drop for Probe {
     fn drop(&mut self) {
+        let rank = self.rank;
         if let Some(gate) = self.gate.take() {
             gate.end_probe(self.number, |state, standing| {
                 if standing == Standing::Current {
+                    state.note_wait(rank);
                     state.phase = Phase::Closed(Instant::now());
                 } else {
                     state.overtaken.remove(&self.number);

@@ -18,6 +18,8 @@ const KEPT_PAUSE: Duration = Duration::from_secs(20);
 /// A message on its last receive does not probe a gate closed for less than this: another may be found for it, or
 /// arrive.
 const LAST_RECEIVE_PATIENCE: Duration = Duration::from_secs(3_600);
+/// A poller that waited at the gate within this time will be back: it receives (30 s at most) or backs off (30 s at most).
+const POLLER_ABSENCE: Duration = Duration::from_secs(75);
 /// Probes without an answer that others may overtake: with pauses of half a minute between them they cover a time-out
 /// of a minute and more, and an endpoint that hangs holds no more of our messages.
 const OVERTAKEN_MAX: usize = 3;
@@ -29,6 +31,8 @@ pub(super) struct State {
     /// Who waits, best first; the number is the order of arrival.
     pub(super) waiting: BTreeSet<(Rank, u64)>,
     pub(super) arrivals: u64,
+    /// When a poller last waited here.
+    poller_seen: Instant,
     /// Probes in a row that received nothing.
     empty_probes: usize,
     /// Every poller's probe received nothing: a message on its last receive may go.
@@ -84,6 +88,7 @@ impl State {
             judge: Judge::default(),
             waiting: BTreeSet::new(),
             arrivals: 0,
+            poller_seen: Instant::now(),
             empty_probes: 0,
             all_empty: false,
             cost: ProbeCost::default(),
@@ -211,7 +216,7 @@ impl State {
                 self.idle = true;
             }
             Phase::Closed(now + IDLE_PAUSE)
-        } else if self.patience_ends(true) > now {
+        } else if self.patience_ends() > now {
             Phase::Closed(now + self.pause.max(KEPT_PAUSE))
         } else {
             self.all_empty = true;
@@ -224,11 +229,29 @@ impl State {
         self.waiting.iter().filter(|(rank, _)| rank.is_poller()).count()
     }
 
-    /// From when on a message on its last receive may probe: at once where nobody could find another, as when such
-    /// messages hold all workers, and where the endpoint itself said when to come back and was not asked since.
-    pub(super) fn patience_ends(&self, others_look: bool) -> Instant {
-        let asked = matches!(self.closed, Some((Reason::RetryAfter, _))) && !self.judge.has_refused_a_probe();
-        if asked || !others_look { self.closed_since } else { self.closed_since + LAST_RECEIVE_PATIENCE }
+    /// From when on a message on its last receive may probe. Where the endpoint itself said when to come back, and was not
+    /// asked since, that is at once; where no poller comes any more, because such messages hold all workers, soon.
+    pub(super) fn patience_ends(&self) -> Instant {
+        if matches!(self.closed, Some((Reason::RetryAfter, _))) && !self.judge.has_refused_a_probe() {
+            return self.closed_since;
+        }
+        let patience = self.closed_since + LAST_RECEIVE_PATIENCE;
+        if self.pollers() > 0 {
+            return patience;
+        }
+        patience.min(self.poller_seen.max(self.closed_since) + POLLER_ABSENCE)
+    }
+
+    /// Whether one of this rank may probe now; on a last receive it needs patience.
+    pub(super) fn may_probe(&self, rank: Rank) -> bool {
+        rank != Rank::HeldLastReceive || self.patience_ends() <= Instant::now()
+    }
+
+    /// Somebody begins or ends to wait.
+    pub(super) fn note_wait(&mut self, rank: Rank) {
+        if rank.is_poller() {
+            self.poller_seen = Instant::now();
+        }
     }
 
     /// Time not open in all, by reason in the order of [`Reason::ALL`].

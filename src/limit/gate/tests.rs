@@ -106,14 +106,27 @@ async fn a_message_on_its_last_receive_probes_after_an_hour_in_which_no_poller_f
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_probes_at_once_where_nobody_could_find_another_or_the_endpoint_said_when() {
-    let asked = closed(11, 1);
-    let (gate, began) = (overloaded(12), Instant::now());
-    let _poller = Box::pin(asked.pass(Rank::IdlePoller));
-    for gate in [asked.clone(), gate] {
-        drop(probe(gate.pass(Rank::HeldLastReceive).await));
-    }
+async fn it_probes_at_once_where_the_endpoint_said_when_although_a_poller_waits() {
+    let (gate, began) = (closed(11, 1), Instant::now());
+    let _poller = Box::pin(gate.pass(Rank::IdlePoller));
+    drop(probe(gate.pass(Rank::HeldLastReceive).await));
     assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_probes_soon_where_no_poller_comes_back_and_not_while_one_backs_off() {
+    let (gate, began) = (overloaded(12), Instant::now());
+    let (held, mut last) = (Arc::clone(&gate), JoinSet::new());
+    last.spawn(async move { held.pass(Rank::HeldLastReceive).await });
+    for _ in 0..20 {
+        // Its receive fails, and it backs off.
+        drop(probe(gate.pass(Rank::BusyPoller).await));
+        sleep(Duration::from_secs(30)).await;
+    }
+    assert!(last.try_join_next().is_none(), "a poller looked {:?} ago", began.elapsed());
+    let gone = Instant::now();
+    last.join_next().await.unwrap().unwrap();
+    assert!(gone.elapsed() < Duration::from_secs(60), "{:?}", gone.elapsed());
 }
 
 #[tokio::test(start_paused = true)]

@@ -54,6 +54,7 @@ async fn deliver(queue: &SimQueue, model: &Model, message: Message, unit: f64) {
     };
     let facts = Facts {
         receives: message.receive_count,
+        final_receive: false,
         status,
         retry_after: retry_after.map(|value| value.wait(std::time::SystemTime::UNIX_EPOCH)),
         hideable: CEILING,

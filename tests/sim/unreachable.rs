@@ -1,0 +1,86 @@
+//! An endpoint that cannot be connected to closes its gate whatever else holds a session, and so costs no receives.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use queuepost::limit::{self, EndpointLimits, Rate};
+
+use super::endpoint::{Scripted, answer, refused};
+use super::house::{House, limits, settings};
+
+const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(3_600);
+
+fn one_start_every(interval: Duration) -> EndpointLimits {
+    let rate = Some(Rate { interval, burst: NonZeroU32::MIN });
+    EndpointLimits::new("api", &limit::Settings { sessions: 16, adaptive: false, rate }, 7)
+}
+
+fn closed_for(limits: &EndpointLimits) -> Duration {
+    limits.gate.closed_for().into_iter().sum()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dead_endpoint_with_a_low_rate_closes_its_gate_and_dead_letters_nothing() {
+    for interval in [SECOND, 2 * SECOND, 5 * SECOND, 10 * SECOND] {
+        let mut house = House::new(21);
+        house.world.queue("orders", 3);
+        let endpoint = Scripted::new(|post, _| {
+            (SECOND / 100, if post.began < 5 * HOUR { refused() } else { answer(200) })
+        });
+        let limits = one_start_every(interval);
+        house.listen(settings("orders", 16), &endpoint, &limits);
+        for number in 0..16 {
+            house.world.send("orders", &format!("m-{number}"));
+        }
+        tokio::time::sleep(4 * HOUR).await;
+        assert!(closed_for(&limits) > 4 * HOUR - 5 * MINUTE, "{interval:?}: {:?}", closed_for(&limits));
+        house.until_empty("orders", 4 * HOUR).await;
+        assert_eq!((endpoint.accepted().len(), house.census("orders").dead), (16, 0), "{interval:?}");
+        house.stop(MINUTE).await;
+        house.assert_balanced();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dead_endpoint_that_is_slow_to_refuse_closes_its_gate_too() {
+    for interval in [SECOND, 5 * SECOND, 10 * SECOND] {
+        let mut house = House::new(3);
+        house.world.queue("orders", 3);
+        let endpoint = Scripted::new(|post, _| {
+            if post.began < MINUTE / 2 { (10 * SECOND, answer(200)) } else { (5 * SECOND, refused()) }
+        });
+        let limits = one_start_every(interval);
+        house.listen(settings("orders", 16), &endpoint, &limits);
+        for number in 0..200 {
+            house.world.send("orders", &format!("m-{number}"));
+        }
+        tokio::time::sleep(6 * HOUR).await;
+        assert!(closed_for(&limits) > 6 * HOUR - 10 * MINUTE, "{interval:?}: {:?}", closed_for(&limits));
+        assert_eq!(house.census("orders").dead, 0, "{interval:?}");
+        house.stop(MINUTE).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dead_endpoint_beside_a_post_of_hours_dead_letters_nothing() {
+    let mut house = House::new(22);
+    house.world.queue("orders", 3);
+    let endpoint = Scripted::new(|post, number| match (number, post.began < 5 * HOUR) {
+        (0, _) => (8 * HOUR, answer(200)),
+        (_, true) => (SECOND / 100, refused()),
+        (_, false) => (SECOND / 100, answer(200)),
+    });
+    let limits = limits(16);
+    let mut own = settings("orders", 16);
+    own.timeout = 10 * HOUR;
+    house.listen(own, &endpoint, &limits);
+    for number in 0..17 {
+        house.world.send("orders", &format!("m-{number}"));
+    }
+    house.until_empty("orders", 9 * HOUR).await;
+    assert!(closed_for(&limits) > 5 * HOUR - 5 * MINUTE, "{:?}", closed_for(&limits));
+    assert_eq!((endpoint.accepted().len(), house.census("orders").dead), (17, 0));
+    house.stop(MINUTE).await;
+}

@@ -12,7 +12,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::attributes::MAX_VISIBILITY_SECONDS;
-use super::move_task::Moves;
+use super::moves::Moves;
 use super::queue::Queue;
 use super::redrive::arn_of;
 use super::{BrokerError, Disturbance, Inspected, Receive, Received, SendMessage, Sent, Timestamp, checks};

@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
-use super::{Broker, BrokerError, Operation, Timestamp};
+use super::{Broker, BrokerError, Disturbance, Operation, Timestamp};
 
 /// Entries of a batch, and messages of a receive, at most.
 const MAX_ENTRIES: usize = 10;
@@ -57,18 +57,6 @@ pub enum Verdict {
     Reset,
     /// It is performed, and the connection is reset instead of the answer.
     LoseAnswer,
-}
-
-/// What happens to a message that was received or whose visibility was changed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Disturbance {
-    /// Nothing.
-    #[default]
-    Nothing,
-    /// It is visible again at once although its handle stays good. FIFO queues are spared.
-    Duplicate,
-    /// It comes back so many milliseconds later than it should.
-    Late(u64),
 }
 
 /// Everything that goes wrong with one request.

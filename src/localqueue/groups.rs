@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Timestamp;
-use super::store::{Key, State, Stored};
+use super::stored::{Key, State, Stored};
 
 /// Every group that has messages.
 #[derive(Clone, Debug, Default)]

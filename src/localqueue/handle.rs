@@ -7,7 +7,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::store::Key;
+use super::stored::Key;
 
 /// A decoded receipt handle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

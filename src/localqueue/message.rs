@@ -151,6 +151,18 @@ pub enum MessageState {
     },
 }
 
+/// What happens to a message that was received or whose visibility was changed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Disturbance {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// It is visible again at once although its handle stays good. FIFO queues are spared.
+    Duplicate,
+    /// It comes back so many milliseconds later than it should.
+    Late(u64),
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -26,6 +26,7 @@ mod handle;
 mod long_poll;
 mod message;
 mod move_task;
+mod moves;
 mod operation;
 #[cfg(test)]
 mod properties;
@@ -36,17 +37,18 @@ mod redrive;
 mod server;
 mod shared;
 mod store;
+mod stored;
 mod take;
 mod timestamp;
 mod wire;
 
 pub use broker::Broker;
 pub use error::BrokerError;
-pub use faults::{Decision, Disturbance, FaultPlan, FaultRates, Faults, Verdict};
+pub use faults::{Decision, FaultPlan, FaultRates, Faults, Verdict};
 pub use message::{
-    AttributeData, AttributeValue, Inspected, MessageState, Receive, Received, SendMessage, Sent,
+    AttributeData, AttributeValue, Disturbance, Inspected, MessageState, Receive, Received, SendMessage, Sent,
 };
-pub use move_task::{MoveStatus, MoveTask};
+pub use moves::{MoveStatus, MoveTask};
 pub use operation::Operation;
 pub use server::{Server, wall_clock};
 pub use shared::{Clock, SharedBroker, SharedFaults};

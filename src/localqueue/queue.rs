@@ -13,7 +13,8 @@ use super::attributes::{MAX_VISIBILITY_SECONDS, Settings};
 use super::digest;
 use super::handle::Handle;
 use super::recent::{Given, Recent};
-use super::store::{State, Store, Stored};
+use super::store::Store;
+use super::stored::{State, Stored};
 use super::{BrokerError, Disturbance, SendMessage, Sent, Timestamp, checks};
 
 /// Sequence numbers start here, so that each has 20 digits.

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::Timestamp;
-use super::store::Key;
+use super::stored::Key;
 
 /// How far the memory reaches back: the deduplication interval of FIFO queues, 5 minutes.
 const REACH_MILLIS: u64 = 300_000;

@@ -9,7 +9,7 @@
 use super::handle::Handle;
 use super::queue::Queue;
 use super::recent::Given;
-use super::store::{Key, State, Stored};
+use super::stored::{Key, State, Stored};
 use super::{BrokerError, Receive, Received, Timestamp};
 
 /// Messages of one queue in flight at most (SQS quotas); then standard queues answer `OverLimit`, FIFO queues nothing.

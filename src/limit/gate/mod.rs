@@ -23,6 +23,7 @@ use tokio::time::Instant;
 pub use judge::{Evidence, ProbeCost, Reason};
 
 use state::{Phase, Standing, State};
+pub use state::{Rank, Transition};
 
 /// One gate.
 #[derive(Debug)]
@@ -56,25 +57,6 @@ impl GateState {
     }
 }
 
-/// Who asks to pass, in the order in which they may probe.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Rank {
-    /// A message in the house.
-    Held,
-    /// A poller whose last receive brought something.
-    BusyPoller,
-    /// Another poller.
-    IdlePoller,
-    /// A message in the house that SQS moves to the dead-letter queue when it has to be received again.
-    HeldLastReceive,
-}
-
-impl Rank {
-    fn is_poller(self) -> bool {
-        matches!(self, Self::BusyPoller | Self::IdlePoller)
-    }
-}
-
 /// Leave to go on.
 #[derive(Debug)]
 pub enum Pass {
@@ -82,27 +64,6 @@ pub enum Pass {
     Open,
     /// It is not; this one goes to see.
     Probe(Probe),
-}
-
-/// What a change of the gate was, for whoever tells of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Transition {
-    /// It was open and closed, or a probe left it closed.
-    Closed {
-        /// Why.
-        reason: Reason,
-        /// Until the next probe.
-        pause: Duration,
-        /// Whether it was a probe's doing.
-        by_probe: bool,
-    },
-    /// It opened.
-    Opened {
-        /// Time it was not open.
-        after: Duration,
-        /// Whether a probe was refused before.
-        outage: bool,
-    },
 }
 
 /// What else bears on closing.

@@ -9,7 +9,6 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::judge::{Evidence, Judge, ProbeCost, Reason};
-use super::{Rank, Transition};
 
 /// Time between two rounds of probes that find nothing.
 const IDLE_PAUSE: Duration = Duration::from_secs(5);
@@ -24,6 +23,47 @@ const POLLER_ABSENCE: Duration = Duration::from_secs(75);
 /// of a minute and more, and an endpoint that hangs holds no more of our messages.
 const OVERTAKEN_MAX: usize = 3;
 
+/// Who asks to pass, in the order in which they may probe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Rank {
+    /// A message in the house.
+    Held,
+    /// A poller whose last receive brought something.
+    BusyPoller,
+    /// Another poller.
+    IdlePoller,
+    /// A message in the house that SQS moves to the dead-letter queue when it has to be received again.
+    HeldLastReceive,
+}
+
+impl Rank {
+    pub(super) fn is_poller(self) -> bool {
+        matches!(self, Self::BusyPoller | Self::IdlePoller)
+    }
+}
+
+/// What a change of the gate was, for whoever tells of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transition {
+    /// It was open and closed, or a probe left it closed.
+    Closed {
+        /// Why.
+        reason: Reason,
+        /// Until the next probe.
+        pause: Duration,
+        /// Whether it was a probe's doing.
+        by_probe: bool,
+    },
+    /// It opened.
+    Opened {
+        /// Time it was not open.
+        after: Duration,
+        /// Whether a probe was refused before.
+        outage: bool,
+    },
+}
+
+/// What a gate remembers.
 #[derive(Debug)]
 pub(super) struct State {
     pub(super) phase: Phase,

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Call, json, parse, required, unsigned};
-use crate::localqueue::move_task::MAX_LISTED;
+use crate::localqueue::moves::MAX_LISTED;
 use crate::localqueue::{BrokerError, MoveStatus, MoveTask};
 
 /// The fields of all three requests; each operation takes the ones it knows.

@@ -33,7 +33,7 @@ impl Running {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let release = Arc::new(Semaphore::new(0));
-        let (began, begun) = mpsc::channel(16);
+        let (started, begun) = mpsc::channel(16);
         let held = Arc::clone(&release);
         let router = Router::new()
             .route("/", get(async || "ok"))
@@ -41,7 +41,7 @@ impl Running {
             .route(
                 "/held",
                 get(async move || {
-                    began.send(()).await.unwrap();
+                    started.send(()).await.unwrap();
                     held.acquire().await.unwrap().forget();
                     "held"
                 }),

@@ -19,6 +19,7 @@
 //! - [`pipeline`]: the stages above, between two ports, a queue and an endpoint.
 //! - [`sqs`] and [`endpoint`]: the ports over the AWS SDK and over HTTP.
 //! - [`localqueue`]: an embedded SQS for development, tests and simulation.
+//! - [`serve`]: the HTTP server under admin port, embedded queue and sample endpoint.
 //! - [`telemetry`], [`config`], [`admin`], [`drain`]: metrics and logs, settings, probes, the end.
 //! - [`app`] wires it all together for [`cli`].
 //!
@@ -57,6 +58,7 @@ pub mod localqueue;
 pub mod message;
 pub mod pipeline;
 pub mod policy;
+pub mod serve;
 pub mod shape;
 pub mod sqs;
 pub mod telemetry;

@@ -60,7 +60,7 @@ impl Load {
         let router = Router::new().fallback(answer).with_state(Arc::clone(&answers));
         let mut tasks = JoinSet::new();
         tasks.spawn(async move {
-            server.serve(std::future::pending()).await.ok();
+            server.serve(std::future::pending()).await;
         });
         tasks.spawn(async move {
             axum::serve(listener, router).await.ok();

@@ -1,4 +1,7 @@
-//! The HTTP server of the admin port.
+//! The routes of the admin port.
+//!
+//! On loopback the port answers to IP addresses and `localhost` only. Elsewhere it answers to any name: in a cluster the names
+//! by which probes, Services and Prometheus ask are given by others, and who may ask is for the network to decide.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -17,7 +20,12 @@ use crate::admin::status;
 use crate::drain::Drain;
 use crate::limit::EndpointLimits;
 use crate::pipeline::{Health, Status};
+use crate::serve::{self, Hosts, Limits, Refusal};
 use crate::telemetry::metrics::{CONTENT_TYPE as METRICS_TYPE, Metrics};
+
+/// Sent to who uses a foreign name on loopback.
+const FOREIGN_HOST: &str = "The admin port listens on loopback and does not answer to the name in the Host header, so that no \
+    web page reaches it by pointing its own name here. Use an IP address or localhost.";
 
 /// What the admin port shows.
 pub struct View {
@@ -49,13 +57,14 @@ pub struct AdminError {
 #[derive(Debug)]
 pub struct Admin {
     listener: TcpListener,
+    hosts: Hosts,
 }
 
 impl Admin {
     /// Binds the port, so that a clash is known before anything starts.
     pub async fn bind(address: SocketAddr) -> Result<Self, AdminError> {
         let listener = TcpListener::bind(address).await.map_err(|source| AdminError { address, source })?;
-        Ok(Self { listener })
+        Ok(Self { listener, hosts: Hosts::by_address(address, FOREIGN_HOST) })
     }
 
     /// Where it listens; differs from what was asked for when the port was 0.
@@ -74,10 +83,9 @@ impl Admin {
             .route("/version", get(version))
             .route("/api/v1/status", get(status_document))
             .with_state(Arc::new(view));
-        let served = axum::serve(self.listener, router).with_graceful_shutdown(stop.cancelled_owned());
-        if let Err(error) = served.await {
-            tracing::error!(%error, "the admin port stopped answering");
-        }
+        let settings =
+            serve::Settings { limits: Limits::default(), hosts: self.hosts, refusal: Refusal::plain };
+        serve::serve(self.listener, router, settings, stop).await;
     }
 }
 

@@ -44,6 +44,9 @@ pub(super) struct Options {
     /// Post to this endpoint of yours instead of the sample
     #[arg(long, value_name = "URL")]
     url: Option<String>,
+    /// Name that queue and sample endpoint answer to, beside IP addresses and localhost; for containers
+    #[arg(long, value_name = "NAME")]
+    allow_host: Vec<String>,
     /// error, warn, info, debug, or a filter
     #[arg(long, value_name = "FILTER", default_value = "info")]
     log_level: String,
@@ -59,7 +62,7 @@ pub(super) async fn run(options: &Options) -> u8 {
     };
     let server = match Server::bind(options.queue_listen, Broker::new(fastrand::u64(..)), wall_clock()).await
     {
-        Ok(server) => server,
+        Ok(server) => server.with_hosts(&options.allow_host),
         Err(error) => return taken("embedded queue", "--queue-listen", options.queue_listen, error),
     };
     let sample = match TcpListener::bind(options.endpoint_listen).await {
@@ -106,12 +109,9 @@ pub(super) async fn run(options: &Options) -> u8 {
     let stop = CancellationToken::new();
     let mut servers = JoinSet::new();
     let queue_stop = stop.clone();
-    servers.spawn(async move {
-        if let Err(error) = server.serve(queue_stop.cancelled_owned()).await {
-            tracing::error!(%error, "the embedded queue stopped");
-        }
-    });
-    servers.spawn(sample_algorithm::serve(sample, stop.clone()));
+    servers.spawn(server.serve(queue_stop.cancelled_owned()));
+    let (names, sample_stop) = (options.allow_host.clone(), stop.clone());
+    servers.spawn(async move { sample_algorithm::serve(sample, &names, sample_stop).await });
     let code = run::start(plan).await;
     stop.cancel();
     // Clients that keep a connection open do not hold up the end.

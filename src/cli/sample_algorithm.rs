@@ -1,7 +1,8 @@
 //! The sample endpoint of `queuepost dev`: shows what it gets, answers what it is told to.
 //!
 //! Any path under `/` but `/answer/…` takes messages. `POST /answer/429` makes every following message be
-//! answered with 429 (`?retry_after=5` adds the header), `POST /answer/200` ends that.
+//! answered with 429 (`?retry_after=5` adds the header), `POST /answer/200` ends that. Web pages of other sites may not
+//! do that: browsers send such a request for any page, without asking the server first.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -18,6 +19,11 @@ use serde::Deserialize;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use crate::serve::{self, Hosts, Limits, Refusal, is_from_another_site};
+
+/// Sent to who uses a foreign name.
+const FOREIGN_HOST: &str = "The sample endpoint does not answer to the name in the Host header, so that no web page reaches it \
+    by pointing its own name here. Use an IP address or localhost, or start dev with --allow-host NAME.";
 /// How much of a body is shown.
 const SHOWN: usize = 300;
 
@@ -33,25 +39,29 @@ struct AnswerOptions {
     retry_after: Option<u32>,
 }
 
-/// Serves the sample endpoint until `stop`.
-pub(super) async fn serve(listener: TcpListener, stop: CancellationToken) {
+/// Serves the sample endpoint until `stop`; it answers to these names beside IP addresses and `localhost`.
+pub(super) async fn serve(listener: TcpListener, names: &[String], stop: CancellationToken) {
     let sample =
         Sample { status: AtomicU16::new(200), retry_after: AtomicU32::new(0), received: AtomicU32::new(0) };
     let router = Router::new()
         .route("/answer/{status}", post(set_answer))
         .fallback(receive)
         .with_state(Arc::new(sample));
-    let served = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned());
-    if let Err(error) = served.await {
-        tracing::error!(%error, "the sample endpoint stopped");
-    }
+    let hosts = Hosts::only(names, FOREIGN_HOST);
+    let settings = serve::Settings { limits: Limits::default(), hosts, refusal: Refusal::plain };
+    serve::serve(listener, router, settings, stop).await;
 }
 
 async fn set_answer(
     State(sample): State<Arc<Sample>>,
     Path(status): Path<String>,
     Query(options): Query<AnswerOptions>,
+    headers: HeaderMap,
 ) -> Response {
+    if is_from_another_site(&headers) {
+        return (StatusCode::FORBIDDEN, "a web page of another site may not choose the answer\n")
+            .into_response();
+    }
     let Some(code) = status.parse().ok().filter(|code| (200..=599).contains(code)) else {
         return (StatusCode::BAD_REQUEST, "an answer is a status from 200 to 599\n").into_response();
     };

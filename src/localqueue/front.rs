@@ -10,17 +10,17 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::extract::{ConnectInfo, DefaultBodyLimit, State};
+use axum::extract::{DefaultBodyLimit, Extension, State};
 use axum::response::Response;
 use http::header::{CONTENT_TYPE, HOST};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use tokio_util::sync::CancellationToken;
 
-use super::connection::Cut;
 use super::faults::{Decision, Verdict};
 use super::shared::{SharedBroker, SharedFaults};
 use super::wire::{self, Call};
 use super::{BrokerError, Operation, long_poll};
+use crate::serve::{Cut, Refusal};
 
 /// Longest request body: a batch of 1 MiB whose every byte is escaped as six characters of JSON, with room to spare.
 const MAX_REQUEST_BYTES: usize = 8 * 1024 * 1024;
@@ -43,7 +43,7 @@ pub(super) struct Front {
 
 async fn answer(
     State(front): State<Arc<Front>>,
-    ConnectInfo(cut): ConnectInfo<Cut>,
+    Extension(cut): Extension<Cut>,
     method: Method,
     headers: HeaderMap,
     body: Bytes,
@@ -148,6 +148,15 @@ impl Front {
         }
         response
     }
+}
+
+/// A request that is not for this server, refused so that an SDK shows the reason.
+pub(super) fn refuse(refusal: Refusal) -> Response {
+    let body = serde_json::json!({ "__type": "com.queuepost#RefusedRequest", "message": refusal.reason });
+    let mut response = Response::new(Body::from(body.to_string()));
+    *response.status_mut() = refusal.status;
+    response.headers_mut().insert(CONTENT_TYPE, JSON);
+    response
 }
 
 fn operation(method: &Method, headers: &HeaderMap) -> Result<Operation, BrokerError> {

@@ -11,12 +11,11 @@
 //! * counts are exact and standard queues keep the order of visibility, where Amazon promises neither;
 //! * a deleted queue's name may be used again at once.
 //!
-//! This area names nothing else of the crate. Reading order: `message`, `broker`, `queue`, `take`, `store`, then `server`, `front`.
+//! This area names nothing else of the crate but `serve`, the HTTP server under it. Reading order: `message`, `broker`, `queue`, `take`, `store`, then `server`, `front`.
 
 mod attributes;
 mod broker;
 mod checks;
-mod connection;
 mod digest;
 mod error;
 mod faults;

@@ -1,7 +1,7 @@
 //! The embedded queue as a server: bound to a port, told when to end, waited for.
 //!
 //! When told to end, long polls answer at once, running requests finish and idle connections close; what is still open
-//! two seconds later is cut. What a request does is in `front`.
+//! two seconds later is cut. What a request does is in `front`; which connections stay open is decided in `serve`.
 
 use std::io;
 use std::net::SocketAddr;
@@ -11,13 +11,24 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use super::connection::{Acceptor, Cut};
-use super::front::Front;
+use super::front::{Front, refuse};
 use super::shared::{Clock, SharedBroker, SharedFaults};
 use super::{Broker, FaultPlan, Timestamp};
+use crate::serve::{self, Hosts, Limits};
 
-/// How long connections may outlive the order to end: enough for any answer, short for a client that sends nothing.
-const GRACE: Duration = Duration::from_secs(2);
+const LIMITS: Limits = Limits {
+    // Each waiting poller of a client holds one; the benchmark opens up to 1,000.
+    connections: 1_024,
+    // SDKs keep idle connections for up to 90 s; one that the server closes first may fail their next call.
+    head: Duration::from_secs(120),
+    // The longest poll is 20 s (AWS limit), and injected faults may delay it.
+    request: Duration::from_secs(60),
+    // Enough for any answer, short for a client that sends nothing.
+    end: Duration::from_secs(2),
+};
+/// Sent to who uses a foreign name.
+const FOREIGN_HOST: &str = "The embedded queue does not answer to the name in the Host header, so that no web page reaches \
+    it by pointing its own name here. Use an IP address or localhost, or start dev with --allow-host NAME.";
 
 /// An embedded queue bound to its port, not serving yet.
 #[derive(Debug)]
@@ -26,6 +37,7 @@ pub struct Server {
     local_addr: SocketAddr,
     broker: SharedBroker,
     faults: SharedFaults,
+    hosts: Hosts,
 }
 
 impl Server {
@@ -38,6 +50,7 @@ impl Server {
             local_addr,
             broker: SharedBroker::new(broker, clock),
             faults: SharedFaults::default(),
+            hosts: Hosts::only(&[], FOREIGN_HOST),
         })
     }
 
@@ -46,6 +59,12 @@ impl Server {
     pub fn with_faults(self, plan: FaultPlan) -> Self {
         self.faults.start(plan);
         self
+    }
+
+    /// Answers to these names too, beside IP addresses and `localhost`.
+    #[must_use]
+    pub fn with_hosts(self, names: &[String]) -> Self {
+        Self { hosts: Hosts::only(names, FOREIGN_HOST), ..self }
     }
 
     /// The address it listens on.
@@ -64,34 +83,20 @@ impl Server {
     }
 
     /// Serves until `shutdown` resolves, then until every connection has ended.
-    pub async fn serve(self, shutdown: impl Future<Output = ()> + Send + 'static) -> io::Result<()> {
+    pub async fn serve(self, shutdown: impl Future<Output = ()> + Send + 'static) {
         let closing = CancellationToken::new();
-        let cut_all = CancellationToken::new();
         let front = Front::new(self.broker, self.faults, self.local_addr, closing.clone());
-        let service = Arc::new(front).router().into_make_service_with_connect_info::<Cut>();
-        let acceptor = Acceptor { listener: self.listener, cut_all: cut_all.clone() };
-        let end = {
-            let closing = closing.clone();
-            async move {
-                shutdown.await;
-                closing.cancel();
-            }
-        };
+        let settings = serve::Settings { limits: LIMITS, hosts: self.hosts, refusal: refuse };
         tracing::info!(
             address = %self.local_addr,
             "embedded queue listening: for development only, nothing is stored on disk or authenticated"
         );
-        let serving = async { axum::serve(acceptor, service).with_graceful_shutdown(end).await };
-        let cutting = async {
-            closing.cancelled().await;
-            tokio::time::sleep(GRACE).await;
-            cut_all.cancel();
-            std::future::pending().await
+        let serving = serve::serve(self.listener, Arc::new(front).router(), settings, closing.clone());
+        let closing = async {
+            shutdown.await;
+            closing.cancel();
         };
-        tokio::select! {
-            result = serving => result,
-            never = cutting => never,
-        }
+        tokio::join!(serving, closing);
     }
 }
 
@@ -123,7 +128,7 @@ mod tests {
         broker: SharedBroker,
         faults: SharedFaults,
         stop: CancellationToken,
-        tasks: JoinSet<io::Result<()>>,
+        tasks: JoinSet<()>,
     }
 
     impl Running {
@@ -140,13 +145,13 @@ mod tests {
 
         async fn end(mut self) {
             self.stop.cancel();
-            self.tasks.join_next().await.unwrap().unwrap().unwrap();
+            self.tasks.join_next().await.unwrap().unwrap();
         }
 
         async fn post(&self, target: &str, body: &str) -> TcpStream {
             let mut stream = TcpStream::connect(self.address).await.unwrap();
             let head = format!(
-                "POST / HTTP/1.1\r\nHost: queue.test:9324\r\nX-Amz-Target: AmazonSQS.{target}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+                "POST / HTTP/1.1\r\nHost: {HOST}\r\nX-Amz-Target: AmazonSQS.{target}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
                 body.len()
             );
             stream.write_all(head.as_bytes()).await.unwrap();
@@ -166,6 +171,7 @@ mod tests {
         }
     }
 
+    const HOST: &str = "localhost:9324";
     const POLL: &str = r#"{"QueueUrl":"http://h/0/q","WaitTimeSeconds":20}"#;
 
     #[tokio::test]
@@ -173,7 +179,7 @@ mod tests {
         let server = Running::start().await;
         let answer = server.call("GetQueueUrl", r#"{"QueueName":"q"}"#).await;
         assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
-        assert!(answer.contains(r#"{"QueueUrl":"http://queue.test:9324/000000000000/q"}"#), "{answer}");
+        assert!(answer.contains(r#"{"QueueUrl":"http://localhost:9324/000000000000/q"}"#), "{answer}");
         assert!(answer.contains("x-amzn-requestid: "), "{answer}");
         server.end().await;
     }

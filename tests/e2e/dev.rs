@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use super::process::{Queuepost, until};
 
 /// Three addresses that were free a moment ago.
-fn addresses() -> [String; 3] {
+pub fn addresses() -> [String; 3] {
     let bound = [(); 3].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
     bound.map(|listener| listener.local_addr().unwrap().to_string())
 }

@@ -40,8 +40,19 @@ impl Queuepost {
         Self::spawn(args, &[], Stdio::from(reader))
     }
 
+    /// Starts the binary with room for so many descriptors.
+    pub fn start_with_descriptors(most: u32, args: &[&str]) -> Self {
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("ulimit -n {most}; exec \"$0\" \"$@\"")]);
+        command.arg(env!("CARGO_BIN_EXE_queuepost"));
+        Self::spawn_as(command, args, &[], Stdio::null())
+    }
+
     fn spawn(args: &[&str], env: &[(&str, &str)], input: Stdio) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_queuepost"));
+        Self::spawn_as(Command::new(env!("CARGO_BIN_EXE_queuepost")), args, env, input)
+    }
+
+    fn spawn_as(mut command: Command, args: &[&str], env: &[(&str, &str)], input: Stdio) -> Self {
         command
             .args(args)
             .env_clear()

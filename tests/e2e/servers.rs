@@ -35,7 +35,7 @@ impl QueueServer {
             Server::bind("127.0.0.1:0".parse().unwrap(), Broker::new(1), wall_clock()).await.unwrap();
         let (broker, faults, address) = (server.broker(), server.faults(), server.local_addr());
         let mut tasks = JoinSet::new();
-        tasks.spawn(async move { server.serve(std::future::pending()).await.unwrap() });
+        tasks.spawn(async move { server.serve(std::future::pending()).await });
         Self { broker, faults, address, _server: tasks }
     }
 

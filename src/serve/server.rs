@@ -1,0 +1,152 @@
+//! Accepts connections and answers their requests until told to end.
+
+use std::convert::Infallible;
+use std::io::ErrorKind;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower::ServiceExt as _;
+
+use super::Settings;
+use super::connection::{Answer, Connection};
+use super::connections::{Connections, Open};
+use super::stream::Stream;
+
+/// Longest request head, and most that is read of a body at once. The bodies themselves are limited by the routers.
+const BUFFER_MAX_BYTES: usize = 16 * 1024;
+/// Pause after an accept that failed for want of descriptors or memory: trying again at once would only burn CPU.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
+
+/// Serves until `stop`, then until every connection has ended or [`super::Limits::end`] is over.
+///
+/// # Cancel safety
+///
+/// Dropping the future cuts all connections.
+pub async fn serve(listener: TcpListener, router: Router, settings: Settings, stop: CancellationToken) {
+    let connections = Arc::new(Connections::new(settings.limits.connections));
+    let cut_all = CancellationToken::new();
+    let _cut_when_dropped = cut_all.clone().drop_guard();
+    let port = Arc::new(Port { router: router.with_state(()), settings, stop });
+    let tasks = TaskTracker::new();
+    loop {
+        let socket = tokio::select! {
+            biased;
+            () = port.stop.cancelled() => break,
+            socket = next(&listener, &connections) => socket,
+        };
+        let open = connections.open(cut_all.child_token());
+        tasks.spawn(run(socket, open, Arc::clone(&port)));
+    }
+    drop(listener);
+    tasks.close();
+    if tokio::time::timeout(port.settings.limits.end, tasks.wait()).await.is_err() {
+        cut_all.cancel();
+        tasks.wait().await;
+    }
+}
+
+/// The next connection, once there is room for it.
+async fn next(listener: &TcpListener, connections: &Connections) -> TcpStream {
+    loop {
+        match listener.accept().await {
+            Ok((socket, _)) => {
+                // Without it small answers would wait for the client's delayed acknowledgement.
+                if let Err(error) = socket.set_nodelay(true) {
+                    tracing::debug!(%error, "a connection stays without TCP_NODELAY");
+                }
+                connections.make_room().await;
+                return socket;
+            }
+            // The client's doing; the next one may be better.
+            Err(error)
+                if matches!(error.kind(), ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset) => {}
+            Err(error) => {
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// What all connections of a port share.
+struct Port {
+    router: Router,
+    settings: Settings,
+    stop: CancellationToken,
+}
+
+/// Answers the requests of one connection, one after the other.
+async fn run(socket: TcpStream, open: Open, port: Arc<Port>) {
+    let connection = &open.connection;
+    let service = service_fn(|request| answer(&port, connection, request));
+    let stream = TokioIo::new(Stream::new(socket, Arc::clone(connection)));
+    let mut builder = http1::Builder::new();
+    builder.max_buf_size(BUFFER_MAX_BYTES);
+    let mut served = pin!(builder.serve_connection(stream, service));
+    // Looked at when it may have run out. hyper's own time-out for heads would set a timer anew for each request.
+    let mut alarm = pin!(tokio::time::sleep_until(connection.deadline(&port.settings.limits)));
+    // A token of its own: thousands of connections would contend for the lock of a shared one at every request.
+    let stop = port.stop.child_token();
+    let mut stopping = false;
+    loop {
+        tokio::select! {
+            biased;
+            ended = served.as_mut() => {
+                if let Err(error) = ended {
+                    tracing::trace!(%error, "a connection failed");
+                }
+                return;
+            }
+            () = connection.until_cut() => return,
+            () = stop.cancelled(), if !stopping => {
+                stopping = true;
+                served.as_mut().graceful_shutdown();
+            }
+            () = alarm.as_mut() => {
+                let deadline = connection.deadline(&port.settings.limits);
+                if deadline <= Instant::now() {
+                    return;
+                }
+                alarm.as_mut().reset(deadline);
+            }
+        }
+    }
+}
+
+/// The connection was dropped when this request had not come in whole.
+#[derive(Debug, thiserror::Error)]
+#[error("dropped to make room for another connection")]
+struct Dropped;
+
+async fn answer(
+    port: &Port,
+    connection: &Arc<Connection>,
+    mut request: Request<Incoming>,
+) -> Result<Response<Answer>, Dropped> {
+    let serving = connection.begin().ok_or(Dropped)?;
+    let response = match port.settings.hosts.check(&request) {
+        Ok(()) => {
+            request.extensions_mut().insert(connection.cut());
+            let answered: Result<_, Infallible> = port.router.clone().oneshot(request.map(Body::new)).await;
+            answered.unwrap_or_else(|never| match never {})
+        }
+        Err(refusal) => (port.settings.refusal)(refusal),
+    };
+    Ok(response.map(|body| Answer::new(body, serving)))
+}
+
+#[cfg(test)]
+#[path = "server_tests.rs"]
+mod tests;

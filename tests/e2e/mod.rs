@@ -23,4 +23,5 @@ mod otlp;
 mod starting;
 mod stopping;
 mod trouble;
+mod unread;
 mod words;

@@ -19,5 +19,7 @@ mod preflight;
 mod refusals;
 mod seeds;
 mod settlement;
+mod status;
+mod told;
 mod trouble;
 mod troubled;

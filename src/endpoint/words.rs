@@ -2,8 +2,9 @@
 //!
 //! An answer is foreign text. Control characters and those that change the direction of writing are escaped, so that no
 //! line of the log can be forged or turned around. What the endpoint must not repeat there is taken out: the
-//! credentials it got, and what of its address may carry a token. An answer that repeats the message, as it came or
-//! with other spaces and quotes, is withheld as a whole: bodies are not logged.
+//! credentials it got, and what of its address may carry a token. An answer that repeats the beginning of the
+//! message, as it came or with other spaces and quotes, is withheld as a whole: bodies are not logged. What an endpoint
+//! quotes from the middle of a message stays: it is what a person looks for.
 
 use std::fmt::Write as _;
 

@@ -35,7 +35,8 @@ pub struct Answer {
     pub for_neighbours_only: bool,
     /// Scheme, host and port a redirect points at; never its path, which may carry a token.
     pub redirects_to: Option<String>,
-    /// The first 200 bytes of its body, fit for a log: escaped, without credentials, never the message's own body.
+    /// The first 200 bytes of its body, fit for a log: escaped, without credentials; withheld where it repeats the
+    /// beginning of the message.
     /// `None` for a plain success, and where there is nothing.
     pub beginning: Option<String>,
 }

@@ -2,7 +2,7 @@
 //! ([`crate::telemetry::output`]).
 //!
 //! A plain level is about this program; the AWS SDK and the HTTP stack keep to warnings, or `debug` would drown
-//! what it is meant to show (and `aws_config` repeats as warnings what comes back as an error). Colour only on a terminal and never with `NO_COLOR` set. Bodies, receipt handles and
+//! what it is meant to show (and `aws_config` repeats as warnings what comes back as an error). Colour only on a terminal and never with `NO_COLOR` set. Bodies of messages, receipt handles and
 //! credentials are not logged at any level.
 
 use std::backtrace::{Backtrace, BacktraceStatus};

@@ -94,7 +94,7 @@ async fn a_receiver_that_lets_in_only_its_neighbours_is_told_from_a_key_without_
 }
 
 #[tokio::test]
-async fn what_the_endpoint_says_is_in_the_line_without_credentials_and_never_the_message() {
+async fn what_the_endpoint_says_is_in_the_line_without_credentials_and_not_when_it_repeats_the_message() {
     let queues = QueueServer::start().await;
     let queue = queues.queue("orders", 10);
     let body = r#"{"customer": 42, "card": "4111 1111 1111 1111"}"#;

@@ -137,31 +137,3 @@ async fn a_recovery_is_told_once() {
     assert!(after.is_some_and(|after| (100..=150).contains(&after)), "{told:?}");
     assert_eq!(told[0]["level"], "INFO");
 }
-
-#[tokio::test(start_paused = true)]
-async fn a_gate_that_flaps_has_three_lines_in_ten_seconds_at_most_and_the_last_is_how_it_stands() {
-    let (log, _guard) = Log::start();
-    let mut house = House::new(93);
-    house.world.queue("orders", 1_000);
-    // Two seconds of refusals, a second of work.
-    let endpoint = Scripted::new(|post, _| {
-        let status = if post.began < 5 * MINUTE && post.began.as_secs() % 3 < 2 { 429 } else { 200 };
-        (SECOND / 20, answer(status))
-    });
-    let mut own = settings("orders", 16);
-    own.policy.throttle_delay = SECOND;
-    house.listen(own, &endpoint, &limits(16));
-    for number in 0..2_000 {
-        house.world.send("orders", &number.to_string());
-    }
-    tokio::time::sleep(5 * MINUTE).await;
-    house.until_empty("orders", 10 * MINUTE).await;
-    tokio::time::sleep(SECOND * 15).await;
-    let lines = log.with("gate ");
-    assert!(!lines.is_empty() && lines.len() <= 3 * 35, "{} lines", lines.len());
-    assert_eq!(lines.last().unwrap()["message"], "gate open", "{lines:?}");
-    for line in log.with("gate closed").iter().chain(&log.with("gate still closed")) {
-        assert!(line["next_probe_seconds"].is_number() && line["seconds"].is_null(), "{line}");
-    }
-    house.stop(MINUTE).await;
-}

@@ -95,3 +95,54 @@ fn kind(of: &str, transition: Transition) -> &'static str {
         (false, Transition::Closed { by_probe: false, .. }) => "closed",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{self, Write};
+    use std::sync::{Arc, Mutex};
+    use std::time::Duration;
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_gate_that_flaps_has_three_lines_in_ten_seconds_at_most_and_the_last_says_how_it_stands() {
+        let log = Log::default();
+        let writer = log.clone();
+        let subscriber =
+            tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+        let _guard = tracing::subscriber::set_default(subscriber);
+        let narrator = Narrator::new("orders", "orders", "api");
+        let pause = Duration::from_secs(26);
+        let closed = |by_probe| Transition::Closed { reason: Reason::Throttled, pause, by_probe };
+        let open = Transition::Opened { after: Duration::from_secs(1), outage: false };
+        for second in 0..30 {
+            for change in [closed(false), closed(true), open] {
+                narrator.gate("endpoint", Some(change));
+            }
+            tokio::time::advance(Duration::from_secs(1)).await;
+            if second % 10 == 9 {
+                narrator.make_up();
+            }
+        }
+        let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines.len(), 6, "{text}");
+        assert!(lines.last().unwrap().contains("gate open"), "{text}");
+        assert!(lines[0].contains("gate closed") && lines[0].contains("next_probe_seconds=26"), "{text}");
+        assert!(lines.last().unwrap().contains("left_out=10"), "{text}");
+    }
+}

@@ -27,6 +27,8 @@ use crate::telemetry::trace::Traces;
 
 /// How long settling what was cut off may take.
 const ABORT_GRACE: Duration = Duration::from_secs(4);
+/// What a person who does not want to wait can do.
+const CUTS_OFF: &str = "a second signal (Ctrl-C once more) cuts off what runs at that time";
 /// How often `--require-healthy` looks.
 const HEALTH_CHECK: Duration = Duration::from_millis(50);
 
@@ -99,6 +101,7 @@ pub async fn run(plan: Plan) -> Result<End, StartError> {
     let health: Vec<(String, Arc<Health>)> =
         listeners.iter().map(|listener| (listener.name().to_owned(), listener.health())).collect();
     let view = view(&listeners, endpoints, &metrics, &drain, &health);
+    let running_posts = running_posts(&listeners);
     let admin_stop = CancellationToken::new();
     let mut admin_task = JoinSet::new();
     admin_task.spawn(admin.serve(view, admin_stop.clone()));
@@ -112,7 +115,7 @@ pub async fn run(plan: Plan) -> Result<End, StartError> {
         () = signals.next() => true,
         () = unhealthy(&health, plan.require_healthy) => false,
     };
-    tracing::info!(deadline_seconds = plan.deadline.as_secs(), "draining");
+    tell_draining(running_posts(), plan.deadline);
     metrics.set_draining();
     drain.begin(plan.deadline);
     let end = finish(&mut running, &mut signals, &drain, plan.deadline).await;
@@ -171,6 +174,23 @@ async fn unhealthy(health: &[(String, Arc<Health>)], required: bool) {
 
 /// Says what a listener does now.
 type Statuses = Box<dyn Fn() -> Status + Send + Sync>;
+
+/// Counts the POSTs that run.
+fn running_posts(listeners: &[Listener]) -> impl Fn() -> i64 + use<> {
+    let statuses: Vec<_> =
+        listeners.iter().map(|listener| -> Statuses { Box::new(listener.status()) }).collect();
+    move || statuses.iter().map(|status| status().posts()).sum()
+}
+
+/// Says what the end waits for, and how not to wait.
+fn tell_draining(posts: i64, deadline: Duration) {
+    let deadline_seconds = deadline.as_secs();
+    match posts {
+        0 => tracing::info!(posts, deadline_seconds, "draining: no POST runs"),
+        1 => tracing::info!(posts, deadline_seconds, "draining: 1 POST still runs; {CUTS_OFF}"),
+        _ => tracing::info!(posts, deadline_seconds, "draining: {posts} POSTs still run; {CUTS_OFF}"),
+    }
+}
 
 /// Sets gauges that mirror a state.
 type Gauges = Box<dyn Fn() + Send + Sync>;

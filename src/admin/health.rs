@@ -1,8 +1,8 @@
 //! Answers to probes, in the manner of Kubernetes' own components.
 //!
 //! Alive: every loop turns and no receive is stuck. Ready: every listener has been looked at (it passed or it
-//! is definitely at fault), at least one is healthy, and the process is not draining. Neither depends on what
-//! endpoints answer: a storm of 429s must not restart or block a rollout.
+//! is definitely at fault), at least one could be read in the last minute, and the process is not draining. Neither
+//! depends on what endpoints answer: a storm of 429s must not restart or block a rollout.
 
 use std::fmt::Write as _;
 
@@ -37,6 +37,16 @@ impl Verdict {
         // Writing into a String does not fail.
         written.ok();
     }
+
+    /// A listener that cannot work leaves the process ready for the others.
+    fn note_one_of_many(&mut self, name: &str, state: &str, why: String, others_work: bool) {
+        if others_work {
+            let line = format!("[-]{name} {state}: {why} (does not count while another is healthy)\n");
+            self.checks.push_str(&line);
+        } else {
+            self.note(name, Err(why));
+        }
+    }
 }
 
 /// Whether the process should go on living.
@@ -59,16 +69,54 @@ pub(super) fn ready(view: &View) -> Verdict {
         match state {
             Preflight::Passed => verdict.note(&name, Ok(())),
             Preflight::Pending => verdict.note(&name, Err("its queue has not answered yet".to_owned())),
-            // A definite fault of one listener leaves the process ready for the others.
-            Preflight::Faulted(why) if healthy => {
-                writeln!(
-                    verdict.checks,
-                    "[-]{name} faulted: {why} (does not count while another is healthy)"
-                )
-                .ok();
-            }
-            Preflight::Faulted(why) => verdict.note(&name, Err(why)),
+            Preflight::Faulted(why) => verdict.note_one_of_many(&name, "faulted", why, healthy),
+            Preflight::Unreachable(why) => verdict.note_one_of_many(&name, "unreachable", why, healthy),
         }
     }
     verdict
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::drain::Drain;
+    use crate::pipeline::Health;
+    use crate::telemetry::metrics::Metrics;
+
+    fn view(listeners: &[(&str, &Arc<Health>)]) -> View {
+        View {
+            metrics: Arc::new(Metrics::new()),
+            gauges: Vec::new(),
+            listeners: listeners
+                .iter()
+                .map(|(name, health)| ((*name).to_owned(), Arc::clone(health)))
+                .collect(),
+            statuses: Vec::new(),
+            endpoints: Vec::new(),
+            drain: Drain::new(),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_process_is_not_ready_when_no_queue_could_be_read_for_a_minute_and_lives_on() {
+        let (near, far) = (Arc::new(Health::default()), Arc::new(Health::default()));
+        let view = view(&[("near", &near), ("far", &far)]);
+        for health in [&near, &far] {
+            health.set_preflight(Preflight::Passed);
+        }
+        far.not_read(&"connection refused");
+        tokio::time::advance(Duration::from_secs(30)).await;
+        near.not_read(&"connection refused");
+        tokio::time::advance(Duration::from_secs(30)).await;
+        let verdict = ready(&view);
+        assert!(verdict.good && verdict.checks.contains("[-]listener/far unreachable: "), "{verdict:?}");
+        tokio::time::advance(Duration::from_secs(30)).await;
+        let verdict = ready(&view);
+        let words = "[-]listener/near failed: its queue could not be read for 60 s: connection refused";
+        assert!(!verdict.good && verdict.checks.contains(words), "{verdict:?}");
+        assert!(live(&view).good);
+    }
 }

@@ -1,13 +1,17 @@
 //! The status of the process as JSON: what a person, a console or a script wants to know at a glance.
 //!
 //! Shape: `{version, revision, phase, listeners: […], endpoints: […]}`; times in seconds, `null` where something
-//! does not apply. Fields are added, not renamed. No addresses with credentials, no messages.
+//! does not apply. A listener is `pending` until its queue was read, `healthy`, `degraded` (nothing has been delivered
+//! for a minute although there was something), `unreachable` (its queue could not be read for a minute) or `faulted` (a
+//! person has to act); `why` says it in words. Fields are added, not renamed. No addresses with credentials, no messages.
 
 use serde_json::{Value, json};
 
 use crate::admin::View;
 use crate::limit::{EndpointLimits, GateSnapshot, GateState};
-use crate::pipeline::{Preflight, Status};
+use crate::pipeline::ports::QueueDepth;
+use crate::pipeline::{DepthView, Failures, Preflight, Status};
+use crate::telemetry::handles::Totals;
 use crate::telemetry::metrics::Metrics;
 
 /// The whole document.
@@ -24,7 +28,9 @@ pub(super) fn document(view: &View) -> Value {
 fn listener(status: &Status) -> Value {
     let (state, fault) = match &status.preflight {
         Preflight::Pending => ("pending", None),
+        Preflight::Passed if status.trouble.is_some() => ("degraded", None),
         Preflight::Passed => ("healthy", None),
+        Preflight::Unreachable(why) => ("unreachable", Some(why)),
         Preflight::Faulted(why) => ("faulted", Some(why)),
     };
     let messages: serde_json::Map<String, Value> =
@@ -35,6 +41,7 @@ fn listener(status: &Status) -> Value {
         "endpoint": status.endpoint,
         "state": state,
         "fault": fault,
+        "why": fault.or(status.trouble.as_ref()),
         "workers": {
             "limit": status.workers,
             "in_use": status.workers_in_use,
@@ -42,14 +49,53 @@ fn listener(status: &Status) -> Value {
         },
         "messages": messages,
         "parked": status.parked,
-        "queue_depth": status.depth.map(|depth| json!({
-            "visible": depth.visible,
-            "not_visible": depth.not_visible,
-            "delayed": depth.delayed,
-        })),
+        "totals": totals(&status.totals),
+        "failures": failures(&status.failures),
+        "queue_depth": status.depth.as_ref().map(|view| depth(&view.depth, view)),
+        "dead_letter_queue": status.depth.as_ref().and_then(dead_letter_queue),
         "max_receives": status.max_receives,
         "gate": gate(&status.gate),
+        "endpoint_gate": gate(&status.endpoint_gate),
     })
+}
+
+fn totals(totals: &Totals) -> Value {
+    json!({
+        "received": totals.received,
+        "deleted": totals.deleted,
+        "parked": totals.parked,
+        "deferred": totals.deferred,
+        "released": totals.released,
+        "dead_lettered": totals.dead_lettered,
+        "abandoned": totals.abandoned,
+    })
+}
+
+fn failures(failures: &Failures) -> Value {
+    json!({
+        "deliveries": failures.deliveries,
+        "final_receives": failures.final_receives,
+        "in_a_row": failures.in_a_row,
+        "lasting_seconds": failures.lasting.map(|lasting| lasting.as_secs()),
+        "last_seconds_ago": failures.last.map(|last| last.as_secs()),
+        "last": failures.why,
+    })
+}
+
+/// Numbers of messages, with the time since they were read.
+fn depth(depth: &QueueDepth, view: &DepthView) -> Value {
+    json!({
+        "visible": depth.visible,
+        "not_visible": depth.not_visible,
+        "delayed": depth.delayed,
+        "age_seconds": view.age.as_secs(),
+    })
+}
+
+fn dead_letter_queue(view: &DepthView) -> Option<Value> {
+    let dead_letter = view.dead_letter.as_ref()?;
+    let depth = dead_letter.depth.as_ref().map(|of_it| depth(of_it, view));
+    Some(json!({ "name": &*dead_letter.name, "depth": depth }))
 }
 
 fn endpoint(limits: &EndpointLimits) -> Value {
@@ -72,4 +118,88 @@ fn gate(gate: &GateSnapshot) -> Value {
         "closed_seconds": closed,
         "next_probe_seconds": next,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::limit::Reason;
+    use crate::pipeline::DeadLetterView;
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    fn status(preflight: Preflight, trouble: Option<&str>) -> Status {
+        let open = GateSnapshot {
+            state: GateState::Open,
+            reason: None,
+            closed_for: Duration::ZERO,
+            pause_left: Duration::ZERO,
+        };
+        let endpoint_gate = GateSnapshot {
+            state: GateState::Closed,
+            reason: Some(Reason::Unauthorized),
+            closed_for: 2 * MINUTE,
+            pause_left: MINUTE,
+        };
+        let depth = QueueDepth { visible: 7, not_visible: 2, delayed: 1 };
+        let dead_letter = DeadLetterView { name: "orders-dlq".into(), max_receives: 3, depth: Some(depth) };
+        Status {
+            name: "orders".to_owned(),
+            queue: "orders".to_owned(),
+            endpoint: "api".to_owned(),
+            preflight,
+            workers: 4,
+            workers_in_use: 2,
+            workers_reserved: 0,
+            messages: [("waiting", 0), ("held", 0), ("delivering", 2), ("settling", 0)],
+            parked: 1,
+            depth: Some(DepthView { age: MINUTE / 4, depth, dead_letter: Some(dead_letter) }),
+            max_receives: Some(3),
+            totals: Totals { received: 9, deferred: 6, parked: 1, ..Totals::default() },
+            failures: Failures {
+                deliveries: 7,
+                in_a_row: 7,
+                lasting: Some(2 * MINUTE),
+                ..Failures::default()
+            },
+            trouble: trouble.map(str::to_owned),
+            gate: open,
+            endpoint_gate,
+        }
+    }
+
+    #[test]
+    fn the_state_says_how_bad_it_is_and_why() {
+        let unreachable = Preflight::Unreachable("no DNS".to_owned());
+        let faulted = Preflight::Faulted("denied".to_owned());
+        for (preflight, trouble, state, why) in [
+            (Preflight::Pending, None, "pending", json!(null)),
+            (Preflight::Passed, None, "healthy", json!(null)),
+            (Preflight::Passed, Some("no delivery"), "degraded", json!("no delivery")),
+            (unreachable, Some("no delivery"), "unreachable", json!("no DNS")),
+            (faulted, None, "faulted", json!("denied")),
+        ] {
+            let shown = listener(&status(preflight, trouble));
+            assert_eq!((&shown["state"], &shown["why"]), (&json!(state), &why));
+        }
+    }
+
+    #[test]
+    fn counts_depths_with_their_age_and_both_gates_are_shown() {
+        let shown = listener(&status(Preflight::Passed, None));
+        let depth = json!({"visible": 7, "not_visible": 2, "delayed": 1, "age_seconds": 15});
+        assert_eq!(shown["queue_depth"], depth);
+        assert_eq!(shown["dead_letter_queue"], json!({"name": "orders-dlq", "depth": depth}));
+        assert_eq!((&shown["totals"]["deferred"], &shown["totals"]["parked"]), (&json!(6), &json!(1)));
+        assert_eq!(
+            (&shown["failures"]["deliveries"], &shown["failures"]["lasting_seconds"]),
+            (&json!(7), &json!(120))
+        );
+        assert_eq!(
+            (&shown["gate"]["state"], &shown["endpoint_gate"]["state"]),
+            (&json!("open"), &json!("closed"))
+        );
+    }
 }

@@ -16,6 +16,7 @@ use crate::endpoint::{self, KnockError, knock, knock_takes};
 use crate::pipeline::ports::{Queue, QueueFacts, QueueReason, Redrive};
 use crate::policy::advice::Advice;
 use crate::policy::advice::endpoint::{EndpointReason, Seen};
+use crate::policy::decide::{Action, Policy};
 use crate::policy::outcome::Step;
 use crate::policy::preflight::{Delays, findings, spoken, survives};
 use crate::sqs;
@@ -153,7 +154,22 @@ async fn try_queue(clients: &sqs::Clients, plan: &ListenerPlan) -> Vec<Checked> 
             .into_iter()
             .map(|finding| check(What::Redrive, Status::Warning, finding.meaning, Some(finding.fix))),
     );
+    let way_back = way_back(&facts, &plan.listener.policy);
+    checked.extend(way_back.map(|text| check(What::Redrive, Status::Ok, text, None)));
     checked
+}
+
+/// How dead letters come back that a row of the listener sent; SQS itself knows the source only of those it moved.
+fn way_back(facts: &QueueFacts, policy: &Policy) -> Option<String> {
+    let sends = policy.rows.iter().any(|row| row.action == Action::DeadLetter);
+    let name = &facts.redrive.as_ref().filter(|_| sends)?.dead_letter_name;
+    let queue = facts.arn.as_deref().unwrap_or("QUEUE_ARN");
+    let dlq = facts.arn.as_deref().and_then(|arn| arn.rsplit_once(':'));
+    let dlq = dlq.map_or_else(|| "DLQ_ARN".to_owned(), |(before, _)| format!("{before}:{name}"));
+    Some(format!(
+        "messages that `dead_letter` rows send to {name} have no source SQS knows of; name it to move them back: \
+         aws sqs start-message-move-task --source-arn {dlq} --destination-arn {queue}"
+    ))
 }
 
 /// A redrive policy nothing is wrong with.

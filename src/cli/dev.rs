@@ -13,6 +13,7 @@ use url::Url;
 use crate::cli::{BAD_CONFIGURATION, FAILED, complain, run, sample_algorithm};
 use crate::config::{self, Overrides};
 use crate::localqueue::{Broker, BrokerError, Server, SharedBroker, wall_clock};
+use crate::telemetry::output;
 
 /// Receives before a message goes to the dead-letter queue.
 const MAX_RECEIVES: u32 = 10;
@@ -101,11 +102,11 @@ pub(super) async fn run(options: &Options) -> u8 {
         listener.queue.address = Url::parse(&format!("http://{queue_address}/")).ok();
     }
     if let Some(proxy) = proxy_in_the_way() {
-        println!(
+        output::print(format_args!(
             "note: {proxy} is set without NO_PROXY=127.0.0.1: requests to this machine would go to the proxy\n"
-        );
+        ));
     }
-    println!("{}", introduction(&queue, queue_address, &url, endpoint_address, options));
+    output::print(introduction(&queue, queue_address, &url, endpoint_address, options));
     let stop = CancellationToken::new();
     let mut servers = JoinSet::new();
     let queue_stop = stop.clone();

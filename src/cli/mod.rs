@@ -19,7 +19,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::pipeline::ports::QueueError;
-use crate::telemetry::Chain;
+use crate::telemetry::{Chain, output};
 
 /// Everything went as asked.
 const OK: u8 = 0;
@@ -92,12 +92,13 @@ pub async fn main() -> ExitCode {
         Command::Receive(options) => receive::run(&options).await,
         Command::Healthcheck(options) => healthcheck::run(&options).await,
     };
+    output::finish();
     ExitCode::from(code)
 }
 
 /// Tells a person on standard error what went wrong.
 fn complain(message: &dyn std::fmt::Display) {
-    eprintln!("queuepost: {message}");
+    output::complain(format!("queuepost: {message}"));
 }
 
 /// Tells a person that a call to a queue failed, and what to do about it.

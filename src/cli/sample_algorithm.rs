@@ -20,6 +20,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::serve::{self, Hosts, Limits, Refusal, is_from_another_site};
+use crate::telemetry::output;
 
 /// Sent to who uses a foreign name.
 const FOREIGN_HOST: &str = "The sample endpoint does not answer to the name in the Host header, so that no web page reaches it \
@@ -69,7 +70,7 @@ async fn set_answer(
     sample.retry_after.store(options.retry_after.unwrap_or(0), Ordering::Relaxed);
     let header =
         options.retry_after.map(|seconds| format!(" with Retry-After: {seconds}")).unwrap_or_default();
-    println!("  endpoint   answers {code}{header} from now on");
+    output::print(format_args!("  endpoint   answers {code}{header} from now on"));
     format!("every message is answered {code}{header} from now on\n").into_response()
 }
 
@@ -78,12 +79,12 @@ async fn receive(State(sample): State<Arc<Sample>>, headers: HeaderMap, body: By
     let code = sample.status.load(Ordering::Relaxed);
     let retry_after = sample.retry_after.load(Ordering::Relaxed);
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or("-");
-    println!(
+    output::print(format_args!(
         "  endpoint   #{number} message {} (receive {}) answered {code}: {}",
         header("x-queuepost-message-id"),
         header("x-queuepost-receive-count"),
         preview(&body),
-    );
+    ));
     let mut answer = StatusCode::from_u16(code).unwrap_or(StatusCode::OK).into_response();
     if retry_after > 0 {
         answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from(retry_after));

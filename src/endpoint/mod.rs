@@ -15,6 +15,7 @@ mod response;
 mod settings;
 mod stack;
 mod step;
+mod words;
 
 pub use client::{ClientError, HttpClient};
 pub use knock::{KnockError, knock, knock_takes};

@@ -4,8 +4,9 @@
 //! dies. What is read beyond [`KEPT_BYTES`] is thrown away, and an answer beyond [`ANSWER_MAX_BYTES`] is taken
 //! for one that never ends, which is a time-out come early. Texts carry no credentials and no query string.
 //!
-//! A body is looked into in two cases: for the failure that a success can hide, and for the 403 of a receiver that
-//! lets in only its neighbours, which nothing else tells from a key without rights.
+//! The program looks into a body in two cases: for the failure that a success can hide, and for the 403 of a receiver
+//! that lets in only its neighbours, which nothing else tells from a key without rights. Of every other failure the
+//! beginning is kept for people.
 
 use std::ops::ControlFlow;
 
@@ -17,6 +18,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::step::causes;
+use super::words::LOOKED_AT_BYTES;
 use crate::policy::outcome::{Answer, Attempt, Break, Broken, Step, Unsent};
 use crate::policy::retry_after::RetryAfter;
 use crate::telemetry::Chain;
@@ -30,14 +32,15 @@ pub(super) const KEPT_BYTES: usize = 64 * 1024;
 /// `AuthorizationPolicy`), and the middleware of Rails for Beanstalk's `sqsd` (aws-sdk-rails).
 const NEIGHBOURS_ONLY: [&str; 2] = ["RBAC: access denied", "made from untrusted address"];
 
-/// Reads an answer to its end and says what it was.
-pub(super) async fn read(mut response: Response) -> Attempt {
+/// Reads an answer to its end and says what it was; `words` makes the beginning of its body fit for a log.
+pub(super) async fn read(mut response: Response, words: impl Fn(&[u8]) -> Option<String>) -> Attempt {
     let status = response.status();
     let retry_after =
         response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()).and_then(RetryAfter::parse);
     let redirects_to = status.is_redirection().then(|| target(&response)).flatten();
-    let wanted = status.is_success() || status == StatusCode::FORBIDDEN;
-    let mut body = Body { wanted, ..Body::default() };
+    let looked_into = status.is_success() || status == StatusCode::FORBIDDEN;
+    let keep = if looked_into { KEPT_BYTES } else { LOOKED_AT_BYTES };
+    let mut body = Body { keep, ..Body::default() };
     loop {
         match response.chunk().await {
             Ok(None) => break,
@@ -49,10 +52,13 @@ pub(super) async fn read(mut response: Response) -> Attempt {
             Err(error) => return broken(Break::AmidAnswer, error),
         }
     }
+    let error_in_body = status.is_success() && body.reports_an_error();
+    let beginning = (status != StatusCode::OK || error_in_body).then(|| words(body.beginning())).flatten();
     Attempt::Answered(Answer {
         status: status.as_u16(),
         retry_after,
-        error_in_body: status.is_success() && body.reports_an_error(),
+        error_in_body,
+        beginning,
         for_neighbours_only: status == StatusCode::FORBIDDEN && body.is_for_neighbours_only(),
         redirects_to,
     })
@@ -109,7 +115,8 @@ fn was_refused(error: &reqwest::Error) -> bool {
 /// The start of an answer's body, and its length so far.
 #[derive(Debug, Default)]
 struct Body {
-    wanted: bool,
+    /// How many bytes are kept.
+    keep: usize,
     length: usize,
     kept: Vec<u8>,
 }
@@ -121,11 +128,14 @@ impl Body {
         if self.length > ANSWER_MAX_BYTES {
             return ControlFlow::Break(());
         }
-        if self.wanted {
-            let room = KEPT_BYTES.saturating_sub(self.kept.len());
-            self.kept.extend(chunk.iter().take(room));
-        }
+        let room = self.keep.saturating_sub(self.kept.len());
+        self.kept.extend(chunk.iter().take(room));
         ControlFlow::Continue(())
+    }
+
+    /// What a person may be shown a part of.
+    fn beginning(&self) -> &[u8] {
+        self.kept.get(..LOOKED_AT_BYTES).unwrap_or(&self.kept)
     }
 
     /// Whether a 403 has the words of a receiver that lets in only its neighbours.
@@ -151,7 +161,7 @@ mod tests {
     use super::*;
 
     fn body(text: &str) -> Body {
-        let mut body = Body { wanted: true, ..Body::default() };
+        let mut body = Body { keep: KEPT_BYTES, ..Body::default() };
         assert!(body.take(&Bytes::copy_from_slice(text.as_bytes())).is_continue());
         body
     }
@@ -194,7 +204,7 @@ mod tests {
 
     #[test]
     fn an_answer_is_read_up_to_sixteen_mebibytes_and_not_beyond() {
-        let mut body = Body { wanted: true, ..Body::default() };
+        let mut body = Body { keep: KEPT_BYTES, ..Body::default() };
         assert!(body.take(&Bytes::from(vec![b' '; ANSWER_MAX_BYTES])).is_continue());
         assert!(body.take(&Bytes::from_static(b" ")).is_break());
     }

@@ -17,6 +17,7 @@ use tower::{Service, ServiceExt as _};
 use url::Url;
 
 use super::response;
+use super::words::Secrets;
 use crate::endpoint::{AuthHeader, HttpClient, KnockError, Target, knock};
 use crate::pipeline::ports::{BoxFuture, Endpoint};
 use crate::policy::outcome::{Attempt, Break, Step, Unsent};
@@ -33,7 +34,8 @@ impl HttpEndpoint {
     pub fn new(client: &HttpClient, target: Target) -> Self {
         let Target { url, timeout } = target;
         let auth = client.settings.auth.clone();
-        let post = Post { client: client.clone(), url: Arc::new(url) };
+        let secrets = Arc::new(Secrets::new(&url, auth.as_ref()));
+        let post = Post { client: client.clone(), url: Arc::new(url), secrets };
         Self { stack: Authorize { auth, inner: Timeout::new(post, timeout) } }
     }
 }
@@ -83,6 +85,8 @@ impl<S: Service<Request>> Service<Request> for Authorize<S> {
 struct Post {
     client: HttpClient,
     url: Arc<Url>,
+    /// What no log may repeat of an answer.
+    secrets: Arc<Secrets>,
 }
 
 impl Post {
@@ -121,6 +125,7 @@ impl Service<Request> for Post {
 
     fn call(&mut self, request: Request) -> Self::Future {
         let mut post = reqwest::Request::new(Method::POST, Url::clone(&self.url));
+        let body = request.body.clone();
         *post.headers_mut() = request.headers;
         *post.body_mut() = Some(request.body.into());
         let answer = self.client.http.execute(post);
@@ -129,7 +134,7 @@ impl Service<Request> for Post {
             Ok(match answer.await {
                 Ok(answer) => {
                     this.client.answered.store(true, Ordering::Relaxed);
-                    response::read(answer).await
+                    response::read(answer, |answer| this.secrets.words(answer, &body)).await
                 }
                 Err(error) => this.failed(error).await,
             })

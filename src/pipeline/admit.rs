@@ -32,6 +32,16 @@ pub(super) enum Refused {
     GateClosed(Duration),
 }
 
+impl Refused {
+    /// Why, in words.
+    pub(super) fn words(self) -> &'static str {
+        match self {
+            Self::Draining => "the process is stopping",
+            Self::GateClosed(_) => "the gate stayed closed",
+        }
+    }
+}
+
 /// How a message waits at closed gates.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Patience {

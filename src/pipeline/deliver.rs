@@ -24,7 +24,7 @@ use crate::pipeline::in_house::{InHouse, Settled};
 use crate::pipeline::keep::KEPT_MAX;
 use crate::pipeline::lease::Lease;
 use crate::pipeline::listener::Core;
-use crate::pipeline::narrate::Posted;
+use crate::pipeline::narrate::deliveries::Posted;
 use crate::pipeline::ports::{DeadLetterReason, EntryErrorKind};
 use crate::pipeline::settlement::{Action, Settlement, Settler};
 use crate::policy::advice::endpoint::{EndpointReason, Seen};
@@ -61,6 +61,9 @@ pub(super) struct Delivery {
     /// Its trace.
     pub(super) journey: Journey,
 }
+
+/// A place to wait out a 429 in the house, and for how long.
+type Place = (Duration, OwnedSemaphorePermit);
 
 /// What a message has been through in the house.
 #[derive(Debug, Default)]
@@ -108,10 +111,11 @@ impl Delivery {
                 core.narrator.left_to_sqs(id, "keep a message", "its lease was lost", fix);
                 return;
             }
-            let (posted, disposition) = self.attempt(&core, admitted, &stay).await;
-            if let Some((delay, _place)) = self.place(&core, &posted, disposition, &stay) {
+            let (posted, disposition, place) = self.attempt(&core, admitted, &stay).await;
+            if let Some((delay, _place)) = place {
                 stay = Stay { kept: stay.kept + 1, ..Stay::default() };
                 if let Err(until) = self.wait_out(&core, delay).await {
+                    self.last_word(&core, Refused::Draining.words());
                     return self.hide(until, Settled::Parked).await;
                 }
             } else if disposition != Disposition::Hold {
@@ -123,7 +127,12 @@ impl Delivery {
     }
 
     /// Posts it, and tells limits, gates, books and log what came of that.
-    async fn attempt(&mut self, core: &Core, admitted: Admitted, stay: &Stay) -> (Posted, Disposition) {
+    async fn attempt(
+        &mut self,
+        core: &Core,
+        admitted: Admitted,
+        stay: &Stay,
+    ) -> (Posted, Disposition, Option<Place>) {
         let Admitted { mut session, mut probes } = admitted;
         self.enter(Stage::Delivering);
         // Shaping again after a hold is cheaper than keeping a copy for every message that needs none.
@@ -149,7 +158,8 @@ impl Delivery {
         };
         let decision = decide(posted.outcome, &facts, &core.settings.policy);
         core.metrics.delivered(posted.outcome, posted.took);
-        core.narrator.delivered(&self.message, &posted, decision.disposition);
+        let place = self.place(core, &posted, decision.disposition, stay);
+        self.tell(core, &posted, decision.disposition, place.is_some());
         let closes_gate = core.settings.retry_after_closes_gate;
         session.end(feedback(decision.signal, closes_gate, probing));
         if posted.outcome != Outcome::Aborted {
@@ -160,17 +170,11 @@ impl Delivery {
                 core.probe_refused.store(decision.signal != Signal::Success, Ordering::Relaxed);
             }
         }
-        (posted, decision.disposition)
+        (posted, decision.disposition, place)
     }
 
-    /// A place to wait out a 429 in the house, and for how long, if to park the message were to dead-letter it.
-    fn place(
-        &self,
-        core: &Core,
-        posted: &Posted,
-        disposition: Disposition,
-        stay: &Stay,
-    ) -> Option<(Duration, OwnedSemaphorePermit)> {
+    /// The place, if to park the message were to dead-letter it.
+    fn place(&self, core: &Core, posted: &Posted, disposition: Disposition, stay: &Stay) -> Option<Place> {
         let Disposition::Park { delay } = disposition else { return None };
         let throttled = posted.outcome == Outcome::Throttled;
         let may = throttled && stay.kept < KEPT_MAX && core.is_last_chance(&self.message);
@@ -227,6 +231,7 @@ impl Delivery {
     /// Gives back a message that may not be posted now; at once only if it never was.
     async fn refuse(self, core: &Core, refused: Refused, stay: &Stay) {
         let now = Instant::now();
+        self.last_word(core, refused.words());
         match refused {
             Refused::GateClosed(_) if stay.held_since.is_some() => {
                 let delay = backoff::defer(self.message.receive_count, core.unit());
@@ -351,6 +356,7 @@ async fn post(core: &Core, request: Request, probes: &mut Probes) -> Posted {
             core.metrics.responded(answer.status);
             posted.seen = Seen { status: Some(answer.status), location: answer.redirects_to };
             posted.retry_after = answer.retry_after.map(|value| value.wait(core.wall.now()));
+            posted.answer = answer.beginning;
         }
         Attempt::Broken(broken) => posted.why = Some(broken.text),
         Attempt::Unsent(unsent) => posted.why = Some(unsent.text),

@@ -31,6 +31,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
+use crate::pipeline::admit::Refused;
 use crate::pipeline::deliver::Delivery;
 use crate::pipeline::listener::Core;
 use crate::policy::backoff;
@@ -43,6 +44,8 @@ const TROUBLED_MAX: usize = 1_024;
 /// messages are older when they are received, it is as long as that. Somebody else may have taken the group over, so
 /// it ends.
 const TROUBLE_LINGERS: Duration = Duration::from_secs(300);
+/// Why a message of a group is given back, in words.
+const BEHIND: &str = "it stands behind a message of its group that was not deleted";
 /// With fewer receives a tail that comes along once may be dead-lettered without having been tried.
 const RECEIVES_MIN: u32 = 3;
 
@@ -303,7 +306,9 @@ impl GroupRun {
             break;
         }
         rest.extend(self.end());
+        let why = if reason == ReleaseReason::Drain { Refused::Draining.words() } else { BEHIND };
         for delivery in rest {
+            delivery.last_word(&core, why);
             delivery.give_back(Instant::now(), reason).await;
         }
     }
@@ -315,6 +320,7 @@ pub(super) async fn give_back_later(core: Arc<Core>, group: String, blocked: Vec
     for delivery in blocked {
         let until = Instant::now() + backoff::defer(delivery.message.receive_count, core.unit());
         core.trouble(&group, until, in_vain);
+        delivery.last_word(&core, BEHIND);
         delivery.give_back(until, ReleaseReason::Group).await;
     }
 }

@@ -1,10 +1,11 @@
 //! What a listener knows of its own health: preflight, receives under way, loops that tick.
 //!
 //! Alive means that no `ReceiveMessage` is outstanding past its time and every loop still turns; waiting for
-//! permits, the gate, the pace or a back-off is alive. Ready means that the queue could be read. Neither ever
-//! depends on what the endpoint answers.
+//! permits, the gate, the pace or a back-off is alive. Ready means that the queue could be read in the last minute.
+//! Neither ever depends on what the endpoint answers.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -15,6 +16,9 @@ const RECEIVE_GRACE: Duration = Duration::from_secs(15);
 /// Time without a turn after which a loop counts as stuck; loops turn every 15 s at least.
 const TICK_MAX: Duration = Duration::from_secs(60);
 
+/// Time without a look at the queue that worked, after which it counts as unreachable.
+const UNREACHABLE_AFTER: Duration = Duration::from_secs(60);
+
 /// Whether the queue can be read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Preflight {
@@ -23,6 +27,8 @@ pub enum Preflight {
     Pending,
     /// It can.
     Passed,
+    /// It cannot for a minute, and may again by itself; the reason in words.
+    Unreachable(String),
     /// It cannot until a person acts; the reason in words.
     Faulted(String),
 }
@@ -38,6 +44,8 @@ struct State {
     preflight: Preflight,
     /// Why settling fails until a person acts.
     settle_fault: Option<String>,
+    /// Since when no look at the queue has worked, and what the last one came to.
+    unread: Option<(Instant, String)>,
     next_receive: u64,
     /// When each receive under way counts as stuck.
     receives: BTreeMap<u64, Instant>,
@@ -48,7 +56,31 @@ impl Health {
     /// Whether the queue can be read, and what was read be settled.
     pub fn preflight(&self) -> Preflight {
         let state = self.lock();
-        state.settle_fault.clone().map_or_else(|| state.preflight.clone(), Preflight::Faulted)
+        if let Some(fault) = &state.settle_fault {
+            return Preflight::Faulted(fault.clone());
+        }
+        match (&state.preflight, &state.unread) {
+            (Preflight::Pending | Preflight::Passed, Some((since, why)))
+                if since.elapsed() >= UNREACHABLE_AFTER =>
+            {
+                let seconds = since.elapsed().as_secs();
+                Preflight::Unreachable(format!("its queue could not be read for {seconds} s: {why}"))
+            }
+            (known, _) => known.clone(),
+        }
+    }
+
+    /// A look at the queue failed in a way that may pass.
+    pub(crate) fn not_read(&self, why: &dyn Display) {
+        let mut state = self.lock();
+        let since = state.unread.take().map_or_else(Instant::now, |(since, _)| since);
+        state.unread = Some((since, why.to_string()));
+    }
+
+    /// A look at the queue worked, or was answered with a fault; the time it had been unreachable, if it was.
+    pub(super) fn read(&self) -> Option<Duration> {
+        let (since, _) = self.lock().unread.take()?;
+        Some(since.elapsed()).filter(|unread| *unread >= UNREACHABLE_AFTER)
     }
 
     /// Whether a person has to act.
@@ -70,7 +102,7 @@ impl Health {
     }
 
     /// Records what preflight or a later call found; whether that is news.
-    pub(super) fn set_preflight(&self, preflight: Preflight) -> bool {
+    pub(crate) fn set_preflight(&self, preflight: Preflight) -> bool {
         let mut state = self.lock();
         let news = state.preflight != preflight;
         state.preflight = preflight;
@@ -158,6 +190,21 @@ mod tests {
         assert!(health.stuck().is_some_and(|why| why.contains("ReceiveMessage")));
         drop(receiving);
         assert_eq!(health.stuck(), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_queue_is_unreachable_after_a_minute_in_which_no_look_at_it_worked() {
+        let health = Health::default();
+        health.set_preflight(Preflight::Passed);
+        health.not_read(&"connection refused");
+        tokio::time::advance(Duration::from_secs(59)).await;
+        health.not_read(&"no answer in time");
+        assert_eq!(health.preflight(), Preflight::Passed);
+        tokio::time::advance(Duration::from_secs(1)).await;
+        let why = "its queue could not be read for 60 s: no answer in time";
+        assert_eq!(health.preflight(), Preflight::Unreachable(why.to_owned()));
+        assert_eq!(health.read(), Some(UNREACHABLE_AFTER));
+        assert_eq!((health.preflight(), health.read()), (Preflight::Passed, None));
     }
 
     #[tokio::test(start_paused = true)]

@@ -3,12 +3,11 @@
 //! [`Core`] is what its tasks share. The order of the end matters: pollers stop, deliveries finish, the settle
 //! loop runs dry, and only then does the lease wheel stop.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use tokio::task::JoinSet;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -17,6 +16,7 @@ use crate::limit::clock::Wall;
 use crate::limit::{EndpointLimits, Gate, Seat, Workers};
 use crate::message::Message;
 use crate::pipeline::Settings;
+use crate::pipeline::failing::Failing;
 use crate::pipeline::finished::Finished;
 use crate::pipeline::gates::Gates;
 use crate::pipeline::group::Groups;
@@ -24,8 +24,10 @@ use crate::pipeline::health::{Health, Preflight};
 use crate::pipeline::hidden::Hidden;
 use crate::pipeline::keep::Keeper;
 use crate::pipeline::metered::Metered;
-use crate::pipeline::narrate::Narrator;
-use crate::pipeline::ports::{Endpoint, Queue, QueueDepth, QueueError, QueueFacts};
+use crate::pipeline::narrate::{self, Narrator};
+use crate::pipeline::oldest::Oldest;
+use crate::pipeline::ports::{Endpoint, Queue, QueueError, QueueErrorKind, QueueFacts};
+use crate::pipeline::queue_view::QueueView;
 use crate::pipeline::receive::{self, Poller};
 use crate::pipeline::settle::{self, SettleLoop};
 use crate::pipeline::settlement::Settler;
@@ -35,16 +37,11 @@ use crate::policy::preflight::{self, Delays, Finding};
 use crate::policy::probing::Budget;
 use crate::policy::visibility::lease;
 use crate::telemetry::handles::ListenerMetrics;
-use crate::telemetry::labels::QueueRole;
 
 /// How often the queue's depth is read.
 const INSPECT_EVERY: Duration = Duration::from_secs(30);
 /// Pause before a poller that panicked is started again.
 const AFTER_PANIC: Duration = Duration::from_secs(1);
-/// Messages of one standard queue that may be in flight, parked ones included (SQS quota).
-const IN_FLIGHT_MAX: u64 = 120_000;
-/// Half of the time over which the oldest message received is remembered.
-const AGE_WINDOW: Duration = Duration::from_secs(30);
 
 /// All that a listener is made of.
 pub struct Parts {
@@ -98,22 +95,12 @@ pub(super) struct Core {
     pub(super) keeper: Keeper,
     /// Polling loops running.
     pub(super) pollers: AtomicUsize,
-    /// Max receives of the queue's redrive policy; 0 while unknown.
-    max_receives: AtomicU32,
-    /// What was in the queue when it was last looked at.
-    pub(super) depth: Mutex<Option<QueueDepth>>,
-    /// Whether half of the messages that may be in flight were.
-    crowded: AtomicBool,
+    /// What the queue last said of itself.
+    pub(super) view: QueueView,
+    /// Whether deliveries fail.
+    pub(super) failing: Failing,
     random: Mutex<fastrand::Rng>,
     oldest: Mutex<Oldest>,
-}
-
-/// The earliest sending time among the receives of the last half to whole minute.
-#[derive(Debug)]
-struct Oldest {
-    since: Instant,
-    current: Option<SystemTime>,
-    previous: Option<SystemTime>,
 }
 
 impl Listener {
@@ -141,11 +128,10 @@ impl Listener {
             probe_refused: AtomicBool::new(false),
             keeper: Keeper::new(settings.workers),
             pollers: AtomicUsize::new(1),
-            max_receives: AtomicU32::new(0),
-            depth: Mutex::default(),
-            crowded: AtomicBool::new(false),
+            view: QueueView::default(),
+            failing: Failing::default(),
             random: Mutex::new(fastrand::Rng::with_seed(seed)),
-            oldest: Mutex::new(Oldest { since: Instant::now(), current: None, previous: None }),
+            oldest: Mutex::new(Oldest::new()),
             settings,
             narrator,
             queue,
@@ -202,6 +188,8 @@ impl Listener {
         let mut settling = JoinSet::new();
         settling.spawn(settle_loop.run());
         let (deliveries, pollers) = (TaskTracker::new(), TaskTracker::new());
+        let mut making_up = JoinSet::new();
+        making_up.spawn(make_up(Arc::clone(&core), wheel_stop.clone()));
         if receive::preflight(&core).await {
             pollers.spawn(inspect_now_and_then(Arc::clone(&core)));
             supervise(&core, &settler, &deliveries, &pollers).await;
@@ -215,6 +203,7 @@ impl Listener {
         while settling.join_next().await.is_some() {}
         wheel_stop.cancel();
         while wheel.join_next().await.is_some() {}
+        while making_up.join_next().await.is_some() {}
     }
 }
 
@@ -248,7 +237,21 @@ async fn inspect_now_and_then(core: Arc<Core>) {
                 let findings = core.inspected(&facts);
                 core.narrator.findings(&findings);
             }
-            Err(error) => core.narrator.queue_error(&error),
+            Err(error) => {
+                core.narrator.queue_error(&error);
+                core.not_read(&error);
+            }
+        }
+    }
+}
+
+/// Tells of what the log left out, until all deliveries have ended.
+async fn make_up(core: Arc<Core>, end: CancellationToken) {
+    loop {
+        tokio::select! {
+            biased;
+            () = end.cancelled() => return core.narrator.make_up_for_all(),
+            () = tokio::time::sleep(narrate::PERIOD) => core.narrator.make_up(),
         }
     }
 }
@@ -269,6 +272,7 @@ impl Core {
         self.busy.store(count > 0, Ordering::Relaxed);
         self.seat.set_busy(count > 0);
         self.metrics.last_receive.set(unix_seconds(self.wall.now()));
+        self.was_read();
         if self.health.set_preflight(Preflight::Passed) {
             self.metrics.set_faulted(self.health.is_faulted());
             self.narrator.healthy(None);
@@ -279,6 +283,7 @@ impl Core {
     pub(super) fn receive_failed(&self, error: &QueueError) {
         self.busy.store(false, Ordering::Relaxed);
         self.seat.set_busy(false);
+        self.not_read(error);
         if !error.kind.is_fault() {
             self.narrator.queue_error(error);
             return;
@@ -286,6 +291,22 @@ impl Core {
         self.metrics.set_faulted(true);
         if self.health.set_preflight(Preflight::Faulted(error.to_string())) {
             self.narrator.faulted(error);
+        }
+    }
+
+    /// A look at the queue worked.
+    pub(super) fn was_read(&self) {
+        if let Some(after) = self.health.read() {
+            self.narrator.reached_again(after);
+        }
+    }
+
+    /// A look at the queue failed. An answer that names a fault, or too many messages in flight, comes from SQS itself.
+    fn not_read(&self, error: &QueueError) {
+        if error.kind.is_fault() || error.kind == QueueErrorKind::OverLimit {
+            self.health.read();
+        } else {
+            self.health.not_read(error);
         }
     }
 
@@ -308,15 +329,12 @@ impl Core {
 
     /// What the queue can spend on probes.
     pub(super) fn budget(&self) -> Budget {
-        let depth = *self.depth.lock().unwrap_or_else(PoisonError::into_inner);
-        let backlog =
-            depth.map(|depth| depth.visible.saturating_add(depth.not_visible).saturating_add(depth.delayed));
-        Budget { backlog, max_receives: self.max_receives() }
+        self.view.budget()
     }
 
     /// Receives before the dead-letter queue, when known and there is one.
     pub(super) fn max_receives(&self) -> Option<u32> {
-        Some(self.max_receives.load(Ordering::Relaxed)).filter(|max| *max > 0)
+        self.view.max_receives()
     }
 
     /// A message's work is done.
@@ -324,24 +342,15 @@ impl Core {
         self.metrics.completed(self.age(message));
         self.metrics.last_success.set(unix_seconds(self.wall.now()));
         self.keeper.succeeded();
+        if let Some(recovery) = self.failing.succeeded() {
+            self.narrator.recovered(message, recovery);
+        }
     }
 
     /// The queue said what it is; what there is to say about that.
     pub(super) fn inspected(&self, facts: &QueueFacts) -> Vec<Finding> {
-        self.metrics.depth(QueueRole::Source, &facts.depth);
-        *self.depth.lock().unwrap_or_else(PoisonError::into_inner) = Some(facts.depth);
-        let in_flight = facts.depth.not_visible;
-        let crowded = in_flight > IN_FLIGHT_MAX / 2 && !facts.fifo;
-        if crowded && !self.crowded.swap(crowded, Ordering::Relaxed) {
-            self.narrator.crowded(in_flight, IN_FLIGHT_MAX);
-        }
-        self.crowded.store(crowded, Ordering::Relaxed);
-        let redrive = facts.redrive.as_ref();
-        self.max_receives.store(redrive.map_or(0, |redrive| redrive.max_receives), Ordering::Relaxed);
-        match redrive.and_then(|redrive| redrive.dead_letter_depth.as_ref()) {
-            Some(depth) => self.metrics.depth(QueueRole::DeadLetter, depth),
-            None => self.metrics.no_depth(QueueRole::DeadLetter),
-        }
+        self.was_read();
+        self.view.note(facts, &self.metrics, &self.narrator);
         let findings = preflight::findings(&facts.settings(), &Delays::of(&self.settings.policy));
         self.metrics.preflight(&findings);
         findings
@@ -356,27 +365,6 @@ impl Core {
         let oldest = self.oldest.lock().unwrap_or_else(PoisonError::into_inner).get();
         let age = oldest.and_then(|sent_at| self.wall.now().duration_since(sent_at).ok());
         age.unwrap_or_default()
-    }
-}
-
-impl Oldest {
-    fn turn(&mut self) {
-        let windows = self.since.elapsed().as_nanos() / AGE_WINDOW.as_nanos();
-        if windows > 0 {
-            self.previous = if windows == 1 { self.current } else { None };
-            self.current = None;
-            self.since = Instant::now();
-        }
-    }
-
-    fn note(&mut self, sent_at: SystemTime) {
-        self.turn();
-        self.current = Some(self.current.map_or(sent_at, |oldest| oldest.min(sent_at)));
-    }
-
-    fn get(&mut self) -> Option<SystemTime> {
-        self.turn();
-        [self.current, self.previous].into_iter().flatten().min()
     }
 }
 

@@ -1,11 +1,17 @@
 //! What a listener shows of itself: gauges for whoever scrapes, a status for whoever asks.
 
-use std::sync::PoisonError;
+use std::time::Duration;
 
 use crate::limit::GateSnapshot;
+use crate::pipeline::failing::Failures;
 use crate::pipeline::health::Preflight;
 use crate::pipeline::listener::Core;
-use crate::pipeline::ports::QueueDepth;
+use crate::pipeline::queue_view::DepthView;
+use crate::telemetry::handles::Totals;
+use crate::telemetry::labels::Stage;
+
+/// A gate closed for so long is worth a word about the listener.
+const CLOSED_LONG: Duration = Duration::from_secs(60);
 
 /// A listener at one moment.
 #[derive(Debug, Clone)]
@@ -28,16 +34,37 @@ pub struct Status {
     pub messages: [(&'static str, i64); 4],
     /// Messages this process parked whose time has not come (an estimate).
     pub parked: i64,
-    /// What was in the queue when it was last looked at, 30 s ago at most.
-    pub depth: Option<QueueDepth>,
+    /// What was in the queue and its dead-letter queue when they were last looked at.
+    pub depth: Option<DepthView>,
     /// Receives before the dead-letter queue.
     pub max_receives: Option<u32>,
+    /// What became of the messages received so far.
+    pub totals: Totals,
+    /// What went wrong with deliveries.
+    pub failures: Failures,
+    /// What has kept messages from being delivered for a minute, in words.
+    pub trouble: Option<String>,
     /// Its own gate.
     pub gate: GateSnapshot,
+    /// Its endpoint's gate, which its other listeners share.
+    pub endpoint_gate: GateSnapshot,
+}
+
+impl Status {
+    /// POSTs that run.
+    pub fn posts(&self) -> i64 {
+        let delivering = Stage::Delivering.label();
+        self.messages.iter().filter(|(stage, _)| *stage == delivering).map(|(_, count)| count).sum()
+    }
 }
 
 impl Core {
     pub(super) fn status(&self) -> Status {
+        let (gate, endpoint_gate) = (self.gates.own.snapshot(), self.gates.shared.snapshot());
+        let failures = self.failing.now();
+        let trouble = closed_long("endpoint's", &endpoint_gate)
+            .or_else(|| closed_long("listener's own", &gate))
+            .or_else(|| failures.trouble());
         Status {
             name: self.settings.name.clone(),
             queue: self.settings.queue_name.clone(),
@@ -48,9 +75,13 @@ impl Core {
             workers_reserved: self.workers.reserved(),
             messages: self.metrics.in_progress(),
             parked: self.metrics.parked_current.get(),
-            depth: *self.depth.lock().unwrap_or_else(PoisonError::into_inner),
+            depth: self.view.depths(),
             max_receives: self.max_receives(),
-            gate: self.gates.own.snapshot(),
+            totals: self.metrics.totals(),
+            failures,
+            trouble,
+            gate,
+            endpoint_gate,
         }
     }
 
@@ -62,4 +93,14 @@ impl Core {
         self.metrics.gate.mirror(self.gates.own.snapshot().state, &self.gates.own.closed_for());
         self.metrics.oldest_age.set(self.oldest_age().as_secs_f64());
     }
+}
+
+/// What a gate that has been closed for long says.
+fn closed_long(whose: &str, gate: &GateSnapshot) -> Option<String> {
+    let reason = gate.reason.filter(|_| gate.closed_for >= CLOSED_LONG)?;
+    Some(format!(
+        "the {whose} gate has not been open for {} s: {}",
+        gate.closed_for.as_secs(),
+        reason.words()
+    ))
 }

@@ -35,6 +35,10 @@ pub struct Answer {
     pub for_neighbours_only: bool,
     /// Scheme, host and port a redirect points at; never its path, which may carry a token.
     pub redirects_to: Option<String>,
+    /// The first 200 bytes of its body, fit for a log: escaped, without credentials; withheld where it repeats the
+    /// beginning of the message.
+    /// `None` for a plain success, and where there is nothing.
+    pub beginning: Option<String>,
 }
 
 /// A connection that failed when something may have been sent.

@@ -83,6 +83,25 @@ pub struct ListenerMetrics {
     pub gate: GateMetrics,
 }
 
+/// What became of the messages a listener received since the start; each receive counts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Received.
+    pub received: u64,
+    /// Deleted after success.
+    pub deleted: u64,
+    /// Parked after a 429.
+    pub parked: u64,
+    /// Hidden after another failure.
+    pub deferred: u64,
+    /// Given back unattempted.
+    pub released: u64,
+    /// Sent to the dead-letter queue by a row of the listener; those SQS moves there are not among them.
+    pub dead_lettered: u64,
+    /// Left to SQS.
+    pub abandoned: u64,
+}
+
 impl ListenerMetrics {
     /// A message came in.
     pub fn received(&self, receive_count: u32, age: Option<Duration>) {
@@ -107,6 +126,20 @@ impl ListenerMetrics {
             stage.1 = gauge.get();
         }
         stages
+    }
+
+    /// What became of the messages received so far.
+    pub fn totals(&self) -> Totals {
+        let sum = |counters: &[IntCounter]| counters.iter().map(IntCounter::get).sum();
+        Totals {
+            received: self.received_first.get() + self.received_again.get(),
+            deleted: self.deleted.get(),
+            parked: self.parked.get(),
+            deferred: sum(&self.deferred),
+            released: sum(&self.released),
+            dead_lettered: self.dead_lettered.get(),
+            abandoned: self.abandoned.get(),
+        }
     }
 
     /// A delivery ended. Outcomes without a POST have no duration.

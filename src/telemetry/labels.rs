@@ -15,11 +15,21 @@ pub enum Stage {
 
 impl Stage {
     pub(super) const ALL: [(Self, &'static str); 4] = [
-        (Self::Waiting, "waiting"),
-        (Self::Held, "held"),
-        (Self::Delivering, "delivering"),
-        (Self::Settling, "settling"),
+        (Self::Waiting, Self::Waiting.label()),
+        (Self::Held, Self::Held.label()),
+        (Self::Delivering, Self::Delivering.label()),
+        (Self::Settling, Self::Settling.label()),
     ];
+
+    /// Label value.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Held => "held",
+            Self::Delivering => "delivering",
+            Self::Settling => "settling",
+        }
+    }
 }
 
 /// Why a message never attempted was given back; label of `queuepost_messages_released_total`.

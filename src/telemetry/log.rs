@@ -1,15 +1,20 @@
-//! Logs: text for people, one JSON object a line for machines; always to standard output.
+//! Logs: text for people, one JSON object a line for machines; always to standard output, which nothing waits for
+//! ([`crate::telemetry::output`]).
 //!
 //! A plain level is about this program; the AWS SDK and the HTTP stack keep to warnings, or `debug` would drown
-//! what it is meant to show (and `aws_config` repeats as warnings what comes back as an error). Colour only on a terminal and never with `NO_COLOR` set. Bodies, receipt handles and
+//! what it is meant to show (and `aws_config` repeats as warnings what comes back as an error). Colour only on a terminal and never with `NO_COLOR` set. Bodies of messages, receipt handles and
 //! credentials are not logged at any level.
 
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::io::IsTerminal;
+use std::panic::PanicHookInfo;
 
 use tracing_subscriber::filter::{EnvFilter, ParseError};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 use tracing_subscriber::{Registry, fmt};
+
+use crate::telemetry::output::LogLines;
 
 /// Filter of the level `info`.
 pub const DEFAULT_FILTER: &str = "warn,aws_config=error,queuepost=info";
@@ -70,14 +75,25 @@ pub fn init(settings: &Settings) -> Result<(), LogError> {
     let registry = Registry::default().with(filter);
     match settings.format {
         Format::Text => {
-            let layer = fmt::layer().with_target(false);
+            let layer = fmt::layer().with_target(false).with_writer(|| LogLines);
             // The layer itself heeds NO_COLOR as long as it is not told.
             let layer = if std::io::stdout().is_terminal() { layer } else { layer.with_ansi(false) };
             registry.with(layer).try_init()
         }
-        Format::Json => registry.with(json()).try_init(),
+        Format::Json => registry.with(json().with_writer(|| LogLines)).try_init(),
     }
-    .map_err(LogError::Installed)
+    .map_err(LogError::Installed)?;
+    // The default hook writes to standard error, which may be the same pipe that nobody reads.
+    std::panic::set_hook(Box::new(panicked));
+    Ok(())
+}
+
+/// Logs a panic; the backtrace as far as `RUST_BACKTRACE` asks for it.
+fn panicked(panic: &PanicHookInfo<'_>) {
+    let backtrace = Backtrace::capture();
+    let backtrace = (backtrace.status() == BacktraceStatus::Captured).then(|| backtrace.to_string());
+    let (thread, text) = (std::thread::current(), panic.to_string().replace('\n', " "));
+    tracing::error!(thread = thread.name(), backtrace, "{text}");
 }
 
 /// Fields beside `timestamp` and not below `fields`; of the spans only the innermost.

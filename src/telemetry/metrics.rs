@@ -4,6 +4,7 @@
 //! when somebody scrapes, by whoever owns that state.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock};
 
 use prometheus::{Encoder, TextEncoder};
@@ -16,6 +17,7 @@ use crate::policy::preflight::Warning;
 use crate::telemetry::families::{self, Families};
 use crate::telemetry::handles::{EndpointMetrics, GateMetrics, ListenerMetrics};
 use crate::telemetry::labels::{ExtensionResult, ReleaseReason, Stage};
+use crate::telemetry::output;
 
 /// Content type of the exposition.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -24,6 +26,8 @@ pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 #[derive(Debug)]
 pub struct Metrics {
     families: Families,
+    /// Lines of output dropped, as far as they are counted.
+    lines_dropped: AtomicU64,
 }
 
 impl Default for Metrics {
@@ -35,7 +39,7 @@ impl Default for Metrics {
 impl Metrics {
     /// All families, nothing counted.
     pub fn new() -> Self {
-        Self { families: Families::new() }
+        Self { families: Families::new(), lines_dropped: AtomicU64::new(0) }
     }
 
     /// The commit of this build, or `unknown`.
@@ -45,6 +49,9 @@ impl Metrics {
 
     /// The text exposition (format 0.0.4).
     pub fn render(&self) -> Vec<u8> {
+        let dropped = output::dropped();
+        let counted = self.lines_dropped.fetch_max(dropped, Ordering::Relaxed);
+        self.families.log_lines_dropped.inc_by(dropped.saturating_sub(counted));
         let mut text = Vec::with_capacity(64 * 1024);
         if let Err(error) = TextEncoder::new().encode(&self.families.registry.gather(), &mut text) {
             tracing::error!(%error, "the metrics could not be rendered");

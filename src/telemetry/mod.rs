@@ -1,4 +1,4 @@
-//! What the process says about itself: logs, metrics, traces, and errors with all their causes.
+//! What the process says about itself: logs, standard output, metrics, traces, and errors with all their causes.
 
 mod chain;
 mod families;
@@ -6,6 +6,7 @@ pub mod handles;
 pub mod labels;
 pub mod log;
 pub mod metrics;
+pub mod output;
 pub mod trace;
 
 pub use chain::Chain;

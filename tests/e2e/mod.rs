@@ -24,4 +24,5 @@ mod ports;
 mod starting;
 mod stopping;
 mod trouble;
+mod unread;
 mod words;

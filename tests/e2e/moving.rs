@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::process::Queuepost;
+use super::process::{Queuepost, until};
 use super::servers::{HttpEndpoint, QueueServer};
 
 #[tokio::test]
@@ -90,6 +90,44 @@ async fn a_429_hides_the_message_for_the_throttle_delay_and_max_receives_dead_le
     assert_eq!(queues.census("short").2, 1);
     assert_eq!(endpoint.seen.bodies()["y"], 2);
     assert_eq!(bridge.stop().await.code, Some(0));
+}
+
+#[tokio::test]
+async fn a_message_a_row_dead_lettered_moves_back_with_the_command_that_check_prints() {
+    let queues = QueueServer::start().await;
+    let queue = queues.queue("orders", 10);
+    queues.send("orders", "x");
+    let endpoint = HttpEndpoint::start(422, Duration::ZERO).await;
+    let config = format!(
+        "listeners:\n  - name: orders\n    queue: '{queue}'\n    url: {}\n    timeout: 10s\n    \
+         on_response: [{{status: 422, action: dead_letter}}]\nadmin: {{listen: 127.0.0.1:0}}\nlog: {{format: json}}\n",
+        endpoint.url
+    );
+    let config = tempfile("dead-letter-row.yaml", &config);
+    let checked = Queuepost::start(&["check", "--config", &config], &[]).ended().await;
+    let command = checked.output.lines().find_map(|line| line.split_once("start-message-move-task "));
+    let (_, arguments) = command.unwrap_or_else(|| panic!("no command in {}", checked.output));
+    let words: Vec<&str> = arguments.split_whitespace().collect();
+    let ["--source-arn", source, "--destination-arn", destination] = words.as_slice() else {
+        panic!("{arguments}");
+    };
+
+    let mut bridge = Queuepost::start(&["run", "--config", &config], &[]);
+    bridge.until_line("sent to the dead-letter queue").await;
+    queues.until_empty("orders").await;
+    assert_eq!(bridge.stop().await.code, Some(0));
+    let moved = |destination: Option<&str>| {
+        queues.broker.with(|broker, now| broker.start_move_task(now, source, destination, None)).unwrap();
+        until(|| (queues.census("orders") == (1, 0, 0)).then_some(()))
+    };
+    queues.broker.with(|broker, now| broker.start_move_task(now, source, None, None)).unwrap();
+    let failed = || {
+        let tasks = queues.broker.with(|broker, now| broker.list_move_tasks(now, source)).unwrap();
+        tasks.into_iter().find_map(|task| task.failure)
+    };
+    let why = until(failed).await.expect("the task ends");
+    assert!(why.contains("CouldNotDetermineMessageSource"), "{why}");
+    assert!(moved(Some(destination)).await.is_some(), "{:?}", queues.census("orders"));
 }
 
 /// A file for one test; its path.

@@ -59,7 +59,10 @@ async fn a_second_signal_cuts_off_what_runs_and_hides_it() {
     let running = || (endpoint.seen.most_running() == 1).then_some(());
     assert!(until(running).await.is_some());
     bridge.signal("TERM");
-    bridge.until_line("draining").await;
+    let line = bridge.until_line("draining").await;
+    let words =
+        "draining: 1 POST still runs; a second signal (Ctrl-C once more) cuts off what runs at that time";
+    assert!(line.contains(words) && line.contains(r#""posts":1"#), "{line}");
     assert_eq!(bridge.admin("/readyz").await.0, 503);
     assert_eq!(bridge.admin("/livez").await.0, 200);
     bridge.signal("INT");

@@ -94,6 +94,29 @@ async fn a_receiver_that_lets_in_only_its_neighbours_is_told_from_a_key_without_
 }
 
 #[tokio::test]
+async fn what_the_endpoint_says_is_in_the_line_without_credentials_and_not_when_it_repeats_the_message() {
+    let queues = QueueServer::start().await;
+    let queue = queues.queue("orders", 10);
+    let body = r#"{"customer": 42, "card": "4111 1111 1111 1111"}"#;
+    queues.send("orders", body);
+    let said = json!("{\"error\":\"customer 42\u{202e} is unknown\",\n\"key\":\"swordfish\"}");
+    let url = format!("{}/work?token=swordfish", answering(422, &said).await);
+    let mut bridge = Queuepost::run(&queue, &url, &[]).await;
+    let told = line(&bridge, "rejected").await;
+    assert_eq!(told["answer"], r#"{"error":"customer 42\u{202e} is unknown",\n"key":"REDACTED"}"#);
+    let ended = bridge.stop().await;
+    assert!(!ended.output.contains("swordfish") && !ended.output.contains("4111"), "{}", ended.output);
+
+    let queue = queues.queue("echo", 10);
+    queues.send("echo", body);
+    let url = answering(422, &json!(format!("no order: {body}"))).await;
+    let mut bridge = Queuepost::run(&queue, &url, &["--log-level", "debug"]).await;
+    assert_eq!(line(&bridge, "rejected").await["answer"], "withheld: the answer repeats the message");
+    let ended = bridge.stop().await;
+    assert!(!ended.output.contains("4111"), "{}", ended.output);
+}
+
+#[tokio::test]
 async fn what_a_command_gives_up_is_told_to_be_tried_again() {
     let queue = format!("{}/1/orders", answering(500, &json!("no")).await);
     for args in [vec!["receive", "--queue", &queue], vec!["send", "--queue", &queue, "x"]] {

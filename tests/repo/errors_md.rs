@@ -44,7 +44,9 @@ queue](#warnings-about-a-queue) · [Exit codes](#exit-codes)
 | `reason` | the label |
 | `fix` | what to do |
 | `error` | what AWS, the endpoint or the system itself said |
+| `answer` | how the endpoint's answer begins: 200 bytes, escaped, without credentials; withheld where it repeats the beginning of the message |
 | `left_out` | how many such lines were left out since the last: there is one in ten seconds |
+| `left_out_ids` | the messages those were about, the first 20. A message's final receive is never left out |
 
 Words in CAPITALS stand for what the program fills in. `queuepost check`, `send` and `receive` print the same words.
 

@@ -79,6 +79,7 @@ const SECTIONS: &[(&str, &[&str])] = &[
             "headers_dropped_total",
             "panics_total",
             "draining",
+            "log_lines_dropped_total",
             "build_info",
         ],
     ),

@@ -8,7 +8,7 @@ use queuepost::limit::clock::Wall;
 use queuepost::limit::{self, EndpointLimits};
 use queuepost::localqueue::MessageState;
 use queuepost::pipeline::ports::{Endpoint, Queue};
-use queuepost::pipeline::{Health, Listener, Parts, Settings};
+use queuepost::pipeline::{Health, Listener, Parts, Settings, Status};
 use queuepost::policy::decide::Policy;
 use queuepost::shape::Shape;
 use queuepost::telemetry::metrics::Metrics;
@@ -25,6 +25,7 @@ pub struct House {
     seed: u64,
     running: JoinSet<()>,
     gauges: Vec<Box<dyn Fn()>>,
+    statuses: Vec<Box<dyn Fn() -> Status>>,
 }
 
 /// How a process stopped.
@@ -79,6 +80,7 @@ impl House {
             seed,
             running: JoinSet::new(),
             gauges: Vec::new(),
+            statuses: Vec::new(),
         }
     }
 
@@ -116,8 +118,14 @@ impl House {
         let listener = Listener::new(parts);
         let health = listener.health();
         self.gauges.push(Box::new(listener.gauges()));
+        self.statuses.push(Box::new(listener.status()));
         self.running.spawn(listener.run());
         health
+    }
+
+    /// What the listeners show of themselves, in the order in which they were started.
+    pub fn statuses(&self) -> Vec<Status> {
+        self.statuses.iter().map(|status| status()).collect()
     }
 
     /// Whether a listener has ended, by itself or by a panic.

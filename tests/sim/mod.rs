@@ -20,6 +20,8 @@ mod preflight;
 mod refusals;
 mod seeds;
 mod settlement;
+mod status;
+mod told;
 mod trouble;
 mod troubled;
 mod unreachable;

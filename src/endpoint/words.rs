@@ -1,0 +1,206 @@
+//! The endpoint's own words: the beginning of its answer, made fit for a log.
+//!
+//! An answer is foreign text. Control characters and those that change the direction of writing are escaped, so that no
+//! line of the log can be forged or turned around. What the endpoint must not repeat there is taken out: the
+//! credentials it got, and what of its address may carry a token. An answer that repeats the beginning of the
+//! message, as it came or with other spaces and quotes, is withheld as a whole: bodies are not logged. What an endpoint
+//! quotes from the middle of a message stays: it is what a person looks for.
+
+use std::fmt::Write as _;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use bytes::Bytes;
+use url::Url;
+
+use crate::endpoint::AuthHeader;
+
+/// How much of an answer is shown.
+const SHOWN_BYTES: usize = 200;
+/// How much of an answer is looked at: where the shown part ends, a secret may have only begun.
+pub(super) const LOOKED_AT_BYTES: usize = 8 * 1024;
+/// Shortest credential looked for: anything shorter is found by chance.
+const SECRET_MIN: usize = 4;
+/// Shortest part of a path that is taken for a token.
+const PATH_TOKEN_MIN: usize = 16;
+/// How much of the message, without spaces and quotes, is looked for in the answer.
+const ECHO_BYTES: usize = 24;
+/// Shortest message looked for within an answer; a shorter one must be all of it.
+const ECHO_MIN: usize = 6;
+/// Stands for what was taken out.
+const REDACTED: &str = "REDACTED";
+/// Stands for an answer that repeats the message.
+const WITHHELD: &str = "withheld: the answer repeats the message";
+
+/// What an endpoint knows and a log must not.
+#[derive(Clone, Default)]
+pub(super) struct Secrets(Vec<String>);
+
+impl Secrets {
+    /// Those of one listener's requests.
+    pub(super) fn new(url: &Url, auth: Option<&AuthHeader>) -> Self {
+        let mut secrets = Vec::new();
+        if let Some(value) = auth.and_then(|auth| std::str::from_utf8(auth.value.as_bytes()).ok()) {
+            secrets.push(value.to_owned());
+            secrets.extend(value.split_whitespace().skip(1).map(str::to_owned));
+            secrets.extend(of_basic(value).into_iter().flatten());
+        }
+        secrets.extend(url.password().map(str::to_owned));
+        secrets.extend(url.query().map(str::to_owned));
+        secrets.extend(url.query_pairs().map(|(_, value)| value.into_owned()));
+        let parts = url.path_segments().into_iter().flatten();
+        secrets.extend(parts.filter(|part| part.len() >= PATH_TOKEN_MIN).map(str::to_owned));
+        secrets.retain(|secret| secret.len() >= SECRET_MIN);
+        // A longer one first: it may hold a shorter one.
+        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+        Self(secrets)
+    }
+
+    /// The beginning of an answer to a request with this body; `None` if there is nothing to show.
+    pub(super) fn words(&self, answer: &[u8], request: &Bytes) -> Option<String> {
+        if repeats(answer, request) {
+            return Some(WITHHELD.to_owned());
+        }
+        let mut text = String::from_utf8_lossy(answer).into_owned();
+        for secret in &self.0 {
+            if text.contains(secret.as_str()) {
+                text = text.replace(secret.as_str(), REDACTED);
+            }
+        }
+        let text = text.trim();
+        let shown = text.get(..text.floor_char_boundary(SHOWN_BYTES)).unwrap_or_default();
+        let more = if shown.len() < text.len() { "…" } else { "" };
+        (!shown.is_empty()).then(|| escaped(shown) + more)
+    }
+}
+
+/// User with password, and password, of HTTP's basic authentication.
+fn of_basic(value: &str) -> Option<[String; 2]> {
+    let (scheme, encoded) = value.split_once(' ')?;
+    let decoded = scheme.eq_ignore_ascii_case("basic").then(|| BASE64_STANDARD.decode(encoded.trim()))?;
+    let both = String::from_utf8(decoded.ok()?).ok()?;
+    let password = both.split_once(':')?.1.to_owned();
+    Some([both, password])
+}
+
+/// Whether an answer has the beginning of the request in it, whatever became of spaces, quotes and backslashes.
+fn repeats(answer: &[u8], request: &[u8]) -> bool {
+    let bare = |bytes: &[u8]| -> Vec<u8> {
+        let bare = |byte: &u8| !byte.is_ascii_whitespace() && !matches!(*byte, b'"' | b'\'' | b'\\');
+        bytes.iter().copied().filter(bare).collect()
+    };
+    let answer = bare(answer);
+    let request = bare(request.get(..request.len().min(8 * ECHO_BYTES)).unwrap_or_default());
+    if request.len() < ECHO_MIN {
+        return !request.is_empty() && answer == request;
+    }
+    let wanted = request.get(..request.len().min(ECHO_BYTES)).unwrap_or_default();
+    answer.windows(wanted.len()).any(|window| window == wanted)
+}
+
+/// On one line, with nothing in it that could steer a terminal or turn the text around.
+fn escaped(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() || turns_or_hides(c) {
+            // Writing into a String does not fail.
+            write!(escaped, "{}", c.escape_default()).ok();
+        } else {
+            escaped.push(c);
+        }
+    }
+    escaped
+}
+
+/// Whether a character changes the direction of writing, ends a line or shows nothing (Unicode UAX #9, UTS #39).
+fn turns_or_hides(c: char) -> bool {
+    matches!(c,
+        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderName, HeaderValue};
+
+    use super::*;
+
+    const URL: &str = "http://127.0.0.1:8080/hook/T0123456789abcdef0/in?token=swordfish&v=1";
+
+    fn secrets(auth: Option<&'static str>) -> Secrets {
+        let auth = auth.map(|value| AuthHeader {
+            name: HeaderName::from_static("authorization"),
+            value: HeaderValue::from_static(value),
+        });
+        Secrets::new(&URL.parse().unwrap(), auth.as_ref())
+    }
+
+    fn words(answer: &str, request: &'static str) -> Option<String> {
+        secrets(None).words(answer.as_bytes(), &Bytes::from_static(request.as_bytes()))
+    }
+
+    #[test]
+    fn an_answers_beginning_is_shown_on_one_line() {
+        let shown = |answer: &str| words(answer, "the message").unwrap();
+        assert_eq!(
+            shown("{\"error\":\"customer 42 is unknown\"}\n"),
+            "{\"error\":\"customer 42 is unknown\"}"
+        );
+        assert_eq!(shown("one\r\ntwo\x1b[31m\u{9b}"), "one\\r\\ntwo\\u{1b}[31m\\u{9b}");
+        assert_eq!(
+            shown("abc\u{202e}dcba\u{2066}\u{2028}\u{feff}x"),
+            "abc\\u{202e}dcba\\u{2066}\\u{2028}\\u{feff}x"
+        );
+        assert_eq!(shown(&"x".repeat(200)), "x".repeat(200));
+        assert_eq!(shown(&"x".repeat(201)), format!("{}…", "x".repeat(200)));
+        assert_eq!(
+            shown(&format!("{}ä", "x".repeat(199))),
+            format!("{}…", "x".repeat(199)),
+            "no half character"
+        );
+        assert_eq!(words(" \n", "the message"), None);
+    }
+
+    #[test]
+    fn credentials_and_tokens_of_the_address_are_taken_out() {
+        let shown = |auth, answer: &str| {
+            secrets(Some(auth)).words(answer.as_bytes(), &Bytes::from_static(b"the message")).unwrap()
+        };
+        assert_eq!(
+            shown("Bearer s3cr3t", "no such key: s3cr3t (Bearer s3cr3t)"),
+            "no such key: REDACTED (REDACTED)"
+        );
+        assert_eq!(shown("k3y-alone", "bad k3y-alone"), "bad REDACTED");
+        // user:pass-word
+        let basic = "Basic dXNlcjpwYXNzLXdvcmQ=";
+        assert_eq!(
+            shown(basic, "dXNlcjpwYXNzLXdvcmQ= user:pass-word pass-word"),
+            "REDACTED REDACTED REDACTED"
+        );
+        let echo = "Cannot POST /hook/T0123456789abcdef0/in?token=swordfish&v=1, token swordfish";
+        assert_eq!(shown("Bearer s3cr3t", echo), "Cannot POST /hook/REDACTED/in?REDACTED, token REDACTED");
+    }
+
+    #[test]
+    fn a_secret_that_begins_in_the_shown_part_and_ends_behind_it_is_taken_out() {
+        let answer = format!("{}swordfish", "x".repeat(SHOWN_BYTES - 4));
+        assert_eq!(words(&answer, "the message").unwrap(), format!("{}REDA…", "x".repeat(SHOWN_BYTES - 4)));
+    }
+
+    #[test]
+    fn an_answer_that_repeats_the_message_is_withheld() {
+        const MESSAGE: &str = r#"{"customer": 42, "card": "4111 1111 1111 1111"}"#;
+        for answer in [
+            MESSAGE,
+            r#"{"received":{"customer":42,"card":"4111 1111 1111 1111"}}"#,
+            r#"{"received":"{\"customer\": 42, \"card\": \"4111 1111 1111 1111\"}"}"#,
+            "<pre>{\n  'customer': 42,\n  'card': '4111 1111 1111 1111'\n}</pre>",
+        ] {
+            assert_eq!(words(answer, MESSAGE).as_deref(), Some(WITHHELD), "{answer}");
+        }
+        assert_eq!(words("customer 42 is unknown", MESSAGE).as_deref(), Some("customer 42 is unknown"));
+        assert_eq!(words("x", "x").as_deref(), Some(WITHHELD));
+        assert_eq!(words("x is no order", "x").as_deref(), Some("x is no order"));
+        assert_eq!(words("no", "").as_deref(), Some("no"));
+    }
+}

@@ -1,0 +1,193 @@
+//! What the log says of deliveries: what went wrong, what becomes of the message, and when it goes right again.
+//!
+//! A failure has one line in ten seconds for each reason; the others are counted and named. The last word on a
+//! message is never left out: its final receive, and that it was sent to the dead-letter queue. The beginning of the
+//! endpoint's answer is in `answer`, as [`crate::policy::outcome::Answer`] has it: fit for a log.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Narrator;
+use super::repeats::{About, LeftOut};
+use crate::message::Message;
+use crate::pipeline::failing::Recovery;
+use crate::policy::advice::Advice;
+use crate::policy::advice::endpoint::{EndpointReason, Seen};
+use crate::policy::decide::Disposition;
+use crate::policy::outcome::Outcome;
+
+/// What one POST came to.
+#[derive(Debug)]
+pub(in crate::pipeline) struct Posted {
+    pub(in crate::pipeline) outcome: Outcome,
+    /// Its class, for people.
+    pub(in crate::pipeline) reason: EndpointReason,
+    pub(in crate::pipeline) seen: Seen,
+    pub(in crate::pipeline) retry_after: Option<Duration>,
+    pub(in crate::pipeline) took: Option<Duration>,
+    /// What the connection said, if it failed.
+    pub(in crate::pipeline) why: Option<String>,
+    /// What the endpoint said, if it answered.
+    pub(in crate::pipeline) answer: Option<String>,
+}
+
+impl Posted {
+    /// An outcome without an answer.
+    pub(in crate::pipeline) fn not(outcome: Outcome) -> Self {
+        let reason = EndpointReason::of_outcome(outcome);
+        let seen = Seen::default();
+        Self { outcome, reason, seen, retry_after: None, took: None, why: None, answer: None }
+    }
+
+    /// What it was, in a sentence.
+    pub(in crate::pipeline) fn meaning(&self) -> String {
+        self.reason.advice(&self.seen).meaning
+    }
+}
+
+/// The last receive of a message: SQS dead-letters it when it is due instead of handing it out again.
+#[derive(Debug, Clone)]
+pub(in crate::pipeline) struct FinalReceive {
+    /// Receives the queue grants.
+    pub(in crate::pipeline) max: u32,
+    /// Name of the dead-letter queue, where it is known.
+    pub(in crate::pipeline) dead_letter_queue: Option<Arc<str>>,
+}
+
+impl FinalReceive {
+    fn words(&self, message: &Message) -> String {
+        let (count, max) = (message.receive_count.get(), self.max);
+        let next = self.dead_letter_queue.as_deref().unwrap_or("the dead-letter queue");
+        format!("final receive ({count} of {max}): {next} next")
+    }
+}
+
+impl Narrator {
+    /// A delivery has ended. `last` says that it was the message's last, whatever the disposition does.
+    pub(in crate::pipeline) fn delivered(
+        &self,
+        message: &Message,
+        posted: &Posted,
+        disposition: Disposition,
+        last: Option<&FinalReceive>,
+    ) {
+        let (id, reason) = (&message.id, posted.reason.label());
+        let is_final = match disposition {
+            Disposition::Delete => return self.line(message, posted, "delivered", None),
+            Disposition::Park { .. } | Disposition::Defer { .. } => last.is_some(),
+            Disposition::DeadLetter => true,
+            Disposition::Hold => false,
+        };
+        let then = last.filter(|_| is_final && disposition != Disposition::DeadLetter);
+        let then = then.map_or_else(|| describe(disposition), |last| last.words(message));
+        if is_final {
+            self.repeats().says(About::Endpoint, reason, id);
+            return self.line(message, posted, &then, Some(&LeftOut::default()));
+        }
+        let left_out = self.repeats().may_say(About::Endpoint, reason, Some(id));
+        self.line(message, posted, &then, left_out.as_ref());
+    }
+
+    /// One line of a delivery, for whoever must act if it says what was left out.
+    fn line(&self, message: &Message, posted: &Posted, then: &str, left_out: Option<&LeftOut>) {
+        let (listener, queue) = (self.listener.as_str(), self.queue.as_str());
+        let (message_id, receive_count) = (message.id.as_str(), message.receive_count.get());
+        let duration_ms = posted.took.map(|took| u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
+        let (status, error, outcome) = (posted.seen.status, posted.why.as_deref(), posted.outcome.label());
+        let failed = posted.outcome != Outcome::Success;
+        let reason = failed.then(|| posted.reason.label());
+        let answer = posted.answer.as_deref().filter(|_| failed);
+        let Some(left_out) = left_out else {
+            tracing::debug!(
+                listener,
+                queue,
+                message_id,
+                receive_count,
+                status,
+                duration_ms,
+                outcome,
+                reason,
+                error,
+                answer,
+                "{then}"
+            );
+            return;
+        };
+        let Advice { meaning, fix } = posted.reason.advice(&posted.seen);
+        tracing::warn!(
+            listener,
+            queue,
+            message_id,
+            receive_count,
+            status,
+            duration_ms,
+            outcome,
+            reason,
+            error,
+            answer,
+            fix,
+            left_out = left_out.count(),
+            left_out_ids = left_out.named(),
+            "{then}: {meaning}"
+        );
+    }
+
+    /// Deliveries succeed again.
+    pub(in crate::pipeline) fn recovered(&self, message: &Message, recovery: Recovery) {
+        if self.repeats().may_say(About::Recovery, "recovered", None).is_none() {
+            return;
+        }
+        let (listener, queue) = (self.listener.as_str(), self.queue.as_str());
+        let (failed_deliveries, after_seconds) = (recovery.failed, recovery.after.as_secs());
+        tracing::info!(
+            listener,
+            queue,
+            message_id = message.id.as_str(),
+            receive_count = message.receive_count.get(),
+            failed_deliveries,
+            after_seconds,
+            "deliveries succeed again"
+        );
+    }
+
+    /// A message goes back to the queue for the last time, without another POST.
+    pub(in crate::pipeline) fn given_back(&self, message: &Message, why: &'static str, last: &FinalReceive) {
+        let (listener, queue) = (self.listener.as_str(), self.queue.as_str());
+        tracing::warn!(
+            listener,
+            queue,
+            message_id = message.id.as_str(),
+            receive_count = message.receive_count.get(),
+            "{}: given back, {why}",
+            last.words(message)
+        );
+    }
+
+    /// A message a busy endpoint turned away stays under its lease.
+    pub(in crate::pipeline) fn kept(&self, message: &Message, wait: Duration) {
+        let (listener, queue) = (self.listener.as_str(), self.queue.as_str());
+        let left_out = self.repeats().may_say(About::Settlement, "keep", Some(&message.id));
+        if let Some(left_out) = left_out {
+            tracing::info!(
+                listener,
+                queue,
+                message_id = message.id.as_str(),
+                receive_count = message.receive_count.get(),
+                left_out = left_out.count(),
+                left_out_ids = left_out.named(),
+                "waits {} s under its lease and is posted again: parked, it would be dead-lettered",
+                wait.as_secs()
+            );
+        }
+    }
+}
+
+fn describe(disposition: Disposition) -> String {
+    match disposition {
+        Disposition::Delete => "delivered".to_owned(),
+        Disposition::Park { delay } => format!("parked for {} s", delay.as_secs()),
+        Disposition::Defer { delay, .. } => format!("deferred for {} s", delay.as_secs()),
+        Disposition::Hold => "held: nothing could be sent".to_owned(),
+        Disposition::DeadLetter => "sent to the dead-letter queue".to_owned(),
+    }
+}

@@ -1,0 +1,116 @@
+//! What a listener knows of its queue: how deep it is, when a message's last receive is, where it goes then.
+//!
+//! Read before the first receive and every 30 s after. What a read does not say is forgotten; between two reads
+//! nothing changes, so everything here has an age.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::message::Message;
+use crate::pipeline::narrate::Narrator;
+use crate::pipeline::narrate::deliveries::FinalReceive;
+use crate::pipeline::ports::{QueueDepth, QueueFacts};
+use crate::policy::probing::Budget;
+use crate::telemetry::handles::ListenerMetrics;
+use crate::telemetry::labels::QueueRole;
+
+/// Messages of one standard queue that may be in flight, parked ones included (SQS quota).
+const IN_FLIGHT_MAX: u64 = 120_000;
+
+/// What the queue last said of itself.
+#[derive(Debug, Default)]
+pub(super) struct QueueView {
+    known: Mutex<Option<Known>>,
+}
+
+#[derive(Debug, Clone)]
+struct Known {
+    at: Instant,
+    depth: QueueDepth,
+    redrive: Option<DeadLetterView>,
+    /// Whether half of the messages that may be in flight were.
+    crowded: bool,
+}
+
+/// Where messages go after their last receive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeadLetterView {
+    /// Name of the dead-letter queue.
+    pub name: Arc<str>,
+    /// Receives before it.
+    pub max_receives: u32,
+    /// Its depth, where it may be read.
+    pub depth: Option<QueueDepth>,
+}
+
+/// The depths of a queue and of its dead-letter queue, and how old these numbers are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DepthView {
+    /// When they were read.
+    pub age: Duration,
+    /// Of the queue itself.
+    pub depth: QueueDepth,
+    /// Of its dead-letter queue, if it has one.
+    pub dead_letter: Option<DeadLetterView>,
+}
+
+impl QueueView {
+    /// What was read last.
+    pub(super) fn depths(&self) -> Option<DepthView> {
+        let known = self.lock().clone()?;
+        Some(DepthView { age: known.at.elapsed(), depth: known.depth, dead_letter: known.redrive })
+    }
+
+    /// Receives before the dead-letter queue, when known and there is one.
+    pub(super) fn max_receives(&self) -> Option<u32> {
+        let known = self.lock();
+        Some(known.as_ref()?.redrive.as_ref()?.max_receives).filter(|max| *max > 0)
+    }
+
+    /// What becomes of the message if this receive of it does not succeed, if SQS dead-letters it then.
+    pub(super) fn final_receive(&self, message: &Message) -> Option<FinalReceive> {
+        let max = self.max_receives().filter(|max| message.receive_count.get() >= *max)?;
+        let name = self.lock().as_ref()?.redrive.as_ref().map(|redrive| Arc::clone(&redrive.name));
+        Some(FinalReceive { max, dead_letter_queue: name.filter(|name| !name.is_empty()) })
+    }
+
+    /// What the queue can spend on probes.
+    pub(super) fn budget(&self) -> Budget {
+        let depth = self.lock().as_ref().map(|known| known.depth);
+        let backlog =
+            depth.map(|depth| depth.visible.saturating_add(depth.not_visible).saturating_add(depth.delayed));
+        Budget { backlog, max_receives: self.max_receives() }
+    }
+
+    /// The queue said what it is.
+    pub(super) fn note(&self, facts: &QueueFacts, metrics: &ListenerMetrics, narrator: &Narrator) {
+        metrics.depth(QueueRole::Source, &facts.depth);
+        let in_flight = facts.depth.not_visible;
+        let crowded = in_flight > IN_FLIGHT_MAX / 2 && !facts.fifo;
+        let redrive = facts.redrive.as_ref();
+        let known = Known {
+            at: Instant::now(),
+            depth: facts.depth,
+            redrive: redrive.map(|redrive| DeadLetterView {
+                name: redrive.dead_letter_name.as_str().into(),
+                max_receives: redrive.max_receives,
+                depth: redrive.dead_letter_depth,
+            }),
+            crowded,
+        };
+        let before = self.lock().replace(known);
+        if crowded && !before.is_some_and(|before| before.crowded) {
+            narrator.crowded(in_flight, IN_FLIGHT_MAX);
+        }
+        match redrive.and_then(|redrive| redrive.dead_letter_depth.as_ref()) {
+            Some(depth) => metrics.depth(QueueRole::DeadLetter, depth),
+            None => metrics.no_depth(QueueRole::DeadLetter),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Known>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,308 @@
+//! Standard output of a process that must not wait for its reader.
+//!
+//! A pipe that nobody reads blocks whoever writes to it: a stuck log driver, a hung sidecar, Ctrl-S on a terminal. So
+//! lines are put into a bounded buffer, and one thread of its own writes them. A line for which there is no room is
+//! dropped and counted; as soon as there is room again the log says how many were. Nothing waits for that thread but
+//! [`finish`], for a bounded time. The thread writes to a file descriptor of its own, so that no lock of the standard
+//! library is held while it waits.
+
+use std::fmt::Display;
+use std::fs::File;
+use std::io::{self, ErrorKind, Write};
+use std::os::fd::AsFd as _;
+use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// Bytes of lines that may wait: some two thousand lines, and little beside the messages in flight.
+const CAPACITY: usize = 512 * 1024;
+/// Pause before a descriptor that does not block is tried again.
+const NOT_NOW: Duration = Duration::from_millis(10);
+/// Longest time the end of the process waits for what is still to be written.
+const FINISH_MAX: Duration = Duration::from_secs(1);
+
+static STDOUT: LazyLock<Output> = LazyLock::new(|| {
+    // Without a descriptor there is nowhere to write to; every line is then counted as dropped.
+    let file = io::stdout().as_fd().try_clone_to_owned().map(File::from);
+    Output::start(file.ok(), CAPACITY, |lines| {
+        tracing::warn!(lines, "{lines} log lines were dropped: standard output was not read");
+    })
+});
+
+/// Prints a text and the end of its line, or drops both; never waits.
+pub fn print(text: impl Display) {
+    STDOUT.put(format!("{text}\n").as_bytes());
+}
+
+/// Tells a person something on standard error, waiting a second at most for somebody to read it.
+pub fn complain(text: String) {
+    let said = Arc::new((Mutex::new(false), Condvar::new()));
+    let teller = Arc::clone(&said);
+    let started = std::thread::Builder::new().name("complaint".to_owned()).spawn(move || {
+        // Nobody could be told that this failed.
+        writeln!(io::stderr(), "{text}").ok();
+        *teller.0.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        teller.1.notify_all();
+    });
+    if started.is_ok() {
+        let guard = said.0.lock().unwrap_or_else(PoisonError::into_inner);
+        drop(said.1.wait_timeout_while(guard, FINISH_MAX, |said| !*said));
+    }
+}
+
+/// Lines dropped since the process began.
+pub fn dropped() -> u64 {
+    STDOUT.shared.lock().dropped
+}
+
+/// Waits until everything is written, for a second at most. At once if nothing was ever printed here.
+pub fn finish() {
+    if let Some(output) = LazyLock::get(&STDOUT) {
+        output.finish(FINISH_MAX);
+    }
+}
+
+/// Where log lines go: each write is a whole line.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct LogLines;
+
+impl Write for LogLines {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        STDOUT.put(line);
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A bounded buffer and the thread that empties it.
+#[derive(Debug)]
+struct Output {
+    shared: Arc<Shared>,
+    capacity: usize,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Whole lines.
+    waiting: Vec<u8>,
+    /// Whether the thread has taken lines that are not written yet.
+    writing: bool,
+    dropped: u64,
+    /// Dropped lines the log was told of.
+    told: u64,
+    /// Whether the last write failed: to tell of dropped lines would only drop another.
+    broken: bool,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Lines dropped that the log can be told of now.
+    fn untold(&self) -> u64 {
+        if self.broken { 0 } else { self.dropped - self.told }
+    }
+}
+
+impl Output {
+    /// Starts the thread; `tell` puts a line into the log that says how many were dropped.
+    fn start(
+        sink: Option<impl Write + Send + 'static>,
+        capacity: usize,
+        tell: impl Fn(u64) + Send + 'static,
+    ) -> Self {
+        let shared = Arc::new(Shared::default());
+        let thread = Arc::clone(&shared);
+        // Nobody waits for its end: it may never come.
+        let work = move || write_lines(&thread, sink, tell);
+        let started = std::thread::Builder::new().name("stdout".to_owned()).spawn(work).is_ok();
+        Self { shared, capacity: if started { capacity } else { 0 } }
+    }
+
+    fn put(&self, line: &[u8]) {
+        let mut state = self.shared.lock();
+        if state.waiting.len() + line.len() > self.capacity {
+            state.dropped += 1;
+        } else {
+            state.waiting.extend_from_slice(line);
+        }
+        self.shared.changed.notify_all();
+    }
+
+    fn finish(&self, longest: Duration) {
+        let unfinished = |state: &mut State| state.writing || !state.waiting.is_empty() || state.untold() > 0;
+        let state = self.shared.lock();
+        drop(self.shared.changed.wait_timeout_while(state, longest, unfinished));
+    }
+}
+
+/// Writes what is put into the buffer, for ever.
+fn write_lines(shared: &Shared, mut sink: Option<impl Write>, tell: impl Fn(u64)) {
+    loop {
+        let nothing = |state: &mut State| state.waiting.is_empty() && state.untold() == 0;
+        let mut state =
+            shared.changed.wait_while(shared.lock(), nothing).unwrap_or_else(PoisonError::into_inner);
+        let lines = std::mem::take(&mut state.waiting);
+        let untold = state.untold();
+        state.told += untold;
+        state.writing = true;
+        drop(state);
+        if untold > 0 {
+            // There is room for it, behind the lines that came before those dropped.
+            tell(untold);
+        }
+        let written = match &mut sink {
+            Some(sink) => write_whole(sink, &lines),
+            None => Err(ErrorKind::NotFound.into()),
+        };
+        let mut state = shared.lock();
+        state.broken = written.is_err();
+        if state.broken {
+            state.dropped +=
+                u64::try_from(lines.split(|byte| *byte == b'\n').count() - 1).unwrap_or(u64::MAX);
+        }
+        state.writing = false;
+        shared.changed.notify_all();
+    }
+}
+
+/// Like `write_all`, also for a descriptor that somebody else made not to block.
+fn write_whole(sink: &mut impl Write, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match sink.write(bytes) {
+            Ok(0) => return Err(ErrorKind::WriteZero.into()),
+            Ok(count) => bytes = bytes.get(count..).unwrap_or_default(),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == ErrorKind::WouldBlock => std::thread::sleep(NOT_NOW),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(60);
+
+    /// A reader that takes what it is given when it is told to.
+    struct Slow {
+        orders: mpsc::Receiver<io::Result<()>>,
+        written: Arc<Mutex<String>>,
+    }
+
+    impl Write for Slow {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.orders.recv().unwrap_or(Ok(()))?;
+            self.written.lock().unwrap().push_str(std::str::from_utf8(bytes).unwrap());
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    struct Scene {
+        output: Arc<Output>,
+        orders: mpsc::SyncSender<io::Result<()>>,
+        written: Arc<Mutex<String>>,
+    }
+
+    fn scene(capacity: usize) -> Scene {
+        let (orders, receiver) = mpsc::sync_channel(16);
+        let written = Arc::default();
+        let slow = Slow { orders: receiver, written: Arc::clone(&written) };
+        let (hand_over, telling) = mpsc::sync_channel::<Arc<Output>>(1);
+        let told = std::sync::OnceLock::new();
+        let output = Arc::new(Output::start(Some(slow), capacity, move |lines| {
+            let output = told.get_or_init(|| telling.recv().unwrap());
+            output.put(format!("{lines} dropped\n").as_bytes());
+        }));
+        hand_over.send(Arc::clone(&output)).unwrap();
+        Scene { output, orders, written }
+    }
+
+    impl Scene {
+        /// Puts a first line and waits until the thread is stuck with it.
+        fn stuck(capacity: usize) -> Self {
+            let scene = scene(capacity);
+            scene.output.put(b"first\n");
+            let mut state = scene.output.shared.lock();
+            while !state.waiting.is_empty() {
+                drop(state);
+                std::thread::yield_now();
+                state = scene.output.shared.lock();
+            }
+            drop(state);
+            scene
+        }
+
+        fn written(&self) -> String {
+            self.written.lock().unwrap().clone()
+        }
+    }
+
+    #[test]
+    fn lines_without_room_are_dropped_and_counted_and_the_log_says_so_once_there_is_room() {
+        let scene = Scene::stuck(12);
+        for line in ["one\n", "two\n", "three\n", "four\n"] {
+            scene.output.put(line.as_bytes());
+        }
+        assert_eq!(scene.output.shared.lock().dropped, 2);
+        drop(scene.orders);
+        scene.output.finish(LONG);
+        assert_eq!(*scene.written.lock().unwrap(), "first\none\ntwo\n2 dropped\n");
+        scene.output.put(b"five\n");
+        scene.output.finish(LONG);
+        assert!(scene.written.lock().unwrap().ends_with("2 dropped\nfive\n"), "it is said once");
+    }
+
+    #[test]
+    fn the_end_does_not_wait_for_a_reader_that_reads_nothing() {
+        let scene = Scene::stuck(12);
+        scene.output.put(b"one\n");
+        scene.output.finish(Duration::from_millis(1));
+        assert_eq!(scene.written(), "");
+    }
+
+    #[test]
+    fn the_end_waits_until_all_is_written() {
+        let scene = Scene::stuck(1_024);
+        for _ in 0..100 {
+            scene.output.put(b"line\n");
+        }
+        drop(scene.orders);
+        scene.output.finish(LONG);
+        assert_eq!(scene.written.lock().unwrap().lines().count(), 101);
+    }
+
+    #[test]
+    fn a_reader_that_went_away_costs_lines_and_no_word_of_it_until_there_is_one_again() {
+        let scene = scene(1_024);
+        for _ in 0..3 {
+            scene.orders.send(Err(ErrorKind::BrokenPipe.into())).unwrap();
+            scene.output.put(b"lost\n");
+            scene.output.finish(LONG);
+        }
+        assert_eq!((scene.output.shared.lock().dropped, scene.written()), (3, String::new()));
+        drop(scene.orders);
+        scene.output.put(b"read\n");
+        scene.output.finish(LONG);
+        assert_eq!(*scene.written.lock().unwrap(), "read\n3 dropped\n");
+    }
+}

@@ -1,0 +1,139 @@
+//! What the log tells of deliveries, and how often: on paused time, read by a subscriber of the test's own thread.
+
+use std::collections::BTreeSet;
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use queuepost::policy::decide::{Action, Row};
+use queuepost::policy::outcome::{Answer, Attempt, StatusSet};
+use serde_json::Value;
+use tracing::subscriber::DefaultGuard;
+
+use super::endpoint::{Scripted, answer};
+use super::house::{House, limits, settings};
+
+const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_secs(60);
+
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Log {
+    /// The log of this thread from now on, at `info`.
+    fn start() -> (Self, DefaultGuard) {
+        let log = Self::default();
+        let writer = log.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .json()
+            .flatten_event(true)
+            .with_max_level(tracing::Level::INFO)
+            .with_writer(move || writer.clone())
+            .finish();
+        (log, tracing::subscriber::set_default(subscriber))
+    }
+
+    fn lines(&self) -> Vec<Value> {
+        let text = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    fn with(&self, words: &str) -> Vec<Value> {
+        let has = |line: &Value| line["message"].as_str().is_some_and(|message| message.contains(words));
+        self.lines().into_iter().filter(has).collect()
+    }
+}
+
+/// Ids in a field that names several, or one.
+fn ids(lines: &[Value], field: &str) -> BTreeSet<String> {
+    let named = lines.iter().filter_map(|line| line[field].as_str());
+    named.flat_map(|text| text.split(' ')).filter(|id| *id != "…").map(str::to_owned).collect()
+}
+
+fn rejecting() -> Arc<Scripted> {
+    Scripted::new(|_, _| {
+        let beginning = Some(r#"{"error":"customer 42 is unknown"}"#.to_owned());
+        (SECOND / 50, Attempt::Answered(Answer { status: 400, beginning, ..Answer::default() }))
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_final_receive_is_told_with_where_the_message_goes_and_what_the_endpoint_said() {
+    let (log, _guard) = Log::start();
+    let mut house = House::new(90);
+    house.world.queue("refunds", 3);
+    house.listen(settings("refunds", 8), &rejecting(), &limits(8));
+    let sent: BTreeSet<String> = (0..50).map(|n| house.world.send("refunds", &n.to_string())).collect();
+    tokio::time::sleep(3 * MINUTE).await;
+    house.stop(MINUTE).await;
+    assert_eq!(house.census("refunds").dead, 50);
+    let last = log.with("final receive (3 of 3): refunds-dlq next: the endpoint answered 400");
+    assert_eq!((last.len(), ids(&last, "message_id")), (50, sent.clone()));
+    assert!(
+        last.iter()
+            .all(|line| line["answer"] == r#"{"error":"customer 42 is unknown"}"# && line["level"] == "WARN")
+    );
+    let deferred = log.with("deferred for ");
+    assert!(!deferred.is_empty() && deferred.iter().all(|line| line["receive_count"] != 3), "{deferred:?}");
+    let named: BTreeSet<String> =
+        ids(&deferred, "message_id").union(&ids(&log.lines(), "left_out_ids")).cloned().collect();
+    assert!(named.is_subset(&sent) && named.len() > 20, "{named:?}");
+    let told: u64 = log.lines().iter().filter_map(|line| line["left_out"].as_u64()).sum();
+    assert_eq!(
+        told + u64::try_from(deferred.len()).unwrap(),
+        100,
+        "each of the first two receives is counted"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn messages_that_fail_in_step_each_have_a_line() {
+    let (log, _guard) = Log::start();
+    let mut house = House::new(91);
+    house.world.queue("orders", 100);
+    house.listen(settings("orders", 8), &rejecting(), &limits(8));
+    let first = house.world.send("orders", "first");
+    tokio::time::sleep(SECOND).await;
+    let second = house.world.send("orders", "second");
+    tokio::time::sleep(4 * MINUTE).await;
+    house.stop(MINUTE).await;
+    let lines = log.with("deferred for ");
+    assert_eq!(ids(&lines, "message_id"), [first, second].into());
+    assert!(lines.len() <= 24, "{} lines in four minutes", lines.len());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_recovery_is_told_once() {
+    let (log, _guard) = Log::start();
+    let mut house = House::new(92);
+    house.world.queue("orders", 100);
+    let endpoint = Scripted::new(|post, _| (SECOND, answer(if post.began < 2 * MINUTE { 500 } else { 200 })));
+    let mut own = settings("orders", 4);
+    let (status, delay) = (StatusSet::new([(500, 500)]), Some(10 * SECOND));
+    own.policy.rows.push(Row { status, action: Action::Defer, delay });
+    house.listen(own, &endpoint, &limits(4));
+    house.world.send("orders", "x");
+    tokio::time::sleep(3 * MINUTE).await;
+    for number in 0..20 {
+        house.world.send("orders", &number.to_string());
+        tokio::time::sleep(SECOND).await;
+    }
+    house.stop(MINUTE).await;
+    let told = log.with("deliveries succeed again");
+    assert_eq!(told.len(), 1, "{told:?}");
+    let (failed, after) = (told[0]["failed_deliveries"].as_u64(), told[0]["after_seconds"].as_u64());
+    assert!(failed.is_some_and(|failed| failed > 5), "{told:?}");
+    assert!(after.is_some_and(|after| (100..=150).contains(&after)), "{told:?}");
+    assert_eq!(told[0]["level"], "INFO");
+}

@@ -55,7 +55,7 @@ async fn deliver(queue: &SimQueue, model: &Model, message: Message, unit: f64) {
     let facts = Facts {
         receives: message.receive_count,
         status,
-        retry_after: retry_after.map(|value| value.wait(std::time::SystemTime::UNIX_EPOCH)),
+        retry_after: retry_after.and_then(|value| value.wait(std::time::SystemTime::UNIX_EPOCH)),
         hideable: CEILING,
         held: HOLD_MAX,
         unit,

@@ -267,10 +267,10 @@ impl SimQueue {
             for change in changes {
                 let VisibilityChange { receipt, seconds } = &change;
                 // The message may have been deleted, or received by somebody else.
-                let changed = world
+                let result = world
                     .with(|broker, now| broker.change_visibility(now, &queue, receipt.expose(), *seconds));
                 if let Some(tell) = &tell {
-                    tell(&change, changed.is_ok());
+                    tell(&change, result.is_ok());
                 }
             }
         });

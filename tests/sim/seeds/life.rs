@@ -83,7 +83,10 @@ pub async fn live(plan: &Plan, watch: &Arc<Watch>) {
         }
         step += 1;
         let stored = world.with(|broker, now| broker.inspect(now, name)).len();
-        if watch.is_broken() || (unsent == plan.messages && stored == 0 && now >= plan.calm_at) {
+        // One that hangs since before the calm, of a message that was dead-lettered meanwhile, would be cut off.
+        let posting = alive.iter().any(|each| watch.running(each.process.number) > 0);
+        let done = unsent == plan.messages && stored == 0 && !posting;
+        if watch.is_broken() || (done && now >= plan.calm_at) {
             break;
         }
         if now > plan.calm_at + PATIENCE {

@@ -9,8 +9,8 @@ use queuepost::drain::Drain;
 use queuepost::limit::{Gate, GateState};
 use queuepost::message::{Message, ReceiptHandle};
 use queuepost::pipeline::ports::{
-    BatchResult, BoxFuture, DeadLetterReason, Endpoint, Operation, Queue, QueueError, QueueFacts, QueueReason,
-    Receive, VisibilityChange,
+    BatchResult, BoxFuture, DeadLetterReason, Endpoint, Operation, Queue, QueueError, QueueFacts,
+    QueueReason, Receive, VisibilityChange,
 };
 use queuepost::policy::advice::queue::Named;
 use queuepost::policy::outcome::{Attempt, Break, Broken};

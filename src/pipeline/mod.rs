@@ -14,6 +14,7 @@ mod health;
 mod hidden;
 mod in_house;
 mod keep;
+mod lately;
 mod lease;
 mod listener;
 mod metered;

@@ -127,7 +127,10 @@ impl SettleLoop {
     }
 
     /// Settles until there is nothing left to settle and nobody left who could bring more.
-    pub(super) async fn run(mut self) {
+    /// After a panic it runs again: what it was settling by then has been left to SQS, and the rest is there.
+    pub(super) async fn run(&mut self) {
+        // If what was left to SQS was the last of its kind, nobody else would end a fault.
+        self.settle_fault(None);
         let mut open = true;
         let mut incoming = Vec::new();
         let drain = self.parts.drain.clone();

@@ -15,6 +15,7 @@ mod fifo;
 mod gate;
 mod leases;
 mod outages;
+mod panics;
 mod preflight;
 mod refusals;
 mod seeds;

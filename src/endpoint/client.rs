@@ -1,16 +1,19 @@
 //! The HTTP client of one endpoint: its connections, its TLS files, its credentials.
 //!
 //! reqwest's own ideas are switched off where they would change the number or the meaning of requests: it
-//! follows no redirect and repeats nothing. HTTP/1.1 or HTTP/2 is agreed by ALPN. Proxies come from the
+//! follows no redirect and repeats nothing: a connection that ends before the answer proves nothing about a POST that was
+//! written (RFC 9110, section 9.2.2). So connections are left idle for less than the endpoint keeps them: where it announces
+//! a time with its answers, the pool is made anew to fit. HTTP/1.1 or HTTP/2 is agreed by ALPN. Proxies come from the
 //! standard variables (`HTTPS_PROXY`, `NO_PROXY`, …), as everywhere. Files are read once, when the client is
 //! built; every failure names the file and what is wrong with it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use http::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Certificate, ClientBuilder, Identity, redirect, retry};
 
 use crate::endpoint::{Settings, Tls};
@@ -18,16 +21,34 @@ use crate::telemetry::Chain;
 
 const HTTP2_PING_EVERY: Duration = Duration::from_secs(15);
 const HTTP2_PING_TIMEOUT: Duration = Duration::from_secs(10);
+/// `Keep-Alive: timeout=5, max=100` (RFC 2068, section 19.7.1.1): HTTP/1.1 alone, HTTP/2 has no such field.
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+/// A connection is given up so long before the endpoint does, for the way of an answer and of the next request.
+const KEEP_ALIVE_MARGIN: Duration = Duration::from_secs(1);
 
 /// The connections to one endpoint; clones share them.
 #[derive(Debug, Clone)]
 pub struct HttpClient {
-    /// reqwest's pool, behind a reference count.
-    pub(super) http: reqwest::Client,
+    pool: Arc<RwLock<Pool>>,
+    tls: Arc<TlsFiles>,
     /// What it was made of; `auth` is sent with every request.
     pub(super) settings: Arc<Settings>,
     /// Whether the endpoint ever answered, so that it accepts us.
     pub(super) answered: Arc<AtomicBool>,
+}
+
+/// reqwest's pool, and for how long it keeps an idle connection; not at all for zero.
+#[derive(Debug)]
+struct Pool {
+    http: reqwest::Client,
+    idle: Duration,
+}
+
+/// What was read from the TLS files.
+#[derive(Debug)]
+struct TlsFiles {
+    trusted: Option<Vec<Certificate>>,
+    identity: Option<Identity>,
 }
 
 /// Why no client can be made of an endpoint's settings.
@@ -74,32 +95,94 @@ pub enum ClientError {
 impl HttpClient {
     /// Reads the TLS files and sets up an empty pool; connects nowhere.
     pub fn new(settings: &Settings) -> Result<Self, ClientError> {
-        let http = built(settings, builder(settings)?)?;
-        Ok(Self { http, settings: Arc::new(settings.clone()), answered: Arc::default() })
+        let tls = TlsFiles::read(&settings.tls)?;
+        let idle = settings.pool_idle_timeout;
+        let http = built(settings, assembled(settings, &tls, idle))?;
+        Ok(Self {
+            pool: Arc::new(RwLock::new(Pool { http, idle })),
+            tls: Arc::new(tls),
+            settings: Arc::new(settings.clone()),
+            answered: Arc::default(),
+        })
     }
+
+    /// Today's client; clones of it share connections.
+    pub(super) fn http(&self) -> reqwest::Client {
+        self.pool.read().unwrap_or_else(PoisonError::into_inner).http.clone()
+    }
+
+    /// Keeps no connection idle for longer than an answer's headers announce. For good: the shortest time counts, which
+    /// takes a new pool a few times at most, since times are whole seconds.
+    pub(super) fn heed(&self, headers: &HeaderMap) {
+        let Some(kept) = headers.get(KEEP_ALIVE).and_then(announced) else { return };
+        let idle = kept.saturating_sub(KEEP_ALIVE_MARGIN);
+        if idle >= self.pool.read().unwrap_or_else(PoisonError::into_inner).idle {
+            return;
+        }
+        let mut pool = self.pool.write().unwrap_or_else(PoisonError::into_inner);
+        if idle >= pool.idle {
+            return;
+        }
+        let endpoint = self.settings.name.as_str();
+        match built(&self.settings, assembled(&self.settings, &self.tls, idle)) {
+            Ok(http) => {
+                let (kept, idle) = (kept.as_secs(), idle.as_secs());
+                tracing::info!(
+                    endpoint,
+                    keep_alive_seconds = kept,
+                    pool_idle_seconds = idle,
+                    "the endpoint keeps idle connections shorter than pool_idle_timeout; they are kept shorter here too"
+                );
+                pool.http = http;
+            }
+            Err(error) => {
+                tracing::warn!(endpoint, error = Chain(&error).to_string(), "connections are kept as before");
+            }
+        }
+        // Also after a failure: it would come again with every answer.
+        pool.idle = idle;
+    }
+}
+
+/// For how long an endpoint says that it keeps an idle connection.
+fn announced(keep_alive: &HeaderValue) -> Option<Duration> {
+    let mut parameters =
+        keep_alive.to_str().ok()?.split(',').filter_map(|parameter| parameter.split_once('='));
+    let (_, seconds) = parameters.find(|(name, _)| name.trim().eq_ignore_ascii_case("timeout"))?;
+    seconds.trim().parse().ok().map(Duration::from_secs)
 }
 
 /// All that makes an endpoint's client.
 pub(super) fn builder(settings: &Settings) -> Result<ClientBuilder, ClientError> {
+    Ok(assembled(settings, &TlsFiles::read(&settings.tls)?, settings.pool_idle_timeout))
+}
+
+fn assembled(settings: &Settings, tls: &TlsFiles, idle: Duration) -> ClientBuilder {
     let mut builder = reqwest::Client::builder()
         .redirect(redirect::Policy::none())
         .retry(retry::never())
         .connect_timeout(settings.connect_timeout)
-        .pool_idle_timeout(settings.pool_idle_timeout)
-        .pool_max_idle_per_host(settings.pool_size)
+        .pool_idle_timeout(idle)
+        .pool_max_idle_per_host(if idle.is_zero() { 0 } else { settings.pool_size })
         .tcp_nodelay(true)
         // The default would end a POST whose endpoint reads nothing for 30 s, whatever its time-out.
         .tcp_user_timeout(None)
         // An HTTP/2 connection that died silently takes all its requests with it.
         .http2_keep_alive_interval(HTTP2_PING_EVERY)
         .http2_keep_alive_timeout(HTTP2_PING_TIMEOUT);
-    if let Some(trusted) = trusted(&settings.tls)? {
-        builder = builder.tls_certs_only(trusted);
+    if let Some(trusted) = &tls.trusted {
+        builder = builder.tls_certs_only(trusted.iter().cloned());
     }
-    if let Some(identity) = identity(&settings.tls)? {
-        builder = builder.identity(identity);
+    if let Some(identity) = &tls.identity {
+        builder = builder.identity(identity.clone());
     }
-    Ok(builder)
+    builder
+}
+
+impl TlsFiles {
+    fn read(tls: &Tls) -> Result<Self, ClientError> {
+        Ok(Self { trusted: trusted(tls)?, identity: identity(tls)? })
+    }
 }
 
 /// The client of a builder made for `settings`.

@@ -73,3 +73,26 @@ fn a_key_file_without_a_key_is_named_and_never_quoted() {
     assert!(text.starts_with("tls.key_file ") && text.ends_with("no usable PEM private key in it"), "{text}");
     assert!(!text.contains("swordfish"));
 }
+
+#[test]
+fn an_announced_time_is_read_in_any_order_and_case_and_nonsense_is_none() {
+    let of = |value: &'static str| announced(&HeaderValue::from_static(value)).map(|time| time.as_secs());
+    assert_eq!(
+        [of("timeout=5"), of("timeout=5, max=100"), of("max=100, Timeout = 7")],
+        [Some(5), Some(5), Some(7)]
+    );
+    assert_eq!([of(""), of("max=100"), of("timeout"), of("timeout=soon"), of("timeout=-1")], [None; 5]);
+}
+
+#[tokio::test]
+async fn the_shortest_announced_time_less_a_second_bounds_how_long_a_connection_is_kept() {
+    let client = HttpClient::new(&settings(Tls::default())).unwrap();
+    let idle = |announced: &'static str| {
+        client.heed(&[(KEEP_ALIVE, HeaderValue::from_static(announced))].into_iter().collect());
+        client.pool.read().unwrap().idle.as_secs()
+    };
+    assert_eq!(
+        [idle("timeout=5"), idle("timeout=3"), idle("timeout=60"), idle("timeout=1"), idle("timeout=0")],
+        [4, 2, 2, 0, 0]
+    );
+}

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
-use http::Method;
+use http::{Method, Version};
 use tower::timeout::Timeout;
 use tower::{Service, ServiceExt as _};
 use url::Url;
@@ -128,12 +128,15 @@ impl Service<Request> for Post {
         let body = request.body.clone();
         *post.headers_mut() = request.headers;
         *post.body_mut() = Some(request.body.into());
-        let answer = self.client.http.execute(post);
+        let answer = self.client.http().execute(post);
         let this = self.clone();
         Box::pin(async move {
             Ok(match answer.await {
                 Ok(answer) => {
                     this.client.answered.store(true, Ordering::Relaxed);
+                    if answer.version() < Version::HTTP_2 {
+                        this.client.heed(answer.headers());
+                    }
                     response::read(answer, |answer| this.secrets.words(answer, &body)).await
                 }
                 Err(error) => this.failed(error).await,

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use crate::message::Message;
 use crate::pipeline::ports::{QueueError, QueueErrorKind, Receive};
 use crate::pipeline::receive::Poller;
+use crate::pipeline::wheel::Asked;
 use crate::policy::backoff;
 use crate::policy::visibility::lease;
 
@@ -20,34 +21,38 @@ use crate::policy::visibility::lease;
 const ATTEMPT_MAX: Duration = Duration::from_secs(240);
 
 impl Poller {
-    /// Receives; `before_repeating` gives up what must not wait for an answer. `None` when the drain did not wait for
-    /// the answer any longer.
+    /// Receives; what came, and when that was asked for. `before_repeating` gives up what must not wait for an answer.
+    /// `None` when the drain did not wait for the answer any longer.
     pub(super) async fn ask(
         &self,
         max: usize,
         wait: Duration,
         mut before_repeating: impl FnMut(),
-    ) -> Option<Result<Vec<Message>, QueueError>> {
+    ) -> Option<Result<(Vec<Message>, Asked), QueueError>> {
         let core = &self.core;
         let visibility = lease(core.settings.timeout);
         let attempt = core.settings.fifo.then(|| core.attempt());
         let receive = Receive { max, wait, visibility, attempt };
-        let end = Instant::now() + visibility.min(ATTEMPT_MAX);
+        let first = Instant::now();
+        let end = first + visibility.min(ATTEMPT_MAX);
         let mut failures = 0_u32;
         loop {
-            let result = self.ask_once(receive).await?;
-            let lost = result.as_ref().err().filter(|error| attempt.is_some() && may_be_lost(error.kind));
-            let Some(error) = lost else { return Some(result) };
+            let asked = Asked { first, last: Instant::now() };
+            let error = match self.ask_once(receive).await? {
+                Ok(messages) => return Some(Ok((messages, asked))),
+                Err(error) if attempt.is_some() && may_be_lost(error.kind) => error,
+                Err(error) => return Some(Err(error)),
+            };
             failures += 1;
             let pause = backoff::call(failures, core.unit());
             if Instant::now() + pause >= end {
-                return Some(result);
+                return Some(Err(error));
             }
-            core.receive_failed(error);
+            core.receive_failed(&error);
             before_repeating();
             self.pause(pause).await;
             if core.drain.is_draining() || core.health.has_settle_fault() || !core.gates.are_open() {
-                return Some(result);
+                return Some(Err(error));
             }
         }
     }

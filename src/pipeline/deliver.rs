@@ -355,7 +355,7 @@ async fn post(core: &Core, request: Request, probes: &mut Probes) -> Posted {
         Attempt::Answered(answer) => {
             core.metrics.responded(answer.status);
             posted.seen = Seen { status: Some(answer.status), location: answer.redirects_to };
-            posted.retry_after = answer.retry_after.map(|value| value.wait(core.wall.now()));
+            posted.retry_after = answer.retry_after.and_then(|value| value.wait(core.wall.now()));
             posted.answer = answer.beginning;
         }
         Attempt::Broken(broken) => posted.why = Some(broken.text),

@@ -41,7 +41,7 @@ use crate::telemetry::labels::ReleaseReason;
 /// Groups in trouble known by name; of any more only when the last of them is over.
 const TROUBLED_MAX: usize = 1_024;
 /// How long after its head is visible again a group counts as in trouble at least. A backlog may stand before it: where
-/// messages are older when they are received, it is as long as that. Somebody else may have taken the group over, so
+/// messages wait longer for their first receive, it is as long as that. Somebody else may have taken the group over, so
 /// it ends.
 const TROUBLE_LINGERS: Duration = Duration::from_secs(300);
 /// Why a message of a group is given back, in words.
@@ -207,7 +207,7 @@ impl Core {
 
     /// The head of a group will be visible again at `visible`; `in_vain` messages behind it go back.
     fn trouble(&self, group: &str, visible: Instant, in_vain: usize) {
-        let backlog = self.oldest_age().min(CEILING);
+        let backlog = self.backlog().min(CEILING);
         self.groups.trouble(group, visible + TROUBLE_LINGERS.max(backlog), in_vain);
     }
 }

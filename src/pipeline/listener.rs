@@ -1,8 +1,10 @@
 //! One listener: one queue, one endpoint, its limits and its policy, run together until drained.
 //!
 //! [`Core`] is what its tasks share. The order of the end matters: pollers stop, deliveries finish, the settle
-//! loop runs dry, and only then does the lease wheel stop.
+//! loop runs dry, and only then does the lease wheel stop. A loop that panics is counted and runs again with the state
+//! it had: without the settle loop POSTs would go on and nothing would be deleted.
 
+use std::cmp::Reverse;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -23,9 +25,9 @@ use crate::pipeline::group::Groups;
 use crate::pipeline::health::{Health, Preflight};
 use crate::pipeline::hidden::Hidden;
 use crate::pipeline::keep::Keeper;
+use crate::pipeline::lately::Lately;
 use crate::pipeline::metered::Metered;
 use crate::pipeline::narrate::{self, Narrator};
-use crate::pipeline::oldest::Oldest;
 use crate::pipeline::ports::{Endpoint, Queue, QueueError, QueueErrorKind, QueueFacts};
 use crate::pipeline::queue_view::QueueView;
 use crate::pipeline::receive::{self, Poller};
@@ -40,7 +42,7 @@ use crate::telemetry::handles::ListenerMetrics;
 
 /// How often the queue's depth is read.
 const INSPECT_EVERY: Duration = Duration::from_secs(30);
-/// Pause before a poller that panicked is started again.
+/// Pause before a poller or loop that panicked is started again.
 const AFTER_PANIC: Duration = Duration::from_secs(1);
 
 /// All that a listener is made of.
@@ -100,7 +102,10 @@ pub(super) struct Core {
     /// Whether deliveries fail.
     pub(super) failing: Failing,
     random: Mutex<fastrand::Rng>,
-    oldest: Mutex<Oldest>,
+    /// When the oldest of the messages received lately was sent.
+    oldest: Lately<Reverse<SystemTime>>,
+    /// How long a message received lately had waited for its first receive, by SQS's clock alone.
+    waited: Lately<Duration>,
 }
 
 impl Listener {
@@ -131,7 +136,8 @@ impl Listener {
             view: QueueView::default(),
             failing: Failing::default(),
             random: Mutex::new(fastrand::Rng::with_seed(seed)),
-            oldest: Mutex::new(Oldest::new()),
+            oldest: Lately::default(),
+            waited: Lately::default(),
             settings,
             narrator,
             queue,
@@ -171,8 +177,12 @@ impl Listener {
         let core = self.core;
         let wheel_stop = CancellationToken::new();
         let mut wheel = JoinSet::new();
-        let tick = core.health.watch("lease");
-        wheel.spawn(Arc::clone(&core.wheel).run(Arc::clone(&core.queue), tick, wheel_stop.clone()));
+        let tick = Arc::new(core.health.watch("lease"));
+        let (of_wheel, stop) = (Arc::clone(&core), wheel_stop.clone());
+        wheel.spawn(kept_running(Arc::clone(&core), "lease extender", move || {
+            let (wheel, queue) = (Arc::clone(&of_wheel.wheel), Arc::clone(&of_wheel.queue));
+            wheel.run(queue, Arc::clone(&tick), stop.clone())
+        }));
         let parts = settle::Parts {
             queue: Arc::clone(&core.queue),
             finished: Arc::clone(&core.finished),
@@ -185,13 +195,19 @@ impl Listener {
             random: fastrand::Rng::with_seed(self.seed.wrapping_add(1)),
         };
         let (settler, settle_loop) = SettleLoop::new(core.settings.workers, parts);
+        let settle_loop = Arc::new(tokio::sync::Mutex::new(settle_loop));
         let mut settling = JoinSet::new();
-        settling.spawn(settle_loop.run());
+        settling.spawn(kept_running(Arc::clone(&core), "settle loop", move || {
+            let settle_loop = Arc::clone(&settle_loop);
+            async move { settle_loop.lock().await.run().await }
+        }));
         let (deliveries, pollers) = (TaskTracker::new(), TaskTracker::new());
         let mut making_up = JoinSet::new();
         making_up.spawn(make_up(Arc::clone(&core), wheel_stop.clone()));
         if receive::preflight(&core).await {
-            pollers.spawn(inspect_now_and_then(Arc::clone(&core)));
+            let of_looks = Arc::clone(&core);
+            let looks = move || inspect_now_and_then(Arc::clone(&of_looks));
+            pollers.spawn(kept_running(Arc::clone(&core), "look at the queue", looks));
             supervise(&core, &settler, &deliveries, &pollers).await;
         }
         pollers.close();
@@ -217,22 +233,45 @@ async fn supervise(core: &Arc<Core>, settler: &Settler, deliveries: &TaskTracker
             pollers: pollers.clone(),
         };
         if pollers.spawn(poller.run()).await.is_err() {
-            core.metrics.panics.inc();
-            tracing::error!(listener = %core.settings.name, "the poller panicked and is started again");
-            tokio::time::sleep(AFTER_PANIC).await;
+            panicked(core, "poller").await;
         }
     }
 }
 
-/// Reads the queue's depth every 30 s for the gauges, until the drain.
+/// Runs a loop to its end, again whenever it panics. What it had in hand then is left to SQS.
+async fn kept_running<F>(core: Arc<Core>, what: &'static str, run: impl Fn() -> F)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let mut task = JoinSet::new();
+    loop {
+        task.spawn(run());
+        match task.join_next().await {
+            Some(Err(_panicked)) => panicked(&core, what).await,
+            Some(Ok(())) | None => return,
+        }
+    }
+}
+
+/// Counts a panic and pauses, so that one that comes again at once does not spin.
+async fn panicked(core: &Core, what: &'static str) {
+    core.metrics.panics.inc();
+    tracing::error!(listener = %core.settings.name, "the {what} panicked and is started again");
+    tokio::time::sleep(AFTER_PANIC).await;
+}
+
+/// Reads the queue's depth every 30 s for the gauges, until the drain, which waits for no such look.
 async fn inspect_now_and_then(core: Arc<Core>) {
     loop {
-        tokio::select! {
+        let inspected = tokio::select! {
             biased;
             () = core.drain.draining() => return,
-            () = tokio::time::sleep(INSPECT_EVERY) => {}
-        }
-        match core.queue.inspect().await {
+            inspected = async {
+                tokio::time::sleep(INSPECT_EVERY).await;
+                core.queue.inspect().await
+            } => inspected,
+        };
+        match inspected {
             Ok(facts) => {
                 let findings = core.inspected(&facts);
                 core.narrator.findings(&findings);
@@ -316,8 +355,10 @@ impl Core {
         if self.max_receives().is_some_and(|max| message.receive_count.get() >= max) {
             self.metrics.near_dead_letter.inc();
         }
-        if let Some(sent_at) = message.sent_at {
-            self.oldest.lock().unwrap_or_else(PoisonError::into_inner).note(sent_at);
+        let Some(sent_at) = message.sent_at else { return };
+        self.oldest.note(Reverse(sent_at));
+        if let Some(waited) = message.first_received_at.and_then(|first| first.duration_since(sent_at).ok()) {
+            self.waited.note(waited);
         }
     }
 
@@ -360,11 +401,16 @@ impl Core {
         Some(self.wall.now().duration_since(message.sent_at?).unwrap_or_default())
     }
 
-    /// Age of the oldest message among the receives of the last minute.
+    /// Age of the oldest message among the receives of the last minute, by our wall clock: for people.
     pub(super) fn oldest_age(&self) -> Duration {
-        let oldest = self.oldest.lock().unwrap_or_else(PoisonError::into_inner).get();
-        let age = oldest.and_then(|sent_at| self.wall.now().duration_since(sent_at).ok());
+        let oldest = self.oldest.get();
+        let age = oldest.and_then(|Reverse(sent_at)| self.wall.now().duration_since(sent_at).ok());
         age.unwrap_or_default()
+    }
+
+    /// How long the backlog is: the longest that a message received in the last minute had waited for its first receive.
+    pub(super) fn backlog(&self) -> Duration {
+        self.waited.get().unwrap_or_default()
     }
 }
 

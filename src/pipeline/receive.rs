@@ -13,7 +13,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 use crate::limit::{Claim, PaceClaims, Rank, Reservation, WorkerPermit};
@@ -27,6 +26,7 @@ use crate::pipeline::in_house::InHouse;
 use crate::pipeline::listener::Core;
 use crate::pipeline::ports::{BATCH_MAX, QueueError};
 use crate::pipeline::settlement::Settler;
+use crate::pipeline::wheel::Asked;
 use crate::policy::backoff;
 use crate::telemetry::trace::Journey;
 
@@ -229,14 +229,13 @@ impl Poller {
         let core = &self.core;
         let Prepared { mut workers, mut claims, mut pace, mut probes, wait } = prepared;
         let max = workers.len();
-        let asked = Instant::now();
         let give_up_room = || {
             claims.clear();
             pace = None;
             probes = Probes::default();
         };
-        let messages = match self.ask(max, wait, give_up_room).await? {
-            Ok(messages) => messages,
+        let (messages, asked) = match self.ask(max, wait, give_up_room).await? {
+            Ok(received) => received,
             Err(error) => return Some(Err(error)),
         };
         core.received(messages.len());
@@ -274,7 +273,7 @@ impl Poller {
     }
 
     /// Takes the message into the house. `None` when it is there already; its handle is now the newer one.
-    fn take_in(&self, message: Message, asked: Instant, permit: WorkerPermit) -> Option<Delivery> {
+    fn take_in(&self, message: Message, asked: Asked, permit: WorkerPermit) -> Option<Delivery> {
         let core = &self.core;
         core.observe(&message);
         let Some((lease, books)) = core.wheel.admit(&message, asked, InHouse::new(&core.metrics)) else {
@@ -322,6 +321,9 @@ struct Counted(Arc<Core>);
 impl Drop for Counted {
     fn drop(&mut self) {
         self.0.pollers.fetch_sub(1, Ordering::Relaxed);
+        if std::thread::panicking() {
+            self.0.metrics.panics.inc();
+        }
     }
 }
 

@@ -6,8 +6,9 @@
 //!
 //! An entry that failed is sent again, with back-off. A message to be deleted stays under its lease meanwhile: its
 //! work is done, so nobody else may get it. One to be hidden has given its lease up (an extension would undo the
-//! hiding) and is tried for as long as the lease would have lasted. What cannot be settled is left to SQS
-//! (abandoned); a finished message stays remembered, so that it is deleted when it comes again. While SQS refuses
+//! hiding) and is tried for as long as the lease would have lasted, the last time just before its end. One that got no
+//! answer is not sent again once its own time is over, at once for a release: SQS may have carried it out and handed the
+//! message to somebody else. What cannot be settled is left to SQS (abandoned); a finished message stays remembered, so that it is deleted when it comes again. While SQS refuses
 //! deletes or hidings for a reason a person has to mend, nothing more is received: until one of that kind gets
 //! through, or none is left that could.
 //!
@@ -45,6 +46,8 @@ const CALLS_MAX: usize = 32;
 const PLACES_MIN: usize = 512;
 /// After an unanswered extension a hiding is sent once more so much later, with what is left of it.
 const REPEAT_AFTER: Duration = Duration::from_secs(5);
+/// The last try comes so long before the end, for the way of the call.
+const LAST_TRY_BEFORE: Duration = Duration::from_secs(2);
 /// How long the loop sleeps at most; its watchdog ticks that often.
 const IDLE: Duration = Duration::from_secs(15);
 
@@ -124,7 +127,10 @@ impl SettleLoop {
     }
 
     /// Settles until there is nothing left to settle and nobody left who could bring more.
-    pub(super) async fn run(mut self) {
+    /// After a panic it runs again: what it was settling by then has been left to SQS, and the rest is there.
+    pub(super) async fn run(&mut self) {
+        // If what was left to SQS was the last of its kind, nobody else would end a fault.
+        self.settle_fault(None);
         let mut open = true;
         let mut incoming = Vec::new();
         let drain = self.parts.drain.clone();
@@ -189,7 +195,11 @@ impl SettleLoop {
         let now = Instant::now();
         while self.calls.len() < CALLS_MAX {
             let queue = Arc::clone(&self.parts.queue);
-            if let Some(mut jobs) = self.hides.batch(now, self.hurry) {
+            if let Some(jobs) = self.hides.batch(now, self.hurry) {
+                let mut jobs = self.without_late(jobs, now);
+                if jobs.is_empty() {
+                    continue;
+                }
                 self.calls.spawn(async move {
                     let changes: Vec<_> = jobs.iter_mut().map(Job::change).collect();
                     let result = queue.change_visibility(&changes).await;
@@ -211,6 +221,16 @@ impl SettleLoop {
                 break;
             }
         }
+    }
+
+    /// Those that may be sent: while they waited for a call to end, the time of one without an answer may have passed.
+    fn without_late(&self, jobs: Vec<Job>, now: Instant) -> Vec<Job> {
+        let is_late = |job: &Job| job.unanswered && job.settlement.action.end(true) <= now;
+        let (late, in_time): (Vec<_>, Vec<_>) = jobs.into_iter().partition(is_late);
+        for job in late {
+            self.give_up(job, TOO_LATE, TOO_LATE_FIX);
+        }
+        in_time
     }
 
     fn wake_at(&self) -> Instant {
@@ -295,7 +315,7 @@ impl SettleLoop {
                     let returns = until.saturating_duration_since(self.started).as_secs() + 1;
                     *self.parked.entry(returns).or_default() += 1;
                 }
-                if lease.is_uncertain() && until > Instant::now() {
+                if lease.is_uncertain() && until > Instant::now() + REPEAT_AFTER + LAST_TRY_BEFORE {
                     let receipt = lease.lease().receipt().handle;
                     self.repeats.push(Instant::now() + REPEAT_AFTER, VisibilityRepeat { receipt, until });
                 }
@@ -305,12 +325,14 @@ impl SettleLoop {
 
     fn retry(&mut self, mut job: Job, unit: f64) {
         job.attempts += 1;
-        let at = Instant::now() + backoff::call(job.attempts, unit);
+        let now = Instant::now();
+        let end = job.settlement.action.end(job.unanswered);
+        let last_try = end.checked_sub(LAST_TRY_BEFORE).unwrap_or(now);
         let lost = matches!(&job.settlement.action, Action::Delete { lease, .. } if lease.is_lost());
-        if lost || at >= job.settlement.action.end() {
+        if lost || now >= last_try {
             self.give_up(job, TOO_LATE, TOO_LATE_FIX);
         } else {
-            self.retries.push(at, job);
+            self.retries.push(last_try.min(now + backoff::call(job.attempts, unit)), job);
         }
     }
 

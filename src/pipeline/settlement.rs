@@ -54,10 +54,12 @@ impl Action {
         }
     }
 
-    /// When trying again stops making sense.
-    pub(super) fn end(&self) -> Instant {
+    /// When trying again stops making sense. A hiding that may have been carried out ends with the time it asked for:
+    /// then the message may be somebody else's, and a standard queue may take the older handle all the same.
+    pub(super) fn end(&self, unanswered: bool) -> Instant {
         match self {
             Self::Delete { lease, .. } => lease.ceiling(),
+            Self::Hide { lease, until, .. } if unanswered => lease.expires().min(*until),
             Self::Hide { lease, .. } => lease.expires(),
         }
     }

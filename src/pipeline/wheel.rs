@@ -70,16 +70,15 @@ impl LeaseWheel {
         Arc::new(Self { length, state: Mutex::default(), changed: Notify::new(), random, metrics, narrator })
     }
 
-    /// Takes in a message asked for at `asked` and received just now; `None` when it is in the house already, whose
-    /// lease has got its handle then.
+    /// Takes in a message received just now; `None` when it is in the house already, whose lease has got its handle then.
     pub(super) fn admit(
         self: &Arc<Self>,
         message: &Message,
-        asked: Instant,
+        asked: Asked,
         books: InHouse,
     ) -> Option<(Lease, InHouse)> {
-        let expires = Instant::now() + self.length.saturating_sub(ANSWER_SLACK);
-        let span = Span { expires, ceiling: asked + CEILING, due: self.next_extension(expires) };
+        let expires = begins(asked.last, Instant::now()) + self.length;
+        let span = Span { expires, ceiling: asked.first + CEILING, due: self.next_extension(expires) };
         let mut state = self.lock();
         let first_before = state.due.first().copied();
         let books = state.adopt(&message.id, &message.receipt, span, books);
@@ -92,8 +91,14 @@ impl LeaseWheel {
         admitted.map(|(key, books)| (Lease { wheel: Arc::clone(self), key }, books))
     }
 
-    /// Extends leases until `stop`, then finishes the calls under way.
-    pub(super) async fn run(self: Arc<Self>, queue: Arc<dyn Queue>, tick: Tick, stop: CancellationToken) {
+    /// Extends leases until `stop`, then finishes the calls under way. May run again after a panic.
+    pub(super) async fn run(
+        self: Arc<Self>,
+        queue: Arc<dyn Queue>,
+        tick: Arc<Tick>,
+        stop: CancellationToken,
+    ) {
+        self.recover();
         let mut calls = Calls::default();
         loop {
             tick.touch();
@@ -116,6 +121,30 @@ impl LeaseWheel {
         }
         while let Some((keys, result)) = calls.next().await {
             self.extended(&keys, Instant::now(), result.as_ref());
+        }
+    }
+
+    /// Takes the leases over from a run that panicked: what that had under way may or may not have taken effect.
+    fn recover(&self) {
+        let now = Instant::now();
+        let mut state = self.lock();
+        let keys: Vec<u64> = state.entries.keys().copied().collect();
+        for key in keys {
+            let Some(entry) = state.entries.get_mut(&key) else { continue };
+            match std::mem::replace(&mut entry.extension, Extension::None) {
+                // It lost its place when the run panicked before the call began, or has one.
+                Extension::None if entry.due.is_some() => {}
+                Extension::None => state.schedule(key, now),
+                Extension::UnderWay => {
+                    entry.uncertain = true;
+                    state.schedule(key, now);
+                }
+                Extension::Awaited(closing) => {
+                    entry.uncertain = true;
+                    // Whoever closed it may have been dropped meanwhile; then nobody needs to know.
+                    closing.send(()).ok();
+                }
+            }
         }
     }
 
@@ -209,7 +238,7 @@ impl LeaseWheel {
                     self.ends(entry, Loss::Lapsed, ended);
                 }
                 let left = entry.ceiling.saturating_duration_since(answered).min(self.length);
-                entry.expires = answered + left.saturating_sub(ANSWER_SLACK);
+                entry.expires = begins(asked, answered) + left;
                 (entry.uncertain, entry.failures) = (false, 0);
                 // At the ceiling nothing is left to extend, but the end to be noted.
                 let goes_on = left == self.length;
@@ -286,6 +315,23 @@ impl Calls {
         };
         Some((self.keys.remove(&id).unwrap_or_default(), result))
     }
+}
+
+/// When a receive was asked for: at first, and when it was repeated last.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asked {
+    /// The twelve hours of SQS may have begun then.
+    pub(super) first: Instant,
+    /// The visibility time-out has not begun before.
+    pub(super) last: Instant,
+}
+
+/// When a lease begins whose call was made at `asked` and answered at `answered`.
+///
+/// SQS hides a message at some time between the two. An answer may be as old as its call, so the lease begins with that;
+/// where the answer came at once, the slack before it is a margin for clocks that differ.
+fn begins(asked: Instant, answered: Instant) -> Instant {
+    answered.checked_sub(ANSWER_SLACK).map_or(asked, |earlier| earlier.min(asked))
 }
 
 /// A lease that an extension is under way for, the version of the handle it was sent with, and when.
@@ -379,7 +425,37 @@ mod tests {
     }
 
     fn admit(wheel: &Arc<LeaseWheel>, receipt: &str) -> Option<(Lease, InHouse)> {
-        wheel.admit(&message(receipt), Instant::now(), InHouse::new(&wheel.metrics))
+        let asked = Asked { first: Instant::now(), last: Instant::now() };
+        wheel.admit(&message(receipt), asked, InHouse::new(&wheel.metrics))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lease_begins_with_its_call_and_five_seconds_before_its_answer_at_the_latest() {
+        let asked = Instant::now() + Duration::from_secs(60);
+        let begins = |after| begins(asked, asked + Duration::from_secs(after));
+        assert_eq!([begins(0), begins(3)], [asked - ANSWER_SLACK, asked - Duration::from_secs(2)]);
+        assert_eq!([begins(5), begins(8), begins(29)], [asked; 3]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_run_after_a_panic_extends_what_was_under_way_and_lets_go_who_waits_for_that() {
+        let wheel = wheel();
+        let (lease, _books) = admit(&wheel, "first").unwrap();
+        tokio::time::advance(LENGTH).await;
+        assert_eq!(due(&wheel).1, ["first"]);
+        assert_eq!(due(&wheel).1, [""; 0], "it is under way");
+        wheel.recover();
+        let (_, handles) = due(&wheel);
+        assert_eq!(handles, ["first"]);
+        let mut closing = std::pin::pin!(lease.close(Instant::now() + 5 * LENGTH));
+        tokio::select! {
+            biased;
+            _closed = &mut closing => panic!("an extension is under way"),
+            () = std::future::ready(()) => {}
+        }
+        wheel.recover();
+        assert!(closing.await.is_uncertain());
+        assert_eq!(due(&wheel).1, [""; 0]);
     }
 
     fn lost() -> Vec<Result<(), EntryError>> {

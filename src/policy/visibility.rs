@@ -1,14 +1,14 @@
 //! How long a receive hides its messages, when a lease is extended, and where SQS's twelve hours end.
 //!
-//! Pure arithmetic. A lease is counted from the answer minus [`ANSWER_SLACK`], because SQS started its clock
-//! before the answer reached us; the ceiling is counted from the request, because SQS may have started then.
+//! Pure arithmetic. Lease and ceiling are counted from the request, because SQS may have started its clock then; a lease
+//! whose answer came at once is counted from [`ANSWER_SLACK`] before that.
 
 use std::time::Duration;
 
 /// Total time a message may stay hidden after one receive: 12 hours less 5 s. SQS refuses 43,200 s right after
 /// a receive and takes 43,195 s.
 pub const CEILING: Duration = Duration::from_secs(43_195);
-/// What a lease is shortened by on our side, for the way of the answer.
+/// A lease begins so long before the answer at the latest: a margin for clocks that differ.
 pub const ANSWER_SLACK: Duration = Duration::from_secs(5);
 /// What a lease lasts beyond the request time-out.
 const REQUEST_MARGIN: Duration = Duration::from_secs(30);

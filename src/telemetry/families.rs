@@ -146,7 +146,7 @@ impl Families {
             last_receive: r.float_gauge("last_receive_timestamp_seconds", "When a receive last succeeded, empty or not (Unix time). Minutes ago: the gate is closed, the listener is faulted, or every worker is busy.", per_listener),
             last_success: r.float_gauge("last_success_timestamp_seconds", "When a delivery last succeeded (Unix time); 0 before the first. Long ago while messages are visible: look at deliveries by outcome.", per_listener),
             headers_dropped: r.counter("headers_dropped_total", "Headers left out because their name is no header name or for lack of room: the sender's message attributes do not fit HTTP.", per_listener),
-            panics: r.counter("panics_total", "Deliveries that panicked. A bug: please report it with the log. The message comes again.", per_listener),
+            panics: r.counter("panics_total", "Deliveries, pollers and loops that panicked. A bug: please report it with the log. The messages they worked on come again.", per_listener),
             faulted: r.gauge("listener_faulted", "1 while the listener cannot read its queue and a person has to act; the log and /readyz?verbose say why and what to do.", per_listener),
             preflight_warnings: r.gauge("preflight_warnings", "1 for what the queue's settings would do wrong, read every 30 s. The log says what it means and how to mend it, and so does queuepost check.", &["listener", "warning"]),
             draining: r.add(IntGauge::with_opts(Opts::new("draining", "1 while the process is stopping. For longer than shutdown.deadline: it hangs.").namespace("queuepost"))),

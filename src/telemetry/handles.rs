@@ -75,7 +75,7 @@ pub struct ListenerMetrics {
     pub last_success: Gauge,
     /// Headers left out.
     pub headers_dropped: IntCounter,
-    /// Deliveries that panicked.
+    /// Deliveries, pollers and loops that panicked.
     pub panics: IntCounter,
     pub(super) faulted: IntGauge,
     pub(super) preflight_warnings: [IntGauge; Warning::ALL.len()],

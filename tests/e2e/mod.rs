@@ -17,6 +17,7 @@ mod gate;
 mod hands;
 mod hostile;
 mod https;
+mod keep_alive;
 mod moving;
 #[cfg(feature = "otlp")]
 mod otlp;

@@ -1,12 +1,16 @@
 //! Stopping: at any moment every message is deleted, visible, in flight or dead-lettered.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use proptest::prelude::*;
+use queuepost::pipeline::ports::Operation;
+use tokio::time::Instant;
 
 use super::endpoint::{Scripted, answer, refused};
 use super::house::{House, limits, settings};
 use super::queue::Faults;
+use super::troubled::{How, Troubled};
 
 const DEADLINE: Duration = Duration::from_secs(25);
 
@@ -97,6 +101,48 @@ async fn an_answer_in_the_instant_of_the_deadline_counts() {
     house.stop(DEADLINE).await;
     assert_eq!(endpoint.accepted(), ["x"]);
     assert!((house.metric("messages_deleted_total", "") - 1.0).abs() < f64::EPSILON);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drain_does_not_wait_for_a_look_at_the_queue() {
+    let mut house = House::new(45);
+    house.world.queue("orders", 10);
+    let endpoint = Scripted::always(200, 20);
+    let queue = Troubled::new(&house.world, "orders", 45);
+    house.listen_on(settings("orders", 4), Arc::clone(&queue) as _, Arc::clone(&endpoint) as _, &limits(4));
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    queue.set_for(Operation::Attributes, How::Slow(Duration::from_secs(27), Duration::ZERO));
+    // The look of the 30th second is under way.
+    tokio::time::sleep(Duration::from_secs(21)).await;
+    assert!(house.stop(Duration::from_secs(15)).await, "nothing is in the house");
+    house.assert_balanced();
+}
+
+/// One message that waits for a session behind another, of a process that is drained while SQS carries out changes and
+/// answers none.
+#[tokio::test(start_paused = true)]
+async fn a_release_without_an_answer_is_not_sent_again_to_a_message_that_somebody_else_may_have() {
+    let mut house = House::new(46);
+    house.world.queue("orders", 10);
+    let endpoint = Scripted::always(200, 40_000);
+    let queue = Troubled::new(&house.world, "orders", 46);
+    house.listen_on(settings("orders", 10), Arc::clone(&queue) as _, Arc::clone(&endpoint) as _, &limits(5));
+    for number in 0..6 {
+        house.world.send("orders", &format!("m-{number}"));
+    }
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert_eq!((endpoint.running(), house.census("orders").in_flight), (5, 6), "one waits for a session");
+    queue.set_for(Operation::ChangeVisibility, How::NoAnswer);
+    let mut other = House::in_world(&house.world, 47);
+    other.listen(settings("orders", 10), &endpoint, &limits(10));
+    let began = Instant::now();
+    assert!(house.stop(Duration::from_secs(60)).await);
+    assert_eq!(queue.calls(Operation::ChangeVisibility, began).len(), 1);
+    assert_eq!(house.count("messages_abandoned_total", ""), 1, "whether it was given back is not known");
+    other.until_empty("orders", Duration::from_secs(120)).await;
+    other.stop(DEADLINE).await;
+    assert_eq!(endpoint.posts().len(), 6);
+    house.assert_balanced();
 }
 
 proptest! {

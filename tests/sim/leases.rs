@@ -185,6 +185,90 @@ async fn a_slow_sqs_costs_no_lease_however_many_there_are() {
     house.assert_balanced();
 }
 
+#[tokio::test(start_paused = true)]
+async fn no_post_begins_on_a_lease_that_is_over_when_a_long_poll_was_answered_late() {
+    let mut house = House::new(119);
+    // The message is handed out at 9 s and arrives at 18 s; the session comes free when it is anybody's again, at 99 s.
+    let (endpoint, queue) = waiting_behind_another(&mut house, "orders", 101 * SECOND);
+    queue.set(|operation| match operation {
+        Operation::Receive => How::Slow(Duration::ZERO, 9 * SECOND),
+        Operation::ChangeVisibility => How::Refused(QueueReason::Server),
+        _ => How::Works,
+    });
+    tokio::time::sleep(105 * SECOND).await;
+    assert_eq!(endpoint.posts().len(), 1, "somebody else may post it now");
+    assert_eq!((count(&house, "leases_lost_total"), count(&house, "messages_abandoned_total")), (1, 1));
+    queue.set(|_| How::Works);
+    house.until_empty("orders", 5 * MINUTE).await;
+    assert!(house.stop(MINUTE).await);
+    assert_eq!(endpoint.accepted(), ["first", "x"]);
+    house.assert_balanced();
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_post_begins_on_a_lease_that_is_over_when_short_receives_are_answered_late() {
+    let mut house = House::new(120);
+    house.world.queue("orders", 10);
+    let endpoint = Scripted::new(|post, _| {
+        let takes = match post.body.as_str() {
+            "first-0" => Duration::from_millis(40_500),
+            "second" => 5 * SECOND,
+            _ => MINUTE,
+        };
+        (takes, answer(200))
+    });
+    let queue = Troubled::new(&house.world, "orders", 41);
+    queue.set(|operation| match operation {
+        Operation::Receive => How::Slow(Duration::ZERO, 8 * SECOND),
+        Operation::ChangeVisibility => How::Refused(QueueReason::Throttled),
+        _ => How::Works,
+    });
+    let mut own = settings("orders", 16);
+    own.timeout = SECOND;
+    house.listen_on(own.clone(), Arc::clone(&queue) as _, Arc::clone(&endpoint) as _, &limits(5));
+    for number in 0..5 {
+        house.world.send("orders", &format!("first-{number}"));
+    }
+    tokio::time::sleep(15 * SECOND).await;
+    house.world.send("orders", "second");
+    tokio::time::sleep(14 * SECOND).await;
+    // Another process, whose SQS works.
+    let mut other = House::in_world(&house.world, 42);
+    let theirs = Scripted::always(200, 10_000);
+    other.listen(own, &theirs, &limits(16));
+    tokio::time::sleep(2 * MINUTE).await;
+    let of_second =
+        |endpoint: &Scripted| endpoint.posts().iter().filter(|post| post.body == "second").count();
+    assert_eq!(
+        (of_second(&endpoint), of_second(&theirs)),
+        (0, 1),
+        "the lease ended before a session came free"
+    );
+    other.stop(MINUTE).await;
+    house.stop(MINUTE).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fifo_receive_that_is_repeated_starts_the_lease_anew() {
+    let mut house = House::new(121);
+    let endpoint = Scripted::always(200, 1_000);
+    let queue = listen(&mut house, "orders.fifo", 1, SECOND, &endpoint);
+    house.world.send_to("orders.fifo", "g", "x");
+    // A lease of 31 s, which the first answer would have begun; the repetition that is answered is asked for late in it.
+    queue.set(|operation| match operation {
+        Operation::Receive => How::NoAnswer,
+        _ => How::Works,
+    });
+    tokio::time::sleep(21 * SECOND).await;
+    queue.set(|_| How::Works);
+    house.until_empty("orders.fifo", MINUTE).await;
+    assert!(house.stop(MINUTE).await);
+    let posts = endpoint.posts();
+    assert_eq!((posts.len(), posts[0].receive_count), (1, 1));
+    assert_eq!((count(&house, "leases_lost_total"), count(&house, "messages_abandoned_total")), (0, 0));
+    house.assert_balanced();
+}
+
 // A process or a machine that stood still.
 
 #[tokio::test(start_paused = true)]
@@ -300,6 +384,51 @@ async fn a_retry_after_date_is_read_by_our_clock_and_never_goes_beyond_twelve_ho
         assert_eq!((endpoint.posts().len(), count(&house, "messages_abandoned_total")), (2, 0));
         house.assert_balanced();
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retry_after_beyond_a_year_is_no_value_be_it_a_date_or_seconds() {
+    for value in ["Thu, 01 Jan 2099 00:00:00 GMT", "99999999999"] {
+        let mut house = House::new(118);
+        let endpoint = Scripted::new(move |_, number| {
+            let retry_after = RetryAfter::parse(value);
+            let throttled = Attempt::Answered(Answer { status: 429, retry_after, ..Answer::default() });
+            (SECOND, if number == 0 { throttled } else { answer(200) })
+        });
+        listen(&mut house, "orders", 1, MINUTE, &endpoint);
+        house.world.send("orders", "x");
+        house.until_empty("orders", 6 * MINUTE).await;
+        house.stop(MINUTE).await;
+        assert_eq!(endpoint.posts().len(), 2, "{value}");
+        house.assert_balanced();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wall_clock_far_ahead_does_not_keep_a_fifo_listener_at_single_receives() {
+    let mut house = House::new(122);
+    house.epoch += 72 * HOUR;
+    house.world.queue("orders.fifo", 10);
+    let endpoint =
+        Scripted::new(|post, _| (SECOND / 10, answer(if post.body.starts_with("bad") { 422 } else { 200 })));
+    let (queue, _) = house.listen(settings("orders.fifo", 16), &endpoint, &limits(16));
+    house.world.send_to("orders.fifo", "bad", "bad");
+    house.world.send_to("orders.fifo", "bad", "tail");
+    tokio::time::sleep(10 * SECOND).await;
+    assert_eq!(endpoint.posts().len(), 1, "it has failed");
+    // Whoever took the group over since, it does not come again.
+    queue.delete_behind("bad");
+    house.world.with(|broker, now| broker.purge(now, "orders.fifo")).ok();
+    tokio::time::sleep(10 * MINUTE).await;
+    let so_far = queue.receives.lock().unwrap().len();
+    for number in 0..100 {
+        house.world.send_to("orders.fifo", &format!("g-{number}"), &format!("m-{number}"));
+    }
+    house.until_empty("orders.fifo", 5 * MINUTE).await;
+    house.stop(MINUTE).await;
+    let most = queue.receives.lock().unwrap()[so_far..].iter().map(|(_, max)| *max).max();
+    assert!(most > Some(1), "{most:?}");
+    house.assert_balanced();
 }
 
 // The twelve hours.
@@ -511,4 +640,76 @@ async fn a_copy_that_comes_while_an_extension_is_under_way_keeps_the_lease() {
         assert_eq!(count(&house, "messages_deleted_total"), 2, "both receives");
         house.assert_balanced();
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_park_is_tried_until_just_before_its_lease_ends() {
+    for seed in 0..20 {
+        let mut house = House::new(1_000 + seed);
+        let endpoint = Scripted::new(|_, number| (SECOND, answer(if number == 0 { 429 } else { 200 })));
+        let queue = listen(&mut house, "orders", 1, MINUTE, &endpoint);
+        house.world.send("orders", "x");
+        tokio::time::sleep(SECOND / 2).await;
+        // The lease of 90 s is counted as 85.
+        queue.set_for(Operation::ChangeVisibility, How::Refused(QueueReason::Throttled));
+        tokio::time::sleep(80 * SECOND).await;
+        queue.set(|_| How::Works);
+        house.until_empty("orders", 10 * MINUTE).await;
+        assert!(house.stop(MINUTE).await);
+        let posts = endpoint.posts();
+        assert_eq!((posts.len(), posts[1].receive_count), (2, 2), "seed {seed}");
+        assert_eq!(
+            (count(&house, "messages_parked_total"), count(&house, "messages_abandoned_total")),
+            (1, 0)
+        );
+        house.assert_balanced();
+    }
+}
+
+/// A 429 whose park lasts 4 s, shorter than a call may take.
+async fn parked_shortly(house: &mut House, takes: Duration) -> (Arc<Scripted>, Arc<Troubled>) {
+    house.world.queue("orders", 10);
+    let endpoint = Scripted::new(
+        move |_, number| {
+            if number == 0 { (takes, answer(429)) } else { (MINUTE, answer(200)) }
+        },
+    );
+    let queue = Troubled::new(&house.world, "orders", 123);
+    let mut own = settings("orders", 1);
+    own.policy.throttle_delay = 4 * SECOND;
+    house.listen_on(own, Arc::clone(&queue) as _, Arc::clone(&endpoint) as _, &limits(1));
+    house.world.send("orders", "x");
+    tokio::time::sleep(takes.min(54 * SECOND) - SECOND).await;
+    (endpoint, queue)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_park_without_an_answer_is_not_sent_again_once_it_is_over() {
+    let mut house = House::new(123);
+    let (endpoint, queue) = parked_shortly(&mut house, 10 * SECOND).await;
+    let began = Instant::now();
+    queue.set_for(Operation::ChangeVisibility, How::NoAnswer);
+    tokio::time::sleep(20 * SECOND).await;
+    assert_eq!(queue.calls(Operation::ChangeVisibility, began).len(), 1, "somebody else may have it");
+    house.until_empty("orders", 5 * MINUTE).await;
+    house.stop(MINUTE).await;
+    assert_eq!(endpoint.posts().len(), 2);
+    house.assert_balanced();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_park_is_not_sent_once_more_after_it_is_over() {
+    let mut house = House::new(124);
+    // The extension that began at 55 s is given up at 60 s; the park waits for that, and ends at 61 s.
+    let (endpoint, queue) = parked_shortly(&mut house, 57 * SECOND).await;
+    queue.set_for(Operation::ChangeVisibility, How::Echo(7 * SECOND));
+    tokio::time::sleep(3 * SECOND).await;
+    queue.set(|_| How::Works);
+    let began = Instant::now();
+    tokio::time::sleep(20 * SECOND).await;
+    assert_eq!(queue.calls(Operation::ChangeVisibility, began).len(), 1, "the park alone");
+    house.until_empty("orders", 5 * MINUTE).await;
+    house.stop(MINUTE).await;
+    assert_eq!(endpoint.posts().len(), 2);
+    house.assert_balanced();
 }

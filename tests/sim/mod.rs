@@ -16,6 +16,7 @@ mod final_receive;
 mod gate;
 mod leases;
 mod outages;
+mod panics;
 mod preflight;
 mod refusals;
 mod seeds;

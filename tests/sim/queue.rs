@@ -159,7 +159,11 @@ pub struct SimQueue {
     late: Mutex<JoinSet<()>>,
     /// Whether the process that calls it was killed.
     dead: AtomicBool,
+    /// Told of a change that takes effect late, and whether it worked.
+    told_of_late: Mutex<Option<Arc<LateChange>>>,
 }
+
+type LateChange = dyn Fn(&VisibilityChange, bool) + Send + Sync;
 
 impl SimQueue {
     pub fn new(world: &World, name: &str, seed: u64) -> Arc<Self> {
@@ -172,7 +176,13 @@ impl SimQueue {
             handles: Mutex::default(),
             late: Mutex::default(),
             dead: AtomicBool::new(false),
+            told_of_late: Mutex::default(),
         })
+    }
+
+    /// Calls `tell` when a change that its sender waits for, or has given up, takes effect late.
+    pub fn tell_of_late(&self, tell: impl Fn(&VisibilityChange, bool) + Send + Sync + 'static) {
+        *self.told_of_late.lock().unwrap() = Some(Arc::new(tell));
     }
 
     /// Deletes a message in flight, as another process with its handle would.
@@ -251,13 +261,17 @@ impl SimQueue {
     async fn change_late(&self, changes: &[VisibilityChange]) -> QueueError {
         let takes = CHANGE_LATEST.mul_f64(self.random.lock().unwrap().f64());
         let (world, queue, changes) = (self.world.clone(), self.name.clone(), changes.to_vec());
+        let tell = self.told_of_late.lock().unwrap().clone();
         self.late.lock().unwrap().spawn(async move {
             tokio::time::sleep(takes).await;
-            for VisibilityChange { receipt, seconds } in changes {
+            for change in changes {
+                let VisibilityChange { receipt, seconds } = &change;
                 // The message may have been deleted, or received by somebody else.
-                world
-                    .with(|broker, now| broker.change_visibility(now, &queue, receipt.expose(), seconds))
-                    .ok();
+                let result = world
+                    .with(|broker, now| broker.change_visibility(now, &queue, receipt.expose(), *seconds));
+                if let Some(tell) = &tell {
+                    tell(&change, result.is_ok());
+                }
             }
         });
         tokio::time::sleep(CHANGE_TIMEOUT).await;

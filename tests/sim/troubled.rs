@@ -28,6 +28,8 @@ pub enum How {
     Slow(Duration, Duration),
     /// A change of visibility that is given up, and has its effect so long after it was asked for.
     Echo(Duration),
+    /// Whoever makes it panics.
+    Panics,
 }
 
 /// One call that has ended.
@@ -98,6 +100,7 @@ impl Troubled {
         let began = Instant::now();
         let result = match how {
             How::Works | How::Echo(_) => call.await,
+            How::Panics => panic!("by the script"),
             How::Refused(reason) => Err(failure(operation, reason)),
             How::AnswerLost(reason) => call.await.and(Err(failure(operation, reason))),
             How::NoAnswer => {

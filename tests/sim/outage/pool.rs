@@ -56,7 +56,7 @@ async fn deliver(queue: &SimQueue, model: &Model, message: Message, unit: f64) {
         receives: message.receive_count,
         final_receive: false,
         status,
-        retry_after: retry_after.map(|value| value.wait(std::time::SystemTime::UNIX_EPOCH)),
+        retry_after: retry_after.and_then(|value| value.wait(std::time::SystemTime::UNIX_EPOCH)),
         hideable: CEILING,
         held: HOLD_MAX,
         unit,

@@ -33,6 +33,8 @@ pub struct Plan {
     pub outages: Vec<(Duration, Duration, Answer)>,
     /// SQS: from, to, how bad.
     pub faults: Vec<(Duration, Duration, Faults)>,
+    /// SQS: from, to, and how long a call may take to it and its answer back. It is carried out even if it was given up.
+    pub spikes: Vec<(Duration, Duration, Duration)>,
     pub processes: Vec<Process>,
     /// Messages that SQS hands out a second time while they are in flight, in percent.
     pub doubled: u32,
@@ -78,6 +80,9 @@ const TROUBLES: [Answer; 8] = [
     Answer::Unsent,
     Answer::Hangs,
 ];
+
+/// SQS is slow at times in one life of so many.
+const SPIKES_EVERY: u64 = 3;
 
 impl Plan {
     pub fn from_seed(seed: u64) -> Self {
@@ -154,6 +159,7 @@ impl Plan {
         processes.push(Process { starts: calm_at, ends: None });
         let fifo = r.bool();
         Self {
+            spikes: spikes(seed, within),
             seed,
             fifo,
             high_throughput: r.bool(),
@@ -178,11 +184,32 @@ impl Plan {
 
     /// Whether nothing goes wrong at SQS.
     pub fn is_kind(&self) -> bool {
-        self.faults.is_empty() && self.doubled == 0
+        self.sqs_is_well() && self.doubled == 0
+    }
+
+    /// Whether SQS carries out and answers every call in time.
+    pub fn sqs_is_well(&self) -> bool {
+        self.faults.is_empty() && self.spikes.is_empty()
     }
 
     pub fn rate(&self) -> Option<Rate> {
         let (per_second, burst) = self.rate?;
         Some(Rate { interval: Duration::from_secs(1) / per_second, burst: NonZeroU32::new(burst)? })
     }
+}
+
+/// Times in which SQS is slow, in every third life. They have a random source of their own, so that the lives without
+/// them stay what they are.
+fn spikes(seed: u64, within: u64) -> Vec<(Duration, Duration, Duration)> {
+    let mut r = fastrand::Rng::with_seed(seed ^ 0x5eed);
+    if !seed.is_multiple_of(SPIKES_EVERY) {
+        return Vec::new();
+    }
+    (0..r.usize(1..4))
+        .map(|_| {
+            let from = Duration::from_millis(r.u64(..within * 1_000));
+            let lasts = Duration::from_millis(r.u64(5_000..150_000));
+            (from, from + lasts, Duration::from_secs([3, 8, 20][r.usize(..3)]))
+        })
+        .collect()
 }

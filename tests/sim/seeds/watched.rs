@@ -9,9 +9,10 @@ use queuepost::drain::Drain;
 use queuepost::limit::{Gate, GateState};
 use queuepost::message::{Message, ReceiptHandle};
 use queuepost::pipeline::ports::{
-    BatchResult, BoxFuture, DeadLetterReason, Endpoint, Queue, QueueError, QueueFacts, Receive,
-    VisibilityChange,
+    BatchResult, BoxFuture, DeadLetterReason, Endpoint, Operation, Queue, QueueError, QueueFacts,
+    QueueReason, Receive, VisibilityChange,
 };
+use queuepost::policy::advice::queue::Named;
 use queuepost::policy::outcome::{Attempt, Break, Broken};
 use queuepost::shape::Request;
 use tokio::time::Instant;
@@ -29,6 +30,11 @@ const CALLS_MAX: u32 = 2_000_000;
 /// Receives of one process that fail one after the other within a minute, when none backs off.
 const FAILURES_MAX: usize = 200;
 const FAILURES_WITHIN: Duration = Duration::from_secs(60);
+
+/// Time of a call to settle, as the adapter has it.
+const SETTLE_LIMIT: Duration = Duration::from_secs(5);
+/// The same of a receive beyond its wait, and of a look at the queue.
+const OTHER_LIMIT: Duration = Duration::from_secs(10);
 
 /// What the watched parts of one process share.
 pub struct Process {
@@ -111,12 +117,70 @@ impl Process {
 pub struct WatchedQueue {
     pub inner: Arc<SimQueue>,
     pub process: Arc<Process>,
-    pub random: Mutex<fastrand::Rng>,
+    pub random: Arc<Mutex<fastrand::Rng>>,
+}
+
+fn chance(random: &Mutex<fastrand::Rng>, percent: u32) -> bool {
+    random.lock().unwrap().u32(..100) < percent
+}
+
+/// A call that SQS is slow with: its time there, its answer's time back, and when its sender gives it up.
+#[derive(Clone, Copy)]
+struct Slow {
+    there: Duration,
+    back: Duration,
+    limit: Duration,
+}
+
+impl Slow {
+    fn is_given_up(self) -> bool {
+        self.there + self.back >= self.limit
+    }
 }
 
 impl WatchedQueue {
     fn chance(&self, percent: u32) -> bool {
-        self.random.lock().unwrap().u32(..100) < percent
+        chance(&self.random, percent)
+    }
+
+    /// How slow SQS is with a call that begins now.
+    fn slow(&self, limit: Duration) -> Option<Slow> {
+        let p = &self.process;
+        let now = p.world.started().elapsed();
+        let spike = p.plan.spikes.iter().find(|(from, to, _)| (*from..*to).contains(&now));
+        let (.., most) = spike.filter(|_| now < p.plan.calm_at)?;
+        let mut random = self.random.lock().unwrap();
+        let mut takes = || most.mul_f64(random.f64() * random.f64());
+        let (there, back) = (takes(), takes());
+        (random.u8(..3) > 0).then_some(Slow { there, back, limit })
+    }
+
+    /// Makes a call, which is carried out even when its sender has given it up.
+    async fn call<T: Send + 'static>(
+        &self,
+        operation: Operation,
+        slow: Option<Slow>,
+        call: impl Future<Output = Result<T, QueueError>> + Send + 'static,
+    ) -> Result<T, QueueError> {
+        let Some(slow) = slow else { return call.await };
+        let running = tokio::task::spawn(async move {
+            tokio::time::sleep(slow.there).await;
+            let result = call.await;
+            tokio::time::sleep(slow.back).await;
+            result
+        });
+        let given_up = || {
+            let named = Named::default();
+            QueueError::new(operation, Arc::from("slow"), QueueReason::TimedOut, &named, "slow".into())
+        };
+        tokio::time::timeout(slow.limit, running).await.map_or_else(|_| Err(given_up()), Result::unwrap)
+    }
+
+    /// What becomes of these messages is not the process's doing if it gives the call up.
+    fn excuse_slow<'a>(&self, slow: Option<Slow>, handles: impl Iterator<Item = &'a ReceiptHandle>) {
+        if slow.is_some_and(Slow::is_given_up) {
+            handles.for_each(|handle| self.process.watch.excuse(handle.expose()));
+        }
     }
 }
 
@@ -134,7 +198,10 @@ impl Queue for WatchedQueue {
                 format!("promise 8: a probe asks for {} messages", receive.max)
             });
             p.calls.lock().unwrap().receives += 1;
-            let result = self.inner.receive(receive).await;
+            let inner = Arc::clone(&self.inner);
+            let slow = self.slow(receive.wait + OTHER_LIMIT);
+            let call = async move { inner.receive(receive).await };
+            let result = self.call(Operation::Receive, slow, call).await;
             let presses = p.calls.lock().unwrap().presses(result.is_err());
             p.watch.must(!presses, || format!("promise 7: process {} fails without back-off", p.number));
             for message in result.iter().flatten() {
@@ -162,15 +229,21 @@ impl Queue for WatchedQueue {
             p.calls().await;
             // A standard queue may confirm a delete and forget it.
             let forgets = !p.plan.fifo && self.chance(p.plan.doubled);
-            let result =
-                if forgets { Ok(vec![Ok(()); handles.len()]) } else { self.inner.delete(handles).await };
-            for (index, handle) in handles.iter().enumerate() {
-                let worked = result.as_ref().is_ok_and(|entries| entries[index].is_ok());
-                p.watch.deletes(p.number, handle.expose(), worked);
-                if forgets {
-                    p.watch.excuse(handle.expose());
+            let (inner, own, process) = (Arc::clone(&self.inner), handles.to_vec(), Arc::clone(p));
+            let call = async move {
+                let result = if forgets { Ok(vec![Ok(()); own.len()]) } else { inner.delete(&own).await };
+                for (index, handle) in own.iter().enumerate() {
+                    let worked = result.as_ref().is_ok_and(|entries| entries[index].is_ok());
+                    process.watch.deletes(process.number, handle.expose(), worked);
+                    if forgets {
+                        process.watch.excuse(handle.expose());
+                    }
                 }
-            }
+                result
+            };
+            let slow = self.slow(SETTLE_LIMIT);
+            self.excuse_slow(slow, handles.iter());
+            let result = self.call(Operation::Delete, slow, call).await;
             p.heard(result).await
         })
     }
@@ -179,18 +252,27 @@ impl Queue for WatchedQueue {
         Box::pin(async move {
             let p = &self.process;
             p.calls().await;
-            let result = self.inner.change_visibility(changes).await;
-            for (index, change) in changes.iter().enumerate() {
-                let worked = result.as_ref().is_ok_and(|entries| entries[index].is_ok());
-                let handle = change.receipt.expose();
-                p.watch.hides(p.number, handle, change.seconds, worked);
-                if worked && change.seconds > 0 && self.chance(p.plan.doubled) && !p.plan.fifo {
-                    // SQS has a copy of it that is not hidden.
-                    p.watch.excuse(handle);
-                    let queue = self.inner.name().to_owned();
-                    p.world.with(|broker, now| broker.change_visibility(now, &queue, handle, 0)).ok();
+            let (inner, own, process) = (Arc::clone(&self.inner), changes.to_vec(), Arc::clone(p));
+            let random = Arc::clone(&self.random);
+            let call = async move {
+                let p = process;
+                let result = inner.change_visibility(&own).await;
+                for (index, change) in own.iter().enumerate() {
+                    let worked = result.as_ref().is_ok_and(|entries| entries[index].is_ok());
+                    let handle = change.receipt.expose();
+                    p.watch.hides(p.number, handle, change.seconds, worked);
+                    if worked && change.seconds > 0 && chance(&random, p.plan.doubled) && !p.plan.fifo {
+                        // SQS has a copy of it that is not hidden.
+                        p.watch.excuse(handle);
+                        let queue = inner.name();
+                        p.world.with(|broker, now| broker.change_visibility(now, queue, handle, 0)).ok();
+                    }
                 }
-            }
+                result
+            };
+            let slow = self.slow(SETTLE_LIMIT);
+            self.excuse_slow(slow, changes.iter().map(|change| &change.receipt));
+            let result = self.call(Operation::ChangeVisibility, slow, call).await;
             p.heard(result).await
         })
     }
@@ -210,7 +292,9 @@ impl Queue for WatchedQueue {
     fn inspect(&self) -> BoxFuture<'_, Result<QueueFacts, QueueError>> {
         Box::pin(async move {
             self.process.calls().await;
-            let result = self.inner.inspect().await;
+            let inner = Arc::clone(&self.inner);
+            let slow = self.slow(OTHER_LIMIT);
+            let result = self.call(Operation::Attributes, slow, async move { inner.inspect().await }).await;
             self.process.heard(result).await
         })
     }

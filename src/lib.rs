@@ -20,6 +20,7 @@
 //! - [`sqs`] and [`endpoint`]: the ports over the AWS SDK and over HTTP.
 //! - [`localqueue`]: an embedded SQS for development, tests and simulation.
 //! - [`telemetry`], [`config`], [`admin`], [`drain`]: metrics and logs, settings, probes, the end.
+//! - [`escape`]: text from outside made harmless for terminals and logs.
 //! - [`app`] wires it all together for [`cli`].
 //!
 //! # The table, asked
@@ -51,6 +52,7 @@ pub mod cli;
 pub mod config;
 pub mod drain;
 pub mod endpoint;
+pub mod escape;
 pub mod limit;
 pub mod localqueue;
 pub mod message;

@@ -20,6 +20,7 @@ mod https;
 mod moving;
 #[cfg(feature = "otlp")]
 mod otlp;
+mod outside;
 mod starting;
 mod stopping;
 mod trouble;

@@ -27,6 +27,7 @@ pub(super) struct Answer {
 }
 
 /// What the SDK read, or what can be read without it.
+#[expect(clippy::result_large_err, reason = "the SDK's own result, passed on once per receive")]
 pub(super) fn read(
     received: Result<ReceiveMessageOutput, SdkError<ReceiveMessageError, HttpResponse>>,
 ) -> Result<Answer, SdkError<ReceiveMessageError, HttpResponse>> {

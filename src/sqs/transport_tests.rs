@@ -51,7 +51,7 @@ async fn an_endless_answer_is_read_to_16_mib_and_no_further() {
     let sent = Arc::new(AtomicUsize::new(0));
     let written = Arc::clone(&sent);
     let port = serve(move |stream| {
-        let chunk = [b"100000\r\n".as_slice(), &[b' '; 1 << 20], b"\r\n"].concat();
+        let chunk = [b"100000\r\n".as_slice(), &vec![b' '; 1 << 20], b"\r\n"].concat();
         stream.write_all(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n").ok();
         while written.load(Ordering::SeqCst) < 256 && stream.write_all(&chunk).is_ok() {
             written.fetch_add(1, Ordering::SeqCst);

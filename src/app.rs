@@ -5,6 +5,7 @@
 //! last message is settled. A listener that fails concerns no other.
 
 pub mod check;
+mod resources;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +16,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::admin::{Admin, AdminError, View};
+use crate::app::resources::{Limits, Shortage};
 use crate::config::{self, EndpointPlan, ListenerPlan, Plan};
 use crate::drain::{Drain, RECEIVES_END_BEFORE};
 use crate::endpoint::{ClientError, HttpClient, HttpEndpoint};
@@ -73,6 +75,9 @@ pub async fn run(plan: Plan) -> Result<End, StartError> {
     let started = Instant::now();
     for warning in &plan.warnings {
         tracing::warn!("{warning}");
+    }
+    for Shortage { meaning, fix } in resources::shortages(&plan, Limits::raised()) {
+        tracing::warn!(fix, "{meaning}");
     }
     let traces = Traces::start(config::process_env);
     let drain = Drain::new();

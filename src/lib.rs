@@ -21,6 +21,7 @@
 //! - [`localqueue`]: an embedded SQS for development, tests and simulation.
 //! - [`serve`]: the HTTP server under admin port, embedded queue and sample endpoint.
 //! - [`telemetry`], [`config`], [`admin`], [`drain`]: metrics and logs, settings, probes, the end.
+//! - [`escape`]: text from outside made harmless for terminals and logs.
 //! - [`app`] wires it all together for [`cli`].
 //!
 //! # The table, asked
@@ -53,6 +54,7 @@ pub mod cli;
 pub mod config;
 pub mod drain;
 pub mod endpoint;
+pub mod escape;
 pub mod limit;
 pub mod localqueue;
 pub mod message;

@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use crate::app::resources::{self, Limits};
 use crate::app::{StartError, client};
 use crate::config::{EndpointPlan, ListenerPlan, Plan, Problem};
 use crate::endpoint::{self, KnockError, knock, knock_takes};
@@ -80,7 +81,7 @@ pub enum Status {
     Failed,
 }
 
-/// What the configuration alone tells: its warnings, or that it is valid.
+/// What the configuration alone tells: its warnings, or that it is valid; and what this machine has too little of.
 ///
 /// Errors: the files of an endpoint do not hold what they should.
 pub fn offline(plan: &Plan) -> Result<Vec<Checked>, StartError> {
@@ -97,7 +98,10 @@ pub fn offline(plan: &Plan) -> Result<Vec<Checked>, StartError> {
     let size =
         format!("{}, {}", count(plan.listeners.len(), "listener"), count(plan.endpoints.len(), "endpoint"));
     let warnings = plan.warnings.iter().map(|warning| of_plan(Status::Warning, warning.clone()));
-    Ok(std::iter::once(of_plan(Status::Ok, format!("valid: {size}"))).chain(warnings).collect())
+    let short = resources::shortages(plan, Limits::reachable())
+        .into_iter()
+        .map(|shortage| Checked { fix: Some(shortage.fix), ..of_plan(Status::Warning, shortage.meaning) });
+    Ok(std::iter::once(of_plan(Status::Ok, format!("valid: {size}"))).chain(warnings).chain(short).collect())
 }
 
 /// Tries out every listener's queue and endpoint; in the order of the listeners.
@@ -128,11 +132,24 @@ async fn try_queue(clients: &sqs::Clients, plan: &ListenerPlan) -> Vec<Checked> 
         fix,
         problem: None,
     };
-    let failed = |detail: String, fix| vec![check(What::Queue, Status::Failed, detail, Some(fix))];
-    let inspected = async { clients.queue(&plan.queue).await.inspect().await };
-    let facts = match timeout(QUEUE_MAX, inspected).await {
-        Ok(Ok(facts)) => facts,
-        Ok(Err(error)) => return failed(Chain(&error).to_string(), error.advice.fix),
+    let mut checked = Vec::new();
+    let inspected = async {
+        let queue = clients.queue(&plan.queue).await;
+        let facts = queue.inspect().await;
+        (facts, queue.sends_token_in_clear())
+    };
+    let inspected = timeout(QUEUE_MAX, inspected).await;
+    if let Ok((_, true)) = &inspected {
+        let text = "a session token of AWS travels over plain http, for everybody on the way to see";
+        checked.push(check(What::Queue, Status::Warning, text.to_owned(), Some(sqs::TOKEN_FIX.to_owned())));
+    }
+    let mut failed = |detail: String, fix| {
+        checked.push(check(What::Queue, Status::Failed, detail, Some(fix)));
+        std::mem::take(&mut checked)
+    };
+    let facts = match inspected {
+        Ok((Ok(facts), _)) => facts,
+        Ok((Err(error), _)) => return failed(Chain(&error).to_string(), error.advice.fix),
         Err(_) => {
             let text = format!("no answer within {}", spoken(QUEUE_MAX));
             return failed(text, QueueReason::TimedOut.fix().to_owned());
@@ -145,7 +162,7 @@ async fn try_queue(clients: &sqs::Clients, plan: &ListenerPlan) -> Vec<Checked> 
     );
     let delays = Delays::of(&plan.listener.policy);
     let findings = findings(&facts.settings(), &delays);
-    let mut checked = vec![check(What::Queue, Status::Ok, read, None)];
+    checked.push(check(What::Queue, Status::Ok, read, None));
     if findings.is_empty() {
         checked.push(check(What::Redrive, Status::Ok, describe(&facts, &delays), None));
     }

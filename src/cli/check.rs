@@ -11,8 +11,9 @@ use serde_json::{Value, json};
 
 use crate::app::check::{self, Checked, Status, What};
 use crate::cli::options::PlanOptions;
-use crate::cli::{BAD_CONFIGURATION, FAILED, OK};
+use crate::cli::{BAD_CONFIGURATION, FAILED, OK, terminal};
 use crate::config::{self, ConfigErrors, Excerpt, Place, Problem};
+use crate::escape;
 use crate::telemetry::Chain;
 
 const EXAMPLES: &str = "\
@@ -49,13 +50,15 @@ enum Format {
 
 /// Checks and shows what was found; the exit code.
 pub(super) async fn run(options: &Options) -> u8 {
-    let terminal = std::io::stdout().is_terminal();
-    let (checked, code) = check(options, terminal).await;
+    let on_terminal = std::io::stdout().is_terminal();
+    let (checked, code) = check(options, on_terminal).await;
     match options.format {
-        Format::Json => println!("{:#}", checked.iter().map(as_json).collect::<Value>()),
+        Format::Json => {
+            terminal::print_document(&format!("{:#}", checked.iter().map(as_json).collect::<Value>()));
+        }
         Format::Text => {
             let no_color = config::process_env("NO_COLOR").is_some_and(|value| !value.is_empty());
-            print!("{}", table(&checked, terminal && !no_color));
+            terminal::print_styled(&table(&checked, on_terminal && !no_color));
         }
     }
     code
@@ -142,12 +145,12 @@ fn table(checked: &[Checked], colored: bool) -> String {
         let mark = if colored { format!("\x1b[{color}m{mark}\x1b[0m") } else { mark.to_string() };
         let (name, what) = (listener(each), each.what.label());
         // Writing to a string does not fail.
-        writeln!(text, "{mark} {name:names$}  {what:checks$}  {}", each.detail).ok();
+        writeln!(text, "{mark} {name:names$}  {what:checks$}  {}", escape::line(&each.detail)).ok();
         for line in each.problem.iter().filter_map(|problem| problem.source.as_ref()).flat_map(quoted) {
             writeln!(text, "  {:names$}  {:checks$}  {line}", "", "").ok();
         }
         if let Some(fix) = &each.fix {
-            writeln!(text, "  {:names$}  {:checks$}  fix: {fix}", "", "").ok();
+            writeln!(text, "  {:names$}  {:checks$}  fix: {}", "", "", escape::line(fix)).ok();
         }
     }
     text
@@ -193,6 +196,16 @@ mod tests {
 ! orders  redrive        as found
 ";
         assert_eq!(table(&three(), false), expected);
+    }
+
+    #[test]
+    fn what_a_server_said_can_neither_steer_a_terminal_nor_forge_a_line() {
+        let evil = "A\x1b]0;pwn\x07\u{9b}31m\u{202e}\x7f\n✔ -  forged";
+        let mut refused = checked(Some("orders"), What::Queue, Status::Failed, Some(evil));
+        refused.detail = evil.to_owned();
+        let text = table(&[refused], false);
+        assert_eq!(text.lines().count(), 2, "{text:?}");
+        assert!(!text.chars().any(|c| c != '\n' && escape::is_unsafe(c)), "{text:?}");
     }
 
     #[test]

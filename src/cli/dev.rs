@@ -103,7 +103,7 @@ pub(super) async fn run(options: &Options) -> u8 {
     }
     if let Some(proxy) = proxy_in_the_way() {
         output::print(format_args!(
-            "note: {proxy} is set without NO_PROXY=127.0.0.1: requests to this machine would go to the proxy\n"
+            "note: {proxy} is set without NO_PROXY=127.0.0.1: POSTs to this machine would go to the proxy\n"
         ));
     }
     output::print(introduction(&queue, queue_address, &url, endpoint_address, options));
@@ -120,7 +120,7 @@ pub(super) async fn run(options: &Options) -> u8 {
     code
 }
 
-/// The variable that sends requests for this machine to a proxy, if one does.
+/// The variable that sends POSTs for this machine to a proxy, if one does. Calls to a queue here never go there.
 fn proxy_in_the_way() -> Option<&'static str> {
     let local =
         |name| config::process_env(name).is_some_and(|hosts| hosts == "*" || hosts.contains("127.0.0.1"));

@@ -12,7 +12,7 @@ use clap::Args;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::cli::{BAD_CONFIGURATION, FAILED, OK, complain};
+use crate::cli::{BAD_CONFIGURATION, FAILED, OK, complain, terminal};
 use crate::config;
 
 /// Time for the whole check; the default of Kubernetes is 1 s, of Docker 30 s.
@@ -57,7 +57,7 @@ pub(super) async fn run(options: &Options) -> u8 {
         Ok(Ok(Answer { status: 200, .. })) => return OK,
         Ok(Ok(Answer { status, body })) => {
             // The lines themselves say what failed.
-            eprint!("{body}");
+            terminal::pass_on(&body);
             format!("http://{address}{path} answered {status}")
         }
         Ok(Err(error)) => format!("http://{address}{path}: {error}"),

@@ -11,15 +11,15 @@ mod run;
 mod sample_algorithm;
 mod send;
 mod send_lines;
+mod terminal;
 mod value;
 
-use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::pipeline::ports::QueueError;
-use crate::telemetry::{Chain, output};
+use crate::telemetry::output;
+use terminal::{complain, complain_of, print_lines};
 
 /// Everything went as asked.
 const OK: u8 = 0;
@@ -94,23 +94,4 @@ pub async fn main() -> ExitCode {
     };
     output::finish();
     ExitCode::from(code)
-}
-
-/// Tells a person on standard error what went wrong.
-fn complain(message: &dyn std::fmt::Display) {
-    output::complain(format!("queuepost: {message}"));
-}
-
-/// Tells a person that a call to a queue failed, and what to do about it.
-fn complain_of(error: &QueueError) {
-    complain(&format!("{}\n  fix: {}", Chain(error), error.advice.fix));
-}
-
-/// Prints lines at once; a reader that went away is an error, and no panic.
-fn print_lines<'a>(lines: impl IntoIterator<Item = &'a str>) -> std::io::Result<()> {
-    let mut out = std::io::stdout().lock();
-    for line in lines {
-        writeln!(out, "{line}")?;
-    }
-    out.flush()
 }

@@ -8,7 +8,6 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
-use std::io::Write as _;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -19,7 +18,8 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::cli::queue_options::QueueOptions;
-use crate::cli::{FAILED, INTERRUPTED, OK, USAGE, complain, complain_of, value};
+use crate::cli::{FAILED, INTERRUPTED, OK, USAGE, complain, complain_of, print_lines, value};
+use crate::escape;
 use crate::message::{Attribute, AttributeValue, MessageId, ReceiptHandle};
 use crate::pipeline::ports::{BATCH_MAX, EntryErrorKind, Queue as _, QueueError};
 use crate::sqs::{ReceiveRequest, Received, SqsQueue};
@@ -43,7 +43,7 @@ Examples:
 Each line has message_id, receipt_handle, body, receive_count, sent_at, first_received_at,
 message_group_id, message_deduplication_id, sequence_number, aws_trace_header, sender_id,
 dead_letter_queue_source_arn, queue_url and attributes: NAME to data_type and value, binary values
-in base64. What a message lacks is null. Whoever has a receipt handle may delete the message.
+in base64. What a message lacks is null. Control characters are written \\uXXXX. Whoever has a receipt handle may delete the message.
 
 Without --delete it also ends when a message comes a second time; with --visibility 0s, after one
 receive. Messages are deleted once they are written, whether or not their reader read them. Ctrl-C gives up
@@ -110,6 +110,7 @@ pub(super) async fn run(options: &Options) -> u8 {
                 return FAILED;
             }
         };
+        tell_left_out(&queue);
         let came = messages.len();
         if !options.delete {
             messages.retain(|received| seen.insert(received.message.id.clone()));
@@ -140,14 +141,19 @@ async fn receive(queue: &SqsQueue, request: &ReceiveRequest) -> Result<Answer, Q
 
 /// Writes one line per message, all of them or an error.
 fn print(messages: &[Received], url: &str) -> std::io::Result<()> {
-    let mut lines = Vec::new();
-    for received in messages {
-        serde_json::to_writer(&mut lines, &Line::of(received, url))?;
-        lines.push(b'\n');
+    let lines: Vec<String> = messages
+        .iter()
+        .map(|received| serde_json::to_string(&Line::of(received, url)))
+        .collect::<Result<_, _>>()?;
+    print_lines(lines.iter().map(String::as_str))
+}
+
+/// Says how many messages a receive left out, which nobody would see otherwise.
+fn tell_left_out(queue: &SqsQueue) {
+    for (why, messages) in queue.left_out() {
+        let messages = if messages == 1 { "1 message".to_owned() } else { format!("{messages} messages") };
+        complain(&format!("{messages} left out: {}; SQS hands them out again", why.words()));
     }
-    let mut out = std::io::stdout().lock();
-    out.write_all(&lines)?;
-    out.flush()
 }
 
 /// Deletes what was printed, repeating what may succeed; whether all of it is gone.
@@ -172,7 +178,8 @@ async fn delete(queue: &SqsQueue, messages: &[Received]) -> bool {
                             let fix = error.kind.fix();
                             complain(&format!(
                                 "message {} was not deleted: {}\n  fix: {fix}",
-                                message.0, error.code
+                                escape::line(message.0.as_str()),
+                                escape::line(&error.code)
                             ));
                             all = false;
                         }
@@ -183,7 +190,7 @@ async fn delete(queue: &SqsQueue, messages: &[Received]) -> bool {
             Err(error) if !error.kind.is_fault() && round < DELETES_MAX => left,
             Err(error) => {
                 let ids: Vec<&str> = left.iter().map(|(id, _)| id.as_str()).collect();
-                complain(&format!("not deleted: {}", ids.join(", ")));
+                complain(&format!("not deleted: {}", escape::line(&ids.join(", "))));
                 complain_of(&error);
                 return false;
             }

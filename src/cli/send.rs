@@ -11,6 +11,7 @@ use clap::Args;
 
 use crate::cli::queue_options::QueueOptions;
 use crate::cli::{FAILED, OK, USAGE, complain, complain_of, print_lines, resend, send_lines, value};
+use crate::escape;
 use crate::message::Attribute;
 use crate::sqs::Outgoing;
 
@@ -98,6 +99,7 @@ pub(super) async fn run(options: &Options) -> u8 {
         Ok(id) => match print_lines([id.as_str()]) {
             Ok(()) => OK,
             Err(error) => {
+                let id = escape::line(id.as_str());
                 complain(&format!("sent as {id}, but standard output is broken: {error}"));
                 FAILED
             }

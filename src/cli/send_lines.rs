@@ -16,6 +16,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::cli::resend::{SENDS_MAX, pause};
 use crate::cli::{FAILED, OK, complain, print_lines};
+use crate::escape;
 use crate::message::MessageId;
 use crate::pipeline::ports::{BATCH_MAX, QueueError, QueueErrorKind};
 use crate::sqs::{Outgoing, SqsQueue, Unsent};
@@ -243,10 +244,11 @@ impl Tally {
     fn failed(&mut self, number: u64, why: &str, fix: &str) {
         self.failed = self.failed.saturating_add(1);
         self.clear();
+        let why = escape::line(why);
         if fix.is_empty() || self.fix == fix {
             complain(&format!("line {number}: {why}"));
         } else {
-            complain(&format!("line {number}: {why}\n  fix: {fix}"));
+            complain(&format!("line {number}: {why}\n  fix: {}", escape::line(fix)));
             fix.clone_into(&mut self.fix);
         }
         self.show();

@@ -4,7 +4,7 @@
 //! configuration. No problem repeats the line, nor what was written as the file's or the variable's name: people
 //! paste the secret itself there. A file that others may read or change is warned of (`exposed`).
 
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Read as _};
 use std::path::Path;
 
 use http::header::{CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
@@ -15,6 +15,8 @@ use crate::config::file::{self, File};
 use crate::config::problem::{Fault, Place, Report, Written};
 use crate::endpoint::AuthHeader;
 
+/// Longest file with a header, in bytes; servers take headers of some 8 KiB.
+const LENGTH_MAX: u64 = 64 * 1024;
 const EXAMPLE: &str = "one line such as `Authorization: Bearer …`";
 
 /// The header `written` leads to; `None` when there is a problem, which is then in the report.
@@ -46,7 +48,7 @@ pub(super) fn header(written: &file::Auth, env: Lookup<'_>, report: &mut Report)
 }
 
 fn from_file(place: &Place, path: &str) -> Result<String, Fault> {
-    std::fs::read_to_string(File::resolve(place, path)).map_err(|error| {
+    read(&File::resolve(place, path)).map_err(|error| {
         let because = |rule: &str| Fault::new(format!("names a file that cannot be read: {rule}"));
         match (error.kind(), place) {
             (ErrorKind::NotFound, Place::File { .. }) => because("there is no such file")
@@ -58,9 +60,29 @@ fn from_file(place: &Place, path: &str) -> Result<String, Fault> {
                 because("permission denied").fix("let the user of this process read it")
             }
             (ErrorKind::InvalidData, _) => because("it is not text in UTF-8"),
+            (ErrorKind::InvalidInput, _) => {
+                because("it is no regular file").fix(format!("write {EXAMPLE} into a file"))
+            }
+            (ErrorKind::FileTooLarge, _) => {
+                because("it is longer than 64 KiB").fix(format!("write {EXAMPLE}"))
+            }
             (kind, _) => because(&kind.to_string()),
         }
     })
+}
+
+/// Reads a regular file that is not too long: a pipe may never end, and a device never does.
+fn read(path: &Path) -> std::io::Result<String> {
+    // Opening a pipe would wait for its writer.
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(ErrorKind::InvalidInput.into());
+    }
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)?.take(LENGTH_MAX + 1).read_to_end(&mut bytes)?;
+    if u64::try_from(bytes.len()).is_ok_and(|length| length > LENGTH_MAX) {
+        return Err(ErrorKind::FileTooLarge.into());
+    }
+    String::from_utf8(bytes).map_err(|_| ErrorKind::InvalidData.into())
 }
 
 /// Warns of a file with a secret that others on this machine may read or change.
@@ -158,6 +180,29 @@ mod tests {
             let fault = format!("{:?}", parse(line).expect_err(line));
             assert!(!fault.contains("cr3t"), "{fault}");
         }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_pipe_a_device_and_a_file_that_is_too_long_are_refused_and_none_is_waited_for() {
+        let directory = std::env::temp_dir().join(format!("queuepost-{}-header-files", std::process::id()));
+        std::fs::create_dir_all(&directory).expect("a directory");
+        let (pipe, link) = (directory.join("pipe"), directory.join("link"));
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status().expect("mkfifo");
+        assert!(made.success());
+        let with_length = |length: usize| {
+            let path = directory.join(length.to_string());
+            std::fs::write(&path, "x".repeat(length)).expect("a file");
+            path
+        };
+        let (fits, long) = (with_length(64 * 1024), with_length(64 * 1024 + 1));
+        std::os::unix::fs::symlink(&fits, &link).expect("a link");
+        let kind = |path: &Path| read(path).map(|text| text.len()).map_err(|error| error.kind());
+        let zero = Path::new("/dev/zero");
+        let found = [kind(&pipe), kind(zero), kind(&directory), kind(&long), kind(&fits), kind(&link)];
+        std::fs::remove_dir_all(&directory).ok();
+        let (no_file, too_long) = (Err(ErrorKind::InvalidInput), Err(ErrorKind::FileTooLarge));
+        assert_eq!(found, [no_file, no_file, no_file, too_long, Ok(64 * 1024), Ok(64 * 1024)]);
     }
 
     #[cfg(unix)]

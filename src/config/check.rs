@@ -188,6 +188,7 @@ pub(super) fn queue_settings(written: &Listener, report: &mut Report) -> Option<
     let queue = queue?;
     let mismatch = region.as_ref().and_then(|region| rules::region_is_that_of_the_queue(region, &queue));
     report.advise(written.region.as_ref(), mismatch);
+    report.advise(written.queue.as_ref(), rules::queue_of_aws_is_https(&queue));
     Some(sqs::Settings {
         queue,
         region,

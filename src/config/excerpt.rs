@@ -7,6 +7,8 @@
 
 use std::fmt;
 
+use crate::escape;
+
 /// Widest line shown, in terminal columns.
 const WIDTH_MAX: usize = 120;
 /// Longest value of a harmless key.
@@ -169,12 +171,12 @@ fn is_plain(line: &str) -> bool {
     value.chars().count() <= VALUE_MAX && value.chars().all(simple) && HARMLESS.contains(&key)
 }
 
-/// The part of the line around the caret that fits, tabs and control characters one column wide.
+/// The part of the line around the caret that fits; tabs and what is unsafe to show are one column wide.
 fn cut(line: u64, head: &str, tail: &str) -> Excerpt {
     let drawn = |c: char| {
         if c == '\t' {
             '→'
-        } else if c.is_control() {
+        } else if escape::is_unsafe(c) {
             '�'
         } else {
             c
@@ -292,6 +294,7 @@ mod tests {
         assert_eq!(shown("\tpath: 0", 8, At::Value("0")), ("→path: 0".to_owned(), 7));
         assert_eq!(shown("  größe: 0", 10, At::Value("0")), ("  größe: 0".to_owned(), 9));
         assert_eq!(shown("  注文: 0", 7, At::Value("0")), ("  注文: 0".to_owned(), 8));
+        assert_eq!(shown("path: a\u{202e}b", 7, At::Value("a\u{202e}b")), ("path: a�b".to_owned(), 6));
         let long = format!("{}path: {}", " ".repeat(100), "x".repeat(100));
         let (text, caret) = shown(&long, 107, At::Value(&"x".repeat(100)));
         assert!(text.starts_with("… ") && text.ends_with("x…") && width_of(&text) <= WIDTH_MAX, "{text}");

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use crate::config::excerpt::{At, Excerpt, excerpt};
 use crate::config::shown::{meant, shown};
+use crate::escape;
 
 /// Where a value was written.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -34,8 +35,8 @@ pub enum Place {
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::File { path, line: 0, .. } => f.write_str(path),
-            Self::File { path, line, column } => write!(f, "{path}:{line}:{column}"),
+            Self::File { path, line: 0, .. } => f.write_str(&escape::line(path)),
+            Self::File { path, line, column } => write!(f, "{}:{line}:{column}", escape::line(path)),
             Self::Flag(name) | Self::Variable(name) => f.write_str(name),
             Self::CommandLine => f.write_str("command line"),
         }
@@ -70,14 +71,14 @@ impl fmt::Display for Problem {
             Place::Flag(name) | Place::Variable(name) => name,
             Place::CommandLine => self.key.as_str(),
         };
-        f.write_str(subject)?;
+        f.write_str(&escape::line(subject))?;
         match &self.value {
-            Some(value) => write!(f, ": {value} ")?,
+            Some(value) => write!(f, ": {} ", escape::line(value))?,
             None if subject.is_empty() => {}
             None => f.write_str(" ")?,
         }
-        f.write_str(&self.rule)?;
-        self.fix.as_ref().map_or(Ok(()), |fix| write!(f, "; {fix}"))
+        f.write_str(&escape::line(&self.rule))?;
+        self.fix.as_ref().map_or(Ok(()), |fix| write!(f, "; {}", escape::line(fix)))
     }
 }
 
@@ -272,6 +273,20 @@ impl Report {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_problem_cannot_steer_a_terminal_whatever_the_file_holds() {
+        let evil = "a\u{202e}b\x1b[31m\u{9b}\nforged".to_owned();
+        let problem = Problem {
+            place: Place::File { path: evil.as_str().into(), line: 7, column: 14 },
+            key: evil.clone(),
+            value: Some(evil.clone()),
+            rule: evil.clone(),
+            fix: Some(evil),
+            source: None,
+        };
+        assert!(!problem.to_string().chars().any(escape::is_unsafe), "{problem}");
+    }
 
     #[test]
     fn a_problem_is_one_line_that_says_where_what_and_why() {

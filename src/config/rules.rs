@@ -152,6 +152,16 @@ pub(super) fn region_is_that_of_the_queue(region: &str, queue: &QueueRef) -> Opt
     Some(format!("is {region}, but the queue is in {of_queue}"))
 }
 
+/// Amazon's addresses speak https; a VPC endpoint is called as its URL says.
+pub(super) fn queue_of_aws_is_https(queue: &QueueRef) -> Option<String> {
+    let QueueRef::Url(url) = queue else { return None };
+    (url.scheme() == "http" && sqs::is_aws(url)).then(|| {
+        "starts with http://, and Amazon's servers speak https: write https://, or messages, and session tokens with \
+         them, may travel in clear"
+            .to_owned()
+    })
+}
+
 /// Success deletes: a range that takes in 429 or 5xx deletes messages nobody worked on.
 pub(super) fn success_leaves_out_failures(low: u16, high: u16) -> Result<(), Fault> {
     let (range, rule) = (low..=high, "would delete messages nobody worked on");

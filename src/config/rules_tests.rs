@@ -244,3 +244,19 @@ fn an_algorithm_takes_no_path() {
     assert_eq!(path_is_not_of_an_algorithm(false), Ok(()));
     assert!(text(path_is_not_of_an_algorithm(true)).contains("has its own path"));
 }
+
+#[test]
+fn a_queue_of_amazons_over_plain_http_is_warned_of() {
+    let warned = |url: &str| queue_of_aws_is_https(&QueueRef::Url(url.parse().unwrap())).is_some();
+    for url in [
+        "http://sqs.eu-west-1.amazonaws.com/123456789012/orders",
+        "http://vpce-1.sqs.eu-west-1.vpce.amazonaws.com/123456789012/orders",
+    ] {
+        assert!(warned(url), "{url}");
+    }
+    for url in
+        ["https://sqs.eu-west-1.amazonaws.com/123456789012/orders", "http://localhost:9324/queue/orders"]
+    {
+        assert!(!warned(url), "{url}");
+    }
+}

@@ -46,6 +46,9 @@ impl Queue for Metered {
         Box::pin(async move {
             let traced = Call::begin();
             let result = self.count(Operation::Receive, 0, self.queue.receive(receive)).await;
+            for (why, messages) in self.queue.left_out() {
+                self.metrics.left_out(why, messages);
+            }
             if let Ok(messages) = &result {
                 traced.received(&self.name, messages);
                 if messages.is_empty() {

@@ -4,11 +4,13 @@
 //! and a scripted one). Neither retries, sleeps or decides: a call is one attempt, bounded in time by the
 //! implementation, and its failure is data of a closed kind.
 
+use std::borrow::Cow;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::escape;
 use crate::message::{Message, ReceiptHandle};
 use crate::policy::advice::Advice;
 pub use crate::policy::advice::entry::EntryErrorKind;
@@ -48,6 +50,11 @@ pub trait Queue: Send + Sync + 'static {
 
     /// Finds the queue and reads what it says of itself. Called before the first receive and for gauges.
     fn inspect(&self) -> BoxFuture<'_, Result<QueueFacts, QueueError>>;
+
+    /// How many received messages were left out, and why, since this was last asked.
+    fn left_out(&self) -> Vec<(LeftOut, u64)> {
+        Vec::new()
+    }
 }
 
 /// What a batch call answers: a result per entry, or the failure of the whole call.
@@ -65,6 +72,49 @@ pub struct Receive {
     /// On FIFO queues: which receive this is. Asked for again under the same number, and with nothing else changed,
     /// it brings the same messages as the first time (`ReceiveRequestAttemptId`, known to SQS for five minutes).
     pub attempt: Option<u128>,
+}
+
+/// Why nothing is done with a received message; label of `queuepost_messages_left_out_total`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LeftOut {
+    /// It has no id or no receipt handle, so that it could never be settled.
+    Unidentified,
+    /// Its id or receipt handle is longer than those of SQS, and would be remembered at that length.
+    TooLong,
+    /// Its body is not the one SQS took the MD5 sum of.
+    Damaged,
+    /// An attribute of it makes no sense.
+    Malformed,
+}
+
+impl LeftOut {
+    /// Every reason, to initialise metrics.
+    pub const ALL: [Self; 4] = [Self::Unidentified, Self::TooLong, Self::Damaged, Self::Malformed];
+
+    /// Label value of the reason.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Unidentified => "unidentified",
+            Self::TooLong => "too_long",
+            Self::Damaged => "damaged",
+            Self::Malformed => "malformed",
+        }
+    }
+
+    /// The reason for people.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Unidentified => "it has no id or no receipt handle",
+            Self::TooLong => "its id is longer than 256 bytes or its receipt handle longer than 4 KiB",
+            Self::Damaged => "its body does not match MD5OfBody, the sum the server sent with it",
+            Self::Malformed => "an attribute of it has no type, or a binary value that is no base64",
+        }
+    }
+
+    /// Position in [`Self::ALL`].
+    pub fn index(self) -> usize {
+        Self::ALL.iter().position(|&each| each == self).unwrap_or_default()
+    }
 }
 
 /// One `ChangeMessageVisibility`.
@@ -186,8 +236,15 @@ impl QueueError {
         named: &Named,
         source: Box<dyn std::error::Error + Send + Sync>,
     ) -> Self {
+        // A server may have named the queue, and its words are in the advice.
+        let queue = match escape::line(&queue) {
+            Cow::Borrowed(_) => queue,
+            Cow::Owned(escaped) => escaped.into(),
+        };
         let call = Call { operation: operation.name(), action: operation.action(), queue: &queue };
-        let advice = reason.advice(&call, named);
+        let Advice { meaning, fix } = reason.advice(&call, named);
+        let advice =
+            Advice { meaning: escape::line(&meaning).into_owned(), fix: escape::line(&fix).into_owned() };
         Self { operation, queue, kind: reason.kind(), reason, advice, source }
     }
 }

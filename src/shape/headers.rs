@@ -1,10 +1,12 @@
 //! Message properties as header values: what fits, what is encoded, what is dropped.
 //!
 //! A value that is not visible ASCII (control characters, line breaks, anything beyond `~`) is percent-encoded
-//! and announced by a companion header `…-Encoding: percent`. A name that is no header token, and whatever
-//! would take all message headers together past 8 KiB, is dropped and counted. Nothing here can make one
-//! header into two.
+//! and announced by a companion header `…-Encoding: percent`. Dropped and counted are: an attribute whose name is no
+//! header token; attributes whose names differ in case only, all of them, because their headers would be one; a name
+//! that ends in `-Encoding`, because it would pass for a companion; trace context that is not valid; and whatever
+//! would take all message headers together past 8 KiB. Nothing here can make one header into two.
 
+use std::collections::HashMap;
 use std::time::SystemTime;
 
 use base64::Engine as _;
@@ -14,6 +16,7 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use crate::message::{Attribute, AttributeValue};
 use crate::shape::Request;
+use crate::shape::trace_context::{is_traceparent, is_tracestate, is_x_ray};
 
 /// All headers made from a message together, names and values. Servers commonly take 8 KiB in all.
 const BUDGET_BYTES: usize = 8 * 1024;
@@ -23,13 +26,17 @@ const ENCODED: &AsciiSet = &CONTROLS.add(b'%');
 const ENCODED_SPACES_TOO: &AsciiSet = &ENCODED.add(b' ');
 const PERCENT: HeaderValue = HeaderValue::from_static("percent");
 const ATTRIBUTE_PREFIX: &str = "x-queuepost-attr-";
+/// How the companion of an encoded header ends.
+const COMPANION: &str = "-encoding";
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
 /// A request and what had to be left out of it.
 #[derive(Debug, Clone)]
 pub struct Shaped {
     /// What to post.
     pub request: Request,
-    /// Headers left out because of their name or for lack of room.
+    /// Headers left out: because of their name, for trace context that is not valid, or for lack of room.
     pub headers_dropped: u32,
 }
 
@@ -52,6 +59,15 @@ impl Budget {
         self.dropped
     }
 
+    /// Adds X-Ray's header if it is one; otherwise counts it.
+    pub(super) fn put_x_ray(&mut self, headers: &mut HeaderMap, value: &str) {
+        if is_x_ray(value) {
+            self.put(headers, HeaderName::from_static("x-amzn-trace-id"), value);
+        } else {
+            self.dropped += 1;
+        }
+    }
+
     /// Adds a header, encoded where needed, if there is room for it; otherwise counts it.
     pub(super) fn put(&mut self, headers: &mut HeaderMap, name: HeaderName, value: &str) {
         if is_plain(value) {
@@ -60,7 +76,7 @@ impl Budget {
         }
         let set = if value.trim() == value { ENCODED } else { ENCODED_SPACES_TOO };
         let encoded: String = utf8_percent_encode(value, set).collect();
-        let companion = HeaderName::try_from(format!("{name}-encoding"));
+        let companion = HeaderName::try_from(format!("{name}{COMPANION}"));
         let Ok(companion) = companion else {
             self.dropped += 1;
             return;
@@ -90,19 +106,56 @@ impl Budget {
 
 /// The user attributes as headers; `traceparent` and `tracestate` under their own names.
 pub(super) fn attribute_headers(headers: &mut HeaderMap, budget: &mut Budget, attributes: &[Attribute]) {
+    let mut named = Vec::with_capacity(attributes.len());
+    let mut uses: HashMap<HeaderName, u32> = HashMap::with_capacity(attributes.len());
     for attribute in attributes {
-        let name = match attribute.name.as_str() {
-            name @ ("traceparent" | "tracestate") => HeaderName::try_from(name),
-            name => HeaderName::try_from(format!("{ATTRIBUTE_PREFIX}{name}")),
-        };
-        let Ok(name) = name else {
+        match header_name(&attribute.name) {
+            Some(name) => {
+                *uses.entry(name.clone()).or_default() += 1;
+                named.push((name, attribute));
+            }
+            None => budget.dropped += 1,
+        }
+    }
+    let valid_parent = |(name, attribute): &&(HeaderName, &Attribute)| {
+        *name == TRACEPARENT && has_valid_trace_context(name, &attribute.value)
+    };
+    let has_parent = named.iter().find(valid_parent).is_some();
+    for (name, attribute) in named {
+        let is_ambiguous =
+            uses.get(&name).is_some_and(|uses| *uses > 1) || name.as_str().ends_with(COMPANION);
+        let is_invalid =
+            !has_valid_trace_context(&name, &attribute.value) || (name == TRACESTATE && !has_parent);
+        if is_ambiguous || is_invalid {
             budget.dropped += 1;
             continue;
-        };
+        }
         match &attribute.value {
             AttributeValue::Text(value) => budget.put(headers, name, value),
             AttributeValue::Binary(value) => budget.put(headers, name, &STANDARD.encode(value)),
         }
+    }
+}
+
+/// The header of an attribute; header names know no case, attributes do.
+fn header_name(attribute: &str) -> Option<HeaderName> {
+    match attribute {
+        "traceparent" => Some(TRACEPARENT),
+        "tracestate" => Some(TRACESTATE),
+        name => HeaderName::try_from(format!("{ATTRIBUTE_PREFIX}{name}")).ok(),
+    }
+}
+
+/// Whether a header that carries trace context carries a valid one; true for every other header.
+fn has_valid_trace_context(name: &HeaderName, value: &AttributeValue) -> bool {
+    let is_valid = match name {
+        name if *name == TRACEPARENT => is_traceparent,
+        name if *name == TRACESTATE => is_tracestate,
+        _ => return true,
+    };
+    match value {
+        AttributeValue::Text(value) => is_valid(value),
+        AttributeValue::Binary(_) => false,
     }
 }
 

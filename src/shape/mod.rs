@@ -7,6 +7,7 @@
 mod algorithm;
 mod headers;
 mod raw;
+mod trace_context;
 
 pub use algorithm::{Algorithm, AlgorithmError};
 pub use headers::Shaped;

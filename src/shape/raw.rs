@@ -54,12 +54,14 @@ impl Shape {
             ("x-queuepost-message-group-id", message.group_id.clone()),
             ("x-queuepost-message-deduplication-id", message.deduplication_id.clone()),
             ("x-queuepost-sequence-number", message.sequence_number.clone()),
-            ("x-amzn-trace-id", message.trace_header.clone()),
         ];
         for (name, value) in optional {
             if let Some(value) = value {
                 budget.put(&mut headers, HeaderName::from_static(name), &value);
             }
+        }
+        if let Some(value) = &message.trace_header {
+            budget.put_x_ray(&mut headers, value);
         }
         attribute_headers(&mut headers, &mut budget, &message.attributes);
         Shaped { request: Request { headers, body: message.body.clone() }, headers_dropped: budget.dropped() }

@@ -7,6 +7,8 @@ use bytes::Bytes;
 use super::*;
 use crate::message::{Attribute, AttributeValue, MessageId, ReceiptHandle, ReceiveCount};
 
+const TRACEPARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
 fn message(body: &str) -> Message {
     Message {
         id: MessageId::new("5fea7756-0ea4-451a-a703-a558b933e274"),
@@ -72,13 +74,13 @@ fn fifo_properties_and_the_trace_header_are_passed_on() {
     message.deduplication_id = Some("d-1".to_owned());
     message.sequence_number = Some("18849496460467696128".to_owned());
     message.trace_header = Some("Root=1-5759e988-bd862e3fe1be46a994272793".to_owned());
-    message.attributes = vec![text("traceparent", "00-ab-cd-01"), text("tracestate", "a=b")];
+    message.attributes = vec![text("traceparent", TRACEPARENT), text("tracestate", "a=b")];
     let shaped = shape(&message);
     assert_eq!(header(&shaped, "x-queuepost-message-group-id"), Some("tenant-1"));
     assert_eq!(header(&shaped, "x-queuepost-message-deduplication-id"), Some("d-1"));
     assert_eq!(header(&shaped, "x-queuepost-sequence-number"), Some("18849496460467696128"));
     assert_eq!(header(&shaped, "x-amzn-trace-id"), Some("Root=1-5759e988-bd862e3fe1be46a994272793"));
-    assert_eq!(header(&shaped, "traceparent"), Some("00-ab-cd-01"));
+    assert_eq!(header(&shaped, "traceparent"), Some(TRACEPARENT));
     assert_eq!(header(&shaped, "tracestate"), Some("a=b"));
 }
 
@@ -116,4 +118,49 @@ fn names_that_are_no_token_and_headers_past_8_kib_are_dropped_and_counted() {
     assert!(header(&shaped, "x-queuepost-attr-a").is_some());
     assert_eq!(header(&shaped, "x-queuepost-attr-b"), None);
     assert_eq!(header(&shaped, "x-queuepost-attr-c"), Some("fits"));
+}
+
+#[test]
+fn attributes_that_differ_in_case_only_are_all_dropped_whatever_their_order() {
+    for names in [["Tenant", "tenant"], ["tenant", "Tenant"], ["TENANT", "tenant"]] {
+        let mut message = message("x");
+        message.attributes = vec![text(names[0], "A"), text(names[1], "B"), text("other", "C")];
+        let shaped = shape(&message);
+        assert_eq!(shaped.request.headers.get_all("x-queuepost-attr-tenant").iter().count(), 0, "{names:?}");
+        assert_eq!(header(&shaped, "x-queuepost-attr-other"), Some("C"));
+        assert_eq!(shaped.headers_dropped, 2);
+    }
+}
+
+#[test]
+fn an_attribute_cannot_pass_for_the_companion_of_another() {
+    let mut message = message("x");
+    message.attributes =
+        vec![text("tenant", "%0d%0aX"), text("tenant-Encoding", "percent"), text("-encoding", "x")];
+    let shaped = shape(&message);
+    assert_eq!(header(&shaped, "x-queuepost-attr-tenant"), Some("%0d%0aX"));
+    assert_eq!(header(&shaped, "x-queuepost-attr-tenant-encoding"), None);
+    assert_eq!(shaped.headers_dropped, 2);
+    message.attributes = vec![text("tenant", "ü"), text("tenant-Encoding", "none")];
+    let shaped = shape(&message);
+    let companions: Vec<_> =
+        shaped.request.headers.get_all("x-queuepost-attr-tenant-encoding").iter().collect();
+    assert_eq!(companions, ["percent"]);
+}
+
+#[test]
+fn trace_context_that_is_not_valid_is_dropped_and_counted() {
+    let mut message = message("x");
+    message.trace_header = Some("Root=1\r\nX-Evil: 2".to_owned());
+    message.attributes = vec![text("traceparent", "00-ab-cd-01"), text("tracestate", "a=b")];
+    let shaped = shape(&message);
+    for name in ["traceparent", "tracestate", "x-amzn-trace-id"] {
+        assert_eq!(header(&shaped, name), None, "{name}");
+    }
+    assert_eq!(shaped.headers_dropped, 3, "a state without its parent says nothing");
+    message.trace_header = None;
+    message.attributes = vec![text("traceparent", TRACEPARENT), text("tracestate", "A")];
+    let shaped = shape(&message);
+    assert_eq!((header(&shaped, "traceparent"), header(&shaped, "tracestate")), (Some(TRACEPARENT), None));
+    assert_eq!(shaped.headers_dropped, 1);
 }

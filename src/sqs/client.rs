@@ -12,6 +12,7 @@
 use std::collections::HashMap;
 use std::error::Error;
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -25,12 +26,13 @@ use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, ConfigLoader, Region, SdkConfig};
 use aws_sdk_sqs::Client;
+use aws_sdk_sqs::config::SharedHttpClient;
 use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
 use tokio::sync::RwLock;
 use tokio::time::Instant;
 use url::Url;
 
-use super::{credentials, error, host};
+use super::{credentials, error, host, transport};
 use crate::pipeline::ports::{Operation, QueueError, QueueErrorKind, QueueReason};
 use crate::sqs::{QueueRef, Role, Settings, SqsQueue};
 
@@ -93,13 +95,13 @@ impl Key {
         }
     }
 
-    /// Reads the SDK's configuration and makes a client of it.
-    async fn client(&self) -> Client {
+    /// Reads the SDK's configuration and makes a client of it, which calls over `transport`.
+    async fn client(&self, transport: &SharedHttpClient) -> Client {
         let known = self.configured_region().region().await;
         // The first look shows whether the SDK's own settings name an address. With a region, whichever it is,
         // it needs no network; without, some provider or other would ask the instance for one.
         let any = known.clone().unwrap_or(ANY_REGION);
-        let first_look = self.loader().no_credentials().region(any).load().await;
+        let first_look = self.loader(transport).no_credentials().region(any).load().await;
         let of_settings = || first_look.endpoint_url().and_then(|url| url.parse().ok());
         let server = self.address.clone().or_else(of_settings).or_else(|| self.origin.clone());
         let is_aws = server.as_ref().is_none_or(host::is_aws);
@@ -109,7 +111,7 @@ impl Key {
             known => known,
         };
 
-        let mut loader = self.loader().region(region.clone());
+        let mut loader = self.loader(transport).region(region.clone());
         if self.address.as_ref().is_some_and(host::is_loopback) {
             loader = loader.credentials_provider(credentials::dummy());
         } else if server.as_ref().is_some_and(host::is_loopback) {
@@ -146,8 +148,9 @@ impl Key {
     }
 
     /// What all looks at the SDK's configuration have in common.
-    fn loader(&self) -> ConfigLoader {
+    fn loader(&self, transport: &SharedHttpClient) -> ConfigLoader {
         let loader = aws_config::defaults(BehaviorVersion::latest())
+            .http_client(transport.clone())
             .retry_config(RetryConfig::disabled())
             // Long polls are silent for 20 s by design; the call's own time-out bounds the rest.
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
@@ -192,6 +195,7 @@ fn with_endpoint(config: SdkConfig, origin: &Url) -> SdkConfig {
 pub(super) struct Connection {
     key: Key,
     current: RwLock<Option<Current>>,
+    token_in_clear: Arc<AtomicBool>,
 }
 
 #[derive(Clone)]
@@ -208,19 +212,25 @@ impl fmt::Debug for Connection {
 
 impl Connection {
     fn new(key: Key) -> Self {
-        Self { key, current: RwLock::new(None) }
+        Self { key, current: RwLock::new(None), token_in_clear: Arc::default() }
     }
 
     /// A connection whose client is `client`, as if made at `made_at`.
     #[cfg(test)]
     pub(super) fn made(settings: &Settings, client: Client, made_at: Instant) -> Self {
-        Self { key: Key::new(settings), current: RwLock::new(Some(Current { client, made_at })) }
+        let current = RwLock::new(Some(Current { client, made_at }));
+        Self { key: Key::new(settings), current, token_in_clear: Arc::default() }
     }
 
     /// Whether there is a client.
     #[cfg(test)]
     pub(super) async fn has_client(&self) -> bool {
         self.current.read().await.is_some()
+    }
+
+    /// Whether a session token went out over plain HTTP, beyond this machine.
+    pub(super) fn sends_token_in_clear(&self) -> bool {
+        self.token_in_clear.load(Ordering::Relaxed)
     }
 
     /// Makes one call about `queue`, within `limit`.
@@ -268,7 +278,8 @@ impl Connection {
         if let Some(current) = current.as_ref() {
             return current.clone();
         }
-        let made = Current { client: Box::pin(self.key.client()).await, made_at: Instant::now() };
+        let transport = transport::client(Arc::clone(&self.token_in_clear));
+        let made = Current { client: Box::pin(self.key.client(&transport)).await, made_at: Instant::now() };
         current.insert(made).clone()
     }
 

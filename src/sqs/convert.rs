@@ -1,27 +1,41 @@
 //! From the SDK's message to ours.
 //!
 //! Nothing SQS sends, or a server that imitates it forgets, stops the loop: a missing or unreadable time or
-//! count is no value, a missing body is an empty one. Only a message without id or receipt handle is left out,
-//! because nothing could be done with it: it is logged, and comes back when its visibility ends.
+//! count is no value, a missing body is an empty one. Left out are a message without id or receipt handle, because
+//! nothing could be done with it; one whose id or handle is longer than SQS's, because both are remembered; and one
+//! whose body does not match its MD5 sum, because it was damaged on the way. They come back when their visibility ends.
 
 use std::time::{Duration, SystemTime};
 
 use aws_sdk_sqs::types::{self, MessageAttributeValue, MessageSystemAttributeName as Name};
 use bytes::Bytes;
+use md5::{Digest as _, Md5};
 
 use crate::message::{Attribute, AttributeValue, Message, MessageId, ReceiptHandle, ReceiveCount};
+use crate::pipeline::ports::LeftOut;
 
-/// Ours of theirs; `None` for one that could never be settled.
-pub(super) fn message(received: types::Message) -> Option<Message> {
+/// Longest message id that is taken, in bytes. Amazon's have 36 characters.
+const ID_MAX: usize = 256;
+/// Longest receipt handle that is taken, in bytes. Amazon's have some 400 characters, 1,024 at most.
+const HANDLE_MAX: usize = 4 * 1024;
+
+/// Ours of theirs; an error for one nothing can be done with.
+pub(super) fn message(received: types::Message) -> Result<Message, LeftOut> {
     let (Some(id), Some(receipt)) = (received.message_id, received.receipt_handle) else {
-        tracing::warn!("SQS sent a message without id or receipt handle; left to its visibility time-out");
-        return None;
+        return Err(LeftOut::Unidentified);
     };
+    if id.len() > ID_MAX || receipt.len() > HANDLE_MAX {
+        return Err(LeftOut::TooLong);
+    }
+    let body = received.body.unwrap_or_default();
+    if received.md5_of_body.is_some_and(|sum| !is_md5_of(&sum, &body)) {
+        return Err(LeftOut::Damaged);
+    }
     let mut system = received.attributes.unwrap_or_default();
-    Some(Message {
+    Ok(Message {
         id: MessageId::new(id),
         receipt: ReceiptHandle::new(receipt),
-        body: Bytes::from(received.body.unwrap_or_default()),
+        body: Bytes::from(body),
         receive_count: system
             .get(&Name::ApproximateReceiveCount)
             .and_then(|count| count.parse().ok())
@@ -34,6 +48,18 @@ pub(super) fn message(received: types::Message) -> Option<Message> {
         trace_header: system.remove(&Name::AwsTraceHeader),
         attributes: attributes(received.message_attributes.into_iter().flatten()),
     })
+}
+
+/// Whether `sum` is the MD5 sum of `body`, in hexadecimal digits.
+fn is_md5_of(sum: &str, body: &str) -> bool {
+    let digest = Md5::digest(body.as_bytes());
+    let nibble = |digit: u8| char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok());
+    let pairs = sum.as_bytes().chunks(2);
+    sum.len() == digest.len() * 2
+        && pairs.zip(digest).all(|(pair, byte)| match pair {
+            [high, low] => nibble(*high) == Some(byte >> 4) && nibble(*low) == Some(byte & 0xF),
+            _ => false,
+        })
 }
 
 /// The user attributes, sorted by name: the SDK's map has no order.
@@ -120,7 +146,36 @@ mod tests {
 
     #[test]
     fn a_message_that_could_not_be_settled_is_left_out() {
-        assert!(message(types::Message::builder().message_id("4a1b").build()).is_none());
-        assert!(message(types::Message::builder().receipt_handle("AQEB").build()).is_none());
+        let without_handle = types::Message::builder().message_id("4a1b").build();
+        let without_id = types::Message::builder().receipt_handle("AQEB").build();
+        for theirs in [without_handle, without_id] {
+            assert_eq!(message(theirs).unwrap_err(), LeftOut::Unidentified);
+        }
+    }
+
+    #[test]
+    fn an_id_or_a_handle_longer_than_any_of_sqs_leaves_its_message_out() {
+        let with = |id: usize, handle: usize| {
+            let (id, handle) = ("i".repeat(id), "h".repeat(handle));
+            message(bare().message_id(id).receipt_handle(handle).build()).map(drop)
+        };
+        assert_eq!(with(256, 4096), Ok(()));
+        assert_eq!(with(257, 1), Err(LeftOut::TooLong));
+        assert_eq!(with(1, 4097), Err(LeftOut::TooLong));
+    }
+
+    #[test]
+    fn a_body_that_does_not_match_its_md5_sum_leaves_its_message_out() {
+        let with = |sum: &str| message(bare().body("hello").md5_of_body(sum).build()).map(drop);
+        assert_eq!(with("5d41402abc4b2a76b9719d911017c592"), Ok(()));
+        assert_eq!(with("5D41402ABC4B2A76B9719D911017C592"), Ok(()));
+        for wrong in [
+            "5d41402abc4b2a76b9719d911017c593",
+            "",
+            "5d41402abc4b2a76b9719d911017c5",
+            "é".repeat(16).as_str(),
+        ] {
+            assert_eq!(with(wrong), Err(LeftOut::Damaged), "{wrong}");
+        }
     }
 }

@@ -20,7 +20,8 @@ use aws_sdk_sqs::error::{ConnectorError, ProvideErrorMetadata, SdkError};
 use aws_sdk_sqs::operation::RequestId as _;
 use aws_sdk_sqs::types::BatchResultErrorEntry;
 
-use super::reason;
+use super::{reason, transport};
+use crate::escape;
 use crate::pipeline::ports::{
     EntryError, EntryErrorKind, Operation, QueueError, QueueErrorKind, QueueReason,
 };
@@ -73,6 +74,9 @@ where
                 .map_or(QueueReason::Network, |failure| reason_of_transport(failure, &text));
             (reason, text)
         }
+        SdkError::ResponseError(_) if causes(error).any(transport::is_too_long) => {
+            (QueueReason::AnswerTooLong, format!("more than {} MiB", transport::ANSWER_MAX >> 20))
+        }
         // An answer that broke off, or that is none of SQS's.
         SdkError::ResponseError(_) => {
             let text = chain(error);
@@ -85,6 +89,7 @@ where
         }
         _ => (QueueReason::Refused, chain(error)),
     };
+    let text = escape::line(&text).into_owned();
     let named = reason::named(&text);
     QueueError::new(operation, Arc::clone(queue), reason, &named, Box::new(Said(shortened(text))))
 }
@@ -124,7 +129,7 @@ pub(super) fn entry_error(entry: &BatchResultErrorEntry) -> EntryError {
             _ => EntryErrorKind::Refused,
         },
     };
-    EntryError { kind, code: entry.code.clone() }
+    EntryError { kind, code: shortened(escape::line(&entry.code).into_owned()) }
 }
 
 /// Translates the failure of one message of a batch to be sent, for the person who sends it.
@@ -136,7 +141,12 @@ pub(super) fn unsent(queue: &str, entry: &BatchResultErrorEntry) -> Unsent {
     let Advice { meaning, fix } = reason.advice(&call, &reason::named(&message));
     let said = if message.is_empty() { entry.code.clone() } else { format!("{}: {message}", entry.code) };
     let retryable = entry_error(entry).kind == EntryErrorKind::Retryable;
-    Unsent { retryable, why: shortened(format!("{meaning}: {said}")), fix }
+    let why = format!("{meaning}: {said}");
+    Unsent {
+        retryable,
+        why: shortened(escape::line(&why).into_owned()),
+        fix: escape::line(&fix).into_owned(),
+    }
 }
 
 /// An entry whose answer is missing: the call may be made again.

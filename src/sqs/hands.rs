@@ -10,9 +10,9 @@ use std::time::Duration;
 use aws_sdk_sqs::types::{self, MessageSystemAttributeName as Name, SendMessageBatchRequestEntry};
 
 use super::queue::{RECEIVE_MARGIN, SETTLE_TIMEOUT, built, seconds};
-use super::{convert, error, send};
+use super::{convert, error, salvage, send};
 use crate::message::{Message, MessageId};
-use crate::pipeline::ports::{BATCH_MAX, EntryErrorKind, Operation, QueueError};
+use crate::pipeline::ports::{BATCH_MAX, EntryErrorKind, LeftOut, Operation, QueueError};
 use crate::sqs::{Outgoing, SqsQueue};
 
 /// One `ReceiveMessage` as a person asks for it.
@@ -99,7 +99,7 @@ impl SqsQueue {
         let max = i32::try_from(request.max.clamp(1, BATCH_MAX)).unwrap_or(1);
         let limit = request.wait + RECEIVE_MARGIN;
         let answer = self.connection().call(Operation::Receive, &url, limit, |client| {
-            client
+            let receive = client
                 .receive_message()
                 .queue_url(&*url)
                 .max_number_of_messages(max)
@@ -107,11 +107,11 @@ impl SqsQueue {
                 .set_visibility_timeout(request.visibility.map(seconds))
                 .message_system_attribute_names(Name::All)
                 .message_attribute_names("All")
-                .set_receive_request_attempt_id(request.attempt_id.clone())
-                .send()
+                .set_receive_request_attempt_id(request.attempt_id.clone());
+            async move { salvage::read(receive.send().await) }
         });
         let answer = self.noting_absence(answer.await)?;
-        Ok(answer.messages.unwrap_or_default().into_iter().filter_map(received).collect())
+        Ok(self.taken(answer, received))
     }
 }
 
@@ -132,11 +132,11 @@ fn entry(
         .build()
 }
 
-fn received(mut theirs: types::Message) -> Option<Received> {
+fn received(mut theirs: types::Message) -> Result<Received, LeftOut> {
     let mut take = |name| theirs.attributes.as_mut().and_then(|system| system.remove(&name));
     let (sender_id, source) = (take(Name::SenderId), take(Name::DeadLetterQueueSourceArn));
     let message = convert::message(theirs)?;
-    Some(Received { message, sender_id, dead_letter_queue_source_arn: source })
+    Ok(Received { message, sender_id, dead_letter_queue_source_arn: source })
 }
 
 #[cfg(test)]

@@ -16,15 +16,20 @@ mod credentials;
 mod error;
 mod hands;
 mod host;
+mod left_out;
 mod queue;
 mod reason;
 #[cfg(test)]
 mod reason_tests;
 mod redrive;
+mod salvage;
 #[cfg(test)]
 mod scripted;
 mod send;
 mod settings;
+mod transport;
+#[cfg(test)]
+mod transport_tests;
 
 pub use client::Clients;
 pub use hands::{ReceiveRequest, Received, Unsent};
@@ -32,3 +37,4 @@ pub use host::{is_aws, is_loopback, region};
 pub use queue::SqsQueue;
 pub use send::Outgoing;
 pub use settings::{QueueRef, Role, Settings};
+pub use transport::TOKEN_FIX;

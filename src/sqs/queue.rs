@@ -10,17 +10,18 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::client::Connection;
+use super::left_out::Omissions;
 use super::redrive::{Attributes, DeadLetterRef};
 use super::settings::FIFO;
-use super::{convert, error, redrive, send};
+use super::{convert, error, redrive, salvage, send};
 use crate::message::{Message, MessageId, ReceiptHandle};
 use crate::pipeline::ports::{
-    BATCH_MAX, BatchResult, BoxFuture, DeadLetterReason, EntryError, Operation, Queue, QueueError,
+    BATCH_MAX, BatchResult, BoxFuture, DeadLetterReason, EntryError, LeftOut, Operation, Queue, QueueError,
     QueueErrorKind, QueueFacts, QueueReason, Receive, VisibilityChange,
 };
 use crate::sqs::{Outgoing, QueueRef};
 use aws_sdk_sqs::types::{
-    BatchResultErrorEntry, ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry,
+    self, BatchResultErrorEntry, ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry,
     MessageSystemAttributeName, QueueAttributeName,
 };
 
@@ -37,6 +38,7 @@ pub struct SqsQueue {
     connection: Arc<Connection>,
     fifo: bool,
     known: Mutex<Known>,
+    omissions: Omissions,
 }
 
 /// What was learnt of the queue and may turn out wrong.
@@ -82,18 +84,27 @@ impl Queue for SqsQueue {
     fn inspect(&self) -> BoxFuture<'_, Result<QueueFacts, QueueError>> {
         Box::pin(self.facts())
     }
+
+    fn left_out(&self) -> Vec<(LeftOut, u64)> {
+        self.omissions.take()
+    }
 }
 
 impl SqsQueue {
     /// The queue `name` on `connection`; calls nobody yet.
     pub(super) fn new(name: QueueRef, connection: Arc<Connection>) -> Self {
         let fifo = name.is_fifo();
-        Self { name, connection, fifo, known: Mutex::default() }
+        Self { name, connection, fifo, known: Mutex::default(), omissions: Omissions::default() }
     }
 
     /// What calls go over.
     pub(super) fn connection(&self) -> &Connection {
         &self.connection
+    }
+
+    /// Whether a session token of AWS's went out over plain HTTP, beyond this machine.
+    pub fn sends_token_in_clear(&self) -> bool {
+        self.connection.sends_token_in_clear()
     }
 
     /// Sends one message to the queue; its id.
@@ -109,7 +120,7 @@ impl SqsQueue {
         let max = i32::try_from(receive.max.clamp(1, BATCH_MAX)).unwrap_or(1);
         let limit = receive.wait + RECEIVE_MARGIN;
         let answer = self.connection.call(Operation::Receive, &url, limit, |client| {
-            client
+            let receive = client
                 .receive_message()
                 .queue_url(&*url)
                 .max_number_of_messages(max)
@@ -117,11 +128,28 @@ impl SqsQueue {
                 .visibility_timeout(seconds(receive.visibility))
                 .message_system_attribute_names(MessageSystemAttributeName::All)
                 .message_attribute_names("All")
-                .set_receive_request_attempt_id(attempt)
-                .send()
+                .set_receive_request_attempt_id(attempt);
+            async move { salvage::read(receive.send().await) }
         });
         let answer = self.noting_absence(answer.await)?;
-        Ok(answer.messages.unwrap_or_default().into_iter().filter_map(convert::message).collect())
+        Ok(self.taken(answer, convert::message))
+    }
+
+    /// The messages of an answer that something can be done with; the others are counted.
+    pub(super) fn taken<T>(
+        &self,
+        answer: salvage::Answer,
+        convert: impl Fn(types::Message) -> Result<T, LeftOut>,
+    ) -> Vec<T> {
+        self.omissions.note(self.name.name(), LeftOut::Malformed, answer.malformed);
+        let mut taken = Vec::with_capacity(answer.messages.len());
+        for theirs in answer.messages {
+            match convert(theirs) {
+                Ok(message) => taken.push(message),
+                Err(why) => self.omissions.note(self.name.name(), why, 1),
+            }
+        }
+        taken
     }
 
     async fn delete_messages(&self, handles: &[ReceiptHandle]) -> BatchResult {

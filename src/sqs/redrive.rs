@@ -93,7 +93,7 @@ pub(super) fn policy(attributes: &Attributes) -> Option<Policy> {
     let json = attributes.get(&Name::RedrivePolicy).filter(|json| !json.is_empty())?;
     let policy = parse(json);
     if policy.is_none() {
-        tracing::warn!(policy = %json, "the queue's redrive policy cannot be read; treated as none");
+        tracing::warn!(policy = json.as_str(), "the queue's redrive policy cannot be read; treated as none");
     }
     policy
 }
@@ -113,6 +113,11 @@ fn parse(json: &str) -> Option<Policy> {
     // arn:PARTITION:sqs:REGION:ACCOUNT:NAME
     let mut parts = arn.split(':').skip(4);
     let (account, name) = (parts.next()?, parts.next()?);
+    // What is no name would be shown, and asked for, as if it were one.
+    let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if name.is_empty() || !name.chars().chain(account.chars()).all(is_part) {
+        return None;
+    }
     let target = DeadLetterRef { account: account.to_owned(), name: name.to_owned() };
     Some(Policy { max_receives, target })
 }
@@ -145,6 +150,7 @@ mod tests {
             &format!(r#"{{"deadLetterTargetArn":"{ARN}","maxReceiveCount":-1}}"#),
             &format!(r#"{{"deadLetterTargetArn":"{ARN}","maxReceiveCount":null}}"#),
             r#"{"deadLetterTargetArn":"orders-dlq","maxReceiveCount":5}"#,
+            r#"{"deadLetterTargetArn":"arn:aws:sqs:eu-west-1:1:x\u001b[31m\nforged","maxReceiveCount":5}"#,
         ] {
             assert_eq!(parse(json), None, "{json}");
         }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use prometheus::{Counter, Gauge, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 
 use crate::limit::{GateState, Reason};
-use crate::pipeline::ports::{Operation, QueueDepth, QueueErrorKind};
+use crate::pipeline::ports::{LeftOut, Operation, QueueDepth, QueueErrorKind};
 use crate::policy::decide::DeferReason;
 use crate::policy::outcome::Outcome;
 use crate::policy::preflight::{Finding, Warning};
@@ -73,6 +73,7 @@ pub struct ListenerMetrics {
     pub last_receive: Gauge,
     /// Unix time.
     pub last_success: Gauge,
+    pub(super) left_out: [IntCounter; LeftOut::ALL.len()],
     /// Headers left out.
     pub headers_dropped: IntCounter,
     /// Deliveries, pollers and loops that panicked.
@@ -210,6 +211,13 @@ impl ListenerMetrics {
                 let labels = &[self.listener.as_str(), operation.name(), kind.label()];
                 self.sqs_requests.with_label_values(labels).inc();
             }
+        }
+    }
+
+    /// So many received messages were left out.
+    pub fn left_out(&self, why: LeftOut, messages: u64) {
+        if let Some(counter) = self.left_out.get(why.index()) {
+            counter.inc_by(messages);
         }
     }
 

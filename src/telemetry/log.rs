@@ -2,18 +2,22 @@
 //! ([`crate::telemetry::output`]).
 //!
 //! A plain level is about this program; the AWS SDK and the HTTP stack keep to warnings, or `debug` would drown
-//! what it is meant to show (and `aws_config` repeats as warnings what comes back as an error). Colour only on a terminal and never with `NO_COLOR` set. Bodies of messages, receipt handles and
-//! credentials are not logged at any level.
+//! what it is meant to show (and `aws_config` repeats as warnings what comes back as an error). Colour only on a terminal and never with `NO_COLOR` set. Bodies, receipt handles and
+//! credentials are not logged at any level: `trace` of the libraries would print whole requests, so theirs ends at
+//! `debug`, whatever the filter says. Text from outside cannot steer a terminal or forge a line (`harmless.rs`).
 
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::io::IsTerminal;
 use std::panic::PanicHookInfo;
 
-use tracing_subscriber::filter::{EnvFilter, ParseError};
+use tracing::{Level, Metadata, Subscriber};
+use tracing_subscriber::filter::{EnvFilter, ParseError, filter_fn};
 use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 use tracing_subscriber::{Registry, fmt};
 
+use crate::telemetry::harmless::{self, Harmless};
 use crate::telemetry::output::LogLines;
 
 /// Filter of the level `info`.
@@ -72,10 +76,11 @@ pub fn init(settings: &Settings) -> Result<(), LogError> {
     let filter = EnvFilter::builder()
         .parse(&settings.filter)
         .map_err(|error| LogError::Filter(settings.filter.clone(), Some(error)))?;
-    let registry = Registry::default().with(filter);
+    let registry = Registry::default().with(filter).with(filter_fn(shows_no_bodies));
     match settings.format {
         Format::Text => {
-            let layer = fmt::layer().with_target(false).with_writer(|| LogLines);
+            let layer =
+                fmt::layer().with_target(false).fmt_fields(harmless::fields()).with_writer(|| LogLines);
             // The layer itself heeds NO_COLOR as long as it is not told.
             let layer = if std::io::stdout().is_terminal() { layer } else { layer.with_ansi(false) };
             registry.with(layer).try_init()
@@ -97,8 +102,18 @@ fn panicked(panic: &PanicHookInfo<'_>) {
 }
 
 /// Fields beside `timestamp` and not below `fields`; of the spans only the innermost.
-fn json<S>() -> fmt::Layer<S, fmt::format::JsonFields, fmt::format::Format<fmt::format::Json>> {
-    fmt::layer().json().flatten_event(true).with_current_span(true).with_span_list(false)
+fn json<S>() -> fmt::Layer<S, fmt::format::JsonFields, Harmless<fmt::format::Format<fmt::format::Json>>>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    let layer = fmt::layer().json().flatten_event(true).with_current_span(true).with_span_list(false);
+    layer.map_event_format(Harmless)
+}
+
+/// Whether a line is certain to hold no body, handle or credential: `trace` of the AWS SDK and of the HTTP stack is not.
+fn shows_no_bodies(line: &Metadata<'_>) -> bool {
+    let ours = line.target().split("::").next() == Some(env!("CARGO_CRATE_NAME"));
+    ours || *line.level() != Level::TRACE
 }
 
 #[cfg(test)]
@@ -118,6 +133,69 @@ mod tests {
         for text in ["", "verbose", "hyper", "info,", "queuepost=loud", "a=b=c"] {
             assert_eq!(filter(text), Err(()), "{text:?}");
         }
+    }
+
+    /// What the layer made by `text` or [`json`] writes of an event with hostile words in every kind of field.
+    fn written(is_json: bool) -> String {
+        let evil = "A\x1b]0;pwn\x07\u{9b}31m\u{202e}\x7f\u{2028}\r\nWARN forged";
+        let sink = Sink::default();
+        let writer = sink.clone();
+        let log = move || {
+            tracing::warn!(shown = %evil, debugged = ?evil, plain = evil, "said {evil}");
+        };
+        if is_json {
+            tracing::subscriber::with_default(
+                Registry::default().with(json().with_writer(move || writer.clone())),
+                log,
+            );
+        } else {
+            let layer = fmt::layer().with_ansi(false).fmt_fields(harmless::fields());
+            let layer = layer.with_writer(move || writer.clone());
+            tracing::subscriber::with_default(Registry::default().with(layer), log);
+        }
+        let bytes = sink.0.lock().expect("not poisoned").clone();
+        String::from_utf8(bytes).expect("text")
+    }
+
+    #[test]
+    fn no_words_from_outside_steer_a_terminal_or_forge_a_line() {
+        for is_json in [false, true] {
+            let text = written(is_json);
+            let line = text.strip_suffix('\n').expect("a whole line");
+            assert!(!line.chars().any(crate::escape::is_unsafe), "{text:?}");
+            assert_eq!(line.matches("forged").count(), 4, "{text:?}");
+        }
+        let object: serde_json::Value = serde_json::from_str(&written(true)).expect("an object");
+        assert!(object["shown"].as_str().is_some_and(|text| text.contains("\u{9b}31m\u{202e}")), "{object}");
+    }
+
+    #[test]
+    fn a_line_of_text_has_message_and_fields_with_a_space_between() {
+        let sink = Sink::default();
+        let writer = sink.clone();
+        let layer = fmt::layer().with_ansi(false).with_target(false).without_time();
+        let layer = layer.fmt_fields(harmless::fields()).with_writer(move || writer.clone());
+        let subscriber = Registry::default().with(layer);
+        tracing::subscriber::with_default(subscriber, || tracing::warn!(status = 429, of = "x y", "parked"));
+        let bytes = sink.0.lock().expect("not poisoned").clone();
+        assert_eq!(String::from_utf8(bytes).expect("text"), " WARN parked status=429 of=\"x y\"\n");
+    }
+
+    #[test]
+    fn trace_of_libraries_is_not_logged_whatever_the_filter_says() {
+        let sink = Sink::default();
+        let writer = sink.clone();
+        let filter = EnvFilter::builder().parse("trace,aws_smithy_runtime=trace").expect("a filter");
+        let layers = Registry::default().with(filter).with(filter_fn(shows_no_bodies));
+        tracing::subscriber::with_default(layers.with(json().with_writer(move || writer.clone())), || {
+            tracing::trace!(target: "aws_smithy_runtime::client::orchestrator", "body");
+            tracing::trace!(target: "queuepost_of_another::crate_", "body");
+            tracing::debug!(target: "hyper_util::client", "pooled");
+            tracing::trace!("ours");
+        });
+        let bytes = sink.0.lock().expect("not poisoned").clone();
+        let text = String::from_utf8(bytes).expect("text");
+        assert!(!text.contains("body") && text.contains("pooled") && text.contains("ours"), "{text}");
     }
 
     #[derive(Clone, Default)]

@@ -10,7 +10,7 @@ use std::sync::{Mutex, OnceLock};
 use prometheus::{Encoder, TextEncoder};
 
 use crate::limit::{GateState, Reason};
-use crate::pipeline::ports::Operation;
+use crate::pipeline::ports::{LeftOut, Operation};
 use crate::policy::decide::DeferReason;
 use crate::policy::outcome::Outcome;
 use crate::policy::preflight::Warning;
@@ -105,6 +105,7 @@ impl Metrics {
             oldest_age: f.oldest_age.with_label_values(l),
             last_receive: f.last_receive.with_label_values(l),
             last_success: f.last_success.with_label_values(l),
+            left_out: LeftOut::ALL.map(|why| f.left_out.with_label_values(&[listener, why.label()])),
             headers_dropped: f.headers_dropped.with_label_values(l),
             panics: f.panics.with_label_values(l),
             faulted: f.faulted.with_label_values(l),

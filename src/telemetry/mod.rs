@@ -3,6 +3,7 @@
 mod chain;
 mod families;
 pub mod handles;
+mod harmless;
 pub mod labels;
 pub mod log;
 pub mod metrics;

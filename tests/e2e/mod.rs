@@ -21,6 +21,7 @@ mod keep_alive;
 mod moving;
 #[cfg(feature = "otlp")]
 mod otlp;
+mod outside;
 mod ports;
 mod starting;
 mod stopping;

@@ -63,6 +63,7 @@ const SECTIONS: &[(&str, &[&str])] = &[
             "sqs_request_duration_seconds",
             "sqs_empty_receives_total",
             "last_receive_timestamp_seconds",
+            "messages_left_out_total",
             "queue_messages_visible",
             "queue_messages_not_visible",
             "queue_messages_delayed",

@@ -11,8 +11,13 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 use tracing_subscriber::{Registry, fmt};
 
+use crate::telemetry::text;
+
 /// Filter of the level `info`.
 pub const DEFAULT_FILTER: &str = "warn,aws_config=error,queuepost=info";
+
+/// Target of the lines that say that a message was delivered: they can be asked for without all of `debug`.
+pub const DELIVERED: &str = "queuepost::delivered";
 
 /// How logs are written, already valid.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,7 +75,7 @@ pub fn init(settings: &Settings) -> Result<(), LogError> {
     let registry = Registry::default().with(filter);
     match settings.format {
         Format::Text => {
-            let layer = fmt::layer().with_target(false);
+            let layer = text::layer();
             // The layer itself heeds NO_COLOR as long as it is not told.
             let layer = if std::io::stdout().is_terminal() { layer } else { layer.with_ansi(false) };
             registry.with(layer).try_init()

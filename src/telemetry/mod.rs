@@ -6,6 +6,7 @@ pub mod handles;
 pub mod labels;
 pub mod log;
 pub mod metrics;
+mod text;
 pub mod trace;
 
 pub use chain::Chain;

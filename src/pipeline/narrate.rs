@@ -20,6 +20,7 @@ use crate::policy::decide::Disposition;
 use crate::policy::outcome::Outcome;
 use crate::policy::preflight::{Finding, Warning};
 use crate::telemetry::Chain;
+use crate::telemetry::log::DELIVERED;
 
 /// Least time between two lines of one kind.
 const PERIOD: Duration = Duration::from_secs(10);
@@ -91,6 +92,7 @@ impl Narrator {
         let reason = posted.reason.label();
         if disposition == Disposition::Delete {
             tracing::debug!(
+                target: DELIVERED,
                 listener,
                 queue,
                 message_id,

@@ -390,20 +390,17 @@ fn the_words_of_other_programs_are_answered_at_their_key() {
 
 /// A file whose listeners all differ, each with an endpoint named for it or an address of its own.
 fn many(count: usize) -> String {
-    let mut text = "listeners:\n".to_owned();
-    for index in 0..count {
-        let target = if index % 2 == 0 {
-            format!("endpoint: e{index}, path: /")
-        } else {
-            format!("url: 'https://u{index}/'")
+    let listener = |index: usize| {
+        let target = match index % 2 {
+            0 => format!("endpoint: e{index}, path: /"),
+            _ => format!("url: 'https://u{index}/'"),
         };
-        text += &format!("  - {{queue: 'http://localhost:9324/0/q{index}', {target}}}\n");
-    }
-    text += "endpoints:\n";
-    for index in (0..count).step_by(2) {
-        text += &format!("  e{index}: {{url: 'https://h{index}'}}\n");
-    }
-    text
+        format!("  - {{queue: 'http://localhost:9324/0/q{index}', {target}}}\n")
+    };
+    let endpoint = |index: usize| format!("  e{index}: {{url: 'https://h{index}'}}\n");
+    let listeners: String = (0..count).map(listener).collect();
+    let endpoints: String = (0..count).step_by(2).map(endpoint).collect();
+    format!("listeners:\n{listeners}endpoints:\n{endpoints}")
 }
 
 #[test]

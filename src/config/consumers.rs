@@ -63,13 +63,14 @@ fn identity(settings: &sqs::Settings) -> Identity {
     let region = settings.region.as_deref();
     match &settings.queue {
         QueueRef::Arn { region, account, name } => aws(region, account, name),
-        QueueRef::Name(name) => match (region, role.and_then(|arn| arn.split(':').nth(4))) {
-            (Some(region), Some(account)) => aws(region, account, name),
-            _ => {
-                let (region, profile) = (settings.region.clone(), settings.profile.clone());
-                Identity::Named(name.clone(), region, profile, role.map(str::to_owned))
+        QueueRef::Name(name) => {
+            let account = role.and_then(|arn| arn.split(':').nth(4));
+            if let (Some(region), Some(account)) = (region, account) {
+                return aws(region, account, name);
             }
-        },
+            let (region, profile) = (settings.region.clone(), settings.profile.clone());
+            Identity::Named(name.clone(), region, profile, role.map(str::to_owned))
+        }
         QueueRef::Url(url) => {
             match (sqs::region(&settings.queue), url.path().trim_start_matches('/').split_once('/')) {
                 (Some(region), Some((account, name))) if sqs::is_aws(url) => aws(region, account, name),

@@ -66,7 +66,7 @@ impl Visit for Line<'_> {
         if self.written.is_err() {
             return;
         }
-        if field.name() == "fix" && value.contains(['"', '\'']) {
+        if field.name() == "fix" && has_quotes(value) {
             self.below = Some(harmless(value));
             return;
         }
@@ -76,6 +76,12 @@ impl Visit for Line<'_> {
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
         self.record_str(field, &format!("{value:?}"));
     }
+}
+
+/// Whether a text quotes something; an apostrophe within or behind a word is none.
+fn has_quotes(text: &str) -> bool {
+    let opens = |(before, c): (char, char)| c == '\'' && !before.is_alphanumeric();
+    text.contains('"') || std::iter::once(' ').chain(text.chars()).zip(text.chars()).any(opens)
 }
 
 /// One word without anything that would have to be escaped.
@@ -154,13 +160,13 @@ mod tests {
         let text =
             printed(false, || tracing::warn!(listener = "orders", fix = command, left_out = 3, "dead"));
         assert_eq!(text, format!(" WARN dead listener=orders left_out=3\n    fix: {command}\n"));
-        let text = printed(false, || tracing::warn!(fix = "raise it", listener = "orders", "dead"));
-        assert_eq!(text, " WARN dead fix=\"raise it\" listener=orders\n");
+        let text = printed(false, || tracing::warn!(fix = "check the listener's url", status = 501, "dead"));
+        assert_eq!(text, " WARN dead fix=\"check the listener's url\" status=501\n");
     }
 
     #[test]
     fn no_value_commands_the_terminal() {
-        let evil = "a\u{1b}[2J'\r\nb\u{7}\u{9b}\u{202e}c";
+        let evil = "a\u{1b}[2J\"\r\nb\u{7}\u{9b}\u{202e}c";
         for ansi in [false, true] {
             let text = printed(ansi, || {
                 tracing::warn!(fix = evil, error = evil, again = %evil, debugged = ?evil, "got {evil}");

@@ -2,9 +2,9 @@
 #
 #   docker build -t REGISTRY/queuepost:0.1.0 --build-arg VERSION=0.1.0 --build-arg REVISION="$(git rev-parse HEAD)" .
 #
-#   docker run --read-only --cap-drop ALL --stop-timeout 35 REGISTRY/queuepost:0.1.0 run --queue … --url …
+#   docker run --read-only --cap-drop ALL --stop-timeout 85 REGISTRY/queuepost:0.1.0 run --queue … --url …
 #
-# Docker kills after ten seconds unless told otherwise; a drain takes 25 s, and some more to settle.
+# Docker kills after ten seconds unless told otherwise; with time-outs of 60 s a drain takes up to 75 s.
 #
 # With `--build-arg BINARY=prebuilt` nothing is compiled: the binary is taken from target/image, where
 # `deploy/image/prebuilt` puts it. The final stage is the same for both.

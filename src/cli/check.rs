@@ -20,13 +20,15 @@ const EXAMPLES: &str = "\
 Examples:
   queuepost check --config queuepost.yaml
   queuepost check --config queuepost.yaml --offline
-  queuepost check --queue orders --region eu-west-1 --url https://orders.example.com/events --format json
+  queuepost check --queue orders --region eu-west-1 \\
+    --url https://orders.example.com/events --format json
 
-Queues are asked for their attributes, endpoints get a connection that is closed at once. Not
-noticed: credentials and paths the endpoint does not accept, and a client certificate that it
-refuses only when it has seen a request.
+Queues are asked for their attributes, endpoints get a connection that is
+closed at once. Not noticed: credentials and paths the endpoint does not accept,
+and a client certificate that it refuses only when it has seen a request.
 
-Exit codes: 0 it will run, 1 a queue or an endpoint will not do, 78 bad configuration.";
+Exit codes: 0 it will run, 1 a queue or an endpoint will not do, 78 bad
+configuration.";
 
 /// Options of `check`.
 #[derive(Debug, Args)]

@@ -11,8 +11,9 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::cli::{BAD_CONFIGURATION, FAILED, complain, run, sample_algorithm};
-use crate::config::{self, Overrides};
+use crate::config::{self, ConfigErrors, Overrides, Plan};
 use crate::localqueue::{Broker, BrokerError, Server, SharedBroker, wall_clock};
+use crate::telemetry::log::{DEFAULT_FILTER, DELIVERED};
 use crate::telemetry::output;
 
 /// Receives before a message goes to the dead-letter queue.
@@ -48,76 +49,135 @@ pub(super) struct Options {
     /// Name that queue and sample endpoint answer to, beside IP addresses and localhost; for containers
     #[arg(long, value_name = "NAME")]
     allow_host: Vec<String>,
-    /// error, warn, info, debug, or a filter
-    #[arg(long, value_name = "FILTER", default_value = "info")]
-    log_level: String,
+    /// error, warn, info, debug, or a filter [default: info, and with --url a line for each delivery]
+    #[arg(long, value_name = "FILTER")]
+    log_level: Option<String>,
 }
 
 /// Runs until Ctrl-C; the exit code.
 pub(super) async fn run(options: &Options) -> u8 {
-    let taken = |what: &str, flag: &str, address: SocketAddr, error: std::io::Error| {
-        complain(&format!(
-            "cannot start the {what} on {address}: {error}; choose another address with {flag}"
-        ));
-        FAILED
+    let local = match Local::bind(options).await {
+        Ok(local) => local,
+        Err(why) => {
+            complain(&why);
+            return FAILED;
+        }
     };
-    let server = match Server::bind(options.queue_listen, Broker::new(fastrand::u64(..)), wall_clock()).await
-    {
-        Ok(server) => server.with_hosts(&options.allow_host),
-        Err(error) => return taken("embedded queue", "--queue-listen", options.queue_listen, error),
-    };
-    let sample = match TcpListener::bind(options.endpoint_listen).await {
-        Ok(listener) => listener,
-        Err(error) => return taken("sample endpoint", "--endpoint-listen", options.endpoint_listen, error),
-    };
-    let queue_address = server.local_addr();
-    let endpoint_address = sample.local_addr().unwrap_or(options.endpoint_listen);
-    if let Err(error) = create_queues(&server.broker()) {
+    if let Err(error) = create_queues(&local.server.broker()) {
         complain(&error);
         return FAILED;
     }
-    let queue = format!("http://{queue_address}/000000000000/{QUEUE}");
-    let url = options.url.clone().unwrap_or_else(|| format!("http://{endpoint_address}/algorithm"));
-    let overrides = Overrides {
-        queue: Some(queue.clone()),
-        url: Some(url.clone()),
-        throttle_delay: Some(THROTTLE_DELAY.to_owned()),
-        receive_wait: Some(RECEIVE_WAIT.to_owned()),
-        timeout: Some(TIMEOUT.to_owned()),
-        admin_listen: Some(options.admin_listen.to_string()),
-        log_level: Some(options.log_level.clone()),
-        log_format: Some("text".to_owned()),
-        ..Overrides::default()
-    };
-    // The environment is for `run`: a queue or an AWS address set there must not lead this away from here.
-    let mut plan = match config::load(&overrides, &|_| None, true) {
+    let plan = match plan(&local, options) {
         Ok(plan) => plan,
         Err(errors) => {
             complain(&errors);
             return BAD_CONFIGURATION;
         }
     };
-    // Nor may the AWS SDK's own variables or files.
-    for listener in &mut plan.listeners {
-        listener.queue.address = Url::parse(&format!("http://{queue_address}/")).ok();
-    }
     if let Some(proxy) = proxy_in_the_way() {
         output::print(format_args!(
             "note: {proxy} is set without NO_PROXY=127.0.0.1: POSTs to this machine would go to the proxy\n"
         ));
     }
-    output::print(introduction(&queue, queue_address, &url, endpoint_address, options));
+    output::print(introduction(&local, options.admin_listen));
+    // Before anything is served, so that no line of the servers is lost.
+    if let Err(code) = run::log(&plan) {
+        return code;
+    }
     let stop = CancellationToken::new();
-    let mut servers = JoinSet::new();
-    let queue_stop = stop.clone();
-    servers.spawn(server.serve(queue_stop.cancelled_owned()));
-    let (names, sample_stop) = (options.allow_host.clone(), stop.clone());
-    servers.spawn(async move { sample_algorithm::serve(sample, &names, sample_stop).await });
+    let mut servers = local.serve(&stop);
     let code = run::start(plan).await;
     stop.cancel();
     // Clients that keep a connection open do not hold up the end.
     tokio::time::timeout(STOP, async { while servers.join_next().await.is_some() {} }).await.ok();
     code
+}
+
+/// What listens on this machine, and where messages go.
+struct Local {
+    server: Server,
+    /// The sample endpoint, unless there is an endpoint of the user's.
+    sample: Option<(TcpListener, SocketAddr)>,
+    /// Address of the queue.
+    queue: String,
+    /// Address of the endpoint.
+    url: String,
+    /// What the sample endpoint answers to, beside IP addresses and localhost.
+    names: Vec<String>,
+}
+
+impl Local {
+    /// Binds the ports; else says which is taken and what to do about it.
+    async fn bind(options: &Options) -> Result<Self, String> {
+        let taken = |what: &str, flag: &str, address: SocketAddr| {
+            let what = format!("cannot start the {what} on {address}");
+            let flag = flag.to_owned();
+            move |error: std::io::Error| format!("{what}: {error}; choose another address with {flag}")
+        };
+        let address = options.queue_listen;
+        let server = Server::bind(address, Broker::new(fastrand::u64(..)), wall_clock())
+            .await
+            .map_err(taken("embedded queue", "--queue-listen", address))?
+            .with_hosts(&options.allow_host);
+        let queue = format!("http://{}/000000000000/{QUEUE}", server.local_addr());
+        if let Some(url) = options.url.clone() {
+            return Ok(Self { server, sample: None, queue, url, names: Vec::new() });
+        }
+        let address = options.endpoint_listen;
+        let sample = TcpListener::bind(address).await.map_err(taken(
+            "sample endpoint",
+            "--endpoint-listen",
+            address,
+        ))?;
+        let address = sample.local_addr().unwrap_or(address);
+        Ok(Self {
+            server,
+            sample: Some((sample, address)),
+            queue,
+            url: format!("http://{address}/algorithm"),
+            names: options.allow_host.clone(),
+        })
+    }
+
+    /// Serves until `stop`.
+    fn serve(self, stop: &CancellationToken) -> JoinSet<()> {
+        let mut servers = JoinSet::new();
+        let queue_stop = stop.clone();
+        servers.spawn(self.server.serve(queue_stop.cancelled_owned()));
+        if let Some((listener, _)) = self.sample {
+            let (names, stop) = (self.names, stop.clone());
+            servers.spawn(async move { sample_algorithm::serve(listener, &names, stop).await });
+        }
+        servers
+    }
+}
+
+/// One listener between the two.
+fn plan(local: &Local, options: &Options) -> Result<Plan, ConfigErrors> {
+    // The sample says itself what it gets; of another endpoint each delivery is told.
+    let default = if local.sample.is_some() {
+        "info".to_owned()
+    } else {
+        format!("{DEFAULT_FILTER},{DELIVERED}=debug")
+    };
+    let overrides = Overrides {
+        queue: Some(local.queue.clone()),
+        url: Some(local.url.clone()),
+        throttle_delay: Some(THROTTLE_DELAY.to_owned()),
+        receive_wait: Some(RECEIVE_WAIT.to_owned()),
+        timeout: Some(TIMEOUT.to_owned()),
+        admin_listen: Some(options.admin_listen.to_string()),
+        log_level: Some(options.log_level.clone().unwrap_or(default)),
+        log_format: Some("text".to_owned()),
+        ..Overrides::default()
+    };
+    // The environment is for `run`: a queue or an AWS address set there must not lead this away from here.
+    let mut plan = config::load(&overrides, &|_| None, true)?;
+    // Nor may the AWS SDK's own variables or files.
+    for listener in &mut plan.listeners {
+        listener.queue.address = Url::parse(&format!("http://{}/", local.server.local_addr())).ok();
+    }
+    Ok(plan)
 }
 
 /// The variable that sends POSTs for this machine to a proxy, if one does. Calls to a queue here never go there.
@@ -141,16 +201,19 @@ fn create_queues(broker: &SharedBroker) -> Result<(), BrokerError> {
 }
 
 /// What there is, and what to type next.
-fn introduction(
-    queue: &str,
-    queue_address: SocketAddr,
-    url: &str,
-    endpoint: SocketAddr,
-    options: &Options,
-) -> String {
+fn introduction(local: &Local, admin: SocketAddr) -> String {
     let program = std::env::args().next().unwrap_or_default();
     let program = if Path::new(&program).components().count() > 1 { program } else { "queuepost".to_owned() };
-    let admin = options.admin_listen;
+    let Local { queue, url, .. } = local;
+    let queue_address = local.server.local_addr();
+    let throttle = local.sample.as_ref().map_or_else(String::new, |(_, endpoint)| {
+        format!(
+            "  make the endpoint throttle, then work again
+    curl -X POST http://{endpoint}/answer/429
+    curl -X POST http://{endpoint}/answer/200
+"
+        )
+    });
     format!(
         "\
 queuepost dev: everything on this machine, for development only; nothing is kept after Ctrl-C
@@ -167,11 +230,8 @@ In another terminal:
   the same with the AWS command line
     AWS_ACCESS_KEY_ID=x AWS_SECRET_ACCESS_KEY=x aws sqs send-message --region us-east-1 \\
       --endpoint-url http://{queue_address} --queue-url {queue} --message-body '{{\"hello\":\"world\"}}'
-  make the endpoint throttle, then work again
-    curl -X POST http://{endpoint}/answer/429
-    curl -X POST http://{endpoint}/answer/200
-  see what happened
-    curl -s http://{admin}/metrics | grep queuepost_messages
+{throttle}  see what became of the messages
+    curl -s http://{admin}/metrics | grep '^queuepost_messages.* [1-9]'
 "
     )
 }

@@ -28,7 +28,8 @@ Examples:
 In a Dockerfile:
   HEALTHCHECK CMD [\"queuepost\", \"healthcheck\"]
 
-Exit codes: 0 well, 1 not well or no answer within 2 s (standard error says why), 2 usage, 78 bad address.";
+Exit codes: 0 well, 1 not well or no answer within 2 s (standard error says
+why), 2 usage, 78 bad address.";
 
 /// Options of `healthcheck`.
 #[derive(Debug, Args)]

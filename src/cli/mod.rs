@@ -16,7 +16,8 @@ mod value;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::telemetry::output;
 use terminal::{complain, complain_of, print_lines};
@@ -49,14 +50,18 @@ pub const EXIT_CODES: [(u8, &str); 5] = [
 const AFTER_HELP: &str = "\
 Examples:
   queuepost dev
-  queuepost run --queue https://sqs.eu-west-1.amazonaws.com/123456789012/orders --url http://127.0.0.1:8080/orders
+  queuepost run --url http://127.0.0.1:8080/orders \\
+    --queue https://sqs.eu-west-1.amazonaws.com/123456789012/orders
   queuepost run --config queuepost.yaml
   queuepost check --config queuepost.yaml
   queuepost send --queue orders --region eu-west-1 '{\"hello\":\"world\"}'
   queuepost receive --queue orders-dlq --region eu-west-1 --max 10
 
-Every option of `run` has an environment variable and a key in the file; an option wins over the variable, the
-variable over the file. Exit codes: 0 clean, 1 failure or a drain cut off, 2 usage, 78 bad configuration.";
+Every option of `run` has an environment variable and a key in the file; an
+option wins over the variable, the variable over the file.
+
+Exit codes: 0 clean, 1 failure or a drain cut off, 2 usage, 78 bad
+configuration.";
 
 /// SQS queues to HTTP endpoints: 200 deletes, 429 parks for five minutes, everything else is retried.
 #[derive(Debug, Parser)]
@@ -84,7 +89,8 @@ enum Command {
 
 /// Parses the command line, does what it says, and tells how it went.
 pub async fn main() -> ExitCode {
-    let code = match Cli::parse().command {
+    let cli = Cli::try_parse().unwrap_or_else(|error| suggesting(error).exit());
+    let code = match cli.command {
         Command::Run(options) => run::run(&options).await,
         Command::Check(options) => check::run(&options).await,
         Command::Dev(options) => dev::run(&options).await,
@@ -94,4 +100,47 @@ pub async fn main() -> ExitCode {
     };
     output::finish();
     ExitCode::from(code)
+}
+
+/// The same error, with the subcommand that may have been meant where clap sees none: `rnu`.
+fn suggesting(mut error: clap::Error) -> clap::Error {
+    let unknown = match error.get(ContextKind::InvalidSubcommand) {
+        Some(ContextValue::String(typed)) if error.kind() == ErrorKind::InvalidSubcommand => typed.clone(),
+        Some(_) | None => return error,
+    };
+    let command = Cli::command();
+    let names = command.get_subcommands().map(clap::Command::get_name);
+    let near = names.map(|name| (strsim::osa_distance(&unknown, name), name)).min();
+    if let Some((1, name)) = near
+        && error.get(ContextKind::SuggestedSubcommand).is_none()
+    {
+        error.insert(ContextKind::SuggestedSubcommand, ContextValue::Strings(vec![name.to_owned()]));
+    }
+    error
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn letters_in_the_wrong_order_still_lead_to_the_subcommand() {
+        for (typed, meant) in [("rnu", "run"), ("dve", "dev"), ("chekc", "check"), ("recieve", "receive")] {
+            let error = Cli::try_parse_from(["queuepost", typed]).expect_err(typed);
+            let text = suggesting(error).to_string();
+            assert!(text.contains("similar") && text.contains(&format!("'{meant}'")), "{text}");
+        }
+        let error = Cli::try_parse_from(["queuepost", "purge"]).expect_err("no such subcommand");
+        assert!(!suggesting(error).to_string().contains("similar"));
+    }
+
+    #[test]
+    fn no_example_is_wrapped_at_80_columns() {
+        for mut command in std::iter::once(Cli::command()).chain(Cli::command().get_subcommands().cloned()) {
+            let Some(examples) = command.get_after_help().map(ToString::to_string) else { continue };
+            command = command.term_width(80);
+            let help = command.render_long_help().to_string();
+            assert!(help.contains(examples.trim_end()), "{help}");
+        }
+    }
 }

@@ -31,7 +31,7 @@ const PAUSE: Duration = Duration::from_millis(200);
 
 const EXAMPLES: &str = "\
 Examples:
-  A look at up to ten messages, hidden for 5 s only:
+  Up to ten messages, hidden for 5 s only:
     queuepost receive --queue orders --region eu-west-1 --max 10 --visibility 5s
 
   Empty a dead-letter queue into a file:
@@ -40,16 +40,22 @@ Examples:
   The same messages again after a receive whose answer was lost (FIFO):
     queuepost receive --queue orders.fifo --max 10 --attempt-id 7f3a
 
-Each line has message_id, receipt_handle, body, receive_count, sent_at, first_received_at,
-message_group_id, message_deduplication_id, sequence_number, aws_trace_header, sender_id,
-dead_letter_queue_source_arn, queue_url and attributes: NAME to data_type and value, binary values
-in base64. What a message lacks is null. Control characters are written \\uXXXX. Whoever has a receipt handle may delete the message.
+Each line has message_id, receipt_handle, body, receive_count, sent_at,
+first_received_at, message_group_id, message_deduplication_id, sequence_number,
+aws_trace_header, sender_id, dead_letter_queue_source_arn, queue_url and
+attributes: NAME to data_type and value, binary values in base64. What a message
+lacks is null. Control characters are written \\uXXXX. Whoever has a receipt
+handle may delete the message.
 
-Without --delete it also ends when a message comes a second time; with --visibility 0s, after one
-receive. Messages are deleted once they are written, whether or not their reader read them. Ctrl-C gives up
-the wait; what SQS handed out in that moment comes back after its visibility time-out.
+Each receive counts: at max receives the queue dead-letters the message.
 
-Exit codes: 0 also when nothing came, 1 failure, 2 usage, 78 bad configuration, 130 Ctrl-C.";
+Without --delete it also ends when a message comes a second time; with
+--visibility 0s, after one receive. Messages are deleted once they are written,
+whether or not their reader read them. Ctrl-C gives up the wait; what SQS handed
+out in that moment comes back after its visibility time-out.
+
+Exit codes: 0 also when nothing came, 1 failure, 2 usage, 78 bad configuration,
+130 Ctrl-C.";
 
 /// Options of `receive`.
 #[derive(Debug, Args)]
@@ -57,8 +63,8 @@ Exit codes: 0 also when nothing came, 1 failure, 2 usage, 78 bad configuration, 
 pub(super) struct Options {
     #[command(flatten)]
     queue: QueueOptions,
-    /// Most messages; fewer come when the queue has no more
-    #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u64).range(1..))]
+    /// Most messages, 1 or more; fewer come when the queue has no more
+    #[arg(long, value_name = "N", default_value = "1", value_parser = value::at_least_one)]
     max: u64,
     /// How long an empty queue is waited at, 0s to 20s; 0s may overlook messages
     #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = value::wait)]

@@ -14,11 +14,14 @@ use crate::telemetry::log;
 const EXAMPLES: &str = "\
 Examples:
   One listener, credentials from the usual AWS places:
-    queuepost run --queue https://sqs.eu-west-1.amazonaws.com/123456789012/orders --url http://127.0.0.1:8080/orders
+    queuepost run --url http://127.0.0.1:8080/orders \\
+      --queue https://sqs.eu-west-1.amazonaws.com/123456789012/orders
 
   In another account, at most 8 at once and 50 a second:
-    queuepost run --queue arn:aws:sqs:eu-west-1:210987654321:orders --role-arn arn:aws:iam::210987654321:role/consumer \\
-        --url https://orders.example.com/events --workers 8 --rate 50 --auth-header-file /etc/queuepost/auth
+    queuepost run --queue arn:aws:sqs:eu-west-1:210987654321:orders \\
+      --role-arn arn:aws:iam::210987654321:role/consumer \\
+      --url https://orders.example.com/events --workers 8 --rate 50 \\
+      --auth-header-file /etc/queuepost/auth
 
   Several listeners:
     queuepost run --config queuepost.yaml";
@@ -35,7 +38,10 @@ pub(super) struct Options {
 pub(super) async fn run(options: &Options) -> u8 {
     let terminal = std::io::stdout().is_terminal();
     match config::load(&options.plan.overrides(), &config::process_env, terminal) {
-        Ok(plan) => start(plan).await,
+        Ok(plan) => match log(&plan) {
+            Ok(()) => start(plan).await,
+            Err(code) => code,
+        },
         Err(errors) => {
             complain(&errors);
             BAD_CONFIGURATION
@@ -43,12 +49,16 @@ pub(super) async fn run(options: &Options) -> u8 {
     }
 }
 
+/// Starts the log of a plan; else the exit code.
+pub(super) fn log(plan: &Plan) -> Result<(), u8> {
+    log::init(&plan.log).map_err(|error| {
+        complain(&Chain(&error));
+        BAD_CONFIGURATION
+    })
+}
+
 /// Runs a plan until a signal; the exit code.
 pub(super) async fn start(plan: Plan) -> u8 {
-    if let Err(error) = log::init(&plan.log) {
-        complain(&Chain(&error));
-        return BAD_CONFIGURATION;
-    }
     match app::run(plan).await {
         Ok(app::End::Clean) => OK,
         Ok(app::End::CutOff) => FAILED,

@@ -17,21 +17,27 @@ use crate::sqs::Outgoing;
 
 const EXAMPLES: &str = "\
 Examples:
-  queuepost send --queue http://127.0.0.1:9324/000000000000/demo '{\"hello\":\"world\"}'
-  queuepost send --queue orders --region eu-west-1 --file order.json --delay 5m
-  queuepost send --queue orders --attribute tenant=acme --attribute size:Number=5 'text'
-  queuepost send --queue orders --attribute key:Binary=AP8= 'binary values are base64, as `receive` prints them'
+  queuepost send --queue orders --region eu-west-1 '{\"hello\":\"world\"}'
+  queuepost send --queue http://127.0.0.1:9324/000000000000/demo 'to `dev`'
+  queuepost send --queue orders --file order.json --delay 5m
+  queuepost send --queue orders \\
+    --attribute tenant=acme --attribute size:Number=5 'text'
+  queuepost send --queue orders \\
+    --attribute key:Binary=AP8= 'base64, as `receive` prints binary values'
 
   One message per line, in batches of ten; empty lines are left out:
     queuepost send --queue orders < orders.jsonl
     seq 1000 | queuepost send --queue orders -
 
-  FIFO; the number of each line is added to the id, so that the same file can be sent again:
-    queuepost send --queue orders.fifo --group-id acme --deduplication-id import-7- < orders.jsonl
+  FIFO; the number of each line is added to the id, so that the same file can
+  be sent again:
+    queuepost send --queue orders.fifo --group-id acme \\
+      --deduplication-id import-7- < orders.jsonl
 
-Prints the id of each message on a line. What SQS does not take is sent again, up to four times, if
-that may help, and else reported, lines with their number; with a server that hangs this takes half
-a minute. A message whose answer was lost is sent again too, and may then be twice on the queue.
+Prints the id of each message on a line. What SQS does not take is sent again,
+up to four times, if that may help, and else reported, lines with their number;
+with a server that hangs this takes half a minute. A message whose answer was
+lost is sent again too, and may then be twice on the queue.
 
 Exit codes: 0 all sent, 1 not all sent, 2 usage, 78 bad configuration.";
 
@@ -78,6 +84,10 @@ pub(super) async fn run(options: &Options) -> u8 {
         (None, None | Some("-")) => None,
         (None, Some(body)) => Some(body.to_owned()),
     };
+    if body.as_ref().is_some_and(String::is_empty) {
+        complain(&"the body is empty, and SQS takes no message without one: write at least one character");
+        return USAGE;
+    }
     if body.is_none() && options.body.is_none() && std::io::stdin().is_terminal() {
         complain(&"no body: give one, or --file PATH, or `-` to type one message per line");
         return USAGE;

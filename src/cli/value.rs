@@ -38,6 +38,11 @@ pub(super) fn visibility(text: &str) -> Result<Duration, String> {
     whole_seconds(text, &VISIBILITY)
 }
 
+/// A number of messages.
+pub(super) fn at_least_one(text: &str) -> Result<u64, String> {
+    text.parse().ok().filter(|&number| number > 0).ok_or_else(|| "write a whole number, 1 or more".to_owned())
+}
+
 fn whole_seconds(text: &str, range: &RangeInclusive<u64>) -> Result<Duration, String> {
     let value = humantime::parse_duration(text).map_err(|_| "write a duration: 30s, 5m or 1h30m")?;
     if value.subsec_nanos() > 0 {
@@ -128,6 +133,14 @@ mod tests {
             assert!(refused.is_err(), "{refused:?}");
         }
         assert_eq!(wait("1m"), Err("out of range: 0s to 20s".to_owned()));
+    }
+
+    #[test]
+    fn a_number_of_messages_is_one_or_more() {
+        assert_eq!(at_least_one("1"), Ok(1));
+        for refused in ["0", "-1", "ten", "1.5", ""] {
+            assert_eq!(at_least_one(refused), Err("write a whole number, 1 or more".to_owned()), "{refused}");
+        }
     }
 
     #[test]

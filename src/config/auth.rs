@@ -1,8 +1,8 @@
 //! The header that carries an endpoint's credentials, from a file or an environment variable.
 //!
 //! The whole line is the secret, `Name: value`, so any scheme fits and nothing secret stands in the
-//! configuration. No problem repeats the line, nor what was written as the file's or the variable's name: people
-//! paste the secret itself there. A file that others may read or change is warned of (`exposed`).
+//! configuration. No problem repeats the line. What was written as the file's or the variable's name is repeated if it
+//! looks like one, or is one: people paste the secret itself there. A file that others may read or change is warned of (`exposed`).
 
 use std::io::{ErrorKind, Read as _};
 use std::path::Path;
@@ -13,6 +13,7 @@ use http::{HeaderName, HeaderValue};
 use crate::config::env::{Lookup, is_variable_name, set};
 use crate::config::file::{self, File};
 use crate::config::problem::{Fault, Place, Report, Written};
+use crate::config::shown::Reveal;
 use crate::endpoint::AuthHeader;
 
 /// Longest file with a header, in bytes; servers take headers of some 8 KiB.
@@ -23,17 +24,22 @@ const EXAMPLE: &str = "one line such as `Authorization: Bearer …`";
 pub(super) fn header(written: &file::Auth, env: Lookup<'_>, report: &mut Report) -> Option<AuthHeader> {
     match (&written.header_file, &written.header_env) {
         (Some(file), None) => {
+            let is_one = |path: &str| File::resolve(&file.place, path).exists();
+            let file = &revealed(file, is_one);
             let header = report.parse(Some(file), |path| parse(&from_file(&file.place, path)?))?;
             warn_of_exposed(file, report);
             Some(header)
         }
-        (None, Some(variable)) => report.parse(Some(variable), |name| {
-            if !is_variable_name(name) {
-                return Err(Fault::new("does not name an environment variable"));
-            }
-            let line = set(env, name).ok_or_else(|| Fault::new("names a variable that is not set"))?;
-            parse(&line)
-        }),
+        (None, Some(variable)) => {
+            let is_one = |name: &str| is_variable_name(name) && set(env, name).is_some();
+            report.parse(Some(&revealed(variable, is_one)), |name| {
+                if !is_variable_name(name) {
+                    return Err(Fault::new("does not name an environment variable"));
+                }
+                let line = set(env, name).ok_or_else(|| Fault::new("names a variable that is not set"))?;
+                parse(&line)
+            })
+        }
         (None, None) => {
             let fault = Fault::new("needs one of `header_file` and `header_env`");
             report.refuse_key(&written.place, &written.key, fault);
@@ -47,15 +53,22 @@ pub(super) fn header(written: &file::Auth, env: Lookup<'_>, report: &mut Report)
     }
 }
 
+/// The text with all of it to be shown, if it names what there is, and stands in the configuration as it is used.
+fn revealed(written: &Written, is_one: impl FnOnce(&str) -> bool) -> Written {
+    let known =
+        written.text.as_deref().is_some_and(|text| text == written.raw && !text.is_empty() && is_one(text));
+    Written { reveal: if known { Reveal::Text } else { written.reveal }, ..written.clone() }
+}
+
 fn from_file(place: &Place, path: &str) -> Result<String, Fault> {
     read(&File::resolve(place, path)).map_err(|error| {
         let because = |rule: &str| Fault::new(format!("names a file that cannot be read: {rule}"));
         match (error.kind(), place) {
-            (ErrorKind::NotFound, Place::File { .. }) => because("there is no such file")
-                .fix("a relative path starts at the directory of the configuration file"),
-            (ErrorKind::NotFound, Place::Flag(_) | Place::Variable(_) | Place::CommandLine) => {
+            (ErrorKind::NotFound, Place::File { .. }) if Path::new(path).is_relative() => {
                 because("there is no such file")
+                    .fix("a relative path starts at the directory of the configuration file")
             }
+            (ErrorKind::NotFound, _) => because("there is no such file"),
             (ErrorKind::PermissionDenied, _) => {
                 because("permission denied").fix("let the user of this process read it")
             }

@@ -10,13 +10,15 @@ use std::time::Duration;
 
 use url::Url;
 
+use crate::config::consumers::{Consumer, Consumers};
 use crate::config::endpoints::{Endpoints, Joining};
 use crate::config::env::Lookup;
 use crate::config::file::{File, Listener, Row};
+use crate::config::firsts::Firsts;
 use crate::config::plan::{ListenerPlan, Plan};
 use crate::config::problem::{Fault, Place, Report};
-use crate::config::queue;
-use crate::config::rules::{self, Consumer};
+use crate::config::queue::parse as parse_queue;
+use crate::config::rules;
 use crate::config::value::{self, TWELVE_HOURS};
 use crate::policy::decide;
 use crate::policy::outcome::StatusSet;
@@ -26,7 +28,6 @@ use crate::telemetry::log;
 use crate::{endpoint, pipeline};
 
 pub(super) const ADMIN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9464);
-const DEADLINE: Duration = Duration::from_secs(25);
 const WORKERS: u32 = 16;
 const WORKERS_MAX: u32 = 10_000;
 const TIMEOUT: Duration = Duration::from_mins(1);
@@ -61,11 +62,9 @@ pub(super) fn plan(
         }
     }
     let mut endpoints = Endpoints::new(&file.endpoints, env, report);
-    let mut names = Names(Vec::new());
-    let described = |written| Some((written, listener(written, &mut endpoints, &mut names, env, report)?));
-    let described: Vec<(&Listener, ListenerPlan)> = file.listeners.iter().filter_map(described).collect();
-    queues_are_shared(&described, report);
-    let mut listeners: Vec<ListenerPlan> = described.into_iter().map(|(_, listener)| listener).collect();
+    let mut others = Others::default();
+    let described = |written| listener(written, &mut endpoints, &mut others, env, report);
+    let mut listeners: Vec<ListenerPlan> = file.listeners.iter().filter_map(described).collect();
     let (endpoints, indexes) = endpoints.finish(report);
     for listener in &mut listeners {
         listener.endpoint = indexes.get(listener.endpoint).copied().unwrap_or_default();
@@ -82,26 +81,15 @@ pub(super) fn plan(
     }
 }
 
-fn queues_are_shared(described: &[(&Listener, ListenerPlan)], report: &mut Report) {
-    let mut earlier: Vec<Consumer<'_>> = Vec::new();
-    for (written, plan) in described {
-        let (endpoint, url) = (plan.endpoint, &plan.target.url);
-        let consumer = Consumer { key: &written.key, queue: &plan.queue, endpoint, url };
-        report.require(written.queue.as_ref(), rules::listeners_differ(&consumer, &earlier));
-        report.advise(written.queue.as_ref(), rules::queue_is_not_shared(&consumer, &earlier));
-        earlier.push(consumer);
-    }
-}
-
 fn deadline(file: &File, longest: Duration, report: &mut Report) -> Duration {
     let written = file.shutdown_deadline.as_ref();
-    let deadline =
-        report.parse(written, |text| value::duration(text, SECOND, TWELVE_HOURS)).unwrap_or(DEADLINE);
-    if let Some(warning) = rules::deadline_covers_requests(deadline, longest) {
-        let place = written.map_or(&file.place, |written| &written.place);
-        report.warn(place, "shutdown.deadline", &warning);
+    match report.parse(written, |text| value::duration(text, SECOND, TWELVE_HOURS)) {
+        Some(deadline) => {
+            report.advise(written, rules::deadline_covers_requests(deadline, longest));
+            deadline
+        }
+        None => rules::deadline_of(longest),
     }
-    deadline
 }
 
 fn log_settings(file: &File, stdout_is_terminal: bool, report: &mut Report) -> log::Settings {
@@ -123,7 +111,7 @@ fn log_settings(file: &File, stdout_is_terminal: bool, report: &mut Report) -> l
 fn listener(
     written: &Listener,
     endpoints: &mut Endpoints,
-    names: &mut Names,
+    others: &mut Others,
     env: Lookup<'_>,
     report: &mut Report,
 ) -> Option<ListenerPlan> {
@@ -147,8 +135,9 @@ fn listener(
     let receive_wait = report.parse(written.receive_wait.as_ref(), receive_wait).unwrap_or(RECEIVE_WAIT);
     let policy = policy(written, timeout, report);
     let query = algorithm_path(written, algorithm.as_ref(), timeout, report);
-    let name = names.add(written, queue.as_ref().map(|queue| &queue.queue), report);
-    let (endpoint, url) = target(written, query.as_deref(), endpoints, env, report)?;
+    let target = target(written, query.as_deref(), endpoints, env, report);
+    let name = others.add(written, queue.as_ref(), target.as_ref(), report);
+    let (endpoint, url) = target?;
     let workers_written = written.workers.is_some();
     let joining = Joining { workers, workers_written, algorithm: is_algorithm, timeout };
     let retry_after_closes_gate = endpoints.join(endpoint, &joining);
@@ -178,7 +167,7 @@ pub(super) fn queue_settings(written: &Listener, report: &mut Report) -> Option<
         let fault = Fault::new("is required: the URL, ARN or name of an SQS queue");
         report.refuse_key(&written.place, &written.key_of("queue"), fault);
     }
-    let queue = report.parse(written.queue.as_ref(), queue::parse);
+    let queue = report.parse(written.queue.as_ref(), parse_queue);
     let region = report.parse(written.region.as_ref(), value::region);
     let profile = report.parse(written.profile.as_ref(), value::profile);
     let arn = report.parse(written.role_arn.as_ref(), value::role_arn);
@@ -342,22 +331,48 @@ fn target(
     }
 }
 
-/// The names given so far, and by which listener.
-struct Names(Vec<(String, String)>);
+/// What the listeners before have: names and queues, each with the path of its listener's key.
+#[derive(Default)]
+struct Others {
+    names: Firsts<String, String>,
+    consumers: Consumers,
+}
 
-impl Names {
+impl Others {
+    /// Adds a listener; its name, unless it is refused.
+    ///
+    /// A listener that is there twice gets no second problem about its name: it is to be removed, not renamed.
+    fn add(
+        &mut self,
+        written: &Listener,
+        queue: Option<&sqs::Settings>,
+        target: Option<&(usize, Option<Url>)>,
+        report: &mut Report,
+    ) -> Option<String> {
+        if let (Some(queue), Some((endpoint, Some(url)))) = (queue, target) {
+            let consumer = Consumer { key: &written.key, queue, endpoint: *endpoint, url };
+            match self.consumers.add(&consumer) {
+                Ok(warning) => report.advise(written.queue.as_ref(), warning),
+                Err(fault) => {
+                    report.require(written.queue.as_ref(), Err(fault));
+                    return None;
+                }
+            }
+        }
+        self.name(written, queue.map(|queue| &queue.queue), report)
+    }
+
     /// The listener's name, written or made from its queue's; unique.
-    fn add(&mut self, written: &Listener, queue: Option<&QueueRef>, report: &mut Report) -> Option<String> {
+    fn name(&mut self, written: &Listener, queue: Option<&QueueRef>, report: &mut Report) -> Option<String> {
         let name = match &written.name {
             Some(text) => report.parse(Some(text), value::name)?,
             None => value::name_from_queue(queue?.name()),
         };
         let fault = if name.is_empty() {
             Fault::new("is required: the queue's name has no letter or digit to make one of")
-        } else if let Some((_, key)) = self.0.iter().find(|(other, _)| *other == name) {
+        } else if let Some(key) = self.names.earlier(name.clone(), written.key.clone()) {
             Fault::new(format!("is not unique: `{name}` is {key}")).fix("set another `name`")
         } else {
-            self.0.push((name.clone(), written.key.clone()));
             return Some(name);
         };
         match &written.name {

@@ -1,6 +1,7 @@
 //! The rules, each with what is refused and how it is said.
 
 use super::*;
+use crate::config::firsts::comparisons;
 use crate::config::problem::ConfigErrors;
 use crate::policy::decide::Action;
 
@@ -90,7 +91,7 @@ fn the_defaults_are_those_of_the_documentation() {
     assert_eq!(endpoint.client.pool_idle_timeout, Duration::from_secs(4));
     assert_eq!((endpoint.client.pool_size, endpoint.limits.sessions, endpoint.limits.rate), (16, 16, None));
     assert_eq!(plan.admin.to_string(), "127.0.0.1:9464");
-    assert_eq!(plan.deadline, Duration::from_secs(25));
+    assert_eq!(plan.deadline, Duration::from_secs(75));
     assert_eq!(plan.log, log::Settings { format: log::Format::Json, filter: log::DEFAULT_FILTER.to_owned() });
 }
 
@@ -358,6 +359,73 @@ fn listener_names_are_unique() {
 }
 
 #[test]
+fn a_queue_written_as_url_and_as_arn_is_one_problem_that_needs_no_second_round() {
+    let two = |more: &str| {
+        format!(
+            "listeners:\n  - {{queue: '{QUEUE}', url: 'https://h/'}}\n  \
+             - {{queue: 'arn:aws:sqs:eu-west-1:123456789012:orders', url: 'https://h/'{more}}}\n"
+        )
+    };
+    for more in ["", ", name: other"] {
+        let problem = only_problem(&two(more));
+        assert!(problem.starts_with("listeners[1].queue: arn:aws:sqs:"), "{problem}");
+        assert!(problem.ends_with("remove this listener and raise `workers` of listeners[0]"), "{problem}");
+    }
+}
+
+#[test]
+fn the_words_of_other_programs_are_answered_at_their_key() {
+    let problem = only_problem(&listener(&["max_retries: 3"]));
+    assert!(
+        problem.starts_with(
+            "listeners[0].max_retries is not a key of the configuration; there is none: the queue's"
+        ),
+        "{problem}"
+    );
+    let problem = only_problem(&listener(&["adaptive: false"]));
+    assert!(problem.contains("write it under `endpoints.NAME`"), "{problem}");
+    let problem = only_problem(&listener(&["wrokers: 3"]));
+    assert!(problem.ends_with("did you mean `workers`?"), "{problem}");
+}
+
+/// A file whose listeners all differ, each with an endpoint named for it or an address of its own.
+fn many(count: usize) -> String {
+    let listener = |index: usize| {
+        let target = match index % 2 {
+            0 => format!("endpoint: e{index}, path: /"),
+            _ => format!("url: 'https://u{index}/'"),
+        };
+        format!("  - {{queue: 'http://localhost:9324/0/q{index}', {target}}}\n")
+    };
+    let endpoint = |index: usize| format!("  e{index}: {{url: 'https://h{index}'}}\n");
+    let listeners: String = (0..count).map(listener).collect();
+    let endpoints: String = (0..count).step_by(2).map(endpoint).collect();
+    format!("listeners:\n{listeners}endpoints:\n{endpoints}")
+}
+
+#[test]
+fn a_listener_costs_a_few_comparisons_however_many_others_there_are() {
+    for count in [100, 1_000] {
+        let source = many(count);
+        let compared = comparisons(|| assert_eq!(good(&source).listeners.len(), count));
+        assert!(compared <= 4 * count, "{compared} comparisons for {count} listeners");
+        let copies = source.replace("q1'", "q3'");
+        assert!(copies != source && comparisons(|| drop(checked(&copies))) <= 5 * count);
+    }
+}
+
+#[test]
+fn a_deadline_nobody_wrote_covers_the_largest_time_out_as_far_as_fargate_waits() {
+    for (timeout, deadline) in
+        [("1s", 25), ("10s", 25), ("60s", 75), ("95s", 110), ("2m", 110), ("11h59m", 110)]
+    {
+        let plan = good(&listener(&[&format!("timeout: {timeout}")]));
+        let warned = plan.warnings.iter().any(|warning| warning.contains("deadline"));
+        assert_eq!((plan.deadline, warned), (Duration::from_secs(deadline), false), "{timeout}");
+    }
+}
+
+#[test]
 fn the_line_of_the_file_stands_under_its_problem() {
     let text = printed(&listener(&["workers: 0", "worker: 3 # three"]));
     let expected = "\
@@ -476,7 +544,7 @@ fn what_is_probably_not_meant_is_a_warning() {
         warning(&listener(&["region: us-east-1"]))
             .contains("listeners[0].region is us-east-1, but the queue is in eu-west-1")
     );
-    let text = warning(&listener(&["timeout: 2m"]));
+    let text = warning(&format!("{}shutdown: {{deadline: 25s}}\n", listener(&["timeout: 2m"])));
     assert!(
         text.contains("shutdown.deadline is 25s, below the largest time-out + 15s")
             && text.contains("2m 15s is enough"),

@@ -12,6 +12,7 @@ use url::Url;
 use crate::config::auth;
 use crate::config::env::Lookup;
 use crate::config::file::{self, File};
+use crate::config::firsts::Firsts;
 use crate::config::plan::EndpointPlan;
 use crate::config::problem::{Fault, Place, Report, Written};
 use crate::config::shown::did_you_mean;
@@ -31,8 +32,15 @@ const BURST_MAX: u32 = 1_000_000;
 type Identity = (String, Option<AuthHeader>, Tls);
 
 /// The endpoints known so far.
+#[derive(Default)]
 pub(super) struct Endpoints {
     known: Vec<Known>,
+    /// Indexes of the named ones.
+    by_name: Firsts<String, usize>,
+    /// Indexes by what makes two endpoints one.
+    by_identity: Firsts<Identity, usize>,
+    /// Indexes of the first one of each origin.
+    by_origin: Firsts<String, usize>,
 }
 
 /// A listener, as far as its endpoint has to know it.
@@ -69,11 +77,11 @@ struct Known {
 impl Endpoints {
     /// Checks the named endpoints.
     pub(super) fn new(written: &[file::Endpoint], env: Lookup<'_>, report: &mut Report) -> Self {
-        let mut known: Vec<Known> = Vec::new();
+        let mut endpoints = Self::default();
         for endpoint in written {
             let checked = Known::named(endpoint, env, report);
-            let same = |other: &&Known| other.identity.is_some() && other.identity == checked.identity;
-            if let Some(other) = known.iter().find(same) {
+            endpoints.by_name.earlier(checked.name.clone(), endpoints.known.len());
+            if let Some(other) = endpoints.same(&checked).and_then(|index| endpoints.known.get(index)) {
                 let rule = format!(
                     "has the same scheme, host, port, auth and tls as `{}`, so they would share its caps",
                     other.key
@@ -81,14 +89,31 @@ impl Endpoints {
                 let fix = "keep one; listeners tell them apart by `path`";
                 report.refuse_key(&checked.place, &checked.key, Fault::new(rule).fix(fix));
             }
-            known.push(checked);
+            endpoints.push(checked);
         }
-        Self { known }
+        endpoints
+    }
+
+    /// Index of the endpoint known already that this one is, too.
+    fn same(&self, checked: &Known) -> Option<usize> {
+        self.by_identity.get(checked.identity.clone()?).copied()
+    }
+
+    /// Adds an endpoint; its index.
+    fn push(&mut self, checked: Known) -> usize {
+        let index = self.known.len();
+        if let Some(identity) = &checked.identity {
+            self.by_identity.earlier(identity.clone(), index);
+            self.by_origin.earlier(identity.0.clone(), index);
+        }
+        self.known.push(checked);
+        index
     }
 
     /// Index and address of the endpoint a listener names; the address is `None` when it was refused.
     pub(super) fn named(&self, name: &str) -> Result<(usize, Option<&Url>), Fault> {
-        let found = self.known.iter().enumerate().find(|(_, known)| known.name == name);
+        let index = self.by_name.get(name.to_owned()).copied();
+        let found = index.and_then(|index| Some((index, self.known.get(index)?)));
         found.map(|(index, known)| (index, known.base.as_ref())).ok_or_else(|| {
             let names = self.known.iter().map(|known| known.name.as_str());
             did_you_mean(name, names).into_iter().fold(Fault::new("is not under `endpoints`"), Fault::fix)
@@ -105,16 +130,16 @@ impl Endpoints {
     ) -> usize {
         let own = &listener.own;
         let checked = Known::inline(own, url, env, report);
-        let same = |known: &Known| known.identity.is_some() && known.identity == checked.identity;
-        if let Some((index, known)) = self.known.iter_mut().enumerate().find(|(_, known)| same(known)) {
+        let same = self.same(&checked);
+        if let Some((index, known)) = same.and_then(|index| Some((index, self.known.get_mut(index)?))) {
             if checked.sessions.is_some() {
                 (known.sessions, known.sessions_written) = (checked.sessions, checked.sessions_written);
             }
             known.rate = checked.rate.or(known.rate);
             return index;
         }
-        let same_origin = |known: &&Known| known.origin() == checked.origin();
-        if let Some(named) = self.known.iter().find(same_origin)
+        let same_origin = checked.origin().and_then(|origin| self.by_origin.get(origin.to_owned()));
+        if let Some(named) = same_origin.and_then(|&index| self.known.get(index))
             && own.auth.is_none()
         {
             let name = &named.name;
@@ -124,8 +149,7 @@ impl Endpoints {
             );
             report.warn(&listener.place, &listener.key_of("url"), &warning);
         }
-        self.known.push(checked);
-        self.known.len() - 1
+        self.push(checked)
     }
 
     /// Notes that a listener uses the endpoint; returns whether a Retry-After closes its gate.

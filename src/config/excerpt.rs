@@ -75,10 +75,21 @@ pub(super) enum At<'a> {
     Syntax,
 }
 
+/// The text of the file, apart into lines once, however many problems there are.
+#[derive(Debug, Default)]
+pub(super) struct Source(Vec<String>);
+
+impl Source {
+    /// The lines of `text`.
+    pub(super) fn new(text: &str) -> Self {
+        Self(text.trim_start_matches('\u{feff}').split('\n').map(|line| line.trim_end().to_owned()).collect())
+    }
+}
+
 /// The line `line` of `source` around its column `column`, both from 1; `None` when there is no such line.
-pub(super) fn excerpt(source: &str, line: u64, column: u64, at: At<'_>) -> Option<Excerpt> {
+pub(super) fn excerpt(source: &Source, line: u64, column: u64, at: At<'_>) -> Option<Excerpt> {
     let index = usize::try_from(line.checked_sub(1)?).ok()?;
-    let text = source.trim_start_matches('\u{feff}').split('\n').nth(index)?.trim_end();
+    let text = source.0.get(index)?.as_str();
     if text.is_empty() {
         return None;
     }
@@ -235,17 +246,17 @@ mod tests {
     use super::*;
 
     fn shown(line: &str, column: u64, at: At<'_>) -> (String, usize) {
-        let excerpt = excerpt(line, 1, column, at).expect("a line");
+        let excerpt = excerpt(&Source::new(line), 1, column, at).expect("a line");
         (excerpt.text, excerpt.caret)
     }
 
     #[test]
     fn the_line_stands_under_its_number_and_the_caret_under_the_value() {
-        let source = "listeners:\n  - queue: a\n    workers: 0\n";
-        let text = excerpt(source, 3, 14, At::Value("0")).expect("a line").to_string();
+        let source = Source::new("listeners:\n  - queue: a\n    workers: 0\n");
+        let text = excerpt(&source, 3, 14, At::Value("0")).expect("a line").to_string();
         assert_eq!(text, "    3 |     workers: 0\n      |              ^");
-        assert_eq!(excerpt(source, 9, 1, At::Node), None);
-        assert_eq!(excerpt(source, 0, 0, At::Node), None);
+        assert_eq!(excerpt(&source, 9, 1, At::Node), None);
+        assert_eq!(excerpt(&source, 0, 0, At::Node), None);
     }
 
     #[test]

@@ -5,8 +5,9 @@
 //! of the wrong kind is reported without being repeated.
 
 use crate::config::env::{Lookup, interpolate};
-use crate::config::problem::{Fault, Place, Report, Reveal, Written};
-use crate::config::shown::{did_you_mean, shown_key};
+use crate::config::peers;
+use crate::config::problem::{Fault, Place, Report, Written};
+use crate::config::shown::{Reveal, did_you_mean, shown_key};
 use crate::config::tree::{Key, Node, Value};
 
 /// The keys of one map that were not read yet.
@@ -51,6 +52,16 @@ impl<'a> Fields<'a> {
     /// One scalar that is an address.
     pub(super) fn address(&mut self, name: &'static str) -> Option<Written> {
         self.one(name, Reveal::Origin)
+    }
+
+    /// One scalar that is a path; a secret may have been written in its place.
+    pub(super) fn path_of_file(&mut self, name: &'static str) -> Option<Written> {
+        self.one(name, Reveal::Path)
+    }
+
+    /// One scalar that names a variable; a secret may have been written in its place.
+    pub(super) fn variable(&mut self, name: &'static str) -> Option<Written> {
+        self.one(name, Reveal::Variable)
     }
 
     /// One scalar that problems must not repeat.
@@ -120,7 +131,8 @@ impl<'a> Fields<'a> {
     pub(super) fn finish(self) {
         for (key, node) in &self.entries {
             let fault = Fault::new("is not a key of the configuration");
-            let near = did_you_mean(&key.name, self.asked.iter().copied());
+            let near = peers::hint(&self.path, &key.name)
+                .or_else(|| did_you_mean(&key.name, self.asked.iter().copied()));
             // In `{s3cr3t}` the secret is a key without a value.
             let hidden = near.is_none() && matches!(node.value, Value::Nothing);
             let fault = match near {

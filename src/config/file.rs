@@ -307,8 +307,8 @@ impl Auth {
         let auth = Self {
             key: fields.path().to_owned(),
             place: fields.place().clone(),
-            header_file: fields.secret("header_file"),
-            header_env: fields.secret("header_env"),
+            header_file: fields.path_of_file("header_file"),
+            header_env: fields.variable("header_env"),
         };
         fields.finish();
         auth
@@ -322,7 +322,7 @@ impl Tls {
             place: fields.place().clone(),
             ca_file: fields.text("ca_file"),
             cert_file: fields.text("cert_file"),
-            key_file: fields.text("key_file"),
+            key_file: fields.path_of_file("key_file"),
         };
         fields.finish();
         tls

@@ -11,7 +11,8 @@ use crate::config::check;
 use crate::config::env::{Lookup, set};
 use crate::config::file::{self, Auth, Endpoint, File, Listener};
 use crate::config::plan::Plan;
-use crate::config::problem::{ConfigErrors, Fault, Place, Report, Reveal, Written};
+use crate::config::problem::{ConfigErrors, Fault, Place, Report, Written};
+use crate::config::shown::Reveal;
 use crate::config::value;
 use crate::sqs;
 
@@ -272,7 +273,7 @@ const ENDPOINT: [Given<Endpoint>; 3] = [
         typed: |typed| typed.auth_header_file.as_ref(),
         put: |endpoint, written| {
             let (key, place) = (written.key.clone(), written.place.clone());
-            let header_file = Some(Written { reveal: Reveal::Nothing, ..written });
+            let header_file = Some(Written { reveal: Reveal::Path, ..written });
             endpoint.auth = Some(Auth { key, place, header_file, header_env: None });
         },
     },

@@ -47,7 +47,7 @@ fn flags_alone_are_a_configuration() {
     assert_eq!(plan.listeners[0].target.url.as_str(), "https://api.example/run");
     assert_eq!(plan.log.format, Format::Text);
     assert!(!plan.require_healthy);
-    assert!(plan.warnings[0].starts_with("shutdown.deadline is 25s"), "{:?}", plan.warnings);
+    assert_eq!((plan.deadline, plan.warnings), (Duration::from_secs(75), Vec::<String>::new()));
 }
 
 #[test]
@@ -186,6 +186,64 @@ fn a_relative_path_in_the_file_starts_at_the_file() {
         "{error}"
     );
     assert!(!error.contains("s3cr3t"), "{error}");
+    assert!(error.contains("a relative path starts at"), "{error}");
+    let error = plan("/no-such/orders-auth").expect_err("missing").to_string();
+    let told = "header_file: /no-such/orders-auth names a file that cannot be read: there is no such file";
+    assert!(error.contains(told) && !error.contains("a relative path"), "{error}");
+}
+
+#[test]
+fn what_leads_to_credentials_is_shown_if_it_is_a_path_or_a_variable_and_never_a_secret() {
+    let directory = Directory::new("shown");
+    let empty = directory.file("s3cr3t", "");
+    let env = |name: &str| (name == "b4d_h3ader").then(|| "no header".to_owned());
+    let told = |auth: &str| {
+        let config = directory.file(
+            "c.yaml",
+            &format!(
+                "listeners: [{{queue: a, endpoint: api, path: /}}]\nendpoints:\n  api:\n    url: https://h\n    {auth}\n"
+            ),
+        );
+        let overrides = Overrides { config: Some(config), ..Overrides::default() };
+        load(&overrides, &env, false).expect_err(auth).to_string()
+    };
+    for (auth, shown) in [
+        ("auth: {header_env: ORDERS_AUTH}", "header_env: ORDERS_AUTH names a variable that is not set"),
+        ("auth: {header_file: secrets/orders-auth}", "header_file: secrets/orders-auth names a file"),
+        // It is there, so it is a name, whatever it looks like.
+        ("auth: {header_file: s3cr3t}", "header_file: s3cr3t leads to nothing"),
+        ("auth: {header_env: b4d_h3ader}", "header_env: b4d_h3ader does not lead to a header"),
+        (
+            "tls: {cert_file: /no-such/cert.pem, key_file: /no-such/key.pem}",
+            "key_file: /no-such/key.pem cannot be read",
+        ),
+    ] {
+        let text = told(auth);
+        assert!(text.contains(shown), "{text}");
+    }
+    for secret in [
+        "hunter2",
+        "/h4x0r5h4x0r5/x",
+        "hunter2/hUnTeR2",
+        "-----BEGIN PRIVATE KEY----- hunter2",
+        "HUNTER2ABC3DEF4",
+    ] {
+        for auth in [
+            format!("auth: {{header_env: '{secret}'}}"),
+            format!("auth: {{header_file: '{secret}'}}"),
+            format!("tls: {{cert_file: /no-such/cert.pem, key_file: '{secret}'}}"),
+        ] {
+            let text = told(&auth);
+            assert!(text.contains("REDACTED") && !text.contains(secret), "{text}");
+        }
+    }
+    let flag = Overrides { auth_header_file: Some("/no-such/auth".to_owned()), ..minimal() };
+    let text = load(&flag, &no_env, false).expect_err("missing").to_string();
+    assert_eq!(
+        text,
+        "--auth-header-file: /no-such/auth names a file that cannot be read: there is no such file"
+    );
+    std::fs::remove_file(empty).expect("removed");
 }
 
 #[cfg(unix)]

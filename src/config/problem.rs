@@ -2,18 +2,19 @@
 //!
 //! Every check adds to one [`Report`] and goes on, so that a person sees all problems at once and in the order of
 //! the file. A problem shows a value as it was *written* (`${TOKEN}`, never what the variable held), shows only
-//! the origin of an address, and says `REDACTED` for keys that lead to a secret. The line it stands in is shown
+//! the origin of an address, and says `REDACTED` for what may be a secret. The line it stands in is shown
 //! under it by the same measure (`excerpt`). Warnings do not stop the start.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::config::excerpt::{At, Excerpt, excerpt};
-use crate::config::shown::{meant, shown};
+use crate::config::excerpt::{At, Excerpt, Source, excerpt};
+use crate::config::shown::{Reveal, meant, shown};
 use crate::escape;
 
 /// Where a value was written.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Place {
     /// In the configuration file; line and column count from 1, and line 0 is the file as a whole.
     File {
@@ -131,17 +132,6 @@ impl Fault {
     }
 }
 
-/// How much of a value a problem may repeat.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Reveal {
-    /// All of it; of an address, scheme, host and port.
-    Text,
-    /// It is meant to be an address: host and port, even when the scheme is missing.
-    Origin,
-    /// Nothing.
-    Nothing,
-}
-
 /// A scalar as it was written, and where.
 #[derive(Debug, Clone)]
 pub(super) struct Written {
@@ -168,14 +158,16 @@ impl Written {
 #[derive(Debug, Default)]
 pub(super) struct Report {
     problems: Vec<Problem>,
+    /// Key and place of each problem: a file can have thousands.
+    refused: HashSet<(String, Place)>,
     warnings: Vec<String>,
-    source: Arc<str>,
+    source: Source,
 }
 
 impl Report {
     /// Takes note of the file's text, to show lines of it.
     pub(super) fn quote_from(&mut self, source: &str) {
-        self.source = source.into();
+        self.source = Source::new(source);
     }
 
     /// Adds a problem with a written value.
@@ -195,7 +187,7 @@ impl Report {
     /// refused already is one problem and not two.
     pub(super) fn require(&mut self, written: Option<&Written>, rule: Result<(), Fault>) {
         if let (Some(written), Err(fault)) = (written, rule)
-            && !self.problems.iter().any(|other| other.key == written.key && other.place == written.place)
+            && !self.refused.contains(&(written.key.clone(), written.place.clone()))
         {
             self.refuse(written, fault);
         }
@@ -219,6 +211,7 @@ impl Report {
             Place::Flag(_) | Place::Variable(_) | Place::CommandLine => None,
         };
         let (place, key) = (place.clone(), key.to_owned());
+        self.refused.insert((key.clone(), place.clone()));
         self.problems.push(Problem { place, key, value, rule: fault.rule, fix: fault.fix, source });
     }
 

@@ -22,29 +22,11 @@ const TIMEOUT_MIN: Duration = Duration::from_millis(100);
 pub(super) const TIMEOUT_MAX: Duration = TWELVE_HOURS.saturating_sub(Duration::from_mins(1));
 /// A running delivery of the longest time-out ends this long before the deadline, to be settled.
 const DEADLINE_MARGIN: Duration = Duration::from_secs(15);
-
-/// A queue a listener consumes, and where its messages go.
-#[derive(Debug, Clone)]
-pub(super) struct Consumer<'a> {
-    /// Path of the listener's key.
-    pub(super) key: &'a str,
-    /// Its queue, and as whom it is read.
-    pub(super) queue: &'a sqs::Settings,
-    /// Index of its endpoint: address, credentials and TLS files.
-    pub(super) endpoint: usize,
-    /// Its full address there.
-    pub(super) url: &'a Url,
-}
-
-impl Consumer<'_> {
-    fn shares_queue(&self, other: &Consumer<'_>) -> bool {
-        identity(self.queue) == identity(other.queue)
-    }
-
-    fn shares_target(&self, other: &Consumer<'_>) -> bool {
-        (self.endpoint, self.url) == (other.endpoint, other.url)
-    }
-}
+/// Shortest deadline that is not written: a long poll of 20 s ends, and what it brings is given back.
+const DEADLINE_LEAST: Duration = Duration::from_secs(25);
+/// Longest deadline that is not written: ten seconds below the 120 s after which Fargate kills (ECS, `stopTimeout`).
+/// Whoever has longer time-outs sets the deadline together with the time the process is given.
+const DEADLINE_MOST: Duration = Duration::from_secs(110);
 
 /// The message stays hidden while its request runs, and SQS hides it for 12 hours at most.
 pub(super) fn request_fits_twelve_hours(timeout: Duration, longest: Duration) -> Result<(), Fault> {
@@ -72,6 +54,11 @@ pub(super) fn pause_fits_after_request(pause: Duration, timeout: Duration) -> Op
             spoken(Duration::from_secs(CEILING.saturating_sub(timeout).as_secs()))
         )
     })
+}
+
+/// The deadline of a drain that nobody wrote: the longest request can end, within what ends processes from outside.
+pub(super) fn deadline_of(longest: Duration) -> Duration {
+    longest.saturating_add(DEADLINE_MARGIN).clamp(DEADLINE_LEAST, DEADLINE_MOST)
 }
 
 /// A drain that ends before the longest request can, cuts it off and has it retried.
@@ -105,23 +92,19 @@ pub(super) fn sessions_are_in_reach(sessions: usize, workers: usize) -> Option<S
     })
 }
 
-/// Two listeners that bring the same queue to the same place are one with more workers.
-pub(super) fn listeners_differ(mine: &Consumer<'_>, others: &[Consumer<'_>]) -> Result<(), Fault> {
-    let Some(other) = others.iter().find(|other| other.shares_queue(mine) && other.shares_target(mine))
-    else {
-        return Ok(());
-    };
-    let rule = format!("is the queue of {} too, with the same endpoint and address", other.key);
-    Err(Fault::new(rule).fix(format!("remove this listener and raise `workers` of {}", other.key)))
+/// Two listeners that bring the same queue to the same place are one with more workers; `other` is the earlier one.
+pub(super) fn listeners_differ(other: Option<&str>) -> Result<(), Fault> {
+    let Some(other) = other else { return Ok(()) };
+    let rule = format!("is the queue of {other} too, with the same endpoint and address");
+    Err(Fault::new(rule).fix(format!("remove this listener and raise `workers` of {other}")))
 }
 
 /// Listeners that bring one queue to several places take its messages from each other; a canary wants that.
-pub(super) fn queue_is_not_shared(mine: &Consumer<'_>, others: &[Consumer<'_>]) -> Option<String> {
-    let other = others.iter().find(|other| other.shares_queue(mine) && !other.shares_target(mine))?;
+pub(super) fn queue_is_not_shared(other: Option<&str>) -> Option<String> {
+    let other = other?;
     Some(format!(
-        "is the queue of {} too: each message goes to either by chance; if both should get all, give each a queue of \
-         its own (an SNS topic copies messages to both)",
-        other.key
+        "is the queue of {other} too: each message goes to either by chance; if both should get all, give each a \
+         queue of its own (an SNS topic copies messages to both)"
     ))
 }
 
@@ -229,37 +212,6 @@ pub(super) fn path_is_not_of_an_algorithm(algorithm: bool) -> Result<(), Fault> 
         return Err(Fault::new("is not allowed with `algorithm`, which has its own path"));
     }
     Ok(())
-}
-
-/// What makes two ways to write a queue one queue, as far as the text alone can tell.
-#[derive(Debug, PartialEq, Eq)]
-enum Identity<'a> {
-    /// Region, account and name at AWS.
-    Aws(&'a str, &'a str, &'a str),
-    /// Origin and path at another server.
-    Elsewhere(String, &'a str),
-    /// A name whose account only the credentials know: name, region, profile and role.
-    Named(&'a str, Option<&'a str>, Option<&'a str>, Option<&'a str>),
-}
-
-fn identity(settings: &sqs::Settings) -> Identity<'_> {
-    let role = settings.role.as_ref().map(|role| role.arn.as_str());
-    let region = settings.region.as_deref();
-    match &settings.queue {
-        QueueRef::Arn { region, account, name } => Identity::Aws(region, account, name),
-        QueueRef::Name(name) => match (region, role.and_then(|arn| arn.split(':').nth(4))) {
-            (Some(region), Some(account)) => Identity::Aws(region, account, name),
-            _ => Identity::Named(name, region, settings.profile.as_deref(), role),
-        },
-        QueueRef::Url(url) => {
-            match (sqs::region(&settings.queue), url.path().trim_start_matches('/').split_once('/')) {
-                (Some(region), Some((account, name))) if sqs::is_aws(url) => {
-                    Identity::Aws(region, account, name)
-                }
-                _ => Identity::Elsewhere(url.origin().ascii_serialization(), url.path()),
-            }
-        }
-    }
 }
 
 /// Whether an address is on this machine or, by the look of it, in a private network.

@@ -2,7 +2,6 @@
 
 use super::*;
 use crate::config::queue;
-use crate::sqs::Role;
 
 const MINUTE: Duration = Duration::from_mins(1);
 
@@ -62,58 +61,6 @@ fn sessions_beyond_twice_the_workers_are_never_reached() {
     assert_eq!(sessions_are_in_reach(16, 8), None);
     let told = sessions_are_in_reach(17, 8).expect("a warning");
     assert!(told.contains("is 17, but its listeners have 8 workers"), "{told}");
-}
-
-#[test]
-fn two_listeners_on_one_queue_are_warned_of_however_it_is_written() {
-    let address = url("https://h/a");
-    let shared = |a: &sqs::Settings, b: &sqs::Settings| {
-        let first = Consumer { key: "listeners[0]", queue: a, endpoint: 0, url: &address };
-        let second = Consumer { key: "listeners[1]", queue: b, endpoint: 0, url: &url("https://h/b") };
-        assert_eq!(listeners_differ(&second, std::slice::from_ref(&first)), Ok(()));
-        queue_is_not_shared(&second, &[first])
-    };
-    let aws = "https://sqs.eu-west-1.amazonaws.com/123456789012/orders";
-    let arn = "arn:aws:sqs:eu-west-1:123456789012:orders";
-    let of_role = sqs::Settings {
-        region: Some("eu-west-1".to_owned()),
-        role: Some(Role { arn: "arn:aws:iam::123456789012:role/x".to_owned(), external_id: None }),
-        ..settings("orders")
-    };
-    for (a, b) in [
-        (settings(aws), settings(aws)),
-        (settings(aws), settings(arn)),
-        (settings("https://eu-west-1.queue.amazonaws.com/123456789012/orders"), settings(aws)),
-        (settings(arn), of_role),
-        (settings("orders"), settings("orders")),
-        (settings("http://localhost:9324/q/orders"), settings("http://LOCALHOST:9324/q/orders")),
-    ] {
-        let told = shared(&a, &b).expect("a warning");
-        assert!(told.contains("is the queue of listeners[0] too") && told.contains("by chance"), "{told}");
-    }
-    let elsewhere = sqs::Settings { region: Some("us-east-1".to_owned()), ..settings("orders") };
-    for (a, b) in [
-        (settings(aws), settings("https://sqs.eu-west-1.amazonaws.com/210987654321/orders")),
-        (settings(aws), settings("https://sqs.us-east-1.amazonaws.com/123456789012/orders")),
-        (settings(aws), settings("orders")),
-        (settings("orders"), elsewhere),
-        (settings("http://localhost:9324/q/orders"), settings("http://localhost:9325/q/orders")),
-        (settings("Orders"), settings("orders")),
-    ] {
-        assert_eq!(shared(&a, &b), None, "{a:?} {b:?}");
-    }
-}
-
-#[test]
-fn two_listeners_from_one_queue_to_one_address_are_told_to_raise_workers() {
-    let (queue, address) = (settings("orders"), url("https://h/a"));
-    let consumer = |key, endpoint| Consumer { key, queue: &queue, endpoint, url: &address };
-    let first = consumer("listeners[0]", 0);
-    let told = text(listeners_differ(&consumer("listeners[1]", 0), std::slice::from_ref(&first)));
-    assert!(told.contains("raise `workers` of listeners[0]"), "{told}");
-    assert_eq!(queue_is_not_shared(&consumer("listeners[1]", 0), std::slice::from_ref(&first)), None);
-    // The same address with other credentials is another endpoint.
-    assert_eq!(listeners_differ(&consumer("listeners[1]", 1), &[first]), Ok(()));
 }
 
 #[test]

@@ -5,12 +5,32 @@
 
 use url::Url;
 
-use crate::config::problem::Reveal;
-
 /// Longest value a problem repeats.
 const SHOWN_CHARACTERS: usize = 80;
 /// Longest name of a key that a problem repeats, one more than that of a listener.
 const NAME_MAX: usize = 64;
+
+/// Longest word in a path or a variable's name; a token is longer. Keys and codes are often in capitals.
+const WORD_MAX: usize = 20;
+/// Longest word in capitals.
+const CAPITALS_MAX: usize = 14;
+/// Most changes between letters and digits in such a word: `k8s` has two, a token many.
+const CHANGES_MAX: usize = 2;
+
+/// How much of a value a problem may repeat.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reveal {
+    /// All of it; of an address, scheme, host and port.
+    Text,
+    /// It is meant to be an address: host and port, even when the scheme is missing.
+    Origin,
+    /// It is meant to be a path: all of it if it looks like one, else nothing.
+    Path,
+    /// It is meant to be the name of a variable: all of it if it looks like one, else nothing.
+    Variable,
+    /// Nothing.
+    Nothing,
+}
 
 /// The name of a key; `…` for what is no word, since a secret can stand where a key belongs.
 pub(super) fn shown_key(name: &str) -> &str {
@@ -22,8 +42,11 @@ pub(super) fn shown_key(name: &str) -> &str {
 /// A value as a problem repeats it: addresses without what follows the origin (credentials hide in user
 /// information, path and query alike), long ones cut, odd ones quoted.
 pub(super) fn shown(raw: &str, reveal: Reveal) -> String {
-    if reveal == Reveal::Nothing {
-        return "REDACTED".to_owned();
+    match reveal {
+        Reveal::Text | Reveal::Origin => {}
+        Reveal::Path if looks_like_a_path(raw) => return raw.to_owned(),
+        Reveal::Variable if looks_like_a_variable(raw) => return raw.to_owned(),
+        Reveal::Path | Reveal::Variable | Reveal::Nothing => return "REDACTED".to_owned(),
     }
     if raw.contains("://") {
         return match Url::parse(raw) {
@@ -52,6 +75,39 @@ pub(super) fn shown(raw: &str, reveal: Reveal) -> String {
     }
 }
 
+/// Whether a text is a path and not the secret itself: it has a slash or a suffix, and is made of words.
+///
+/// In doubt it is none: tokens hold slashes and dots too, but seldom words in one case between them.
+fn looks_like_a_path(raw: &str) -> bool {
+    let file = raw.rsplit('/').next().unwrap_or_default();
+    let suffix = file.rsplit_once('.').is_some_and(|(stem, suffix)| {
+        !stem.is_empty() && (1..=6).contains(&suffix.len()) && suffix.chars().all(|c| c.is_ascii_lowercase())
+    });
+    let parts = raw.strip_prefix("~/").unwrap_or(raw).split(['/', '.', '_', '-']);
+    (raw.contains('/') || suffix) && file.chars().any(char::is_alphabetic) && parts.into_iter().all(is_word)
+}
+
+/// Whether a text is the name of a variable and not the secret itself: words in capitals.
+fn looks_like_a_variable(raw: &str) -> bool {
+    let capital = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
+    raw.starts_with(|c: char| c.is_ascii_uppercase() || c == '_')
+        && raw.chars().any(char::is_alphabetic)
+        && raw.chars().all(capital)
+        && raw.split('_').all(is_word)
+}
+
+/// Whether a text, which may be empty, is no part of a token: short, in one case, letters and digits apart.
+fn is_word(text: &str) -> bool {
+    let capitals = text.chars().skip(1).any(char::is_uppercase);
+    let mixed = capitals && text.chars().any(char::is_lowercase);
+    let digits: Vec<bool> = text.chars().map(|c| c.is_ascii_digit()).collect();
+    let changes = digits.windows(2).filter(|pair| pair.first() != pair.last()).count();
+    text.len() <= if capitals { CAPITALS_MAX } else { WORD_MAX }
+        && text.chars().all(|c| c.is_ascii_alphanumeric())
+        && !mixed
+        && changes <= CHANGES_MAX
+}
+
 /// At most [`SHOWN_CHARACTERS`], in quotes if it is not one plain word.
 fn quoted(raw: &str) -> String {
     let mut text: String = raw.chars().take(SHOWN_CHARACTERS).collect();
@@ -67,7 +123,7 @@ pub(super) fn did_you_mean<'a>(name: &str, known: impl IntoIterator<Item = &'a s
     let name = name.to_ascii_lowercase().replace('-', "_");
     known
         .into_iter()
-        .map(|candidate| (distance(&name, &candidate.replace('-', "_")), candidate))
+        .map(|candidate| (strsim::osa_distance(&name, &candidate.replace('-', "_")), candidate))
         .filter(|&(distance, candidate)| distance <= 1 + candidate.len() / 5)
         .min_by_key(|&(distance, _)| distance)
         .map(|(_, candidate)| meant(candidate))
@@ -76,23 +132,6 @@ pub(super) fn did_you_mean<'a>(name: &str, known: impl IntoIterator<Item = &'a s
 /// How a name is suggested.
 pub(super) fn meant(name: &str) -> String {
     format!("did you mean `{name}`?")
-}
-
-/// Levenshtein distance: single characters to insert, delete or replace.
-fn distance(a: &str, b: &str) -> usize {
-    let mut row: Vec<usize> = (0..=b.chars().count()).collect();
-    for (i, from) in a.chars().enumerate() {
-        let mut left = i + 1;
-        let mut next = vec![left];
-        for (pair, to) in row.windows(2).zip(b.chars()) {
-            if let [diagonal, above] = *pair {
-                left = (diagonal + usize::from(from != to)).min(above + 1).min(left + 1);
-                next.push(left);
-            }
-        }
-        row = next;
-    }
-    row.last().copied().unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -118,9 +157,51 @@ mod tests {
     }
 
     #[test]
+    fn a_path_or_a_variables_name_is_shown_and_a_secret_in_its_place_is_not() {
+        for path in [
+            "/etc/queuepost/orders-auth",
+            "/run/secrets/AUTH_HEADER",
+            "secrets/api.header",
+            "./auth",
+            "../v2/k8s/header",
+            "~/.queuepost/auth",
+            "header.txt",
+        ] {
+            assert_eq!(shown(path, Reveal::Path), path);
+        }
+        for variable in ["ORDERS_AUTH", "TOKEN", "AUTH_HEADER_2", "_X", "AUTHORIZATION", "OAUTH2_TOKEN"] {
+            assert_eq!(shown(variable, Reveal::Variable), variable);
+        }
+        let secrets = [
+            "s3cr3t",
+            "swordfish",
+            "Bearer s3cr3t",
+            "Authorization: Bearer abc",
+            "hunter2/",
+            "/s3cr3t/x",
+            "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+            "/9j/4AAQSkZJRgABAQ",
+            "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.dozjgNryP4J3jVmNHl0w5N",
+            "a3f5c9d27b1e4f60/8d92",
+            "xoxb-123456789012-abcdEFGHijkl",
+            "AKIAIOSFODNN7EXAMPLE",
+            "JBSWY3DPEHPK3PXP",
+            "https://u:p@h/x",
+            "-----BEGIN PRIVATE KEY-----",
+            "AUTH\u{1b}[0m",
+            "",
+        ];
+        for secret in secrets {
+            for reveal in [Reveal::Path, Reveal::Variable] {
+                assert_eq!(shown(secret, reveal), "REDACTED", "{secret}");
+            }
+        }
+    }
+
+    #[test]
     fn a_near_miss_is_suggested_and_a_far_one_is_not() {
         let known = ["queue", "workers", "throttle_delay"];
-        assert_eq!(did_you_mean("worker", known), Some("did you mean `workers`?".to_owned()));
+        assert_eq!(did_you_mean("wrokers", known), Some("did you mean `workers`?".to_owned()));
         assert_eq!(did_you_mean("Throttle-Delay", known), Some("did you mean `throttle_delay`?".to_owned()));
         assert_eq!(did_you_mean("colour", known), None);
     }

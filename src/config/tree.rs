@@ -69,7 +69,8 @@ pub(super) fn parse(source: &str, path: &Arc<str>, report: &mut Report) -> Optio
 
 /// What the parser says, in the words of somebody who does not write parsers where those are known.
 fn explained(message: &str) -> Fault {
-    const FIXES: [(&str, &str); 9] = [
+    const FIXES: [(&str, &str); 10] = [
+        ("<document start>", "write YAML, `key: value`; TOML is not read"),
         ("placement of ':'", "look for a bracket that is not closed above"),
         (
             "mapping values are not allowed",
@@ -308,6 +309,7 @@ mod tests {
     fn common_slips_are_explained() {
         let cases = [
             ("a:b\nc: d\n", "a space after the colon"),
+            ("[listeners]\nqueue = 'a'\n", "TOML is not read"),
             ("a: 1\nb 2\n", "write `key: value`"),
             ("a: @b\n", "put quotes around the value"),
             ("a: 1\na: 2\n", "keep one of them"),

@@ -99,8 +99,11 @@ fn a_role_is_an_iam_role_arn() {
 fn one_of_a_few_words_suggests_the_nearest() {
     let parse = |text: &str| one_of(text, &[("text", 1), ("json", 2)]);
     assert_eq!(parse("json"), Ok(2));
-    assert_eq!(parse("jsno"), Err(Fault::new("is none of: text, json")));
-    assert_eq!(parse("jso"), Err(Fault::new("is none of: text, json").fix("did you mean `json`?")));
+    assert_eq!(parse("yaml"), Err(Fault::new("is none of: text, json")));
+    for slip in ["jso", "jsno"] {
+        let fault = Fault::new("is none of: text, json").fix("did you mean `json`?");
+        assert_eq!(parse(slip), Err(fault), "{slip}");
+    }
 }
 
 #[test]

@@ -45,7 +45,7 @@ pub struct Target {
 }
 
 /// A header that carries a secret; never printed.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct AuthHeader {
     /// `Authorization` or what the endpoint wants.
     pub name: HeaderName,

@@ -17,11 +17,15 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 use tracing_subscriber::{Registry, fmt};
 
-use crate::telemetry::harmless::{self, Harmless};
+use crate::telemetry::harmless::Harmless;
 use crate::telemetry::output::LogLines;
+use crate::telemetry::text;
 
 /// Filter of the level `info`.
 pub const DEFAULT_FILTER: &str = "warn,aws_config=error,queuepost=info";
+
+/// Target of the lines that say that a message was delivered: they can be asked for without all of `debug`.
+pub const DELIVERED: &str = "queuepost::delivered";
 
 /// How logs are written, already valid.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,8 +83,7 @@ pub fn init(settings: &Settings) -> Result<(), LogError> {
     let registry = Registry::default().with(filter).with(filter_fn(shows_no_bodies));
     match settings.format {
         Format::Text => {
-            let layer =
-                fmt::layer().with_target(false).fmt_fields(harmless::fields()).with_writer(|| LogLines);
+            let layer = text::layer().with_writer(|| LogLines);
             // The layer itself heeds NO_COLOR as long as it is not told.
             let layer = if std::io::stdout().is_terminal() { layer } else { layer.with_ansi(false) };
             registry.with(layer).try_init()
@@ -149,7 +152,7 @@ mod tests {
                 log,
             );
         } else {
-            let layer = fmt::layer().with_ansi(false).fmt_fields(harmless::fields());
+            let layer = fmt::layer().with_ansi(false).fmt_fields(text::Fields);
             let layer = layer.with_writer(move || writer.clone());
             tracing::subscriber::with_default(Registry::default().with(layer), log);
         }
@@ -174,7 +177,7 @@ mod tests {
         let sink = Sink::default();
         let writer = sink.clone();
         let layer = fmt::layer().with_ansi(false).with_target(false).without_time();
-        let layer = layer.fmt_fields(harmless::fields()).with_writer(move || writer.clone());
+        let layer = layer.fmt_fields(text::Fields).with_writer(move || writer.clone());
         let subscriber = Registry::default().with(layer);
         tracing::subscriber::with_default(subscriber, || tracing::warn!(status = 429, of = "x y", "parked"));
         let bytes = sink.0.lock().expect("not poisoned").clone();

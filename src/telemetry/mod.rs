@@ -8,6 +8,7 @@ pub mod labels;
 pub mod log;
 pub mod metrics;
 pub mod output;
+mod text;
 pub mod trace;
 
 pub use chain::Chain;

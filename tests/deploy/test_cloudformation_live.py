@@ -146,7 +146,7 @@ def checked(queuepost, aws, outputs, *options, origin=None):
 def test_check_is_green_and_a_wrong_external_id_is_refused_with_its_fix(aws, start, queuepost, endpoint):
     outputs = aws.create("checked", template(), **HISTORIC, **names("checked"), ExternalId=EXTERNAL_ID)
     assert outputs["ExternalIdRequired"] == "true"
-    url = ["--url", f"http://127.0.0.1:{endpoint.port}/", "--shutdown-deadline", "75s"]
+    url = ["--url", f"http://127.0.0.1:{endpoint.port}/"]
     code, said = checked(queuepost, aws, outputs, *url, "--external-id", EXTERNAL_ID)
     # The historic retention is 14 days on both queues, of which it warns.
     assert code == 0 and said.keys() == {"ok", "warning"}, said
@@ -167,7 +167,7 @@ def test_check_is_green_and_a_wrong_external_id_is_refused_with_its_fix(aws, sta
 
 def test_check_has_no_warning_with_a_shorter_retention(aws, queuepost, endpoint):
     outputs = aws.create("short", template(), **HISTORIC, **names("short"), MessageRetentionSeconds=345600)
-    code, said = checked(queuepost, aws, outputs, "--url", f"http://127.0.0.1:{endpoint.port}/", "--shutdown-deadline", "75s")
+    code, said = checked(queuepost, aws, outputs, "--url", f"http://127.0.0.1:{endpoint.port}/")
     assert code == 0 and said.keys() == {"ok"}, said
 
 

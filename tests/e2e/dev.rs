@@ -1,8 +1,10 @@
 //! `queuepost dev`, as a newcomer uses it.
 
 use std::net::TcpListener;
+use std::time::Duration;
 
 use super::process::{Queuepost, until};
+use super::servers::HttpEndpoint;
 
 /// Three addresses that were free a moment ago.
 pub fn addresses() -> [String; 3] {
@@ -15,7 +17,7 @@ async fn dev_runs_everything_and_stops_cleanly() {
     let [queue, endpoint, admin] = addresses();
     let args = ["dev", "--queue-listen", &queue, "--endpoint-listen", &endpoint, "--admin-listen", &admin];
     let mut dev = Queuepost::start(&args, &[]);
-    dev.until_line("listening").await;
+    dev.until_line("embedded queue listening").await;
     let introduction = dev.output();
     for word in
         ["development only", "throttle_delay 10s", "receive_wait 1s", "aws sqs send-message", "/answer/429"]
@@ -47,4 +49,30 @@ async fn dev_runs_everything_and_stops_cleanly() {
     assert!(!ended.output.contains("dead_letter_retention"), "{}", ended.output);
     let free = || TcpListener::bind(&queue).ok();
     assert!(until(free).await.is_some());
+}
+
+#[tokio::test]
+async fn dev_with_an_endpoint_of_ones_own_tells_of_each_delivery_and_starts_no_sample() {
+    let [queue, endpoint, admin] = addresses();
+    let own = HttpEndpoint::start(200, Duration::ZERO).await;
+    let mut args = vec!["dev", "--queue-listen", &queue, "--endpoint-listen", &endpoint];
+    args.extend(["--admin-listen", &admin, "--url", &own.url]);
+    let mut dev = Queuepost::start(&args, &[]);
+    dev.until_line("embedded queue listening").await;
+    let introduction = dev.output();
+    assert!(introduction.contains(&format!("endpoint   {}", own.url)), "{introduction}");
+    assert!(!introduction.contains("/answer/") && !introduction.contains(&endpoint), "{introduction}");
+    assert!(TcpListener::bind(&endpoint).is_ok(), "something listens where the sample would");
+
+    let url = format!("http://{queue}/000000000000/demo");
+    Queuepost::start(&["send", "--queue", &url, "x"], &[]).ended().await;
+    let line = dev.until_line("delivered").await;
+    for part in ["listener=demo", "receive_count=1", "status=200"] {
+        assert!(line.contains(part), "{line}");
+    }
+    dev.signal("INT");
+    let ended = dev.ended().await;
+    assert_eq!(ended.code, Some(0), "{}", ended.output);
+    // Of all that `debug` would say, this is the only line.
+    assert_eq!(ended.output.matches("DEBUG").count(), 1, "{}", ended.output);
 }

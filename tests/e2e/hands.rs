@@ -302,3 +302,24 @@ async fn options_that_make_no_sense_are_refused_before_any_call() {
         assert_eq!(ended.code, Some(2), "{args:?}: {}", ended.output);
     }
 }
+
+#[tokio::test]
+async fn a_slip_of_the_hand_is_answered_in_our_words_before_any_call() {
+    let file = std::env::temp_dir().join(format!("queuepost-{}-empty-body", std::process::id()));
+    std::fs::write(&file, "").unwrap();
+    let file = file.to_str().unwrap();
+    for (args, words) in [
+        (vec!["send", "--queue", "q", ""], "the body is empty, and SQS takes no message without one"),
+        (
+            vec!["send", "--queue", "q", "--file", file],
+            "the body is empty, and SQS takes no message without one",
+        ),
+        (vec!["receive", "--queue", "q", "--max", "0"], "write a whole number, 1 or more"),
+        (vec!["rnu"], "'run'"),
+    ] {
+        let ended = Queuepost::start(&args, &[]).ended().await;
+        assert_eq!(ended.code, Some(2), "{args:?}\n{}", ended.output);
+        assert!(ended.output.contains(words) && !ended.output.contains("FIFO"), "{}", ended.output);
+    }
+    std::fs::remove_file(file).unwrap();
+}

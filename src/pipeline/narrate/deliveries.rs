@@ -15,6 +15,7 @@ use crate::policy::advice::Advice;
 use crate::policy::advice::endpoint::{EndpointReason, Seen};
 use crate::policy::decide::Disposition;
 use crate::policy::outcome::Outcome;
+use crate::telemetry::log::DELIVERED;
 
 /// What one POST came to.
 #[derive(Debug)]
@@ -73,7 +74,7 @@ impl Narrator {
     ) {
         let (id, reason) = (&message.id, posted.reason.label());
         let is_final = match disposition {
-            Disposition::Delete => return self.line(message, posted, "delivered", None),
+            Disposition::Delete => return self.deleted(message, posted),
             Disposition::Park { .. } | Disposition::Defer { .. } => last.is_some(),
             Disposition::DeadLetter => true,
             Disposition::Hold => false,
@@ -86,6 +87,23 @@ impl Narrator {
         }
         let left_out = self.repeats().may_say(About::Endpoint, reason, Some(id));
         self.line(message, posted, &then, left_out.as_ref());
+    }
+
+    /// One line of a message that is deleted now, in a target of its own.
+    fn deleted(&self, message: &Message, posted: &Posted) {
+        let (listener, queue) = (self.listener.as_str(), self.queue.as_str());
+        let duration_ms = posted.took.map(|took| u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
+        tracing::debug!(
+            target: DELIVERED,
+            listener,
+            queue,
+            message_id = message.id.as_str(),
+            receive_count = message.receive_count.get(),
+            status = posted.seen.status,
+            duration_ms,
+            outcome = posted.outcome.label(),
+            "delivered"
+        );
     }
 
     /// One line of a delivery, for whoever must act if it says what was left out.

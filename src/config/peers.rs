@@ -1,0 +1,126 @@
+//! What other programs call things: the words of those who come from `sqsd`, Lambda, a connector or a worker of
+//! their own, and what to write here instead, or that there is nothing to write.
+//!
+//! Only whole words count, however they are spelt (`maxRetries`, `max-retries`); slips of the pen are `shown`'s business.
+
+/// The keys of endpoints that people write at a listener.
+const ENDPOINT_KEYS: [&str; 10] = [
+    "adaptive",
+    "auth",
+    "burst",
+    "connecttimeout",
+    "persecond",
+    "poolidletimeout",
+    "ratelimit",
+    "retryafterscope",
+    "sessions",
+    "tls",
+];
+/// The keys of listeners that people write at an endpoint.
+const LISTENER_KEYS: [&str; 7] =
+    ["algorithm", "onresponse", "path", "success", "throttledelay", "timeout", "workers"];
+
+const AT_ENDPOINT: &str = "it is a key of an endpoint: write it under `endpoints.NAME`, and in the listener \
+                           `endpoint: NAME` and `path` in place of `url`";
+const AT_LISTENER: &str = "it is a key of a listener: write it there";
+const WORKERS: &str = "write `workers`: most POSTs at once";
+const LEASE: &str =
+    "there is none: a message stays hidden while its POST runs, up to `timeout`, and is extended meanwhile";
+const REDRIVE: &str = "there is none: the queue's redrive policy says how often a message is received \
+                       (maxReceiveCount) and where it goes then";
+const BATCH: &str =
+    "there is none: each POST carries one message; receives and deletes are batched by themselves";
+const HEADERS: &str = "there is none: `endpoints.NAME.auth` sends one header line, from a file or a variable";
+const WAIT: &str = "write `receive_wait`: the long poll of an idle listener";
+const BACKOFF: &str = "there is none: delays grow from 10s to 15m; `on_response` sets the `delay` of a status, \
+                       `throttle_delay` that of a 429";
+const METHOD: &str = "there is none: messages are always POSTed";
+const CREDENTIALS: &str = "there is none: credentials come from the AWS chain (environment, `profile`, role), and \
+                           `role_arn` is assumed with them";
+
+/// Words in small letters without `_`, and what to do instead.
+const WORDS: [(&str, &str); 33] = [
+    ("accesskeyid", CREDENTIALS),
+    ("backoff", BACKOFF),
+    ("batch", BATCH),
+    ("batchsize", BATCH),
+    ("concurrency", WORKERS),
+    ("credentials", CREDENTIALS),
+    ("deadletterqueue", REDRIVE),
+    ("dlq", REDRIVE),
+    ("endpointurl", "write `url`"),
+    ("headers", HEADERS),
+    ("httppath", "write `url`, or `endpoint` and `path`"),
+    ("httpurl", "write `url`"),
+    ("maxattempts", REDRIVE),
+    ("maxconcurrency", WORKERS),
+    ("maxnumberofmessages", BATCH),
+    ("maxreceivecount", REDRIVE),
+    ("maxretries", REDRIVE),
+    ("maxworkers", WORKERS),
+    ("method", METHOD),
+    ("parallelism", WORKERS),
+    ("pollinterval", WAIT),
+    ("queuearn", "write `queue`"),
+    ("queuename", "write `queue`"),
+    ("queueurl", "write `queue`"),
+    ("retries", REDRIVE),
+    ("retry", REDRIVE),
+    ("retrydelay", BACKOFF),
+    ("target", "write `url`"),
+    ("threads", WORKERS),
+    ("visibility", LEASE),
+    ("visibilitytimeout", LEASE),
+    ("waittime", WAIT),
+    ("waittimeseconds", WAIT),
+];
+
+/// What to do instead of writing `name` in the map at `path`.
+pub(super) fn hint(path: &str, name: &str) -> Option<String> {
+    let word: String = name.chars().filter(|c| !"_-".contains(*c)).map(|c| c.to_ascii_lowercase()).collect();
+    let word = word.as_str();
+    let (listener, endpoint) = (is_below(path, "listeners["), is_below(path, "endpoints."));
+    let hint = match WORDS.iter().find(|(other, _)| *other == word) {
+        Some((_, hint)) if listener || endpoint => hint,
+        None if listener && ENDPOINT_KEYS.contains(&word) => AT_ENDPOINT,
+        None if endpoint && LISTENER_KEYS.contains(&word) => AT_LISTENER,
+        Some(_) | None => return None,
+    };
+    Some(hint.to_owned())
+}
+
+/// Whether the map at `path` is itself an entry of the list or map that starts like this.
+fn is_below(path: &str, start: &str) -> bool {
+    path.strip_prefix(start).is_some_and(|rest| !rest.contains('.'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_words_of_peers_lead_to_the_key_or_to_the_truth() {
+        let cases = [
+            ("concurrency", "`workers`"),
+            ("visibility_timeout", "there is none: a message stays hidden"),
+            ("visibilityTimeout", "there is none: a message stays hidden"),
+            ("max_retries", "redrive policy"),
+            ("max-receive-count", "redrive policy"),
+            ("batch_size", "one message"),
+            ("headers", "`endpoints.NAME.auth`"),
+            ("adaptive", "a key of an endpoint"),
+            ("rate_limit", "a key of an endpoint"),
+            ("WaitTimeSeconds", "`receive_wait`"),
+        ];
+        for (name, words) in cases {
+            let told = hint("listeners[7]", name).unwrap_or_default();
+            assert!(told.contains(words), "{name}: {told}");
+        }
+        assert!(hint("endpoints.api", "workers").unwrap_or_default().contains("a key of a listener"));
+        for (path, name) in
+            [("listeners[0]", "colour"), ("log", "batch"), ("", "workers"), ("endpoints.api.tls", "path")]
+        {
+            assert_eq!(hint(path, name), None, "{path} {name}");
+        }
+    }
+}

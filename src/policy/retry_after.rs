@@ -2,7 +2,7 @@
 //!
 //! Parsing is separate from using it: an HTTP date means nothing without the time of the answer. Fractions of a
 //! second, which some servers send, are kept: SQS gets them rounded up. Negative and unreadable values are no value at all, nor
-//! is what lies further ahead than [`ABSURD`], be it seconds or a date: the table's own delay then stands.
+//! is what lies further ahead than a year, be it seconds or a date: the table's own delay then stands.
 
 use std::time::{Duration, SystemTime};
 

@@ -99,7 +99,7 @@ def overview():
         ("Workers and sessions: use, saturation, errors", [
             lines("Workers in use", "Share of the workers that hold a message. At 100 % with a backlog: more workers or more processes.", [(f"sum by (listener) ({of('workers_in_use')}) / sum by (listener) ({of('workers_limit')})", "{{listener}}")], "percentunit", max=1, steps=[(0.95, "orange")]),
             lines("Sessions in use", "Share of the POSTs at once that the configuration allows.", [(f"sum by (endpoint) ({of('sessions_in_use', listener=False)}) / sum by (endpoint) ({of('sessions_limit', listener=False)})", "{{endpoint}}")], "percentunit", max=1),
-            lines("Messages in the house", "By where they are. Waiting: for the gate, a session or the pace. Held: the endpoint cannot be reached.", [(f"sum by (stage) ({of('messages_in_progress')})", "{{stage}}")], "short", stack=True),
+            lines("Messages in flight here", "By where they are. Waiting: for the gate, a session or the pace. Held: the endpoint cannot be reached.", [(f"sum by (stage) ({of('messages_in_progress')})", "{{stage}}")], "short", stack=True),
         ]),
         ("Gates and limits", [
             Panel("state-timeline", "Gates", "Green: messages are received. Red: nothing but probes. With a listener's name behind it: its own gate.", [
@@ -108,8 +108,9 @@ def overview():
             lines("Time closed, by reason", "Part of the time a gate was not open, mean of the processes, and what the endpoint did to close it.", [(seen(f"{closed} / {processes}"), "{{endpoint}}: {{reason}}")], "percentunit", 12, max=1),
             lines("Adaptive limit", "POSTs at once that an endpoint takes, found from its answers, as a share of what the configuration allows. Low: it has too much to do.", [(f"sum by (endpoint) ({of('adaptive_limit', listener=False)}) / sum by (endpoint) ({of('sessions_limit', listener=False)})", "{{endpoint}}")], "percentunit", max=1),
             lines("SQS errors", "Calls that failed, per second, by kind; docs/errors.md has each with its fix.", [(rate("sqs_requests_total", "listener, result", 'result!="ok"'), "{{listener}} {{result}}")], "reqps"),
-            lines("Things that should not happen", "Per second: lost leases, abandoned messages, panics, dropped headers, copies not posted again.", [
-                (rate(metric), legend) for metric, legend in [("leases_lost_total", "leases lost"), ("messages_abandoned_total", "abandoned"), ("panics_total", "panics"), ("headers_dropped_total", "headers dropped"), ("duplicates_suppressed_total", "copies")]
+            lines("Things that should not happen", "Per second: lost leases, abandoned messages, messages left out, panics, dropped headers, copies not posted again, log lines that nobody read.", [
+                *((rate(metric), legend) for metric, legend in [("leases_lost_total", "leases lost"), ("messages_abandoned_total", "abandoned"), ("messages_left_out_total", "left out"), ("panics_total", "panics"), ("headers_dropped_total", "headers dropped"), ("duplicates_suppressed_total", "copies")]),
+                (rate("log_lines_dropped_total", listener=False), "log lines dropped"),
             ], "mps"),
         ]),
     ]
@@ -136,7 +137,7 @@ def listener():
             lines("What became of messages", "Per second. Deleted is the throughput.", [(rate(metric), legend) for metric, legend in FATES], "mps", stack=True),
             heatmap("Duration of deliveries", "How many deliveries took how long. Two bands: two kinds of work, or a slow dependency.", rate("delivery_duration_seconds_bucket", "le"), "s"),
             lines("Duration of deliveries that succeeded", "Near the listener's timeout: raise it, or give the endpoint more to run on.", quantiles("delivery_duration_seconds", 'outcome="success"'), "s"),
-            lines("Deferred and released, by reason", "Per second. configuration is for you to mend, message is the message's own fault, gate was given back while the gate stayed closed.", [(seen(rate("messages_deferred_total", "reason")), "deferred: {{reason}}"), (seen(rate("messages_released_total", "reason")), "released: {{reason}}")], "mps"),
+            lines("Deferred and released, by reason", "Per second. configuration is for you to mend, message is the message's own fault, gate was released while the gate stayed closed.", [(seen(rate("messages_deferred_total", "reason")), "deferred: {{reason}}"), (seen(rate("messages_released_total", "reason")), "released: {{reason}}")], "mps"),
         ]),
         ("Receives and age", [
             lines("Receives", "Messages per second. Again: they failed before, or their settlement was lost.", [
@@ -162,7 +163,7 @@ def listener():
             lines("Workers", "Over all processes. In use at the limit with messages visible: raise workers or add processes.", [
                 (f"sum({of('workers_in_use')})", "in use"), (f"sum({of('workers_reserved')})", "reserved"), (f"sum({of('workers_limit')})", "limit"),
             ], "short"),
-            lines("Messages in the house", "By where they are. Waiting: for the gate, a session or the pace. Held: the endpoint cannot be reached. Settling: SQS is slow.", [(f"sum by (stage) ({of('messages_in_progress')})", "{{stage}}")], "short", stack=True),
+            lines("Messages in flight here", "By where they are. Waiting: for the gate, a session or the pace. Held: the endpoint cannot be reached. Settling: SQS is slow.", [(f"sum by (stage) ({of('messages_in_progress')})", "{{stage}}")], "short", stack=True),
             lines("The queue", "In flight counts parked messages too; SQS stops handing out at 120,000.", [
                 (f"max({of('queue_messages_visible', SOURCE_QUEUE)})", "visible"),
                 (f"clamp_min(max({of('queue_messages_not_visible', SOURCE_QUEUE)}) - sum({of('messages_parked_current')}), 0)", "in flight, working"),

@@ -69,7 +69,7 @@ impl StartError {
     }
 }
 
-/// Runs a plan until a signal, and until everything in the house is settled.
+/// Runs a plan until a signal, and until everything in flight is settled.
 pub async fn run(plan: Plan) -> Result<End, StartError> {
     let mut signals = Signals::new().map_err(StartError::Signals)?;
     let started = Instant::now();

@@ -1,6 +1,6 @@
 //! From running to gone: signals in, phases out.
 //!
-//! The first SIGTERM or SIGINT drains: nothing new is received, what was never attempted is given back, what
+//! The first SIGTERM or SIGINT drains: nothing new is received, what was never attempted is released, what
 //! runs finishes. A second signal, or the deadline, aborts: what still runs is cut off and deferred. Whoever
 //! waits asks a [`Drain`], which is cheap to clone; nobody polls it.
 
@@ -61,7 +61,7 @@ impl Drain {
     }
 
     /// Completes when a receive under way is no longer waited for: shortly before the deadline, so that what
-    /// it might still bring could be given back in time.
+    /// it might still bring could be released in time.
     pub async fn receives_end(&self) {
         self.draining.cancelled().await;
         let deadline = self.deadline.get().copied().unwrap_or_else(Instant::now);

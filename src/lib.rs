@@ -3,11 +3,11 @@
 //! # The life of a message
 //!
 //! ```text
-//! receive ──▶ admit ──▶ shape ──▶ deliver ──▶ decide ──▶ settle
-//!  poller      gate,     request    one POST    outcome    batched delete,
-//!  (SQS)       session,  (pure)                 → table    park, defer, release
-//!              pace                             (pure)
-//!              └── lease wheel: visibility is extended while the message is in the house ──┘
+//! intake ──▶ flow ──▶ admit ──▶ shape ──▶ post ──▶ decide ──▶ settle
+//!  (SQS)     order     gate,     request   once     outcome    batched delete,
+//!                      session,  (pure)             → table    park, defer,
+//!                      rate                         (pure)     release
+//!    └──── lease extender: visibility is extended while the message is in flight ────┘
 //! ```
 //!
 //! The modules in reading order:

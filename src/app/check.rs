@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use crate::app::resources::{self, Limits};
 use crate::app::{StartError, client};
 use crate::config::{EndpointPlan, ListenerPlan, Plan, Problem};
-use crate::endpoint::{self, KnockError, knock, knock_takes};
+use crate::endpoint::{self, ConnectivityError, check_connectivity, connectivity_check_takes};
 use crate::pipeline::ports::{Queue, QueueFacts, QueueReason, Redrive};
 use crate::policy::advice::Advice;
 use crate::policy::advice::endpoint::{EndpointReason, Seen};
@@ -25,8 +25,8 @@ use crate::telemetry::Chain;
 
 /// Longest time a queue is tried for.
 const QUEUE_MAX: Duration = Duration::from_secs(10);
-/// What a knock may take beyond the times that it keeps by itself, before it counts as stuck.
-const KNOCK_MARGIN: Duration = Duration::from_secs(2);
+/// What a connectivity check may take beyond the times that it keeps by itself, before it counts as stuck.
+const CHECK_MARGIN: Duration = Duration::from_secs(2);
 
 /// What one check found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -202,8 +202,8 @@ fn describe(facts: &QueueFacts, delays: &Delays) -> String {
 }
 
 /// How long an endpoint is tried for: whatever time it is given to connect is waited for.
-fn knock_max(settings: &endpoint::Settings) -> Duration {
-    knock_takes(settings).saturating_add(KNOCK_MARGIN)
+fn connectivity_check_max(settings: &endpoint::Settings) -> Duration {
+    connectivity_check_takes(settings).saturating_add(CHECK_MARGIN)
 }
 
 async fn try_endpoint(plan: &ListenerPlan, endpoint: &EndpointPlan) -> Checked {
@@ -220,14 +220,14 @@ async fn try_endpoint(plan: &ListenerPlan, endpoint: &EndpointPlan) -> Checked {
         let Advice { meaning, fix } = EndpointReason::of_step(step).advice(&Seen::default());
         check(Status::Failed, format!("{meaning}: {text}"), Some(&fix))
     };
-    let most = knock_max(&endpoint.client);
-    match timeout(most, knock(&endpoint.client, &plan.target.url)).await {
+    let most = connectivity_check_max(&endpoint.client);
+    match timeout(most, check_connectivity(&endpoint.client, &plan.target.url)).await {
         Ok(Ok(())) if plan.target.url.scheme() == "https" => {
             check(Status::Ok, "connects, TLS verifies".to_owned(), None)
         }
         Ok(Ok(())) => check(Status::Ok, "connects".to_owned(), None),
-        Ok(Err(KnockError::Unreached { step, text })) => failed(&text, step),
-        Ok(Err(KnockError::Client(error))) => failed(&Chain(&error).to_string(), Step::Other),
+        Ok(Err(ConnectivityError::Unreached { step, text })) => failed(&text, step),
+        Ok(Err(ConnectivityError::Client(error))) => failed(&Chain(&error).to_string(), Step::Other),
         Err(_) => failed(&format!("given up after {}", spoken(most)), Step::TimedOut),
     }
 }
@@ -247,7 +247,10 @@ mod tests {
             auth: None,
             tls: endpoint::Tls::default(),
         };
-        assert_eq!(knock_max(&settings), connect_timeout + Duration::from_secs(3) + KNOCK_MARGIN);
+        assert_eq!(
+            connectivity_check_max(&settings),
+            connect_timeout + Duration::from_secs(3) + CHECK_MARGIN
+        );
     }
 
     #[test]

@@ -231,7 +231,7 @@ In another terminal:
     AWS_ACCESS_KEY_ID=x AWS_SECRET_ACCESS_KEY=x aws sqs send-message --region us-east-1 \\
       --endpoint-url http://{queue_address} --queue-url {queue} --message-body '{{\"hello\":\"world\"}}'
 {throttle}  see what became of the messages
-    curl -s http://{admin}/metrics | grep '^queuepost_messages.* [1-9]'
+    curl -s http://{admin}/metrics | grep '^queuepost_messages_.* [1-9]'
 "
     )
 }

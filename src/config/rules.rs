@@ -22,7 +22,7 @@ const TIMEOUT_MIN: Duration = Duration::from_millis(100);
 pub(super) const TIMEOUT_MAX: Duration = TWELVE_HOURS.saturating_sub(Duration::from_mins(1));
 /// A running delivery of the longest time-out ends this long before the deadline, to be settled.
 const DEADLINE_MARGIN: Duration = Duration::from_secs(15);
-/// Shortest deadline that is not written: a long poll of 20 s ends, and what it brings is given back.
+/// Shortest deadline that is not written: a long poll of 20 s ends, and what it brings is released.
 const DEADLINE_LEAST: Duration = Duration::from_secs(25);
 /// Longest deadline that is not written: ten seconds below the 120 s after which Fargate kills (ECS, `stopTimeout`).
 /// Whoever has longer time-outs sets the deadline together with the time the process is given.

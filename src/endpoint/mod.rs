@@ -10,7 +10,7 @@
 //! policy's business.
 
 mod client;
-mod knock;
+mod connectivity;
 mod response;
 mod settings;
 mod stack;
@@ -18,6 +18,6 @@ mod step;
 mod words;
 
 pub use client::{ClientError, HttpClient};
-pub use knock::{KnockError, knock, knock_takes};
+pub use connectivity::{ConnectivityError, check_connectivity, connectivity_check_takes};
 pub use settings::{AuthHeader, Settings, Target, Tls};
 pub use stack::HttpEndpoint;

@@ -18,7 +18,7 @@ use url::Url;
 
 use super::response;
 use super::words::Secrets;
-use crate::endpoint::{AuthHeader, HttpClient, KnockError, Target, knock};
+use crate::endpoint::{AuthHeader, ConnectivityError, HttpClient, Target, check_connectivity};
 use crate::pipeline::ports::{BoxFuture, Endpoint};
 use crate::policy::outcome::{Attempt, Break, Step, Unsent};
 use crate::shape::Request;
@@ -92,9 +92,9 @@ struct Post {
 impl Post {
     /// Names a failure. One that may come of a refused client certificate is looked into.
     ///
-    /// With TLS 1.3 that shows after our handshake, as an alert; but the end of the connection may overtake it, and
+    /// With TLS 1.3 that shows after our handshake, as an alert; but the end of the connection may arrive before it, and
     /// messages would lose their receives to an endpoint that accepts nothing of us. So an endpoint that never answered
-    /// is knocked at, which hears alerts out. Were that wrong, a message would be held instead of deferred, and not lost.
+    /// is connected to once more, waiting for alerts. Were that wrong, a message would be held instead of deferred, and not lost.
     async fn failed(self, error: reqwest::Error) -> Attempt {
         let attempt = response::failure(error);
         let doubtful = match &attempt {
@@ -105,8 +105,8 @@ impl Post {
         let doubtful =
             doubtful && self.url.scheme() == "https" && !self.client.answered.load(Ordering::Relaxed);
         if doubtful
-            && let Err(KnockError::Unreached { step: step @ Step::ClientCertificate, text }) =
-                knock(&self.client.settings, &self.url).await
+            && let Err(ConnectivityError::Unreached { step: step @ Step::ClientCertificate, text }) =
+                check_connectivity(&self.client.settings, &self.url).await
         {
             return Attempt::Unsent(Unsent { step, text });
         }

@@ -1,6 +1,6 @@
 //! What may run when: worker permits per listener; sessions, pace and gate per endpoint.
 //!
-//! Everything here is a value whose drop gives back what it holds, on the runtime's clock, and knows nothing
+//! Everything here is a value whose drop frees what it holds, on the runtime's clock, and knows nothing
 //! of queues, messages or HTTP.
 
 mod adaptive;
@@ -12,7 +12,8 @@ mod sessions;
 mod settings;
 
 pub use gate::{
-    Circumstances, Evidence, Gate, GateSnapshot, GateState, Pass, Probe, ProbeCost, Rank, Reason, Transition,
+    Away, Circumstances, Evidence, Gate, GateSnapshot, GateState, Pass, Probe, ProbeCost, Rank, Reason,
+    Transition,
 };
 pub use pace::{Pace, PaceClaim, PaceClaims};
 pub use permits::{Reservation, WorkerPermit, Workers};

@@ -90,7 +90,7 @@ impl PaceClaims {
         self.len() == 0
     }
 
-    /// The place of one message, given back when it has started.
+    /// The place of one message, freed when it has started.
     pub fn take(&mut self) -> Option<PaceClaim> {
         self.0.split(1).map(PaceClaim)
     }

@@ -100,7 +100,7 @@ impl Reservation {
         self.len() == 0
     }
 
-    /// Gives back all but `keep`.
+    /// Frees all but `keep`.
     pub fn keep(&mut self, keep: usize) {
         let surplus = self.len().saturating_sub(keep);
         if let Some(permit) = self.permit.split(surplus) {

@@ -1,8 +1,8 @@
-//! Admission: from "in the house" to "may be posted now".
+//! Admission: from "in flight" to "may be posted now".
 //!
 //! A message that holds a worker's permit passes the gates, waits its turn for a session and then for the pace,
 //! and looks at the gates once more: one may have closed meanwhile. A wait ends early when the process drains or
-//! when a gate has stayed closed for longer than the message can wait; then the message is given back.
+//! when a gate has stayed closed for longer than the message can wait; then the message is released.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ pub(super) struct Admitted {
     pub(super) probes: Probes,
 }
 
-/// Why a message is given back instead.
+/// Why a message is released instead.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Refused {
     /// The process stops.
@@ -72,61 +72,70 @@ impl Ticket {
     }
 }
 
-/// Waits until the message may be posted, or must be given back.
-///
-/// # Cancel safety
-/// Dropping the future gives back all it holds; what was taken from the ticket is then lost to the next, never
-/// leaked.
-pub(super) async fn admit(
-    ticket: &mut Ticket,
-    patience: Patience,
-    gates: &Gates,
-    limits: &EndpointLimits,
-    seat: &Seat,
-    drain: &Drain,
-) -> Result<Admitted, Refused> {
-    loop {
-        if !gates.let_through(&ticket.probes) {
-            // Room and a place in line are for those that can start.
-            ticket.claim = None;
-            ticket.pace = None;
-            pass_gates(ticket, patience, gates, drain).await?;
-        }
-        let session = tokio::select! {
-            biased;
-            () = drain.draining() => return Err(Refused::Draining),
-            session = seat.start(ticket.claim.take()) => session,
-        };
-        tokio::select! {
-            biased;
-            () = drain.draining() => return Err(Refused::Draining),
-            // Leaves the line to the probe, and takes no start it could not use.
-            () = gates.closed(&ticket.probes) => continue,
-            () = limits.pace.start() => {}
-        }
-        if gates.let_through(&ticket.probes) {
-            ticket.pace = None;
-            return Ok(Admitted { session, probes: std::mem::take(&mut ticket.probes) });
-        }
-    }
+/// Whatever has to agree before a listener's message is posted: the gates, and the limits of its endpoint.
+#[derive(Debug)]
+pub(super) struct Admission {
+    pub(super) gates: Gates,
+    pub(super) limits: EndpointLimits,
+    /// The listener's share of the endpoint's sessions.
+    pub(super) share: Seat,
 }
 
-async fn pass_gates(
-    ticket: &mut Ticket,
-    patience: Patience,
-    gates: &Gates,
-    drain: &Drain,
-) -> Result<(), Refused> {
-    let began = Instant::now();
-    let left = patience.longest.saturating_sub(ticket.gate_waited);
-    let end = patience.until.min(began + left);
-    tokio::select! {
-        biased;
-        () = drain.draining() => Err(Refused::Draining),
-        () = gates.pass(patience.rank, &mut ticket.probes) => {
-            ticket.gate_waited += began.elapsed();
-            Ok(())
+impl Admission {
+    /// Waits until the message may be posted, or must be released.
+    ///
+    /// # Cancel safety
+    /// Dropping the future releases all it holds; what was taken from the ticket is then lost to the next, never
+    /// leaked.
+    pub(super) async fn admit(
+        &self,
+        ticket: &mut Ticket,
+        patience: Patience,
+        drain: &Drain,
+    ) -> Result<Admitted, Refused> {
+        loop {
+            if !self.gates.let_through(&ticket.probes) {
+                // Room and a place in line are for those that can start.
+                ticket.claim = None;
+                ticket.pace = None;
+                self.pass_gates(ticket, patience, drain).await?;
+            }
+            let session = tokio::select! {
+                biased;
+                () = drain.draining() => return Err(Refused::Draining),
+                session = self.share.start(ticket.claim.take()) => session,
+            };
+            tokio::select! {
+                biased;
+                () = drain.draining() => return Err(Refused::Draining),
+                // Leaves the line to the probe, and takes no start it could not use.
+                () = self.gates.closed(&ticket.probes) => continue,
+                () = self.limits.pace.start() => {}
+            }
+            if self.gates.let_through(&ticket.probes) {
+                ticket.pace = None;
+                return Ok(Admitted { session, probes: std::mem::take(&mut ticket.probes) });
+            }
         }
-        () = tokio::time::sleep_until(end) => Err(Refused::GateClosed(gates.pause_left())),
+    }
+
+    async fn pass_gates(
+        &self,
+        ticket: &mut Ticket,
+        patience: Patience,
+        drain: &Drain,
+    ) -> Result<(), Refused> {
+        let began = Instant::now();
+        let left = patience.longest.saturating_sub(ticket.gate_waited);
+        let end = patience.until.min(began + left);
+        tokio::select! {
+            biased;
+            () = drain.draining() => Err(Refused::Draining),
+            () = self.gates.pass(patience.rank, &mut ticket.probes) => {
+                ticket.gate_waited += began.elapsed();
+                Ok(())
+            }
+            () = tokio::time::sleep_until(end) => Err(Refused::GateClosed(self.gates.pause_left())),
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! One message, start to finish: shape, admit, post, decide, settle.
 //!
-//! A [`Delivery`] owns the message, its lease, its worker's permit and its entry in the books; settling takes
+//! A [`Delivery`] owns the message, its lease, its worker's permit and its entry in the ledger; settling takes
 //! it by value, so a message cannot be settled twice. If it is dropped on the way (a panic, the end of the
 //! process), its permit is freed, its lease ends and it is counted as abandoned: SQS hands it out again.
 //!
@@ -9,33 +9,28 @@
 //! lease has been lost: somebody else may have the message.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
-use crate::limit::{Circumstances, ProbeCost, Rank, WorkerPermit};
+use crate::limit::{Rank, WorkerPermit};
 use crate::message::Message;
-use crate::pipeline::admit::{Admitted, GATE_WAIT_MAX, Patience, Refused, Ticket, admit};
-use crate::pipeline::gates::{Probes, evidence, feedback};
-use crate::pipeline::group::{Fate, Successor};
-use crate::pipeline::in_house::{InHouse, Settled};
-use crate::pipeline::keep::KEPT_MAX;
+use crate::pipeline::admit::{Admitted, GATE_WAIT_MAX, Patience, Refused, Ticket};
+use crate::pipeline::completion::{Fate, Successor};
+use crate::pipeline::dispatch::Dispatch;
+use crate::pipeline::event_log::deliveries::Posted;
+use crate::pipeline::gates::{evidence, feedback};
 use crate::pipeline::lease::Lease;
-use crate::pipeline::listener::Core;
-use crate::pipeline::narrate::deliveries::Posted;
+use crate::pipeline::ledger::{LedgerEntry, Settled};
 use crate::pipeline::ports::{DeadLetterReason, EntryErrorKind};
+use crate::pipeline::post::{circumstances, post};
 use crate::pipeline::settlement::{Action, Settlement, Settler};
-use crate::policy::advice::endpoint::{EndpointReason, Seen};
+use crate::pipeline::wait_out::WAITS_MAX;
 use crate::policy::backoff;
-use crate::policy::decide::{
-    DeferReason, Disposition, FAULT_DELAY, Facts, HOLD_MAX_FINAL, Signal, decide, hold_max,
-};
-use crate::policy::outcome::{Attempt, Outcome, classify};
-use crate::policy::probing;
+use crate::policy::decide::{DeferReason, Disposition, FAULT_DELAY, Facts, decide, hold_max};
+use crate::policy::outcome::Outcome;
 use crate::policy::visibility::CEILING;
-use crate::shape::Request;
 use crate::telemetry::labels::{ReleaseReason, Stage};
 use crate::telemetry::trace::Journey;
 
@@ -43,17 +38,15 @@ use crate::telemetry::trace::Journey;
 const HOLD_PAUSE: Duration = Duration::from_secs(1);
 /// Longest such pause.
 const HOLD_PAUSE_MAX: Duration = Duration::from_secs(60);
-/// A probe without an answer for so long has probably been taken: who throttles or refuses answers fast.
-const SLOW_PROBE: Duration = Duration::from_secs(5);
 
-/// A message in the house, and all that has to be given back when it leaves.
+/// A message in flight here, and all that has to be freed when it leaves.
 #[must_use]
 pub(super) struct Delivery {
     pub(super) message: Message,
     pub(super) lease: Lease,
     /// Shared by the messages of a group, of which one runs at a time.
     pub(super) permit: Arc<WorkerPermit>,
-    pub(super) books: InHouse,
+    pub(super) ledger: LedgerEntry,
     pub(super) ticket: Ticket,
     pub(super) settler: Settler,
     /// Who waits for its end (FIFO).
@@ -62,10 +55,10 @@ pub(super) struct Delivery {
     pub(super) journey: Journey,
 }
 
-/// A place to wait out a 429 in the house, and for how long.
+/// A place to wait out a 429 in this process, and for how long.
 type Place = (Duration, OwnedSemaphorePermit);
 
-/// What a message has been through in the house.
+/// What a message has been through since its receive.
 #[derive(Debug, Default)]
 struct Stay {
     /// Nothing could be sent of it since then.
@@ -85,226 +78,245 @@ impl Stay {
 
 impl Delivery {
     /// Takes the message through the rest of its life in this process.
-    pub(super) async fn run(mut self, core: Arc<Core>) {
-        if core.finished.contains(&self.message.id) {
-            core.metrics.duplicates_suppressed.inc();
-            return self.delete(&core, Settled::Deleted).await;
+    pub(super) async fn run(mut self, dispatch: Arc<Dispatch>) {
+        if dispatch.finished.contains(&self.message.id) {
+            dispatch.ctx.metrics.duplicates_suppressed.inc();
+            return self.delete(&dispatch, Settled::Deleted).await;
         }
-        if let Some((until, how)) = core.hidden.is_early(&self.message.id)
-            && !core.is_last_chance(&self.message)
+        if let Some((until, how)) = dispatch.hidden.is_early(&self.message.id)
+            && !dispatch.ctx.view.is_final_receive(&self.message)
         {
-            core.metrics.duplicates_suppressed.inc();
+            dispatch.ctx.metrics.duplicates_suppressed.inc();
             return self.hide(until, how).await;
         }
         let mut stay = Stay::default();
         loop {
-            let patience = self.patience(&core, &stay);
+            let patience = self.patience(&dispatch, &stay);
             let ticket = &mut self.ticket;
-            let admitted = admit(ticket, patience, &core.gates, &core.limits, &core.seat, &core.drain).await;
+            let admitted = dispatch.admission.admit(ticket, patience, &dispatch.ctx.drain).await;
             let admitted = match admitted {
                 Ok(admitted) => admitted,
-                Err(refused) => return self.refuse(&core, refused, &stay).await,
+                Err(refused) => return self.refuse(&dispatch, refused, &stay).await,
             };
             if !self.lease.is_ours() {
-                // Dropping it counts it as abandoned; the lost lease has been counted already.
-                let (id, fix) = (self.message.id.as_str(), EntryErrorKind::LeaseLost.fix());
-                core.narrator.left_to_sqs(id, "keep a message", "its lease was lost", fix);
-                return;
+                return self.leave_to_sqs(&dispatch);
             }
-            let (posted, disposition, place) = self.attempt(&core, admitted, &stay).await;
+            let (posted, disposition, place) = self.attempt(&dispatch, admitted, &stay).await;
             if let Some((delay, _place)) = place {
                 stay = Stay { kept: stay.kept + 1, ..Stay::default() };
-                if let Err(until) = self.wait_out(&core, delay).await {
-                    self.last_word(&core, Refused::Draining.words());
+                if let Err(until) = self.wait_out(&dispatch, delay).await {
+                    self.last_word(&dispatch, Refused::Draining.words());
                     return self.hide(until, Settled::Parked).await;
                 }
             } else if disposition != Disposition::Hold {
-                return self.settle(&core, disposition, &posted).await;
-            } else if let Err(refused) = self.hold(&core, &mut stay).await {
-                return self.refuse(&core, refused, &stay).await;
+                return self.settle(&dispatch, disposition, &posted).await;
+            } else if let Err(refused) = self.hold(&dispatch, &mut stay).await {
+                return self.refuse(&dispatch, refused, &stay).await;
             }
         }
     }
 
-    /// Posts it, and tells limits, gates, books and log what came of that.
+    /// Posts it, and tells limits, gates, ledger and log what came of that.
     async fn attempt(
         &mut self,
-        core: &Core,
+        dispatch: &Dispatch,
         admitted: Admitted,
         stay: &Stay,
     ) -> (Posted, Disposition, Option<Place>) {
         let Admitted { mut session, mut probes } = admitted;
         self.enter(Stage::Delivering);
         // Shaping again after a hold is cheaper than keeping a copy for every message that needs none.
-        let shaped = core.settings.shape.request(&self.message);
+        let shaped = dispatch.ctx.settings.shape.request(&self.message);
         if stay.is_new() {
-            core.metrics.headers_dropped.inc_by(u64::from(shaped.headers_dropped));
+            dispatch.ctx.metrics.headers_dropped.inc_by(u64::from(shaped.headers_dropped));
         }
         let probing = !probes.is_empty();
         session.starts();
         let mut request = shaped.request;
-        let traced = self.journey.post(&core.limits.name, &mut request.headers);
-        let posted = post(core, request, &mut probes).await;
+        let traced = self.journey.post(&dispatch.admission.limits.name, &mut request.headers);
+        let posted = post(dispatch, request, &mut probes).await;
         traced.ended(&self.journey, posted.outcome, posted.seen.status);
-        let alone = core.limits.sessions.started() <= 1;
+        let alone = dispatch.admission.limits.sessions.started() <= 1;
         let facts = Facts {
             receives: self.message.receive_count,
-            final_receive: core.is_last_chance(&self.message),
+            final_receive: dispatch.ctx.view.final_receive(&self.message).is_some(),
             status: posted.seen.status,
             retry_after: posted.retry_after,
             hideable: self.lease.hideable(),
             held: stay.held_since.map(|since| since.elapsed()).unwrap_or_default(),
-            unit: core.unit(),
+            unit: dispatch.ctx.unit(),
         };
-        let decision = decide(posted.outcome, &facts, &core.settings.policy);
-        core.metrics.delivered(posted.outcome, posted.took);
-        let place = self.place(core, &posted, decision.disposition, stay);
-        self.tell(core, &posted, decision.disposition, place.is_some());
-        let closes_gate = core.settings.retry_after_closes_gate;
+        let decision = decide(posted.outcome, &facts, &dispatch.ctx.settings.policy);
+        dispatch.ctx.metrics.delivered(posted.outcome, posted.took);
+        let place = self.place(dispatch, &posted, decision.disposition, stay);
+        self.tell(dispatch, &posted, decision.disposition, place.is_some());
+        let closes_gate = dispatch.ctx.settings.retry_after_closes_gate;
         session.end(feedback(decision.signal, closes_gate, probing));
         if posted.outcome != Outcome::Aborted {
             let evidence = evidence(posted.outcome, decision.signal, closes_gate, &self.message.id, alone);
-            let change = core.gates.report(evidence, probes, circumstances(core, &posted), &core.narrator);
-            core.limits.sessions.gate_changed(change);
-            if probing {
-                core.probe_refused.store(decision.signal != Signal::Success, Ordering::Relaxed);
-            }
+            let change = dispatch.admission.gates.report(
+                evidence,
+                probes,
+                circumstances(dispatch, &posted),
+                &dispatch.ctx.events,
+            );
+            dispatch.admission.limits.sessions.gate_changed(change);
         }
         (posted, decision.disposition, place)
     }
 
     /// The place, if to park the message were to dead-letter it.
-    fn place(&self, core: &Core, posted: &Posted, disposition: Disposition, stay: &Stay) -> Option<Place> {
+    fn place(
+        &self,
+        dispatch: &Dispatch,
+        posted: &Posted,
+        disposition: Disposition,
+        stay: &Stay,
+    ) -> Option<Place> {
         let Disposition::Park { delay } = disposition else { return None };
         let throttled = posted.outcome == Outcome::Throttled;
-        let may = throttled && stay.kept < KEPT_MAX && core.is_last_chance(&self.message);
-        let place = may.then(|| core.keeper.place(delay, self.lease.hideable()))??;
+        let may = throttled && stay.kept < WAITS_MAX && dispatch.ctx.view.is_final_receive(&self.message);
+        let place = may.then(|| dispatch.waits.place(delay, self.lease.hideable()))??;
         Some((delay, place))
     }
 
     /// Waits so long; `Err` is the end of the wait when the drain begins before.
-    async fn wait_out(&mut self, core: &Core, delay: Duration) -> Result<(), Instant> {
+    async fn wait_out(&mut self, dispatch: &Dispatch, delay: Duration) -> Result<(), Instant> {
         let until = Instant::now() + delay;
-        core.narrator.kept(&self.message, delay);
+        dispatch.ctx.events.kept(&self.message, delay);
         self.enter(Stage::Held);
         tokio::select! {
             biased;
-            () = core.drain.draining() => return Err(until),
+            () = dispatch.ctx.drain.draining() => return Err(until),
             () = tokio::time::sleep_until(until) => self.enter(Stage::Waiting),
         }
         Ok(())
     }
 
     /// Nothing was sent: waits for the next try.
-    async fn hold(&mut self, core: &Core, stay: &mut Stay) -> Result<(), Refused> {
+    async fn hold(&mut self, dispatch: &Dispatch, stay: &mut Stay) -> Result<(), Refused> {
         stay.held_since.get_or_insert_with(Instant::now);
         self.enter(Stage::Held);
-        if !core.gates.are_open() {
+        if !dispatch.admission.gates.are_open() {
             // The gate says when to try again.
             return Ok(());
         }
-        let pause = backoff::doubled(HOLD_PAUSE, stay.tries, HOLD_PAUSE_MAX).mul_f64(0.8 + 0.4 * core.unit());
+        let pause =
+            backoff::doubled(HOLD_PAUSE, stay.tries, HOLD_PAUSE_MAX).mul_f64(0.8 + 0.4 * dispatch.ctx.unit());
         stay.tries += 1;
         tokio::select! {
             biased;
-            () = core.drain.draining() => return Err(Refused::Draining),
+            () = dispatch.ctx.drain.draining() => return Err(Refused::Draining),
             () = tokio::time::sleep(pause) => self.enter(Stage::Waiting),
         }
         Ok(())
     }
 
     /// How it waits at closed gates.
-    fn patience(&self, core: &Core, stay: &Stay) -> Patience {
-        let final_receive = core.is_last_chance(&self.message);
-        let (rank, longest) = if stay.held_since.is_some() {
-            (Rank::Held, hold_max(final_receive))
-        } else if final_receive {
-            (Rank::HeldLastReceive, HOLD_MAX_FINAL)
+    fn patience(&self, dispatch: &Dispatch, stay: &Stay) -> Patience {
+        let view = &dispatch.ctx.view;
+        // Posted again and refused it would be dead-lettered, whether or not anything could be sent before.
+        let rank = if view.is_final_receive(&self.message) { Rank::HeldLastReceive } else { Rank::Held };
+        let longest = if stay.held_since.is_some() || rank == Rank::HeldLastReceive {
+            hold_max(view.final_receive(&self.message).is_some())
         } else {
-            (Rank::Held, GATE_WAIT_MAX)
+            GATE_WAIT_MAX
         };
         // A POST that begins later may outlast what SQS grants one receive.
-        let until = self.lease.ceiling() - core.settings.timeout.min(CEILING / 2);
+        let until = self.lease.ceiling() - dispatch.ctx.settings.timeout.min(CEILING / 2);
         Patience { rank, longest, until }
     }
 
-    /// Gives back a message that may not be posted now; at once only if it never was.
-    async fn refuse(self, core: &Core, refused: Refused, stay: &Stay) {
+    /// Releases a message that may not be posted now; at once only if it never was.
+    async fn refuse(self, dispatch: &Dispatch, refused: Refused, stay: &Stay) {
         let now = Instant::now();
-        self.last_word(core, refused.words());
+        self.last_word(dispatch, refused.words());
         match refused {
             Refused::GateClosed(_) if stay.held_since.is_some() => {
-                let delay = backoff::defer(self.message.receive_count, core.unit());
-                self.keep_away(core, delay, Settled::Deferred(DeferReason::Unreachable)).await;
+                let delay = backoff::defer(self.message.receive_count, dispatch.ctx.unit());
+                self.keep_away(dispatch, delay, Settled::Deferred(DeferReason::Unreachable)).await;
             }
             Refused::GateClosed(pause) if stay.kept > 0 => {
-                self.keep_away(core, pause.max(FAULT_DELAY), Settled::Parked).await;
+                self.keep_away(dispatch, pause.max(FAULT_DELAY), Settled::Parked).await;
             }
-            Refused::Draining if stay.kept > 0 => self.keep_away(core, FAULT_DELAY, Settled::Parked).await,
-            Refused::GateClosed(pause) => self.give_back(now + pause, ReleaseReason::Gate).await,
-            Refused::Draining => self.give_back(now, ReleaseReason::Drain).await,
+            Refused::Draining if stay.kept > 0 => {
+                self.keep_away(dispatch, FAULT_DELAY, Settled::Parked).await;
+            }
+            Refused::GateClosed(pause) => self.release(dispatch, now + pause, ReleaseReason::Gate).await,
+            Refused::Draining => self.release(dispatch, now, ReleaseReason::Drain).await,
         }
     }
 
-    /// Gives the message back unattempted, hidden until then.
-    pub(super) async fn give_back(self, until: Instant, reason: ReleaseReason) {
+    /// Releases the message unattempted, hidden until then. One whose lease is over is left to SQS: somebody else may
+    /// have it, and a standard queue may take the older handle all the same.
+    pub(super) async fn release(self, dispatch: &Dispatch, until: Instant, reason: ReleaseReason) {
+        if !self.lease.is_ours() {
+            return self.leave_to_sqs(dispatch);
+        }
         self.hide(until, Settled::Released(reason)).await;
     }
 
-    async fn settle(self, core: &Core, disposition: Disposition, posted: &Posted) {
+    /// Its lease is over. Dropping it counts it as abandoned; the lost lease has been counted already.
+    fn leave_to_sqs(self, dispatch: &Dispatch) {
+        let (id, fix) = (self.message.id.as_str(), EntryErrorKind::LeaseLost.fix());
+        dispatch.ctx.events.left_to_sqs(id, "keep a message", "its lease was lost", fix);
+        self.last_word(dispatch, "its lease was lost");
+    }
+
+    async fn settle(self, dispatch: &Dispatch, disposition: Disposition, posted: &Posted) {
         match disposition {
             Disposition::Delete => {
-                core.completed(&self.message);
-                self.delete(core, Settled::Deleted).await;
+                dispatch.completed(&self.message);
+                self.delete(dispatch, Settled::Deleted).await;
             }
-            Disposition::Park { delay } => self.keep_away(core, delay, Settled::Parked).await,
+            Disposition::Park { delay } => self.keep_away(dispatch, delay, Settled::Parked).await,
             Disposition::Defer { delay, reason } => {
-                self.keep_away(core, delay, Settled::Deferred(reason)).await;
+                self.keep_away(dispatch, delay, Settled::Deferred(reason)).await;
             }
-            Disposition::DeadLetter => self.dead_letter(core, posted).await,
+            Disposition::DeadLetter => self.dead_letter(dispatch, posted).await,
             // Held messages stay; a hold that ends up here is deferred like any failure.
             Disposition::Hold => {
-                self.keep_away(core, FAULT_DELAY, Settled::Deferred(DeferReason::Unreachable)).await;
+                self.keep_away(dispatch, FAULT_DELAY, Settled::Deferred(DeferReason::Unreachable)).await;
             }
         }
     }
 
     /// Sends a copy to the dead-letter queue, then deletes. If sending fails the message is deferred; if the
     /// delete fails it is in both queues until it comes again.
-    async fn dead_letter(self, core: &Core, posted: &Posted) {
+    async fn dead_letter(self, dispatch: &Dispatch, posted: &Posted) {
         let reason = DeadLetterReason { outcome: posted.outcome.label(), status: posted.seen.status };
-        match core.queue.dead_letter(&self.message, &reason).await {
-            Ok(()) => self.delete(core, Settled::DeadLettered).await,
+        match dispatch.ctx.queue.dead_letter(&self.message, &reason).await {
+            Ok(()) => self.delete(dispatch, Settled::DeadLettered).await,
             Err(error) => {
-                core.narrator.queue_error(&error);
-                self.keep_away(core, FAULT_DELAY, Settled::Deferred(DeferReason::Message)).await;
+                dispatch.ctx.events.queue_error(&error);
+                self.keep_away(dispatch, FAULT_DELAY, Settled::Deferred(DeferReason::Message)).await;
             }
         }
     }
 
-    /// It moves on, in the books too.
+    /// It moves on, in the ledger too.
     fn enter(&mut self, stage: Stage) {
-        self.books.enter(stage);
+        self.ledger.enter(stage);
         self.lease.enter(stage);
     }
 
     /// Parks or defers it, and remembers that for a copy that comes too early.
-    async fn keep_away(self, core: &Core, delay: Duration, how: Settled) {
+    async fn keep_away(self, dispatch: &Dispatch, delay: Duration, how: Settled) {
         let until = Instant::now() + delay.min(self.lease.hideable());
-        core.hidden.remember(&self.message.id, until, how);
+        dispatch.hidden.remember(&self.message.id, until, how);
         self.hide(until, how).await;
     }
 
-    async fn delete(mut self, core: &Core, how: Settled) {
+    async fn delete(mut self, dispatch: &Dispatch, how: Settled) {
         self.enter(Stage::Settling);
         // Room and probe are of no more use to this message.
         drop(std::mem::take(&mut self.ticket));
-        core.finished.remember(&self.message.id);
+        dispatch.finished.remember(&self.message.id);
         let Some(place) = self.settler.place().await else { return };
         let settlement = Settlement {
             id: self.message.id,
             action: Action::Delete { how, lease: self.lease },
-            books: self.books,
+            ledger: self.ledger,
             successor: self.successor,
         };
         place.fill(settlement).await;
@@ -321,62 +333,12 @@ impl Delivery {
         let settlement = Settlement {
             id: self.message.id,
             action: Action::Hide { until, how, lease: self.lease.close(until).await },
-            books: self.books,
+            ledger: self.ledger,
             successor: Successor::default(),
         };
         place.fill(settlement).await;
-        // Only now: what stands behind it in its group is given back after it.
+        // Only now: what stands behind it in its group is released after it.
         self.successor.tell(Fate::Hidden(until));
         drop(self.permit);
     }
-}
-
-/// Posts and names what came of it.
-async fn post(core: &Core, request: Request, probes: &mut Probes) -> Posted {
-    let started = Instant::now();
-    let mut answer = core.endpoint.post(request);
-    let mut slow = false;
-    let attempt = loop {
-        tokio::select! {
-            biased;
-            attempt = &mut answer => break attempt,
-            () = core.drain.aborting() => return Posted::not(Outcome::Aborted),
-            () = tokio::time::sleep(SLOW_PROBE), if !slow && !probes.is_empty() => {
-                slow = true;
-                probes.run_long(probe_cost(core, Outcome::TimedOut), &core.narrator);
-            }
-        }
-    };
-    let outcome =
-        classify(&attempt, &core.settings.policy.success, core.settings.policy.error_in_body_is_failure);
-    let reason = EndpointReason::of(outcome, &attempt);
-    let mut posted = Posted { reason, took: Some(started.elapsed()), ..Posted::not(outcome) };
-    match attempt {
-        Attempt::Answered(answer) => {
-            core.metrics.responded(answer.status);
-            posted.seen = Seen { status: Some(answer.status), location: answer.redirects_to };
-            posted.retry_after = answer.retry_after.and_then(|value| value.wait(core.wall.now()));
-            posted.answer = answer.beginning;
-        }
-        Attempt::Broken(broken) => posted.why = Some(broken.text),
-        Attempt::Unsent(unsent) => posted.why = Some(unsent.text),
-        Attempt::TimedOut | Attempt::Endless => {}
-    }
-    posted
-}
-
-/// What else bears on closing a gate.
-fn circumstances(core: &Core, posted: &Posted) -> Circumstances {
-    let probes = probe_cost(core, posted.outcome);
-    let slow = posted.took.is_some_and(|took| took > SLOW_PROBE);
-    Circumstances { limit: core.limits.sessions.limit(), probes, slow }
-}
-
-/// What the next probes cost, after such an outcome.
-fn probe_cost(core: &Core, outcome: Outcome) -> ProbeCost {
-    let longest_pause = match outcome {
-        Outcome::Throttled => core.settings.policy.throttle_delay.max(probing::LONGEST),
-        _ => probing::LONGEST,
-    };
-    ProbeCost { affordable: core.budget().probes(), longest_pause }
 }

@@ -6,11 +6,12 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crate::limit::{Circumstances, Evidence, Feedback, Gate, Pass, Probe, ProbeCost, Rank, Transition};
+use crate::limit::{Away, Circumstances, Evidence, Feedback, Gate, Pass, Probe, ProbeCost, Rank, Transition};
 use crate::message::MessageId;
-use crate::pipeline::narrate::Narrator;
+use crate::pipeline::event_log::EventLog;
 use crate::policy::decide::Signal;
 use crate::policy::outcome::Outcome;
 
@@ -21,6 +22,8 @@ pub(super) struct Gates {
     pub(super) own: Arc<Gate>,
     /// Closed by what the endpoint does to all its listeners.
     pub(super) shared: Arc<Gate>,
+    /// Whether the listener's last probe was refused.
+    probe_refused: AtomicBool,
 }
 
 /// The probes somebody holds.
@@ -49,13 +52,28 @@ impl Probes {
     }
 
     /// Their POST has run for long without an answer.
-    pub(super) fn run_long(&mut self, cost: ProbeCost, narrator: &Narrator) {
-        narrator.listener_gate(self.own.as_mut().and_then(|probe| probe.runs_long(cost)));
-        narrator.endpoint_gate(self.shared.as_mut().and_then(|probe| probe.runs_long(cost)));
+    pub(super) fn run_long(&mut self, ran: Duration, cost: ProbeCost, events: &EventLog) {
+        events.listener_gate(self.own.as_mut().and_then(|probe| probe.runs_long(ran, cost)));
+        events.endpoint_gate(self.shared.as_mut().and_then(|probe| probe.runs_long(ran, cost)));
     }
 }
 
 impl Gates {
+    /// Both gates, open.
+    pub(super) fn new(own: Arc<Gate>, shared: Arc<Gate>) -> Self {
+        Self { own, shared, probe_refused: AtomicBool::new(false) }
+    }
+
+    /// Whether the listener's last probe was refused: then it lets others look, whose way may be healthy.
+    pub(super) fn has_refused_a_probe(&self) -> bool {
+        self.probe_refused.load(Ordering::Relaxed)
+    }
+
+    /// Intake will be back at the gates: until this is dropped.
+    pub(super) fn away(&self) -> (Away<'_>, Away<'_>) {
+        (self.own.away(), self.shared.away())
+    }
+
     /// Whether messages may be taken without asking.
     pub(super) fn are_open(&self) -> bool {
         self.own.is_open() && self.shared.is_open()
@@ -108,15 +126,18 @@ impl Gates {
         evidence: Evidence,
         probes: Probes,
         circumstances: Circumstances,
-        narrator: &Narrator,
+        events: &EventLog,
     ) -> Option<Transition> {
+        if !probes.is_empty() {
+            self.probe_refused.store(evidence != Evidence::Success, Ordering::Relaxed);
+        }
         let misdirected = matches!(evidence, Evidence::Misdirected(_));
         let for_shared = if misdirected { Evidence::Neutral } else { evidence };
         let shared = match probes.shared {
             Some(probe) => probe.end(for_shared, circumstances),
             None => self.shared.learn(for_shared, circumstances),
         };
-        narrator.endpoint_gate(shared);
+        events.endpoint_gate(shared);
         let about_listener = matches!(evidence, Evidence::Success | Evidence::Neutral) || misdirected;
         let own = match probes.own {
             Some(probe) if about_listener => probe.end(evidence, circumstances),
@@ -124,7 +145,7 @@ impl Gates {
             // A probe is dropped and the next one tries: what stopped this one was not the listener's fault.
             _ => None,
         };
-        narrator.listener_gate(own);
+        events.listener_gate(own);
         shared
     }
 }
@@ -176,7 +197,7 @@ pub(super) fn feedback(signal: Signal, retry_after_closes: bool, probing: bool) 
     }
 }
 
-impl Narrator {
+impl EventLog {
     fn endpoint_gate(&self, transition: Option<Transition>) {
         self.gate("endpoint", transition);
     }

@@ -9,16 +9,16 @@
 //!
 //! A group has one run per process. What comes of it meanwhile joins that at its end: SQS hands out the next message
 //! as soon as it has deleted the last, which is before we know, or when a lease was lost. It shares the worker of those
-//! that wait, so a run holds two at most. What stands behind a message that is in the house already does not join:
-//! whether that is in the same run is not known, so it is given back for a while.
+//! that wait, so a run holds two at most. What stands behind a message that is in flight here already does not join:
+//! whether that is in the same run is not known, so it is released for a while.
 //!
-//! In which order a run is given back does not matter, nor how long that takes: SQS hands out nothing of a group
+//! In which order a run is released does not matter, nor how long that takes: SQS hands out nothing of a group
 //! behind a message that is hidden. The head is hidden before and for longer; and of its tail, what is visible already
-//! waits for what stands before it and is still being given back.
+//! waits for what stands before it and is still being released.
 //!
 //! A head that fails must not take its tail along to the dead-letter queue: each receive of the tail counts. So
 //! while a group is known to be in trouble its listener receives one message at a time: until as many of the group
-//! are gone as were given back, for each of these has been received in vain and may fail in its turn. That is what
+//! are gone as were released, for each of these has been received in vain and may fail in its turn. That is what
 //! this process knows: with P processes a tail is received up to P times for each head that fails. Without a
 //! dead-letter queue receives cost nothing, and nobody is careful.
 
@@ -27,13 +27,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 use crate::pipeline::admit::Refused;
+use crate::pipeline::completion::{Fate, Successor};
+use crate::pipeline::context::Context;
 use crate::pipeline::deliver::Delivery;
-use crate::pipeline::listener::Core;
+use crate::pipeline::dispatch::Dispatch;
+use crate::pipeline::queue_view::QueueView;
 use crate::policy::backoff;
 use crate::policy::visibility::{CEILING, lease};
 use crate::telemetry::labels::ReleaseReason;
@@ -44,38 +46,10 @@ const TROUBLED_MAX: usize = 1_024;
 /// messages wait longer for their first receive, it is as long as that. Somebody else may have taken the group over, so
 /// it ends.
 const TROUBLE_LINGERS: Duration = Duration::from_secs(300);
-/// Why a message of a group is given back, in words.
+/// Why a message of a group is released, in words.
 const BEHIND: &str = "it stands behind a message of its group that was not deleted";
 /// With fewer receives a tail that comes along once may be dead-lettered without having been tried.
 const RECEIVES_MIN: u32 = 3;
-
-/// What became of a message, as far as its successor is concerned.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fate {
-    /// SQS confirmed its delete.
-    Deleted,
-    /// It comes back at this time.
-    Hidden(Instant),
-}
-
-/// Whoever waits for a message to be gone; dropped untold, it is told that the message is left to SQS.
-#[derive(Debug, Default)]
-pub(super) struct Successor(Option<oneshot::Sender<Fate>>);
-
-impl Successor {
-    fn new() -> (Self, oneshot::Receiver<Fate>) {
-        let (sender, receiver) = oneshot::channel();
-        (Self(Some(sender)), receiver)
-    }
-
-    /// Says what became of it.
-    pub(super) fn tell(self, fate: Fate) {
-        if let Some(sender) = self.0 {
-            // Nobody waits any more once the drain has begun.
-            sender.send(fate).ok();
-        }
-    }
-}
 
 /// What one receive brought of one group.
 #[derive(Debug)]
@@ -83,12 +57,12 @@ pub(super) struct Arrived<T> {
     pub(super) group: String,
     /// In order; the first may start.
     pub(super) run: VecDeque<T>,
-    /// Stands behind a message that was in the house already; must not start.
+    /// Stands behind a message that was in flight here already; must not start.
     pub(super) blocked: Vec<T>,
     has_copy: bool,
 }
 
-/// Splits what one receive brought by group, order kept. `None` is a message that was in the house already.
+/// Splits what one receive brought by group, order kept. `None` is a message that was in flight here already.
 pub(super) fn split<T>(messages: Vec<(String, Option<T>)>) -> Vec<Arrived<T>> {
     let mut groups: Vec<Arrived<T>> = Vec::new();
     for (group, message) in messages {
@@ -114,7 +88,7 @@ pub(super) struct Groups<T = Delivery> {
 
 #[derive(Debug)]
 struct State<T> {
-    /// Groups with a run and what is left of it: as many at most as there are messages in the house.
+    /// Groups with a run and what is left of it: as many at most as there are messages in flight here.
     runs: BTreeMap<String, VecDeque<T>>,
     troubled: BTreeMap<String, Trouble>,
     others_troubled: Option<Instant>,
@@ -198,17 +172,17 @@ impl<T> Groups<T> {
     }
 }
 
-impl Core {
+impl<T> Groups<T> {
     /// Whether a receive asks for one message only, so that no tail follows its head to the dead-letter queue.
-    pub(super) fn is_careful(&self) -> bool {
-        let fifo = self.settings.fifo;
-        fifo && self.max_receives().is_some_and(|max| max < RECEIVES_MIN || self.groups.in_trouble())
+    pub(super) fn want_single_receives(&self, ctx: &Context) -> bool {
+        let fifo = ctx.settings.fifo;
+        fifo && ctx.view.max_receives().is_some_and(|max| max < RECEIVES_MIN || self.in_trouble())
     }
 
-    /// The head of a group will be visible again at `visible`; `in_vain` messages behind it go back.
-    fn trouble(&self, group: &str, visible: Instant, in_vain: usize) {
-        let backlog = self.backlog().min(CEILING);
-        self.groups.trouble(group, visible + TROUBLE_LINGERS.max(backlog), in_vain);
+    /// The head of a group will be visible again at `visible`; `in_vain` messages behind it are released.
+    fn head_failed(&self, view: &QueueView, group: &str, visible: Instant, in_vain: usize) {
+        let backlog = view.backlog().min(CEILING);
+        self.trouble(group, visible + TROUBLE_LINGERS.max(backlog), in_vain);
     }
 }
 
@@ -257,7 +231,7 @@ impl<T> GroupRun<T> {
 
 impl<T> Drop for GroupRun<T> {
     fn drop(&mut self) {
-        // Dropped only when the lock has been given back: deliveries have locks of their own.
+        // Dropped only when the lock has been freed: deliveries have locks of their own.
         drop(self.end());
     }
 }
@@ -265,63 +239,70 @@ impl<T> Drop for GroupRun<T> {
 impl GroupRun {
     /// Delivers the messages in order as far as each is deleted, and gives the rest back. `deliveries` takes a task
     /// for each, so that a panic is the end of one delivery and not of the rest.
-    pub(super) async fn run(self, core: Arc<Core>, deliveries: TaskTracker) {
+    pub(super) async fn run(self, dispatch: Arc<Dispatch>, deliveries: TaskTracker) {
+        let ctx = &dispatch.ctx;
         let (mut reason, mut rest) = (ReleaseReason::Group, VecDeque::new());
         let mut is_first = true;
         while let Some(mut head) = self.next() {
             // Its time has passed behind those before it: its POST might outlive what SQS grants one receive.
-            let needs = core.settings.timeout.min(CEILING / 2);
+            let needs = ctx.settings.timeout.min(CEILING / 2);
             if !std::mem::take(&mut is_first) && head.lease.hideable() < needs {
                 rest.push_back(head);
                 break;
             }
-            let is_last_chance = core.is_last_chance(&head.message);
+            let is_final_receive = ctx.view.is_final_receive(&head.message);
             let (successor, fate) = Successor::new();
             head.successor = successor;
-            deliveries.spawn(head.run(Arc::clone(&core)));
+            deliveries.spawn(head.run(Arc::clone(&dispatch)));
             let fate = tokio::select! {
                 biased;
                 fate = fate => fate,
-                () = core.drain.draining() => {
+                () = ctx.drain.draining() => {
                     reason = ReleaseReason::Drain;
                     break;
                 }
             };
             let visible = match fate {
                 Ok(Fate::Deleted) => {
-                    core.groups.gone(&self.group);
+                    self.groups.gone(&self.group);
                     continue;
                 }
                 Ok(Fate::Hidden(until)) => until,
                 // SQS hands it out again when its lease is over.
-                Err(_dropped) => Instant::now() + lease(core.settings.timeout),
+                Err(_dropped) => Instant::now() + lease(ctx.settings.timeout),
             };
             rest = self.end();
-            if is_last_chance && rest.is_empty() {
+            if is_final_receive && rest.is_empty() {
                 // SQS moves it to the dead-letter queue instead, and nobody has come along with it.
-                core.groups.gone(&self.group);
+                self.groups.gone(&self.group);
             } else {
-                core.trouble(&self.group, visible, rest.len());
+                self.groups.head_failed(&ctx.view, &self.group, visible, rest.len());
             }
             break;
         }
         rest.extend(self.end());
         let why = if reason == ReleaseReason::Drain { Refused::Draining.words() } else { BEHIND };
         for delivery in rest {
-            delivery.last_word(&core, why);
-            delivery.give_back(Instant::now(), reason).await;
+            delivery.last_word(&dispatch, why);
+            delivery.release(&dispatch, Instant::now(), reason).await;
         }
     }
 }
 
-/// Gives back what must not start now: hidden as long as after a failure, because its receives count.
-pub(super) async fn give_back_later(core: Arc<Core>, group: String, blocked: Vec<Delivery>) {
+/// Releases what must not start now: hidden as long as after a failure, because its receives count.
+pub(super) async fn release_later(
+    dispatch: Arc<Dispatch>,
+    groups: Arc<Groups>,
+    group: String,
+    blocked: Vec<Delivery>,
+) {
+    let ctx = &dispatch.ctx;
     let in_vain = blocked.len();
     for delivery in blocked {
-        let until = Instant::now() + backoff::defer(delivery.message.receive_count, core.unit());
-        core.trouble(&group, until, in_vain);
-        delivery.last_word(&core, BEHIND);
-        delivery.give_back(until, ReleaseReason::Group).await;
+        let until = Instant::now() + backoff::defer(delivery.message.receive_count, ctx.unit());
+        groups.head_failed(&ctx.view, &group, until, in_vain);
+        delivery.last_word(&dispatch, BEHIND);
+        delivery.release(&dispatch, until, ReleaseReason::Group).await;
     }
 }
 

@@ -9,7 +9,10 @@ use std::fmt::Display;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio::time::Instant;
+
+use crate::pipeline::failing::Failing;
 
 /// What a receive may take beyond its wait before it counts as stuck.
 const RECEIVE_GRACE: Duration = Duration::from_secs(15);
@@ -37,6 +40,9 @@ pub enum Preflight {
 #[derive(Debug, Default)]
 pub struct Health {
     state: Mutex<State>,
+    settle_fault_changed: Notify,
+    /// Whether deliveries fail.
+    pub(super) failing: Failing,
 }
 
 #[derive(Debug, Default)]
@@ -93,7 +99,27 @@ impl Health {
         let mut state = self.lock();
         let news = state.settle_fault.is_some() != fault.is_some();
         state.settle_fault = fault;
+        drop(state);
+        if news {
+            self.settle_fault_changed.notify_waiters();
+        }
         news
+    }
+
+    /// Waits until settling works.
+    ///
+    /// # Cancel safety
+    /// Dropping the future changes nothing.
+    pub(super) async fn settles(&self) {
+        loop {
+            let changed = self.settle_fault_changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            if !self.has_settle_fault() {
+                return;
+            }
+            changed.await;
+        }
     }
 
     /// Whether settling fails until a person acts: nothing more should be received then.

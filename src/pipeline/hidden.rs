@@ -13,7 +13,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::message::MessageId;
-use crate::pipeline::in_house::Settled;
+use crate::pipeline::ledger::Settled;
 
 /// Ids remembered per listener: about 10 MiB at worst.
 const CAPACITY: usize = 65_536;

@@ -1,34 +1,36 @@
-//! The way of a message: receive → admit → shape → deliver → decide → settle, under a lease.
+//! The way of a message: intake → flow → admit → shape → post → decide → settle, under a lease.
 //!
 //! [`ports`] are the two seams to the outside; [`Listener`] puts one queue, one endpoint and their limits
 //! together. Each stage takes what the one before made by value.
 
 mod admit;
-mod attempt;
 mod batching;
+mod completion;
+mod context;
 mod deliver;
+mod dispatch;
+mod event_log;
 mod failing;
 mod finished;
 mod gates;
 mod group;
 mod health;
 mod hidden;
-mod in_house;
-mod keep;
+mod intake;
 mod lately;
 mod lease;
+mod ledger;
 mod listener;
 mod metered;
-mod narrate;
 pub mod ports;
+mod post;
 mod queue_view;
-mod receive;
 mod settings;
 mod settle;
 mod settlement;
 mod status;
 mod told;
-mod wheel;
+mod wait_out;
 
 pub use failing::Failures;
 pub use health::{Health, Preflight};

@@ -247,6 +247,13 @@ impl QueueError {
             Advice { meaning: escape::line(&meaning).into_owned(), fix: escape::line(&fix).into_owned() };
         Self { operation, queue, kind: reason.kind(), reason, advice, source }
     }
+
+    /// Whether SQS may have carried the call out: no answer came, and a connection may have been there.
+    pub fn may_be_carried_out(&self) -> bool {
+        use QueueReason::{ConnectTimedOut, ConnectionRefused, Dns, Tls};
+        matches!(self.kind, QueueErrorKind::TimedOut | QueueErrorKind::Network)
+            && !matches!(self.reason, ConnectTimedOut | ConnectionRefused | Dns | Tls)
+    }
 }
 
 /// SQS operations, as `queuepost_sqs_requests_total` labels them.

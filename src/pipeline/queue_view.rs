@@ -3,14 +3,16 @@
 //! Read before the first receive and every 30 s after. What a read does not say is forgotten; between two reads
 //! nothing changes, so everything here has an age.
 
+use std::cmp::Reverse;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
 use crate::message::Message;
-use crate::pipeline::narrate::Narrator;
-use crate::pipeline::narrate::deliveries::FinalReceive;
+use crate::pipeline::event_log::EventLog;
+use crate::pipeline::event_log::deliveries::FinalReceive;
+use crate::pipeline::lately::Lately;
 use crate::pipeline::ports::{QueueDepth, QueueFacts};
 use crate::policy::probing::Budget;
 use crate::telemetry::handles::ListenerMetrics;
@@ -23,6 +25,10 @@ const IN_FLIGHT_MAX: u64 = 120_000;
 #[derive(Debug, Default)]
 pub(super) struct QueueView {
     known: Mutex<Option<Known>>,
+    /// When the oldest of the messages received lately was sent.
+    oldest: Lately<Reverse<SystemTime>>,
+    /// How long a message received lately had waited for its first receive, by SQS's clock alone.
+    waited: Lately<Duration>,
 }
 
 #[derive(Debug, Clone)]
@@ -84,8 +90,34 @@ impl QueueView {
         Budget { backlog, max_receives: self.max_receives() }
     }
 
+    /// Whether SQS moves the message to the dead-letter queue when it has to be received again, after other receives
+    /// that it could have succeeded in.
+    pub(super) fn is_final_receive(&self, message: &Message) -> bool {
+        self.max_receives().is_some_and(|max| max > 1 && message.receive_count.get() >= max)
+    }
+
+    /// A message was received.
+    pub(super) fn observe(&self, message: &Message) {
+        let Some(sent_at) = message.sent_at else { return };
+        self.oldest.note(Reverse(sent_at));
+        if let Some(waited) = message.first_received_at.and_then(|first| first.duration_since(sent_at).ok()) {
+            self.waited.note(waited);
+        }
+    }
+
+    /// Age at `now` of the oldest message among the receives of the last minute, by our wall clock: for people.
+    pub(super) fn oldest_age(&self, now: SystemTime) -> Duration {
+        let age = self.oldest.get().and_then(|Reverse(sent_at)| now.duration_since(sent_at).ok());
+        age.unwrap_or_default()
+    }
+
+    /// How long the backlog is: the longest that a message received in the last minute had waited for its first receive.
+    pub(super) fn backlog(&self) -> Duration {
+        self.waited.get().unwrap_or_default()
+    }
+
     /// The queue said what it is.
-    pub(super) fn note(&self, facts: &QueueFacts, metrics: &ListenerMetrics, narrator: &Narrator) {
+    pub(super) fn note(&self, facts: &QueueFacts, metrics: &ListenerMetrics, events: &EventLog) {
         metrics.depth(QueueRole::Source, &facts.depth);
         let in_flight = facts.depth.not_visible;
         let crowded = in_flight > IN_FLIGHT_MAX / 2 && !facts.fifo;
@@ -102,7 +134,7 @@ impl QueueView {
         };
         let before = self.lock().replace(known);
         if crowded && !before.is_some_and(|before| before.crowded) {
-            narrator.crowded(in_flight, IN_FLIGHT_MAX);
+            events.crowded(in_flight, IN_FLIGHT_MAX);
         }
         match redrive.and_then(|redrive| redrive.dead_letter_depth.as_ref()) {
             Some(depth) => metrics.depth(QueueRole::DeadLetter, depth),

@@ -23,18 +23,16 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::drain::Drain;
 use crate::message::ReceiptHandle;
 use crate::pipeline::batching::{Buffer, Later};
+use crate::pipeline::context::Context;
 use crate::pipeline::finished::Finished;
-use crate::pipeline::health::{Health, Tick};
-use crate::pipeline::in_house::Settled;
-use crate::pipeline::narrate::Narrator;
-use crate::pipeline::ports::{BatchResult, EntryError, EntryErrorKind, Queue, QueueError, QueueErrorKind};
-use crate::pipeline::settlement::{Action, Job, Settlement, Settler, change};
+use crate::pipeline::health::Tick;
+use crate::pipeline::ledger::Settled;
+use crate::pipeline::ports::{BatchResult, EntryError, EntryErrorKind, QueueError, QueueErrorKind};
+use crate::pipeline::settlement::{Action, Job, Pending, Settlement, Settler, change};
 use crate::policy::advice::entry::{TOO_LATE, TOO_LATE_FIX};
 use crate::policy::backoff;
-use crate::telemetry::handles::ListenerMetrics;
 
 /// How long deletes are gathered.
 const DELETE_LINGER: Duration = Duration::from_millis(100);
@@ -42,7 +40,7 @@ const DELETE_LINGER: Duration = Duration::from_millis(100);
 const HIDE_LINGER: Duration = Duration::from_millis(20);
 /// Calls under way at once.
 const CALLS_MAX: usize = 32;
-/// Settlements in the house beyond the workers' own number.
+/// Settlements under way beyond the workers' own number.
 const PLACES_MIN: usize = 512;
 /// After an unanswered extension a hiding is sent once more so much later, with what is left of it.
 const REPEAT_AFTER: Duration = Duration::from_secs(5);
@@ -53,14 +51,8 @@ const IDLE: Duration = Duration::from_secs(15);
 
 /// What the loop works with.
 pub(super) struct Parts {
-    pub(super) queue: Arc<dyn Queue>,
+    pub(super) ctx: Arc<Context>,
     pub(super) finished: Arc<Finished>,
-    pub(super) metrics: Arc<ListenerMetrics>,
-    pub(super) narrator: Arc<Narrator>,
-    pub(super) health: Arc<Health>,
-    pub(super) drain: Drain,
-    /// Whether successors wait for deletes.
-    pub(super) fifo: bool,
     pub(super) tick: Tick,
     pub(super) random: fastrand::Rng,
 }
@@ -69,29 +61,59 @@ pub(super) struct Parts {
 pub(super) struct SettleLoop {
     parts: Parts,
     receiver: mpsc::Receiver<Job>,
-    deletes: Buffer<Job>,
-    hides: Buffer<Job>,
+    deletes: Lane,
+    hides: Lane,
     retries: Later<Job>,
     repeats: Later<VisibilityRepeat>,
-    /// Messages parked by this process, by the second (since `started`) at which they return.
-    parked: BTreeMap<u64, i64>,
-    started: Instant,
+    parked: Parked,
     calls: JoinSet<Answered>,
-    deleting: Kind,
-    hiding: Kind,
     hurry: bool,
 }
 
 /// One kind of settlement.
-#[derive(Debug, Default)]
-struct Kind {
-    /// Shared with its jobs, wherever they are.
-    jobs: Arc<()>,
+#[derive(Debug)]
+struct Lane {
+    waiting: Buffer<Job>,
+    /// Its jobs, wherever they are.
+    pending: Pending,
     /// Why it fails until a person acts.
     fault: Option<String>,
 }
 
-/// A hiding sent once more after its message has left the books.
+impl Lane {
+    fn new(linger: Duration) -> Self {
+        Self { waiting: Buffer::new(linger), pending: Pending::default(), fault: None }
+    }
+}
+
+/// Messages parked by this process, by the second since `started` at which they return.
+#[derive(Debug)]
+struct Parked {
+    started: Instant,
+    by_second: BTreeMap<u64, i64>,
+}
+
+impl Parked {
+    /// One more, until then.
+    fn add(&mut self, until: Instant) {
+        let returns = until.saturating_duration_since(self.started).as_secs() + 1;
+        *self.by_second.entry(returns).or_default() += 1;
+    }
+
+    /// How many have returned since this was asked last.
+    fn returned(&mut self, now: Instant) -> i64 {
+        let passed = now.duration_since(self.started).as_secs();
+        let later = self.by_second.split_off(&(passed + 1));
+        std::mem::replace(&mut self.by_second, later).into_values().sum()
+    }
+
+    /// When the next returns.
+    fn next(&self) -> Option<Instant> {
+        self.by_second.keys().next().map(|second| self.started + Duration::from_secs(*second))
+    }
+}
+
+/// A hiding sent once more after its message has left the ledger.
 #[derive(Debug)]
 struct VisibilityRepeat {
     receipt: ReceiptHandle,
@@ -105,22 +127,20 @@ enum Answered {
 }
 
 impl SettleLoop {
-    /// A loop for a listener of so many workers, and the way to hand settlements to it.
-    pub(super) fn new(workers: usize, parts: Parts) -> (Settler, Self) {
-        let places = workers.max(PLACES_MIN);
+    /// A loop, and the way to hand settlements to it.
+    pub(super) fn new(parts: Parts) -> (Settler, Self) {
+        let settings = &parts.ctx.settings;
+        let places = settings.workers.max(PLACES_MIN);
         let (settler, receiver) = Settler::new(places);
         let settle_loop = Self {
-            deletes: Buffer::new(if parts.fifo { Duration::ZERO } else { DELETE_LINGER }),
+            deletes: Lane::new(if settings.fifo { Duration::ZERO } else { DELETE_LINGER }),
             parts,
             receiver,
-            hides: Buffer::new(HIDE_LINGER),
+            hides: Lane::new(HIDE_LINGER),
             retries: Later::default(),
             repeats: Later::default(),
-            parked: BTreeMap::new(),
-            started: Instant::now(),
+            parked: Parked { started: Instant::now(), by_second: BTreeMap::new() },
             calls: JoinSet::new(),
-            deleting: Kind::default(),
-            hiding: Kind::default(),
             hurry: false,
         };
         (settler, settle_loop)
@@ -133,7 +153,7 @@ impl SettleLoop {
         self.settle_fault(None);
         let mut open = true;
         let mut incoming = Vec::new();
-        let drain = self.parts.drain.clone();
+        let drain = self.parts.ctx.drain.clone();
         loop {
             self.parts.tick.touch();
             self.take_due();
@@ -153,7 +173,7 @@ impl SettleLoop {
                     open = count > 0;
                     self.hurry |= !open;
                     for mut job in incoming.drain(..) {
-                        job.of_kind = Arc::clone(&self.kind(job.is_delete()).jobs);
+                        job.pending = Some(self.lane(job.is_delete()).pending.one());
                         self.gather(job);
                     }
                 }
@@ -165,18 +185,18 @@ impl SettleLoop {
 
     fn is_done(&self) -> bool {
         self.calls.is_empty()
-            && self.deletes.is_empty()
-            && self.hides.is_empty()
+            && self.deletes.waiting.is_empty()
+            && self.hides.waiting.is_empty()
             && self.retries.is_empty()
             && self.repeats.is_empty()
     }
 
     fn gather(&mut self, job: Job) {
-        if job.is_delete() { self.deletes.push(job) } else { self.hides.push(job) }
+        self.lane(job.is_delete()).waiting.push(job);
     }
 
-    fn kind(&mut self, is_delete: bool) -> &mut Kind {
-        if is_delete { &mut self.deleting } else { &mut self.hiding }
+    fn lane(&mut self, is_delete: bool) -> &mut Lane {
+        if is_delete { &mut self.deletes } else { &mut self.hides }
     }
 
     fn take_due(&mut self) {
@@ -184,18 +204,15 @@ impl SettleLoop {
         while let Some(job) = self.retries.due(now) {
             self.gather(job);
         }
-        let second = now.duration_since(self.started).as_secs();
-        while let Some(entry) = self.parked.first_entry().filter(|entry| *entry.key() <= second) {
-            self.parts.metrics.parked_current.sub(entry.remove());
-        }
+        self.parts.ctx.metrics.parked_current.sub(self.parked.returned(now));
     }
 
     /// Sends what has been gathered long enough, as far as calls may run.
     fn send(&mut self) {
         let now = Instant::now();
         while self.calls.len() < CALLS_MAX {
-            let queue = Arc::clone(&self.parts.queue);
-            if let Some(jobs) = self.hides.batch(now, self.hurry) {
+            let queue = Arc::clone(&self.parts.ctx.queue);
+            if let Some(jobs) = self.hides.waiting.batch(now, self.hurry) {
                 let mut jobs = self.without_late(jobs, now);
                 if jobs.is_empty() {
                     continue;
@@ -205,13 +222,17 @@ impl SettleLoop {
                     let result = queue.change_visibility(&changes).await;
                     Answered::Settle(jobs, result)
                 });
-            } else if let Some(mut jobs) = self.deletes.batch(now, self.hurry) {
+            } else if let Some(mut jobs) = self.deletes.waiting.batch(now, self.hurry) {
                 self.calls.spawn(async move {
                     let handles: Vec<_> = jobs.iter_mut().map(Job::handle).collect();
                     let result = queue.delete(&handles).await;
                     Answered::Settle(jobs, result)
                 });
             } else if let Some(repeat) = self.repeats.due_or_hurried(now, self.hurry) {
+                if repeat.until <= now + LAST_TRY_BEFORE {
+                    // Later it would end the lease of whoever has the message then.
+                    continue;
+                }
                 self.calls.spawn(async move {
                     // Best effort: the first call was confirmed; only its echo is guarded against.
                     queue.change_visibility(&[change(repeat.receipt, repeat.until)]).await.ok();
@@ -223,9 +244,12 @@ impl SettleLoop {
         }
     }
 
-    /// Those that may be sent: while they waited for a call to end, the time of one without an answer may have passed.
+    /// Those that may be sent: the time of one that is sent again may have passed while it waited for a call to end, or
+    /// while the process stood still.
     fn without_late(&self, jobs: Vec<Job>, now: Instant) -> Vec<Job> {
-        let is_late = |job: &Job| job.unanswered && job.settlement.action.end(true) <= now;
+        let is_late = |job: &Job| {
+            (job.unanswered || job.attempts > 0) && job.settlement.action.end(job.unanswered) <= now
+        };
         let (late, in_time): (Vec<_>, Vec<_>) = jobs.into_iter().partition(is_late);
         for job in late {
             self.give_up(job, TOO_LATE, TOO_LATE_FIX);
@@ -235,13 +259,17 @@ impl SettleLoop {
 
     fn wake_at(&self) -> Instant {
         let idle = Instant::now() + IDLE;
-        let parked = self.parked.keys().next().map(|second| self.started + Duration::from_secs(*second));
         let pending = if self.calls.len() < CALLS_MAX {
-            [self.deletes.due(), self.hides.due(), self.retries.next_at(), self.repeats.next_at()]
+            [
+                self.deletes.waiting.due(),
+                self.hides.waiting.due(),
+                self.retries.next_at(),
+                self.repeats.next_at(),
+            ]
         } else {
             [None; 4]
         };
-        pending.into_iter().flatten().chain(parked).fold(idle, Instant::min)
+        pending.into_iter().flatten().chain(self.parked.next()).fold(idle, Instant::min)
     }
 
     fn answered(&mut self, answered: Answered) {
@@ -254,7 +282,7 @@ impl SettleLoop {
         let unit = self.parts.random.f64();
         let failure = match result {
             Ok(results) => {
-                self.kind(is_delete).fault = None;
+                self.lane(is_delete).fault = None;
                 let mut results = results.into_iter();
                 for job in jobs {
                     self.entry(job, results.next(), unit);
@@ -262,11 +290,10 @@ impl SettleLoop {
                 None
             }
             Err(error) => {
-                self.parts.narrator.queue_error(&error);
-                self.kind(is_delete).fault = error.kind.is_fault().then(|| error.to_string());
+                self.parts.ctx.events.queue_error(&error);
+                self.lane(is_delete).fault = error.kind.is_fault().then(|| error.to_string());
                 for mut job in jobs {
-                    job.unanswered |=
-                        matches!(error.kind, QueueErrorKind::TimedOut | QueueErrorKind::Network);
+                    job.unanswered |= error.may_be_carried_out();
                     if error.kind == QueueErrorKind::Missing {
                         self.give_up(job, error.kind.label(), &error.advice.fix);
                     } else {
@@ -311,9 +338,8 @@ impl SettleLoop {
             Action::Delete { .. } => self.parts.finished.confirm(&id),
             Action::Hide { until, how, lease } => {
                 if how == Settled::Parked {
-                    self.parts.metrics.parked_current.inc();
-                    let returns = until.saturating_duration_since(self.started).as_secs() + 1;
-                    *self.parked.entry(returns).or_default() += 1;
+                    self.parts.ctx.metrics.parked_current.inc();
+                    self.parked.add(until);
                 }
                 if lease.is_uncertain() && until > Instant::now() + REPEAT_AFTER + LAST_TRY_BEFORE {
                     let receipt = lease.lease().receipt().handle;
@@ -343,25 +369,25 @@ impl SettleLoop {
             Action::Delete { .. } => "delete a message",
             Action::Hide { .. } => "hide a message",
         };
-        self.parts.narrator.left_to_sqs(id.as_str(), what, why, fix);
+        self.parts.ctx.events.left_to_sqs(id.as_str(), what, why, fix);
     }
 
     /// Says once that a person has to act, and once that it works again. `error` is what the last call came to.
     fn settle_fault(&mut self, error: Option<&QueueError>) {
-        for kind in [&mut self.deleting, &mut self.hiding] {
-            if Arc::strong_count(&kind.jobs) == 1 {
+        for lane in [&mut self.deletes, &mut self.hides] {
+            if lane.pending.is_empty() {
                 // Only a new message can find out whether it works again.
-                kind.fault = None;
+                lane.fault = None;
             }
         }
-        let fault = self.deleting.fault.as_ref().or(self.hiding.fault.as_ref());
-        if !self.parts.health.set_settle_fault(fault.cloned()) {
+        let fault = self.deletes.fault.as_ref().or(self.hides.fault.as_ref());
+        if !self.parts.ctx.health.set_settle_fault(fault.cloned()) {
             return;
         }
-        self.parts.metrics.set_faulted(self.parts.health.is_faulted());
+        self.parts.ctx.metrics.set_faulted(self.parts.ctx.health.is_faulted());
         match error.filter(|_| fault.is_some()) {
-            Some(error) => self.parts.narrator.faulted(error),
-            None => self.parts.narrator.settles_again(),
+            Some(error) => self.parts.ctx.events.faulted(error),
+            None => self.parts.ctx.events.settles_again(),
         }
     }
 }

@@ -4,23 +4,29 @@
 //! pollers, instead of filling the memory.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::Instant;
 
 use crate::message::{MessageId, ReceiptHandle};
-use crate::pipeline::group::{Fate, Successor};
-use crate::pipeline::in_house::{InHouse, Settled};
+use crate::pipeline::completion::{Fate, Successor};
 use crate::pipeline::lease::{Closed, Lease};
+use crate::pipeline::ledger::{LedgerEntry, Settled};
 use crate::pipeline::ports::VisibilityChange;
 use crate::policy::visibility::whole_seconds;
+
+/// A hiding that was carried out ends no later than it asked for; a call takes 5 s at most, 2 s of which the last try
+/// has anyway.
+const CALL_MARGIN: Duration = Duration::from_secs(3);
 
 /// What is to be done with one message at SQS.
 #[derive(Debug)]
 pub(super) struct Settlement {
     pub(super) id: MessageId,
     pub(super) action: Action,
-    pub(super) books: InHouse,
+    pub(super) ledger: LedgerEntry,
     /// Whom a confirmed delete lets go ahead (FIFO).
     pub(super) successor: Successor,
 }
@@ -30,7 +36,7 @@ pub(super) struct Settlement {
 pub(super) enum Action {
     /// Its work is done.
     Delete {
-        /// For the books: deleted, or dead-lettered.
+        /// For the ledger: deleted, or dead-lettered.
         how: Settled,
         /// Kept until the delete is confirmed.
         lease: Lease,
@@ -39,7 +45,7 @@ pub(super) enum Action {
     Hide {
         /// Visible again at; now or earlier gives it back at once.
         until: Instant,
-        /// For the books.
+        /// For the ledger.
         how: Settled,
         /// Given up but for its handle.
         lease: Closed,
@@ -47,7 +53,7 @@ pub(super) enum Action {
 }
 
 impl Action {
-    /// For the books.
+    /// For the ledger.
     pub(super) fn how(&self) -> Settled {
         match self {
             Self::Delete { how, .. } | Self::Hide { how, .. } => *how,
@@ -59,12 +65,14 @@ impl Action {
     pub(super) fn end(&self, unanswered: bool) -> Instant {
         match self {
             Self::Delete { lease, .. } => lease.ceiling(),
-            Self::Hide { lease, until, .. } if unanswered => lease.expires().min(*until),
+            Self::Hide { lease, until, .. } if unanswered => {
+                lease.expires().min(until.checked_sub(CALL_MARGIN).unwrap_or(*until))
+            }
             Self::Hide { lease, .. } => lease.expires(),
         }
     }
 
-    /// Keeper of the newest receipt handle.
+    /// Holds the newest receipt handle.
     pub(super) fn lease(&self) -> &Lease {
         match self {
             Self::Delete { lease, .. } => lease,
@@ -90,8 +98,35 @@ pub(super) struct Job {
     pub(super) unanswered: bool,
     /// Version of the handle last sent.
     sent: u32,
-    /// Lets the loop count those of its kind.
-    pub(super) of_kind: Arc<()>,
+    /// Counts it among those of its kind, once the loop has it.
+    pub(super) pending: Option<PendingOne>,
+}
+
+/// How many settlements of one kind are pending, wherever they are.
+#[derive(Debug, Default)]
+pub(super) struct Pending(Arc<AtomicUsize>);
+
+/// One of them, until it is dropped.
+#[derive(Debug)]
+pub(super) struct PendingOne(Arc<AtomicUsize>);
+
+impl Pending {
+    /// One more.
+    pub(super) fn one(&self) -> PendingOne {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        PendingOne(Arc::clone(&self.0))
+    }
+
+    /// Whether there is none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == 0
+    }
+}
+
+impl Drop for PendingOne {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// Room for one settlement.
@@ -118,14 +153,8 @@ impl Settler {
 impl Place {
     /// Takes over a settlement. The caller may free its permit.
     pub(super) async fn fill(self, settlement: Settlement) {
-        let job = Job {
-            settlement,
-            _place: self.permit,
-            attempts: 0,
-            unanswered: false,
-            sent: 0,
-            of_kind: Arc::default(),
-        };
+        let job =
+            Job { settlement, _place: self.permit, attempts: 0, unanswered: false, sent: 0, pending: None };
         // The channel has as much room as there are places. If the loop is gone, the entry's drop counts the
         // message as abandoned.
         self.sender.send(job).await.ok();
@@ -153,10 +182,10 @@ impl Job {
         self.settlement.action.lease().receipt().version != self.sent
     }
 
-    /// Takes it off the books. `sure`: SQS itself confirmed it.
+    /// Takes it off the ledger. `sure`: SQS itself confirmed it.
     pub(super) fn settled(self, sure: bool) -> (MessageId, Action) {
-        let Settlement { id, action, books, successor } = self.settlement;
-        books.settled(action.how());
+        let Settlement { id, action, ledger, successor } = self.settlement;
+        ledger.settled(action.how());
         if let Some(copies) = action.lease().take_copies() {
             copies.settled(action.how());
         }

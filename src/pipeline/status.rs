@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use crate::limit::GateSnapshot;
+use crate::limit::{GateSnapshot, Workers};
+use crate::pipeline::dispatch::Dispatch;
 use crate::pipeline::failing::Failures;
 use crate::pipeline::health::Preflight;
-use crate::pipeline::listener::Core;
 use crate::pipeline::queue_view::DepthView;
 use crate::telemetry::handles::Totals;
 use crate::telemetry::labels::Stage;
@@ -30,7 +30,7 @@ pub struct Status {
     pub workers_in_use: usize,
     /// Workers set aside for receives under way.
     pub workers_reserved: usize,
-    /// Messages in the house, by stage.
+    /// Messages in flight here, by stage.
     pub messages: [(&'static str, i64); 4],
     /// Messages this process parked whose time has not come (an estimate).
     pub parked: i64,
@@ -58,41 +58,43 @@ impl Status {
     }
 }
 
-impl Core {
-    pub(super) fn status(&self) -> Status {
-        let (gate, endpoint_gate) = (self.gates.own.snapshot(), self.gates.shared.snapshot());
-        let failures = self.failing.now();
-        let trouble = closed_long("endpoint's", &endpoint_gate)
-            .or_else(|| closed_long("listener's own", &gate))
-            .or_else(|| failures.trouble());
-        Status {
-            name: self.settings.name.clone(),
-            queue: self.settings.queue_name.clone(),
-            endpoint: self.limits.name.to_string(),
-            preflight: self.health.preflight(),
-            workers: self.workers.limit(),
-            workers_in_use: self.workers.in_use(),
-            workers_reserved: self.workers.reserved(),
-            messages: self.metrics.in_progress(),
-            parked: self.metrics.parked_current.get(),
-            depth: self.view.depths(),
-            max_receives: self.max_receives(),
-            totals: self.metrics.totals(),
-            failures,
-            trouble,
-            gate,
-            endpoint_gate,
-        }
+/// What a listener does now.
+pub(super) fn status(dispatch: &Dispatch, workers: &Workers) -> Status {
+    let (ctx, gates) = (&dispatch.ctx, &dispatch.admission.gates);
+    let (gate, endpoint_gate) = (gates.own.snapshot(), gates.shared.snapshot());
+    let failures = ctx.health.failing.now();
+    let trouble = closed_long("endpoint's", &endpoint_gate)
+        .or_else(|| closed_long("listener's own", &gate))
+        .or_else(|| failures.trouble());
+    Status {
+        name: ctx.settings.name.clone(),
+        queue: ctx.settings.queue_name.clone(),
+        endpoint: dispatch.admission.limits.name.to_string(),
+        preflight: ctx.health.preflight(),
+        workers: workers.limit(),
+        workers_in_use: workers.in_use(),
+        workers_reserved: workers.reserved(),
+        messages: ctx.metrics.in_progress(),
+        parked: ctx.metrics.parked_current.get(),
+        depth: ctx.view.depths(),
+        max_receives: ctx.view.max_receives(),
+        totals: ctx.metrics.totals(),
+        failures,
+        trouble,
+        gate,
+        endpoint_gate,
     }
+}
 
-    pub(super) fn set_gauges(&self) {
-        let gauge = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
-        self.metrics.workers_limit.set(gauge(self.workers.limit()));
-        self.metrics.workers_in_use.set(gauge(self.workers.in_use()));
-        self.metrics.workers_reserved.set(gauge(self.workers.reserved()));
-        self.metrics.gate.mirror(self.gates.own.snapshot().state, &self.gates.own.closed_for());
-        self.metrics.oldest_age.set(self.oldest_age().as_secs_f64());
-    }
+/// Sets the gauges that mirror the state of a listener.
+pub(super) fn set_gauges(dispatch: &Dispatch, workers: &Workers) {
+    let (ctx, own) = (&dispatch.ctx, &dispatch.admission.gates.own);
+    let gauge = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+    ctx.metrics.workers_limit.set(gauge(workers.limit()));
+    ctx.metrics.workers_in_use.set(gauge(workers.in_use()));
+    ctx.metrics.workers_reserved.set(gauge(workers.reserved()));
+    ctx.metrics.gate.mirror(own.snapshot().state, &own.closed_for());
+    ctx.metrics.oldest_age.set(ctx.view.oldest_age(ctx.wall.now()).as_secs_f64());
 }
 
 /// What a gate that has been closed for long says.

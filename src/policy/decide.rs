@@ -16,7 +16,7 @@ use crate::policy::outcome::{Outcome, StatusSet};
 pub const FAULT_DELAY: Duration = Duration::from_secs(30);
 /// Longest time a message is held because nothing could be sent; then another process may try.
 pub const HOLD_MAX: Duration = Duration::from_secs(3_600);
-/// The same on its final receive: given back it would be dead-lettered. SQS ends a receive after 12 h.
+/// The same on its final receive: released it would be dead-lettered. SQS ends a receive after 12 h.
 pub const HOLD_MAX_FINAL: Duration = Duration::from_secs(11 * 3_600);
 
 /// Longest time a message is held because nothing could be sent.

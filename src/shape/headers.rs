@@ -20,7 +20,7 @@ use crate::shape::trace_context::{is_traceparent, is_tracestate, is_x_ray};
 
 /// All headers made from a message together, names and values. Servers commonly take 8 KiB in all.
 const BUDGET_BYTES: usize = 8 * 1024;
-/// `%` itself is encoded, so that decoding gives back the value.
+/// `%` itself is encoded, so that decoding yields the value.
 const ENCODED: &AsciiSet = &CONTROLS.add(b'%');
 /// For values with spaces at an end, which servers trim.
 const ENCODED_SPACES_TOO: &AsciiSet = &ENCODED.add(b' ');

@@ -50,7 +50,7 @@ pub struct ListenerMetrics {
     pub near_dead_letter: IntCounter,
     /// Came again after success, or while its POST was under way.
     pub duplicates_suppressed: IntCounter,
-    /// Visibility lapsed in the house.
+    /// Visibility lapsed in flight.
     pub leases_lost: IntCounter,
     pub(super) extensions: [IntCounter; 3],
     /// Configured workers.
@@ -95,7 +95,7 @@ pub struct Totals {
     pub parked: u64,
     /// Hidden after another failure.
     pub deferred: u64,
-    /// Given back unattempted.
+    /// Released unattempted.
     pub released: u64,
     /// Sent to the dead-letter queue by a row of the listener; those SQS moves there are not among them.
     pub dead_lettered: u64,
@@ -120,7 +120,7 @@ impl ListenerMetrics {
         }
     }
 
-    /// Messages in the house, by stage.
+    /// Messages in flight here, by stage.
     pub fn in_progress(&self) -> [(&'static str, i64); Stage::ALL.len()] {
         let mut stages = Stage::ALL.map(|(_, label)| (label, 0));
         for (stage, gauge) in stages.iter_mut().zip(&self.in_progress) {
@@ -185,7 +185,7 @@ impl ListenerMetrics {
         }
     }
 
-    /// So many messages were given back.
+    /// So many messages were released.
     pub fn released(&self, reason: ReleaseReason, messages: u64) {
         if let Some(counter) = self.released.get(position(&ReleaseReason::ALL, reason)) {
             counter.inc_by(messages);

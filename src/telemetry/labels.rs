@@ -1,6 +1,6 @@
 //! The closed label values that belong to no other area.
 
-/// Where a message in the house is; label of `queuepost_messages_in_progress`.
+/// Where a message in flight here is; label of `queuepost_messages_in_progress`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
     /// Received, waiting for the gate, a session or the pace.
@@ -32,7 +32,7 @@ impl Stage {
     }
 }
 
-/// Why a message never attempted was given back; label of `queuepost_messages_released_total`.
+/// Why a message never attempted was released; label of `queuepost_messages_released_total`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReleaseReason {
     /// The process stops.

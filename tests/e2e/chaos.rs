@@ -2,7 +2,7 @@
 //!
 //! Between the binary and each side stands a [`Proxy`], whose exchanges tell afterwards what became of every message:
 //! nothing is lost, nothing is posted that was deleted, nothing is deleted that was not accepted, and what was posted
-//! twice had to be: its answer was lost by a fault, or the process that had it in the house was killed.
+//! twice had to be: its answer was lost by a fault, or the process that had it in flight here was killed.
 //!
 //! An ordinary run is short. `QUEUEPOST_CHAOS=60 cargo test --test it chaos -- --nocapture` keeps up the load for 60
 //! seconds and prints the figures; `QUEUEPOST_CHAOS_SEED=7` draws the faults again that a failure has printed.

@@ -60,7 +60,7 @@ async fn messages_are_not_taken_only_to_wait_for_a_session() {
     for _ in 0..20 {
         tokio::time::sleep(Duration::from_secs(3)).await;
         let in_house = house.metric("messages_in_progress", "");
-        assert!(in_house <= 5.0, "{in_house} messages in the house for 4 sessions");
+        assert!(in_house <= 5.0, "{in_house} messages in flight here for 4 sessions");
     }
     house.stop(MINUTE).await;
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use proptest::prelude::*;
-use queuepost::pipeline::ports::Operation;
+use queuepost::pipeline::ports::{Operation, QueueReason};
 use tokio::time::Instant;
 
 use super::endpoint::{Scripted, answer, refused};
@@ -19,7 +19,7 @@ async fn a_drain_gives_back_what_was_never_attempted_and_finishes_what_runs() {
     let mut house = House::new(40);
     house.world.queue("orders", 10);
     let endpoint = Scripted::always(200, 10_000);
-    // Eight workers, three sessions: a message may wait in the house when the drain begins.
+    // Eight workers, three sessions: a message may wait in flight here when the drain begins.
     house.listen(settings("orders", 8), &endpoint, &limits(3));
     for number in 0..30 {
         house.world.send("orders", &format!("m-{number}"));
@@ -114,7 +114,7 @@ async fn a_drain_does_not_wait_for_a_look_at_the_queue() {
     queue.set_for(Operation::Attributes, How::Slow(Duration::from_secs(27), Duration::ZERO));
     // The look of the 30th second is under way.
     tokio::time::sleep(Duration::from_secs(21)).await;
-    assert!(house.stop(Duration::from_secs(15)).await, "nothing is in the house");
+    assert!(house.stop(Duration::from_secs(15)).await, "nothing is in flight here");
     house.assert_balanced();
 }
 
@@ -138,10 +138,32 @@ async fn a_release_without_an_answer_is_not_sent_again_to_a_message_that_somebod
     let began = Instant::now();
     assert!(house.stop(Duration::from_secs(60)).await);
     assert_eq!(queue.calls(Operation::ChangeVisibility, began).len(), 1);
-    assert_eq!(house.count("messages_abandoned_total", ""), 1, "whether it was given back is not known");
+    assert_eq!(house.count("messages_abandoned_total", ""), 1, "whether it was released is not known");
     other.until_empty("orders", Duration::from_secs(120)).await;
     other.stop(DEADLINE).await;
     assert_eq!(endpoint.posts().len(), 6);
+    house.assert_balanced();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_whose_lease_is_over_is_not_released_for_somebody_else_may_have_it() {
+    let mut house = House::new(48);
+    house.world.queue("orders", 10);
+    let endpoint = Scripted::always(200, 150_000);
+    let queue = Troubled::new(&house.world, "orders", 48);
+    house.listen_on(settings("orders", 10), Arc::clone(&queue) as _, Arc::clone(&endpoint) as _, &limits(5));
+    for number in 0..6 {
+        house.world.send("orders", &format!("m-{number}"));
+    }
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert_eq!(endpoint.running(), 5, "one waits for a session");
+    queue.set_for(Operation::ChangeVisibility, How::Refused(QueueReason::Server));
+    tokio::time::sleep(Duration::from_secs(100)).await;
+    queue.set(|_| How::Works);
+    assert!(house.stop(Duration::from_secs(120)).await);
+    let count = |name| house.count(name, "");
+    assert_eq!((count("messages_released_total"), count("messages_abandoned_total")), (0, 1));
+    assert_eq!((count("messages_deleted_total"), endpoint.posts().len()), (5, 5));
     house.assert_balanced();
 }
 

@@ -197,7 +197,7 @@ async fn the_books_of_a_copy_are_closed_when_its_delivery_panics() {
     queue.hide("x", Duration::ZERO);
     house.until_empty("orders", 2 * MINUTE).await;
     house.stop(MINUTE).await;
-    assert_eq!(endpoint.posts().len(), 2, "a message whose delivery panicked is not in the house any more");
+    assert_eq!(endpoint.posts().len(), 2, "a message whose delivery panicked is not in flight here any more");
     house.assert_balanced();
 }
 

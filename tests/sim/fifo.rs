@@ -146,7 +146,7 @@ async fn a_throttled_head_is_parked_and_its_tail_given_back_behind_it() {
 
 #[tokio::test(start_paused = true)]
 async fn a_tail_does_not_follow_its_head_to_the_dead_letter_queue() {
-    // On the last receive a 429 is waited out in the house, twice.
+    // On the last receive a 429 is waited out in this process, twice.
     for (status, tries) in [(429, 3 + 2), (500, 3)] {
         let mut house = House::new(91);
         house.world.queue(ORDERS, 3);

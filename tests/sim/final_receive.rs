@@ -94,3 +94,74 @@ async fn nothing_could_be_sent_of_it_for_hours_and_it_is_still_delivered() {
     house.stop(MINUTE).await;
     house.assert_balanced();
 }
+
+/// Sixteen messages on their final receive are refused for half an hour; then the endpoint answers 503 for ten minutes.
+#[tokio::test(start_paused = true)]
+async fn those_of_which_nothing_could_be_sent_do_not_go_one_after_the_other_into_an_overload() {
+    let mut house = House::new(7);
+    house.world.queue("orders", 2);
+    let endpoint = Scripted::new(|post, _| {
+        let attempt = match post.began {
+            began if began < 20 * SECOND => answer(422),
+            began if began < 30 * MINUTE => refused(),
+            began if began < 40 * MINUTE => answer(503),
+            _ => answer(200),
+        };
+        (SECOND / 10, attempt)
+    });
+    house.listen(settings("orders", 32), &endpoint, &limits(16));
+    for number in 0..16 {
+        house.world.send("orders", &format!("m-{number}"));
+    }
+    house.until_empty("orders", 4 * HOUR).await;
+    let dead = house.census("orders").dead;
+    assert!(dead <= 4, "{dead} of 16 went to find out");
+    assert_eq!(endpoint.accepted().len() + dead, 16);
+    house.stop(MINUTE).await;
+    house.assert_balanced();
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_only_receive_a_queue_grants_is_held_as_long_while_nothing_can_be_sent() {
+    let mut house = House::new(8);
+    house.world.queue("orders", 1);
+    let endpoint =
+        Scripted::new(|post, _| (SECOND / 10, if post.began < 9 * HOUR { refused() } else { answer(200) }));
+    house.listen(settings("orders", 16), &endpoint, &limits(16));
+    house.world.send("orders", "its only receive");
+    house.until_empty("orders", 10 * HOUR).await;
+    assert_eq!((endpoint.accepted().len(), house.census("orders").dead), (1, 0));
+    house.stop(MINUTE).await;
+}
+
+/// Deletes are denied from before the outage to its middle: intake waits for that and not at the gate.
+#[tokio::test(start_paused = true)]
+async fn a_settle_fault_makes_no_probe_of_it_either() {
+    let mut house = House::new(9);
+    house.world.queue("orders", 2);
+    let endpoint = Scripted::new(|post, _| {
+        let status = match post.began {
+            _ if post.body == "taken" => 200,
+            began if began < 20 * SECOND => 422,
+            began if began < 50 * MINUTE => 429,
+            _ => 200,
+        };
+        (SECOND / 50, answer(status))
+    });
+    let queue = Troubled::new(&house.world, "orders", 9);
+    let started = tokio::time::Instant::now();
+    queue.set(move |operation| {
+        let denied = (40 * SECOND..30 * MINUTE).contains(&started.elapsed());
+        let refuses = denied && operation == Operation::Delete;
+        if refuses { How::Refused(QueueReason::Forbidden) } else { How::Works }
+    });
+    house.listen_on(settings("orders", 16), Arc::clone(&queue) as _, Arc::clone(&endpoint) as _, &limits(3));
+    for number in 0..12 {
+        house.world.send("orders", &format!("m-{number}"));
+    }
+    tokio::time::sleep(41 * SECOND).await;
+    house.world.send("orders", "taken");
+    tokio::time::sleep(4 * HOUR).await;
+    assert!(house.census("orders").dead <= 4, "{} dead", house.census("orders").dead);
+    house.stop(MINUTE).await;
+}

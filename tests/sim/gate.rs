@@ -174,6 +174,6 @@ async fn a_pause_costs_the_pace_no_starts() {
     let second = endpoint.posts()[1].began;
     assert!(second < Duration::from_secs(16), "the probe went at {second:?}");
     let in_house = house.metric("messages_in_progress", "");
-    assert!(in_house <= 3.0, "{in_house} messages in the house at one start a second");
+    assert!(in_house <= 3.0, "{in_house} messages in flight here at one start a second");
     house.stop(MINUTE).await;
 }

@@ -210,7 +210,7 @@ async fn a_429_on_the_last_receive_is_waited_out_in_the_house_where_others_are_t
     house.stop(MINUTE).await;
     let tries: Vec<_> = endpoint.posts().into_iter().filter(|post| post.body == "unlucky").collect();
     let receives: Vec<u32> = tries.iter().map(|post| post.receive_count).collect();
-    assert_eq!(receives, [1, 2, 2], "parked at SQS, then in the house");
+    assert_eq!(receives, [1, 2, 2], "parked at SQS, then in flight here");
     assert!(tries[2].began - tries[1].began >= 5 * MINUTE, "{tries:?}");
     assert_eq!(house.census("orders").dead, 0);
     assert_eq!(house.count("messages_parked_total", ""), 1);

@@ -84,3 +84,25 @@ async fn a_dead_endpoint_beside_a_post_of_hours_dead_letters_nothing() {
     assert_eq!((endpoint.accepted().len(), house.census("orders").dead), (17, 0));
     house.stop(MINUTE).await;
 }
+
+/// POSTs of half an hour: what runs long has found its endpoint again.
+#[tokio::test(start_paused = true)]
+async fn an_endpoint_that_is_back_with_long_posts_is_at_full_speed_before_the_first_of_them_ends() {
+    let mut house = House::new(23);
+    house.world.queue("orders", 3);
+    let endpoint = Scripted::new(|post, _| match post.began {
+        began if began < 10 * MINUTE => (SECOND / 100, refused()),
+        _ => (30 * MINUTE, answer(200)),
+    });
+    let mut own = settings("orders", 16);
+    own.timeout = HOUR;
+    house.listen(own, &endpoint, &limits(16));
+    for number in 0..64 {
+        house.world.send("orders", &format!("m-{number}"));
+    }
+    tokio::time::sleep(12 * MINUTE).await;
+    assert_eq!(endpoint.running(), 16);
+    house.until_empty("orders", 4 * HOUR).await;
+    assert_eq!((endpoint.accepted().len(), house.census("orders").dead), (64, 0));
+    house.stop(MINUTE).await;
+}

@@ -6,7 +6,7 @@
 //! nobody finds anything the pollers go on looking in turn, and the time does not count as closed: there is nothing
 //! to hold back. The gate does not open for that, or each process would spend more than a probe when messages come.
 //! A held message on its last receive goes last, after an hour or where no poller looks any more: one more refusal
-//! would dead-letter it. A probe that hangs at a gate that hanging closed is *overtaken* by the next, up to
+//! would dead-letter it. A probe that hangs at a gate that hanging closed stays *outstanding* while the next goes; up to
 //! three are.
 //!
 //! Receives under way when it closes may still bring messages; those wait here, under their leases.
@@ -24,6 +24,10 @@ pub use judge::{Evidence, ProbeCost, Reason};
 
 use state::{Phase, Standing, State};
 pub use state::{Rank, Transition};
+
+/// A probe that runs for longer has found its endpoint: to connect takes 5 s unless somebody has set more. Should it
+/// still be connecting, opening costs nothing: what cannot be sent is held.
+const CONNECTING: Duration = Duration::from_secs(9);
 
 /// One gate.
 #[derive(Debug)]
@@ -151,6 +155,12 @@ impl Gate {
         Some(Transition::Closed { reason, pause, by_probe: false })
     }
 
+    /// A poller will be back, however long that takes: until this is dropped.
+    pub fn away(&self) -> Away<'_> {
+        self.lock().away += 1;
+        Away(self)
+    }
+
     /// Completes when the gate is not open.
     ///
     /// # Cancel safety
@@ -233,6 +243,19 @@ async fn pause(until: Option<Instant>) {
     }
 }
 
+/// A poller that is away and will be back.
+#[derive(Debug)]
+#[must_use]
+pub struct Away<'a>(&'a Gate);
+
+impl Drop for Away<'_> {
+    fn drop(&mut self) {
+        let mut state = self.0.lock();
+        state.away -= 1;
+        state.note_wait(Rank::IdlePoller);
+    }
+}
+
 /// A place among those that wait; when the first leaves, the next may probe.
 struct Place<'a> {
     gate: &'a Gate,
@@ -264,7 +287,7 @@ impl Drop for Place<'_> {
     }
 }
 
-/// A probe of a closed gate: the current one, until its end or until it is overtaken. Dropped without a verdict, it
+/// A probe of a closed gate: the current one, until its end or until the gate changes. Dropped without a verdict, it
 /// passes the turn on.
 #[derive(Debug)]
 #[must_use]
@@ -290,15 +313,15 @@ impl Probe {
                 }
                 return Some(state.open());
             };
-            if standing == Standing::Overtaken {
-                state.overtaken_failed(self.number, evidence);
+            if standing == Standing::Outstanding {
+                state.outstanding_failed(self.number, evidence);
                 return None;
             }
             let pause = state.close(reason, evidence.asked(), circumstances.probes);
             state.slow = circumstances.slow;
             if !matches!(evidence, Evidence::Unanswered(_)) {
                 // It answers again, if only to refuse: what hangs since before proves nothing against that.
-                state.overtaken.clear();
+                state.outstanding.clear();
             }
             Some(Transition::Closed { reason, pause, by_probe: true })
         })
@@ -314,19 +337,18 @@ impl Probe {
         }
     }
 
-    /// Its POST has run for long without an answer: who throttles or refuses answers fast, so the gate opens,
-    /// unless it was closed by not answering, which others may then overtake, or by answers that were slow; then the
-    /// probe goes on.
-    pub fn runs_long(&mut self, cost: ProbeCost) -> Option<Transition> {
+    /// Its POST has run for `ran` without an answer: who throttles or refuses answers fast, so the gate opens,
+    /// unless it was closed by not answering, beside which others may then go, or by answers that were slow; then the
+    /// probe goes on. Where nothing could be sent it may still be connecting for a while.
+    pub fn runs_long(&mut self, ran: Duration, cost: ProbeCost) -> Option<Transition> {
         let gate = self.gate.as_ref()?;
         let transition =
             gate.end_probe(self.number, |state, _| match state.closed.map(|(reason, _)| reason) {
                 Some(Reason::Unanswered | Reason::Failing) => {
-                    state.overtake(cost);
+                    state.let_another_go(cost);
                     None
                 }
-                // What nothing was sent of is held and goes again by itself.
-                Some(Reason::Unreachable) => None,
+                Some(Reason::Unreachable) if ran <= CONNECTING => None,
                 _ if state.slow => None,
                 _ => Some(state.open()),
             });
@@ -346,7 +368,7 @@ impl Drop for Probe {
                     state.note_wait(rank);
                     state.phase = Phase::Closed(Instant::now());
                 } else {
-                    state.overtaken.remove(&self.number);
+                    state.outstanding.remove(&self.number);
                 }
                 None
             });

@@ -19,20 +19,20 @@ const KEPT_PAUSE: Duration = Duration::from_secs(20);
 const LAST_RECEIVE_PATIENCE: Duration = Duration::from_secs(3_600);
 /// A poller that waited at the gate within this time will be back: it receives (30 s at most) or backs off (30 s at most).
 const POLLER_ABSENCE: Duration = Duration::from_secs(75);
-/// Probes without an answer that others may overtake: with pauses of half a minute between them they cover a time-out
+/// Probes without an answer beside which others may go: with pauses of half a minute between them they cover a time-out
 /// of a minute and more, and an endpoint that hangs holds no more of our messages.
-const OVERTAKEN_MAX: usize = 3;
+const OUTSTANDING_MAX: usize = 3;
 
 /// Who asks to pass, in the order in which they may probe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Rank {
-    /// A message in the house.
+    /// A message in flight here.
     Held,
     /// A poller whose last receive brought something.
     BusyPoller,
     /// Another poller.
     IdlePoller,
-    /// A message in the house that SQS moves to the dead-letter queue when it has to be received again.
+    /// A message in flight here that SQS moves to the dead-letter queue when it has to be received again.
     HeldLastReceive,
 }
 
@@ -73,6 +73,8 @@ pub(super) struct State {
     pub(super) arrivals: u64,
     /// When a poller last waited here.
     poller_seen: Instant,
+    /// Pollers that have said they will be back.
+    pub(super) away: usize,
     /// Probes in a row that received nothing.
     empty_probes: usize,
     /// Every poller's probe received nothing: a message on its last receive may go.
@@ -81,10 +83,10 @@ pub(super) struct State {
     cost: ProbeCost,
     /// The pause before the current or last probe.
     pub(super) pause: Duration,
-    /// Number of the last probe; one that was overtaken by a change of the gate says nothing.
+    /// Number of the last probe; one that went before a change of the gate says nothing.
     pub(super) probe: u64,
     /// Probes that run without an answer while others go; should one succeed after all, the gate opens.
-    pub(super) overtaken: BTreeSet<u64>,
+    pub(super) outstanding: BTreeSet<u64>,
     /// The current probe runs without an answer too, and waits for one of those to end; what the next one costs.
     pub(super) hangs: Option<ProbeCost>,
     /// What closed it took long to come: a probe without an answer proves nothing.
@@ -106,7 +108,7 @@ pub(super) enum Standing {
     /// Its verdict is awaited.
     Current,
     /// Others go; only a success of it counts, and a pause it is asked for.
-    Overtaken,
+    Outstanding,
     /// The gate has changed since.
     Forgotten,
 }
@@ -129,12 +131,13 @@ impl State {
             waiting: BTreeSet::new(),
             arrivals: 0,
             poller_seen: Instant::now(),
+            away: 0,
             empty_probes: 0,
             all_empty: false,
             cost: ProbeCost::default(),
             pause: Duration::ZERO,
             probe: 0,
-            overtaken: BTreeSet::new(),
+            outstanding: BTreeSet::new(),
             hangs: None,
             slow: false,
             idle: false,
@@ -178,7 +181,7 @@ impl State {
             Phase::Open => return,
         };
         self.pause = self.pause.max(pause);
-        self.overtaken.clear();
+        self.outstanding.clear();
         self.wake_up();
     }
 
@@ -186,8 +189,8 @@ impl State {
     pub(super) fn standing(&self, number: u64) -> Standing {
         if self.phase == Phase::Probing && self.probe == number {
             Standing::Current
-        } else if self.overtaken.contains(&number) {
-            Standing::Overtaken
+        } else if self.outstanding.contains(&number) {
+            Standing::Outstanding
         } else {
             Standing::Forgotten
         }
@@ -195,26 +198,26 @@ impl State {
 
     /// The probe that is out has no answer yet, which is what closed the gate. The next one does not wait for its
     /// time-out, so that the end of an outage is found soon, as long as that can be afforded.
-    pub(super) fn overtake(&mut self, cost: ProbeCost) {
+    pub(super) fn let_another_go(&mut self, cost: ProbeCost) {
         let Some((reason, _)) = self.closed else { return };
         if !self.judge.can_afford(cost) {
             return;
         }
-        if self.overtaken.len() < OVERTAKEN_MAX {
-            self.overtaken.insert(self.probe);
+        if self.outstanding.len() < OUTSTANDING_MAX {
+            self.outstanding.insert(self.probe);
             self.close(reason, Duration::ZERO, cost);
         } else {
             self.hangs = Some(cost);
         }
     }
 
-    /// A probe that was overtaken has brought nothing either.
-    pub(super) fn overtaken_failed(&mut self, number: u64, evidence: Evidence) {
-        self.overtaken.remove(&number);
+    /// An outstanding probe has brought nothing either.
+    pub(super) fn outstanding_failed(&mut self, number: u64, evidence: Evidence) {
+        self.outstanding.remove(&number);
         if let Evidence::Asked(pause) = evidence {
             self.extend(pause);
         } else if let (Phase::Probing, Some(cost)) = (self.phase, self.hangs.take()) {
-            self.overtake(cost);
+            self.let_another_go(cost);
         }
     }
 
@@ -232,7 +235,7 @@ impl State {
         self.closed = None;
         self.idle = false;
         self.phase = Phase::Open;
-        self.overtaken.clear();
+        self.outstanding.clear();
         self.empty_probes = 0;
         self.all_empty = false;
         Transition::Opened { after: self.closed_since.elapsed(), outage }
@@ -272,11 +275,14 @@ impl State {
     /// From when on a message on its last receive may probe. Where the endpoint itself said when to come back, and was not
     /// asked since, that is at once; where no poller comes any more, because such messages hold all workers, soon.
     pub(super) fn patience_ends(&self) -> Instant {
-        if matches!(self.closed, Some((Reason::RetryAfter, _))) && !self.judge.has_refused_a_probe() {
-            return self.closed_since;
+        match self.closed {
+            Some((Reason::RetryAfter, _)) if !self.judge.has_refused_a_probe() => return self.closed_since,
+            // Nothing is sent of it.
+            Some((Reason::Unreachable, _)) => return self.closed_since,
+            _ => {}
         }
         let patience = self.closed_since + LAST_RECEIVE_PATIENCE;
-        if self.pollers() > 0 {
+        if self.pollers() + self.away > 0 {
             return patience;
         }
         patience.min(self.poller_seen.max(self.closed_since) + POLLER_ABSENCE)

@@ -12,6 +12,9 @@ const CALM: Circumstances = Circumstances {
 };
 const RICH: Circumstances = Circumstances { probes: ProbeCost { affordable: 1_000, ..CALM.probes }, ..CALM };
 
+/// How long a probe has run that is looked at.
+const LONG: Duration = Duration::from_secs(5);
+
 fn asked(seconds: u64) -> Evidence {
     Evidence::Asked(Duration::from_secs(seconds))
 }
@@ -130,7 +133,7 @@ async fn it_probes_soon_where_no_poller_comes_back_and_not_while_one_backs_off()
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_probe_that_was_overtaken_says_nothing() {
+async fn a_probe_after_whose_start_the_gate_changed_says_nothing() {
     let gate = closed(13, 1);
     let first = probe(gate.pass(Rank::Held).await);
     gate.learn(asked(5), CALM);
@@ -146,7 +149,7 @@ async fn after_answers_that_were_slow_a_probe_without_an_answer_does_not_open() 
     for _ in 0..4 {
         gate.learn(Evidence::Overloaded, Circumstances { slow: true, ..CALM });
     }
-    assert_eq!(probe(gate.pass(Rank::Held).await).runs_long(RICH.probes), None);
+    assert_eq!(probe(gate.pass(Rank::Held).await).runs_long(LONG, RICH.probes), None);
 }
 
 #[tokio::test(start_paused = true)]
@@ -201,13 +204,13 @@ async fn a_probe_that_fails_closes_for_twice_as_long() {
 async fn a_probe_without_an_answer_opens_unless_that_is_what_closed_the_gate() {
     let throttled = closed(8, 1);
     let mut slow = probe(throttled.pass(Rank::Held).await);
-    assert!(matches!(slow.runs_long(CALM.probes), Some(Transition::Opened { .. })));
+    assert!(matches!(slow.runs_long(LONG, CALM.probes), Some(Transition::Opened { .. })));
     let hanging = Gate::new(9);
     for message in 0..4 {
         hanging.learn(Evidence::Unanswered(message), CALM);
     }
     let mut slow = probe(hanging.pass(Rank::Held).await);
-    assert_eq!(slow.runs_long(CALM.probes), None);
+    assert_eq!(slow.runs_long(LONG, CALM.probes), None);
     assert_eq!(hanging.snapshot().state, GateState::Probing);
     assert!(matches!(slow.end(Evidence::Unanswered(9), CALM), Some(Transition::Closed { .. })));
 }
@@ -222,19 +225,19 @@ fn hanging(seed: u64, circumstances: Circumstances) -> Arc<Gate> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_probe_that_hangs_is_overtaken_by_three_others_at_most_and_any_of_them_opens() {
+async fn while_a_probe_hangs_three_others_go_at_most_and_any_of_them_opens() {
     let gate = hanging(15, RICH);
     let mut hang = Vec::new();
     let began = Instant::now();
     for _ in 0..3 {
         let mut slow = probe(gate.pass(Rank::Held).await);
-        assert_eq!(slow.runs_long(RICH.probes), None);
+        assert_eq!(slow.runs_long(LONG, RICH.probes), None);
         assert_eq!(gate.snapshot().state, GateState::Closed, "the next one has its pause");
         hang.push(slow);
     }
     assert!(began.elapsed() > Duration::from_secs(5), "{:?}", began.elapsed());
     let mut last = probe(gate.pass(Rank::Held).await);
-    assert_eq!(last.runs_long(RICH.probes), None);
+    assert_eq!(last.runs_long(LONG, RICH.probes), None);
     assert_eq!(gate.snapshot().state, GateState::Probing, "it is waited for");
     assert_eq!(hang.remove(0).end(Evidence::Unanswered(9), RICH), None);
     assert_eq!(gate.snapshot().state, GateState::Closed, "there is room for one more");
@@ -246,10 +249,10 @@ async fn a_probe_that_hangs_is_overtaken_by_three_others_at_most_and_any_of_them
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_probe_that_was_overtaken_does_not_open_what_an_answer_closed_since() {
+async fn an_outstanding_probe_does_not_open_what_an_answer_closed_since() {
     let gate = hanging(16, RICH);
     let mut slow = probe(gate.pass(Rank::Held).await);
-    assert_eq!(slow.runs_long(RICH.probes), None);
+    assert_eq!(slow.runs_long(LONG, RICH.probes), None);
     gate.learn(asked(30), RICH);
     assert_eq!(slow.end(Evidence::Success, RICH), None);
     assert_eq!(gate.snapshot().state, GateState::Closed);
@@ -259,13 +262,13 @@ async fn a_probe_that_was_overtaken_does_not_open_what_an_answer_closed_since() 
 async fn a_pause_that_any_of_several_probes_is_asked_for_is_kept() {
     let gate = hanging(17, RICH);
     let mut first = probe(gate.pass(Rank::Held).await);
-    first.runs_long(RICH.probes);
+    first.runs_long(LONG, RICH.probes);
     let second = probe(gate.pass(Rank::Held).await);
     second.end(asked(30), RICH);
     assert_eq!(first.end(Evidence::Success, RICH), None, "it began before");
     let gate = hanging(18, RICH);
     let mut first = probe(gate.pass(Rank::Held).await);
-    first.runs_long(RICH.probes);
+    first.runs_long(LONG, RICH.probes);
     assert_eq!(first.end(asked(30), RICH), None);
     assert!(gate.snapshot().pause_left >= Duration::from_secs(30), "{:?}", gate.snapshot());
 }
@@ -276,7 +279,7 @@ async fn probes_of_an_outage_that_is_over_say_nothing_of_the_next_one() {
     let mut hang = Vec::new();
     for _ in 0..3 {
         let mut slow = probe(gate.pass(Rank::Held).await);
-        slow.runs_long(RICH.probes);
+        slow.runs_long(LONG, RICH.probes);
         hang.push(slow);
     }
     assert!(hang.remove(0).end(Evidence::Success, RICH).is_some());

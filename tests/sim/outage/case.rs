@@ -111,7 +111,7 @@ async fn simulate(case: &Case) -> Figures {
         left
     });
     let figures = Figures::new(case, sent, &measured, &left);
-    // All at once: what one gives back the others would receive.
+    // All at once: what one releases the others would receive.
     for house in &houses {
         house.drain.begin(DRAIN);
     }

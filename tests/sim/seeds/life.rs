@@ -133,7 +133,7 @@ fn look(plan: &Plan, alive: &Alive, watch: &Watch) {
             "promise 5: a lease is lost without a cause".to_owned()
         });
         watch.must(count("duplicates_suppressed_total") == 0, || {
-            "promise 5: a message comes again while it is in the house".to_owned()
+            "promise 5: a message comes again while it is in flight here".to_owned()
         });
         watch.must(count("messages_abandoned_total") == 0, || {
             "a message is abandoned without a cause".to_owned()

@@ -58,7 +58,7 @@ struct Record {
     number: usize,
     /// Success answers: when, by which process.
     accepted: Vec<(Instant, usize)>,
-    /// Who has it in the house: process and handle.
+    /// Who has it in flight here: process and handle.
     holders: BTreeSet<(usize, String)>,
     /// POSTs running now, by process.
     posting: Vec<usize>,

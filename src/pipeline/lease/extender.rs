@@ -1,36 +1,30 @@
-//! The wheel of leases: while a message is in the house, its visibility does not lapse.
+//! The lease extender: while a message is in flight, its visibility does not lapse.
 //!
-//! One wheel per listener holds every [`Lease`] and extends, in batches of ten, those whose time is near. It also
-//! knows which messages are in the house: a message that comes again lends its handle to the lease there is.
-//!
-//! Extensions stop at SQS's twelve hours. A lease that ends before its message is settled (unextended in time, at
-//! the twelve hours, or because SQS says so) is counted once. A POST that runs by then goes on, because its outcome
-//! still matters; one that has not begun does not begin. Failed extensions are tried again for as long as the
-//! message is in the house: SQS takes a standard queue's handle late too, if nobody else received the message.
+//! One task per listener extends, in batches of ten, the leases whose time is near. Extensions stop at SQS's twelve
+//! hours. When a lease ends, a POST that runs goes on, because its outcome still matters; one that has not begun does
+//! not begin. Failed extensions are tried again for as long as the message is in flight: SQS takes a standard queue's
+//! handle late too, if nobody else received the message.
 //!
 //! Time is the runtime's, which no change of the wall clock moves. A process that stood still finds its leases run
 //! out; a machine that stood still may not, and learns it from the answer to the next extension.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::Notify;
 use tokio::task::{self, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::message::{Message, MessageId};
+use crate::message::MessageId;
 use crate::pipeline::health::Tick;
-use crate::pipeline::in_house::InHouse;
-use crate::pipeline::lease::{Entry, Extension, Lease, Loss, Span, State};
-use crate::pipeline::narrate::Narrator;
+use crate::pipeline::lease::entry::{Entries, Extension, Loss};
+use crate::pipeline::lease::table::{LeaseTable, begins};
 use crate::pipeline::ports::{
     BATCH_MAX, BatchResult, EntryErrorKind, Queue, QueueErrorKind, VisibilityChange,
 };
 use crate::policy::backoff;
-use crate::policy::visibility::{ANSWER_SLACK, CEILING, extend_when_left, whole_seconds};
-use crate::telemetry::handles::ListenerMetrics;
+use crate::policy::visibility::{ANSWER_SLACK, whole_seconds};
 use crate::telemetry::labels::ExtensionResult;
 
 /// First pause before a failed extension is tried again; doubles, with jitter in the upper half.
@@ -44,55 +38,12 @@ const CALLS_MIN: usize = 8;
 /// One more may be for so many leases: four rounds of calls that take 5 s, their longest, fit into the time a
 /// lease has left when it is due.
 const LEASES_PER_CALL: usize = 4 * BATCH_MAX;
-/// How long the wheel sleeps at most; its watchdog ticks that often.
+/// How long the extender sleeps at most; its watchdog ticks that often.
 const IDLE: Duration = Duration::from_secs(15);
 
-/// All leases of one listener.
-#[derive(Debug)]
-pub(super) struct LeaseWheel {
-    length: Duration,
-    state: Mutex<State>,
-    changed: Notify,
-    random: Mutex<fastrand::Rng>,
-    metrics: Arc<ListenerMetrics>,
-    narrator: Arc<Narrator>,
-}
-
-impl LeaseWheel {
-    /// An empty wheel for leases of `length`; `seed` drives its jitter.
-    pub(super) fn new(
-        length: Duration,
-        metrics: Arc<ListenerMetrics>,
-        narrator: Arc<Narrator>,
-        seed: u64,
-    ) -> Arc<Self> {
-        let random = Mutex::new(fastrand::Rng::with_seed(seed));
-        Arc::new(Self { length, state: Mutex::default(), changed: Notify::new(), random, metrics, narrator })
-    }
-
-    /// Takes in a message received just now; `None` when it is in the house already, whose lease has got its handle then.
-    pub(super) fn admit(
-        self: &Arc<Self>,
-        message: &Message,
-        asked: Asked,
-        books: InHouse,
-    ) -> Option<(Lease, InHouse)> {
-        let expires = begins(asked.last, Instant::now()) + self.length;
-        let span = Span { expires, ceiling: asked.first + CEILING, due: self.next_extension(expires) };
-        let mut state = self.lock();
-        let first_before = state.due.first().copied();
-        let books = state.adopt(&message.id, &message.receipt, span, books);
-        let admitted = books.map(|books| (state.insert(&message.id, &message.receipt, span), books));
-        let sooner = state.due.first().copied() != first_before;
-        drop(state);
-        if sooner {
-            self.changed.notify_one();
-        }
-        admitted.map(|(key, books)| (Lease { wheel: Arc::clone(self), key }, books))
-    }
-
+impl LeaseTable {
     /// Extends leases until `stop`, then finishes the calls under way. May run again after a panic.
-    pub(super) async fn run(
+    pub(in crate::pipeline) async fn run(
         self: Arc<Self>,
         queue: Arc<dyn Queue>,
         tick: Arc<Tick>,
@@ -128,9 +79,9 @@ impl LeaseWheel {
     fn recover(&self) {
         let now = Instant::now();
         let mut state = self.lock();
-        let keys: Vec<u64> = state.entries.keys().copied().collect();
+        let keys: Vec<u64> = state.by_key.keys().copied().collect();
         for key in keys {
-            let Some(entry) = state.entries.get_mut(&key) else { continue };
+            let Some(entry) = state.by_key.get_mut(&key) else { continue };
             match std::mem::replace(&mut entry.extension, Extension::None) {
                 // It lost its place when the run panicked before the call began, or has one.
                 Extension::None if entry.due.is_some() => {}
@@ -148,12 +99,8 @@ impl LeaseWheel {
         }
     }
 
-    fn next_extension(&self, expires: Instant) -> Instant {
-        expires.checked_sub(extend_when_left(self.length)).unwrap_or(expires)
-    }
-
     fn calls_max(&self) -> usize {
-        CALLS_MIN.max(self.lock().entries.len() / LEASES_PER_CALL)
+        CALLS_MIN.max(self.lock().by_key.len() / LEASES_PER_CALL)
     }
 
     fn next_due(&self) -> Option<Instant> {
@@ -169,7 +116,7 @@ impl LeaseWheel {
             let near = if keys.is_empty() { now } else { now + self.length / COMPANY };
             let Some(&(at, key)) = state.due.first().filter(|(at, _)| *at <= near) else { break };
             state.due.remove(&(at, key));
-            let Some(entry) = state.entries.get_mut(&key) else { continue };
+            let Some(entry) = state.by_key.get_mut(&key) else { continue };
             entry.due = None;
             let left = entry.ceiling.saturating_duration_since(now);
             if left <= ANSWER_SLACK {
@@ -189,7 +136,7 @@ impl LeaseWheel {
     /// Takes in what SQS answered to an extension of `keys`; nothing when the call panicked.
     fn extended(&self, keys: &[Extended], answered: Instant, result: Option<&BatchResult>) {
         if let Some(Err(error)) = result {
-            self.narrator.queue_error(error);
+            self.events.queue_error(error);
         }
         // One for all: what failed in one call is tried again in one.
         let unit = self.random.lock().unwrap_or_else(PoisonError::into_inner).f64();
@@ -216,13 +163,13 @@ impl LeaseWheel {
 
     fn apply(
         &self,
-        state: &mut State,
+        state: &mut Entries,
         extended: Extended,
         Answer { verdict, at: answered, unit }: Answer,
         ended: &mut Vec<(MessageId, Loss)>,
     ) {
         let Extended { key, version, asked } = extended;
-        let Some(entry) = state.entries.get_mut(&key) else { return };
+        let Some(entry) = state.by_key.get_mut(&key) else { return };
         let extension = std::mem::replace(&mut entry.extension, Extension::None);
         let mut due = None;
         self.metrics.extension(verdict.label());
@@ -264,34 +211,6 @@ impl LeaseWheel {
             state.schedule(key, due);
         }
     }
-
-    /// Notes the end of a lease whose message is not settled.
-    fn ends(&self, entry: &mut Entry, loss: Loss, ended: &mut Vec<(MessageId, Loss)>) {
-        if let Some(id) = entry.ends(loss) {
-            self.metrics.leases_lost.inc();
-            ended.push((id, loss));
-        }
-    }
-
-    /// Notes the end of a lease that its holder has found out and tells the log of.
-    pub(super) fn note(&self, key: u64, loss: Loss) {
-        let mut state = self.lock();
-        if state.entries.get_mut(&key).is_some_and(|entry| entry.ends(loss).is_some()) {
-            self.metrics.leases_lost.inc();
-        }
-    }
-
-    /// Tells the log, outside of the lock.
-    fn tell(&self, ended: &[(MessageId, Loss)]) {
-        for (id, loss) in ended {
-            let fix = EntryErrorKind::LeaseLost.fix();
-            self.narrator.left_to_sqs(id.as_str(), "keep a message", loss.words(), fix);
-        }
-    }
-
-    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 /// Extension calls under way, and which leases each is for: a call that panics must not lose them.
@@ -315,23 +234,6 @@ impl Calls {
         };
         Some((self.keys.remove(&id).unwrap_or_default(), result))
     }
-}
-
-/// When a receive was asked for: at first, and when it was repeated last.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Asked {
-    /// The twelve hours of SQS may have begun then.
-    pub(super) first: Instant,
-    /// The visibility time-out has not begun before.
-    pub(super) last: Instant,
-}
-
-/// When a lease begins whose call was made at `asked` and answered at `answered`.
-///
-/// SQS hides a message at some time between the two. An answer may be as old as its call, so the lease begins with that;
-/// where the answer came at once, the slack before it is a margin for clocks that differ.
-fn begins(asked: Instant, answered: Instant) -> Instant {
-    answered.checked_sub(ANSWER_SLACK).map_or(asked, |earlier| earlier.min(asked))
 }
 
 /// A lease that an extension is under way for, the version of the handle it was sent with, and when.
@@ -383,8 +285,12 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::message::{MessageId, ReceiptHandle, ReceiveCount};
+    use crate::message::{Message, MessageId, ReceiptHandle, ReceiveCount};
+    use crate::pipeline::event_log::EventLog;
+    use crate::pipeline::lease::{Asked, Lease};
+    use crate::pipeline::ledger::LedgerEntry;
     use crate::pipeline::ports::EntryError;
+    use crate::policy::visibility::CEILING;
     use crate::telemetry::metrics::Metrics;
 
     const LENGTH: Duration = Duration::from_secs(90);
@@ -403,9 +309,9 @@ mod tests {
         close(seconds(u32::MAX, 0, 0.0), 15.0);
     }
 
-    fn wheel() -> Arc<LeaseWheel> {
+    fn table() -> Arc<LeaseTable> {
         let metrics = Arc::new(Metrics::new().listener("orders", "api"));
-        LeaseWheel::new(LENGTH, metrics, Arc::new(Narrator::new("orders", "orders", "api")), 1)
+        LeaseTable::new(LENGTH, metrics, Arc::new(EventLog::new("orders", "orders", "api")), 1)
     }
 
     fn message(receipt: &str) -> Message {
@@ -424,9 +330,9 @@ mod tests {
         }
     }
 
-    fn admit(wheel: &Arc<LeaseWheel>, receipt: &str) -> Option<(Lease, InHouse)> {
+    fn admit(table: &Arc<LeaseTable>, receipt: &str) -> Option<(Lease, LedgerEntry)> {
         let asked = Asked { first: Instant::now(), last: Instant::now() };
-        wheel.admit(&message(receipt), asked, InHouse::new(&wheel.metrics))
+        Lease::begin(table, &message(receipt), asked, LedgerEntry::new(&table.metrics))
     }
 
     #[tokio::test(start_paused = true)]
@@ -439,13 +345,13 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_run_after_a_panic_extends_what_was_under_way_and_lets_go_who_waits_for_that() {
-        let wheel = wheel();
-        let (lease, _books) = admit(&wheel, "first").unwrap();
+        let table = table();
+        let (lease, _books) = admit(&table, "first").unwrap();
         tokio::time::advance(LENGTH).await;
-        assert_eq!(due(&wheel).1, ["first"]);
-        assert_eq!(due(&wheel).1, [""; 0], "it is under way");
-        wheel.recover();
-        let (_, handles) = due(&wheel);
+        assert_eq!(due(&table).1, ["first"]);
+        assert_eq!(due(&table).1, [""; 0], "it is under way");
+        table.recover();
+        let (_, handles) = due(&table);
         assert_eq!(handles, ["first"]);
         let mut closing = std::pin::pin!(lease.close(Instant::now() + 5 * LENGTH));
         tokio::select! {
@@ -453,9 +359,9 @@ mod tests {
             _closed = &mut closing => panic!("an extension is under way"),
             () = std::future::ready(()) => {}
         }
-        wheel.recover();
+        table.recover();
         assert!(closing.await.is_uncertain());
-        assert_eq!(due(&wheel).1, [""; 0]);
+        assert_eq!(due(&table).1, [""; 0]);
     }
 
     fn lost() -> Vec<Result<(), EntryError>> {
@@ -464,87 +370,87 @@ mod tests {
     }
 
     /// The handles of the extensions that are due.
-    fn due(wheel: &LeaseWheel) -> (Vec<Extended>, Vec<String>) {
-        let (keys, changes) = wheel.take_due();
+    fn due(table: &LeaseTable) -> (Vec<Extended>, Vec<String>) {
+        let (keys, changes) = table.take_due();
         (keys, changes.into_iter().map(|change| change.receipt.expose().to_owned()).collect())
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_copy_lends_its_handle_and_starts_the_lease_anew() {
-        let wheel = wheel();
-        let (lease, books) = admit(&wheel, "first").unwrap();
+        let table = table();
+        let (lease, ledger) = admit(&table, "first").unwrap();
         tokio::time::advance(Duration::from_secs(100)).await;
         assert!(!lease.is_ours());
-        assert!(admit(&wheel, "second").is_none());
+        assert!(admit(&table, "second").is_none());
         assert!(lease.is_ours());
         assert_eq!(lease.receipt().handle.expose(), "second");
         assert_eq!(lease.hideable(), CEILING);
-        assert_eq!(due(&wheel).1, [""; 0], "not yet");
+        assert_eq!(due(&table).1, [""; 0], "not yet");
         tokio::time::advance(LENGTH).await;
-        assert_eq!(due(&wheel).1, ["second"]);
+        assert_eq!(due(&table).1, ["second"]);
         assert!(lease.take_copies().is_some());
-        drop((lease, books));
-        assert!(admit(&wheel, "third").is_some(), "it is in the house no more");
+        drop((lease, ledger));
+        assert!(admit(&table, "third").is_some(), "it is in flight no more");
     }
 
     #[tokio::test(start_paused = true)]
     async fn an_answer_about_the_older_handle_does_not_lose_the_newer() {
-        let wheel = wheel();
-        let (lease, _books) = admit(&wheel, "first").unwrap();
+        let table = table();
+        let (lease, _books) = admit(&table, "first").unwrap();
         tokio::time::advance(LENGTH).await;
-        let (keys, handles) = due(&wheel);
+        let (keys, handles) = due(&table);
         assert_eq!(handles, ["first"]);
-        assert!(admit(&wheel, "second").is_none());
-        wheel.extended(&keys, Instant::now(), Some(&Ok(lost())));
+        assert!(admit(&table, "second").is_none());
+        table.extended(&keys, Instant::now(), Some(&Ok(lost())));
         assert!(lease.is_ours() && !lease.is_lost());
         tokio::time::advance(LENGTH).await;
-        let (keys, handles) = due(&wheel);
+        let (keys, handles) = due(&table);
         assert_eq!(handles, ["second"]);
-        wheel.extended(&keys, Instant::now(), Some(&Ok(lost())));
+        table.extended(&keys, Instant::now(), Some(&Ok(lost())));
         assert!(lease.is_lost());
-        assert_eq!(wheel.metrics.leases_lost.get(), 1);
+        assert_eq!(table.metrics.leases_lost.get(), 1);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_closed_lease_takes_a_newer_handle_and_is_not_extended() {
-        let wheel = wheel();
-        let (lease, _books) = admit(&wheel, "first").unwrap();
+        let table = table();
+        let (lease, _books) = admit(&table, "first").unwrap();
         let closed = lease.close(Instant::now() + 5 * LENGTH).await;
         tokio::time::advance(Duration::from_secs(80)).await;
-        assert!(admit(&wheel, "second").is_none());
+        assert!(admit(&table, "second").is_none());
         assert_eq!(closed.lease().receipt().handle.expose(), "second");
         assert_eq!(closed.expires(), Instant::now() + Duration::from_secs(85));
         tokio::time::advance(LENGTH).await;
-        assert_eq!(due(&wheel).1, [""; 0]);
+        assert_eq!(due(&table).1, [""; 0]);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_message_given_back_that_comes_again_is_taken_in_anew() {
-        let wheel = wheel();
-        let (lease, _books) = admit(&wheel, "first").unwrap();
+        let table = table();
+        let (lease, _books) = admit(&table, "first").unwrap();
         let closed = lease.close(Instant::now()).await;
-        let (again, _books) = admit(&wheel, "second").unwrap();
+        let (again, _books) = admit(&table, "second").unwrap();
         assert_eq!(closed.lease().receipt().handle.expose(), "first");
         drop(closed);
         assert!(again.is_ours());
-        assert!(admit(&wheel, "third").is_none(), "the end of the first lease is not that of the second");
+        assert!(admit(&table, "third").is_none(), "the end of the first lease is not that of the second");
         assert_eq!(again.receipt().handle.expose(), "third");
     }
 
     #[tokio::test(start_paused = true)]
     async fn closing_waits_for_an_extension_under_way_also_when_a_copy_comes_meanwhile() {
-        let wheel = wheel();
-        let (lease, _books) = admit(&wheel, "first").unwrap();
+        let table = table();
+        let (lease, _books) = admit(&table, "first").unwrap();
         tokio::time::advance(LENGTH).await;
-        let (keys, _) = due(&wheel);
+        let (keys, _) = due(&table);
         let mut closing = std::pin::pin!(lease.close(Instant::now() + 5 * LENGTH));
         tokio::select! {
             biased;
             _closed = &mut closing => panic!("an extension is under way"),
             () = tokio::time::sleep(Duration::from_secs(1)) => {}
         }
-        assert!(admit(&wheel, "second").is_none());
-        wheel.extended(&keys, Instant::now(), None);
+        assert!(admit(&table, "second").is_none());
+        table.extended(&keys, Instant::now(), None);
         let closed = closing.await;
         assert!(closed.is_uncertain(), "that call may still take effect");
         assert_eq!(closed.lease().receipt().handle.expose(), "second");

@@ -1,4 +1,4 @@
-//! Knocking at real sockets: what is reached, what is not and why, and that nothing is ever sent.
+//! Connectivity checks of real sockets: what is reached, what is not and why, and that nothing is ever sent.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use tokio::net::TcpListener;
 use super::*;
 use crate::endpoint::Tls;
 
-async fn at(url: &str) -> Result<(), KnockError> {
+async fn at(url: &str) -> Result<(), ConnectivityError> {
     let settings = Settings {
         name: "endpoint".to_owned(),
         connect_timeout: Duration::from_millis(500),
@@ -17,12 +17,12 @@ async fn at(url: &str) -> Result<(), KnockError> {
         auth: None,
         tls: Tls::default(),
     };
-    knock(&settings, &Url::parse(url).unwrap()).await
+    check_connectivity(&settings, &Url::parse(url).unwrap()).await
 }
 
-fn unreached(result: Result<(), KnockError>) -> (Step, String) {
+fn unreached(result: Result<(), ConnectivityError>) -> (Step, String) {
     match result {
-        Err(KnockError::Unreached { step, text }) => (step, text),
+        Err(ConnectivityError::Unreached { step, text }) => (step, text),
         other => panic!("{other:?}"),
     }
 }

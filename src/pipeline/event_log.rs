@@ -24,7 +24,7 @@ use crate::telemetry::Chain;
 
 /// One listener's voice.
 #[derive(Debug)]
-pub(super) struct Narrator {
+pub(super) struct EventLog {
     listener: String,
     queue: String,
     endpoint: String,
@@ -34,7 +34,7 @@ pub(super) struct Narrator {
     warned: Mutex<BTreeSet<Warning>>,
 }
 
-impl Narrator {
+impl EventLog {
     /// The voice of a listener between a queue and an endpoint.
     pub(super) fn new(listener: &str, queue: &str, endpoint: &str) -> Self {
         Self {

@@ -1,8 +1,8 @@
-//! The books: every message received is in one stage until it is settled in one way.
+//! The ledger: every message received is in one stage until it is settled in one way.
 //!
 //! received = deleted + parked + deferred + released + dead-lettered + abandoned + in progress. An entry that
 //! is dropped unsettled (a bug, a panic, the end of the process) counts as abandoned: SQS will hand the message
-//! out again by itself. What is counted are receives: a message that comes again while it is in the house has a
+//! out again by itself. What is counted are receives: a message that comes again while it is in flight here has a
 //! second entry, which is settled as the first is.
 
 use std::sync::Arc;
@@ -20,23 +20,23 @@ pub(super) enum Settled {
     Parked,
     /// Hidden after another failure.
     Deferred(DeferReason),
-    /// Given back, never attempted.
+    /// Released, never attempted.
     Released(ReleaseReason),
     /// Sent to the dead-letter queue by us and deleted.
     DeadLettered,
 }
 
-/// The entry of one message in the books, or of several receives of it.
+/// The entry of one message in the ledger, or of several receives of it.
 #[derive(Debug)]
 #[must_use]
-pub(super) struct InHouse {
+pub(super) struct LedgerEntry {
     metrics: Arc<ListenerMetrics>,
     stage: Stage,
     receives: u32,
     settled: bool,
 }
 
-impl InHouse {
+impl LedgerEntry {
     /// A message just received.
     pub(super) fn new(metrics: &Arc<ListenerMetrics>) -> Self {
         metrics.entered(Stage::Waiting, 1);
@@ -77,7 +77,7 @@ impl InHouse {
     }
 }
 
-impl Drop for InHouse {
+impl Drop for LedgerEntry {
     fn drop(&mut self) {
         self.metrics.entered(self.stage, -i64::from(self.receives));
         if !self.settled {

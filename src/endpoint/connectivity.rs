@@ -36,7 +36,7 @@ type BoxError = Box<dyn Error + Send + Sync>;
 
 /// Why an endpoint was not reached.
 #[derive(Debug, thiserror::Error)]
-pub enum KnockError {
+pub enum ConnectivityError {
     /// No client can be made of its settings.
     #[error(transparent)]
     Client(#[from] ClientError),
@@ -50,24 +50,24 @@ pub enum KnockError {
     },
 }
 
-/// The longest a knock with these settings takes by itself: to connect, and to hear the server out.
-pub fn knock_takes(settings: &Settings) -> Duration {
+/// The longest a check with these settings takes by itself: to connect, and to wait for TLS alerts.
+pub fn connectivity_check_takes(settings: &Settings) -> Duration {
     settings.connect_timeout.saturating_add(LAST_WORD)
 }
 
 /// Resolves, connects and, for https, shakes hands and hears how that ends; sends no request.
-pub async fn knock(settings: &Settings, url: &Url) -> Result<(), KnockError> {
+pub async fn check_connectivity(settings: &Settings, url: &Url) -> Result<(), ConnectivityError> {
     let http = client::built(settings, client::builder(settings)?.connector_layer(StopAtConnection))?;
     let Err(error) = http.get(url.clone()).send().await else { return Ok(()) };
     if let Some(connection) = connection(&error) {
-        return if url.scheme() == "https" { hear_out(connection).await } else { Ok(()) };
+        return if url.scheme() == "https" { await_alerts(connection).await } else { Ok(()) };
     }
     let step = Step::of(&error);
     // The address may carry a token in its query string.
     let error = error.without_url();
     // The outer two only say that a client failed to connect, and of a request that never was.
     let text = Chain(causes(&error).nth(2).unwrap_or(&error)).to_string();
-    Err(KnockError::Unreached { step, text })
+    Err(ConnectivityError::Unreached { step, text })
 }
 
 /// The connection that came about, if one did.
@@ -80,7 +80,7 @@ fn connection(error: &reqwest::Error) -> Option<Box<dyn Connection>> {
 ///
 /// With TLS 1.3 our handshake is over before the server has seen our certificate (RFC 8446, section 2): that it wants
 /// another comes as an alert afterwards.
-async fn hear_out(mut connection: Box<dyn Connection>) -> Result<(), KnockError> {
+async fn await_alerts(mut connection: Box<dyn Connection>) -> Result<(), ConnectivityError> {
     let ended = timeout(LAST_WORD, async {
         // A server that has hung up already may have said why all the same.
         poll_fn(|context| Pin::new(&mut *connection).poll_shutdown(context)).await.ok();
@@ -95,7 +95,7 @@ async fn hear_out(mut connection: Box<dyn Connection>) -> Result<(), KnockError>
     });
     match ended.await {
         Ok(Err(error)) if step::is_alert(&error) => {
-            Err(KnockError::Unreached { step: Step::of(&error), text: Chain(&error).to_string() })
+            Err(ConnectivityError::Unreached { step: Step::of(&error), text: Chain(&error).to_string() })
         }
         // A peer that breaks off or goes on talking is no worse than one that is asked nothing at all.
         _ => Ok(()),
@@ -162,5 +162,5 @@ where
 }
 
 #[cfg(test)]
-#[path = "knock_tests.rs"]
+#[path = "connectivity_tests.rs"]
 mod tests;

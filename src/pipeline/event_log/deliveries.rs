@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Narrator;
+use super::EventLog;
 use super::repeats::{About, LeftOut};
 use crate::message::Message;
 use crate::pipeline::failing::Recovery;
@@ -63,7 +63,7 @@ impl FinalReceive {
     }
 }
 
-impl Narrator {
+impl EventLog {
     /// A delivery has ended. `last` says that it was the message's last, whatever the disposition does.
     pub(in crate::pipeline) fn delivered(
         &self,
@@ -176,12 +176,12 @@ impl Narrator {
             queue,
             message_id = message.id.as_str(),
             receive_count = message.receive_count.get(),
-            "{}: given back, {why}",
+            "{}: released, {why}",
             last.words(message)
         );
     }
 
-    /// A message a busy endpoint turned away stays under its lease.
+    /// A message that a busy endpoint refused stays under its lease.
     pub(in crate::pipeline) fn kept(&self, message: &Message, wait: Duration) {
         let (listener, queue) = (self.listener.as_str(), self.queue.as_str());
         let left_out = self.repeats().may_say(About::Settlement, "keep", Some(&message.id));

@@ -5,11 +5,11 @@
 
 use std::sync::PoisonError;
 
-use super::Narrator;
+use super::EventLog;
 use super::repeats::{About, LeftOut};
 use crate::limit::{Reason, Transition};
 
-impl Narrator {
+impl EventLog {
     /// A gate has changed: of the endpoint, or of this listener alone (`of` says which).
     pub(in crate::pipeline) fn gate(&self, of: &'static str, transition: Option<Transition>) {
         let Some(transition) = transition else { return };
@@ -29,7 +29,7 @@ impl Narrator {
         let mut untold = self.untold.lock().unwrap_or_else(PoisonError::into_inner);
         let is_last = |(of, transition): &(&&'static str, &Transition)| kind(of, **transition) == overdue;
         let last = untold.iter().find(is_last).map(|(of, transition)| (*of, *transition));
-        // What another change has overtaken is of no more interest.
+        // What another change has followed is of no more interest.
         if let Some((of, transition)) = last {
             untold.remove(of);
             self.tell(of, transition, left_out);
@@ -125,17 +125,17 @@ mod tests {
         let subscriber =
             tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
         let _guard = tracing::subscriber::set_default(subscriber);
-        let narrator = Narrator::new("orders", "orders", "api");
+        let events = EventLog::new("orders", "orders", "api");
         let pause = Duration::from_secs(26);
         let closed = |by_probe| Transition::Closed { reason: Reason::Throttled, pause, by_probe };
         let open = Transition::Opened { after: Duration::from_secs(1), outage: false };
         for second in 0..30 {
             for change in [closed(false), closed(true), open] {
-                narrator.gate("endpoint", Some(change));
+                events.gate("endpoint", Some(change));
             }
             tokio::time::advance(Duration::from_secs(1)).await;
             if second % 10 == 9 {
-                narrator.make_up();
+                events.make_up();
             }
         }
         let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();

@@ -1,7 +1,7 @@
-//! Messages a busy endpoint turned away on their last receive.
+//! Messages that a busy endpoint answered with 429 on their final receive.
 //!
 //! To park such a message is to dead-letter it: SQS moves it when it is due. Where the endpoint takes others that is
-//! not what anybody wants of a 429, so the message is parked in the house instead: it stays under its lease, with
+//! not what anybody wants of a 429, so the message is kept in this process instead: it stays under its lease, with
 //! its worker, for as long as it would have been hidden, and is posted again. That is bounded: to twice for a message
 //! and to endpoints that did some work a minute ago, so that one nobody takes still reaches the dead-letter queue;
 //! to a part of the workers; and by the hours SQS lets a receive last.
@@ -12,8 +12,8 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
-/// How often one message is kept; who is turned away again and again is not wanted.
-pub(super) const KEPT_MAX: u32 = 2;
+/// How often one message is kept; a message refused again and again is not wanted.
+pub(super) const WAITS_MAX: u32 = 2;
 /// One of so many workers may wait with such a message.
 const WORKERS_PER_PLACE: usize = 4;
 /// An endpoint that did some work so lately takes messages.
@@ -23,12 +23,12 @@ const LONGEST: Duration = Duration::from_secs(3_600);
 
 /// Who may be kept.
 #[derive(Debug)]
-pub(super) struct Keeper {
+pub(super) struct InProcessWaits {
     places: Arc<Semaphore>,
     last_success: Mutex<Option<Instant>>,
 }
 
-impl Keeper {
+impl InProcessWaits {
     /// For a listener with so many workers.
     pub(super) fn new(workers: usize) -> Self {
         let places = Arc::new(Semaphore::new(workers / WORKERS_PER_PLACE));
@@ -60,26 +60,26 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_message_is_kept_only_where_others_are_taken() {
-        let keeper = Keeper::new(16);
-        assert!(keeper.place(MINUTES, HOURS).is_none(), "there was never a success");
-        keeper.succeeded();
-        assert!(keeper.place(MINUTES, HOURS).is_some());
+        let waits = InProcessWaits::new(16);
+        assert!(waits.place(MINUTES, HOURS).is_none(), "there was never a success");
+        waits.succeeded();
+        assert!(waits.place(MINUTES, HOURS).is_some());
         tokio::time::advance(WORKS_FOR).await;
-        assert!(keeper.place(MINUTES, HOURS).is_none());
+        assert!(waits.place(MINUTES, HOURS).is_none());
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_part_of_the_workers_keeps_messages_for_a_limited_time() {
-        let keeper = Keeper::new(11);
-        keeper.succeeded();
-        let places = [keeper.place(MINUTES, HOURS), keeper.place(MINUTES, HOURS)];
+        let waits = InProcessWaits::new(11);
+        waits.succeeded();
+        let places = [waits.place(MINUTES, HOURS), waits.place(MINUTES, HOURS)];
         assert!(places.iter().all(Option::is_some));
-        assert!(keeper.place(MINUTES, HOURS).is_none(), "two of eleven workers are enough");
+        assert!(waits.place(MINUTES, HOURS).is_none(), "two of eleven workers are enough");
         drop(places);
-        assert!(keeper.place(2 * LONGEST, HOURS).is_none(), "the endpoint asked for hours");
-        assert!(keeper.place(MINUTES, LONGEST).is_none(), "its twelve hours are nearly over");
-        assert!(keeper.place(MINUTES, HOURS).is_some());
-        let lonely = Keeper::new(3);
+        assert!(waits.place(2 * LONGEST, HOURS).is_none(), "the endpoint asked for hours");
+        assert!(waits.place(MINUTES, LONGEST).is_none(), "its twelve hours are nearly over");
+        assert!(waits.place(MINUTES, HOURS).is_some());
+        let lonely = InProcessWaits::new(3);
         lonely.succeeded();
         assert!(lonely.place(MINUTES, HOURS).is_none(), "its few workers have others to deliver");
     }

@@ -1,0 +1,16 @@
+//! Intake: how many messages are asked for, when, and how what comes starts its way.
+//!
+//! Idle (the last receive was empty): one long poll for one message, holding one worker and no session. Busy: up to ten
+//! per receive, sized by free workers, by room at the endpoint and by its rate, with a wait of a second at most; several
+//! receives side by side while they come back full. While a gate is not open nothing is received but a probe of one.
+//! While a group of a FIFO queue has failed every receive is for one message, and more run side by side.
+//!
+//! A receive under way is never cancelled: SQS would hide what it was about to hand out. In a drain it is awaited, and
+//! what it brings is released.
+
+mod plan;
+mod prepare;
+mod receive;
+mod task;
+
+pub(super) use task::{Intake, Parts};

@@ -1,0 +1,92 @@
+//! One receive, asked for until it is answered: on a FIFO queue one that failed on the way is repeated as it was.
+//!
+//! Its answer may have been lost when SQS had hidden the messages already, and with them their groups, until the
+//! visibility time-out. Under the same attempt id SQS hands them out again, and that counts as no receive. Nothing may
+//! be changed for that, neither the number of messages nor their visibility, so the workers reserved for the receive
+//! stay so; room at the endpoint is given up meanwhile. When a gate closes or the drain begins it is not repeated, nor
+//! when the visibility time-out is over: what was hidden comes back by itself.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::message::Message;
+use crate::pipeline::dispatch::Dispatch;
+use crate::pipeline::intake::prepare::{Prepared, Room};
+use crate::pipeline::lease::Asked;
+use crate::pipeline::ports::{QueueError, QueueErrorKind, Receive};
+use crate::policy::backoff;
+use crate::policy::visibility::lease;
+
+/// How long an attempt id is used again; SQS knows it for five minutes.
+const ATTEMPT_MAX: Duration = Duration::from_secs(240);
+
+/// What became of a receive.
+#[derive(Debug)]
+pub(super) enum Received {
+    /// SQS answered.
+    Answered(Vec<Message>, Asked),
+    /// It did not, or refused.
+    Failed(QueueError),
+    /// The drain did not wait for the answer any longer.
+    CutOff,
+    /// A gate closed before it began.
+    Withheld,
+}
+
+/// Receives up to as many messages as there are workers in `prepared`; gives up its room while it has to be repeated.
+pub(super) async fn receive(dispatch: &Dispatch, prepared: &mut Prepared, wait: Duration) -> Received {
+    let ctx = &dispatch.ctx;
+    if !dispatch.admission.gates.let_through(&prepared.room.probes) {
+        return Received::Withheld;
+    }
+    let visibility = lease(ctx.settings.timeout);
+    let attempt = ctx.settings.fifo.then(|| ctx.random.attempt_id());
+    let receive = Receive { max: prepared.workers.len(), wait, visibility, attempt };
+    let first = Instant::now();
+    let end = first + visibility.min(ATTEMPT_MAX);
+    let mut failures = 0_u32;
+    loop {
+        let asked = Asked { first, last: Instant::now() };
+        let error = match receive_once(dispatch, receive).await {
+            None => return Received::CutOff,
+            Some(Ok(messages)) => return Received::Answered(messages, asked),
+            Some(Err(error)) if attempt.is_some() && may_be_lost(error.kind) => error,
+            Some(Err(error)) => return Received::Failed(error),
+        };
+        failures += 1;
+        let pause = backoff::call(failures, ctx.unit());
+        if Instant::now() + pause >= end {
+            return Received::Failed(error);
+        }
+        ctx.receive_failed(&error);
+        dispatch.admission.share.set_busy(false);
+        prepared.room = Room::default();
+        tokio::select! {
+            biased;
+            () = ctx.drain.draining() => return Received::Failed(error),
+            () = tokio::time::sleep(pause) => {}
+        }
+        if ctx.health.has_settle_fault() || !dispatch.admission.gates.are_open() {
+            return Received::Failed(error);
+        }
+    }
+}
+
+async fn receive_once(dispatch: &Dispatch, receive: Receive) -> Option<Result<Vec<Message>, QueueError>> {
+    let ctx = &dispatch.ctx;
+    let _receiving = ctx.health.receiving(receive.wait);
+    tokio::select! {
+        biased;
+        result = ctx.queue.receive(receive) => Some(result),
+        () = ctx.drain.receives_end() => {
+            ctx.events.receive_cut_off();
+            None
+        }
+    }
+}
+
+/// Whether SQS may have carried out a receive that failed so.
+fn may_be_lost(kind: QueueErrorKind) -> bool {
+    matches!(kind, QueueErrorKind::Network | QueueErrorKind::TimedOut | QueueErrorKind::Server)
+}

@@ -1,0 +1,143 @@
+//! A lease as its message owns it: our right to the message until a time, and the newest receipt handle.
+//!
+//! Dropping a [`Lease`] ends its extensions. Before a message is hidden (park, defer, release) its lease is closed with
+//! [`Lease::close`], which waits for an extension under way: a late extension would overwrite the hiding. A delete does
+//! not wait.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::message::{Message, ReceiptHandle};
+use crate::pipeline::lease::entry::{Entry, Loss, Receipt, Standing};
+use crate::pipeline::lease::table::{Asked, LeaseTable};
+use crate::pipeline::ledger::LedgerEntry;
+use crate::telemetry::labels::Stage;
+
+/// Our right to one message; dropping it stops its extensions.
+#[derive(Debug)]
+#[must_use]
+pub(in crate::pipeline) struct Lease {
+    table: Arc<LeaseTable>,
+    key: u64,
+}
+
+/// A lease that is not extended any more, because its message is being hidden.
+#[derive(Debug)]
+#[must_use]
+pub(in crate::pipeline) struct Closed(Lease);
+
+impl Lease {
+    /// The lease of a message received just now; `None` when it is in flight already, whose lease has its handle then.
+    pub(in crate::pipeline) fn begin(
+        table: &Arc<LeaseTable>,
+        message: &Message,
+        asked: Asked,
+        ledger: LedgerEntry,
+    ) -> Option<(Self, LedgerEntry)> {
+        let (key, ledger) = table.register(message, asked, ledger)?;
+        Some((Self { table: Arc::clone(table), key }, ledger))
+    }
+
+    /// The newest handle of the message.
+    pub(in crate::pipeline) fn receipt(&self) -> Receipt {
+        let gone = || Receipt { handle: ReceiptHandle::new(""), version: 0 };
+        self.look(|entry| entry.receipt.clone()).unwrap_or_else(gone)
+    }
+
+    /// The newest handle of the message, which is sent to delete it now.
+    pub(in crate::pipeline) fn deletes_with(&self) -> Receipt {
+        if let Some(entry) = self.table.lock().by_key.get_mut(&self.key) {
+            entry.deleting = true;
+        }
+        self.receipt()
+    }
+
+    /// SQS called the newest handle invalid.
+    pub(in crate::pipeline) fn refused(&self) {
+        self.table.note(self.key, Loss::Lost);
+    }
+
+    /// How much longer SQS lets this receive be hidden.
+    pub(in crate::pipeline) fn hideable(&self) -> Duration {
+        self.ceiling().saturating_duration_since(Instant::now())
+    }
+
+    /// Whether the message is still ours, as far as we know. A lease that is found run out is counted.
+    pub(in crate::pipeline) fn is_ours(&self) -> bool {
+        let holds = |entry: &Entry| entry.standing != Standing::Lost && entry.expires > Instant::now();
+        let is_ours = self.look(holds).unwrap_or(false);
+        if !is_ours {
+            self.table.note(self.key, Loss::Lapsed);
+        }
+        is_ours
+    }
+
+    /// Whether SQS said that the handle is no longer ours.
+    pub(in crate::pipeline) fn is_lost(&self) -> bool {
+        self.look(|entry| entry.standing == Standing::Lost).unwrap_or(true)
+    }
+
+    /// When SQS extends the lease no more.
+    pub(in crate::pipeline) fn ceiling(&self) -> Instant {
+        self.look(|entry| entry.ceiling).unwrap_or_else(Instant::now)
+    }
+
+    /// The message moves on, and with it the ledger of its copies.
+    pub(in crate::pipeline) fn enter(&self, stage: Stage) {
+        if let Some(entry) = self.table.lock().by_key.get_mut(&self.key) {
+            entry.stage = stage;
+            if let Some(copies) = &mut entry.copies {
+                copies.enter(stage);
+            }
+        }
+    }
+
+    /// The ledger of further receives of the message; settled like the first.
+    pub(in crate::pipeline) fn take_copies(&self) -> Option<LedgerEntry> {
+        self.table.lock().by_key.get_mut(&self.key)?.copies.take()
+    }
+
+    /// Ends the extensions before the message is hidden until then, after one under way has been answered (within the
+    /// time-out of that call).
+    pub(in crate::pipeline) async fn close(self, until: Instant) -> Closed {
+        let waiting = self.table.lock().close(self.key, until);
+        if let Some(waiting) = waiting {
+            // The extender answers, or has ended and extends nothing any more.
+            waiting.await.ok();
+        }
+        Closed(self)
+    }
+
+    /// The entry is there for as long as the lease is.
+    fn look<T>(&self, at: impl FnOnce(&Entry) -> T) -> Option<T> {
+        self.table.lock().by_key.get(&self.key).map(at)
+    }
+}
+
+impl Closed {
+    /// Until then the message is ours to settle.
+    pub(in crate::pipeline) fn expires(&self) -> Instant {
+        self.0.look(|entry| entry.expires).unwrap_or_else(Instant::now)
+    }
+
+    /// Whether an extension without an answer may still overwrite what is sent now.
+    pub(in crate::pipeline) fn is_uncertain(&self) -> bool {
+        self.0.look(|entry| entry.uncertain).unwrap_or(true)
+    }
+
+    /// The lease that was closed.
+    pub(in crate::pipeline) fn lease(&self) -> &Lease {
+        &self.0
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        let entry = self.table.lock().remove(self.key);
+        if let Some(copies) = entry.and_then(|entry| entry.copies) {
+            copies.abandoned();
+        }
+    }
+}

@@ -36,3 +36,15 @@ fn read() -> Result<ClientConfig, rustls::Error> {
     config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).to_vec();
     Ok(config)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_system_trusts_is_read_once_and_http_2_is_offered_first() {
+        let (one, other) = (of_system().expect("a trust store"), of_system().expect("a trust store"));
+        assert!(Arc::ptr_eq(one.crypto_provider(), other.crypto_provider()));
+        assert_eq!(one.alpn_protocols, PROTOCOLS);
+    }
+}

@@ -3,5 +3,7 @@
 mod health;
 mod server;
 mod status;
+mod view;
 
-pub use server::{Admin, AdminError, View};
+pub use server::{Admin, AdminError};
+pub use view::View;

@@ -15,33 +15,16 @@ use axum::routing::get;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::admin::health::{self, Verdict};
-use crate::admin::status;
-use crate::drain::Drain;
-use crate::limit::EndpointLimits;
-use crate::pipeline::{Health, Status};
+use super::View;
+use super::health::{self, Verdict};
+use super::status;
+use crate::escape;
 use crate::serve::{self, Hosts, Limits, Refusal};
 use crate::telemetry::metrics::{CONTENT_TYPE as METRICS_TYPE, Metrics};
 
 /// Sent to who uses a foreign name on loopback.
 const FOREIGN_HOST: &str = "The admin port listens on loopback and does not answer to the name in the Host header, so that no \
     web page reaches it by pointing its own name here. Use an IP address or localhost.";
-
-/// What the admin port shows.
-pub struct View {
-    /// The registry.
-    pub metrics: Arc<Metrics>,
-    /// Set gauges that mirror states; called at each scrape.
-    pub gauges: Vec<Box<dyn Fn() + Send + Sync>>,
-    /// Name and health of each listener.
-    pub listeners: Vec<(String, Arc<Health>)>,
-    /// What each listener does now.
-    pub statuses: Vec<Box<dyn Fn() -> Status + Send + Sync>>,
-    /// What the endpoints take.
-    pub endpoints: Vec<EndpointLimits>,
-    /// The phase of the process.
-    pub drain: Drain,
-}
 
 /// The admin port could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -115,7 +98,8 @@ async fn readyz(State(view): State<Arc<View>>, RawQuery(query): RawQuery) -> Res
 fn answer(probe: &str, verdict: &Verdict, query: Option<&str>) -> Response {
     let asked = |key: &str| key == "verbose" || key.starts_with("verbose=");
     let verbose = query.is_some_and(|query| query.split('&').any(asked));
-    let checks = verdict.checks.as_str();
+    // Texts of queues and endpoints are in it, and people read it in a terminal.
+    let checks = escape::lines(&verdict.checks);
     match (verdict.good, verbose) {
         (true, false) => (StatusCode::OK, "ok\n".to_owned()).into_response(),
         (true, true) => (StatusCode::OK, format!("{checks}{probe} check passed\n")).into_response(),
@@ -137,7 +121,31 @@ async fn status_document(State(view): State<Arc<View>>) -> Response {
     json(&status::document(&view))
 }
 
-/// A document a person can read, too.
+/// A document a person can read, too, in a terminal.
 fn json(document: &serde_json::Value) -> Response {
-    ([(CONTENT_TYPE, "application/json")], format!("{document:#}\n")).into_response()
+    ([(CONTENT_TYPE, "application/json")], format!("{}\n", escape::lines(&format!("{document:#}"))))
+        .into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn text(answer: Response) -> String {
+        let bytes = axum::body::to_bytes(answer.into_body(), 1024).await.expect("a body");
+        String::from_utf8(bytes.to_vec()).expect("text")
+    }
+
+    #[tokio::test]
+    async fn what_the_admin_port_shows_steers_no_terminal_and_is_the_same_json() {
+        let said = "no \u{202e}route\u{9b}31m";
+        let checks = format!("[-]listener/orders failed: {said}\n");
+        let shown = text(answer("readyz", &Verdict { good: false, checks }, None)).await;
+        let expected = "[-]listener/orders failed: no \\u202eroute\\u009b31m\nreadyz check failed\n";
+        assert_eq!(shown, expected);
+        let document = serde_json::json!({ "why": said });
+        let shown = text(json(&document)).await;
+        assert!(!shown.chars().any(|c| c != '\n' && escape::is_unsafe(c)), "{shown:?}");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&shown).expect("JSON"), document);
+    }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, AtomicU32, Ordering};
 
 use axum::Router;
-use axum::body::Bytes;
+use axum::body::Body;
 use axum::extract::{Path, Query, State};
 use axum::http::header::RETRY_AFTER;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
@@ -19,16 +19,23 @@ use serde::Deserialize;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::serve::{self, Hosts, Limits, Refusal, is_from_another_site};
+use crate::serve::{self, Bodies, BodyError, Hosts, Limits, Refusal, is_from_another_site};
 use crate::telemetry::output;
 
 /// Sent to who uses a foreign name.
 const FOREIGN_HOST: &str = "The sample endpoint does not answer to the name in the Host header, so that no web page reaches it \
     by pointing its own name here. Use an IP address or localhost, or start dev with --allow-host NAME.";
+/// As many as the embedded queue: what is received from there at once may be posted here at once.
+const CONNECTIONS: usize = 1_024;
+/// Longest body; a message of 1 MiB is 1.4 MiB as base64.
+const BODY_MAX_BYTES: usize = 2 * 1024 * 1024;
+/// Memory for all long bodies of requests under way.
+const BODIES_BYTES: usize = 256 * 1024 * 1024;
 /// How much of a body is shown.
 const SHOWN: usize = 300;
 
 struct Sample {
+    bodies: Bodies,
     status: AtomicU16,
     /// Seconds; 0 for none.
     retry_after: AtomicU32,
@@ -42,14 +49,19 @@ struct AnswerOptions {
 
 /// Serves the sample endpoint until `stop`; it answers to these names beside IP addresses and `localhost`.
 pub(super) async fn serve(listener: TcpListener, names: &[String], stop: CancellationToken) {
-    let sample =
-        Sample { status: AtomicU16::new(200), retry_after: AtomicU32::new(0), received: AtomicU32::new(0) };
+    let sample = Sample {
+        bodies: Bodies::new(BODY_MAX_BYTES, BODIES_BYTES),
+        status: AtomicU16::new(200),
+        retry_after: AtomicU32::new(0),
+        received: AtomicU32::new(0),
+    };
     let router = Router::new()
         .route("/answer/{status}", post(set_answer))
         .fallback(receive)
         .with_state(Arc::new(sample));
     let hosts = Hosts::only(names, FOREIGN_HOST);
-    let settings = serve::Settings { limits: Limits::default(), hosts, refusal: Refusal::plain };
+    let limits = Limits { connections: CONNECTIONS, ..Limits::default() };
+    let settings = serve::Settings { limits, hosts, refusal: Refusal::plain };
     serve::serve(listener, router, settings, stop).await;
 }
 
@@ -74,7 +86,13 @@ async fn set_answer(
     format!("every message is answered {code}{header} from now on\n").into_response()
 }
 
-async fn receive(State(sample): State<Arc<Sample>>, headers: HeaderMap, body: Bytes) -> Response {
+async fn receive(State(sample): State<Arc<Sample>>, headers: HeaderMap, body: Body) -> Response {
+    let body = match sample.bodies.read(body).await {
+        Ok(body) => body,
+        Err(BodyError::NoRoom) => return StatusCode::SERVICE_UNAVAILABLE.into_response(),
+        Err(BodyError::TooLong) => return StatusCode::PAYLOAD_TOO_LARGE.into_response(),
+        Err(BodyError::Broken) => return StatusCode::BAD_REQUEST.into_response(),
+    };
     let number = sample.received.fetch_add(1, Ordering::Relaxed) + 1;
     let code = sample.status.load(Ordering::Relaxed);
     let retry_after = sample.retry_after.load(Ordering::Relaxed);

@@ -16,6 +16,7 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Certificate, ClientBuilder, Identity, redirect, retry};
 
+use super::trust;
 use crate::endpoint::{Settings, Tls};
 use crate::telemetry::Chain;
 
@@ -97,7 +98,7 @@ impl HttpClient {
     pub fn new(settings: &Settings) -> Result<Self, ClientError> {
         let tls = TlsFiles::read(&settings.tls)?;
         let idle = settings.pool_idle_timeout;
-        let http = built(settings, assembled(settings, &tls, idle))?;
+        let http = built(settings, assembled(settings, &tls, idle)?)?;
         Ok(Self {
             pool: Arc::new(RwLock::new(Pool { http, idle })),
             tls: Arc::new(tls),
@@ -124,7 +125,8 @@ impl HttpClient {
             return;
         }
         let endpoint = self.settings.name.as_str();
-        match built(&self.settings, assembled(&self.settings, &self.tls, idle)) {
+        let assembled = assembled(&self.settings, &self.tls, idle);
+        match assembled.and_then(|assembled| built(&self.settings, assembled)) {
             Ok(http) => {
                 let (kept, idle) = (kept.as_secs(), idle.as_secs());
                 tracing::info!(
@@ -154,10 +156,10 @@ fn announced(keep_alive: &HeaderValue) -> Option<Duration> {
 
 /// All that makes an endpoint's client.
 pub(super) fn builder(settings: &Settings) -> Result<ClientBuilder, ClientError> {
-    Ok(assembled(settings, &TlsFiles::read(&settings.tls)?, settings.pool_idle_timeout))
+    assembled(settings, &TlsFiles::read(&settings.tls)?, settings.pool_idle_timeout)
 }
 
-fn assembled(settings: &Settings, tls: &TlsFiles, idle: Duration) -> ClientBuilder {
+fn assembled(settings: &Settings, tls: &TlsFiles, idle: Duration) -> Result<ClientBuilder, ClientError> {
     let mut builder = reqwest::Client::builder()
         .redirect(redirect::Policy::none())
         .retry(retry::never())
@@ -170,13 +172,20 @@ fn assembled(settings: &Settings, tls: &TlsFiles, idle: Duration) -> ClientBuild
         // An HTTP/2 connection that died silently takes all its requests with it.
         .http2_keep_alive_interval(HTTP2_PING_EVERY)
         .http2_keep_alive_timeout(HTTP2_PING_TIMEOUT);
+    if tls.trusted.is_none() && tls.identity.is_none() {
+        let system = trust::of_system().map_err(|error| ClientError::Client {
+            endpoint: settings.name.clone(),
+            source: Box::new(error),
+        })?;
+        return Ok(builder.tls_backend_preconfigured(system));
+    }
     if let Some(trusted) = &tls.trusted {
         builder = builder.tls_certs_only(trusted.iter().cloned());
     }
     if let Some(identity) = &tls.identity {
         builder = builder.identity(identity.clone());
     }
-    builder
+    Ok(builder)
 }
 
 impl TlsFiles {

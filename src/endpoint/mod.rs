@@ -15,6 +15,7 @@ mod response;
 mod settings;
 mod stack;
 mod step;
+mod trust;
 mod words;
 
 pub use client::{ClientError, HttpClient};

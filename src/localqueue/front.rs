@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::{Body, Bytes};
-use axum::extract::{DefaultBodyLimit, Extension, State};
+use axum::body::Body;
+use axum::extract::{Extension, State};
 use axum::response::Response;
 use http::header::{CONTENT_TYPE, HOST};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
@@ -20,14 +20,18 @@ use super::faults::{Decision, Verdict};
 use super::shared::{SharedBroker, SharedFaults};
 use super::wire::{self, Call};
 use super::{BrokerError, Operation, long_poll};
-use crate::serve::{Cut, Refusal};
+use crate::serve::{Bodies, BodyError, Cut, Refusal};
 
 /// Longest request body: a batch of 1 MiB whose every byte is escaped as six characters of JSON, with room to spare.
 const MAX_REQUEST_BYTES: usize = 8 * 1024 * 1024;
+/// Memory for all long bodies of requests under way.
+const BODIES_BYTES: usize = 256 * 1024 * 1024;
 const JSON: HeaderValue = HeaderValue::from_static("application/x-amz-json-1.0");
 const TARGET: HeaderName = HeaderName::from_static("x-amz-target");
 const TARGET_PREFIX: &str = "AmazonSQS.";
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
+const TOO_LONG: &str = "The request is longer than 8 MiB. Send less at once.";
+const BROKEN: &str = "The request broke off.";
 const QUERY_ERROR: HeaderName = HeaderName::from_static("x-amzn-query-error");
 
 /// What every request needs.
@@ -36,6 +40,7 @@ pub(super) struct Front {
     broker: SharedBroker,
     faults: SharedFaults,
     local_addr: SocketAddr,
+    bodies: Bodies,
     /// Cancelled when the server is to end.
     closing: CancellationToken,
     requests: AtomicU64,
@@ -46,8 +51,14 @@ async fn answer(
     Extension(cut): Extension<Cut>,
     method: Method,
     headers: HeaderMap,
-    body: Bytes,
+    body: Body,
 ) -> Response {
+    let body = match front.bodies.read(body).await {
+        Ok(body) => body,
+        Err(BodyError::NoRoom) => return front.respond(Err(BrokerError::ServiceUnavailable)),
+        Err(BodyError::TooLong) => return refused(StatusCode::PAYLOAD_TOO_LARGE, TOO_LONG),
+        Err(BodyError::Broken) => return refused(StatusCode::BAD_REQUEST, BROKEN),
+    };
     let result = match operation(&method, &headers) {
         Ok(operation) => front.perform(operation, &headers, &body, &cut).await,
         Err(error) => Err(error),
@@ -62,12 +73,13 @@ impl Front {
         local_addr: SocketAddr,
         closing: CancellationToken,
     ) -> Self {
-        Self { broker, faults, local_addr, closing, requests: AtomicU64::new(0) }
+        let bodies = Bodies::new(MAX_REQUEST_BYTES, BODIES_BYTES);
+        Self { broker, faults, local_addr, bodies, closing, requests: AtomicU64::new(0) }
     }
 
     /// The one route: any path.
     pub(super) fn router(self: Arc<Self>) -> Router {
-        Router::new().fallback(answer).layer(DefaultBodyLimit::max(MAX_REQUEST_BYTES)).with_state(self)
+        Router::new().fallback(answer).with_state(self)
     }
 
     /// Performs an operation, unless a fault is in the way. The result of a cut connection reaches nobody.
@@ -152,9 +164,13 @@ impl Front {
 
 /// A request that is not for this server, refused so that an SDK shows the reason.
 pub(super) fn refuse(refusal: Refusal) -> Response {
-    let body = serde_json::json!({ "__type": "com.queuepost#RefusedRequest", "message": refusal.reason });
+    refused(refusal.status, refusal.reason)
+}
+
+fn refused(status: StatusCode, reason: &str) -> Response {
+    let body = serde_json::json!({ "__type": "com.queuepost#RefusedRequest", "message": reason });
     let mut response = Response::new(Body::from(body.to_string()));
-    *response.status_mut() = refusal.status;
+    *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, JSON);
     response
 }

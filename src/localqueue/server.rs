@@ -248,6 +248,31 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn bodies_that_come_slowly_cannot_fill_the_memory_and_short_requests_are_still_answered() {
+        let server = Running::start().await;
+        let most = 8 * 1024 * 1024;
+        let head = format!(
+            "POST / HTTP/1.1\r\nHost: {HOST}\r\nX-Amz-Target: AmazonSQS.SendMessage\r\nContent-Length: {most}\r\n\r\n"
+        );
+        let part = vec![b' '; most - 1];
+        let mut slow = Vec::new();
+        for _ in 0..33 {
+            let mut stream = TcpStream::connect(server.address).await.unwrap();
+            stream.write_all(head.as_bytes()).await.unwrap();
+            // One that got no room may be closed meanwhile.
+            stream.write_all(&part).await.ok();
+            slow.push(stream);
+        }
+        let long = format!(r#"{{"QueueUrl":"q","MessageBody":"{}"}}"#, "x".repeat(100_000));
+        let answer = server.call("SendMessage", &long).await;
+        assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+        let answer = server.call("SendMessage", r#"{"QueueUrl":"q","MessageBody":"x"}"#).await;
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+        drop(slow);
+        server.end().await;
+    }
+
+    #[tokio::test]
     async fn a_lost_answer_resets_the_connection_after_the_effect_and_a_reset_before_it() {
         let server = Running::start().await;
         let body = r#"{"QueueUrl":"q","MessageBody":"x"}"#;

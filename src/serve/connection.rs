@@ -1,10 +1,12 @@
 //! One connection: what it is doing, since when, and how it is cut.
 //!
-//! A connection reads a head, serves the request, hands over the answer, and reads the next head once the client took
-//! the answer. Dropping is possible only while a head is read: the change from head to request and the decision to drop
-//! take the same lock, so no request is begun on a dropped connection.
+//! A connection reads a head, serves the request, hands over the answer, and reads the next head once the system has
+//! all of the answer to send. A connection can be dropped while it waits for a head, and when its client does not take
+//! an answer. It waits only from a read on that found nothing: what came before may be a whole request. The change from
+//! head to request and the decision to drop take the same lock, so no request is begun on a dropped connection.
 
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
@@ -19,18 +21,19 @@ use super::Limits;
 
 /// Cuts one connection; an extension of every request.
 #[derive(Clone, Debug)]
-pub struct Cut(CancellationToken);
+pub struct Cut(Arc<Connection>);
 
 impl Cut {
     /// Resets the connection; nothing written from now on reaches the client.
     pub fn now(&self) {
-        self.0.cancel();
+        self.0.reset.store(true, Ordering::Release);
+        self.0.cut.cancel();
     }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
-    /// Waits for a request, or for the rest of its head.
+    /// Reads a request head, or is to read one.
     Head,
     /// The request is being read or answered.
     Request,
@@ -45,6 +48,17 @@ struct State {
     phase: Phase,
     /// Start of the head or of the request.
     since: Instant,
+    /// When the last answer was complete.
+    answered: Instant,
+    /// Whether the last read found nothing.
+    empty: bool,
+}
+
+impl State {
+    /// Whether it waits for a head that its client has not sent, as far as can be told.
+    fn waits(&self) -> bool {
+        self.phase == Phase::Head && self.empty
+    }
 }
 
 /// What the server knows of one connection.
@@ -52,23 +66,31 @@ struct State {
 pub(super) struct Connection {
     state: Mutex<State>,
     cut: CancellationToken,
+    /// Whether what is not yet sent is thrown away at the end.
+    reset: AtomicBool,
     /// Told when this connection could be dropped from now on.
     droppable: Arc<Notify>,
 }
 
 impl Connection {
     pub(super) fn new(cut: CancellationToken, droppable: Arc<Notify>) -> Self {
-        let state = State { phase: Phase::Head, since: Instant::now() };
-        Self { state: Mutex::new(state), cut, droppable }
+        let now = Instant::now();
+        let state = State { phase: Phase::Head, since: now, answered: now, empty: false };
+        Self { state: Mutex::new(state), cut, reset: AtomicBool::new(false), droppable }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // Every change is a single assignment, so a panic leaves nothing half-done.
+        // Nothing panics while it is held.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn cut(&self) -> Cut {
-        Cut(self.cut.clone())
+    pub(super) fn cut(self: &Arc<Self>) -> Cut {
+        Cut(Arc::clone(self))
+    }
+
+    /// Whether a fault was injected that throws away what is not yet sent.
+    pub(super) fn is_reset(&self) -> bool {
+        self.reset.load(Ordering::Acquire)
     }
 
     pub(super) fn is_cut(&self) -> bool {
@@ -86,16 +108,35 @@ impl Connection {
         if state.phase == Phase::Dropped {
             return None;
         }
-        *state = State { phase: Phase::Request, since: Instant::now() };
+        state.phase = Phase::Request;
+        state.since = Instant::now();
         Some(Serving(Arc::clone(self)))
     }
 
-    /// Everything written so far was sent.
+    /// The system has everything written so far, to send it.
     pub(super) fn flushed(&self) {
         let mut state = self.state();
         if state.phase == Phase::Answer {
-            *state = State { phase: Phase::Head, since: Instant::now() };
-            drop(state);
+            state.phase = Phase::Head;
+            state.since = Instant::now();
+            self.tell(state);
+        }
+    }
+
+    /// A read found nothing, or something.
+    pub(super) fn read(&self, nothing: bool) {
+        let mut state = self.state();
+        if state.empty != nothing {
+            state.empty = nothing;
+            self.tell(state);
+        }
+    }
+
+    /// Tells who waits for room, if the connection can be dropped now.
+    fn tell(&self, state: MutexGuard<'_, State>) {
+        let waits = state.waits();
+        drop(state);
+        if waits {
             self.droppable.notify_one();
         }
     }
@@ -103,7 +144,13 @@ impl Connection {
     /// Since when the connection waits for a head, if it does.
     pub(super) fn waits_since(&self) -> Option<Instant> {
         let state = self.state();
-        (state.phase == Phase::Head).then_some(state.since)
+        state.waits().then_some(state.since)
+    }
+
+    /// Since when the client has not taken a complete answer, if there is one.
+    pub(super) fn untaken_since(&self) -> Option<Instant> {
+        let state = self.state();
+        (state.phase == Phase::Answer).then_some(state.answered)
     }
 
     pub(super) fn is_dropped(&self) -> bool {
@@ -112,8 +159,17 @@ impl Connection {
 
     /// Closes the connection if it waits for a head; whether it did.
     pub(super) fn drop_if_waiting(&self) -> bool {
+        self.drop_if(State::waits)
+    }
+
+    /// Closes the connection if its client has not taken an answer that was complete at that time; whether it did.
+    pub(super) fn drop_if_untaken(&self, since: Instant) -> bool {
+        self.drop_if(|state| state.phase == Phase::Answer && state.answered <= since)
+    }
+
+    fn drop_if(&self, may: impl FnOnce(&State) -> bool) -> bool {
         let mut state = self.state();
-        if state.phase != Phase::Head {
+        if !may(&state) {
             return false;
         }
         state.phase = Phase::Dropped;
@@ -137,7 +193,12 @@ pub(super) struct Serving(Arc<Connection>);
 
 impl Drop for Serving {
     fn drop(&mut self) {
-        self.0.state().phase = Phase::Answer;
+        let mut state = self.0.state();
+        // Dropping is not possible while a request is served.
+        state.phase = Phase::Answer;
+        state.answered = Instant::now();
+        drop(state);
+        self.0.droppable.notify_one();
     }
 }
 

@@ -22,9 +22,15 @@ pub struct Hosts {
 }
 
 impl Hosts {
-    /// IP addresses, `localhost` and these names. `reason` is sent to who uses another name, with status 421.
+    /// IP addresses, `localhost` and these names, whose port or final dot counts for nothing. `reason` is sent to who
+    /// uses another name, with status 421.
     pub fn only(names: &[String], reason: &'static str) -> Self {
-        let names = names.iter().map(|name| name.to_ascii_lowercase()).collect();
+        let host = |name: &String| {
+            let authority = name.parse::<Authority>().ok();
+            let host = authority.as_ref().map_or(name.as_str(), |authority| authority.host());
+            host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase()
+        };
+        let names = names.iter().map(host).collect();
         Self { names: Some(names), reason }
     }
 
@@ -124,6 +130,16 @@ mod tests {
         let hosts = Hosts::only(&["Queue".to_owned()], WHY);
         assert_eq!(refused(&hosts, "/", &["queue:9324"]), None);
         assert_eq!(refused(&hosts, "/", &["queues"]), Some(421));
+    }
+
+    #[test]
+    fn a_name_given_with_a_port_or_a_final_dot_is_the_name() {
+        for given in ["queue:9324", "queue.", "Queue.:9324"] {
+            let hosts = Hosts::only(&[given.to_owned()], WHY);
+            for asked in ["queue", "queue:9324", "queue:1", "queue."] {
+                assert_eq!(refused(&hosts, "/", &[asked]), None, "{asked} for {given}");
+            }
+        }
     }
 
     #[test]

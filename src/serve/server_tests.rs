@@ -30,7 +30,10 @@ struct Running {
 
 impl Running {
     async fn start(limits: Limits) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::on(TcpListener::bind("127.0.0.1:0").await.unwrap(), limits)
+    }
+
+    fn on(listener: TcpListener, limits: Limits) -> Self {
         let address = listener.local_addr().unwrap();
         let release = Arc::new(Semaphore::new(0));
         let (started, begun) = mpsc::channel(16);
@@ -169,6 +172,46 @@ async fn a_connection_whose_request_is_served_is_not_dropped_and_a_newcomer_wait
     server.release.add_permits(2);
     until_text(&mut first, "held").await;
     until_text(&mut second, "held").await;
+    until_text(&mut newcomer, "ok").await;
+}
+
+#[tokio::test]
+async fn whole_requests_that_came_before_their_connection_was_looked_at_are_all_answered() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut clients = Vec::new();
+    // Fewer than wait in any system's backlog of a listening socket.
+    for _ in 0..100 {
+        let mut stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        stream.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
+        clients.push(stream);
+    }
+    let _server = Running::on(listener, limits(8, LONG, LONG));
+    let mut lost = 0;
+    for mut stream in clients {
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"ok") && stream.read_buf(&mut answer).await.is_ok_and(|more| more > 0) {}
+        lost += usize::from(!answer.starts_with(b"HTTP/1.1 200 "));
+    }
+    assert_eq!(lost, 0);
+}
+
+#[tokio::test]
+async fn an_answer_reaches_its_client_although_the_connection_was_dropped_for_a_newcomer() {
+    let server = Running::start(limits(1, LONG, LONG)).await;
+    let first = server.get("/").await;
+    let mut newcomer = server.get("/").await;
+    until_text(&mut newcomer, "ok").await;
+    assert!(until_end(first).await.ends_with(b"ok"));
+}
+
+#[tokio::test]
+async fn clients_that_ask_and_take_no_answer_do_not_keep_a_newcomer_out() {
+    let server = Running::start(limits(4, LONG, LONG)).await;
+    let mut deaf = Vec::new();
+    for _ in 0..8 {
+        deaf.push(server.send(&"GET /large HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(16)).await);
+    }
+    let mut newcomer = server.get("/").await;
     until_text(&mut newcomer, "ok").await;
 }
 

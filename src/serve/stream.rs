@@ -1,4 +1,4 @@
-//! The bytes of one connection: it fails as soon as it is cut, and notes when an answer was sent.
+//! The bytes of one connection: it fails as soon as it is cut, and notes reads that find nothing and answers handed over.
 
 use std::io::{self, ErrorKind, IoSlice};
 use std::pin::Pin;
@@ -28,7 +28,7 @@ impl Stream {
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        if self.connection.is_cut() {
+        if self.connection.is_reset() {
             // Closing with nothing to linger for sends a reset instead of an orderly end.
             self.socket.set_zero_linger().ok();
         }
@@ -42,7 +42,9 @@ impl AsyncRead for Stream {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         self.check()?;
-        Pin::new(&mut self.socket).poll_read(context, buffer)
+        let read = Pin::new(&mut self.socket).poll_read(context, buffer);
+        self.connection.read(read.is_pending());
+        read
     }
 }
 
@@ -69,7 +71,7 @@ impl AsyncWrite for Stream {
         self.socket.is_write_vectored()
     }
 
-    /// hyper flushes when it has nothing left to write, so an answer handed over before was sent.
+    /// hyper flushes when it has nothing left to write, so the system has all of an answer that was complete.
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.check()?;
         ready!(Pin::new(&mut self.socket).poll_flush(context))?;

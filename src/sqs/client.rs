@@ -1,7 +1,6 @@
 //! SDK clients: which region, which address, whose credentials; and when to make a new one.
 //!
-//! Listeners with the same region, profile, role and address share one client, and with it one connection pool
-//! and one cache of credentials. The cache asks the provider again shortly before credentials expire, or after
+//! A connection has one client, and with it one connection pool and one cache of credentials. The cache asks the provider again shortly before credentials expire, or after
 //! 15 minutes when they do not say. That covers roles, instances, containers and web identities, but not all:
 //! the SDK reads profile files once per client, and an answer that calls the credentials expired or unknown
 //! changes nothing in its cache. So a failure of that kind makes the next call start over with a new client,
@@ -9,11 +8,10 @@
 //!
 //! Every call goes through [`Connection::call`]: one attempt, bounded in time, its failure translated.
 
-use std::collections::HashMap;
 use std::error::Error;
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use aws_config::default_provider::region::DefaultRegionChain;
@@ -34,7 +32,7 @@ use url::Url;
 
 use super::{credentials, error, host, transport};
 use crate::pipeline::ports::{Operation, QueueError, QueueErrorKind, QueueReason};
-use crate::sqs::{QueueRef, Role, Settings, SqsQueue};
+use crate::sqs::{QueueRef, Role, Settings};
 
 /// Time for DNS, TCP and TLS of a call to SQS or STS.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -46,31 +44,9 @@ const RENEWAL_MIN: Duration = Duration::from_secs(5);
 /// Servers that are not AWS's rarely care for the region, but a request cannot be signed without.
 const ANY_REGION: Region = Region::from_static("us-east-1");
 
-/// The SDK clients of the process, one per region, profile, role and address.
-#[derive(Debug, Default)]
-pub struct Clients {
-    connections: Mutex<HashMap<Key, Arc<Connection>>>,
-}
-
-impl Clients {
-    /// The queue of `settings`, on a connection shared with equal ones.
-    ///
-    /// Reads the SDK's configuration; calls SQS no more than that needs. What is wrong with it shows in the
-    /// first call to the queue.
-    pub async fn queue(&self, settings: &Settings) -> SqsQueue {
-        let key = Key::new(settings);
-        let connection = {
-            let mut connections = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
-            Arc::clone(connections.entry(key.clone()).or_insert_with(|| Arc::new(Connection::new(key))))
-        };
-        connection.client().await;
-        SqsQueue::new(settings.queue.clone(), connection)
-    }
-}
-
 /// What makes two listeners' clients the same.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Key {
+pub(super) struct Key {
     region: Option<String>,
     profile: Option<String>,
     role: Option<Role>,
@@ -80,7 +56,7 @@ struct Key {
 }
 
 impl Key {
-    fn new(settings: &Settings) -> Self {
+    pub(super) fn new(settings: &Settings) -> Self {
         let region = settings.region.as_deref().or_else(|| host::region(&settings.queue));
         let origin = match &settings.queue {
             QueueRef::Url(url) => url.join("/").ok(),
@@ -211,7 +187,7 @@ impl fmt::Debug for Connection {
 }
 
 impl Connection {
-    fn new(key: Key) -> Self {
+    pub(super) fn new(key: Key) -> Self {
         Self { key, current: RwLock::new(None), token_in_clear: Arc::default() }
     }
 
@@ -267,6 +243,11 @@ impl Connection {
                 Err(failure)
             }
         }
+    }
+
+    /// Makes the client, if there is none.
+    pub(super) async fn make(&self) {
+        self.client().await;
     }
 
     /// The client, made now if there is none.

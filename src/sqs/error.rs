@@ -20,6 +20,7 @@ use aws_sdk_sqs::error::{ConnectorError, ProvideErrorMetadata, SdkError};
 use aws_sdk_sqs::operation::RequestId as _;
 use aws_sdk_sqs::types::BatchResultErrorEntry;
 
+use super::send::Unsent;
 use super::{reason, transport};
 use crate::escape;
 use crate::pipeline::ports::{
@@ -27,7 +28,6 @@ use crate::pipeline::ports::{
 };
 use crate::policy::advice::Advice;
 use crate::policy::advice::queue::{Call, Named};
-use crate::sqs::Unsent;
 
 /// Longest text of a cause, in bytes.
 const TEXT_MAX: usize = 500;

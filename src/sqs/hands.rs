@@ -13,7 +13,7 @@ use super::queue::{RECEIVE_MARGIN, SETTLE_TIMEOUT, built, seconds};
 use super::{convert, error, salvage, send};
 use crate::message::{Message, MessageId};
 use crate::pipeline::ports::{BATCH_MAX, EntryErrorKind, LeftOut, Operation, QueueError};
-use crate::sqs::{Outgoing, SqsQueue};
+use crate::sqs::{Outgoing, SqsQueue, Unsent};
 
 /// One `ReceiveMessage` as a person asks for it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -37,17 +37,6 @@ pub struct Received {
     pub sender_id: Option<String>,
     /// ARN of the queue SQS moved it from, for messages of a dead-letter queue.
     pub dead_letter_queue_source_arn: Option<String>,
-}
-
-/// One message of a batch that SQS did not take.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unsent {
-    /// Whether it may be taken when sent again.
-    pub retryable: bool,
-    /// What it means and what SQS said: code and message.
-    pub why: String,
-    /// What to do about it.
-    pub fix: String,
 }
 
 impl SqsQueue {

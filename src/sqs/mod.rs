@@ -11,6 +11,7 @@
 //! credentials (files may have been rotated).
 
 mod client;
+mod clients;
 mod convert;
 mod credentials;
 mod error;
@@ -31,10 +32,10 @@ mod transport;
 #[cfg(test)]
 mod transport_tests;
 
-pub use client::Clients;
-pub use hands::{ReceiveRequest, Received, Unsent};
+pub use clients::Clients;
+pub use hands::{ReceiveRequest, Received};
 pub use host::{is_aws, is_loopback, region};
 pub use queue::SqsQueue;
-pub use send::Outgoing;
+pub use send::{Outgoing, Unsent};
 pub use settings::{QueueRef, Role, Settings};
 pub use transport::TOKEN_FIX;

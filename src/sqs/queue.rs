@@ -24,6 +24,7 @@ use aws_sdk_sqs::types::{
     self, BatchResultErrorEntry, ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry,
     MessageSystemAttributeName, QueueAttributeName,
 };
+use tokio::time::Instant;
 
 /// What a receive may take beyond its long poll.
 pub(super) const RECEIVE_MARGIN: Duration = Duration::from_secs(10);
@@ -31,6 +32,10 @@ pub(super) const RECEIVE_MARGIN: Duration = Duration::from_secs(10);
 pub(super) const SETTLE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Time for a call that nobody waits for: address and attributes of a queue.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// For how long messages are received one by one after an answer that was too long: ten of another server's may be
+/// longer than what is read, and each try spends a receive of theirs.
+const SINGLE_TIME: Duration = Duration::from_secs(600);
 
 /// One queue on a shared connection.
 pub struct SqsQueue {
@@ -46,6 +51,8 @@ pub struct SqsQueue {
 struct Known {
     url: Option<Arc<str>>,
     dead_letter: Option<DeadLetter>,
+    /// Until when messages are received one by one.
+    single_until: Option<Instant>,
 }
 
 #[derive(Debug, Clone)]
@@ -116,8 +123,10 @@ impl SqsQueue {
 
     async fn receive_messages(&self, receive: Receive) -> Result<Vec<Message>, QueueError> {
         let url = self.url().await?;
-        let attempt = receive.attempt.filter(|_| self.fifo).map(|number| format!("{number:032x}"));
-        let max = i32::try_from(receive.max.clamp(1, BATCH_MAX)).unwrap_or(1);
+        let single = self.known().single_until.is_some_and(|until| Instant::now() < until);
+        // The same attempt would bring the same messages once more.
+        let attempt = receive.attempt.filter(|_| self.fifo && !single).map(|number| format!("{number:032x}"));
+        let max = if single { 1 } else { i32::try_from(receive.max.clamp(1, BATCH_MAX)).unwrap_or(1) };
         let limit = receive.wait + RECEIVE_MARGIN;
         let answer = self.connection.call(Operation::Receive, &url, limit, |client| {
             let receive = client
@@ -131,7 +140,11 @@ impl SqsQueue {
                 .set_receive_request_attempt_id(attempt);
             async move { salvage::read(receive.send().await) }
         });
-        let answer = self.noting_absence(answer.await)?;
+        let answer = answer.await;
+        if answer.as_ref().is_err_and(|failure| failure.reason == QueueReason::AnswerTooLong) {
+            self.known().single_until = Some(Instant::now() + SINGLE_TIME);
+        }
+        let answer = self.noting_absence(answer)?;
         Ok(self.taken(answer, convert::message))
     }
 

@@ -5,7 +5,6 @@ use std::net::{SocketAddr, TcpListener};
 use aws_sdk_sqs::Client;
 use bytes::Bytes;
 use serde_json::json;
-use tokio::time::Instant;
 use url::Url;
 
 use super::*;
@@ -262,4 +261,24 @@ async fn a_fifo_receive_carries_its_attempt_id_and_a_standard_one_none() {
     let asked = asked(server).await;
     assert_eq!(asked[0].1["ReceiveRequestAttemptId"], "000000000000000000000000000000ab");
     assert_eq!(asked[1].1.get("ReceiveRequestAttemptId"), None);
+}
+
+#[tokio::test]
+async fn after_an_answer_that_was_too_long_messages_are_asked_for_one_by_one_and_anew() {
+    let long = (200, "", " ".repeat(crate::sqs::transport::ANSWER_MAX + 1));
+    let (address, server) = serve(vec![long, ok(&json!({})), ok(&json!({}))]);
+    let fifo = by_name(address, "https://sqs.eu-west-1.amazonaws.com/123456789012/orders.fifo");
+    let receive = Receive { attempt: Some(7), ..RECEIVE };
+    let error = fifo.receive(receive).await.unwrap_err();
+    assert_eq!(error.reason, QueueReason::AnswerTooLong);
+    for _ in 0..2 {
+        fifo.receive(receive).await.unwrap();
+    }
+    let asked = asked(server).await;
+    let most: Vec<_> = asked.iter().map(|(_, asked)| asked["MaxNumberOfMessages"].clone()).collect();
+    assert_eq!(most, [json!(10), json!(1), json!(1)]);
+    // The same attempt would bring the same messages, too long again.
+    let attempts: Vec<_> =
+        asked.iter().map(|(_, asked)| asked["ReceiveRequestAttemptId"].is_string()).collect();
+    assert_eq!(attempts, [true, false, false]);
 }

@@ -5,6 +5,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use aws_config::retry::RetryConfig;
@@ -13,6 +14,7 @@ use aws_sdk_sqs::Client;
 use aws_sdk_sqs::config::Credentials;
 use serde_json::{Value, json};
 
+use super::transport;
 use crate::sqs::{QueueRef, Settings};
 
 /// What a client asked: `X-Amz-Target` without its service, and the body.
@@ -78,6 +80,7 @@ pub(super) fn client(address: SocketAddr) -> Client {
         aws_sdk_sqs::Config::builder()
             .behavior_version(BehaviorVersion::latest())
             .retry_config(RetryConfig::disabled())
+            .http_client(transport::client(Arc::default()))
             .region(Region::new("eu-west-1"))
             .endpoint_url(format!("http://{address}"))
             .credentials_provider(credentials)

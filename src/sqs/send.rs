@@ -37,6 +37,17 @@ pub struct Outgoing {
     pub trace_header: Option<String>,
 }
 
+/// One message of a batch that SQS did not take.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unsent {
+    /// Whether it may be taken when sent again.
+    pub retryable: bool,
+    /// What it means and what SQS said: code and message.
+    pub why: String,
+    /// What to do about it.
+    pub fix: String,
+}
+
 impl Outgoing {
     /// Longest message, and most bytes of one batch of messages (AWS limit since 2025; a queue may allow less).
     pub const MAX_BYTES: usize = 1024 * 1024;

@@ -27,7 +27,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("pipeline", &["escape", "shape", "policy", "limit", "telemetry", "drain", "message"]),
     ("sqs", &["escape", "pipeline::ports", "policy", "message", "telemetry"]),
     ("endpoint", &["pipeline::ports", "policy", "message", "telemetry", "shape"]),
-    ("admin", &["limit", "pipeline", "telemetry", "drain", "serve"]),
+    ("admin", &["escape", "limit", "pipeline", "telemetry", "drain", "serve"]),
     ("config", &["escape", "sqs", "endpoint", "limit", "pipeline", "policy", "shape", "telemetry"]),
     ("app", &["config", "admin", "sqs", "endpoint", "pipeline", "policy", "telemetry", "drain", "limit"]),
     (
@@ -52,6 +52,7 @@ const AT_HOME: &[(&str, &[&str])] = &[
     ("hyper_util", &["serve"]),
     ("h2", &["endpoint"]),
     ("rustls", &["endpoint"]),
+    ("rustls_platform_verifier", &["endpoint"]),
     ("governor", &["limit"]),
     ("prometheus", &["telemetry"]),
     ("opentelemetry", &["telemetry"]),

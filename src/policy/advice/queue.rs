@@ -210,7 +210,7 @@ classes! {
     AnswerTooLong, "sqs_answer_too_long", Network:
         "what answered sent more than 16 MiB, and the rest was not read";
         "check the queue's URL, AWS_ENDPOINT_URL_SQS and the proxy: no answer of SQS's is so long, so another service \
-         answered; of a server that is not Amazon's, send smaller messages";
+         answered; a server that is not Amazon's is asked for one message at a time for ten minutes";
     Network, "sqs_network", Network:
         "SQS could not be reached";
         "check the host of the queue's URL, the region, and the way to SQS (proxy, VPC endpoint, firewall)";

@@ -10,7 +10,9 @@
 //! policy's business.
 
 mod client;
+mod echo;
 mod knock;
+pub mod regular_file;
 mod response;
 mod settings;
 mod stack;

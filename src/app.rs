@@ -73,12 +73,7 @@ impl StartError {
 pub async fn run(plan: Plan) -> Result<End, StartError> {
     let mut signals = Signals::new().map_err(StartError::Signals)?;
     let started = Instant::now();
-    for warning in &plan.warnings {
-        tracing::warn!("{warning}");
-    }
-    for Shortage { meaning, fix } in resources::shortages(&plan, Limits::raised()) {
-        tracing::warn!(fix, "{meaning}");
-    }
+    warn(&plan);
     let traces = Traces::start(config::process_env);
     let drain = Drain::new();
     let metrics = Arc::new(Metrics::new());
@@ -105,8 +100,8 @@ pub async fn run(plan: Plan) -> Result<End, StartError> {
 
     let health: Vec<(String, Arc<Health>)> =
         listeners.iter().map(|listener| (listener.name().to_owned(), listener.health())).collect();
+    let limits: Vec<EndpointLimits> = endpoints.iter().map(|endpoint| endpoint.limits.clone()).collect();
     let view = view(&listeners, endpoints, &metrics, &drain, &health);
-    let running_posts = running_posts(&listeners);
     let admin_stop = CancellationToken::new();
     let mut admin_task = JoinSet::new();
     admin_task.spawn(admin.serve(view, admin_stop.clone()));
@@ -120,7 +115,7 @@ pub async fn run(plan: Plan) -> Result<End, StartError> {
         () = signals.next() => true,
         () = unhealthy(&health, plan.require_healthy) => false,
     };
-    tell_draining(running_posts(), plan.deadline);
+    tell_draining(running_posts(&limits), plan.deadline);
     metrics.set_draining();
     drain.begin(plan.deadline);
     let end = finish(&mut running, &mut signals, &drain, plan.deadline).await;
@@ -130,6 +125,16 @@ pub async fn run(plan: Plan) -> Result<End, StartError> {
     traces.end().await;
     tracing::info!(ran_seconds = started.elapsed().as_secs(), clean = end == End::Clean, "stopped");
     Ok(if healthy { end } else { End::CutOff })
+}
+
+/// Says what the configuration and this machine's limits make doubtful.
+fn warn(plan: &Plan) {
+    for warning in &plan.warnings {
+        tracing::warn!("{warning}");
+    }
+    for Shortage { meaning, fix } in resources::shortages(plan, Limits::raised()) {
+        tracing::warn!(fix, "{meaning}");
+    }
 }
 
 /// Waits for all listeners; at the deadline or a second signal what still runs is cut off and deferred.
@@ -180,15 +185,13 @@ async fn unhealthy(health: &[(String, Arc<Health>)], required: bool) {
 /// Says what a listener does now.
 type Statuses = Box<dyn Fn() -> Status + Send + Sync>;
 
-/// Counts the POSTs that run.
-fn running_posts(listeners: &[Listener]) -> impl Fn() -> i64 + use<> {
-    let statuses: Vec<_> =
-        listeners.iter().map(|listener| -> Statuses { Box::new(listener.status()) }).collect();
-    move || statuses.iter().map(|status| status().posts()).sum()
+/// Counts the POSTs that run, not the messages that wait for a session or for the pace.
+fn running_posts(limits: &[EndpointLimits]) -> usize {
+    limits.iter().map(|limits| limits.sessions.started()).sum()
 }
 
 /// Says what the end waits for, and how not to wait.
-fn tell_draining(posts: i64, deadline: Duration) {
+fn tell_draining(posts: usize, deadline: Duration) {
     let deadline_seconds = deadline.as_secs();
     match posts {
         0 => tracing::info!(posts, deadline_seconds, "draining: no POST runs"),

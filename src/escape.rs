@@ -1,8 +1,9 @@
 //! Text from outside made harmless for a terminal, a log and a line: the one place where that is decided.
 //!
 //! Escaped are control characters (C0, DEL, C1: they steer terminals), controls of text direction (they show a line
-//! in another order than it has) and line separators (they forge lines). Each becomes `\uXXXX`, which people can read
-//! and which within JSON is the character itself. Everything else stays as it is. Whoever prints, complains or logs
+//! in another order than it has), line separators (they forge lines) and what shows nothing (it makes two texts look
+//! alike). Each becomes `\uXXXX`, beyond the basic plane two of them, which people can read and which within JSON is
+//! the character itself. Everything else stays as it is. Whoever prints, complains or logs
 //! escapes at that place, whatever the text is; nobody has to know where a text came from.
 
 use std::borrow::Cow;
@@ -18,13 +19,12 @@ pub fn lines(text: &str) -> Cow<'_, str> {
     escaped(text, |c| c != '\n' && is_unsafe(c))
 }
 
-/// Whether a character may steer a terminal, reorder a line or end one.
+/// Whether a character may steer a terminal, reorder a line, end one, or shows nothing (Unicode UAX #9, UTS #39).
 pub fn is_unsafe(c: char) -> bool {
-    let is_direction = matches!(
-        c,
-        '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
-    );
-    c.is_control() || is_direction || matches!(c, '\u{2028}' | '\u{2029}')
+    let turns_or_hides = matches!(c,
+        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}');
+    c.is_control() || turns_or_hides
 }
 
 fn escaped(text: &str, is_unsafe: impl Fn(char) -> bool) -> Cow<'_, str> {
@@ -34,8 +34,10 @@ fn escaped(text: &str, is_unsafe: impl Fn(char) -> bool) -> Cow<'_, str> {
     let mut escaped = String::with_capacity(text.len() + 16);
     for c in text.chars() {
         if is_unsafe(c) {
-            // All of them are in the basic plane; writing to a string does not fail.
-            write!(escaped, "\\u{:04x}", u32::from(c)).ok();
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                // Writing to a string does not fail.
+                write!(escaped, "\\u{unit:04x}").ok();
+            }
         } else {
             escaped.push(c);
         }
@@ -55,6 +57,7 @@ mod tests {
             ("a\u{7f}\u{9b}31m\u{85}", "a\\u007f\\u009b31m\\u0085"),
             ("a\u{202e}b\u{2066}\u{200f}\u{61c}", "a\\u202eb\\u2066\\u200f\\u061c"),
             ("a\r\n\tb\u{2028}", "a\\u000d\\u000a\\u0009b\\u2028"),
+            ("a\u{200b}b\u{ad}\u{feff}\u{e0041}c", "a\\u200bb\\u00ad\\ufeff\\udb40\\udc41c"),
         ];
         for (text, expected) in cases {
             assert_eq!(line(text), expected);
@@ -64,7 +67,7 @@ mod tests {
 
     #[test]
     fn within_json_an_escaped_character_is_still_itself() {
-        let text = "\u{9b}\u{7f}\u{202e}\u{2028}\x1b\n";
+        let text = "\u{9b}\u{7f}\u{202e}\u{2028}\u{200b}\u{e0041}\x1b\n";
         let json = serde_json::to_string(text).expect("text is JSON");
         let shown = lines(&json).into_owned();
         assert!(!shown.chars().any(is_unsafe), "{shown:?}");

@@ -4,7 +4,6 @@
 //! answered with 429 (`?retry_after=5` adds the header), `POST /answer/200` ends that. Web pages of other sites may not
 //! do that: browsers send such a request for any page, without asking the server first.
 
-use std::fmt::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, AtomicU32, Ordering};
 
@@ -19,6 +18,7 @@ use serde::Deserialize;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use crate::escape;
 use crate::serve::{self, Bodies, BodyError, Hosts, Limits, Refusal, is_from_another_site};
 use crate::telemetry::output;
 
@@ -113,17 +113,10 @@ async fn receive(State(sample): State<Arc<Sample>>, headers: HeaderMap, body: Bo
 /// The start of a body on one line, with nothing in it that could steer a terminal.
 fn preview(body: &[u8]) -> String {
     let text = String::from_utf8_lossy(body);
-    let mut shown = String::new();
-    for c in text.chars().take(SHOWN) {
-        if c.is_control() {
-            // Writing into a String does not fail.
-            write!(shown, "{}", c.escape_default()).ok();
-        } else {
-            shown.push(c);
-        }
-    }
-    if text.chars().nth(SHOWN).is_some() {
-        write!(shown, "… ({} bytes)", body.len()).ok();
+    let end = text.char_indices().nth(SHOWN).map(|(at, _)| at);
+    let mut shown = escape::line(text.get(..end.unwrap_or(text.len())).unwrap_or_default()).into_owned();
+    if end.is_some() {
+        shown += &format!("… ({} bytes)", body.len());
     }
     shown
 }
@@ -135,7 +128,8 @@ mod tests {
     #[test]
     fn a_preview_is_one_short_line_without_control_characters() {
         assert_eq!(preview(b"{\"a\":1}"), "{\"a\":1}");
-        assert_eq!(preview(b"one\ntwo\x1b[31m"), "one\\ntwo\\u{1b}[31m");
+        assert_eq!(preview(b"one\ntwo\x1b[31m"), "one\\u000atwo\\u001b[31m");
+        assert_eq!(preview("a\u{202e}b\u{2028}c\u{200b}".as_bytes()), "a\\u202eb\\u2028c\\u200b");
         let long = "x".repeat(1_000);
         assert!(preview(long.as_bytes()).ends_with("… (1000 bytes)"));
     }

@@ -2,9 +2,9 @@
 //!
 //! The whole line is the secret, `Name: value`, so any scheme fits and nothing secret stands in the
 //! configuration. No problem repeats the line. What was written as the file's or the variable's name is repeated if it
-//! looks like one, or is one: people paste the secret itself there. A file that others may read or change is warned of (`exposed`).
+//! is known to be one (`reveal`): people paste the secret itself there. A file that others may read or change is warned of (`exposed`).
 
-use std::io::{ErrorKind, Read as _};
+use std::io::ErrorKind;
 use std::path::Path;
 
 use http::header::{CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
@@ -13,8 +13,8 @@ use http::{HeaderName, HeaderValue};
 use crate::config::env::{Lookup, is_variable_name, set};
 use crate::config::file::{self, File};
 use crate::config::problem::{Fault, Place, Report, Written};
-use crate::config::shown::Reveal;
-use crate::endpoint::AuthHeader;
+use crate::config::reveal;
+use crate::endpoint::{AuthHeader, regular_file};
 
 /// Longest file with a header, in bytes; servers take headers of some 8 KiB.
 const LENGTH_MAX: u64 = 64 * 1024;
@@ -24,22 +24,18 @@ const EXAMPLE: &str = "one line such as `Authorization: Bearer …`";
 pub(super) fn header(written: &file::Auth, env: Lookup<'_>, report: &mut Report) -> Option<AuthHeader> {
     match (&written.header_file, &written.header_env) {
         (Some(file), None) => {
-            let is_one = |path: &str| File::resolve(&file.place, path).exists();
-            let file = &revealed(file, is_one);
+            let file = &reveal::path(file, env);
             let header = report.parse(Some(file), |path| parse(&from_file(&file.place, path)?))?;
             warn_of_exposed(file, report);
             Some(header)
         }
-        (None, Some(variable)) => {
-            let is_one = |name: &str| is_variable_name(name) && set(env, name).is_some();
-            report.parse(Some(&revealed(variable, is_one)), |name| {
-                if !is_variable_name(name) {
-                    return Err(Fault::new("does not name an environment variable"));
-                }
-                let line = set(env, name).ok_or_else(|| Fault::new("names a variable that is not set"))?;
-                parse(&line)
-            })
-        }
+        (None, Some(variable)) => report.parse(Some(&reveal::variable(variable, env)), |name| {
+            if !is_variable_name(name) {
+                return Err(Fault::new("does not name an environment variable"));
+            }
+            let line = set(env, name).ok_or_else(|| Fault::new("names a variable that is not set"))?;
+            parse(&line)
+        }),
         (None, None) => {
             let fault = Fault::new("needs one of `header_file` and `header_env`");
             report.refuse_key(&written.place, &written.key, fault);
@@ -51,13 +47,6 @@ pub(super) fn header(written: &file::Auth, env: Lookup<'_>, report: &mut Report)
             None
         }
     }
-}
-
-/// The text with all of it to be shown, if it names what there is, and stands in the configuration as it is used.
-fn revealed(written: &Written, is_one: impl FnOnce(&str) -> bool) -> Written {
-    let known =
-        written.text.as_deref().is_some_and(|text| text == written.raw && !text.is_empty() && is_one(text));
-    Written { reveal: if known { Reveal::Text } else { written.reveal }, ..written.clone() }
 }
 
 fn from_file(place: &Place, path: &str) -> Result<String, Fault> {
@@ -73,9 +62,9 @@ fn from_file(place: &Place, path: &str) -> Result<String, Fault> {
                 because("permission denied").fix("let the user of this process read it")
             }
             (ErrorKind::InvalidData, _) => because("it is not text in UTF-8"),
-            (ErrorKind::InvalidInput, _) => {
-                because("it is no regular file").fix(format!("write {EXAMPLE} into a file"))
-            }
+            (ErrorKind::InvalidInput, _) => because("it is no regular file").fix(format!(
+                "a pipe or /dev/fd is not read; use header_env, or write {EXAMPLE} into a file"
+            )),
             (ErrorKind::FileTooLarge, _) => {
                 because("it is longer than 64 KiB").fix(format!("write {EXAMPLE}"))
             }
@@ -84,18 +73,9 @@ fn from_file(place: &Place, path: &str) -> Result<String, Fault> {
     })
 }
 
-/// Reads a regular file that is not too long: a pipe may never end, and a device never does.
+/// The text of a regular file that is not too long.
 fn read(path: &Path) -> std::io::Result<String> {
-    // Opening a pipe would wait for its writer.
-    if !std::fs::metadata(path)?.is_file() {
-        return Err(ErrorKind::InvalidInput.into());
-    }
-    let mut bytes = Vec::new();
-    std::fs::File::open(path)?.take(LENGTH_MAX + 1).read_to_end(&mut bytes)?;
-    if u64::try_from(bytes.len()).is_ok_and(|length| length > LENGTH_MAX) {
-        return Err(ErrorKind::FileTooLarge.into());
-    }
-    String::from_utf8(bytes).map_err(|_| ErrorKind::InvalidData.into())
+    String::from_utf8(regular_file::read(path, LENGTH_MAX)?).map_err(|_| ErrorKind::InvalidData.into())
 }
 
 /// Warns of a file with a secret that others on this machine may read or change.
@@ -216,6 +196,13 @@ mod tests {
         std::fs::remove_dir_all(&directory).ok();
         let (no_file, too_long) = (Err(ErrorKind::InvalidInput), Err(ErrorKind::FileTooLarge));
         assert_eq!(found, [no_file, no_file, no_file, too_long, Ok(64 * 1024), Ok(64 * 1024)]);
+    }
+
+    #[test]
+    fn who_gives_a_pipe_is_told_what_is_read_instead() {
+        let fault = from_file(&Place::CommandLine, "/dev/null").expect_err("no regular file");
+        let told = "a pipe or /dev/fd is not read; use header_env";
+        assert!(format!("{fault:?}").contains(told), "{fault:?}");
     }
 
     #[cfg(unix)]

@@ -16,8 +16,8 @@ use crate::config::firsts::Firsts;
 use crate::config::plan::EndpointPlan;
 use crate::config::problem::{Fault, Place, Report, Written};
 use crate::config::shown::did_you_mean;
-use crate::config::{rules, value};
-use crate::endpoint::{self, AuthHeader, Tls};
+use crate::config::{reveal, rules, value};
+use crate::endpoint::{self, AuthHeader, Tls, regular_file};
 use crate::limit;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -250,7 +250,7 @@ impl Known {
         self.rate = rate(written, report);
         let auth = written.auth.as_ref().map(|auth| auth::header(auth, env, report));
         let tls = match &written.tls {
-            Some(tls) => tls_files(tls, self.base.as_ref(), report),
+            Some(tls) => tls_files(tls, self.base.as_ref(), env, report),
             None => Some(Tls::default()),
         };
         let auth_refused = matches!(auth, Some(None));
@@ -318,7 +318,7 @@ fn rate(written: &file::Endpoint, report: &mut Report) -> Option<limit::Rate> {
 }
 
 /// The TLS files, all readable; `None` when one is not.
-fn tls_files(written: &file::Tls, base: Option<&Url>, report: &mut Report) -> Option<Tls> {
+fn tls_files(written: &file::Tls, base: Option<&Url>, env: Lookup<'_>, report: &mut Report) -> Option<Tls> {
     let pair = rules::certificate_and_key_are_a_pair(written.cert_file.is_some(), written.key_file.is_some());
     for rule in [base.map_or(Ok(()), rules::tls_needs_https), pair] {
         if let Err(fault) = rule {
@@ -327,9 +327,11 @@ fn tls_files(written: &file::Tls, base: Option<&Url>, report: &mut Report) -> Op
     }
     let mut complete = true;
     let mut file = |written: Option<&Written>| {
+        let revealed = written.map(|written| reveal::path(written, env));
+        let written = revealed.as_ref();
         let path = report.parse(written, |path| {
             let resolved = File::resolve(&written.map_or(Place::CommandLine, |w| w.place.clone()), path);
-            match std::fs::File::open(&resolved) {
+            match regular_file::read(&resolved, regular_file::TLS_FILE_MAX) {
                 Ok(_) => Ok(resolved),
                 Err(error) => Err(Fault::new(format!("cannot be read: {error}"))),
             }

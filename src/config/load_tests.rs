@@ -27,10 +27,14 @@ impl Directory {
         Self(path)
     }
 
+    fn path(&self, name: &str) -> String {
+        self.0.join(name).to_string_lossy().into_owned()
+    }
+
     fn file(&self, name: &str, text: &str) -> String {
-        let path = self.0.join(name);
+        let path = self.path(name);
         std::fs::write(&path, text).expect("a file");
-        path.to_string_lossy().into_owned()
+        path
     }
 }
 
@@ -187,9 +191,10 @@ fn a_relative_path_in_the_file_starts_at_the_file() {
     );
     assert!(!error.contains("s3cr3t"), "{error}");
     assert!(error.contains("a relative path starts at"), "{error}");
-    let error = plan("/no-such/orders-auth").expect_err("missing").to_string();
-    let told = "header_file: /no-such/orders-auth names a file that cannot be read: there is no such file";
-    assert!(error.contains(told) && !error.contains("a relative path"), "{error}");
+    let path = directory.path("orders-auth");
+    let error = plan(&path).expect_err("missing").to_string();
+    let told = format!("header_file: {path} names a file that cannot be read: there is no such file");
+    assert!(error.contains(&told) && !error.contains("a relative path"), "{error}");
 }
 
 #[test]
@@ -209,14 +214,16 @@ fn what_leads_to_credentials_is_shown_if_it_is_a_path_or_a_variable_and_never_a_
     };
     for (auth, shown) in [
         ("auth: {header_env: ORDERS_AUTH}", "header_env: ORDERS_AUTH names a variable that is not set"),
-        ("auth: {header_file: secrets/orders-auth}", "header_file: secrets/orders-auth names a file"),
+        ("auth: {header_file: ./orders-auth}", "header_file: ./orders-auth names a file"),
+        ("auth: {header_file: secrets/orders-auth}", "a path is shown once its directory exists"),
+        (
+            "auth: {header_env: ORDERS}",
+            "header_env: REDACTED names a variable that is not set; REDACTED, since it",
+        ),
         // It is there, so it is a name, whatever it looks like.
         ("auth: {header_file: s3cr3t}", "header_file: s3cr3t leads to nothing"),
         ("auth: {header_env: b4d_h3ader}", "header_env: b4d_h3ader does not lead to a header"),
-        (
-            "tls: {cert_file: /no-such/cert.pem, key_file: /no-such/key.pem}",
-            "key_file: /no-such/key.pem cannot be read",
-        ),
+        ("tls: {cert_file: /no-such/cert.pem, key_file: ./key.pem}", "key_file: ./key.pem cannot be read"),
     ] {
         let text = told(auth);
         assert!(text.contains(shown), "{text}");
@@ -227,6 +234,11 @@ fn what_leads_to_credentials_is_shown_if_it_is_a_path_or_a_variable_and_never_a_
         "hunter2/hUnTeR2",
         "-----BEGIN PRIVATE KEY----- hunter2",
         "HUNTER2ABC3DEF4",
+        "HUNTER2",
+        "SWORDFISH99",
+        "admin/swordfish",
+        "hunter2.com",
+        "sk_live_abcdefgh/key",
     ] {
         for auth in [
             format!("auth: {{header_env: '{secret}'}}"),
@@ -237,12 +249,11 @@ fn what_leads_to_credentials_is_shown_if_it_is_a_path_or_a_variable_and_never_a_
             assert!(text.contains("REDACTED") && !text.contains(secret), "{text}");
         }
     }
-    let flag = Overrides { auth_header_file: Some("/no-such/auth".to_owned()), ..minimal() };
+    let flag = Overrides { auth_header_file: Some(directory.path("auth")), ..minimal() };
     let text = load(&flag, &no_env, false).expect_err("missing").to_string();
-    assert_eq!(
-        text,
-        "--auth-header-file: /no-such/auth names a file that cannot be read: there is no such file"
-    );
+    let path = directory.path("auth");
+    let told = "names a file that cannot be read: there is no such file";
+    assert_eq!(text, format!("--auth-header-file: {path} {told}"));
     std::fs::remove_file(empty).expect("removed");
 }
 

@@ -23,6 +23,7 @@ mod peers;
 mod plan;
 mod problem;
 mod queue;
+mod reveal;
 mod rules;
 mod shown;
 mod tree;

@@ -172,6 +172,12 @@ impl Report {
 
     /// Adds a problem with a written value.
     pub(super) fn refuse(&mut self, written: &Written, fault: Fault) {
+        let fault = match written.reveal.hidden() {
+            Some(why) => {
+                Fault { fix: Some(fault.fix.map_or_else(String::new, |fix| fix + "; ") + why), ..fault }
+            }
+            None => fault,
+        };
         let value = shown(&written.raw, written.reveal);
         let whole = value == written.raw || value == format!("{:?}", written.raw);
         let at = if whole { At::Value(&written.raw) } else { At::Node };

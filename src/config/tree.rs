@@ -12,6 +12,7 @@ use serde_saphyr::{Location, MessageFormatter, Spanned, UserMessageFormatter};
 
 use crate::config::problem::{Fault, Place, Report};
 use crate::config::shown::shown_key;
+use crate::escape;
 
 /// One value and where it stands.
 #[derive(Debug)]
@@ -59,7 +60,8 @@ pub(super) fn parse(source: &str, path: &Arc<str>, report: &mut Report) -> Optio
                 report.refuse_syntax(&place, duplicate(key.as_deref()));
                 return None;
             }
-            let message = UserMessageFormatter.format_message(&error).replace(char::is_control, " ");
+            let message = UserMessageFormatter.format_message(&error);
+            let message = escape::line(&message);
             let place = if is_about_a_tab(&message) { tab(source, path, &place) } else { place };
             report.refuse_syntax(&place, explained(&message));
             None

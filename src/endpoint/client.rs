@@ -7,7 +7,6 @@
 //! standard variables (`HTTPS_PROXY`, `NO_PROXY`, …), as everywhere. Files are read once, when the client is
 //! built; every failure names the file and what is wrong with it.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -16,8 +15,7 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Certificate, ClientBuilder, Identity, redirect, retry};
 
-use super::trust;
-use crate::endpoint::{Settings, Tls};
+use crate::endpoint::{Settings, Tls, regular_file, trust};
 use crate::telemetry::Chain;
 
 const HTTP2_PING_EVERY: Duration = Duration::from_secs(15);
@@ -240,7 +238,11 @@ fn identity(tls: &Tls) -> Result<Option<Identity>, ClientError> {
 }
 
 fn read(key: &'static str, path: &Path) -> Result<Vec<u8>, ClientError> {
-    fs::read(path).map_err(|source| ClientError::Read { key, path: path.to_owned(), source })
+    regular_file::read(path, regular_file::TLS_FILE_MAX).map_err(|source| ClientError::Read {
+        key,
+        path: path.to_owned(),
+        source,
+    })
 }
 
 fn content(key: &'static str, path: &Path, problem: String) -> ClientError {

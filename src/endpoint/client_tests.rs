@@ -1,5 +1,6 @@
 //! What is said of TLS files that cannot be used.
 
+use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -46,6 +47,19 @@ fn no_tls_files_is_a_client() {
 fn a_missing_file_is_named_with_its_key() {
     let tls = Tls { ca_file: Some(PathBuf::from("/nowhere/ca.pem")), ..Tls::default() };
     assert_eq!(refusal(tls), "cannot read tls.ca_file /nowhere/ca.pem");
+}
+
+#[test]
+fn a_tls_file_without_end_or_too_long_is_refused() {
+    let refused = |path: PathBuf| {
+        let tls = Tls { ca_file: Some(path), ..Tls::default() };
+        crate::telemetry::Chain(&HttpClient::new(&settings(tls)).unwrap_err()).to_string()
+    };
+    let text = refused(PathBuf::from("/dev/zero"));
+    assert_eq!(text, "cannot read tls.ca_file /dev/zero: it is no regular file");
+    let long = File::new("long.pem", &"x".repeat(1024 * 1024 + 1));
+    let text = refused(long.0.clone());
+    assert!(text.ends_with(": it is longer than 1024 KiB"), "{text}");
 }
 
 #[test]

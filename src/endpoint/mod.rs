@@ -11,6 +11,8 @@
 
 mod client;
 mod connectivity;
+mod echo;
+pub mod regular_file;
 mod response;
 mod settings;
 mod stack;

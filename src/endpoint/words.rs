@@ -1,19 +1,17 @@
 //! The endpoint's own words: the beginning of its answer, made fit for a log.
 //!
-//! An answer is foreign text. Control characters and those that change the direction of writing are escaped, so that no
-//! line of the log can be forged or turned around. What the endpoint must not repeat there is taken out: the
+//! An answer is foreign text, and is escaped like all of it. What the endpoint must not repeat there is taken out: the
 //! credentials it got, and what of its address may carry a token. An answer that repeats the beginning of the
-//! message, as it came or with other spaces and quotes, is withheld as a whole: bodies are not logged. What an endpoint
-//! quotes from the middle of a message stays: it is what a person looks for.
-
-use std::fmt::Write as _;
+//! message ([`super::echo`]) is withheld as a whole: bodies are not logged.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use url::Url;
 
+use super::echo::repeats;
 use crate::endpoint::AuthHeader;
+use crate::escape;
 
 /// How much of an answer is shown.
 const SHOWN_BYTES: usize = 200;
@@ -23,10 +21,6 @@ pub(super) const LOOKED_AT_BYTES: usize = 8 * 1024;
 const SECRET_MIN: usize = 4;
 /// Shortest part of a path that is taken for a token.
 const PATH_TOKEN_MIN: usize = 16;
-/// How much of the message, without spaces and quotes, is looked for in the answer.
-const ECHO_BYTES: usize = 24;
-/// Shortest message looked for within an answer; a shorter one must be all of it.
-const ECHO_MIN: usize = 6;
 /// Stands for what was taken out.
 const REDACTED: &str = "REDACTED";
 /// Stands for an answer that repeats the message.
@@ -58,7 +52,7 @@ impl Secrets {
 
     /// The beginning of an answer to a request with this body; `None` if there is nothing to show.
     pub(super) fn words(&self, answer: &[u8], request: &Bytes) -> Option<String> {
-        if repeats(answer, request) {
+        if repeats(&String::from_utf8_lossy(answer), request) {
             return Some(WITHHELD.to_owned());
         }
         let mut text = String::from_utf8_lossy(answer).into_owned();
@@ -70,7 +64,7 @@ impl Secrets {
         let text = text.trim();
         let shown = text.get(..text.floor_char_boundary(SHOWN_BYTES)).unwrap_or_default();
         let more = if shown.len() < text.len() { "…" } else { "" };
-        (!shown.is_empty()).then(|| escaped(shown) + more)
+        (!shown.is_empty()).then(|| escape::line(shown).into_owned() + more)
     }
 }
 
@@ -81,42 +75,6 @@ fn of_basic(value: &str) -> Option<[String; 2]> {
     let both = String::from_utf8(decoded.ok()?).ok()?;
     let password = both.split_once(':')?.1.to_owned();
     Some([both, password])
-}
-
-/// Whether an answer has the beginning of the request in it, whatever became of spaces, quotes and backslashes.
-fn repeats(answer: &[u8], request: &[u8]) -> bool {
-    let bare = |bytes: &[u8]| -> Vec<u8> {
-        let bare = |byte: &u8| !byte.is_ascii_whitespace() && !matches!(*byte, b'"' | b'\'' | b'\\');
-        bytes.iter().copied().filter(bare).collect()
-    };
-    let answer = bare(answer);
-    let request = bare(request.get(..request.len().min(8 * ECHO_BYTES)).unwrap_or_default());
-    if request.len() < ECHO_MIN {
-        return !request.is_empty() && answer == request;
-    }
-    let wanted = request.get(..request.len().min(ECHO_BYTES)).unwrap_or_default();
-    answer.windows(wanted.len()).any(|window| window == wanted)
-}
-
-/// On one line, with nothing in it that could steer a terminal or turn the text around.
-fn escaped(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        if c.is_control() || turns_or_hides(c) {
-            // Writing into a String does not fail.
-            write!(escaped, "{}", c.escape_default()).ok();
-        } else {
-            escaped.push(c);
-        }
-    }
-    escaped
-}
-
-/// Whether a character changes the direction of writing, ends a line or shows nothing (Unicode UAX #9, UTS #39).
-fn turns_or_hides(c: char) -> bool {
-    matches!(c,
-        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-        | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
 #[cfg(test)]
@@ -146,11 +104,8 @@ mod tests {
             shown("{\"error\":\"customer 42 is unknown\"}\n"),
             "{\"error\":\"customer 42 is unknown\"}"
         );
-        assert_eq!(shown("one\r\ntwo\x1b[31m\u{9b}"), "one\\r\\ntwo\\u{1b}[31m\\u{9b}");
-        assert_eq!(
-            shown("abc\u{202e}dcba\u{2066}\u{2028}\u{feff}x"),
-            "abc\\u{202e}dcba\\u{2066}\\u{2028}\\u{feff}x"
-        );
+        assert_eq!(shown("one\r\ntwo\x1b[31m\u{9b}"), "one\\u000d\\u000atwo\\u001b[31m\\u009b");
+        assert_eq!(shown("abc\u{202e}dcba\u{2066}\u{2028}\u{feff}x"), "abc\\u202edcba\\u2066\\u2028\\ufeffx");
         assert_eq!(shown(&"x".repeat(200)), "x".repeat(200));
         assert_eq!(shown(&"x".repeat(201)), format!("{}…", "x".repeat(200)));
         assert_eq!(

@@ -117,7 +117,8 @@ impl EventLog {
                 fix,
                 left_out = left_out.count(),
                 left_out_ids = left_out.named(),
-                "could not {what}; SQS hands it out again"
+                "could not {what}; left to SQS: visible again when its lease is over, or dead-lettered if this was its \
+                 final receive"
             );
         }
     }

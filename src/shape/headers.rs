@@ -16,7 +16,7 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use crate::message::{Attribute, AttributeValue};
 use crate::shape::Request;
-use crate::shape::trace_context::{is_traceparent, is_tracestate, is_x_ray};
+use crate::shape::trace_context::{is_traceparent, is_tracestate, is_x_ray, without_outer_space};
 
 /// All headers made from a message together, names and values. Servers commonly take 8 KiB in all.
 const BUDGET_BYTES: usize = 8 * 1024;
@@ -131,6 +131,9 @@ pub(super) fn attribute_headers(headers: &mut HeaderMap, budget: &mut Budget, at
             continue;
         }
         match &attribute.value {
+            AttributeValue::Text(value) if name == TRACESTATE && !is_plain(value) => {
+                budget.put(headers, name, &without_outer_space(value));
+            }
             AttributeValue::Text(value) => budget.put(headers, name, value),
             AttributeValue::Binary(value) => budget.put(headers, name, &STANDARD.encode(value)),
         }

@@ -85,6 +85,17 @@ fn fifo_properties_and_the_trace_header_are_passed_on() {
 }
 
 #[test]
+fn a_tracestate_with_space_around_its_members_is_passed_on_without_it_and_not_encoded() {
+    let mut message = message("x");
+    for (sent, expected) in [(" a=b\t", "a=b"), ("a=b\t,\tc=d", "a=b,c=d"), ("a=b , c=d", "a=b , c=d")] {
+        message.attributes = vec![text("traceparent", TRACEPARENT), text("tracestate", sent)];
+        let shaped = shape(&message);
+        assert_eq!(header(&shaped, "tracestate"), Some(expected));
+        assert_eq!(header(&shaped, "tracestate-encoding"), None);
+    }
+}
+
+#[test]
 fn newlines_and_emoji_in_attributes_are_percent_encoded_and_say_so() {
     let mut message = message("x");
     message.attributes = vec![

@@ -38,6 +38,11 @@ pub(super) fn is_tracestate(value: &str) -> bool {
     (1..=STATE_MEMBERS_MAX).contains(&members.len()) && members.iter().all(|member| is_member(member))
 }
 
+/// A `tracestate` without the optional space around its members: percent-encoded it would not be one.
+pub(super) fn without_outer_space(value: &str) -> String {
+    value.split(',').map(|member| member.trim_matches([' ', '\t'])).collect::<Vec<_>>().join(",")
+}
+
 fn is_member(member: &str) -> bool {
     let Some((key, value)) = member.split_once('=') else { return false };
     let starts = key.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit());

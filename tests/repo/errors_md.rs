@@ -44,7 +44,7 @@ queue](#warnings-about-a-queue) · [Exit codes](#exit-codes)
 | `reason` | the label |
 | `fix` | what to do |
 | `error` | what AWS, the endpoint or the system itself said |
-| `answer` | how the endpoint's answer begins: 200 bytes, escaped, without credentials; withheld where it repeats the beginning of the message |
+| `answer` | how the endpoint's answer begins: 200 bytes, escaped, without credentials; withheld where it repeats the beginning of the message, also encoded for HTML, URLs or JSON. Not noticed: what it quotes from the middle of a message, or encodes otherwise (base64, other keys first) |
 | `left_out` | how many such lines were left out since the last: there is one in ten seconds |
 | `left_out_ids` | the messages those were about, the first 20. A message's final receive is never left out |
 

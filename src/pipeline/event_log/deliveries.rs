@@ -1,7 +1,7 @@
 //! What the log says of deliveries: what went wrong, what becomes of the message, and when it goes right again.
 //!
 //! A failure has one line in ten seconds for each reason; the others are counted and named. The last word on a
-//! message is never left out: its final receive, and that it was sent to the dead-letter queue. The beginning of the
+//! message is never left out: its final receive, and that it is sent to the dead-letter queue. The beginning of the
 //! endpoint's answer is in `answer`, as [`crate::policy::outcome::Answer`] has it: fit for a log.
 
 use std::sync::Arc;
@@ -206,6 +206,6 @@ fn describe(disposition: Disposition) -> String {
         Disposition::Park { delay } => format!("parked for {} s", delay.as_secs()),
         Disposition::Defer { delay, .. } => format!("deferred for {} s", delay.as_secs()),
         Disposition::Hold => "held: nothing could be sent".to_owned(),
-        Disposition::DeadLetter => "sent to the dead-letter queue".to_owned(),
+        Disposition::DeadLetter => "is sent to the dead-letter queue".to_owned(),
     }
 }

@@ -1,0 +1,210 @@
+//! Whether an endpoint's answer repeats the beginning of the message.
+//!
+//! Compared are letters and digits alone, after `&quot;`, `%22`, `\u0022` and `\n` were decoded on both sides, so spaces,
+//! quotes and layout do not matter. Of a few words that the answer quotes (parsers do: `Unexpected token …, "4111"`)
+//! six characters are enough. Not noticed are values quoted from the middle of a message, and a message that was encoded
+//! in other ways (base64, another order of its keys).
+
+/// How much of the message is decoded, in bytes.
+const REQUEST_BYTES: usize = 1024;
+/// Letters and digits of the message that are looked for in the answer.
+const ECHO_LETTERS: usize = 24;
+/// Shortest message looked for within an answer, and shortest quotation; a shorter message must be all of the answer.
+const ECHO_MIN: usize = 6;
+/// Longest quotation that is compared.
+const QUOTED_MAX: usize = 256;
+/// How often encodings are undone: HTML within JSON within HTML.
+const DECODED_TIMES: usize = 4;
+/// Entities by name; others stand for what is no letter.
+const ENTITIES: [(&str, &str); 6] =
+    [("amp;", "&"), ("quot;", "\""), ("apos;", "'"), ("lt;", "<"), ("gt;", ">"), ("nbsp;", " ")];
+
+/// Whether an answer has the beginning of the request in it.
+pub(super) fn repeats(answer: &str, request: &[u8]) -> bool {
+    let request = request.get(..request.len().min(REQUEST_BYTES)).unwrap_or_default();
+    let (answer, request) = (decoded(answer), decoded(&String::from_utf8_lossy(request)));
+    // In another charset than UTF-8 only the ASCII of both is alike.
+    let any = |c: &char| c.is_alphanumeric();
+    let ascii = |c: &char| c.is_ascii_alphanumeric();
+    has_beginning(&answer, &request, any)
+        || has_beginning(&answer, &request, ascii)
+        || quotes(&answer, &request)
+}
+
+/// Whether the letters of `answer` have the first letters of `request` among them.
+fn has_beginning(answer: &str, request: &str, is_letter: impl Fn(&char) -> bool) -> bool {
+    let letters = |text: &str, most: usize| -> String {
+        text.chars().filter(&is_letter).take(most).flat_map(char::to_lowercase).collect()
+    };
+    let (answer, wanted) = (letters(answer, usize::MAX), letters(request, ECHO_LETTERS));
+    if wanted.chars().count() < ECHO_MIN {
+        return !wanted.is_empty() && answer == wanted;
+    }
+    answer.contains(&wanted)
+}
+
+/// Whether a quotation in `answer` is the beginning of `request`, apart from spaces and quotes.
+fn quotes(answer: &str, request: &str) -> bool {
+    let request: Vec<char> = request.chars().filter(|c| !is_loose(*c)).take(QUOTED_MAX).collect();
+    let opens = |(at, c): (usize, char)| is_quote(c).then_some(at + c.len_utf8());
+    answer
+        .char_indices()
+        .filter_map(opens)
+        .any(|at| quotes_beginning(answer.get(at..).unwrap_or_default(), &request))
+}
+
+/// Whether a text, which stands behind a quote, is the beginning of `request` until another quote, dots or its end.
+fn quotes_beginning(text: &str, request: &[char]) -> bool {
+    let mut wanted = request.iter();
+    let mut count = 0;
+    for c in text.chars().take(QUOTED_MAX) {
+        if is_quote(c) && count >= ECHO_MIN {
+            return true;
+        }
+        if is_loose(c) {
+            continue;
+        }
+        if wanted.next() != Some(&c) {
+            return count >= ECHO_MIN && (c == '.' || c == '…');
+        }
+        count += 1;
+    }
+    count >= ECHO_MIN
+}
+
+fn is_quote(c: char) -> bool {
+    "\"'`“”‘’«»".contains(c)
+}
+
+/// Whether a character is lost or added where a text is quoted.
+fn is_loose(c: char) -> bool {
+    c.is_whitespace() || c == '\\' || is_quote(c)
+}
+
+/// A text with its entities, percent-encoding and JSON's escapes undone, however often they were done.
+fn decoded(text: &str) -> String {
+    let mut text = text.to_owned();
+    for _ in 0..DECODED_TIMES {
+        let next = decoded_once(&text);
+        if next == text {
+            break;
+        }
+        text = next;
+    }
+    text
+}
+
+fn decoded_once(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(c) = rest.chars().next() {
+        let after = rest.get(c.len_utf8()..).unwrap_or_default();
+        let found = match c {
+            '&' => entity(after),
+            '%' => percent(after),
+            '\\' => json(after),
+            _ => None,
+        };
+        let (decoded, after) = found.unwrap_or_else(|| (c.to_string().into_bytes(), after));
+        bytes.extend(decoded);
+        rest = after;
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// What stands for an encoded character, and the text behind it.
+type Decoded<'a> = Option<(Vec<u8>, &'a str)>;
+
+/// `quot;`, `#34;` or `#x22;`.
+fn entity(after: &str) -> Decoded<'_> {
+    let Some(number) = after.strip_prefix('#') else {
+        return ENTITIES
+            .iter()
+            .find_map(|(name, c)| Some((c.as_bytes().to_vec(), after.strip_prefix(name)?)));
+    };
+    let (digits, rest) = number.split_once(';')?;
+    let code = match digits.strip_prefix(['x', 'X']) {
+        Some(digits) => u32::from_str_radix(digits, 16),
+        None => digits.parse(),
+    };
+    Some((char::from_u32(code.ok()?)?.to_string().into_bytes(), rest))
+}
+
+/// Two hexadecimal digits.
+fn percent(after: &str) -> Decoded<'_> {
+    let (digits, rest) = after.split_at_checked(2)?;
+    Some((vec![u8::from_str_radix(digits, 16).ok()?], rest))
+}
+
+/// `u0022` or `n`, also behind more backslashes; half of a surrogate pair is no letter.
+fn json(after: &str) -> Decoded<'_> {
+    let after = after.trim_start_matches('\\');
+    if let Some(rest) = after.strip_prefix(['n', 'r', 't', 'b', 'f']) {
+        return Some((vec![b' '], rest));
+    }
+    let (digits, rest) = after.strip_prefix('u')?.split_at_checked(4)?;
+    let code = u32::from_str_radix(digits, 16).ok()?;
+    Some((char::from_u32(code).unwrap_or(' ').to_string().into_bytes(), rest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MESSAGE: &str = r#"{"customer": "J. Müller", "note": "a\nb", "card": "4111 1111 1111 1111"}"#;
+
+    #[test]
+    fn an_encoded_copy_of_the_message_is_noticed() {
+        let html = MESSAGE.replace('"', "&quot;");
+        let percent = |bytes: &[u8]| -> String { bytes.iter().map(|byte| format!("%{byte:02X}")).collect() };
+        let unicode: String = MESSAGE.encode_utf16().map(|unit| format!("\\u{unit:04x}")).collect();
+        let json = serde_json::to_string(MESSAGE).unwrap();
+        for answer in [
+            MESSAGE.to_owned(),
+            format!("<p>no order: {html}</p>"),
+            html.replace('&', "&amp;"),
+            MESSAGE.replace('"', "&#34;").replace('e', "&#x65;"),
+            format!("order={}", percent(MESSAGE.as_bytes())),
+            percent(percent(MESSAGE.as_bytes()).as_bytes()),
+            MESSAGE.replace('"', "%22").replace(' ', "+"),
+            MESSAGE.replace('"', "\\u0022"),
+            format!("{{\"received\":\"{unicode}\"}}"),
+            json.clone(),
+            serde_json::to_string(&json).unwrap(),
+            MESSAGE.to_uppercase().replace("\\N", "\\n"),
+            MESSAGE.replace('ü', "\u{fffd}"),
+        ] {
+            assert!(repeats(&answer, MESSAGE.as_bytes()), "{answer}");
+        }
+    }
+
+    #[test]
+    fn a_quotation_of_the_first_characters_is_noticed() {
+        for (answer, message) in [
+            (
+                r#"Unexpected token 'x', "4111111111"... is not valid JSON"#,
+                "4111111111111111 and more, and more",
+            ),
+            (r#"Unexpected token '}', "{"card":41"... is not valid JSON"#, r#"{"card":4111111111111111,}"#),
+            ("no such order: '4111 11'", "4111 1111 1111 1111, Mr. A"),
+            ("cannot parse \u{201c}4111 1111\u{2026}", "4111 1111 1111 1111, Mr. A"),
+            ("cannot parse &quot;4111 1111&quot;", "4111 1111 1111 1111, Mr. A"),
+        ] {
+            assert!(repeats(answer, message.as_bytes()), "{answer}");
+        }
+    }
+
+    #[test]
+    fn what_an_endpoint_says_of_a_message_is_no_copy_of_it() {
+        for (answer, message) in [
+            ("J. Müller is no customer of ours", MESSAGE),
+            (r#"the field "customer" is missing"#, MESSAGE),
+            (r#"{"error":"card 4111 was refused"}"#, MESSAGE),
+            (r#"the key "order" is wrong"#, "orders: 1, 2, 3 and many more of them"),
+            ("100 % of & all \\ that %zz &#; \\u12", "something else"),
+            ("no", ""),
+        ] {
+            assert!(!repeats(answer, message.as_bytes()), "{answer}");
+        }
+    }
+}

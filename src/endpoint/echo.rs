@@ -156,8 +156,11 @@ mod tests {
     #[test]
     fn an_encoded_copy_of_the_message_is_noticed() {
         let html = MESSAGE.replace('"', "&quot;");
-        let percent = |bytes: &[u8]| -> String { bytes.iter().map(|byte| format!("%{byte:02X}")).collect() };
-        let unicode: String = MESSAGE.encode_utf16().map(|unit| format!("\\u{unit:04x}")).collect();
+        let percent = |bytes: &[u8]| -> String {
+            bytes.iter().map(|byte| format!("%{byte:02X}")).collect::<Vec<_>>().concat()
+        };
+        let unicode: String =
+            MESSAGE.encode_utf16().map(|unit| format!("\\u{unit:04x}")).collect::<Vec<_>>().concat();
         let json = serde_json::to_string(MESSAGE).unwrap();
         for answer in [
             MESSAGE.to_owned(),

@@ -114,11 +114,8 @@ async fn receive(State(sample): State<Arc<Sample>>, headers: HeaderMap, body: Bo
 fn preview(body: &[u8]) -> String {
     let text = String::from_utf8_lossy(body);
     let end = text.char_indices().nth(SHOWN).map(|(at, _)| at);
-    let mut shown = escape::line(text.get(..end.unwrap_or(text.len())).unwrap_or_default()).into_owned();
-    if end.is_some() {
-        shown += &format!("… ({} bytes)", body.len());
-    }
-    shown
+    let shown = escape::line(text.get(..end.unwrap_or(text.len())).unwrap_or_default());
+    if end.is_some() { format!("{shown}… ({} bytes)", body.len()) } else { shown.into_owned() }
 }
 
 #[cfg(test)]

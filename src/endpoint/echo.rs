@@ -9,7 +9,10 @@
 const REQUEST_BYTES: usize = 1024;
 /// Letters and digits of the message that are looked for in the answer.
 const ECHO_LETTERS: usize = 24;
-/// Shortest message looked for within an answer, and shortest quotation; a shorter message must be all of the answer.
+/// Letters of the shortest message looked for within an answer; a shorter message must be all of it. Two words of a short
+/// message are what an endpoint has to say about it ("customer 42 is unknown").
+const WHOLE_MIN: usize = 12;
+/// Shortest quotation that counts.
 const ECHO_MIN: usize = 6;
 /// Longest quotation that is compared.
 const QUOTED_MAX: usize = 256;
@@ -37,7 +40,7 @@ fn has_beginning(answer: &str, request: &str, is_letter: impl Fn(&char) -> bool)
         text.chars().filter(&is_letter).take(most).flat_map(char::to_lowercase).collect()
     };
     let (answer, wanted) = (letters(answer, usize::MAX), letters(request, ECHO_LETTERS));
-    if wanted.chars().count() < ECHO_MIN {
+    if wanted.chars().count() < WHOLE_MIN {
         return !wanted.is_empty() && answer == wanted;
     }
     answer.contains(&wanted)

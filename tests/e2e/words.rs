@@ -103,7 +103,7 @@ async fn what_the_endpoint_says_is_in_the_line_without_credentials_and_not_when_
     let url = format!("{}/work?token=swordfish", answering(422, &said).await);
     let mut bridge = Queuepost::run(&queue, &url, &[]).await;
     let told = line(&bridge, "rejected").await;
-    assert_eq!(told["answer"], r#"{"error":"customer 42\u202e is unknown",\n"key":"REDACTED"}"#);
+    assert_eq!(told["answer"], r#"{"error":"customer 42\u202e is unknown",\u000a"key":"REDACTED"}"#);
     let ended = bridge.stop().await;
     assert!(!ended.output.contains("swordfish") && !ended.output.contains("4111"), "{}", ended.output);
 

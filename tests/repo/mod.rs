@@ -70,7 +70,8 @@ const AT_HOME: &[(&str, &[&str])] = &[
 ];
 
 /// Files that write to standard output or error. The first two escape all they write, the others have no words from outside.
-const WRITES_TO_A_TERMINAL: &[&str] = &["cli/terminal.rs", "telemetry/output.rs", "cli/send_lines.rs"];
+const WRITES_TO_A_TERMINAL: &[&str] =
+    &["cli/terminal.rs", "telemetry/output.rs", "cli/send_lines.rs", "main.rs"];
 
 struct Source {
     path: PathBuf,
@@ -173,8 +174,8 @@ fn third_party_names_stay_at_home() {
 #[test]
 fn only_one_file_writes_words_from_outside_to_a_terminal() {
     let writes = |source: &Source| {
-        let code = code(&source.text);
-        // `write_all` needs the handle; `is_terminal` alone writes nothing.
+        // To ask for a terminal writes nothing.
+        let code = code(&source.text).replace("io::stdout().is_terminal()", "");
         [
             "print!(",
             "println!(",

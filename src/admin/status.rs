@@ -136,12 +136,14 @@ mod tests {
             reason: None,
             closed_for: Duration::ZERO,
             pause_left: Duration::ZERO,
+            idle: false,
         };
         let endpoint_gate = GateSnapshot {
             state: GateState::Closed,
             reason: Some(Reason::Unauthorized),
             closed_for: 2 * MINUTE,
             pause_left: MINUTE,
+            idle: false,
         };
         let depth = QueueDepth { visible: 7, not_visible: 2, delayed: 1 };
         let dead_letter = DeadLetterView { name: "orders-dlq".into(), max_receives: 3, depth: Some(depth) };

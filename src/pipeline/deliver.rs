@@ -204,6 +204,9 @@ impl Delivery {
         let pause =
             backoff::doubled(HOLD_PAUSE, stay.tries, HOLD_PAUSE_MAX).mul_f64(0.8 + 0.4 * dispatch.ctx.unit());
         stay.tries += 1;
+        if Instant::now() + pause >= self.last_start(dispatch) {
+            return Err(Refused::GateClosed(Duration::ZERO));
+        }
         tokio::select! {
             biased;
             () = dispatch.ctx.drain.draining() => return Err(Refused::Draining),
@@ -222,9 +225,12 @@ impl Delivery {
         } else {
             GATE_WAIT_MAX
         };
-        // A POST that begins later may outlast what SQS grants one receive.
-        let until = self.lease.ceiling() - dispatch.ctx.settings.timeout.min(CEILING / 2);
-        Patience { rank, longest, until }
+        Patience { rank, longest, until: self.last_start(dispatch) }
+    }
+
+    /// A POST that begins later may outlast what SQS grants one receive.
+    fn last_start(&self, dispatch: &Dispatch) -> Instant {
+        self.lease.ceiling() - dispatch.ctx.settings.timeout.min(CEILING / 2)
     }
 
     /// Releases a message that may not be posted now; at once only if it never was.

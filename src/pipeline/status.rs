@@ -8,7 +8,6 @@ use crate::pipeline::failing::Failures;
 use crate::pipeline::health::Preflight;
 use crate::pipeline::queue_view::DepthView;
 use crate::telemetry::handles::Totals;
-use crate::telemetry::labels::Stage;
 
 /// A gate closed for so long is worth a word about the listener.
 const CLOSED_LONG: Duration = Duration::from_secs(60);
@@ -48,14 +47,6 @@ pub struct Status {
     pub gate: GateSnapshot,
     /// Its endpoint's gate, which its other listeners share.
     pub endpoint_gate: GateSnapshot,
-}
-
-impl Status {
-    /// POSTs that run.
-    pub fn posts(&self) -> i64 {
-        let delivering = Stage::Delivering.label();
-        self.messages.iter().filter(|(stage, _)| *stage == delivering).map(|(_, count)| count).sum()
-    }
 }
 
 /// What a listener does now.
@@ -99,7 +90,7 @@ pub(super) fn set_gauges(dispatch: &Dispatch, workers: &Workers) {
 
 /// What a gate that has been closed for long says.
 fn closed_long(whose: &str, gate: &GateSnapshot) -> Option<String> {
-    let reason = gate.reason.filter(|_| gate.closed_for >= CLOSED_LONG)?;
+    let reason = gate.reason.filter(|_| gate.closed_for >= CLOSED_LONG && !gate.idle)?;
     Some(format!(
         "the {whose} gate has not been open for {} s: {}",
         gate.closed_for.as_secs(),

@@ -112,3 +112,22 @@ async fn a_queue_whose_settlements_alone_fail_is_reachable() {
     queue.set(|_| How::Works);
     house.stop(MINUTE).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_closed_gate_with_nothing_behind_it_is_no_trouble_for_ever() {
+    let mut house = House::new(88);
+    house.world.queue("orders", 2);
+    let endpoint = Scripted::always(503, 20);
+    house.listen(settings("orders", 4), &endpoint, &limits(4));
+    for number in 0..4 {
+        house.world.send("orders", &number.to_string());
+    }
+    tokio::time::sleep(2 * MINUTE).await;
+    assert!(status(&house, "orders").trouble.is_some());
+    house.until_empty("orders", 600 * MINUTE).await;
+    tokio::time::sleep(60 * MINUTE).await;
+    let seen = status(&house, "orders");
+    assert_ne!(seen.endpoint_gate.state, GateState::Open);
+    assert_eq!(seen.trouble, None, "all messages have gone to the dead-letter queue");
+    house.stop(MINUTE).await;
+}

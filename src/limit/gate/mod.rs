@@ -92,6 +92,8 @@ pub struct GateSnapshot {
     pub closed_for: Duration,
     /// Until the next probe may go; zero when open or probing.
     pub pause_left: Duration,
+    /// Whether nobody found a message to probe with lately: there is nothing to hold back.
+    pub idle: bool,
 }
 
 impl Gate {
@@ -111,7 +113,7 @@ impl Gate {
         };
         let reason = state.closed.map(|(reason, _)| reason);
         let closed_for = reason.map(|_| state.closed_since.elapsed()).unwrap_or_default();
-        GateSnapshot { state: gate, reason, closed_for, pause_left }
+        GateSnapshot { state: gate, reason, closed_for, pause_left, idle: state.idle }
     }
 
     /// How long a message that cannot wait any longer should stay away: what is left of the pause, or while a

@@ -23,6 +23,7 @@ use crate::pipeline::event_log::deliveries::Posted;
 use crate::pipeline::gates::{evidence, feedback};
 use crate::pipeline::lease::Lease;
 use crate::pipeline::ledger::{LedgerEntry, Settled};
+use crate::pipeline::memory::Seen;
 use crate::pipeline::ports::{DeadLetterReason, EntryErrorKind};
 use crate::pipeline::post::{circumstances, post};
 use crate::pipeline::settlement::{Action, Settlement, Settler};
@@ -79,15 +80,16 @@ impl Stay {
 impl Delivery {
     /// Takes the message through the rest of its life in this process.
     pub(super) async fn run(mut self, dispatch: Arc<Dispatch>) {
-        if dispatch.finished.contains(&self.message.id) {
-            dispatch.ctx.metrics.duplicates_suppressed.inc();
-            return self.delete(&dispatch, Settled::Deleted).await;
-        }
-        if let Some((until, how)) = dispatch.hidden.is_early(&self.message.id)
-            && !dispatch.ctx.view.is_final_receive(&self.message)
-        {
-            dispatch.ctx.metrics.duplicates_suppressed.inc();
-            return self.hide(until, how).await;
+        match dispatch.memory.seen(&self.message.id) {
+            Some(Seen::Done) => {
+                dispatch.ctx.metrics.duplicates_suppressed.inc();
+                return self.delete(&dispatch, Settled::Deleted).await;
+            }
+            Some(Seen::Hidden(until, how)) if !dispatch.ctx.view.is_final_receive(&self.message) => {
+                dispatch.ctx.metrics.duplicates_suppressed.inc();
+                return self.hide(until, how).await;
+            }
+            Some(Seen::Hidden(..)) | None => {}
         }
         let mut stay = Stay::default();
         loop {
@@ -309,7 +311,7 @@ impl Delivery {
     /// Parks or defers it, and remembers that for a copy that comes too early.
     async fn keep_away(self, dispatch: &Dispatch, delay: Duration, how: Settled) {
         let until = Instant::now() + delay.min(self.lease.hideable());
-        dispatch.hidden.remember(&self.message.id, until, how);
+        dispatch.memory.hidden(&self.message.id, until, how);
         self.hide(until, how).await;
     }
 
@@ -317,7 +319,7 @@ impl Delivery {
         self.enter(Stage::Settling);
         // Room and probe are of no more use to this message.
         drop(std::mem::take(&mut self.ticket));
-        dispatch.finished.remember(&self.message.id);
+        dispatch.memory.done(&self.message.id);
         let Some(place) = self.settler.place().await else { return };
         let settlement = Settlement {
             id: self.message.id,

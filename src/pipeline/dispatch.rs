@@ -5,18 +5,15 @@ use std::sync::Arc;
 use crate::message::Message;
 use crate::pipeline::admit::Admission;
 use crate::pipeline::context::Context;
-use crate::pipeline::finished::Finished;
-use crate::pipeline::hidden::Hidden;
+use crate::pipeline::memory::Memory;
 use crate::pipeline::wait_out::InProcessWaits;
 
 /// Shared by all deliveries of a listener.
 pub(super) struct Dispatch {
     pub(super) ctx: Arc<Context>,
     pub(super) admission: Admission,
-    /// Messages whose work is done.
-    pub(super) finished: Arc<Finished>,
-    /// Messages parked and deferred.
-    pub(super) hidden: Hidden,
+    /// Messages that are done or hidden.
+    pub(super) memory: Arc<Memory>,
     /// Messages that wait out a 429 on their final receive in this process.
     pub(super) waits: InProcessWaits,
 }

@@ -20,13 +20,12 @@ use crate::pipeline::admit::Admission;
 use crate::pipeline::context::{Context, Random};
 use crate::pipeline::dispatch::Dispatch;
 use crate::pipeline::event_log::{self, EventLog};
-use crate::pipeline::finished::Finished;
 use crate::pipeline::gates::Gates;
 use crate::pipeline::group::Groups;
 use crate::pipeline::health::Health;
-use crate::pipeline::hidden::Hidden;
 use crate::pipeline::intake::{self, Intake};
 use crate::pipeline::lease::LeaseTable;
+use crate::pipeline::memory::Memory;
 use crate::pipeline::metered::Metered;
 use crate::pipeline::ports::{Endpoint, Queue};
 use crate::pipeline::queue_view::QueueView;
@@ -99,8 +98,7 @@ impl Listener {
         });
         let gates = Gates::new(Gate::new(seed.wrapping_add(2)), Arc::clone(&limits.gate));
         let admission = Admission { gates, share: limits.sessions.seat(), limits };
-        let (finished, hidden) = (Arc::new(Finished::default()), Hidden::default());
-        let dispatch = Arc::new(Dispatch { ctx, admission, finished, hidden, waits });
+        let dispatch = Arc::new(Dispatch { ctx, admission, memory: Arc::new(Memory::default()), waits });
         Self { dispatch, workers, leases, seed }
     }
 
@@ -140,7 +138,7 @@ impl Listener {
         extending.spawn(summarise(Arc::clone(ctx), stop.clone()));
         let (settler, settle_loop) = SettleLoop::new(settle::Parts {
             ctx: Arc::clone(ctx),
-            finished: Arc::clone(&dispatch.finished),
+            memory: Arc::clone(&dispatch.memory),
             tick: ctx.health.watch("settle"),
             random: fastrand::Rng::with_seed(seed.wrapping_add(1)),
         });

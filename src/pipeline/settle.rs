@@ -26,9 +26,9 @@ use tokio::time::Instant;
 use crate::message::ReceiptHandle;
 use crate::pipeline::batching::{Buffer, Later};
 use crate::pipeline::context::Context;
-use crate::pipeline::finished::Finished;
 use crate::pipeline::health::Tick;
 use crate::pipeline::ledger::Settled;
+use crate::pipeline::memory::Memory;
 use crate::pipeline::ports::{BatchResult, EntryError, EntryErrorKind, QueueError, QueueErrorKind};
 use crate::pipeline::settlement::{Action, Job, Pending, Settlement, Settler, change};
 use crate::policy::advice::entry::{TOO_LATE, TOO_LATE_FIX};
@@ -52,7 +52,7 @@ const IDLE: Duration = Duration::from_secs(15);
 /// What the loop works with.
 pub(super) struct Parts {
     pub(super) ctx: Arc<Context>,
-    pub(super) finished: Arc<Finished>,
+    pub(super) memory: Arc<Memory>,
     pub(super) tick: Tick,
     pub(super) random: fastrand::Rng,
 }
@@ -335,7 +335,7 @@ impl SettleLoop {
     fn settled(&mut self, job: Job, sure: bool) {
         let (id, action) = job.settled(sure);
         match action {
-            Action::Delete { .. } => self.parts.finished.confirm(&id),
+            Action::Delete { .. } => self.parts.memory.confirmed(&id),
             Action::Hide { until, how, lease } => {
                 if how == Settled::Parked {
                     self.parts.ctx.metrics.parked_current.inc();

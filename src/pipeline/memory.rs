@@ -1,0 +1,246 @@
+//! What this process remembers of messages it has no longer in flight: done, or hidden until a time.
+//!
+//! A message that is done is deleted and not posted when it comes again: its delete failed, the answer was lost, SQS handed
+//! it out twice or forgot the delete, as standard queues may. It is remembered until SQS has confirmed the delete, and
+//! for ten minutes after.
+//!
+//! A message parked or deferred that comes too early is hidden for the rest of the time instead of being posted: a standard
+//! queue may hand out a copy of a hidden message, and a hiding that SQS did not take lets it come back with the end of its
+//! lease. On its final receive it is posted all the same; that is the caller's business.
+//!
+//! Bounded: of each kind [`CAPACITY`] ids are remembered; past that the one is forgotten that would be forgotten next, so
+//! unconfirmed deletes go last. A forgotten message may be posted twice, or too early. Above 109 messages a second the
+//! ten minutes are therefore fewer. The memory is the process's own: another process, or this one after a crash, knows
+//! nothing of it.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::message::MessageId;
+use crate::pipeline::ledger::Settled;
+
+/// Ids remembered per listener and kind: about 10 MiB at worst.
+const CAPACITY: usize = 65_536;
+/// How long a confirmed delete is remembered.
+const CONFIRMED_FOR: Duration = Duration::from_secs(600);
+/// SQS counts whole seconds on a clock of its own: a message that is due within so long is on time.
+const SLACK: Duration = Duration::from_secs(2);
+
+/// What is remembered of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Seen {
+    /// Its work is done.
+    Done,
+    /// It is to be hidden until then, and how that is counted.
+    Hidden(Instant, Settled),
+}
+
+/// The messages a listener remembers.
+#[derive(Debug, Default)]
+pub(super) struct Memory {
+    kinds: Mutex<Kinds>,
+}
+
+#[derive(Debug, Default)]
+struct Kinds {
+    done: Ids<()>,
+    hidden: Ids<(Instant, Settled)>,
+}
+
+/// The ids of one kind.
+#[derive(Debug)]
+struct Ids<T> {
+    by_id: BTreeMap<MessageId, (T, Place)>,
+    /// First what is forgotten first.
+    by_place: BTreeMap<Place, MessageId>,
+    next: u64,
+}
+
+impl<T> Default for Ids<T> {
+    fn default() -> Self {
+        Self { by_id: BTreeMap::new(), by_place: BTreeMap::new(), next: 0 }
+    }
+}
+
+/// When an id is forgotten, and a number that no other has.
+type Place = (Until, u64);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Until {
+    Then(Instant),
+    /// SQS has confirmed its delete.
+    Confirmed,
+}
+
+impl Memory {
+    /// The message's work is done; its delete is on the way.
+    pub(super) fn done(&self, id: &MessageId) {
+        self.lock().done.remember(id, (), Until::Confirmed);
+    }
+
+    /// SQS confirmed the delete.
+    pub(super) fn confirmed(&self, id: &MessageId) {
+        self.lock().done.remember(id, (), Until::Then(Instant::now() + CONFIRMED_FOR));
+    }
+
+    /// The message is hidden until then.
+    pub(super) fn hidden(&self, id: &MessageId, until: Instant, how: Settled) {
+        let due = until.checked_sub(SLACK).unwrap_or(until);
+        self.lock().hidden.remember(id, (until, how), Until::Then(due));
+    }
+
+    /// What is remembered of a message that comes now.
+    pub(super) fn seen(&self, id: &MessageId) -> Option<Seen> {
+        let mut kinds = self.lock();
+        let done = kinds.done.get(id).map(|()| Seen::Done);
+        done.or_else(|| kinds.hidden.get(id).map(|(until, how)| Seen::Hidden(until, how)))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Kinds> {
+        self.kinds.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<T: Copy> Ids<T> {
+    fn get(&mut self, id: &MessageId) -> Option<T> {
+        self.expire();
+        self.by_id.get(id).map(|(what, _)| *what)
+    }
+
+    fn remember(&mut self, id: &MessageId, what: T, until: Until) {
+        self.expire();
+        let place = (until, self.next);
+        self.next += 1;
+        if let Some((_, before)) = self.by_id.insert(id.clone(), (what, place)) {
+            self.by_place.remove(&before);
+        }
+        self.by_place.insert(place, id.clone());
+        if self.by_id.len() > CAPACITY {
+            self.forget_first();
+        }
+    }
+
+    fn expire(&mut self) {
+        let now = Instant::now();
+        while self.by_place.first_key_value().is_some_and(|((until, _), _)| *until <= Until::Then(now)) {
+            self.forget_first();
+        }
+    }
+
+    fn forget_first(&mut self) {
+        if let Some((_, id)) = self.by_place.pop_first() {
+            self.by_id.remove(&id);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    fn id(number: usize) -> MessageId {
+        MessageId::new(format!("m-{number}"))
+    }
+
+    /// Ids remembered as done and as hidden.
+    fn remembered(memory: &Memory) -> (usize, usize) {
+        let kinds = memory.lock();
+        assert_eq!(kinds.done.by_id.len(), kinds.done.by_place.len());
+        assert_eq!(kinds.hidden.by_id.len(), kinds.hidden.by_place.len());
+        (kinds.done.by_id.len(), kinds.hidden.by_id.len())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_message_is_done_until_its_delete_is_confirmed_and_ten_minutes_more() {
+        let memory = Memory::default();
+        memory.done(&id(1));
+        memory.done(&id(1));
+        tokio::time::advance(20 * CONFIRMED_FOR).await;
+        assert_eq!([memory.seen(&id(1)), memory.seen(&id(2))], [Some(Seen::Done), None]);
+        memory.confirmed(&id(1));
+        tokio::time::advance(Duration::from_millis(599_999)).await;
+        assert_eq!(memory.seen(&id(1)), Some(Seen::Done));
+        tokio::time::advance(Duration::from_millis(1)).await;
+        assert_eq!((memory.seen(&id(1)), remembered(&memory)), (None, (0, 0)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_delete_confirmed_again_is_remembered_from_then_on() {
+        let memory = Memory::default();
+        memory.done(&id(1));
+        memory.confirmed(&id(1));
+        tokio::time::advance(CONFIRMED_FOR / 2).await;
+        memory.done(&id(1));
+        tokio::time::advance(CONFIRMED_FOR).await;
+        assert_eq!(memory.seen(&id(1)), Some(Seen::Done), "its second delete is on the way");
+        memory.confirmed(&id(1));
+        tokio::time::advance(CONFIRMED_FOR / 2).await;
+        assert_eq!(memory.seen(&id(1)), Some(Seen::Done));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_hidden_message_is_early_until_it_is_due() {
+        let memory = Memory::default();
+        let until = Instant::now() + 5 * MINUTE;
+        memory.hidden(&id(1), Instant::now() + MINUTE, Settled::Parked);
+        memory.hidden(&id(1), until, Settled::Parked);
+        tokio::time::advance(4 * MINUTE).await;
+        assert_eq!(memory.seen(&id(1)), Some(Seen::Hidden(until, Settled::Parked)));
+        tokio::time::advance(MINUTE.saturating_sub(SLACK)).await;
+        assert_eq!((memory.seen(&id(1)), remembered(&memory)), (None, (0, 0)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_message_that_was_hidden_and_then_delivered_is_done() {
+        let memory = Memory::default();
+        memory.hidden(&id(1), Instant::now() + MINUTE, Settled::Parked);
+        memory.done(&id(1));
+        assert_eq!(memory.seen(&id(1)), Some(Seen::Done));
+        tokio::time::advance(2 * MINUTE).await;
+        assert_eq!((memory.seen(&id(1)), memory.seen(&id(2))), (Some(Seen::Done), None));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_memory_is_bounded_and_unconfirmed_deletes_are_forgotten_last_the_oldest_first() {
+        let memory = Memory::default();
+        memory.done(&id(0));
+        for number in 1..=2 * CAPACITY {
+            memory.confirmed(&id(number));
+        }
+        assert_eq!((memory.seen(&id(0)), remembered(&memory)), (Some(Seen::Done), (CAPACITY, 0)));
+        assert_eq!(memory.seen(&id(2 * CAPACITY)), Some(Seen::Done));
+        assert_eq!(memory.seen(&id(CAPACITY)), None, "the oldest confirmed ones go first");
+        for number in 0..CAPACITY + 10 {
+            memory.done(&id(number));
+        }
+        assert_eq!((memory.seen(&id(9)), memory.seen(&id(10))), (None, Some(Seen::Done)));
+        assert_eq!(remembered(&memory), (CAPACITY, 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn of_hidden_messages_those_due_first_are_forgotten_and_no_done_ones() {
+        let memory = Memory::default();
+        memory.confirmed(&id(0));
+        for number in 1..=CAPACITY + 10 {
+            let until = Instant::now() + MINUTE + Duration::from_millis(number.try_into().unwrap());
+            memory.hidden(&id(number), until, Settled::Parked);
+        }
+        assert_eq!((memory.seen(&id(10)), remembered(&memory)), (None, (1, CAPACITY)));
+        assert!(memory.seen(&id(11)).is_some() && memory.seen(&id(0)) == Some(Seen::Done));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_id_done_over_and_over_takes_the_room_of_one() {
+        let memory = Memory::default();
+        for _ in 0..CAPACITY {
+            memory.done(&id(1));
+            memory.confirmed(&id(1));
+        }
+        assert_eq!((memory.seen(&id(1)), remembered(&memory)), (Some(Seen::Done), (1, 0)));
+    }
+}

@@ -156,7 +156,7 @@ async fn all_come_out_as_the_table_says(name: &str, rows: Vec<Row>, trust: Trust
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn endpoints_that_misuse_http_come_out_as_the_table_says() {
-    all_come_out_as_the_table_says("http", rows::plain(), Trust::new(), "5s").await;
+    all_come_out_as_the_table_says("http", rows::plain(), Trust::new(), "10s").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -16,7 +16,9 @@
 //! - [`policy`]: what an answer means and what becomes of the message. The table is [`policy::decide`].
 //! - [`limit`]: what may run when: workers, sessions, pace, gate.
 //! - [`shape`]: message → HTTP request.
-//! - [`pipeline`]: the stages above, between two ports, a queue and an endpoint.
+//! - [`ports`]: the seams to the outside: a queue to take messages from, an endpoint to deliver them to.
+//! - [`pipeline`]: the stages above, between the two ports.
+//! - [`observe`]: what a listener tells people: log lines, health, failures.
 //! - [`sqs`] and [`endpoint`]: the ports over the AWS SDK and over HTTP.
 //! - [`localqueue`]: an embedded SQS for development, tests and simulation.
 //! - [`serve`]: the HTTP server under admin port, embedded queue and sample endpoint.
@@ -58,8 +60,10 @@ pub mod escape;
 pub mod limit;
 pub mod localqueue;
 pub mod message;
+pub mod observe;
 pub mod pipeline;
 pub mod policy;
+pub mod ports;
 pub mod serve;
 pub mod shape;
 pub mod sqs;

@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 
 use crate::admin::View;
 use crate::limit::{EndpointLimits, GateSnapshot, GateState};
-use crate::pipeline::ports::QueueDepth;
 use crate::pipeline::{DepthView, Failures, Preflight, Status};
+use crate::ports::QueueDepth;
 use crate::telemetry::handles::Totals;
 use crate::telemetry::metrics::Metrics;
 

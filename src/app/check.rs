@@ -14,12 +14,12 @@ use crate::app::resources::{self, Limits};
 use crate::app::{StartError, client};
 use crate::config::{EndpointPlan, ListenerPlan, Plan, Problem};
 use crate::endpoint::{self, ConnectivityError, check_connectivity, connectivity_check_takes};
-use crate::pipeline::ports::{Queue, QueueFacts, QueueReason, Redrive};
 use crate::policy::advice::Advice;
 use crate::policy::advice::endpoint::{EndpointReason, Seen};
 use crate::policy::decide::{Action, Policy};
 use crate::policy::outcome::Step;
 use crate::policy::preflight::{Delays, findings, spoken, survives};
+use crate::ports::{Queue, QueueFacts, QueueReason, Redrive};
 use crate::sqs;
 use crate::telemetry::Chain;
 

@@ -21,7 +21,7 @@ use crate::cli::queue_options::QueueOptions;
 use crate::cli::{FAILED, INTERRUPTED, OK, USAGE, complain, complain_of, print_lines, value};
 use crate::escape;
 use crate::message::{Attribute, AttributeValue, MessageId, ReceiptHandle};
-use crate::pipeline::ports::{BATCH_MAX, EntryErrorKind, Queue as _, QueueError};
+use crate::ports::{BATCH_MAX, EntryErrorKind, Queue as _, QueueError};
 use crate::sqs::{ReceiveRequest, Received, SqsQueue};
 
 /// How often a delete is made before it is reported as failed.

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use crate::message::MessageId;
-use crate::pipeline::ports::QueueError;
+use crate::ports::QueueError;
 use crate::sqs::{Outgoing, SqsQueue};
 
 /// How often a message is sent before it is reported as failed: 3 s of pauses at most, and each call up to its own

@@ -18,7 +18,7 @@ use crate::cli::resend::{SENDS_MAX, pause};
 use crate::cli::{FAILED, OK, complain, print_lines};
 use crate::escape;
 use crate::message::MessageId;
-use crate::pipeline::ports::{BATCH_MAX, QueueError, QueueErrorKind};
+use crate::ports::{BATCH_MAX, QueueError, QueueErrorKind};
 use crate::sqs::{Outgoing, SqsQueue, Unsent};
 use crate::telemetry::Chain;
 

@@ -7,7 +7,7 @@ use std::fmt::Display;
 use std::io::Write as _;
 
 use crate::escape;
-use crate::pipeline::ports::QueueError;
+use crate::ports::QueueError;
 use crate::telemetry::{Chain, output};
 
 /// Tells a person on standard error what went wrong.

@@ -25,8 +25,8 @@ use url::Url;
 use super::client;
 use super::step::{self, causes};
 use crate::endpoint::{ClientError, Settings};
-use crate::pipeline::ports::BoxFuture;
 use crate::policy::outcome::Step;
+use crate::ports::BoxFuture;
 use crate::telemetry::Chain;
 
 /// How long a server is listened to once we have ended our side: several round trips and a busy server's pause.

@@ -2,7 +2,7 @@
 //!
 //! The only area that knows reqwest, tower, hyper and rustls. An [`HttpClient`] is shared by all listeners of one
 //! endpoint (one connection pool, one TLS identity); an [`HttpEndpoint`] adds one listener's address and
-//! time-out and implements [`crate::pipeline::ports::Endpoint`].
+//! time-out and implements [`crate::ports::Endpoint`].
 //!
 //! One call is one attempt: redirects are not followed, nothing is sent twice, no cookie or compression changes
 //! what was asked or answered. An attempt ends with the last byte of the answer, not with its status line. What

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::pipeline::ports::BATCH_MAX;
+use crate::ports::BATCH_MAX;
 
 /// Things gathered for one kind of batch call.
 #[derive(Debug)]

@@ -9,12 +9,12 @@ use std::time::{Duration, SystemTime};
 use crate::drain::Drain;
 use crate::limit::clock::Wall;
 use crate::message::Message;
+use crate::observe::event_log::EventLog;
+use crate::observe::health::{Health, Preflight};
 use crate::pipeline::Settings;
-use crate::pipeline::event_log::EventLog;
-use crate::pipeline::health::{Health, Preflight};
-use crate::pipeline::ports::{Endpoint, Queue, QueueError, QueueErrorKind, QueueFacts};
 use crate::pipeline::queue_view::QueueView;
 use crate::policy::preflight::{self, Delays, Finding};
+use crate::ports::{Endpoint, Queue, QueueError, QueueErrorKind, QueueFacts};
 use crate::telemetry::handles::ListenerMetrics;
 
 /// The context of one listener.

@@ -16,15 +16,14 @@ use tokio::time::Instant;
 
 use crate::limit::{Rank, WorkerPermit};
 use crate::message::Message;
+use crate::observe::event_log::deliveries::Posted;
 use crate::pipeline::admit::{Admitted, GATE_WAIT_MAX, Patience, Refused, Ticket};
 use crate::pipeline::completion::{Fate, Successor};
 use crate::pipeline::dispatch::Dispatch;
-use crate::pipeline::event_log::deliveries::Posted;
 use crate::pipeline::gates::{evidence, feedback};
 use crate::pipeline::lease::Lease;
 use crate::pipeline::ledger::{LedgerEntry, Settled};
 use crate::pipeline::memory::Seen;
-use crate::pipeline::ports::{DeadLetterReason, EntryErrorKind};
 use crate::pipeline::post::{circumstances, post};
 use crate::pipeline::settlement::{Action, Settlement, Settler};
 use crate::pipeline::wait_out::WAITS_MAX;
@@ -32,6 +31,7 @@ use crate::policy::backoff;
 use crate::policy::decide::{DeferReason, Disposition, FAULT_DELAY, Facts, decide, hold_max};
 use crate::policy::outcome::Outcome;
 use crate::policy::visibility::CEILING;
+use crate::ports::{DeadLetterReason, EntryErrorKind};
 use crate::telemetry::labels::{ReleaseReason, Stage};
 use crate::telemetry::trace::Journey;
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use crate::limit::{Away, Circumstances, Evidence, Feedback, Gate, Pass, Probe, ProbeCost, Rank, Transition};
 use crate::message::MessageId;
-use crate::pipeline::event_log::EventLog;
+use crate::observe::event_log::EventLog;
 use crate::policy::decide::Signal;
 use crate::policy::outcome::Outcome;
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::limit::{Circumstances, ProbeCost};
+use crate::observe::event_log::deliveries::Posted;
 use crate::pipeline::dispatch::Dispatch;
-use crate::pipeline::event_log::deliveries::Posted;
 use crate::pipeline::gates::Probes;
 use crate::policy::advice::endpoint::{EndpointReason, Seen};
 use crate::policy::outcome::{Attempt, Outcome, classify};

@@ -10,11 +10,11 @@ use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 
 use crate::message::Message;
-use crate::pipeline::event_log::EventLog;
-use crate::pipeline::event_log::deliveries::FinalReceive;
+use crate::observe::event_log::EventLog;
+use crate::observe::event_log::deliveries::FinalReceive;
 use crate::pipeline::lately::Lately;
-use crate::pipeline::ports::{QueueDepth, QueueFacts};
 use crate::policy::probing::Budget;
+use crate::ports::{QueueDepth, QueueFacts};
 use crate::telemetry::handles::ListenerMetrics;
 use crate::telemetry::labels::QueueRole;
 

@@ -24,15 +24,15 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::message::ReceiptHandle;
+use crate::observe::health::Tick;
 use crate::pipeline::batching::{Buffer, Later};
 use crate::pipeline::context::Context;
-use crate::pipeline::health::Tick;
 use crate::pipeline::ledger::Settled;
 use crate::pipeline::memory::Memory;
-use crate::pipeline::ports::{BatchResult, EntryError, EntryErrorKind, QueueError, QueueErrorKind};
 use crate::pipeline::settlement::{Action, Job, Pending, Settlement, Settler, change};
 use crate::policy::advice::entry::{TOO_LATE, TOO_LATE_FIX};
 use crate::policy::backoff;
+use crate::ports::{BatchResult, EntryError, EntryErrorKind, QueueError, QueueErrorKind};
 
 /// How long deletes are gathered.
 const DELETE_LINGER: Duration = Duration::from_millis(100);

@@ -14,8 +14,8 @@ use crate::message::{MessageId, ReceiptHandle};
 use crate::pipeline::completion::{Fate, Successor};
 use crate::pipeline::lease::{Closed, Lease};
 use crate::pipeline::ledger::{LedgerEntry, Settled};
-use crate::pipeline::ports::VisibilityChange;
 use crate::policy::visibility::whole_seconds;
+use crate::ports::VisibilityChange;
 
 /// A hiding that was carried out ends no later than it asked for; a call takes 5 s at most, 2 s of which the last try
 /// has anyway.

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use crate::limit::{GateSnapshot, Workers};
+use crate::observe::failing::Failures;
+use crate::observe::health::Preflight;
 use crate::pipeline::dispatch::Dispatch;
-use crate::pipeline::failing::Failures;
-use crate::pipeline::health::Preflight;
 use crate::pipeline::queue_view::DepthView;
 use crate::telemetry::handles::Totals;
 

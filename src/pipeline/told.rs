@@ -1,8 +1,8 @@
 //! What log and status are told of one message: what its POST came to, and when it was its last.
 
+use crate::observe::event_log::deliveries::Posted;
 use crate::pipeline::deliver::Delivery;
 use crate::pipeline::dispatch::Dispatch;
-use crate::pipeline::event_log::deliveries::Posted;
 use crate::policy::decide::Disposition;
 use crate::policy::outcome::Outcome;
 

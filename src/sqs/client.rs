@@ -31,7 +31,7 @@ use tokio::time::Instant;
 use url::Url;
 
 use super::{credentials, error, host, transport};
-use crate::pipeline::ports::{Operation, QueueError, QueueErrorKind, QueueReason};
+use crate::ports::{Operation, QueueError, QueueErrorKind, QueueReason};
 use crate::sqs::{QueueRef, Role, Settings};
 
 /// Time for DNS, TCP and TLS of a call to SQS or STS.

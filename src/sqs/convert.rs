@@ -12,7 +12,7 @@ use bytes::Bytes;
 use md5::{Digest as _, Md5};
 
 use crate::message::{Attribute, AttributeValue, Message, MessageId, ReceiptHandle, ReceiveCount};
-use crate::pipeline::ports::LeftOut;
+use crate::ports::LeftOut;
 
 /// Longest message id that is taken, in bytes. Amazon's have 36 characters.
 const ID_MAX: usize = 256;

@@ -23,11 +23,9 @@ use aws_sdk_sqs::types::BatchResultErrorEntry;
 use super::send::Unsent;
 use super::{reason, transport};
 use crate::escape;
-use crate::pipeline::ports::{
-    EntryError, EntryErrorKind, Operation, QueueError, QueueErrorKind, QueueReason,
-};
 use crate::policy::advice::Advice;
 use crate::policy::advice::queue::{Call, Named};
+use crate::ports::{EntryError, EntryErrorKind, Operation, QueueError, QueueErrorKind, QueueReason};
 
 /// Longest text of a cause, in bytes.
 const TEXT_MAX: usize = 500;

@@ -12,7 +12,7 @@ use aws_sdk_sqs::types::{self, MessageSystemAttributeName as Name, SendMessageBa
 use super::queue::{RECEIVE_MARGIN, SETTLE_TIMEOUT, built, seconds};
 use super::{convert, error, salvage, send};
 use crate::message::{Message, MessageId};
-use crate::pipeline::ports::{BATCH_MAX, EntryErrorKind, LeftOut, Operation, QueueError};
+use crate::ports::{BATCH_MAX, EntryErrorKind, LeftOut, Operation, QueueError};
 use crate::sqs::{Outgoing, SqsQueue, Unsent};
 
 /// One `ReceiveMessage` as a person asks for it.

@@ -5,7 +5,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use crate::pipeline::ports::LeftOut;
+use crate::ports::LeftOut;
 
 const REASONS: usize = LeftOut::ALL.len();
 

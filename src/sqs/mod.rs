@@ -2,7 +2,7 @@
 //!
 //! The only area that knows the SDK. [`Clients`] turns [`Settings`] into connections (region, credentials, role,
 //! address) and shares them between listeners; an [`SqsQueue`] is one queue on such a connection and implements
-//! [`crate::pipeline::ports::Queue`].
+//! [`crate::ports::Queue`].
 //!
 //! One call is one attempt with a time-out of its own: the SDK's retries are off, because a receive the SDK
 //! repeats behind our back spends receives nobody counts. What the SDK says went wrong is translated in one

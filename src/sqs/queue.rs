@@ -15,7 +15,7 @@ use super::redrive::{Attributes, DeadLetterRef};
 use super::settings::FIFO;
 use super::{convert, error, redrive, salvage, send};
 use crate::message::{Message, MessageId, ReceiptHandle};
-use crate::pipeline::ports::{
+use crate::ports::{
     BATCH_MAX, BatchResult, BoxFuture, DeadLetterReason, EntryError, LeftOut, Operation, Queue, QueueError,
     QueueErrorKind, QueueFacts, QueueReason, Receive, VisibilityChange,
 };

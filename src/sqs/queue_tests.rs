@@ -9,7 +9,7 @@ use url::Url;
 
 use super::*;
 use crate::message::{Attribute, AttributeValue, ReceiveCount};
-use crate::pipeline::ports::{EntryErrorKind, QueueDepth, Redrive};
+use crate::ports::{EntryErrorKind, QueueDepth, Redrive};
 use crate::sqs::scripted::{Answer, asked, client, ok, refusal, serve, settings};
 
 fn queue(name: QueueRef, client: Client) -> SqsQueue {

@@ -9,8 +9,8 @@ use aws_sdk_sqs::operation::send_message::SendMessageError;
 
 use super::error::queue_error;
 use super::reason::{of_connection, of_credentials};
-use crate::pipeline::ports::{Operation, QueueError, QueueErrorKind, QueueReason};
 use crate::policy::advice::Advice;
+use crate::ports::{Operation, QueueError, QueueErrorKind, QueueReason};
 
 const QUEUE: &str = "https://sqs.eu-west-1.amazonaws.com/123456789012/orders";
 const ARN: &str = "arn:aws:sqs:eu-west-1:123456789012:orders";

@@ -12,7 +12,7 @@ use serde_json::Value;
 use url::Url;
 
 use super::settings::FIFO;
-use crate::pipeline::ports::{QueueDepth, QueueFacts, Redrive};
+use crate::ports::{QueueDepth, QueueFacts, Redrive};
 
 /// `GetQueueAttributes`, as the SDK hands it over.
 pub(super) type Attributes = HashMap<Name, String>;

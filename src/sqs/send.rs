@@ -13,7 +13,7 @@ use aws_sdk_sqs::types::{
 };
 
 use crate::message::{Attribute, AttributeValue, Message};
-use crate::pipeline::ports::DeadLetterReason;
+use crate::ports::DeadLetterReason;
 
 /// Most attributes of a message (AWS limit).
 const ATTRIBUTES_MAX: usize = 10;

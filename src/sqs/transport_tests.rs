@@ -9,7 +9,7 @@ use std::time::Duration;
 use url::Url;
 
 use super::transport;
-use crate::pipeline::ports::{LeftOut, Queue as _, QueueErrorKind, QueueReason, Receive};
+use crate::ports::{LeftOut, Queue as _, QueueErrorKind, QueueReason, Receive};
 use crate::sqs::scripted::settings;
 use crate::sqs::{Clients, QueueRef, SqsQueue};
 

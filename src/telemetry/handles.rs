@@ -10,10 +10,10 @@ use std::time::Duration;
 use prometheus::{Counter, Gauge, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 
 use crate::limit::{GateState, Reason};
-use crate::pipeline::ports::{LeftOut, Operation, QueueDepth, QueueErrorKind};
 use crate::policy::decide::DeferReason;
 use crate::policy::outcome::Outcome;
 use crate::policy::preflight::{Finding, Warning};
+use crate::ports::{LeftOut, Operation, QueueDepth, QueueErrorKind};
 use crate::telemetry::labels::{ExtensionResult, QueueRole, ReleaseReason, Stage};
 
 /// Status codes a listener may name in a label; the rest is `other`.

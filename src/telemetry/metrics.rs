@@ -10,10 +10,10 @@ use std::sync::{Mutex, OnceLock};
 use prometheus::{Encoder, TextEncoder};
 
 use crate::limit::{GateState, Reason};
-use crate::pipeline::ports::{LeftOut, Operation};
 use crate::policy::decide::DeferReason;
 use crate::policy::outcome::Outcome;
 use crate::policy::preflight::Warning;
+use crate::ports::{LeftOut, Operation};
 use crate::telemetry::families::{self, Families};
 use crate::telemetry::handles::{EndpointMetrics, GateMetrics, ListenerMetrics};
 use crate::telemetry::labels::{ExtensionResult, ReleaseReason, Stage};

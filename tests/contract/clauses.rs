@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 use aws_sdk_sqs::types::QueueAttributeName as Name;
 use bytes::Bytes;
 use queuepost::message::{Attribute, AttributeValue, ReceiptHandle};
-use queuepost::pipeline::ports::{
+use queuepost::ports::{
     DeadLetterReason, EntryError, EntryErrorKind, Queue as _, QueueErrorKind, Receive, VisibilityChange,
 };
 use queuepost::sqs::{Outgoing, QueueRef, SqsQueue};

@@ -8,7 +8,7 @@ use std::time::Duration;
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::QueueAttributeName as Name;
 use queuepost::message::{Message, ReceiptHandle};
-use queuepost::pipeline::ports::{Queue as _, QueueDepth, Receive, VisibilityChange};
+use queuepost::ports::{Queue as _, QueueDepth, Receive, VisibilityChange};
 use queuepost::sqs::{Clients, QueueRef, Settings, SqsQueue};
 
 use super::server::Server;

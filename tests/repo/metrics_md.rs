@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use queuepost::pipeline::ports::{Operation, QueueDepth, QueueErrorKind};
 use queuepost::policy::outcome::Outcome;
+use queuepost::ports::{Operation, QueueDepth, QueueErrorKind};
 use queuepost::telemetry::labels::QueueRole;
 use queuepost::telemetry::metrics::Metrics;
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use proptest::prelude::*;
-use queuepost::pipeline::ports::{Operation, QueueReason};
+use queuepost::ports::{Operation, QueueReason};
 use tokio::time::Instant;
 
 use super::endpoint::{Scripted, answer, refused};

@@ -3,9 +3,9 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use queuepost::pipeline::ports::{BoxFuture, Endpoint};
 use queuepost::policy::outcome::{Answer, Attempt, Step, Unsent};
 use queuepost::policy::retry_after::RetryAfter;
+use queuepost::ports::{BoxFuture, Endpoint};
 use queuepost::shape::Request;
 use tokio::time::Instant;
 

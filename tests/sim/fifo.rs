@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use proptest::prelude::*;
-use queuepost::pipeline::ports::{BoxFuture, Endpoint};
 use queuepost::policy::outcome::Attempt;
+use queuepost::ports::{BoxFuture, Endpoint};
 use queuepost::shape::Request;
 
 use super::endpoint::{Post, Scripted, answer, answer_with_retry_after, refused};

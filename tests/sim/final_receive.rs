@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use queuepost::pipeline::ports::{Operation, QueueReason};
+use queuepost::ports::{Operation, QueueReason};
 
 use super::endpoint::{Scripted, answer, refused};
 use super::house::{House, limits, settings};

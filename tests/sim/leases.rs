@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use queuepost::localqueue::MessageState;
-use queuepost::pipeline::ports::{Operation, QueueReason};
 use queuepost::policy::outcome::{Answer, Attempt};
 use queuepost::policy::retry_after::RetryAfter;
+use queuepost::ports::{Operation, QueueReason};
 use tokio::time::Instant;
 
 use super::endpoint::{Scripted, answer, answer_with_retry_after, refused};

@@ -11,11 +11,11 @@ use queuepost::localqueue::{
     Timestamp,
 };
 use queuepost::message::{Message, MessageId, ReceiptHandle, ReceiveCount};
-use queuepost::pipeline::ports::{
+use queuepost::policy::advice::queue::Named;
+use queuepost::ports::{
     BatchResult, BoxFuture, DeadLetterReason, EntryError, EntryErrorKind, Operation, Queue, QueueDepth,
     QueueError, QueueErrorKind, QueueFacts, QueueReason, Receive, Redrive, VisibilityChange,
 };
-use queuepost::policy::advice::queue::Named;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::Instant;

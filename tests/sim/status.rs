@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use queuepost::limit::GateState;
-use queuepost::pipeline::ports::{Operation, QueueReason};
 use queuepost::pipeline::{Preflight, Status};
+use queuepost::ports::{Operation, QueueReason};
 
 use super::endpoint::Scripted;
 use super::house::{House, limits, settings};

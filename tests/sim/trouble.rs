@@ -5,9 +5,9 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
-use queuepost::pipeline::ports::{Operation, QueueReason};
 use queuepost::pipeline::{Health, Preflight};
 use queuepost::policy::advice::queue::QueueErrorKind;
+use queuepost::ports::{Operation, QueueReason};
 use tokio::time::Instant;
 
 use super::endpoint::{Post, Scripted, answer, refused};

@@ -4,11 +4,11 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use queuepost::message::{Message, ReceiptHandle};
-use queuepost::pipeline::ports::{
+use queuepost::policy::advice::queue::Named;
+use queuepost::ports::{
     BatchResult, BoxFuture, DeadLetterReason, Operation, Queue, QueueError, QueueFacts, QueueReason, Receive,
     VisibilityChange,
 };
-use queuepost::policy::advice::queue::Named;
 use tokio::time::Instant;
 
 use super::queue::{SimQueue, World};

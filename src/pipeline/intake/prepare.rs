@@ -9,7 +9,7 @@ use crate::limit::{Claim, PaceClaims, Rank, Reservation, Workers};
 use crate::pipeline::dispatch::Dispatch;
 use crate::pipeline::gates::Probes;
 use crate::pipeline::intake::plan::BUSY_WAIT;
-use crate::pipeline::ports::BATCH_MAX;
+use crate::ports::BATCH_MAX;
 
 /// How long a busy listener waits for a batch's worth of free workers and of room.
 const LINGER: Duration = Duration::from_millis(20);

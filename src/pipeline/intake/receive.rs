@@ -14,9 +14,9 @@ use crate::message::Message;
 use crate::pipeline::dispatch::Dispatch;
 use crate::pipeline::intake::prepare::{Prepared, Room};
 use crate::pipeline::lease::Asked;
-use crate::pipeline::ports::{QueueError, QueueErrorKind, Receive};
 use crate::policy::backoff;
 use crate::policy::visibility::lease;
+use crate::ports::{QueueError, QueueErrorKind, Receive};
 
 /// How long an attempt id is used again; SQS knows it for five minutes.
 const ATTEMPT_MAX: Duration = Duration::from_secs(240);

@@ -17,14 +17,12 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::message::MessageId;
-use crate::pipeline::health::Tick;
+use crate::observe::health::Tick;
 use crate::pipeline::lease::entry::{Entries, Extension, Loss};
 use crate::pipeline::lease::table::{LeaseTable, begins};
-use crate::pipeline::ports::{
-    BATCH_MAX, BatchResult, EntryErrorKind, Queue, QueueErrorKind, VisibilityChange,
-};
 use crate::policy::backoff;
 use crate::policy::visibility::{ANSWER_SLACK, whole_seconds};
+use crate::ports::{BATCH_MAX, BatchResult, EntryErrorKind, Queue, QueueErrorKind, VisibilityChange};
 use crate::telemetry::labels::ExtensionResult;
 
 /// First pause before a failed extension is tried again; doubles, with jitter in the upper half.
@@ -286,11 +284,11 @@ mod tests {
 
     use super::*;
     use crate::message::{Message, MessageId, ReceiptHandle, ReceiveCount};
-    use crate::pipeline::event_log::EventLog;
+    use crate::observe::event_log::EventLog;
     use crate::pipeline::lease::{Asked, Lease};
     use crate::pipeline::ledger::LedgerEntry;
-    use crate::pipeline::ports::EntryError;
     use crate::policy::visibility::CEILING;
+    use crate::ports::EntryError;
     use crate::telemetry::metrics::Metrics;
 
     const LENGTH: Duration = Duration::from_secs(90);

@@ -11,11 +11,11 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::message::{Message, MessageId};
-use crate::pipeline::event_log::EventLog;
+use crate::observe::event_log::EventLog;
 use crate::pipeline::lease::entry::{Entries, Entry, Loss, Span};
 use crate::pipeline::ledger::LedgerEntry;
-use crate::pipeline::ports::EntryErrorKind;
 use crate::policy::visibility::{ANSWER_SLACK, CEILING, extend_when_left};
+use crate::ports::EntryErrorKind;
 use crate::telemetry::handles::ListenerMetrics;
 
 /// All leases of one listener, behind one lock; nothing waits while it holds that.

@@ -9,8 +9,8 @@
 use http::HeaderMap;
 
 use crate::message::Message;
-use crate::pipeline::ports::{Operation, QueueErrorKind};
 use crate::policy::outcome::Outcome;
+use crate::ports::{Operation, QueueErrorKind};
 
 /// Nothing to export.
 #[derive(Debug)]

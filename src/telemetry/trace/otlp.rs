@@ -17,8 +17,8 @@ use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::SdkTracerProvider;
 
 use crate::message::{AttributeValue, Message};
-use crate::pipeline::ports::{Operation, QueueErrorKind};
 use crate::policy::outcome::Outcome;
+use crate::ports::{Operation, QueueErrorKind};
 use crate::telemetry::Chain;
 
 /// Any of these says where the collector is.

@@ -8,10 +8,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use queuepost::message::Message;
-use queuepost::pipeline::ports::{Queue, Receive, VisibilityChange};
 use queuepost::policy::decide::{Disposition, Facts, HOLD_MAX, Policy, decide};
 use queuepost::policy::outcome::{Attempt, classify};
 use queuepost::policy::visibility::{CEILING, lease, whole_seconds};
+use queuepost::ports::{Queue, Receive, VisibilityChange};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 

@@ -8,12 +8,12 @@ use std::time::Duration;
 use queuepost::drain::Drain;
 use queuepost::limit::{Gate, GateState};
 use queuepost::message::{Message, ReceiptHandle};
-use queuepost::pipeline::ports::{
+use queuepost::policy::advice::queue::Named;
+use queuepost::policy::outcome::{Attempt, Break, Broken};
+use queuepost::ports::{
     BatchResult, BoxFuture, DeadLetterReason, Endpoint, Operation, Queue, QueueError, QueueFacts,
     QueueReason, Receive, VisibilityChange,
 };
-use queuepost::policy::advice::queue::Named;
-use queuepost::policy::outcome::{Attempt, Break, Broken};
 use queuepost::shape::Request;
 use tokio::time::Instant;
 

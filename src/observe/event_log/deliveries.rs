@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::EventLog;
 use super::repeats::{About, LeftOut};
 use crate::message::Message;
-use crate::pipeline::failing::Recovery;
+use crate::observe::failing::Recovery;
 use crate::policy::advice::Advice;
 use crate::policy::advice::endpoint::{EndpointReason, Seen};
 use crate::policy::decide::Disposition;
@@ -19,40 +19,40 @@ use crate::telemetry::log::DELIVERED;
 
 /// What one POST came to.
 #[derive(Debug)]
-pub(in crate::pipeline) struct Posted {
-    pub(in crate::pipeline) outcome: Outcome,
+pub(crate) struct Posted {
+    pub(crate) outcome: Outcome,
     /// Its class, for people.
-    pub(in crate::pipeline) reason: EndpointReason,
-    pub(in crate::pipeline) seen: Seen,
-    pub(in crate::pipeline) retry_after: Option<Duration>,
-    pub(in crate::pipeline) took: Option<Duration>,
+    pub(crate) reason: EndpointReason,
+    pub(crate) seen: Seen,
+    pub(crate) retry_after: Option<Duration>,
+    pub(crate) took: Option<Duration>,
     /// What the connection said, if it failed.
-    pub(in crate::pipeline) why: Option<String>,
+    pub(crate) why: Option<String>,
     /// What the endpoint said, if it answered.
-    pub(in crate::pipeline) answer: Option<String>,
+    pub(crate) answer: Option<String>,
 }
 
 impl Posted {
     /// An outcome without an answer.
-    pub(in crate::pipeline) fn not(outcome: Outcome) -> Self {
+    pub(crate) fn not(outcome: Outcome) -> Self {
         let reason = EndpointReason::of_outcome(outcome);
         let seen = Seen::default();
         Self { outcome, reason, seen, retry_after: None, took: None, why: None, answer: None }
     }
 
     /// What it was, in a sentence.
-    pub(in crate::pipeline) fn meaning(&self) -> String {
+    pub(crate) fn meaning(&self) -> String {
         self.reason.advice(&self.seen).meaning
     }
 }
 
 /// The last receive of a message: SQS dead-letters it when it is due instead of handing it out again.
 #[derive(Debug, Clone)]
-pub(in crate::pipeline) struct FinalReceive {
+pub(crate) struct FinalReceive {
     /// Receives the queue grants.
-    pub(in crate::pipeline) max: u32,
+    pub(crate) max: u32,
     /// Name of the dead-letter queue, where it is known.
-    pub(in crate::pipeline) dead_letter_queue: Option<Arc<str>>,
+    pub(crate) dead_letter_queue: Option<Arc<str>>,
 }
 
 impl FinalReceive {
@@ -65,7 +65,7 @@ impl FinalReceive {
 
 impl EventLog {
     /// A delivery has ended. `last` says that it was the message's last, whatever the disposition does.
-    pub(in crate::pipeline) fn delivered(
+    pub(crate) fn delivered(
         &self,
         message: &Message,
         posted: &Posted,
@@ -151,7 +151,7 @@ impl EventLog {
     }
 
     /// Deliveries succeed again.
-    pub(in crate::pipeline) fn recovered(&self, message: &Message, recovery: Recovery) {
+    pub(crate) fn recovered(&self, message: &Message, recovery: Recovery) {
         if self.repeats().may_say(About::Recovery, "recovered", None).is_none() {
             return;
         }
@@ -169,7 +169,7 @@ impl EventLog {
     }
 
     /// A message goes back to the queue for the last time, without another POST.
-    pub(in crate::pipeline) fn given_back(&self, message: &Message, why: &'static str, last: &FinalReceive) {
+    pub(crate) fn given_back(&self, message: &Message, why: &'static str, last: &FinalReceive) {
         let (listener, queue) = (self.listener.as_str(), self.queue.as_str());
         tracing::warn!(
             listener,
@@ -182,7 +182,7 @@ impl EventLog {
     }
 
     /// A message that a busy endpoint refused stays under its lease.
-    pub(in crate::pipeline) fn kept(&self, message: &Message, wait: Duration) {
+    pub(crate) fn kept(&self, message: &Message, wait: Duration) {
         let (listener, queue) = (self.listener.as_str(), self.queue.as_str());
         let left_out = self.repeats().may_say(About::Settlement, "keep", Some(&message.id));
         if let Some(left_out) = left_out {

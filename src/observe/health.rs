@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::pipeline::failing::Failing;
+use crate::observe::failing::Failing;
 
 /// What a receive may take beyond its wait before it counts as stuck.
 const RECEIVE_GRACE: Duration = Duration::from_secs(15);
@@ -42,7 +42,7 @@ pub struct Health {
     state: Mutex<State>,
     settle_fault_changed: Notify,
     /// Whether deliveries fail.
-    pub(super) failing: Failing,
+    pub(crate) failing: Failing,
 }
 
 #[derive(Debug, Default)]
@@ -84,18 +84,18 @@ impl Health {
     }
 
     /// A look at the queue worked, or was answered with a fault; the time it had been unreachable, if it was.
-    pub(super) fn read(&self) -> Option<Duration> {
+    pub(crate) fn read(&self) -> Option<Duration> {
         let (since, _) = self.lock().unread.take()?;
         Some(since.elapsed()).filter(|unread| *unread >= UNREACHABLE_AFTER)
     }
 
     /// Whether a person has to act.
-    pub(super) fn is_faulted(&self) -> bool {
+    pub(crate) fn is_faulted(&self) -> bool {
         matches!(self.preflight(), Preflight::Faulted(_))
     }
 
     /// Records whether settling works; whether that is news.
-    pub(super) fn set_settle_fault(&self, fault: Option<String>) -> bool {
+    pub(crate) fn set_settle_fault(&self, fault: Option<String>) -> bool {
         let mut state = self.lock();
         let news = state.settle_fault.is_some() != fault.is_some();
         state.settle_fault = fault;
@@ -110,7 +110,7 @@ impl Health {
     ///
     /// # Cancel safety
     /// Dropping the future changes nothing.
-    pub(super) async fn settles(&self) {
+    pub(crate) async fn settles(&self) {
         loop {
             let changed = self.settle_fault_changed.notified();
             tokio::pin!(changed);
@@ -123,7 +123,7 @@ impl Health {
     }
 
     /// Whether settling fails until a person acts: nothing more should be received then.
-    pub(super) fn has_settle_fault(&self) -> bool {
+    pub(crate) fn has_settle_fault(&self) -> bool {
         self.lock().settle_fault.is_some()
     }
 
@@ -151,7 +151,7 @@ impl Health {
     }
 
     /// A receive starts; it counts as stuck `wait` + 15 s from now until the guard is dropped.
-    pub(super) fn receiving(self: &Arc<Self>, wait: Duration) -> Receiving {
+    pub(crate) fn receiving(self: &Arc<Self>, wait: Duration) -> Receiving {
         let mut state = self.lock();
         let key = state.next_receive;
         state.next_receive += 1;
@@ -160,14 +160,14 @@ impl Health {
     }
 
     /// Watches one more loop.
-    pub(super) fn watch(&self, name: &'static str) -> Tick {
+    pub(crate) fn watch(&self, name: &'static str) -> Tick {
         let last = Arc::new(Mutex::new(Instant::now()));
         self.lock().ticks.push((name, Arc::clone(&last)));
         Tick { last }
     }
 
     /// Stops watching the loops: they are about to end on purpose.
-    pub(super) fn unwatch(&self) {
+    pub(crate) fn unwatch(&self) {
         self.lock().ticks.clear();
     }
 
@@ -178,7 +178,7 @@ impl Health {
 
 /// A receive under way.
 #[derive(Debug)]
-pub(super) struct Receiving {
+pub(crate) struct Receiving {
     health: Arc<Health>,
     key: u64,
 }
@@ -191,13 +191,13 @@ impl Drop for Receiving {
 
 /// A loop's sign of life.
 #[derive(Debug)]
-pub(super) struct Tick {
+pub(crate) struct Tick {
     last: Arc<Mutex<Instant>>,
 }
 
 impl Tick {
     /// The loop turns.
-    pub(super) fn touch(&self) {
+    pub(crate) fn touch(&self) {
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
     }
 }

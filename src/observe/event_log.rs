@@ -5,7 +5,7 @@
 //! ([`crate::policy::advice`]): what it means in the message, its class in `reason`, what to do in `fix`, what the
 //! other side said in `error`. Never bodies, receipt handles or credentials.
 
-pub(super) mod deliveries;
+pub(crate) mod deliveries;
 mod gates;
 mod repeats;
 
@@ -13,18 +13,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-pub(super) use repeats::PERIOD;
+pub(crate) use repeats::PERIOD;
 use repeats::{About, LeftOut, Repeats};
 
 use crate::limit::Transition;
 use crate::message::MessageId;
-use crate::pipeline::ports::{QueueError, QueueFacts};
 use crate::policy::preflight::{Finding, Warning};
+use crate::ports::{QueueError, QueueFacts};
 use crate::telemetry::Chain;
 
 /// One listener's voice.
 #[derive(Debug)]
-pub(super) struct EventLog {
+pub(crate) struct EventLog {
     listener: String,
     queue: String,
     endpoint: String,
@@ -36,7 +36,7 @@ pub(super) struct EventLog {
 
 impl EventLog {
     /// The voice of a listener between a queue and an endpoint.
-    pub(super) fn new(listener: &str, queue: &str, endpoint: &str) -> Self {
+    pub(crate) fn new(listener: &str, queue: &str, endpoint: &str) -> Self {
         Self {
             listener: listener.to_owned(),
             queue: queue.to_owned(),
@@ -48,7 +48,7 @@ impl EventLog {
     }
 
     /// A call to the queue failed.
-    pub(super) fn queue_error(&self, error: &QueueError) {
+    pub(crate) fn queue_error(&self, error: &QueueError) {
         let (listener, queue) = (self.listener.as_str(), self.queue.as_str());
         if let Some(left_out) = self.repeats().may_say(About::Queue, error.reason.label(), None) {
             tracing::warn!(
@@ -65,7 +65,7 @@ impl EventLog {
     }
 
     /// The listener cannot go on until a person acts.
-    pub(super) fn faulted(&self, error: &QueueError) {
+    pub(crate) fn faulted(&self, error: &QueueError) {
         let (listener, queue) = (self.listener.as_str(), self.queue.as_str());
         tracing::error!(
             listener,
@@ -79,7 +79,7 @@ impl EventLog {
     }
 
     /// The queue could be read.
-    pub(super) fn healthy(&self, facts: Option<&QueueFacts>) {
+    pub(crate) fn healthy(&self, facts: Option<&QueueFacts>) {
         let (listener, queue) = (self.listener.as_str(), self.queue.as_str());
         let max_receives = facts.and_then(|facts| facts.redrive.as_ref()).map(|redrive| redrive.max_receives);
         let visible = facts.map(|facts| facts.depth.visible);
@@ -87,13 +87,13 @@ impl EventLog {
     }
 
     /// The queue could not be read for some time, and can be again.
-    pub(super) fn reached_again(&self, after: Duration) {
+    pub(crate) fn reached_again(&self, after: Duration) {
         let (listener, queue) = (self.listener.as_str(), self.queue.as_str());
         tracing::info!(listener, queue, after_seconds = after.as_secs(), "the queue can be read again");
     }
 
     /// What the queue's settings would do wrong; each is said once.
-    pub(super) fn findings(&self, findings: &[Finding]) {
+    pub(crate) fn findings(&self, findings: &[Finding]) {
         let (listener, queue) = (self.listener.as_str(), self.queue.as_str());
         let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
         for Finding { warning, meaning, fix } in findings {
@@ -104,7 +104,7 @@ impl EventLog {
     }
 
     /// A message could not be settled and is left to SQS.
-    pub(super) fn left_to_sqs(&self, message_id: &str, what: &'static str, why: &str, fix: &str) {
+    pub(crate) fn left_to_sqs(&self, message_id: &str, what: &'static str, why: &str, fix: &str) {
         let (listener, queue) = (self.listener.as_str(), self.queue.as_str());
         let id = MessageId::new(message_id);
         let left_out = self.repeats().may_say(About::Settlement, what, Some(&id));
@@ -124,7 +124,7 @@ impl EventLog {
     }
 
     /// Half of the messages that may be in flight are.
-    pub(super) fn crowded(&self, in_flight: u64, most: u64) {
+    pub(crate) fn crowded(&self, in_flight: u64, most: u64) {
         let (listener, queue) = (self.listener.as_str(), self.queue.as_str());
         tracing::warn!(
             listener,
@@ -137,13 +137,13 @@ impl EventLog {
     }
 
     /// Settling works again.
-    pub(super) fn settles_again(&self) {
+    pub(crate) fn settles_again(&self) {
         let (listener, queue) = (self.listener.as_str(), self.queue.as_str());
         tracing::info!(listener, queue, "settling works again");
     }
 
     /// A server sent more messages than were asked for.
-    pub(super) fn surplus(&self, count: usize) {
+    pub(crate) fn surplus(&self, count: usize) {
         let (listener, queue) = (self.listener.as_str(), self.queue.as_str());
         tracing::error!(
             listener,
@@ -154,7 +154,7 @@ impl EventLog {
     }
 
     /// A receive under way was not waited for any longer.
-    pub(super) fn receive_cut_off(&self) {
+    pub(crate) fn receive_cut_off(&self) {
         let (listener, queue) = (self.listener.as_str(), self.queue.as_str());
         tracing::warn!(
             listener,
@@ -164,13 +164,13 @@ impl EventLog {
     }
 
     /// What was left out and no line has told of for ten seconds.
-    pub(super) fn make_up(&self) {
+    pub(crate) fn make_up(&self) {
         let overdue = self.repeats().overdue();
         self.summarise(overdue);
     }
 
     /// Everything left out: there will be no more lines.
-    pub(super) fn make_up_for_all(&self) {
+    pub(crate) fn make_up_for_all(&self) {
         let all = self.repeats().all();
         self.summarise(all);
     }

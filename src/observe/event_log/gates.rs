@@ -11,7 +11,7 @@ use crate::limit::{Reason, Transition};
 
 impl EventLog {
     /// A gate has changed: of the endpoint, or of this listener alone (`of` says which).
-    pub(in crate::pipeline) fn gate(&self, of: &'static str, transition: Option<Transition>) {
+    pub(crate) fn gate(&self, of: &'static str, transition: Option<Transition>) {
         let Some(transition) = transition else { return };
         let kind = kind(of, transition);
         let left_out = self.repeats().may_say(About::Gate, kind, None);
@@ -25,7 +25,7 @@ impl EventLog {
     }
 
     /// Makes up for what was left out of a gate's changes, of one kind.
-    pub(super) fn gate_after_all(&self, overdue: &'static str, left_out: &LeftOut) {
+    pub(crate) fn gate_after_all(&self, overdue: &'static str, left_out: &LeftOut) {
         let mut untold = self.untold.lock().unwrap_or_else(PoisonError::into_inner);
         let is_last = |(of, transition): &(&&'static str, &Transition)| kind(of, **transition) == overdue;
         let last = untold.iter().find(is_last).map(|(of, transition)| (*of, *transition));

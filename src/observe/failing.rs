@@ -17,7 +17,7 @@ const STALE: Duration = Duration::from_secs(1_000);
 
 /// What a listener knows of its failures.
 #[derive(Debug, Default)]
-pub(super) struct Failing {
+pub(crate) struct Failing {
     state: Mutex<State>,
 }
 
@@ -38,11 +38,11 @@ struct Streak {
 
 /// The end of a streak.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Recovery {
+pub(crate) struct Recovery {
     /// Deliveries that failed.
-    pub(super) failed: u64,
+    pub(crate) failed: u64,
     /// From the first failure to the success.
-    pub(super) after: Duration,
+    pub(crate) after: Duration,
 }
 
 /// Failures of a listener at one moment.
@@ -64,7 +64,7 @@ pub struct Failures {
 
 impl Failures {
     /// Why deliveries fail, in words, if they have for a minute.
-    pub(super) fn trouble(&self) -> Option<String> {
+    pub(crate) fn trouble(&self) -> Option<String> {
         let lasting = self.lasting.filter(|lasting| *lasting >= LASTING)?.as_secs();
         let last = self.last.filter(|last| *last <= STALE)?.as_secs();
         let why = self.why.as_deref().unwrap_or_default();
@@ -74,7 +74,7 @@ impl Failures {
 
 impl Failing {
     /// A delivery failed; `is_final`: SQS dead-letters the message instead of handing it out again.
-    pub(super) fn failed(&self, why: String, is_final: bool) {
+    pub(crate) fn failed(&self, why: String, is_final: bool) {
         let now = Instant::now();
         let mut state = self.lock();
         state.deliveries += 1;
@@ -86,14 +86,14 @@ impl Failing {
     }
 
     /// A delivery succeeded; the streak that this ended, if that is worth a line.
-    pub(super) fn succeeded(&self) -> Option<Recovery> {
+    pub(crate) fn succeeded(&self) -> Option<Recovery> {
         let streak = self.lock().streak.take()?;
         let after = streak.since.elapsed();
         (after >= WORTH_A_LINE).then_some(Recovery { failed: streak.deliveries, after })
     }
 
     /// What there is to say of it now.
-    pub(super) fn now(&self) -> Failures {
+    pub(crate) fn now(&self) -> Failures {
         let state = self.lock();
         let streak = state.streak.as_ref();
         Failures {

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use crate::message::MessageId;
 
 /// Least time between two lines of one kind.
-pub(in crate::pipeline) const PERIOD: Duration = Duration::from_secs(10);
+pub(crate) const PERIOD: Duration = Duration::from_secs(10);
 /// Messages a line names of those that were left out.
 const NAMED_MAX: usize = 20;
 /// Messages remembered that had a line of their own lately.
@@ -20,7 +20,7 @@ const RECENT_MAX: usize = 64;
 
 /// What a line is about; kinds of different things have equal names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum About {
+pub(crate) enum About {
     Endpoint,
     Queue,
     Settlement,
@@ -30,23 +30,23 @@ pub(super) enum About {
 
 /// What was left out since the last line of a kind.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub(super) struct LeftOut {
+pub(crate) struct LeftOut {
     /// Lines.
-    pub(super) lines: u64,
+    pub(crate) lines: u64,
     /// The first messages they were about, each once.
-    pub(super) ids: Vec<MessageId>,
+    pub(crate) ids: Vec<MessageId>,
     /// Whether they were about more messages, or the same ones again.
     more: bool,
 }
 
 impl LeftOut {
     /// How many, unless it is none.
-    pub(super) fn count(&self) -> Option<u64> {
+    pub(crate) fn count(&self) -> Option<u64> {
         (self.lines > 0).then_some(self.lines)
     }
 
     /// The messages, unless there is none.
-    pub(super) fn named(&self) -> Option<String> {
+    pub(crate) fn named(&self) -> Option<String> {
         let ids: Vec<&str> = self.ids.iter().map(MessageId::as_str).collect();
         let more = if self.more { " …" } else { "" };
         (!ids.is_empty()).then(|| ids.join(" ") + more)
@@ -65,7 +65,7 @@ impl LeftOut {
 
 /// The lines of one voice.
 #[derive(Debug, Default)]
-pub(super) struct Repeats {
+pub(crate) struct Repeats {
     said: BTreeMap<(About, &'static str), Said>,
 }
 
@@ -99,7 +99,7 @@ impl Said {
 
 impl Repeats {
     /// What was left out of this kind since the last line, if one may be said now. `id` is the message it is about.
-    pub(super) fn may_say(
+    pub(crate) fn may_say(
         &mut self,
         about: About,
         kind: &'static str,
@@ -123,14 +123,14 @@ impl Repeats {
     }
 
     /// Says a line in any case; what was left out of the kind stays for the next that may be left out.
-    pub(super) fn says(&mut self, about: About, kind: &'static str, id: &MessageId) {
+    pub(crate) fn says(&mut self, about: About, kind: &'static str, id: &MessageId) {
         if let Some(said) = self.said.get_mut(&(about, kind)) {
             said.had_a_line(Some(id));
         }
     }
 
     /// What was left out of kinds that had no line for ten seconds.
-    pub(super) fn overdue(&mut self) -> Vec<(About, &'static str, LeftOut)> {
+    pub(crate) fn overdue(&mut self) -> Vec<(About, &'static str, LeftOut)> {
         let now = Instant::now();
         let due = |said: &Said| said.left_out.lines > 0 && now.duration_since(said.at) >= PERIOD;
         let mut overdue = Vec::new();
@@ -141,7 +141,7 @@ impl Repeats {
     }
 
     /// Everything left out so far, whenever that was.
-    pub(super) fn all(&mut self) -> Vec<(About, &'static str, LeftOut)> {
+    pub(crate) fn all(&mut self) -> Vec<(About, &'static str, LeftOut)> {
         let now = Instant::now();
         let left = self.said.iter_mut().filter(|(_, said)| said.left_out.lines > 0);
         left.map(|(&(about, kind), said)| (about, kind, said.take(now))).collect()

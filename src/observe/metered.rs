@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use crate::message::{Message, ReceiptHandle};
-use crate::pipeline::ports::{
+use crate::ports::{
     BatchResult, BoxFuture, DeadLetterReason, Operation, Queue, QueueError, QueueFacts, Receive,
     VisibilityChange,
 };
@@ -13,11 +13,11 @@ use crate::telemetry::handles::ListenerMetrics;
 use crate::telemetry::trace::Call;
 
 /// Counts the calls to `queue`.
-pub(super) struct Metered {
-    pub(super) queue: Arc<dyn Queue>,
-    pub(super) metrics: Arc<ListenerMetrics>,
+pub(crate) struct Metered {
+    pub(crate) queue: Arc<dyn Queue>,
+    pub(crate) metrics: Arc<ListenerMetrics>,
     /// The queue's name.
-    pub(super) name: String,
+    pub(crate) name: String,
 }
 
 impl Metered {

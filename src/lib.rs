@@ -15,7 +15,7 @@
 //! - [`message`]: what SQS hands us.
 //! - [`policy`]: what an answer means and what becomes of the message. The table is [`policy::decide`].
 //! - [`limit`]: what may run when: workers, sessions, pace, gate.
-//! - [`shape`]: message → HTTP request.
+//! - [`exchange`]: messages → HTTP request, answer → a verdict on each message.
 //! - [`ports`]: the seams to the outside: a queue to take messages from, an endpoint to deliver them to.
 //! - [`pipeline`]: the stages above, between the two ports.
 //! - [`observe`]: what a listener tells people: log lines, health, failures.
@@ -32,11 +32,11 @@
 //! use std::time::Duration;
 //! use queuepost::message::ReceiveCount;
 //! use queuepost::policy::decide::{Disposition, Facts, Policy, decide};
-//! use queuepost::policy::outcome::{Answer, Attempt, classify};
+//! use queuepost::policy::outcome::{Answer, Attempt, StatusSet, classify};
 //!
 //! let policy = Policy::default();
 //! let attempt = Attempt::Answered(Answer { status: 429, ..Answer::default() });
-//! let outcome = classify(&attempt, &policy.success, policy.error_in_body_is_failure);
+//! let outcome = classify(&attempt, &StatusSet::default());
 //! let facts = Facts {
 //!     receives: ReceiveCount::FIRST,
 //!     final_receive: false,
@@ -57,6 +57,7 @@ pub mod config;
 pub mod drain;
 pub mod endpoint;
 pub mod escape;
+pub mod exchange;
 pub mod limit;
 pub mod localqueue;
 pub mod message;
@@ -65,6 +66,5 @@ pub mod pipeline;
 pub mod policy;
 pub mod ports;
 pub mod serve;
-pub mod shape;
 pub mod sqs;
 pub mod telemetry;

@@ -14,12 +14,11 @@ use bytes::Bytes;
 use http::StatusCode;
 use http::header::{LOCATION, RETRY_AFTER};
 use reqwest::Response;
-use serde::Deserialize;
-use serde::de::IgnoredAny;
 
 use super::step::causes;
 use super::words::LOOKED_AT_BYTES;
-use crate::policy::outcome::{Answer, Attempt, Break, Broken, Step, Unsent};
+use crate::exchange::reports_an_error;
+use crate::policy::outcome::{self, Answer, Attempt, Break, Broken, Step, Unsent};
 use crate::policy::retry_after::RetryAfter;
 use crate::telemetry::Chain;
 
@@ -52,16 +51,13 @@ pub(super) async fn read(mut response: Response, words: impl Fn(&[u8]) -> Option
             Err(error) => return broken(Break::AmidAnswer, error),
         }
     }
-    let error_in_body = status.is_success() && body.reports_an_error();
-    let beginning = (status != StatusCode::OK || error_in_body).then(|| words(body.beginning())).flatten();
-    Attempt::Answered(Answer {
-        status: status.as_u16(),
-        retry_after,
-        error_in_body,
-        beginning,
-        for_neighbours_only: status == StatusCode::FORBIDDEN && body.is_for_neighbours_only(),
-        redirects_to,
-    })
+    let for_neighbours_only = status == StatusCode::FORBIDDEN && body.is_for_neighbours_only();
+    let body = outcome::Body { is_whole: body.length == body.kept.len(), kept: body.kept.into() };
+    let is_failure = status != StatusCode::OK || reports_an_error(&body);
+    let beginning = body.kept.get(..LOOKED_AT_BYTES).unwrap_or(&body.kept);
+    let beginning = is_failure.then(|| words(beginning)).flatten();
+    let status = status.as_u16();
+    Attempt::Answered(Answer { status, retry_after, body, beginning, for_neighbours_only, redirects_to })
 }
 
 /// Where a redirect points, without what could carry a token.
@@ -133,79 +129,9 @@ impl Body {
         ControlFlow::Continue(())
     }
 
-    /// What a person may be shown a part of.
-    fn beginning(&self) -> &[u8] {
-        self.kept.get(..LOOKED_AT_BYTES).unwrap_or(&self.kept)
-    }
-
     /// Whether a 403 has the words of a receiver that lets in only its neighbours.
     fn is_for_neighbours_only(&self) -> bool {
         let text = String::from_utf8_lossy(&self.kept);
         NEIGHBOURS_ONLY.iter().any(|words| text.contains(words))
-    }
-
-    /// Whether the body is a JSON object whose `error` is present and not null.
-    fn reports_an_error(&self) -> bool {
-        #[derive(Deserialize)]
-        struct Report {
-            error: Option<IgnoredAny>,
-        }
-        self.length == self.kept.len()
-            && self.kept.trim_ascii_start().starts_with(b"{")
-            && serde_json::from_slice::<Report>(&self.kept).is_ok_and(|report| report.error.is_some())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn body(text: &str) -> Body {
-        let mut body = Body { keep: KEPT_BYTES, ..Body::default() };
-        assert!(body.take(&Bytes::copy_from_slice(text.as_bytes())).is_continue());
-        body
-    }
-
-    #[test]
-    fn only_an_object_with_an_error_that_is_not_null_reports_one() {
-        for (text, expected) in [
-            (r#"{"error":{"message":"no"},"metadata":{}}"#, true),
-            (" \n{\"error\":\"no\"}", true),
-            (r#"{"error":null,"result":1}"#, false),
-            (r#"{"result":{"error":1}}"#, false),
-            (r#"[{"error":1}]"#, false),
-            (r#""error""#, false),
-            (r#"{"error":1"#, false),
-            ("", false),
-        ] {
-            assert_eq!(body(text).reports_an_error(), expected, "{text}");
-        }
-    }
-
-    #[test]
-    fn a_403_for_neighbours_only_is_known_by_its_words() {
-        for (text, expected) in [
-            ("RBAC: access denied", true),
-            ("Request with aws-sqsd user agent was made from untrusted address.", true),
-            ("Forbidden", false),
-            ("", false),
-        ] {
-            assert_eq!(body(text).is_for_neighbours_only(), expected, "{text}");
-        }
-    }
-
-    #[test]
-    fn a_body_longer_than_what_is_kept_reports_nothing() {
-        let text = format!(r#"{{"error":"{}"}}"#, "x".repeat(KEPT_BYTES));
-        let body = body(&text);
-        assert_eq!(body.kept.len(), KEPT_BYTES);
-        assert!(!body.reports_an_error());
-    }
-
-    #[test]
-    fn an_answer_is_read_up_to_sixteen_mebibytes_and_not_beyond() {
-        let mut body = Body { keep: KEPT_BYTES, ..Body::default() };
-        assert!(body.take(&Bytes::from(vec![b' '; ANSWER_MAX_BYTES])).is_continue());
-        assert!(body.take(&Bytes::from_static(b" ")).is_break());
     }
 }

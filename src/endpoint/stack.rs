@@ -19,9 +19,9 @@ use url::Url;
 use super::response;
 use super::words::Secrets;
 use crate::endpoint::{AuthHeader, ConnectivityError, HttpClient, Target, check_connectivity};
+use crate::exchange::Request;
 use crate::policy::outcome::{Attempt, Break, Step, Unsent};
 use crate::ports::{BoxFuture, Endpoint};
-use crate::shape::Request;
 
 /// Where one listener's messages go.
 #[derive(Clone)]

@@ -73,6 +73,12 @@ impl Adaptive {
         }
     }
 
+    /// Changes the cap, at least one; what was learned below it stays.
+    pub(super) fn set_max(&mut self, max: usize) {
+        self.max = f64::from(u32::try_from(max).unwrap_or(u32::MAX)).max(1.0);
+        self.limit = self.limit.min(self.max);
+    }
+
     /// The limit in force: at least 1, at most the cap.
     pub(super) fn limit(&self) -> usize {
         #[expect(

@@ -30,11 +30,12 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
-use crate::pipeline::admit::Refused;
-use crate::pipeline::completion::{Fate, Successor};
+use crate::pipeline::admit::{Refused, Ticket};
+use crate::pipeline::completion::Fate;
 use crate::pipeline::context::Context;
 use crate::pipeline::deliver::Delivery;
 use crate::pipeline::dispatch::Dispatch;
+use crate::pipeline::in_flight::InFlight;
 use crate::pipeline::queue_view::QueueView;
 use crate::policy::backoff;
 use crate::policy::visibility::{CEILING, lease};
@@ -82,7 +83,7 @@ pub(super) fn split<T>(messages: Vec<(String, Option<T>)>) -> Vec<Arrived<T>> {
 
 /// The groups of a listener that are being delivered, and those in trouble.
 #[derive(Debug)]
-pub(super) struct Groups<T = Delivery> {
+pub(super) struct Groups<T = InFlight> {
     state: Mutex<State<T>>,
 }
 
@@ -189,7 +190,7 @@ impl<T> Groups<T> {
 /// The right to deliver the messages of a group; dropping it lets the next run of it start.
 #[derive(Debug)]
 #[must_use]
-pub(super) struct GroupRun<T = Delivery> {
+pub(super) struct GroupRun<T = InFlight> {
     groups: Arc<Groups<T>>,
     group: String,
     /// Its place under the group's name is given up, and may be another run's.
@@ -197,14 +198,6 @@ pub(super) struct GroupRun<T = Delivery> {
 }
 
 impl<T> GroupRun<T> {
-    /// Does something with the first, before the run starts.
-    pub(super) fn with_head(&self, work: impl FnOnce(&mut T)) {
-        let mut state = self.groups.lock();
-        if let Some(head) = state.runs.get_mut(&self.group).and_then(VecDeque::front_mut) {
-            work(head);
-        }
-    }
-
     /// The first that is left; `None` is the end of the run.
     fn next(&self) -> Option<T> {
         let mut state = self.groups.lock();
@@ -237,23 +230,23 @@ impl<T> Drop for GroupRun<T> {
 }
 
 impl GroupRun {
-    /// Delivers the messages in order as far as each is deleted, and gives the rest back. `deliveries` takes a task
-    /// for each, so that a panic is the end of one delivery and not of the rest.
-    pub(super) async fn run(self, dispatch: Arc<Dispatch>, deliveries: TaskTracker) {
+    /// Delivers the messages in order as far as each is deleted, and releases the rest. The head goes with `ticket`.
+    /// `deliveries` takes a task for each message, so that a panic ends one delivery and not the rest.
+    pub(super) async fn run(self, dispatch: Arc<Dispatch>, ticket: Ticket, deliveries: TaskTracker) {
         let ctx = &dispatch.ctx;
         let (mut reason, mut rest) = (ReleaseReason::Group, VecDeque::new());
-        let mut is_first = true;
+        let mut ticket = Some(ticket);
         while let Some(mut head) = self.next() {
             // Its time has passed behind those before it: its POST might outlive what SQS grants one receive.
             let needs = ctx.settings.timeout.min(CEILING / 2);
-            if !std::mem::take(&mut is_first) && head.lease.hideable() < needs {
+            let ticket = ticket.take();
+            if ticket.is_none() && head.hideable() < needs {
                 rest.push_back(head);
                 break;
             }
-            let is_final_receive = ctx.view.is_final_receive(&head.message);
-            let (successor, fate) = Successor::new();
-            head.successor = successor;
-            deliveries.spawn(head.run(Arc::clone(&dispatch)));
+            let (is_last_try, fate) = (head.is_last_try(), head.fate());
+            let delivery = Delivery::new(vec![head], ticket.unwrap_or_default());
+            deliveries.spawn(delivery.run(Arc::clone(&dispatch)));
             let fate = tokio::select! {
                 biased;
                 fate = fate => fate,
@@ -272,7 +265,7 @@ impl GroupRun {
                 Err(_dropped) => Instant::now() + lease(ctx.settings.timeout),
             };
             rest = self.end();
-            if is_final_receive && rest.is_empty() {
+            if is_last_try && rest.is_empty() {
                 // SQS moves it to the dead-letter queue instead, and nobody has come along with it.
                 self.groups.gone(&self.group);
             } else {
@@ -282,9 +275,9 @@ impl GroupRun {
         }
         rest.extend(self.end());
         let why = if reason == ReleaseReason::Drain { Refused::Draining.words() } else { BEHIND };
-        for delivery in rest {
-            delivery.last_word(&dispatch, why);
-            delivery.release(&dispatch, Instant::now(), reason).await;
+        for message in rest {
+            message.last_word(&dispatch, why);
+            message.release(&dispatch, Instant::now(), reason).await;
         }
     }
 }
@@ -294,21 +287,22 @@ pub(super) async fn release_later(
     dispatch: Arc<Dispatch>,
     groups: Arc<Groups>,
     group: String,
-    blocked: Vec<Delivery>,
+    blocked: Vec<InFlight>,
 ) {
     let ctx = &dispatch.ctx;
     let in_vain = blocked.len();
-    for delivery in blocked {
-        let until = Instant::now() + backoff::defer(delivery.message.receive_count, ctx.unit());
+    for message in blocked {
+        let until = Instant::now() + backoff::defer(message.message.receive_count, ctx.unit());
         groups.head_failed(&ctx.view, &group, until, in_vain);
-        delivery.last_word(&dispatch, BEHIND);
-        delivery.release(&dispatch, until, ReleaseReason::Group).await;
+        message.last_word(&dispatch, BEHIND);
+        message.release(&dispatch, until, ReleaseReason::Group).await;
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pipeline::completion::Successor;
 
     fn arrived(messages: &[(&str, Option<u32>)]) -> Vec<(String, Vec<u32>, Vec<u32>)> {
         let messages = messages.iter().map(|(group, message)| ((*group).to_owned(), *message)).collect();

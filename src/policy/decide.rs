@@ -30,10 +30,6 @@ pub const STATUSES: RangeInclusive<u16> = 100..=599;
 /// A listener's choices; what remains is the table.
 #[derive(Debug, Clone)]
 pub struct Policy {
-    /// Statuses that mean the work is done.
-    pub success: StatusSet,
-    /// Whether a JSON `error` member in a successful answer makes the message at fault.
-    pub error_in_body_is_failure: bool,
     /// Park of a 429.
     pub throttle_delay: Duration,
     /// Rows before the table; the first match wins.
@@ -42,12 +38,7 @@ pub struct Policy {
 
 impl Default for Policy {
     fn default() -> Self {
-        Self {
-            success: StatusSet::default(),
-            error_in_body_is_failure: false,
-            throttle_delay: Duration::from_secs(300),
-            rows: Vec::new(),
-        }
+        Self { throttle_delay: Duration::from_secs(300), rows: Vec::new() }
     }
 }
 

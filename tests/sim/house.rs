@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use queuepost::drain::Drain;
+use queuepost::exchange::{Raw, Success};
 use queuepost::limit::clock::Wall;
 use queuepost::limit::{self, EndpointLimits};
 use queuepost::localqueue::MessageState;
 use queuepost::pipeline::{Health, Listener, Parts, Settings, Status};
 use queuepost::policy::decide::Policy;
 use queuepost::ports::{Endpoint, Queue};
-use queuepost::shape::Shape;
 use queuepost::telemetry::metrics::Metrics;
 use tokio::task::JoinSet;
 
@@ -56,7 +56,7 @@ pub fn settings(name: &str, workers: usize) -> Settings {
         timeout: Duration::from_secs(60),
         receive_wait: Duration::from_secs(20),
         policy: Policy::default(),
-        shape: Shape::raw(name, name),
+        exchange: Arc::new(Raw::new(name, name, Success::default())),
         retry_after_closes_gate: true,
     }
 }

@@ -60,6 +60,11 @@ impl Plan {
         Self { workers, busy: false, side_by_side: 1, failures: 0, not_before: None, is_first: true }
     }
 
+    /// The listener has so many workers from now on.
+    pub(super) fn set_workers(&mut self, workers: usize) {
+        self.workers = workers;
+    }
+
     /// Whether the last receive brought something.
     pub(super) fn is_busy(&self) -> bool {
         self.busy

@@ -2,7 +2,7 @@
 //!
 //! Its answer may have been lost when SQS had hidden the messages already, and with them their groups, until the
 //! visibility time-out. Under the same attempt id SQS hands them out again, and that counts as no receive. Nothing may
-//! be changed for that, neither the number of messages nor their visibility, so the workers reserved for the receive
+//! be changed for that, neither the number of messages nor their visibility, so the slots reserved for the receive
 //! stay so; room at the endpoint is given up meanwhile. When a gate closes or the drain begins it is not repeated, nor
 //! when the visibility time-out is over: what was hidden comes back by itself.
 
@@ -34,7 +34,7 @@ pub(super) enum Received {
     Withheld,
 }
 
-/// Receives up to as many messages as there are workers in `prepared`; gives up its room while it has to be repeated.
+/// Receives up to as many messages as there are slots in `prepared`; gives up its room while it has to be repeated.
 pub(super) async fn receive(dispatch: &Dispatch, prepared: &mut Prepared, wait: Duration) -> Received {
     let ctx = &dispatch.ctx;
     if !dispatch.admission.gates.let_through(&prepared.room.probes) {
@@ -42,7 +42,7 @@ pub(super) async fn receive(dispatch: &Dispatch, prepared: &mut Prepared, wait: 
     }
     let visibility = lease(ctx.settings.timeout);
     let attempt = ctx.settings.fifo.then(|| ctx.random.attempt_id());
-    let receive = Receive { max: prepared.workers.len(), wait, visibility, attempt };
+    let receive = Receive { max: prepared.slots.len(), wait, visibility, attempt };
     let first = Instant::now();
     let end = first + visibility.min(ATTEMPT_MAX);
     let mut failures = 0_u32;

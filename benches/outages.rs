@@ -36,14 +36,14 @@ mod page;
 #[path = "outages/runs.rs"]
 mod runs;
 
-#[allow(dead_code, reason = "the tests use more of it")]
-#[path = "../tests/sim/house.rs"]
-mod house;
 #[path = "../tests/sim/outage/mod.rs"]
 mod outage;
 #[allow(dead_code, reason = "the tests use more of it")]
-#[path = "../tests/sim/queue.rs"]
-mod queue;
+#[path = "../tests/sim/process.rs"]
+mod process;
+#[allow(dead_code, reason = "the tests use more of it")]
+#[path = "../tests/sim/simulated_queue.rs"]
+mod simulated_queue;
 
 /// Where the page lives.
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/outages.md");

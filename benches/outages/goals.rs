@@ -1,7 +1,7 @@
 //! The goals, checked against the rows of queuepost as it comes.
 
+use crate::outage::{Behaviour, Variant};
 use crate::outage::{FULL_SPEED_MOST, IN_VAIN_MOST, Load, Refusal, USEFUL_LEAST};
-use crate::outage::{Variant, Weather};
 use crate::page::{backlog, percent, seconds};
 use crate::runs::Row;
 
@@ -78,10 +78,10 @@ fn goal<'a>(
 /// Whether the endpoint asks for pauses of more than a second.
 fn asks_for_long(row: &Row) -> bool {
     match row.scenario.outage {
-        Weather::Answers { retry_after, .. } | Weather::Paced { retry_after, .. } => {
+        Behaviour::Answers { retry_after, .. } | Behaviour::Paced { retry_after, .. } => {
             retry_after.is_some_and(|pause| pause.as_secs_f64() > 1.0)
         }
-        Weather::Takes(_) | Weather::Unreachable | Weather::Hangs => false,
+        Behaviour::Takes(_) | Behaviour::Unreachable | Behaviour::Hangs => false,
     }
 }
 

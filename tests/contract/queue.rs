@@ -10,16 +10,16 @@ use std::sync::Arc;
 
 use tokio::task::JoinSet;
 
-use super::clauses;
-use super::lab::Lab;
+use super::assertions;
+use super::fixture::Fixture;
 use super::server::Kind;
 
-type Clause = fn(Arc<Lab>) -> Pin<Box<dyn Future<Output = ()> + Send>>;
+type Clause = fn(Arc<Fixture>) -> Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// The clauses with their names.
+/// The assertions with their names.
 macro_rules! named {
-    ($($clause:ident),* $(,)?) => {
-        &[$((stringify!($clause), |lab| Box::pin(clauses::$clause(lab)))),*]
+    ($($assertion:ident),* $(,)?) => {
+        &[$((stringify!($assertion), |fixture| Box::pin(assertions::$assertion(fixture)))),*]
     };
 }
 
@@ -59,9 +59,9 @@ const CLAUSES: &[(&str, Clause)] = named![
     an_expired_handle_deletes_nothing_of_a_group,
 ];
 
-/// A clause a server does not keep.
+/// A assertion a server does not keep.
 struct Deviation {
-    clause: &'static str,
+    assertion: &'static str,
     /// Part of what the assertion says when it fails: another failure is not this deviation.
     says: &'static str,
     reason: &'static str,
@@ -71,22 +71,22 @@ const EMBEDDED: &[Deviation] = &[];
 
 const MINISTACK: &[Deviation] = &[
     Deviation {
-        clause: "deleting_twice_is_fine",
+        assertion: "deleting_twice_is_fine",
         says: "ReceiptHandleIsInvalid",
         reason: "it forgets a handle with its message, where Amazon answers every delete with success",
     },
     Deviation {
-        clause: "a_purged_message_may_be_deleted",
+        assertion: "a_purged_message_may_be_deleted",
         says: "ReceiptHandleIsInvalid",
         reason: "it forgets a handle with its message, where Amazon answers every delete with success",
     },
     Deviation {
-        clause: "a_freed_head_comes_back_alone_while_its_successor_is_in_flight",
+        assertion: "a_freed_head_comes_back_alone_while_its_successor_is_in_flight",
         says: "left: []\n right: [\"1\"]",
         reason: "any message in flight locks its whole group, even those before it",
     },
     Deviation {
-        clause: "an_expired_handle_deletes_nothing_of_a_group",
+        assertion: "an_expired_handle_deletes_nothing_of_a_group",
         says: "left: [Ok(())]",
         reason: "it deletes as long as nobody else received the message",
     },
@@ -94,27 +94,27 @@ const MINISTACK: &[Deviation] = &[
 
 const ELASTICMQ: &[Deviation] = &[
     Deviation {
-        clause: "deleting_twice_is_fine",
+        assertion: "deleting_twice_is_fine",
         says: "ReceiptHandleIsInvalid",
         reason: "it forgets a handle with its message, where Amazon answers every delete with success",
     },
     Deviation {
-        clause: "a_purged_message_may_be_deleted",
+        assertion: "a_purged_message_may_be_deleted",
         says: "ReceiptHandleIsInvalid",
         reason: "it forgets a handle with its message, where Amazon answers every delete with success",
     },
     Deviation {
-        clause: "a_changed_retention_shows_at_the_next_look",
+        assertion: "a_changed_retention_shows_at_the_next_look",
         says: "left: None\n right: Some(600s)",
         reason: "it keeps every message for ever and knows no retention",
     },
     Deviation {
-        clause: "a_redrive_policy_taken_away_is_gone_at_the_next_look",
+        assertion: "a_redrive_policy_taken_away_is_gone_at_the_next_look",
         says: "The attribute value for RedrivePolicy is invalid",
         reason: "it takes no empty policy, where Amazon takes that as its removal",
     },
     Deviation {
-        clause: "an_expired_handle_deletes_nothing_of_a_group",
+        assertion: "an_expired_handle_deletes_nothing_of_a_group",
         says: "left: [Ok(())]",
         reason: "it deletes as long as nobody else received the message",
     },
@@ -123,11 +123,11 @@ const ELASTICMQ: &[Deviation] = &[
 /// Makes all assertions at once, each on queues of its own, and compares what failed with the table.
 async fn hold(kind: Kind, deviations: &[Deviation]) {
     let Some(server) = kind.start().await else { return };
-    let lab = Lab::new(server);
+    let fixture = Fixture::new(server);
     let mut running = JoinSet::new();
     let mut names = BTreeMap::new();
-    for (name, clause) in CLAUSES {
-        names.insert(running.spawn(clause(Arc::clone(&lab))).id(), *name);
+    for (name, assertion) in CLAUSES {
+        names.insert(running.spawn(assertion(Arc::clone(&fixture))).id(), *name);
     }
     let mut failed = BTreeMap::new();
     while let Some(ended) = running.join_next().await {
@@ -143,14 +143,14 @@ async fn hold(kind: Kind, deviations: &[Deviation]) {
 /// What failed and is not listed, is listed and did not fail, or failed otherwise than listed.
 fn judge(mut failed: BTreeMap<&str, String>, deviations: &[Deviation]) -> Vec<String> {
     let mut wrong = Vec::new();
-    for Deviation { clause, says, reason } in deviations {
-        match failed.remove(clause) {
-            Some(text) if text.contains(says) => eprintln!("a known deviation: {clause}: {reason}"),
-            Some(text) => wrong.push(format!("{clause}: fails otherwise than listed: {text}")),
-            None => wrong.push(format!("{clause}: listed as a deviation, but it holds")),
+    for Deviation { assertion, says, reason } in deviations {
+        match failed.remove(assertion) {
+            Some(text) if text.contains(says) => eprintln!("a known deviation: {assertion}: {reason}"),
+            Some(text) => wrong.push(format!("{assertion}: fails otherwise than listed: {text}")),
+            None => wrong.push(format!("{assertion}: listed as a deviation, but it holds")),
         }
     }
-    wrong.extend(failed.into_iter().map(|(clause, text)| format!("{clause}: {text}")));
+    wrong.extend(failed.into_iter().map(|(assertion, text)| format!("{assertion}: {text}")));
     wrong
 }
 
@@ -181,9 +181,9 @@ async fn elasticmq_keeps_the_contract_but_for_its_table() {
 
 #[test]
 fn a_table_of_deviations_is_neither_too_short_nor_too_long() {
-    let listed = &[Deviation { clause: "a", says: "lost", reason: "known" }];
+    let listed = &[Deviation { assertion: "a", says: "lost", reason: "known" }];
     let failed = |failures: &[(&'static str, &str)]| {
-        let failures = failures.iter().map(|&(clause, text)| (clause, text.to_owned()));
+        let failures = failures.iter().map(|&(assertion, text)| (assertion, text.to_owned()));
         judge(failures.collect(), listed)
     };
     assert!(failed(&[("a", "lost it")]).is_empty());

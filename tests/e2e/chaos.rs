@@ -7,7 +7,7 @@
 //! An ordinary run is short. `QUEUEPOST_CHAOS=60 cargo test --test it chaos -- --nocapture` keeps up the load for 60
 //! seconds and prints the figures; `QUEUEPOST_CHAOS_SEED=7` draws the faults again that a failure has printed.
 
-mod story;
+mod history;
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -21,9 +21,9 @@ use aws_sdk_sqs::types::{
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
-use self::story::{Story, posts};
+use self::history::{MessageHistory, posts};
+use super::fault_proxy::{Fault, Proxy, Rates};
 use super::process::{PATIENCE, Queuepost, until};
-use super::proxy::{Fault, Proxy, Rates};
 use super::servers::HttpEndpoint;
 use crate::contract::server::{Kind, Server};
 
@@ -74,7 +74,7 @@ fn number(variable: &str) -> Option<u64> {
 }
 
 /// Queue, endpoint and the proxies before them.
-struct Scene {
+struct Setup {
     name: &'static str,
     seed: u64,
     random: fastrand::Rng,
@@ -88,7 +88,7 @@ struct Scene {
     _server: Server,
 }
 
-impl Scene {
+impl Setup {
     async fn set(kind: Kind, at_queue: Rates, at_endpoint: Rates) -> Option<Self> {
         let server = kind.start().await?;
         let seed = number("QUEUEPOST_CHAOS_SEED").unwrap_or_else(|| fastrand::u64(..));
@@ -204,7 +204,7 @@ impl Scene {
 
     /// Makes visible what is in flight, as its end of visibility would in half a minute or more.
     async fn let_go(&self) {
-        let Story { handles, deleted, .. } = Story::of(&self.to_queue.exchanges());
+        let MessageHistory { handles, deleted, .. } = MessageHistory::of(&self.to_queue.exchanges());
         let there = handles.into_iter().filter(|(_, body)| !deleted.contains_key(body));
         let handles: Vec<String> = there.map(|(handle, _)| handle).collect();
         for handles in handles.chunks(BATCH) {
@@ -222,37 +222,37 @@ impl Scene {
 /// Kills, faults and restarts for as long as the load lasts; then whether all promises were kept.
 async fn kills_and_faults(kind: Kind) {
     let (lasts, messages, lives) = load();
-    let Some(mut scene) = Scene::set(kind, AT_QUEUE, AT_ENDPOINT).await else { return };
-    let mut sending = scene.send(messages, lasts);
+    let Some(mut setup) = Setup::set(kind, AT_QUEUE, AT_ENDPOINT).await else { return };
+    let mut sending = setup.send(messages, lasts);
     let start = Instant::now();
-    while start.elapsed() < lasts || !sending.is_empty() || scene.to_endpoint.count() < messages / 2 {
-        let mut bridge = scene.process().await;
-        scene.lives(lives.clone()).await;
+    while start.elapsed() < lasts || !sending.is_empty() || setup.to_endpoint.count() < messages / 2 {
+        let mut bridge = setup.process().await;
+        setup.lives(lives.clone()).await;
         bridge.kill().await;
         while let Some(sent) = sending.try_join_next() {
             sent.unwrap();
         }
     }
-    let killed = scene.processes;
-    let before_the_end = scene.depth(&scene.queue).await;
-    scene.to_queue.be_harmless();
-    scene.to_endpoint.be_harmless();
-    scene.to_queue.until_quiet().await;
-    scene.let_go().await;
-    let mut last = scene.process().await;
-    scene.until_empty(&last).await;
+    let killed = setup.processes;
+    let before_the_end = setup.depth(&setup.queue).await;
+    setup.to_queue.be_harmless();
+    setup.to_endpoint.be_harmless();
+    setup.to_queue.until_quiet().await;
+    setup.let_go().await;
+    let mut last = setup.process().await;
+    setup.until_empty(&last).await;
     let ended = last.stop().await;
     assert_eq!(ended.code, Some(0), "{}", ended.output);
 
-    let (calls, answers) = (scene.to_queue.exchanges(), scene.to_endpoint.exchanges());
-    let (story, posts) = (Story::of(&calls), posts(&answers));
+    let (calls, answers) = (setup.to_queue.exchanges(), setup.to_endpoint.exchanges());
+    let (history, posts) = (MessageHistory::of(&calls), posts(&answers));
     let sent: BTreeSet<String> = (0..messages).map(|number| format!("m-{number}")).collect();
     let (mut by_kill, mut by_lost_answer) = (0, 0);
     let mut complaints = Vec::new();
     for body in &sent {
         let posts = posts.get(body).map(Vec::as_slice).unwrap_or_default();
         let accepted = posts.iter().find(|(_, post)| post.succeeded() && post.passed_on);
-        match (accepted, story.asked.get(body)) {
+        match (accepted, history.asked.get(body)) {
             (None, _) => complaints.push(format!("{body} was never accepted")),
             (Some((_, post)), Some(asked)) if *asked < post.asked => {
                 complaints.push(format!("{body} was deleted before it was accepted"));
@@ -260,7 +260,7 @@ async fn kills_and_faults(kind: Kind) {
             (Some(_), None) => complaints.push(format!("{body} was not deleted")),
             (Some(_), Some(_)) => {}
         }
-        let deleted = story.deleted.get(body);
+        let deleted = history.deleted.get(body);
         if posts.iter().any(|(_, post)| deleted.is_some_and(|deleted| post.asked > *deleted)) {
             complaints.push(format!("{body} was posted after it was deleted"));
         }
@@ -276,29 +276,29 @@ async fn kills_and_faults(kind: Kind) {
             }
         }
     }
-    assert_eq!(scene.depth(&scene.dead).await, (0, 0), "nothing is dead-lettered");
+    assert_eq!(setup.depth(&setup.dead).await, (0, 0), "nothing is dead-lettered");
     println!(
         "{}: {messages} messages over {} s, {killed} kills, {} calls to the queue with {:?}, {} posts with {:?}, \
          at the end of the load {before_the_end:?} visible and in flight; posted again: {by_kill} by kills, \
          {by_lost_answer} by lost answers, {} unexplained",
-        scene.name,
+        setup.name,
         lasts.as_secs(),
         calls.len(),
-        scene.to_queue.faults(),
+        setup.to_queue.faults(),
         answers.len(),
-        scene.to_endpoint.faults(),
+        setup.to_endpoint.faults(),
         complaints.len(),
     );
-    assert!(complaints.is_empty(), "seed {}:\n{}", scene.seed, complaints.join("\n"));
-    assert!(killed > 1 && !scene.to_queue.faults().is_empty() && scene.to_endpoint.faults().len() > 3);
+    assert!(complaints.is_empty(), "seed {}:\n{}", setup.seed, complaints.join("\n"));
+    assert!(killed > 1 && !setup.to_queue.faults().is_empty() && setup.to_endpoint.faults().len() > 3);
 }
 
 /// Two processes, one of which is always being replaced.
 async fn rolling_restarts(kind: Kind) {
     let (lasts, messages, lives) = load();
-    let Some(mut scene) = Scene::set(kind, SLOW_ONLY, SLOW_ONLY).await else { return };
-    let mut sending = scene.send(messages, lasts);
-    let mut running = [scene.process().await, scene.process().await];
+    let Some(mut setup) = Setup::set(kind, SLOW_ONLY, SLOW_ONLY).await else { return };
+    let mut sending = setup.send(messages, lasts);
+    let mut running = [setup.process().await, setup.process().await];
     let start = Instant::now();
     let mut stopped = 0;
     let mut stop = async |process: &mut Queuepost| {
@@ -307,10 +307,10 @@ async fn rolling_restarts(kind: Kind) {
         stopped += 1;
     };
     while start.elapsed() < lasts || !sending.is_empty() {
-        scene.lives(lives.clone()).await;
+        setup.lives(lives.clone()).await;
         running.rotate_left(1);
         stop(&mut running[0]).await;
-        running[0] = scene.process().await;
+        running[0] = setup.process().await;
         while let Some(sent) = sending.try_join_next() {
             sent.unwrap();
         }
@@ -319,28 +319,28 @@ async fn rolling_restarts(kind: Kind) {
     for process in &mut running {
         stop(process).await;
     }
-    let (left, in_flight) = scene.depth(&scene.queue).await;
-    assert_eq!(in_flight, 0, "seed {}: nothing is left in flight", scene.seed);
-    running = [scene.process().await, scene.process().await];
-    scene.until_empty(&running[0]).await;
+    let (left, in_flight) = setup.depth(&setup.queue).await;
+    assert_eq!(in_flight, 0, "seed {}: nothing is left in flight", setup.seed);
+    running = [setup.process().await, setup.process().await];
+    setup.until_empty(&running[0]).await;
     for process in &mut running {
         stop(process).await;
     }
-    let answers = scene.to_endpoint.exchanges();
+    let answers = setup.to_endpoint.exchanges();
     let posts = posts(&answers);
     let twice: Vec<_> = posts.iter().filter(|(_, posts)| posts.len() > 1).collect();
     println!(
         "{}: {messages} messages over {} s, {stopped} processes stopped, {} posts with {:?}, {left} left in the middle; \
          {} posted twice",
-        scene.name,
+        setup.name,
         lasts.as_secs(),
         answers.len(),
-        scene.to_endpoint.faults(),
+        setup.to_endpoint.faults(),
         twice.len(),
     );
-    assert!(twice.is_empty(), "seed {}: {twice:?}", scene.seed);
-    assert_eq!(posts.len(), messages, "seed {}", scene.seed);
-    assert_eq!(scene.depth(&scene.dead).await, (0, 0));
+    assert!(twice.is_empty(), "seed {}: {twice:?}", setup.seed);
+    assert_eq!(posts.len(), messages, "seed {}", setup.seed);
+    assert_eq!(setup.depth(&setup.dead).await, (0, 0));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

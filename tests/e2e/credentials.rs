@@ -5,9 +5,9 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::door::Door;
 use super::process::{PATIENCE, Queuepost, until};
 use super::servers::{HttpEndpoint, QueueServer};
+use super::sqs_proxy::SqsProxy;
 
 fn folder(name: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
@@ -26,14 +26,14 @@ fn write(path: &Path, text: &str) {
 async fn survives_an_expiry(env: &[(&str, &str)], renew: impl FnOnce()) {
     let queues = QueueServer::start().await;
     queues.queue("orders", 10);
-    let door = Door::before(&queues, "orders").await;
-    door.knows_only("OLDKEY");
+    let sqs_proxy = SqsProxy::start(&queues, "orders").await;
+    sqs_proxy.accept_only_key("OLDKEY");
     // Long enough to be under way when the key expires.
     let endpoint = HttpEndpoint::start(200, Duration::from_secs(2)).await;
     let args = [
         "run",
         "--queue",
-        &door.url,
+        &sqs_proxy.url,
         "--url",
         &endpoint.url,
         "--admin-listen",
@@ -50,14 +50,14 @@ async fn survives_an_expiry(env: &[(&str, &str)], renew: impl FnOnce()) {
     queues.send("orders", "with the old key");
     assert!(until(|| (endpoint.seen.count() == 1).then_some(())).await.is_some(), "{}", bridge.output());
 
-    door.knows_only("NEWKEY");
+    sqs_proxy.accept_only_key("NEWKEY");
     queues.send("orders", "with the new key");
     let line = bridge.until_line("listener faulted").await;
     assert!(line.contains(r#""reason":"expired_token""#), "{line}");
     assert!((bridge.metric("listener_faulted", "").await - 1.0).abs() < f64::EPSILON);
     // Not known again by itself.
-    let refused = door.refused();
-    assert!(until(|| (door.refused() > refused + 2).then_some(())).await.is_some());
+    let refused = sqs_proxy.refused();
+    assert!(until(|| (sqs_proxy.refused() > refused + 2).then_some(())).await.is_some());
     assert_eq!(bridge.admin("/livez").await.0, 200);
     assert_eq!(bridge.admin("/readyz").await.0, 503);
 

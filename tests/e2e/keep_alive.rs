@@ -16,14 +16,14 @@ use super::servers::QueueServer;
 ///
 /// What comes on a connection again always comes too late: the second is over while the request is on its way, and it is
 /// reset unread.
-struct Impatient {
+struct ShortKeepAlive {
     url: String,
     connections: Arc<AtomicUsize>,
     resets: Arc<AtomicUsize>,
     _server: JoinSet<()>,
 }
 
-impl Impatient {
+impl ShortKeepAlive {
     async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/work", listener.local_addr().unwrap());
@@ -76,7 +76,7 @@ async fn read_request(stream: &mut TcpStream) -> bool {
 async fn a_connection_is_not_kept_for_longer_than_the_endpoint_announces() {
     let queues = QueueServer::start().await;
     let queue = queues.queue("orders", 10);
-    let endpoint = Impatient::start().await;
+    let endpoint = ShortKeepAlive::start().await;
     queues.send("orders", "first");
     // The first answer tells; what was under way beside it could not know.
     let mut bridge = Queuepost::run(&queue, &endpoint.url, &[]).await;

@@ -1,30 +1,55 @@
 //! The real binary over loopback, in real time with short settings.
+//!
+//! - `chaos`: kills, restarts and faults on both sides, every duplicate explained.
+//! - `check`: what `queuepost check` finds, and that it touches no message.
+//! - `credentials`: credentials that expire and are renewed, and a queue's name that does not resolve.
+//! - `delivery`: messages arrive once each, with headers and body, within the workers.
+//! - `dev`: `queuepost dev`.
+//! - `endpoints`: endpoints that refuse, reset, hang or answer nonsense.
+//! - `environment`: proxy variables, terminal escapes, tokens in clear text, file descriptor limits.
+//! - `error_messages`: one wording of a failure in the log and in every command.
+//! - `fifo`: order within groups across processes that start and stop.
+//! - `gate`: an endpoint that refuses closes the gate, and is found again.
+//! - `healthcheck_send_receive`: the commands `healthcheck`, `send`, `receive` and `resend`.
+//! - `hostile`: endpoints that misuse HTTP, TLS and HTTP/2.
+//! - `hostile_clients`: clients that misuse the admin port, the embedded queue and the sample endpoint.
+//! - `https`: endpoints over TLS, trusted and not.
+//! - `keep_alive`: endpoints that close idle connections after a second.
+//! - `otlp`: traces as a collector gets them.
+//! - `sqs_failures`: each failure of SQS is named, and the process recovers from it.
+//! - `sqs_random_faults`: random faults of SQS lose nothing and duplicate nothing.
+//! - `starting`: starts that fail, and the admin port.
+//! - `stopping`: SIGTERM, a second signal, kill -9.
+//! - `unread_output`: standard output that nobody reads blocks nothing.
+//!
+//! Helpers: `process` starts the binary; `servers` are queues and endpoints to call, `tls` their certificates.
+//! `sqs_proxy` answers in the place of SQS; `fault_proxy` injects faults into any HTTP exchange.
 
-mod door;
+pub mod fault_proxy;
 pub mod process;
-pub mod proxy;
 pub mod servers;
+mod sqs_proxy;
 pub mod tls;
 
 mod chaos;
 mod check;
 mod credentials;
+mod delivery;
 mod dev;
 mod endpoints;
-mod faults;
+mod environment;
+mod error_messages;
 mod fifo;
 mod gate;
-mod hands;
+mod healthcheck_send_receive;
 mod hostile;
+mod hostile_clients;
 mod https;
 mod keep_alive;
-mod moving;
 #[cfg(feature = "otlp")]
 mod otlp;
-mod outside;
-mod ports;
+mod sqs_failures;
+mod sqs_random_faults;
 mod starting;
 mod stopping;
-mod trouble;
-mod unread;
-mod words;
+mod unread_output;

@@ -5,23 +5,23 @@ use std::time::Duration;
 
 use queuepost::limit::{self, EndpointLimits, Rate};
 
-use super::endpoint::Scripted;
-use super::house::{House, limits, settings};
-use super::queue::Faults;
+use super::process::{SimProcess, limits, settings};
+use super::scripted_endpoint::ScriptedEndpoint;
+use super::simulated_queue::Faults;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
 #[tokio::test(start_paused = true)]
 async fn running_posts_never_exceed_the_workers() {
-    let mut house = House::new(20);
-    house.world.queue("orders", 10);
-    let endpoint = Scripted::always(200, 50);
-    let (queue, _) = house.listen(settings("orders", 32), &endpoint, &limits(1_000));
+    let mut process = SimProcess::new(20);
+    process.world.queue("orders", 10);
+    let endpoint = ScriptedEndpoint::always(200, 50);
+    let (queue, _) = process.listen(settings("orders", 32), &endpoint, &limits(1_000));
     for number in 0..2_000 {
-        house.world.send("orders", &format!("m-{number}"));
+        process.world.send("orders", &format!("m-{number}"));
     }
-    house.until_empty("orders", 10 * MINUTE).await;
-    house.stop(MINUTE).await;
+    process.until_empty("orders", 10 * MINUTE).await;
+    process.stop(MINUTE).await;
     assert_eq!(endpoint.most_running(), 32);
     let calls = queue.receives.lock().unwrap().len();
     assert!(calls <= 2_000 / 10 + 150, "{calls} receives for 2,000 messages");
@@ -29,56 +29,56 @@ async fn running_posts_never_exceed_the_workers() {
 
 #[tokio::test(start_paused = true)]
 async fn listeners_of_one_endpoint_share_its_sessions() {
-    let mut house = House::new(21);
-    let endpoint = Scripted::always(200, 50);
+    let mut process = SimProcess::new(21);
+    let endpoint = ScriptedEndpoint::always(200, 50);
     let shared = limits(10);
     for name in ["a", "b", "c"] {
-        house.world.queue(name, 10);
-        house.listen(settings(name, 16), &endpoint, &shared);
+        process.world.queue(name, 10);
+        process.listen(settings(name, 16), &endpoint, &shared);
         for number in 0..300 {
-            house.world.send(name, &format!("{name}-{number}"));
+            process.world.send(name, &format!("{name}-{number}"));
         }
     }
     for name in ["a", "b", "c"] {
-        house.until_empty(name, 10 * MINUTE).await;
+        process.until_empty(name, 10 * MINUTE).await;
     }
-    house.stop(MINUTE).await;
+    process.stop(MINUTE).await;
     assert_eq!(endpoint.most_running(), 10);
     assert_eq!(endpoint.posts().len(), 900);
-    house.assert_balanced();
+    process.assert_balanced();
 }
 
 #[tokio::test(start_paused = true)]
 async fn messages_are_not_taken_only_to_wait_for_a_session() {
-    let mut house = House::new(22);
-    house.world.queue("orders", 10);
-    let endpoint = Scripted::always(200, 10_000);
-    house.listen(settings("orders", 64), &endpoint, &limits(4));
+    let mut process = SimProcess::new(22);
+    process.world.queue("orders", 10);
+    let endpoint = ScriptedEndpoint::always(200, 10_000);
+    process.listen(settings("orders", 64), &endpoint, &limits(4));
     for number in 0..500 {
-        house.world.send("orders", &format!("m-{number}"));
+        process.world.send("orders", &format!("m-{number}"));
     }
     for _ in 0..20 {
         tokio::time::sleep(Duration::from_secs(3)).await;
-        let in_house = house.metric("messages_in_progress", "");
-        assert!(in_house <= 5.0, "{in_house} messages in flight here for 4 sessions");
+        let in_flight = process.metric("messages_in_progress", "");
+        assert!(in_flight <= 5.0, "{in_flight} messages in flight here for 4 sessions");
     }
-    house.stop(MINUTE).await;
+    process.stop(MINUTE).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn starts_never_exceed_burst_plus_rate_times_time() {
-    let mut house = House::new(23);
-    house.world.queue("orders", 10);
-    let endpoint = Scripted::always(200, 1);
+    let mut process = SimProcess::new(23);
+    process.world.queue("orders", 10);
+    let endpoint = ScriptedEndpoint::always(200, 1);
     let rate = Rate { interval: Duration::from_millis(100), burst: NonZeroU32::new(3).unwrap() };
     let paced =
         EndpointLimits::new("api", &limit::Settings { sessions: 100, adaptive: false, rate: Some(rate) }, 1);
-    house.listen(settings("orders", 50), &endpoint, &paced);
+    process.listen(settings("orders", 50), &endpoint, &paced);
     for number in 0..200 {
-        house.world.send("orders", &format!("m-{number}"));
+        process.world.send("orders", &format!("m-{number}"));
     }
-    house.until_empty("orders", 10 * MINUTE).await;
-    house.stop(MINUTE).await;
+    process.until_empty("orders", 10 * MINUTE).await;
+    process.stop(MINUTE).await;
     let starts: Vec<Duration> = endpoint.posts().iter().map(|post| post.began).collect();
     for (first, from) in starts.iter().enumerate() {
         for (last, to) in starts.iter().enumerate().skip(first) {
@@ -91,72 +91,72 @@ async fn starts_never_exceed_burst_plus_rate_times_time() {
 
 #[tokio::test(start_paused = true)]
 async fn an_idle_listener_polls_with_one_worker_and_no_session() {
-    let mut house = House::new(24);
-    house.world.queue("orders", 10);
-    let endpoint = Scripted::always(200, 1);
+    let mut process = SimProcess::new(24);
+    process.world.queue("orders", 10);
+    let endpoint = ScriptedEndpoint::always(200, 1);
     let shared = limits(8);
-    let (queue, _) = house.listen(settings("orders", 8), &endpoint, &shared);
+    let (queue, _) = process.listen(settings("orders", 8), &endpoint, &shared);
     tokio::time::sleep(10 * MINUTE).await;
     let receives = queue.receives.lock().unwrap().clone();
     assert!(receives.iter().all(|(_, max)| *max == 1), "{receives:?}");
     assert!((30..=32).contains(&receives.len()), "{} receives in ten minutes", receives.len());
     assert_eq!(shared.sessions.running(), 0);
-    assert!((house.metric("workers_reserved", "") - 1.0).abs() < f64::EPSILON);
-    house.stop(MINUTE).await;
+    assert!((process.metric("workers_reserved", "") - 1.0).abs() < f64::EPSILON);
+    process.stop(MINUTE).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn receives_come_in_batches_also_when_sessions_are_the_limit() {
-    let mut house = House::new(25);
-    house.world.queue("orders", 10);
+    let mut process = SimProcess::new(25);
+    process.world.queue("orders", 10);
     let random = std::sync::Mutex::new(fastrand::Rng::with_seed(1));
-    let endpoint = Scripted::new(move |_, _| {
-        (Duration::from_millis(random.lock().unwrap().u64(20..80)), super::endpoint::answer(200))
+    let endpoint = ScriptedEndpoint::new(move |_, _| {
+        (Duration::from_millis(random.lock().unwrap().u64(20..80)), super::scripted_endpoint::answer(200))
     });
-    let (queue, _) = house.listen(settings("orders", 64), &endpoint, &limits(16));
+    let (queue, _) = process.listen(settings("orders", 64), &endpoint, &limits(16));
     for number in 0..2_000 {
-        house.world.send("orders", &format!("m-{number}"));
+        process.world.send("orders", &format!("m-{number}"));
     }
-    house.until_empty("orders", 10 * MINUTE).await;
-    house.stop(MINUTE).await;
+    process.until_empty("orders", 10 * MINUTE).await;
+    process.stop(MINUTE).await;
     let receives = queue.receives.lock().unwrap().len();
     assert!(receives <= 500, "{receives} receives for 2,000 messages");
 }
 
 #[tokio::test(start_paused = true)]
 async fn extensions_go_in_batches() {
-    let mut house = House::new(26);
-    house.world.queue("orders", 10);
-    let endpoint = Scripted::always(200, 400_000);
+    let mut process = SimProcess::new(26);
+    process.world.queue("orders", 10);
+    let endpoint = ScriptedEndpoint::always(200, 400_000);
     let mut slow = settings("orders", 80);
     slow.timeout = Duration::from_secs(435);
-    house.listen(slow, &endpoint, &limits(80));
+    process.listen(slow, &endpoint, &limits(80));
     for number in 0..400 {
-        house.world.send("orders", &format!("m-{number}"));
+        process.world.send("orders", &format!("m-{number}"));
         tokio::time::sleep(Duration::from_millis(531)).await;
     }
-    house.until_empty("orders", 60 * MINUTE).await;
-    let extended = house.metric("visibility_extensions_total", r#"result="extended""#);
-    let calls = house.metric("sqs_requests_total", "ChangeMessageVisibilityBatch");
+    process.until_empty("orders", 60 * MINUTE).await;
+    let extended = process.metric("visibility_extensions_total", r#"result="extended""#);
+    let calls = process.metric("sqs_requests_total", "ChangeMessageVisibilityBatch");
     assert!(extended / calls > 5.0, "{extended} extensions in {calls} calls");
-    house.stop(MINUTE).await;
+    process.stop(MINUTE).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn no_session_stands_idle_for_the_time_of_a_receive() {
-    let mut house = House::new(27);
-    house.world.queue("orders", 10);
+    let mut process = SimProcess::new(27);
+    process.world.queue("orders", 10);
     let random = std::sync::Mutex::new(fastrand::Rng::with_seed(1));
-    let endpoint = Scripted::new(move |_, _| {
-        (Duration::from_millis(random.lock().unwrap().u64(100..300)), super::endpoint::answer(200))
+    let endpoint = ScriptedEndpoint::new(move |_, _| {
+        (Duration::from_millis(random.lock().unwrap().u64(100..300)), super::scripted_endpoint::answer(200))
     });
-    let (queue, _) = house.listen(settings("orders", 64), &endpoint, &limits(20));
+    let (queue, _) = process.listen(settings("orders", 64), &endpoint, &limits(20));
     queue.set_faults(Faults { latency: Duration::from_millis(10), ..Faults::default() });
     for number in 0..3_000 {
-        house.world.send("orders", &format!("m-{number}"));
+        process.world.send("orders", &format!("m-{number}"));
     }
-    house.until_empty("orders", 10 * MINUTE).await;
-    house.stop(MINUTE).await;
+    process.until_empty("orders", 10 * MINUTE).await;
+    process.stop(MINUTE).await;
     // 20 sessions could do a hundred a second.
     let took = endpoint.posts().last().unwrap().began;
     assert!(took < Duration::from_millis(31_500), "3,000 messages took {took:?}");

@@ -9,9 +9,9 @@ use queuepost::exchange::Request;
 use queuepost::policy::outcome::Attempt;
 use queuepost::ports::{BoxFuture, Endpoint};
 
-use super::endpoint::{Post, Scripted, answer, answer_with_retry_after, refused};
-use super::house::{Census, House, limits, settings};
-use super::queue::{Deletes, Faults, SimQueue, World};
+use super::process::{Census, SimProcess, limits, settings};
+use super::scripted_endpoint::{Post, ScriptedEndpoint, answer, answer_with_retry_after, refused};
+use super::simulated_queue::{Deletes, Faults, SimQueue, World};
 
 const ORDERS: &str = "orders.fifo";
 const MINUTE: Duration = Duration::from_secs(60);
@@ -31,13 +31,13 @@ fn parts(body: &str) -> (&str, u64) {
 
 /// POSTs that began while a predecessor was in the queue.
 #[derive(Default)]
-struct Overtakings(Mutex<Vec<String>>);
+struct OrderViolations(Mutex<Vec<String>>);
 
-impl Overtakings {
+impl OrderViolations {
     #[track_caller]
     fn assert_none(&self) {
         let found = self.0.lock().unwrap();
-        assert!(found.is_empty(), "{} overtakings: {:?}", found.len(), found.first());
+        assert!(found.is_empty(), "{} violations: {:?}", found.len(), found.first());
     }
 }
 
@@ -45,10 +45,10 @@ impl Overtakings {
 fn watched(
     world: &World,
     script: impl Fn(&Post, usize) -> (Duration, Attempt) + Send + Sync + 'static,
-) -> (Arc<Scripted>, Arc<Overtakings>) {
-    let overtakings = Arc::new(Overtakings::default());
-    let (world, found) = (world.clone(), Arc::clone(&overtakings));
-    let endpoint = Scripted::new(move |post, count| {
+) -> (Arc<ScriptedEndpoint>, Arc<OrderViolations>) {
+    let violations = Arc::new(OrderViolations::default());
+    let (world, found) = (world.clone(), Arc::clone(&violations));
+    let endpoint = ScriptedEndpoint::new(move |post, count| {
         let (group, number) = parts(&post.body);
         for other in world.look(|broker, now| broker.inspect(now, ORDERS)) {
             let (other_group, before) = parts(&other.body);
@@ -58,11 +58,11 @@ fn watched(
         }
         script(post, count)
     });
-    (endpoint, overtakings)
+    (endpoint, violations)
 }
 
 /// Bodies accepted, by group.
-fn accepted_by_group(endpoint: &Scripted) -> BTreeMap<String, Vec<u64>> {
+fn accepted_by_group(endpoint: &ScriptedEndpoint) -> BTreeMap<String, Vec<u64>> {
     let mut groups: BTreeMap<String, Vec<u64>> = BTreeMap::new();
     for body in endpoint.accepted() {
         let (group, number) = parts(&body);
@@ -72,20 +72,20 @@ fn accepted_by_group(endpoint: &Scripted) -> BTreeMap<String, Vec<u64>> {
 }
 
 /// So that the next receive is for ten: something to receive, which keeps nobody.
-async fn make_busy(house: &House) {
+async fn make_busy(process: &SimProcess) {
     tokio::time::sleep(SECOND).await;
-    let body = format!("warm-up/{}", house.world.now().0);
-    house.world.send_to(ORDERS, "warm-up", &body);
+    let body = format!("warm-up/{}", process.world.now().0);
+    process.world.send_to(ORDERS, "warm-up", &body);
     tokio::time::sleep(SECOND / 100).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_successor_starts_only_after_its_predecessors_delete_is_confirmed() {
     for seed in 0..10 {
-        let mut house = House::new(seed);
-        house.world.queue(ORDERS, 1_000);
-        let (endpoint, overtakings) = watched(&house.world, |_, _| (Duration::from_millis(20), answer(200)));
-        let (queue, _) = house.listen(settings(ORDERS, 10), &endpoint, &limits(10));
+        let mut process = SimProcess::new(seed);
+        process.world.queue(ORDERS, 1_000);
+        let (endpoint, violations) = watched(&process.world, |_, _| (Duration::from_millis(20), answer(200)));
+        let (queue, _) = process.listen(settings(ORDERS, 10), &endpoint, &limits(10));
         queue.set_faults(Faults {
             latency: Duration::from_millis(500),
             entry_failed: 0.2,
@@ -93,117 +93,117 @@ async fn a_successor_starts_only_after_its_predecessors_delete_is_confirmed() {
             ..Faults::default()
         });
         for group in ["a", "b", "c"] {
-            send_group(&house.world, group, 30);
+            send_group(&process.world, group, 30);
         }
-        house.until_empty(ORDERS, 30 * MINUTE).await;
-        assert!(house.stop(MINUTE).await);
-        overtakings.assert_none();
+        process.until_empty(ORDERS, 30 * MINUTE).await;
+        assert!(process.stop(MINUTE).await);
+        violations.assert_none();
         for (group, numbers) in accepted_by_group(&endpoint) {
             assert_eq!(numbers, (1..=30).collect::<Vec<_>>(), "seed {seed}, group {group}");
         }
-        house.assert_balanced();
+        process.assert_balanced();
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_group_does_not_wait_until_its_deletes_have_company() {
-    let mut house = House::new(89);
-    house.world.queue(ORDERS, 10);
-    let endpoint = Scripted::always(200, 10);
-    house.listen(settings(ORDERS, 10), &endpoint, &limits(10));
-    make_busy(&house).await;
-    send_group(&house.world, "a", 9);
+    let mut process = SimProcess::new(89);
+    process.world.queue(ORDERS, 10);
+    let endpoint = ScriptedEndpoint::always(200, 10);
+    process.listen(settings(ORDERS, 10), &endpoint, &limits(10));
+    make_busy(&process).await;
+    send_group(&process.world, "a", 9);
     tokio::time::sleep(SECOND / 5).await;
     assert_eq!(endpoint.accepted().len(), 10);
-    house.stop(MINUTE).await;
+    process.stop(MINUTE).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_throttled_head_is_parked_and_its_tail_given_back_behind_it() {
-    let mut house = House::new(90);
-    house.world.queue(ORDERS, 10);
+    let mut process = SimProcess::new(90);
+    process.world.queue(ORDERS, 10);
     let refused_once = Mutex::new(false);
-    let (endpoint, overtakings) = watched(&house.world, move |post, _| {
+    let (endpoint, violations) = watched(&process.world, move |post, _| {
         let refuse = post.body == "a/2" && !std::mem::replace(&mut refused_once.lock().unwrap(), true);
         (Duration::from_millis(50), answer(if refuse { 429 } else { 200 }))
     });
-    house.listen(settings(ORDERS, 10), &endpoint, &limits(10));
-    make_busy(&house).await;
-    send_group(&house.world, "a", 8);
+    process.listen(settings(ORDERS, 10), &endpoint, &limits(10));
+    make_busy(&process).await;
+    send_group(&process.world, "a", 8);
     tokio::time::sleep(10 * SECOND).await;
     assert_eq!(endpoint.accepted(), ["warm-up/1700000001000", "a/1"]);
-    assert_eq!(house.census(ORDERS), Census { visible: 6, in_flight: 1, dead: 0 }, "nothing is kept");
-    assert_eq!(house.count("messages_parked_total", ""), 1);
-    assert_eq!(house.count("messages_released_total", r#"reason="group""#), 6);
-    assert_eq!(house.count("workers_in_use", ""), 0);
-    house.until_empty(ORDERS, 6 * MINUTE).await;
-    house.stop(MINUTE).await;
-    overtakings.assert_none();
+    assert_eq!(process.census(ORDERS), Census { visible: 6, in_flight: 1, dead: 0 }, "nothing is kept");
+    assert_eq!(process.count("messages_parked_total", ""), 1);
+    assert_eq!(process.count("messages_released_total", r#"reason="group""#), 6);
+    assert_eq!(process.count("workers_in_use", ""), 0);
+    process.until_empty(ORDERS, 6 * MINUTE).await;
+    process.stop(MINUTE).await;
+    violations.assert_none();
     assert_eq!(accepted_by_group(&endpoint)["a"], (1..=8).collect::<Vec<_>>());
-    assert_eq!(house.count("messages_abandoned_total", ""), 0);
-    house.assert_balanced();
+    assert_eq!(process.count("messages_abandoned_total", ""), 0);
+    process.assert_balanced();
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_tail_does_not_follow_its_head_to_the_dead_letter_queue() {
     // On the last receive a 429 is waited out in this process, twice.
     for (status, tries) in [(429, 3 + 2), (500, 3)] {
-        let mut house = House::new(91);
-        house.world.queue(ORDERS, 3);
-        let (endpoint, overtakings) = watched(&house.world, move |post, _| {
+        let mut process = SimProcess::new(91);
+        process.world.queue(ORDERS, 3);
+        let (endpoint, violations) = watched(&process.world, move |post, _| {
             (Duration::from_millis(50), answer(if post.body == "a/1" { status } else { 200 }))
         });
         let mut own = settings(ORDERS, 10);
         own.policy.throttle_delay = 20 * SECOND;
-        house.listen(own, &endpoint, &limits(10));
-        make_busy(&house).await;
-        send_group(&house.world, "a", 9);
+        process.listen(own, &endpoint, &limits(10));
+        make_busy(&process).await;
+        send_group(&process.world, "a", 9);
         // So that the listener would ask for ten.
         for other in 0..1_000 {
-            send_group(&house.world, &format!("other-{other}"), 1);
+            send_group(&process.world, &format!("other-{other}"), 1);
             tokio::time::sleep(SECOND / 10).await;
         }
-        house.until_empty(ORDERS, 60 * MINUTE).await;
-        house.stop(MINUTE).await;
+        process.until_empty(ORDERS, 60 * MINUTE).await;
+        process.stop(MINUTE).await;
         let posts = endpoint.posts();
         assert_eq!(posts.iter().filter(|post| post.body == "a/1").count(), tries, "{status}");
-        assert_eq!(house.census(ORDERS).dead, 1, "{status}: the head alone");
+        assert_eq!(process.census(ORDERS).dead, 1, "{status}: the head alone");
         assert_eq!(accepted_by_group(&endpoint)["a"], (2..=9).collect::<Vec<_>>());
         let most = posts.iter().filter(|post| post.body != "a/1").map(|post| post.receive_count).max();
         assert!(most <= Some(2), "{status}: a message of the tail was received {most:?} times");
-        overtakings.assert_none();
-        house.assert_balanced();
+        violations.assert_none();
+        process.assert_balanced();
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_tail_is_received_in_vain_once_however_many_of_it_fail_in_their_turn() {
-    let mut house = House::new(104);
-    house.world.queue(ORDERS, 1_000);
+    let mut process = SimProcess::new(104);
+    process.world.queue(ORDERS, 1_000);
     let failed = Mutex::new(BTreeSet::new());
-    let (endpoint, overtakings) = watched(&house.world, move |post, _| {
+    let (endpoint, violations) = watched(&process.world, move |post, _| {
         let is_bad = ["a/1", "a/4", "a/7"].contains(&&*post.body);
         let fails = is_bad && failed.lock().unwrap().insert(post.body.clone());
         (Duration::from_millis(50), answer(if fails { 500 } else { 200 }))
     });
-    house.listen(settings(ORDERS, 100), &endpoint, &limits(100));
-    make_busy(&house).await;
-    send_group(&house.world, "a", 9);
+    process.listen(settings(ORDERS, 100), &endpoint, &limits(100));
+    make_busy(&process).await;
+    send_group(&process.world, "a", 9);
     // So that the listener would ask for ten.
     for other in 0..3_000 {
-        send_group(&house.world, &format!("other-{other}"), 1);
+        send_group(&process.world, &format!("other-{other}"), 1);
         tokio::time::sleep(SECOND / 10).await;
     }
-    house.until_empty(ORDERS, 10 * MINUTE).await;
-    house.stop(MINUTE).await;
+    process.until_empty(ORDERS, 10 * MINUTE).await;
+    process.stop(MINUTE).await;
     assert_eq!(accepted_by_group(&endpoint)["a"], (1..=9).collect::<Vec<_>>());
     // In vain behind a/1, and once for each POST.
     let most = BTreeMap::from([("a/1", 2), ("a/4", 3), ("a/7", 3)]);
     for post in endpoint.posts().iter().filter(|post| post.body.starts_with("a/")) {
         assert!(post.receive_count <= *most.get(&*post.body).unwrap_or(&2), "{post:?}");
     }
-    overtakings.assert_none();
-    house.assert_balanced();
+    violations.assert_none();
+    process.assert_balanced();
 }
 
 /// How many messages the receives asked for that began then.
@@ -215,27 +215,28 @@ fn asked(queue: &SimQueue, from: Duration, to: Duration) -> BTreeSet<usize> {
 /// A head fails and somebody else takes it over, twenty minutes after it was sent. How many messages are asked for until
 /// 8 minutes after that, until 24 minutes after, and until 28.
 async fn asked_after_a_failed_head(attributes: &[(&str, &str)]) -> [BTreeSet<usize>; 3] {
-    let mut house = House::new(105);
-    house.world.queue_with("orders-dlq.fifo", &[]);
-    house.world.queue_with(ORDERS, attributes);
-    let endpoint = Scripted::new(|post, _| (SECOND / 20, answer(if post.body == "a/1" { 429 } else { 200 })));
-    send_group(&house.world, "a", 1);
+    let mut process = SimProcess::new(105);
+    process.world.queue_with("orders-dlq.fifo", &[]);
+    process.world.queue_with(ORDERS, attributes);
+    let endpoint =
+        ScriptedEndpoint::new(|post, _| (SECOND / 20, answer(if post.body == "a/1" { 429 } else { 200 })));
+    send_group(&process.world, "a", 1);
     tokio::time::sleep(20 * MINUTE).await;
-    let began = house.world.started().elapsed();
-    let (queue, _) = house.listen(settings(ORDERS, 10), &endpoint, &limits(10));
+    let began = process.world.started().elapsed();
+    let (queue, _) = process.listen(settings(ORDERS, 10), &endpoint, &limits(10));
     tokio::time::sleep(10 * SECOND).await;
     queue.delete_behind("a/1");
     for other in 0..1_700 {
-        send_group(&house.world, &format!("other-{other}"), 1);
+        send_group(&process.world, &format!("other-{other}"), 1);
         tokio::time::sleep(SECOND).await;
     }
-    house.stop(MINUTE).await;
+    process.stop(MINUTE).await;
     let minutes = [(1, 8), (8, 24), (26, 28)];
     minutes.map(|(from, to)| asked(&queue, began + from * MINUTE, began + to * MINUTE))
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_group_counts_as_in_trouble_for_as_long_as_the_backlog_before_it_may_last() {
+async fn a_group_counts_as_failing_for_as_long_as_the_backlog_before_it_may_last() {
     let policy =
         r#"{"deadLetterTargetArn":"arn:aws:sqs:us-east-1:000000000000:orders-dlq.fifo","maxReceiveCount":9}"#;
     let [at_first, meanwhile, then] = asked_after_a_failed_head(&[("RedrivePolicy", policy)]).await;
@@ -251,43 +252,43 @@ async fn without_a_dead_letter_queue_nobody_is_careful() {
 
 #[tokio::test(start_paused = true)]
 async fn a_receive_whose_answer_is_lost_is_repeated_as_it_was_and_counts_once() {
-    let mut house = House::new(106);
-    house.world.queue(ORDERS, 10);
-    let endpoint = Scripted::always(200, 20);
-    let (queue, _) = house.listen(settings(ORDERS, 10), &endpoint, &limits(10));
-    make_busy(&house).await;
+    let mut process = SimProcess::new(106);
+    process.world.queue(ORDERS, 10);
+    let endpoint = ScriptedEndpoint::always(200, 20);
+    let (queue, _) = process.listen(settings(ORDERS, 10), &endpoint, &limits(10));
+    make_busy(&process).await;
     // Its delete must not be lost too.
     tokio::time::sleep(SECOND / 10).await;
     queue.set_faults(Faults { answer_lost: 1.0, ..Faults::default() });
-    send_group(&house.world, "a", 3);
+    send_group(&process.world, "a", 3);
     // Its back-off is short so far.
     tokio::time::sleep(SECOND).await;
     queue.set_faults(Faults::default());
     // Leases last 90 s.
-    house.until_empty(ORDERS, 10 * SECOND).await;
-    house.stop(MINUTE).await;
+    process.until_empty(ORDERS, 10 * SECOND).await;
+    process.stop(MINUTE).await;
     assert_eq!(accepted_by_group(&endpoint)["a"], [1, 2, 3]);
     assert!(endpoint.posts().iter().all(|post| post.receive_count == 1), "{:?}", endpoint.posts());
-    assert_eq!(house.count("messages_received_total", ""), 4);
-    house.assert_balanced();
+    assert_eq!(process.count("messages_received_total", ""), 4);
+    process.assert_balanced();
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_lost_receive_is_not_repeated_in_a_drain_and_its_messages_come_back() {
-    let mut house = House::new(107);
-    house.world.queue(ORDERS, 10);
-    let endpoint = Scripted::always(200, 20);
-    let (queue, _) = house.listen(settings(ORDERS, 10), &endpoint, &limits(10));
-    make_busy(&house).await;
+    let mut process = SimProcess::new(107);
+    process.world.queue(ORDERS, 10);
+    let endpoint = ScriptedEndpoint::always(200, 20);
+    let (queue, _) = process.listen(settings(ORDERS, 10), &endpoint, &limits(10));
+    make_busy(&process).await;
     // Its delete must not be lost too.
     tokio::time::sleep(SECOND / 10).await;
     queue.set_faults(Faults { answer_lost: 1.0, ..Faults::default() });
-    send_group(&house.world, "a", 3);
+    send_group(&process.world, "a", 3);
     tokio::time::sleep(SECOND / 100).await;
     let asked = queue.receives.lock().unwrap().len();
-    assert!(house.stop(20 * SECOND).await);
+    assert!(process.stop(20 * SECOND).await);
     assert_eq!(queue.receives.lock().unwrap().len(), asked);
-    let mut next = House::in_world(&house.world, 108);
+    let mut next = SimProcess::in_world(&process.world, 108);
     next.listen(settings(ORDERS, 10), &endpoint, &limits(10));
     next.until_empty(ORDERS, 2 * MINUTE).await;
     next.stop(MINUTE).await;
@@ -297,89 +298,90 @@ async fn a_lost_receive_is_not_repeated_in_a_drain_and_its_messages_come_back() 
 #[tokio::test(start_paused = true)]
 async fn a_tail_of_which_some_are_given_back_late_keeps_its_order() {
     for seed in 0..10 {
-        let mut house = House::new(seed);
-        house.world.queue(ORDERS, 1_000);
-        let (endpoint, overtakings) = watched(&house.world, |post, number| {
+        let mut process = SimProcess::new(seed);
+        process.world.queue(ORDERS, 1_000);
+        let (endpoint, violations) = watched(&process.world, |post, number| {
             let fails = number % 3 == 1 && !post.body.starts_with('w');
             (SECOND / 10, answer(if fails { 500 } else { 200 }))
         });
-        let (queue, _) = house.listen(settings(ORDERS, 10), &endpoint, &limits(10));
-        make_busy(&house).await;
+        let (queue, _) = process.listen(settings(ORDERS, 10), &endpoint, &limits(10));
+        make_busy(&process).await;
         queue.set_faults(Faults { entry_failed: 0.7, ..Faults::default() });
-        send_group(&house.world, "a", 10);
+        send_group(&process.world, "a", 10);
         tokio::time::sleep(SECOND / 2).await;
         // Another process stands by to take whatever is visible.
-        let mut other = House::in_world(&house.world, seed + 100);
+        let mut other = SimProcess::in_world(&process.world, seed + 100);
         other.listen(settings(ORDERS, 10), &endpoint, &limits(10));
-        house.until_empty(ORDERS, 60 * MINUTE).await;
-        house.stop(MINUTE).await;
+        process.until_empty(ORDERS, 60 * MINUTE).await;
+        process.stop(MINUTE).await;
         other.stop(MINUTE).await;
-        overtakings.assert_none();
-        let released = house.count("messages_released_total", r#"reason="group""#);
-        let abandoned = house.count("messages_abandoned_total", "");
+        violations.assert_none();
+        let released = process.count("messages_released_total", r#"reason="group""#);
+        let abandoned = process.count("messages_abandoned_total", "");
         assert!(released >= 5, "seed {seed}: {released}");
         assert!(
             released + abandoned >= 8,
             "seed {seed}: of some the lease was over first, {released} + {abandoned}"
         );
-        house.assert_balanced();
+        process.assert_balanced();
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_successor_that_has_waited_for_hours_comes_again_before_it_is_posted() {
     const HOUR: Duration = Duration::from_secs(3_600);
-    let mut house = House::new(109);
-    house.world.queue(ORDERS, 10);
-    let (endpoint, overtakings) = watched(&house.world, |post, _| {
+    let mut process = SimProcess::new(109);
+    process.world.queue(ORDERS, 10);
+    let (endpoint, violations) = watched(&process.world, |post, _| {
         (if post.body.starts_with('a') { 6 * HOUR + 15 * MINUTE } else { SECOND / 100 }, answer(200))
     });
     let mut slow = settings(ORDERS, 10);
     slow.timeout = 7 * HOUR;
-    house.listen(slow, &endpoint, &limits(10));
-    make_busy(&house).await;
-    send_group(&house.world, "a", 2);
-    house.until_empty(ORDERS, 13 * HOUR).await;
-    house.stop(MINUTE).await;
+    process.listen(slow, &endpoint, &limits(10));
+    make_busy(&process).await;
+    send_group(&process.world, "a", 2);
+    process.until_empty(ORDERS, 13 * HOUR).await;
+    process.stop(MINUTE).await;
     let posts: Vec<_> = endpoint.posts().into_iter().map(|post| (post.body, post.receive_count)).collect();
     assert_eq!(posts[1..], [("a/1".to_owned(), 1), ("a/2".to_owned(), 2)]);
-    assert_eq!(house.count("leases_lost_total", ""), 0);
-    overtakings.assert_none();
-    house.assert_balanced();
+    assert_eq!(process.count("leases_lost_total", ""), 0);
+    violations.assert_none();
+    process.assert_balanced();
 }
 
 #[tokio::test(start_paused = true)]
 async fn with_fewer_than_three_receives_a_tail_never_comes_along() {
-    let mut house = House::new(92);
-    house.world.queue(ORDERS, 1);
-    let endpoint = Scripted::new(|post, _| (SECOND, answer(if post.body == "a/1" { 500 } else { 200 })));
-    house.listen(settings(ORDERS, 10), &endpoint, &limits(10));
-    make_busy(&house).await;
-    send_group(&house.world, "a", 9);
-    house.until_empty(ORDERS, 60 * MINUTE).await;
-    house.stop(MINUTE).await;
-    assert_eq!(house.census(ORDERS).dead, 1);
+    let mut process = SimProcess::new(92);
+    process.world.queue(ORDERS, 1);
+    let endpoint =
+        ScriptedEndpoint::new(|post, _| (SECOND, answer(if post.body == "a/1" { 500 } else { 200 })));
+    process.listen(settings(ORDERS, 10), &endpoint, &limits(10));
+    make_busy(&process).await;
+    send_group(&process.world, "a", 9);
+    process.until_empty(ORDERS, 60 * MINUTE).await;
+    process.stop(MINUTE).await;
+    assert_eq!(process.census(ORDERS).dead, 1);
     assert_eq!(accepted_by_group(&endpoint)["a"], (2..=9).collect::<Vec<_>>());
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_thousand_groups_flow_while_one_is_parked() {
     async fn took(seed: u64, parked: bool) -> Duration {
-        let mut house = House::new(seed);
-        house.world.queue(ORDERS, 10);
-        let endpoint = Scripted::new(move |post, _| {
+        let mut process = SimProcess::new(seed);
+        process.world.queue(ORDERS, 10);
+        let endpoint = ScriptedEndpoint::new(move |post, _| {
             (Duration::from_millis(100), answer(if parked && post.body == "g-0/1" { 429 } else { 200 }))
         });
-        let (queue, _) = house.listen(settings(ORDERS, 50), &endpoint, &limits(50));
+        let (queue, _) = process.listen(settings(ORDERS, 50), &endpoint, &limits(50));
         queue.set_faults(Faults { latency: Duration::from_millis(60), ..Faults::default() });
         for group in 0..1_000 {
-            send_group(&house.world, &format!("g-{group}"), 5);
+            send_group(&process.world, &format!("g-{group}"), 5);
         }
         let began = tokio::time::Instant::now();
         let left = if parked { 5 } else { 0 };
         loop {
             tokio::time::sleep(SECOND / 10).await;
-            let Census { visible, in_flight, dead } = house.census(ORDERS);
+            let Census { visible, in_flight, dead } = process.census(ORDERS);
             if visible + in_flight == left {
                 assert_eq!(dead, 0);
                 break;
@@ -387,11 +389,11 @@ async fn a_thousand_groups_flow_while_one_is_parked() {
             assert!(began.elapsed() < 10 * MINUTE, "{visible} visible, {in_flight} in flight");
         }
         let took = began.elapsed();
-        house.stop(MINUTE).await;
+        process.stop(MINUTE).await;
         for (group, numbers) in accepted_by_group(&endpoint) {
             assert_eq!(numbers, (1..=5).collect::<Vec<_>>(), "group {group}");
         }
-        house.assert_balanced();
+        process.assert_balanced();
         took
     }
     let (without, with) = (took(93, false).await, took(94, true).await);
@@ -400,216 +402,217 @@ async fn a_thousand_groups_flow_while_one_is_parked() {
 
 #[tokio::test(start_paused = true)]
 async fn in_a_drain_the_tail_is_given_back_at_once_and_the_head_finishes() {
-    let mut house = House::new(95);
-    house.world.queue(ORDERS, 10);
-    let (endpoint, overtakings) = watched(&house.world, |post, _| {
+    let mut process = SimProcess::new(95);
+    process.world.queue(ORDERS, 10);
+    let (endpoint, violations) = watched(&process.world, |post, _| {
         let millis = if post.body == "a/1" { 20_000 } else { 10 };
         (Duration::from_millis(millis), answer(200))
     });
-    house.listen(settings(ORDERS, 10), &endpoint, &limits(10));
-    make_busy(&house).await;
-    send_group(&house.world, "a", 5);
+    process.listen(settings(ORDERS, 10), &endpoint, &limits(10));
+    make_busy(&process).await;
+    send_group(&process.world, "a", 5);
     tokio::time::sleep(SECOND).await;
-    let world = house.world.clone();
+    let world = process.world.clone();
     let look = async {
         tokio::time::sleep(SECOND).await;
         world.look(|broker, now| broker.inspect(now, ORDERS))
     };
-    let (clean, seen) = tokio::join!(house.stop(25 * SECOND), look);
+    let (clean, seen) = tokio::join!(process.stop(25 * SECOND), look);
     assert!(clean);
     let visible = seen.iter().filter(|message| message.state == queuepost::localqueue::MessageState::Visible);
     assert_eq!(visible.count(), 4, "while the head runs the tail is free already");
     assert_eq!(endpoint.accepted(), ["warm-up/1700000001000", "a/1"]);
-    assert_eq!(house.census(ORDERS), Census { visible: 4, in_flight: 0, dead: 0 });
-    assert_eq!(house.count("messages_released_total", r#"reason="drain""#), 4);
-    overtakings.assert_none();
-    house.assert_balanced();
+    assert_eq!(process.census(ORDERS), Census { visible: 4, in_flight: 0, dead: 0 });
+    assert_eq!(process.count("messages_released_total", r#"reason="drain""#), 4);
+    violations.assert_none();
+    process.assert_balanced();
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_panic_of_the_heads_delivery_frees_its_tail_and_its_group() {
-    let mut house = House::new(96);
-    house.world.queue(ORDERS, 10);
+    let mut process = SimProcess::new(96);
+    process.world.queue(ORDERS, 10);
     let panicked = Mutex::new(false);
-    let (endpoint, overtakings) = watched(&house.world, move |post, _| {
+    let (endpoint, violations) = watched(&process.world, move |post, _| {
         let first = post.body == "a/2" && !std::mem::replace(&mut *panicked.lock().unwrap(), true);
         assert!(!first, "the endpoint's own fault");
         (Duration::from_millis(10), answer(200))
     });
-    house.listen(settings(ORDERS, 10), &endpoint, &limits(10));
-    make_busy(&house).await;
-    send_group(&house.world, "a", 5);
+    process.listen(settings(ORDERS, 10), &endpoint, &limits(10));
+    make_busy(&process).await;
+    send_group(&process.world, "a", 5);
     tokio::time::sleep(5 * SECOND).await;
-    assert_eq!(house.count("panics_total", ""), 1);
-    assert_eq!(house.count("messages_released_total", r#"reason="group""#), 3);
-    assert_eq!(house.count("workers_in_use", ""), 0);
-    house.until_empty(ORDERS, 2 * MINUTE).await;
-    house.stop(MINUTE).await;
+    assert_eq!(process.count("panics_total", ""), 1);
+    assert_eq!(process.count("messages_released_total", r#"reason="group""#), 3);
+    assert_eq!(process.count("workers_in_use", ""), 0);
+    process.until_empty(ORDERS, 2 * MINUTE).await;
+    process.stop(MINUTE).await;
     assert_eq!(accepted_by_group(&endpoint)["a"], (1..=5).collect::<Vec<_>>());
-    overtakings.assert_none();
-    house.assert_balanced();
+    violations.assert_none();
+    process.assert_balanced();
 }
 
 #[tokio::test(start_paused = true)]
 async fn while_nothing_can_be_sent_head_and_tail_are_held_and_no_receive_is_spent() {
-    let mut house = House::new(97);
-    house.world.queue(ORDERS, 10);
+    let mut process = SimProcess::new(97);
+    process.world.queue(ORDERS, 10);
     let up_at = 20 * MINUTE;
-    let (endpoint, overtakings) = watched(&house.world, move |post, _| {
+    let (endpoint, violations) = watched(&process.world, move |post, _| {
         if post.body.starts_with('a') && post.began < up_at {
             (Duration::ZERO, refused())
         } else {
             (Duration::from_millis(10), answer(200))
         }
     });
-    house.listen(settings(ORDERS, 10), &endpoint, &limits(10));
-    make_busy(&house).await;
-    send_group(&house.world, "a", 6);
-    house.until_empty(ORDERS, 25 * MINUTE).await;
-    house.stop(MINUTE).await;
+    process.listen(settings(ORDERS, 10), &endpoint, &limits(10));
+    make_busy(&process).await;
+    send_group(&process.world, "a", 6);
+    process.until_empty(ORDERS, 25 * MINUTE).await;
+    process.stop(MINUTE).await;
     assert_eq!(accepted_by_group(&endpoint)["a"], (1..=6).collect::<Vec<_>>());
     assert!(endpoint.posts().iter().all(|post| post.receive_count == 1));
-    assert_eq!(house.count("messages_released_total", ""), 0);
-    overtakings.assert_none();
-    house.assert_balanced();
+    assert_eq!(process.count("messages_released_total", ""), 0);
+    violations.assert_none();
+    process.assert_balanced();
 }
 
 #[tokio::test(start_paused = true)]
 async fn at_a_closed_gate_the_tail_goes_back_when_its_head_does() {
-    let mut house = House::new(98);
-    house.world.queue(ORDERS, 100);
+    let mut process = SimProcess::new(98);
+    process.world.queue(ORDERS, 100);
     let up_at = 10 * MINUTE;
-    let (endpoint, overtakings) = watched(&house.world, move |post, _| {
+    let (endpoint, violations) = watched(&process.world, move |post, _| {
         let busy = post.began > SECOND + SECOND / 200 && post.began < up_at;
         (10 * SECOND, if busy { answer_with_retry_after(503, 60) } else { answer(200) })
     });
-    house.listen(settings(ORDERS, 10), &endpoint, &limits(10));
-    make_busy(&house).await;
+    process.listen(settings(ORDERS, 10), &endpoint, &limits(10));
+    make_busy(&process).await;
     for group in ["a", "b", "c"] {
-        send_group(&house.world, group, 3);
+        send_group(&process.world, group, 3);
     }
-    house.until_empty(ORDERS, 60 * MINUTE).await;
-    house.stop(MINUTE).await;
-    overtakings.assert_none();
+    process.until_empty(ORDERS, 60 * MINUTE).await;
+    process.stop(MINUTE).await;
+    violations.assert_none();
     for group in ["a", "b", "c"] {
         assert_eq!(accepted_by_group(&endpoint)[group], [1, 2, 3]);
     }
-    assert!(house.metric("messages_released_total", r#"reason="group""#) >= 2.0);
-    house.assert_balanced();
+    assert!(process.metric("messages_released_total", r#"reason="group""#) >= 2.0);
+    process.assert_balanced();
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_comes_of_a_group_that_is_being_delivered_waits_for_the_end_of_that() {
-    let mut house = House::new(99);
-    house.world.queue(ORDERS, 10);
-    let endpoint =
-        Scripted::new(|post, _| (if post.body == "a/1" { 40 * SECOND } else { SECOND / 100 }, answer(200)));
-    let (queue, _) = house.listen(settings(ORDERS, 10), &endpoint, &limits(10));
-    send_group(&house.world, "a", 1);
+    let mut process = SimProcess::new(99);
+    process.world.queue(ORDERS, 10);
+    let endpoint = ScriptedEndpoint::new(|post, _| {
+        (if post.body == "a/1" { 40 * SECOND } else { SECOND / 100 }, answer(200))
+    });
+    let (queue, _) = process.listen(settings(ORDERS, 10), &endpoint, &limits(10));
+    send_group(&process.world, "a", 1);
     tokio::time::sleep(5 * SECOND).await;
     // Somebody else had it meanwhile and was faster.
     queue.delete_behind("a/1");
-    house.world.send_to(ORDERS, "a", "a/2");
-    house.until_empty(ORDERS, 10 * MINUTE).await;
-    house.stop(MINUTE).await;
+    process.world.send_to(ORDERS, "a", "a/2");
+    process.until_empty(ORDERS, 10 * MINUTE).await;
+    process.stop(MINUTE).await;
     let posts = endpoint.posts();
     let [first, second] = posts.as_slice() else { panic!("{posts:?}") };
     assert!(second.began >= first.ended.unwrap(), "{posts:?}");
     assert_eq!(
-        (second.receive_count, house.metric("messages_released_total", "")),
+        (second.receive_count, process.metric("messages_released_total", "")),
         (1, 0.0),
         "it joined the run"
     );
-    house.assert_balanced();
+    process.assert_balanced();
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_message_behind_a_copy_of_one_in_the_house_does_not_start() {
-    let mut house = House::new(100);
-    house.world.queue(ORDERS, 10);
-    let (endpoint, overtakings) = watched(&house.world, |post, number| {
+async fn a_message_behind_a_copy_of_one_in_flight_does_not_start() {
+    let mut process = SimProcess::new(100);
+    process.world.queue(ORDERS, 10);
+    let (endpoint, violations) = watched(&process.world, |post, number| {
         let status = if post.body == "a/1" && number < 2 { 429 } else { 200 };
         (Duration::from_millis(10), answer(status))
     });
-    let (queue, _) = house.listen(settings(ORDERS, 10), &endpoint, &limits(10));
-    make_busy(&house).await;
+    let (queue, _) = process.listen(settings(ORDERS, 10), &endpoint, &limits(10));
+    make_busy(&process).await;
     // The park of the head does not get through, and before the receive under way has ended its visibility lapses.
     queue.set_faults(Faults { changes_refused: true, ..Faults::default() });
-    send_group(&house.world, "a", 1);
+    send_group(&process.world, "a", 1);
     tokio::time::sleep(SECOND / 10).await;
-    house.world.send_to(ORDERS, "a", "a/2");
+    process.world.send_to(ORDERS, "a", "a/2");
     queue.hide("a/1", Duration::ZERO);
     tokio::time::sleep(SECOND).await;
-    assert_eq!(house.count("messages_received_total", ""), 4, "both in one receive");
+    assert_eq!(process.count("messages_received_total", ""), 4, "both in one receive");
     queue.set_faults(Faults::default());
-    house.until_empty(ORDERS, 30 * MINUTE).await;
-    house.stop(MINUTE).await;
-    overtakings.assert_none();
+    process.until_empty(ORDERS, 30 * MINUTE).await;
+    process.stop(MINUTE).await;
+    violations.assert_none();
     assert_eq!(accepted_by_group(&endpoint)["a"], [1, 2]);
-    assert!(house.metric("duplicates_suppressed_total", "") >= 1.0);
-    house.assert_balanced();
+    assert!(process.metric("duplicates_suppressed_total", "") >= 1.0);
+    process.assert_balanced();
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_delete_that_may_have_been_carried_out_lets_no_successor_start() {
-    let mut house = House::new(103);
-    house.world.queue(ORDERS, 10);
-    let (endpoint, overtakings) = watched(&house.world, |_, _| (SECOND, answer(200)));
-    let (queue, _) = house.listen(settings(ORDERS, 10), &endpoint, &limits(10));
-    make_busy(&house).await;
+    let mut process = SimProcess::new(103);
+    process.world.queue(ORDERS, 10);
+    let (endpoint, violations) = watched(&process.world, |_, _| (SECOND, answer(200)));
+    let (queue, _) = process.listen(settings(ORDERS, 10), &endpoint, &limits(10));
+    make_busy(&process).await;
     tokio::time::sleep(2 * SECOND).await;
     queue.set_faults(Faults { deletes: Deletes::CutOff, ..Faults::default() });
-    make_busy(&house).await;
-    send_group(&house.world, "a", 3);
+    make_busy(&process).await;
+    send_group(&process.world, "a", 3);
     tokio::time::sleep(3 * SECOND).await;
     // A call without an answer, and now a handle that is no longer good: deleted, or taken by somebody else?
     queue.steal("a/1", 60);
     queue.set_faults(Faults::default());
-    house.until_empty(ORDERS, 5 * MINUTE).await;
-    house.stop(MINUTE).await;
-    overtakings.assert_none();
+    process.until_empty(ORDERS, 5 * MINUTE).await;
+    process.stop(MINUTE).await;
+    violations.assert_none();
     assert_eq!(accepted_by_group(&endpoint)["a"], [1, 2, 3]);
-    house.assert_balanced();
+    process.assert_balanced();
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_lost_lease_ends_the_run_and_another_process_goes_on_in_order() {
-    let mut house = House::new(101);
-    house.world.queue(ORDERS, 10);
-    let (endpoint, overtakings) = watched(&house.world, |post, number| {
+    let mut process = SimProcess::new(101);
+    process.world.queue(ORDERS, 10);
+    let (endpoint, violations) = watched(&process.world, |post, number| {
         (if post.body == "a/1" && number == 1 { 200 * SECOND } else { SECOND }, answer(200))
     });
     let mut slow = settings(ORDERS, 10);
     slow.timeout = 5 * MINUTE;
-    let (queue, _) = house.listen(slow.clone(), &endpoint, &limits(10));
-    make_busy(&house).await;
-    send_group(&house.world, "a", 5);
+    let (queue, _) = process.listen(slow.clone(), &endpoint, &limits(10));
+    make_busy(&process).await;
+    send_group(&process.world, "a", 5);
     tokio::time::sleep(2 * SECOND).await;
     // Nothing this process says gets through, until long after its leases of two minutes are over.
     queue.set_faults(Faults { throttled: 1.0, ..Faults::default() });
-    let mut other = House::in_world(&house.world, 102);
+    let mut other = SimProcess::in_world(&process.world, 102);
     other.listen(slow, &endpoint, &limits(10));
     tokio::time::sleep(250 * SECOND).await;
     queue.set_faults(Faults::default());
-    house.until_empty(ORDERS, 10 * MINUTE).await;
-    house.stop(MINUTE).await;
+    process.until_empty(ORDERS, 10 * MINUTE).await;
+    process.stop(MINUTE).await;
     other.stop(MINUTE).await;
-    overtakings.assert_none();
+    violations.assert_none();
     let first: BTreeSet<u64> = accepted_by_group(&endpoint)["a"].iter().copied().collect();
     assert_eq!(first, (1..=5).collect());
     assert_eq!(endpoint.posts().iter().filter(|post| post.body != "a/1").count(), 5);
-    assert!(house.metric("leases_lost_total", "") >= 1.0);
-    house.assert_balanced();
+    assert!(process.metric("leases_lost_total", "") >= 1.0);
+    process.assert_balanced();
     other.assert_balanced();
 }
 
 /// An endpoint as a process sees it that may be killed.
-struct Mortal {
+struct KillableEndpoint {
     queue: Arc<SimQueue>,
-    endpoint: Arc<Scripted>,
+    endpoint: Arc<ScriptedEndpoint>,
 }
 
-impl Endpoint for Mortal {
+impl Endpoint for KillableEndpoint {
     fn post(&self, request: Request) -> BoxFuture<'_, Attempt> {
         Box::pin(async move {
             self.queue.alive().await;
@@ -629,7 +632,7 @@ async fn order_holds_while_one_process_after_the_other_is_killed() {
             world.high_throughput(ORDERS);
         }
         let random = Mutex::new(fastrand::Rng::with_seed(seed));
-        let (endpoint, overtakings) = watched(&world, move |_, _| {
+        let (endpoint, violations) = watched(&world, move |_, _| {
             let mut random = random.lock().unwrap();
             let statuses = [200, 200, 200, 200, 200, 200, 429, 500];
             (Duration::from_millis(random.u64(1..5_000)), answer(statuses[random.usize(..statuses.len())]))
@@ -641,10 +644,10 @@ async fn order_holds_while_one_process_after_the_other_is_killed() {
         own.policy.throttle_delay = 5 * SECOND;
         own.timeout = 10 * SECOND;
         let start = |number: u64| {
-            let mut process = House::in_world(&world, seed * 100 + number);
+            let mut process = SimProcess::in_world(&world, seed * 100 + number);
             let queue = SimQueue::new(&world, ORDERS, seed * 100 + number);
-            let mortal = Mortal { queue: Arc::clone(&queue), endpoint: Arc::clone(&endpoint) };
-            process.listen_on(own.clone(), Arc::clone(&queue) as _, Arc::new(mortal), &limits(4));
+            let killable = KillableEndpoint { queue: Arc::clone(&queue), endpoint: Arc::clone(&endpoint) };
+            process.listen_on(own.clone(), Arc::clone(&queue) as _, Arc::new(killable), &limits(4));
             (process, queue)
         };
         let mut random = fastrand::Rng::with_seed(seed);
@@ -661,7 +664,7 @@ async fn order_holds_while_one_process_after_the_other_is_killed() {
             process.stop(MINUTE).await;
             process.assert_balanced();
         }
-        overtakings.assert_none();
+        violations.assert_none();
         for (group, numbers) in accepted_by_group(&endpoint) {
             let mut first = numbers.clone();
             first.dedup();
@@ -687,10 +690,10 @@ proptest! {
             .build()
             .unwrap();
         runtime.block_on(async {
-            let mut house = House::new(seed);
-            house.world.queue(ORDERS, 6);
+            let mut process = SimProcess::new(seed);
+            process.world.queue(ORDERS, 6);
             let random = Mutex::new(fastrand::Rng::with_seed(seed));
-            let (endpoint, overtakings) = watched(&house.world, move |_, _| {
+            let (endpoint, violations) = watched(&process.world, move |_, _| {
                 let mut random = random.lock().unwrap();
                 let statuses = [200, 200, 200, 200, 200, 429, 500, 503, 400];
                 let status = statuses[random.usize(..statuses.len())];
@@ -699,8 +702,8 @@ proptest! {
             let mut own = settings(ORDERS, workers);
             own.policy.throttle_delay = 5 * SECOND;
             own.timeout = 10 * SECOND;
-            let mut other = House::in_world(&house.world, seed + 1);
-            for process in [&mut house, &mut other] {
+            let mut other = SimProcess::in_world(&process.world, seed + 1);
+            for process in [&mut process, &mut other] {
                 let (queue, _) = process.listen(own.clone(), &endpoint, &limits(workers));
                 if faulty {
                     queue.set_faults(Faults {
@@ -714,21 +717,21 @@ proptest! {
                 }
             }
             for group in 0..groups {
-                send_group(&house.world, &format!("g-{group}"), 40 / groups);
+                send_group(&process.world, &format!("g-{group}"), 40 / groups);
             }
             tokio::time::sleep(Duration::from_millis(stop_after_ms)).await;
-            house.stop(25 * SECOND).await;
-            house.assert_balanced();
-            assert!(house.metric("messages_in_progress", "").abs() < f64::EPSILON);
+            process.stop(25 * SECOND).await;
+            process.assert_balanced();
+            assert!(process.metric("messages_in_progress", "").abs() < f64::EPSILON);
             // A new process takes its place.
-            let mut next = House::in_world(&house.world, seed + 2);
+            let mut next = SimProcess::in_world(&process.world, seed + 2);
             next.listen(own, &endpoint, &limits(workers));
             next.until_empty(ORDERS, 24 * 60 * MINUTE).await;
             for process in [&mut next, &mut other] {
                 process.stop(MINUTE).await;
                 process.assert_balanced();
             }
-            overtakings.assert_none();
+            violations.assert_none();
             let accepted: BTreeSet<String> = endpoint.accepted().into_iter().collect();
             let sent = groups * (40 / groups);
             let dead = next.census(ORDERS).dead;

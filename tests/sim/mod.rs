@@ -1,16 +1,41 @@
 //! The whole pipeline on paused time: hours in milliseconds, the same trace for the same seed.
+//!
+//! - `caps`: running POSTs and receives stay within workers, sessions and rate.
+//! - `delivery_log`: which log lines a delivery writes, and how often.
+//! - `drain`: a drain at any moment leaves every message deleted, visible, in flight or dead-lettered.
+//! - `duplicates`: a message received twice is posted once.
+//! - `fairness`: listeners that share an endpoint share its sessions.
+//! - `fifo`: order within message groups, with drains, kills and several processes.
+//! - `final_receive`: messages on their final receive while an endpoint accepts nothing.
+//! - `gate`: when a gate closes, probes and opens.
+//! - `leases`: every way in which a lease ends before its message is settled.
+//! - `outages`: the goals of `docs/outages.md` on a few cases.
+//! - `panics`: a panic is counted, and its loop runs again.
+//! - `preflight`: warnings about a queue's settings, before the start and while it runs.
+//! - `receives_saved_by_gates`: an endpoint that fails for an hour dead-letters nothing.
+//! - `seeds`: random lives of whole processes, with every promise checked.
+//! - `settlement`: what becomes of a message, by the endpoint's answer.
+//! - `sqs_failures`: each row of `docs/sqs-trouble.md`.
+//! - `sqs_random_faults`: random faults of SQS lose nothing and duplicate nothing.
+//! - `status`: what a listener's status says while something is wrong.
+//! - `unreachable`: an endpoint that cannot be connected to costs no receives.
+//!
+//! Helpers: `process` is a simulated process and `simulated_queue` its queue over the embedded broker.
+//! `scripted_queue` and `scripted_endpoint` fail and answer as a test says.
+//! `outage` simulates outages, for the tests and for `benches/outages.rs`.
 
-mod endpoint;
-mod house;
 #[allow(dead_code, unused_imports, reason = "the benchmark uses more of it")]
 mod outage;
-mod queue;
+mod process;
+mod scripted_endpoint;
+mod scripted_queue;
+mod simulated_queue;
 
 mod caps;
+mod delivery_log;
 mod drain;
 mod duplicates;
 mod fairness;
-mod faults;
 mod fifo;
 mod final_receive;
 mod gate;
@@ -18,11 +43,10 @@ mod leases;
 mod outages;
 mod panics;
 mod preflight;
-mod refusals;
+mod receives_saved_by_gates;
 mod seeds;
 mod settlement;
+mod sqs_failures;
+mod sqs_random_faults;
 mod status;
-mod told;
-mod trouble;
-mod troubled;
 mod unreachable;

@@ -11,10 +11,10 @@ use queuepost::limit::{self, EndpointLimits};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::super::house::{House, settings};
-use super::super::queue::{Faults, SimQueue, World};
-use super::figures::{Figures, Left};
-use super::model::Model;
+use super::super::process::{SimProcess, settings};
+use super::super::simulated_queue::{Faults, SimQueue, World};
+use super::figures::{Figures, Remaining};
+use super::model::EndpointModel;
 use super::pool;
 use super::scenario::Scenario;
 
@@ -78,9 +78,9 @@ async fn simulate(case: &Case) -> Figures {
     let world = World::new(case.seed);
     world.queue(QUEUE, case.max_receives);
     let is_pool = case.variant == Variant::Pool;
-    let model = Arc::new(Model::new(case.scenario, case.max_receives, is_pool, case.seed));
+    let model = Arc::new(EndpointModel::new(case.scenario, case.max_receives, is_pool, case.seed));
     let mut pools = JoinSet::new();
-    let mut houses = Vec::new();
+    let mut running = Vec::new();
     for number in 0..case.processes {
         let seed = case.seed + 1_000 * (number as u64 + 1);
         if is_pool {
@@ -88,19 +88,19 @@ async fn simulate(case: &Case) -> Figures {
             slow(&queue);
             pools.spawn(pool::run(queue, Arc::clone(&model), WORKERS, seed));
         } else {
-            let mut house = House::in_world(&world, seed);
+            let mut process = SimProcess::in_world(&world, seed);
             let adaptive = case.variant == Variant::Ours;
             let settings_of_limits = limit::Settings { sessions: WORKERS, adaptive, rate: None };
             let limits = EndpointLimits::new("api", &settings_of_limits, seed);
-            let (queue, _) = house.listen(settings(QUEUE, WORKERS), &model, &limits);
+            let (queue, _) = process.listen(settings(QUEUE, WORKERS), &model, &limits);
             slow(&queue);
-            houses.push(house);
+            running.push(process);
         }
     }
     let sent = feed(case, &world, &model).await;
-    let measured = model.tally();
+    let measured = model.counters();
     let left = world.with(|broker, now| {
-        let mut left = Left::default();
+        let mut left = Remaining::default();
         for message in broker.inspect(now, QUEUE) {
             left.count(message.receive_count.min(case.max_receives));
         }
@@ -112,12 +112,12 @@ async fn simulate(case: &Case) -> Figures {
     });
     let figures = Figures::new(case, sent, &measured, &left);
     // All at once: what one releases the others would receive.
-    for house in &houses {
-        house.drain.begin(DRAIN);
+    for process in &running {
+        process.drain.begin(DRAIN);
     }
-    for house in &mut houses {
-        house.stop(DRAIN).await;
-        house.assert_balanced();
+    for process in &mut running {
+        process.stop(DRAIN).await;
+        process.assert_balanced();
     }
     pools.shutdown().await;
     figures
@@ -128,7 +128,7 @@ fn slow(queue: &SimQueue) {
 }
 
 /// Sends what the load says and waits until the run is over; how many messages count.
-async fn feed(case: &Case, world: &World, model: &Model) -> u64 {
+async fn feed(case: &Case, world: &World, model: &EndpointModel) -> u64 {
     let mut random = fastrand::Rng::with_seed(case.seed ^ 0x5eed);
     let began = Instant::now();
     let (outage, _) = case.scenario.outage();

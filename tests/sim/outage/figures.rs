@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use super::case::{Case, Load, STEADY};
-use super::model::Tally;
+use super::model::Counters;
 
 /// Successes over so many seconds say how fast it goes.
 const WINDOW: usize = 5;
@@ -13,14 +13,14 @@ const FULL_SPEED: f64 = 0.9;
 
 /// What is in the queue and behind it at the end.
 #[derive(Debug, Default)]
-pub struct Left {
+pub struct Remaining {
     received: u64,
     receives: u64,
     /// Bodies in the dead-letter queue.
     pub dead: HashSet<String>,
 }
 
-impl Left {
+impl Remaining {
     /// One message, received so many times.
     pub fn count(&mut self, receives: u32) {
         self.received += u64::from(receives > 0);
@@ -52,24 +52,24 @@ pub struct Figures {
 }
 
 impl Figures {
-    pub(super) fn new(case: &Case, sent: u64, tally: &Tally, left: &Left) -> Self {
-        let done = tally.done();
-        let dead = tally.doomed.union(&left.dead).count() as u64;
+    pub(super) fn new(case: &Case, sent: u64, counters: &Counters, left: &Remaining) -> Self {
+        let done = counters.done();
+        let dead = counters.doomed.union(&left.dead).count() as u64;
         let after = case.scenario.outage().1;
         Self {
             sent,
             done,
             dead,
-            posts: tally.posts,
-            in_vain: ratio(tally.in_vain as f64, tally.posts as f64),
+            posts: counters.posts,
+            in_vain: ratio(counters.in_vain as f64, counters.posts as f64),
             receives_per_message: ratio(
-                (tally.receives + left.receives) as f64,
+                (counters.receives + left.receives) as f64,
                 (done + left.received) as f64,
             ),
             useful: ratio(done as f64, possible(case)),
-            full_speed: full_speed(case, &tally.successes),
-            first_success: tally.first_success_after.map(|at| at - after),
-            all_done: (done + dead == sent).then(|| tally.last_success.saturating_sub(after)),
+            full_speed: full_speed(case, &counters.successes),
+            first_success: counters.first_success_after.map(|at| at - after),
+            all_done: (done + dead == sent).then(|| counters.last_success.saturating_sub(after)),
         }
     }
 }
@@ -92,7 +92,7 @@ fn possible(case: &Case) -> f64 {
     let mut done = 0.0;
     while at < case.scenario.end() {
         waiting += arriving;
-        let now = waiting.min(case.scenario.weather(at).capacity() * step.as_secs_f64());
+        let now = waiting.min(case.scenario.behaviour(at).capacity() * step.as_secs_f64());
         (waiting, done) = (waiting - now, done + now);
         at += step;
     }
@@ -102,7 +102,7 @@ fn possible(case: &Case) -> f64 {
 /// When the first window at full speed begins, from the end of the outage.
 fn full_speed(case: &Case, successes: &[u32]) -> Option<Duration> {
     let (_, end) = case.scenario.outage();
-    let full = FULL_SPEED * WINDOW as f64 * case.scenario.weather(end).capacity();
+    let full = FULL_SPEED * WINDOW as f64 * case.scenario.behaviour(end).capacity();
     let after = successes.get(end.as_secs() as usize..)?;
     let fast = |window: &[u32]| f64::from(window.iter().sum::<u32>()) >= full;
     after.windows(WINDOW).position(fast).map(|second| Duration::from_secs(second as u64))

@@ -14,7 +14,7 @@ mod scenario;
 
 pub use case::{Case, Load, Variant, run};
 pub use figures::Figures;
-pub use scenario::{Refusal, SCENARIOS, Scenario, Weather};
+pub use scenario::{Behaviour, Refusal, SCENARIOS, Scenario};
 
 /// Goal: the least part of the useful throughput.
 pub const USEFUL_LEAST: f64 = 0.92;

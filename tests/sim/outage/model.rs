@@ -10,7 +10,7 @@ use queuepost::policy::retry_after::RetryAfter;
 use queuepost::ports::{BoxFuture, Endpoint};
 use tokio::time::Instant;
 
-use super::scenario::{BURST, SERVICE_SECONDS, Scenario, Weather};
+use super::scenario::{BURST, Behaviour, SERVICE_SECONDS, Scenario};
 
 /// Spread of the time a POST takes: sigma of the log-normal distribution.
 const SERVICE_SIGMA: f64 = 0.3;
@@ -19,7 +19,7 @@ const REFUSES_IN: Duration = Duration::from_millis(5);
 /// When the listener gives up.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
-pub struct Model {
+pub struct EndpointModel {
     scenario: Scenario,
     started: Instant,
     max_receives: u32,
@@ -33,12 +33,12 @@ struct State {
     running: usize,
     tokens: f64,
     tokens_at: Duration,
-    tally: Tally,
+    counters: Counters,
 }
 
 /// What has been counted.
 #[derive(Debug, Clone, Default)]
-pub struct Tally {
+pub struct Counters {
     pub posts: u64,
     /// POSTs that brought nothing.
     pub in_vain: u64,
@@ -52,20 +52,20 @@ pub struct Tally {
     pub doomed: HashSet<String>,
 }
 
-impl Tally {
+impl Counters {
     pub fn done(&self) -> u64 {
         self.successes.iter().map(|count| u64::from(*count)).sum()
     }
 }
 
-impl Model {
+impl EndpointModel {
     pub fn new(scenario: Scenario, max_receives: u32, gives_up_unsent: bool, seed: u64) -> Self {
         let state = State {
             random: fastrand::Rng::with_seed(seed),
             running: 0,
             tokens: BURST,
             tokens_at: Duration::ZERO,
-            tally: Tally::default(),
+            counters: Counters::default(),
         };
         Self { scenario, started: Instant::now(), max_receives, gives_up_unsent, state: Mutex::new(state) }
     }
@@ -75,43 +75,43 @@ impl Model {
         self.started.elapsed()
     }
 
-    pub fn tally(&self) -> Tally {
-        self.state.lock().unwrap().tally.clone()
+    pub fn counters(&self) -> Counters {
+        self.state.lock().unwrap().counters.clone()
     }
 
     /// Forgets what was counted so far.
     pub fn start_over(&self) {
-        self.state.lock().unwrap().tally = Tally::default();
+        self.state.lock().unwrap().counters = Counters::default();
     }
 
     /// One POST of the message `body`, received so many times.
     pub async fn take(&self, body: &str, receives: u32) -> Attempt {
         let (takes, attempt) =
-            self.state.lock().unwrap().begin(self.scenario.weather(self.elapsed()), self.elapsed());
+            self.state.lock().unwrap().begin(self.scenario.behaviour(self.elapsed()), self.elapsed());
         let works = matches!(&attempt, Attempt::Answered(answer) if answer.status == 200);
         let running = works.then(|| Running(self));
         tokio::time::sleep(takes).await;
         drop(running);
         let at = self.elapsed();
-        let tally = &mut self.state.lock().unwrap().tally;
-        tally.posts += 1;
+        let counters = &mut self.state.lock().unwrap().counters;
+        counters.posts += 1;
         if works {
             let second = at.as_secs() as usize;
-            if tally.successes.len() <= second {
-                tally.successes.resize(second + 1, 0);
+            if counters.successes.len() <= second {
+                counters.successes.resize(second + 1, 0);
             }
-            tally.successes[second] += 1;
-            tally.receives += u64::from(receives);
-            tally.last_success = at;
-            tally.doomed.remove(body);
+            counters.successes[second] += 1;
+            counters.receives += u64::from(receives);
+            counters.last_success = at;
+            counters.doomed.remove(body);
             if at >= self.scenario.outage().1 {
-                tally.first_success_after.get_or_insert(at);
+                counters.first_success_after.get_or_insert(at);
             }
         } else {
-            tally.in_vain += 1;
+            counters.in_vain += 1;
             let given_up = self.gives_up_unsent || !matches!(attempt, Attempt::Unsent(_));
             if given_up && receives >= self.max_receives {
-                tally.doomed.insert(body.to_owned());
+                counters.doomed.insert(body.to_owned());
             }
         }
         attempt
@@ -120,11 +120,11 @@ impl Model {
 
 impl State {
     /// What comes of a POST that begins now, and when.
-    fn begin(&mut self, weather: Weather, now: Duration) -> (Duration, Attempt) {
-        match weather {
-            Weather::Takes(sessions) if self.running < sessions => self.work(),
-            Weather::Takes(_) => (REFUSES_IN, answer(429, None)),
-            Weather::Paced { per_second, retry_after } => {
+    fn begin(&mut self, behaviour: Behaviour, now: Duration) -> (Duration, Attempt) {
+        match behaviour {
+            Behaviour::Takes(sessions) if self.running < sessions => self.work(),
+            Behaviour::Takes(_) => (REFUSES_IN, answer(429, None)),
+            Behaviour::Paced { per_second, retry_after } => {
                 let saved = (now - self.tokens_at).as_secs_f64() * per_second;
                 (self.tokens, self.tokens_at) = ((self.tokens + saved).min(BURST), now);
                 if self.tokens < 1.0 {
@@ -133,12 +133,12 @@ impl State {
                 self.tokens -= 1.0;
                 self.work()
             }
-            Weather::Answers { status, retry_after } => (REFUSES_IN, answer(status, retry_after)),
-            Weather::Unreachable => (
+            Behaviour::Answers { status, retry_after } => (REFUSES_IN, answer(status, retry_after)),
+            Behaviour::Unreachable => (
                 REFUSES_IN,
                 Attempt::Unsent(Unsent { step: Step::Refused, text: "connection refused".to_owned() }),
             ),
-            Weather::Hangs => (TIMEOUT, Attempt::TimedOut),
+            Behaviour::Hangs => (TIMEOUT, Attempt::TimedOut),
         }
     }
 
@@ -157,7 +157,7 @@ fn answer(status: u16, retry_after: Option<Duration>) -> Attempt {
 }
 
 /// Counts a running POST until it ends, however it ends.
-struct Running<'a>(&'a Model);
+struct Running<'a>(&'a EndpointModel);
 
 impl Drop for Running<'_> {
     fn drop(&mut self) {
@@ -165,7 +165,7 @@ impl Drop for Running<'_> {
     }
 }
 
-impl Endpoint for Model {
+impl Endpoint for EndpointModel {
     fn post(&self, request: Request) -> BoxFuture<'_, Attempt> {
         Box::pin(async move {
             let receives = request.headers.get("x-queuepost-receive-count").unwrap().to_str().unwrap();

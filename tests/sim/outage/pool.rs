@@ -15,14 +15,14 @@ use queuepost::ports::{Queue, Receive, VisibilityChange};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use super::super::queue::SimQueue;
-use super::model::Model;
+use super::super::simulated_queue::SimQueue;
+use super::model::EndpointModel;
 
 const WAIT: Duration = Duration::from_secs(20);
 const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// One process of so many workers; runs until it is dropped.
-pub async fn run(queue: Arc<SimQueue>, model: Arc<Model>, workers: usize, seed: u64) {
+pub async fn run(queue: Arc<SimQueue>, model: Arc<EndpointModel>, workers: usize, seed: u64) {
     let free = Arc::new(Semaphore::new(workers));
     let mut random = fastrand::Rng::with_seed(seed);
     let mut running = JoinSet::new();
@@ -44,7 +44,7 @@ pub async fn run(queue: Arc<SimQueue>, model: Arc<Model>, workers: usize, seed: 
     }
 }
 
-async fn deliver(queue: &SimQueue, model: &Model, message: Message, unit: f64) {
+async fn deliver(queue: &SimQueue, model: &EndpointModel, message: Message, unit: f64) {
     let body = std::str::from_utf8(&message.body).unwrap();
     let attempt = model.take(body, message.receive_count.get()).await;
     let policy = Policy::default();

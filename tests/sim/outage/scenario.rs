@@ -13,7 +13,7 @@ pub const BURST: f64 = 50.0;
 
 /// What an endpoint does to a POST.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Weather {
+pub enum Behaviour {
     /// Takes so many at once, and answers the others 429.
     Takes(usize),
     /// Takes so many a second (a token bucket that holds [`BURST`]), and answers the others 429.
@@ -26,7 +26,7 @@ pub enum Weather {
     Hangs,
 }
 
-impl Weather {
+impl Behaviour {
     /// Messages per second it can do.
     pub fn capacity(self) -> f64 {
         match self {
@@ -55,7 +55,7 @@ pub struct Scenario {
     pub refusal: Refusal,
     /// Seconds of an endpoint that is up.
     pub before: u64,
-    pub outage: Weather,
+    pub outage: Behaviour,
     /// How many seconds that lasts.
     pub lasts: u64,
     /// Seconds of an endpoint that is up.
@@ -66,7 +66,7 @@ const MINUTES: u64 = 60;
 const HOUR: u64 = 60 * MINUTES;
 
 const fn throttles(name: &'static str, title: &'static str, retry_after: Option<Duration>) -> Scenario {
-    let outage = Weather::Answers { status: 429, retry_after };
+    let outage = Behaviour::Answers { status: 429, retry_after };
     Scenario {
         name,
         title,
@@ -82,7 +82,7 @@ const fn fails(
     name: &'static str,
     title: &'static str,
     met: &'static str,
-    outage: Weather,
+    outage: Behaviour,
     lasts: u64,
 ) -> Scenario {
     let refusal = Refusal::Other(met);
@@ -90,12 +90,12 @@ const fn fails(
 }
 
 const fn paced(name: &'static str, title: &'static str, retry_after: Option<Duration>) -> Scenario {
-    let outage = Weather::Paced { per_second: 50.0, retry_after };
+    let outage = Behaviour::Paced { per_second: 50.0, retry_after };
     Scenario { name, title, refusal: Refusal::Throttled, before: 0, outage, lasts: 10 * MINUTES, after: 0 }
 }
 
-const fn answers(status: u16) -> Weather {
-    Weather::Answers { status, retry_after: None }
+const fn answers(status: u16) -> Behaviour {
+    Behaviour::Answers { status, retry_after: None }
 }
 
 /// All of them, in the order of the page.
@@ -103,8 +103,8 @@ pub const SCENARIOS: [Scenario; 11] = [
     throttles("throttled", "429 for an hour, without Retry-After", None),
     throttles("throttled-30", "429 for an hour, with Retry-After: 30", Some(Duration::from_secs(30))),
     throttles("throttled-1", "429 for an hour, with Retry-After: 1", Some(Duration::from_secs(1))),
-    fails("dead", "connection refused for an hour", "refused", Weather::Unreachable, HOUR),
-    fails("hanging", "no answer within 60 s, for an hour", "timed out", Weather::Hangs, HOUR),
+    fails("dead", "connection refused for an hour", "refused", Behaviour::Unreachable, HOUR),
+    fails("hanging", "no answer within 60 s, for an hour", "timed out", Behaviour::Hangs, HOUR),
     fails("deploy", "503 for ten minutes (a deploy)", "503", answers(503), 10 * MINUTES),
     fails("wrong-key", "401 for an hour (a wrong key)", "401", answers(401), HOUR),
     Scenario {
@@ -112,7 +112,7 @@ pub const SCENARIOS: [Scenario; 11] = [
         title: "20 at once, then 5, then 20 again: 200 s each",
         refusal: Refusal::Throttled,
         before: 200,
-        outage: Weather::Takes(5),
+        outage: Behaviour::Takes(5),
         lasts: 200,
         after: 200,
     },
@@ -142,8 +142,8 @@ impl Scenario {
     }
 
     /// What the endpoint does at a time.
-    pub fn weather(&self, at: Duration) -> Weather {
+    pub fn behaviour(&self, at: Duration) -> Behaviour {
         let (from, to) = self.outage();
-        if (from..to).contains(&at) { self.outage } else { Weather::Takes(SESSIONS) }
+        if (from..to).contains(&at) { self.outage } else { Behaviour::Takes(SESSIONS) }
     }
 }

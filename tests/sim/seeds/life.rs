@@ -9,8 +9,8 @@ use queuepost::limit::{self, EndpointLimits};
 use queuepost::localqueue::SendMessage;
 use tokio::time::Instant;
 
-use super::super::house::{House, Stopped, settings};
-use super::super::queue::{Faults, SimQueue, World, dead_letter_name};
+use super::super::process::{SimProcess, Stopped, settings};
+use super::super::simulated_queue::{Faults, SimQueue, World, dead_letter_name};
 use super::plan::{End, Plan};
 use super::watch::Watch;
 use super::watched::{Calls, Process, WatchedEndpoint, WatchedQueue};
@@ -29,7 +29,7 @@ const JUST_BEFORE: Duration = Duration::from_millis(1);
 const GRACE: Duration = Duration::from_secs(4);
 
 struct Alive {
-    house: House,
+    sim: SimProcess,
     process: Arc<Process>,
     queue: Arc<SimQueue>,
     ends: Option<(Duration, End)>,
@@ -76,7 +76,7 @@ pub async fn live(plan: &Plan, watch: &Arc<Watch>) {
             take_stock(&world, watch, name, unsent);
         }
         for each in &mut alive {
-            watch.must(!each.house.has_ended(), || "promise 7: a listener ended by itself".to_owned());
+            watch.must(!each.sim.has_ended(), || "promise 7: a listener ended by itself".to_owned());
             if step.is_multiple_of(STEPS_PER_LOOK) {
                 look(plan, each, watch);
             }
@@ -123,12 +123,12 @@ fn take_stock(world: &World, watch: &Watch, name: &str, sent: usize) {
 
 /// Promises 5 and 11, as far as the process itself knows.
 fn look(plan: &Plan, alive: &Alive, watch: &Watch) {
-    let (received, settled) = alive.house.books();
+    let (received, settled) = alive.sim.books();
     watch.must((received - settled).abs() < f64::EPSILON, || {
         format!("promise 11: {received} received, {settled} accounted for")
     });
     if plan.is_kind() {
-        let count = |metric: &str| alive.house.count(metric, "");
+        let count = |metric: &str| alive.sim.count(metric, "");
         watch.must(count("leases_lost_total") == 0, || {
             "promise 5: a lease is lost without a cause".to_owned()
         });
@@ -181,7 +181,7 @@ fn start(
     ends: Option<(Duration, End)>,
 ) -> Alive {
     let seed = plan.seed.wrapping_mul(31).wrapping_add(number as u64);
-    let mut house = House::in_world(world, seed);
+    let mut sim = SimProcess::in_world(world, seed);
     let limits = EndpointLimits::new(
         "api",
         &limit::Settings { sessions: plan.sessions, adaptive: plan.adaptive, rate: plan.rate() },
@@ -191,7 +191,7 @@ fn start(
         number,
         dead: AtomicBool::new(false),
         calls: Mutex::new(Calls::default()),
-        drain: house.drain.clone(),
+        drain: sim.drain.clone(),
         gate: Arc::clone(&limits.gate),
         watch: Arc::clone(watch),
         world: world.clone(),
@@ -214,9 +214,9 @@ fn start(
     let mut own = settings(name, plan.workers);
     own.timeout = plan.timeout;
     own.policy.throttle_delay = plan.throttle_delay;
-    house.listen_on(own, Arc::new(watched), Arc::new(endpoint), &limits);
+    sim.listen_on(own, Arc::new(watched), Arc::new(endpoint), &limits);
     watch.note(&format!("p{number} starts"));
-    Alive { house, process, queue, ends }
+    Alive { sim, process, queue, ends }
 }
 
 async fn end(plan: &Plan, alive: Alive, watch: &Watch) {
@@ -237,7 +237,7 @@ async fn drain(plan: &Plan, mut alive: Alive, watch: &Watch, deadline: Duration,
         watch.running(number)
     };
     let stop = async {
-        let stopped = alive.house.stop_within(deadline, GRACE).await;
+        let stopped = alive.sim.stop_within(deadline, GRACE).await;
         watch.note(&format!("p{number} has stopped: {stopped:?}"));
         stopped
     };
@@ -251,12 +251,12 @@ async fn drain(plan: &Plan, mut alive: Alive, watch: &Watch, deadline: Duration,
     });
     if stopped != Stopped::Unsettled {
         look(plan, &alive, watch);
-        let left = alive.house.count("messages_in_progress", "");
+        let left = alive.sim.count("messages_in_progress", "");
         watch.must(left == 0, || format!("promise 11: {left} messages are in progress after a drain"));
     }
     // Its process is gone, whatever still runs here.
     alive.process.dead.store(true, Ordering::Relaxed);
-    let (received, settled) = alive.house.books();
+    let (received, settled) = alive.sim.books();
     watch.must((received - settled).abs() < f64::EPSILON, || {
         format!("promise 11: {received} received, {settled} accounted for after a drain")
     });

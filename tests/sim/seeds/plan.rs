@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use queuepost::limit::Rate;
 
-use super::super::queue::{Deletes, Faults};
+use super::super::simulated_queue::{Deletes, Faults};
 
 /// A life.
 #[derive(Debug, Clone)]

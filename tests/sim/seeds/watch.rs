@@ -231,7 +231,7 @@ impl Watch {
         }
     }
 
-    /// Its visibility changes; `leaves` the house with it.
+    /// Its visibility changes; `leaves` the sim with it.
     pub fn hides(&self, process: usize, handle: &str, seconds: u32, worked: bool) {
         let mut state = self.lock();
         let Some(body) = state.handles.get(handle).cloned() else { return };

@@ -17,8 +17,8 @@ use queuepost::ports::{
 };
 use tokio::time::Instant;
 
-use super::super::endpoint::{answer, answer_with_retry_after, refused};
-use super::super::queue::{SimQueue, World};
+use super::super::scripted_endpoint::{answer, answer_with_retry_after, refused};
+use super::super::simulated_queue::{SimQueue, World};
 use super::plan::{Answer, Plan};
 use super::watch::{Ended, Watch};
 

@@ -11,11 +11,11 @@ use queuepost::ports::{
 };
 use tokio::time::Instant;
 
-use super::queue::{SimQueue, World};
+use super::simulated_queue::{SimQueue, World};
 
 /// What becomes of a call.
 #[derive(Debug, Clone, Copy)]
-pub enum How {
+pub enum CallBehaviour {
     /// It is carried out.
     Works,
     /// It fails at once and has no effect.
@@ -40,31 +40,36 @@ pub struct Call {
     pub worked: bool,
 }
 
-type Script = dyn Fn(Operation) -> How + Send;
+type Script = dyn Fn(Operation) -> CallBehaviour + Send;
 
 /// A queue of the simulation behind a script.
-pub struct Troubled {
+pub struct ScriptedQueue {
     pub queue: Arc<SimQueue>,
     world: World,
     script: Mutex<Box<Script>>,
     calls: Mutex<Vec<Call>>,
 }
 
-impl Troubled {
+impl ScriptedQueue {
     /// All calls work.
     pub fn new(world: &World, name: &str, seed: u64) -> Arc<Self> {
         let (queue, world) = (SimQueue::new(world, name, seed), world.clone());
-        Arc::new(Self { queue, world, script: Mutex::new(Box::new(|_| How::Works)), calls: Mutex::default() })
+        Arc::new(Self {
+            queue,
+            world,
+            script: Mutex::new(Box::new(|_| CallBehaviour::Works)),
+            calls: Mutex::default(),
+        })
     }
 
     /// What becomes of every call from now on.
-    pub fn set(&self, script: impl Fn(Operation) -> How + Send + 'static) {
+    pub fn set(&self, script: impl Fn(Operation) -> CallBehaviour + Send + 'static) {
         *self.script.lock().unwrap() = Box::new(script);
     }
 
     /// The same of the calls of one kind; all others work.
-    pub fn set_for(&self, operation: Operation, how: How) {
-        self.set(move |asked| if asked == operation { how } else { How::Works });
+    pub fn set_for(&self, operation: Operation, how: CallBehaviour) {
+        self.set(move |asked| if asked == operation { how } else { CallBehaviour::Works });
     }
 
     /// Calls of a kind that began at `since` or later and have ended.
@@ -83,32 +88,32 @@ impl Troubled {
         self.call_so(how, operation, limit, call).await
     }
 
-    fn how(&self, operation: Operation) -> How {
+    fn how(&self, operation: Operation) -> CallBehaviour {
         (self.script.lock().unwrap())(operation)
     }
 
     async fn call_so<T>(
         &self,
-        mut how: How,
+        mut how: CallBehaviour,
         operation: Operation,
         limit: Duration,
         call: BoxFuture<'_, Result<T, QueueError>>,
     ) -> Result<T, QueueError> {
         if !self.world.look(|broker, _| broker.queue_exists(self.queue.name())) {
-            how = How::Refused(QueueReason::QueueMissing);
+            how = CallBehaviour::Refused(QueueReason::QueueMissing);
         }
         let began = Instant::now();
         let result = match how {
-            How::Works | How::Echo(_) => call.await,
-            How::Panics => panic!("by the script"),
-            How::Refused(reason) => Err(failure(operation, reason)),
-            How::AnswerLost(reason) => call.await.and(Err(failure(operation, reason))),
-            How::NoAnswer => {
+            CallBehaviour::Works | CallBehaviour::Echo(_) => call.await,
+            CallBehaviour::Panics => panic!("by the script"),
+            CallBehaviour::Refused(reason) => Err(failure(operation, reason)),
+            CallBehaviour::AnswerLost(reason) => call.await.and(Err(failure(operation, reason))),
+            CallBehaviour::NoAnswer => {
                 let lost = call.await.and(Err(failure(operation, QueueReason::TimedOut)));
                 tokio::time::sleep_until(began + limit).await;
                 lost
             }
-            How::Slow(there, back) => {
+            CallBehaviour::Slow(there, back) => {
                 tokio::time::sleep(there).await;
                 let result = call.await;
                 tokio::time::sleep(back).await;
@@ -129,7 +134,7 @@ const SETTLE_LIMIT: Duration = Duration::from_secs(5);
 /// The same of a receive beyond its wait, and of a look at the queue.
 const OTHER_LIMIT: Duration = Duration::from_secs(10);
 
-impl Queue for Troubled {
+impl Queue for ScriptedQueue {
     fn receive(&self, receive: Receive) -> BoxFuture<'_, Result<Vec<Message>, QueueError>> {
         let limit = receive.wait + OTHER_LIMIT;
         Box::pin(self.call(Operation::Receive, limit, self.queue.receive(receive)))
@@ -142,7 +147,7 @@ impl Queue for Troubled {
     fn change_visibility<'a>(&'a self, changes: &'a [VisibilityChange]) -> BoxFuture<'a, BatchResult> {
         let operation = Operation::ChangeVisibility;
         let how = self.how(operation);
-        if let How::Echo(after) = how {
+        if let CallBehaviour::Echo(after) = how {
             let (queue, changes) = (Arc::clone(&self.queue), changes.to_vec());
             return Box::pin(async move {
                 tokio::task::spawn(async move {

@@ -14,76 +14,76 @@ use tokio::task::JoinSet;
 use super::servers::QueueServer;
 
 /// An answer in SQS's place: status and body.
-pub type Said = (u16, String);
+pub type CannedAnswer = (u16, String);
 
 /// The embedded queue behind a door.
-pub struct Door {
+pub struct SqsProxy {
     /// Of a queue, as seen from outside.
     pub url: String,
-    inside: Arc<Inside>,
+    shared: Arc<Shared>,
     _server: JoinSet<()>,
 }
 
-struct Inside {
+struct Shared {
     queues: String,
     /// `None` lets everybody in.
     key: Mutex<Option<&'static str>>,
-    said: Mutex<Option<Said>>,
+    canned: Mutex<Option<CannedAnswer>>,
     refused: AtomicUsize,
 }
 
-impl Door {
-    pub async fn before(queues: &QueueServer, queue: &str) -> Self {
+impl SqsProxy {
+    pub async fn start(queues: &QueueServer, queue: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/000000000000/{queue}", listener.local_addr().unwrap());
         let queues = format!("http://{}/", queues.address);
-        let (key, said, refused) = (Mutex::default(), Mutex::default(), AtomicUsize::new(0));
-        let inside = Arc::new(Inside { queues, key, said, refused });
-        let router = Router::new().fallback(pass).with_state(Arc::clone(&inside));
+        let (key, canned, refused) = (Mutex::default(), Mutex::default(), AtomicUsize::new(0));
+        let shared = Arc::new(Shared { queues, key, canned, refused });
+        let router = Router::new().fallback(pass).with_state(Arc::clone(&shared));
         let mut tasks = JoinSet::new();
         tasks.spawn(async move { axum::serve(listener, router).await.unwrap() });
-        Self { url, inside, _server: tasks }
+        Self { url, shared, _server: tasks }
     }
 
     /// Only this access key is good; any other has expired.
-    pub fn knows_only(&self, key: &'static str) {
-        *self.inside.key.lock().unwrap() = Some(key);
+    pub fn accept_only_key(&self, key: &'static str) {
+        *self.shared.key.lock().unwrap() = Some(key);
     }
 
     /// What it answers to everything; `None` lets calls pass.
-    pub fn says(&self, said: Option<Said>) {
-        *self.inside.said.lock().unwrap() = said;
+    pub fn answer_with(&self, canned: Option<CannedAnswer>) {
+        *self.shared.canned.lock().unwrap() = canned;
     }
 
     /// Calls that did not pass.
     pub fn refused(&self) -> usize {
-        self.inside.refused.load(Ordering::SeqCst)
+        self.shared.refused.load(Ordering::SeqCst)
     }
 }
 
 /// A refusal of SQS's, with its code.
-pub fn refusal(status: u16, code: &str, message: &str) -> Said {
+pub fn refusal(status: u16, code: &str, message: &str) -> CannedAnswer {
     (status, format!(r#"{{"__type":"com.amazonaws.sqs#{code}","message":"{message}"}}"#))
 }
 
-impl Inside {
-    fn refusal(&self, headers: &HeaderMap) -> Option<Said> {
-        let said = self.said.lock().unwrap().clone();
+impl Shared {
+    fn refusal(&self, headers: &HeaderMap) -> Option<CannedAnswer> {
+        let canned = self.canned.lock().unwrap().clone();
         let key = self.key.lock().unwrap().map(|key| format!("Credential={key}/"));
         let signed = headers.get("authorization").and_then(|value| value.to_str().ok()).unwrap_or_default();
         let expired =
             || refusal(400, "ExpiredToken", "The security token included in the request is expired");
-        said.or_else(|| key.filter(|key| !signed.contains(key)).map(|_| expired()))
+        canned.or_else(|| key.filter(|key| !signed.contains(key)).map(|_| expired()))
     }
 }
 
-async fn pass(State(inside): State<Arc<Inside>>, headers: HeaderMap, body: Bytes) -> Response {
-    if let Some((status, said)) = inside.refusal(&headers) {
-        inside.refused.fetch_add(1, Ordering::SeqCst);
+async fn pass(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Bytes) -> Response {
+    if let Some((status, canned)) = shared.refusal(&headers) {
+        shared.refused.fetch_add(1, Ordering::SeqCst);
         let status = StatusCode::from_u16(status).unwrap();
-        return (status, [("content-type", "application/x-amz-json-1.0")], said).into_response();
+        return (status, [("content-type", "application/x-amz-json-1.0")], canned).into_response();
     }
-    let mut request = reqwest::Client::new().post(&inside.queues).body(body);
+    let mut request = reqwest::Client::new().post(&shared.queues).body(body);
     for name in ["x-amz-target", "content-type"] {
         request = request.header(name, headers[name].as_bytes());
     }

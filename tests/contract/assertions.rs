@@ -1,4 +1,4 @@
-//! The clauses of the contract: what the bridge leans on, each as Amazon documents it or was recorded to do it.
+//! The assertions of the contract: what the bridge leans on, each as Amazon documents it or was recorded to do it.
 //!
 //! Every function is one assertion, made through the adapter against whichever server it is given. It makes its
 //! own queues and nothing else, and times only what cannot be told otherwise: that a long poll holds.
@@ -15,7 +15,7 @@ use queuepost::ports::{
 use queuepost::sqs::{Outgoing, QueueRef, SqsQueue};
 use tokio::time::{Instant, timeout};
 
-use super::lab::{LONG, Lab, bodies, collect, delete, depth, hide, one, receive, until_depth};
+use super::fixture::{Fixture, LONG, bodies, collect, delete, depth, hide, one, receive, until_depth};
 
 /// Longest message (AWS limit since 2025).
 const MESSAGE_MAX_BYTES: usize = 1024 * 1024;
@@ -33,21 +33,21 @@ fn in_group(body: &str, group: &str) -> Outgoing {
     Outgoing { body: body.to_owned(), group_id, deduplication_id: id, ..Outgoing::default() }
 }
 
-pub async fn an_empty_queue_answers_nothing(lab: Arc<Lab>) {
-    let queue = lab.queue("empty").await;
+pub async fn an_empty_queue_answers_nothing(fixture: Arc<Fixture>) {
+    let queue = fixture.queue("empty").await;
     assert!(receive(&queue, 10, 0, LONG).await.is_empty());
 }
 
-pub async fn an_idle_long_poll_holds_its_time(lab: Arc<Lab>) {
-    let queue = lab.queue("idle").await;
+pub async fn an_idle_long_poll_holds_its_time(fixture: Arc<Fixture>) {
+    let queue = fixture.queue("idle").await;
     let start = Instant::now();
     assert!(receive(&queue, 1, 2, LONG).await.is_empty());
     let held = start.elapsed();
     assert!(held >= Duration::from_millis(1_900), "held for {held:?}");
 }
 
-pub async fn a_long_poll_answers_when_a_message_arrives(lab: Arc<Lab>) {
-    let queue = lab.queue("arrival").await;
+pub async fn a_long_poll_answers_when_a_message_arrives(fixture: Arc<Fixture>) {
+    let queue = fixture.queue("arrival").await;
     let mut poll = Box::pin(receive(&queue, 10, 20, LONG));
     let early = timeout(Duration::from_millis(500), &mut poll).await;
     assert!(early.is_err(), "answered before there was a message");
@@ -56,8 +56,8 @@ pub async fn a_long_poll_answers_when_a_message_arrives(lab: Arc<Lab>) {
     assert_eq!(bodies(&answer), ["x"]);
 }
 
-pub async fn a_long_poll_answers_when_a_delay_ends(lab: Arc<Lab>) {
-    let queue = lab.queue("delay").await;
+pub async fn a_long_poll_answers_when_a_delay_ends(fixture: Arc<Fixture>) {
+    let queue = fixture.queue("delay").await;
     let delay = Some(Duration::from_secs(2));
     queue.send(Outgoing { body: "x".to_owned(), delay, ..Outgoing::default() }).await.unwrap();
     assert_eq!(queue.inspect().await.unwrap().depth, depth(0, 0, 1));
@@ -66,8 +66,8 @@ pub async fn a_long_poll_answers_when_a_delay_ends(lab: Arc<Lab>) {
     assert!(start.elapsed() < Duration::from_secs(10), "the poll slept on");
 }
 
-pub async fn a_message_tells_its_count_and_its_times(lab: Arc<Lab>) {
-    let queue = lab.queue("times").await;
+pub async fn a_message_tells_its_count_and_its_times(fixture: Arc<Fixture>) {
+    let queue = fixture.queue("times").await;
     let before = SystemTime::now() - CLOCK_SLACK;
     let id = queue.send("x").await.unwrap();
     let first = one(&queue, 1).await;
@@ -81,8 +81,8 @@ pub async fn a_message_tells_its_count_and_its_times(lab: Arc<Lab>) {
     assert_eq!((second.sent_at, second.first_received_at), (Some(sent), Some(received)));
 }
 
-pub async fn attributes_arrive_as_they_were_sent(lab: Arc<Lab>) {
-    let queue = lab.queue("attributes").await;
+pub async fn attributes_arrive_as_they_were_sent(fixture: Arc<Fixture>) {
+    let queue = fixture.queue("attributes").await;
     let bytes = Attribute {
         name: "bytes".to_owned(),
         data_type: "Binary".to_owned(),
@@ -102,8 +102,8 @@ pub async fn attributes_arrive_as_they_were_sent(lab: Arc<Lab>) {
     assert_eq!(one(&queue, LONG).await.attributes, attributes);
 }
 
-pub async fn a_trace_header_and_a_tenant_arrive(lab: Arc<Lab>) {
-    let queue = lab.queue("headers").await;
+pub async fn a_trace_header_and_a_tenant_arrive(fixture: Arc<Fixture>) {
+    let queue = fixture.queue("headers").await;
     let trace = "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1";
     queue
         .send(Outgoing {
@@ -119,23 +119,23 @@ pub async fn a_trace_header_and_a_tenant_arrive(lab: Arc<Lab>) {
     assert_eq!(message.group_id.as_deref(), Some("tenant"));
 }
 
-pub async fn a_body_arrives_byte_for_byte(lab: Arc<Lab>) {
-    let queue = lab.queue("body").await;
+pub async fn a_body_arrives_byte_for_byte(fixture: Arc<Fixture>) {
+    let queue = fixture.queue("body").await;
     let body = "{\"text\":\"🦀 naïve\",\n\t\"path\": \"C:\\\\x\", \"html\": \"<b>&amp;</b>\"}\r\n ";
     queue.send(body).await.unwrap();
     assert_eq!(bodies(&[one(&queue, LONG).await]), [body]);
 }
 
-pub async fn a_body_of_one_mebibyte_passes(lab: Arc<Lab>) {
-    let queue = lab.queue("mebibyte").await;
+pub async fn a_body_of_one_mebibyte_passes(fixture: Arc<Fixture>) {
+    let queue = fixture.queue("mebibyte").await;
     let body: String = ('a'..='z').cycle().take(MESSAGE_MAX_BYTES).collect();
     queue.send(&body).await.unwrap();
     let message = one(&queue, LONG).await;
     assert!(message.body == body, "{} bytes came back", message.body.len());
 }
 
-pub async fn ten_are_deleted_in_one_call(lab: Arc<Lab>) {
-    let queue = lab.queue("ten").await;
+pub async fn ten_are_deleted_in_one_call(fixture: Arc<Fixture>) {
+    let queue = fixture.queue("ten").await;
     for number in 0..10 {
         queue.send(&number).await.unwrap();
     }
@@ -145,16 +145,16 @@ pub async fn ten_are_deleted_in_one_call(lab: Arc<Lab>) {
     until_depth(&queue, depth(0, 0, 0)).await;
 }
 
-pub async fn deleting_twice_is_fine(lab: Arc<Lab>) {
-    let queue = lab.queue("twice").await;
+pub async fn deleting_twice_is_fine(fixture: Arc<Fixture>) {
+    let queue = fixture.queue("twice").await;
     queue.send("x").await.unwrap();
     let message = one(&queue, LONG).await;
     delete(&queue, &message.receipt).await;
     delete(&queue, &message.receipt).await;
 }
 
-pub async fn a_delete_with_a_bad_handle_fails_alone(lab: Arc<Lab>) {
-    let queue = lab.queue("bad-delete").await;
+pub async fn a_delete_with_a_bad_handle_fails_alone(fixture: Arc<Fixture>) {
+    let queue = fixture.queue("bad-delete").await;
     queue.send("x").await.unwrap();
     let handles = [one(&queue, LONG).await.receipt, ReceiptHandle::new("not-a-handle")];
     let results = queue.delete(&handles).await.unwrap();
@@ -163,8 +163,8 @@ pub async fn a_delete_with_a_bad_handle_fails_alone(lab: Arc<Lab>) {
     until_depth(&queue, depth(0, 0, 0)).await;
 }
 
-pub async fn a_delete_after_visibility_ended_still_deletes(lab: Arc<Lab>) {
-    let queue = lab.queue("late-delete").await;
+pub async fn a_delete_after_visibility_ended_still_deletes(fixture: Arc<Fixture>) {
+    let queue = fixture.queue("late-delete").await;
     queue.send("x").await.unwrap();
     let message = one(&queue, 1).await;
     until_depth(&queue, depth(1, 0, 0)).await;
@@ -172,16 +172,16 @@ pub async fn a_delete_after_visibility_ended_still_deletes(lab: Arc<Lab>) {
     until_depth(&queue, depth(0, 0, 0)).await;
 }
 
-pub async fn a_change_of_visibility_hides(lab: Arc<Lab>) {
-    let queue = lab.queue("hides").await;
+pub async fn a_change_of_visibility_hides(fixture: Arc<Fixture>) {
+    let queue = fixture.queue("hides").await;
     queue.send("x").await.unwrap();
     let message = one(&queue, 2).await;
     hide(&queue, &message.receipt, LONG).await;
     assert!(receive(&queue, 10, 3, LONG).await.is_empty(), "it came back after its first visibility");
 }
 
-pub async fn visibility_zero_frees_at_once(lab: Arc<Lab>) {
-    let queue = lab.queue("frees").await;
+pub async fn visibility_zero_frees_at_once(fixture: Arc<Fixture>) {
+    let queue = fixture.queue("frees").await;
     queue.send("x").await.unwrap();
     let message = one(&queue, LONG).await;
     let poll = async {
@@ -193,8 +193,8 @@ pub async fn visibility_zero_frees_at_once(lab: Arc<Lab>) {
     assert!(waited < Duration::from_secs(10), "the poll slept on for {waited:?}");
 }
 
-pub async fn a_change_with_a_bad_handle_fails_alone(lab: Arc<Lab>) {
-    let queue = lab.queue("bad-change").await;
+pub async fn a_change_with_a_bad_handle_fails_alone(fixture: Arc<Fixture>) {
+    let queue = fixture.queue("bad-change").await;
     queue.send("x").await.unwrap();
     let receipts = [ReceiptHandle::new("not-a-handle"), one(&queue, LONG).await.receipt];
     let changes = receipts.map(|receipt| VisibilityChange { receipt, seconds: 0 });
@@ -204,8 +204,8 @@ pub async fn a_change_with_a_bad_handle_fails_alone(lab: Arc<Lab>) {
     assert_eq!(one(&queue, LONG).await.receive_count.get(), 2);
 }
 
-pub async fn visibility_may_be_changed_after_it_ended(lab: Arc<Lab>) {
-    let queue = lab.queue("late-change").await;
+pub async fn visibility_may_be_changed_after_it_ended(fixture: Arc<Fixture>) {
+    let queue = fixture.queue("late-change").await;
     queue.send("x").await.unwrap();
     let message = one(&queue, 1).await;
     until_depth(&queue, depth(1, 0, 0)).await;
@@ -213,8 +213,8 @@ pub async fn visibility_may_be_changed_after_it_ended(lab: Arc<Lab>) {
     until_depth(&queue, depth(0, 1, 0)).await;
 }
 
-pub async fn max_receives_moves_the_message_and_keeps_what_it_is(lab: Arc<Lab>) {
-    let (queue, dead) = lab.with_dead_letters("redrive", 2).await;
+pub async fn max_receives_moves_the_message_and_keeps_what_it_is(fixture: Arc<Fixture>) {
+    let (queue, dead) = fixture.with_dead_letters("redrive", 2).await;
     let attributes = vec![text("note", "String", "kept")];
     let outgoing = Outgoing { body: "x".to_owned(), attributes: attributes.clone(), ..Outgoing::default() };
     let id = queue.send(outgoing).await.unwrap();
@@ -230,8 +230,8 @@ pub async fn max_receives_moves_the_message_and_keeps_what_it_is(lab: Arc<Lab>) 
     until_depth(&queue, depth(0, 0, 0)).await;
 }
 
-pub async fn a_queue_tells_its_depths_and_its_redrive_policy(lab: Arc<Lab>) {
-    let (queue, dead) = lab.with_dead_letters("facts", 7).await;
+pub async fn a_queue_tells_its_depths_and_its_redrive_policy(fixture: Arc<Fixture>) {
+    let (queue, dead) = fixture.with_dead_letters("facts", 7).await;
     for number in 0..5 {
         queue.send(&number).await.unwrap();
     }
@@ -248,14 +248,14 @@ pub async fn a_queue_tells_its_depths_and_its_redrive_policy(lab: Arc<Lab>) {
     assert_eq!((facts.depth, facts.redrive), (depth(1, 0, 0), None));
 }
 
-pub async fn a_queue_is_found_by_url_name_and_arn(lab: Arc<Lab>) {
-    let url = lab.create("found", &[]).await;
-    let arn = lab.arn(&url).await;
+pub async fn a_queue_is_found_by_url_name_and_arn(fixture: Arc<Fixture>) {
+    let url = fixture.create("found", &[]).await;
+    let arn = fixture.arn(&url).await;
     let [_, _, _, region, account, name] = arn.split(':').collect::<Vec<_>>().try_into().unwrap();
     let arn = QueueRef::Arn { region: region.to_owned(), account: account.to_owned(), name: name.to_owned() };
     for queue in [QueueRef::Url(url.parse().unwrap()), QueueRef::Name("found".to_owned()), arn] {
         let by = queue.to_string();
-        let queue = lab.adapter(queue).await;
+        let queue = fixture.adapter(queue).await;
         queue.send(&by).await.unwrap();
         let message = one(&queue, LONG).await;
         assert_eq!(bodies(std::slice::from_ref(&message)), [by.as_str()]);
@@ -263,9 +263,9 @@ pub async fn a_queue_is_found_by_url_name_and_arn(lab: Arc<Lab>) {
     }
 }
 
-pub async fn a_missing_queue_is_called_missing_by_every_call(lab: Arc<Lab>) {
-    let url = lab.create("there", &[]).await;
-    let arn = lab.arn(&url).await;
+pub async fn a_missing_queue_is_called_missing_by_every_call(fixture: Arc<Fixture>) {
+    let url = fixture.create("there", &[]).await;
+    let arn = fixture.arn(&url).await;
     let account = arn.split(':').nth(4).unwrap().to_owned();
     let name = "not-there".to_owned();
     let arn = QueueRef::Arn { region: "us-east-1".to_owned(), account, name: name.clone() };
@@ -273,7 +273,7 @@ pub async fn a_missing_queue_is_called_missing_by_every_call(lab: Arc<Lab>) {
     for queue in
         [QueueRef::Url(url.replace("/there", "/not-there").parse().unwrap()), QueueRef::Name(name), arn]
     {
-        let queue = lab.adapter(queue).await;
+        let queue = fixture.adapter(queue).await;
         let ask =
             Receive { max: 1, wait: Duration::ZERO, visibility: Duration::from_secs(30), attempt: None };
         let receipt = ReceiptHandle::new("any");
@@ -291,9 +291,9 @@ pub async fn a_missing_queue_is_called_missing_by_every_call(lab: Arc<Lab>) {
 }
 
 /// A queue of this name with one message in flight: its URL, the adapter of it by URL and by name, the handle.
-async fn one_in_flight(lab: &Lab, name: &str) -> (String, [SqsQueue; 2], ReceiptHandle) {
-    let url = lab.create(name, &[]).await;
-    let queues = [lab.by_url(&url).await, lab.adapter(QueueRef::Name(name.to_owned())).await];
+async fn one_in_flight(fixture: &Fixture, name: &str) -> (String, [SqsQueue; 2], ReceiptHandle) {
+    let url = fixture.create(name, &[]).await;
+    let queues = [fixture.by_url(&url).await, fixture.adapter(QueueRef::Name(name.to_owned())).await];
     queues[0].send("old").await.unwrap();
     let handle = one(&queues[1], LONG).await.receipt;
     (url, queues, handle)
@@ -305,15 +305,15 @@ fn kind(results: Vec<Result<(), EntryError>>) -> Result<(), EntryErrorKind> {
     results.into_iter().next().unwrap().map_err(|error| error.kind)
 }
 
-pub async fn a_queue_made_anew_is_found_and_knows_no_handle_of_the_old(lab: Arc<Lab>) {
-    let (url, queues, handle) = one_in_flight(&lab, "anew").await;
-    lab.remove(&url).await;
+pub async fn a_queue_made_anew_is_found_and_knows_no_handle_of_the_old(fixture: Arc<Fixture>) {
+    let (url, queues, handle) = one_in_flight(&fixture, "anew").await;
+    fixture.remove(&url).await;
     for queue in &queues {
         assert_eq!(queue.inspect().await.unwrap_err().kind, QueueErrorKind::Missing, "{queue:?}");
         let failure = queue.delete(std::slice::from_ref(&handle)).await.unwrap_err();
         assert_eq!(failure.kind, QueueErrorKind::Missing, "{queue:?}");
     }
-    assert_eq!(lab.create("anew", &[]).await, url);
+    assert_eq!(fixture.create("anew", &[]).await, url);
     for queue in &queues {
         queue.send("new").await.unwrap();
         let message = one(queue, LONG).await;
@@ -326,10 +326,10 @@ pub async fn a_queue_made_anew_is_found_and_knows_no_handle_of_the_old(lab: Arc<
     }
 }
 
-pub async fn a_purged_message_is_gone_and_cannot_be_hidden(lab: Arc<Lab>) {
-    let (url, [queue, _], receipt) = one_in_flight(&lab, "purged").await;
+pub async fn a_purged_message_is_gone_and_cannot_be_hidden(fixture: Arc<Fixture>) {
+    let (url, [queue, _], receipt) = one_in_flight(&fixture, "purged").await;
     queue.send("visible").await.unwrap();
-    lab.purge(&url).await;
+    fixture.purge(&url).await;
     until_depth(&queue, depth(0, 0, 0)).await;
     let change = VisibilityChange { receipt, seconds: 60 };
     assert_eq!(kind(queue.change_visibility(&[change]).await.unwrap()), Err(EntryErrorKind::LeaseLost));
@@ -337,19 +337,19 @@ pub async fn a_purged_message_is_gone_and_cannot_be_hidden(lab: Arc<Lab>) {
     assert_eq!(bodies(&[one(&queue, LONG).await]), ["after"]);
 }
 
-pub async fn a_purged_message_may_be_deleted(lab: Arc<Lab>) {
-    let (url, [queue, _], handle) = one_in_flight(&lab, "purged-then-deleted").await;
-    lab.purge(&url).await;
+pub async fn a_purged_message_may_be_deleted(fixture: Arc<Fixture>) {
+    let (url, [queue, _], handle) = one_in_flight(&fixture, "purged-then-deleted").await;
+    fixture.purge(&url).await;
     until_depth(&queue, depth(0, 0, 0)).await;
     assert_eq!(queue.delete(&[handle]).await.unwrap(), [Ok(())]);
 }
 
-pub async fn changed_attributes_show_at_the_next_look(lab: Arc<Lab>) {
-    let (queue, dead) = lab.with_dead_letters("changing", 7).await;
+pub async fn changed_attributes_show_at_the_next_look(fixture: Arc<Fixture>) {
+    let (queue, dead) = fixture.with_dead_letters("changing", 7).await;
     let url = queue.inspect().await.unwrap().url;
-    let arn = lab.arn(&dead.inspect().await.unwrap().url).await;
+    let arn = fixture.arn(&dead.inspect().await.unwrap().url).await;
     let policy = format!(r#"{{"deadLetterTargetArn":"{arn}","maxReceiveCount":3}}"#);
-    lab.set(&url, &[(Name::RedrivePolicy, &policy), (Name::VisibilityTimeout, "1")]).await;
+    fixture.set(&url, &[(Name::RedrivePolicy, &policy), (Name::VisibilityTimeout, "1")]).await;
     let facts = queue.inspect().await.unwrap();
     assert_eq!((facts.redrive.unwrap().max_receives, facts.visibility), (3, Some(Duration::from_secs(1))));
     // A receive sets its own.
@@ -358,23 +358,23 @@ pub async fn changed_attributes_show_at_the_next_look(lab: Arc<Lab>) {
     assert!(receive(&queue, 10, 2, LONG).await.is_empty(), "the queue's own visibility held");
 }
 
-pub async fn a_redrive_policy_taken_away_is_gone_at_the_next_look(lab: Arc<Lab>) {
-    let (queue, _) = lab.with_dead_letters("taken-away", 7).await;
+pub async fn a_redrive_policy_taken_away_is_gone_at_the_next_look(fixture: Arc<Fixture>) {
+    let (queue, _) = fixture.with_dead_letters("taken-away", 7).await;
     let facts = queue.inspect().await.unwrap();
     assert_eq!(facts.redrive.unwrap().max_receives, 7);
-    lab.set(&facts.url, &[(Name::RedrivePolicy, "")]).await;
+    fixture.set(&facts.url, &[(Name::RedrivePolicy, "")]).await;
     assert_eq!(queue.inspect().await.unwrap().redrive, None);
 }
 
-pub async fn a_changed_retention_shows_at_the_next_look(lab: Arc<Lab>) {
-    let url = lab.create("retention", &[]).await;
-    let queue = lab.by_url(&url).await;
-    lab.set(&url, &[(Name::MessageRetentionPeriod, "600")]).await;
+pub async fn a_changed_retention_shows_at_the_next_look(fixture: Arc<Fixture>) {
+    let url = fixture.create("retention", &[]).await;
+    let queue = fixture.by_url(&url).await;
+    fixture.set(&url, &[(Name::MessageRetentionPeriod, "600")]).await;
     assert_eq!(queue.inspect().await.unwrap().retention, Some(Duration::from_secs(600)));
 }
 
-pub async fn a_copy_in_the_dead_letter_queue_says_why(lab: Arc<Lab>) {
-    let (queue, dead) = lab.with_dead_letters("copy", 5).await;
+pub async fn a_copy_in_the_dead_letter_queue_says_why(fixture: Arc<Fixture>) {
+    let (queue, dead) = fixture.with_dead_letters("copy", 5).await;
     let attributes = vec![text("note", "String", "kept")];
     queue.send(Outgoing { body: "x".to_owned(), attributes, ..Outgoing::default() }).await.unwrap();
     let message = one(&queue, LONG).await;
@@ -391,8 +391,8 @@ pub async fn a_copy_in_the_dead_letter_queue_says_why(lab: Arc<Lab>) {
     assert_eq!(copy.attributes, expected);
 }
 
-pub async fn a_group_comes_in_order_and_waits_for_its_first(lab: Arc<Lab>) {
-    let queue = lab.fifo("groups").await;
+pub async fn a_group_comes_in_order_and_waits_for_its_first(fixture: Arc<Fixture>) {
+    let queue = fixture.fifo("groups").await;
     for message in [in_group("1", "a"), in_group("2", "a"), in_group("3", "b")] {
         queue.send(message).await.unwrap();
     }
@@ -412,8 +412,8 @@ pub async fn a_group_comes_in_order_and_waits_for_its_first(lab: Arc<Lab>) {
     assert_eq!(bodies(&next), ["2"]);
 }
 
-pub async fn a_freed_head_comes_back_alone_while_its_successor_is_in_flight(lab: Arc<Lab>) {
-    let queue = lab.fifo("head").await;
+pub async fn a_freed_head_comes_back_alone_while_its_successor_is_in_flight(fixture: Arc<Fixture>) {
+    let queue = fixture.fifo("head").await;
     for body in ["1", "2", "3"] {
         queue.send(in_group(body, "a")).await.unwrap();
     }
@@ -423,8 +423,8 @@ pub async fn a_freed_head_comes_back_alone_while_its_successor_is_in_flight(lab:
     assert_eq!(bodies(&receive(&queue, 10, 2, LONG).await), ["1"]);
 }
 
-pub async fn what_is_given_back_stays_behind_its_hidden_head(lab: Arc<Lab>) {
-    let queue = lab.fifo("behind").await;
+pub async fn what_is_given_back_stays_behind_its_hidden_head(fixture: Arc<Fixture>) {
+    let queue = fixture.fifo("behind").await;
     for body in ["1", "2", "3"] {
         queue.send(in_group(body, "a")).await.unwrap();
     }
@@ -438,8 +438,8 @@ pub async fn what_is_given_back_stays_behind_its_hidden_head(lab: Arc<Lab>) {
     assert_eq!(bodies(&receive(&queue, 10, 10, LONG).await), ["1", "2", "3"]);
 }
 
-pub async fn a_repeated_deduplication_id_is_one_message(lab: Arc<Lab>) {
-    let queue = lab.fifo("repeated").await;
+pub async fn a_repeated_deduplication_id_is_one_message(fixture: Arc<Fixture>) {
+    let queue = fixture.fifo("repeated").await;
     let ids = [queue.send(in_group("1", "a")).await.unwrap(), queue.send(in_group("1", "a")).await.unwrap()];
     assert_eq!(ids[0], ids[1]);
     let message = one(&queue, LONG).await;
@@ -449,8 +449,8 @@ pub async fn a_repeated_deduplication_id_is_one_message(lab: Arc<Lab>) {
     assert!(receive(&queue, 10, 0, LONG).await.is_empty());
 }
 
-pub async fn an_expired_handle_deletes_nothing_of_a_group(lab: Arc<Lab>) {
-    let queue = lab.fifo("expired").await;
+pub async fn an_expired_handle_deletes_nothing_of_a_group(fixture: Arc<Fixture>) {
+    let queue = fixture.fifo("expired").await;
     queue.send(in_group("1", "a")).await.unwrap();
     let message = one(&queue, 1).await;
     until_depth(&queue, depth(1, 0, 0)).await;

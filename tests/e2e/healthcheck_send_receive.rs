@@ -216,7 +216,7 @@ async fn a_single_message_is_sent_again_while_that_may_help() {
 async fn a_file_is_one_message_and_a_delay_hides_it() {
     let queues = QueueServer::start().await;
     let queue = queues.queue("orders", 10);
-    let path = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("hands-body.txt");
+    let path = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("send-body.txt");
     std::fs::write(&path, "one\ntwo\n").unwrap();
     let path = path.to_str().unwrap();
     let env = [("QUEUEPOST_QUEUE", queue.as_str())];

@@ -14,9 +14,9 @@ use queuepost::ports::{Endpoint, Queue};
 use queuepost::telemetry::metrics::Metrics;
 use tokio::task::JoinSet;
 
-use super::queue::{EPOCH_MILLIS, FIFO, SimQueue, World, dead_letter_name};
+use super::simulated_queue::{EPOCH_MILLIS, FIFO, SimQueue, World, dead_letter_name};
 
-pub struct House {
+pub struct SimProcess {
     pub world: World,
     pub drain: Drain,
     pub metrics: Metrics,
@@ -65,7 +65,7 @@ pub fn limits(sessions: usize) -> EndpointLimits {
     EndpointLimits::new("api", &limit::Settings { sessions, adaptive: false, rate: None }, 7)
 }
 
-impl House {
+impl SimProcess {
     pub fn new(seed: u64) -> Self {
         Self::in_world(&World::new(seed), seed)
     }
@@ -149,7 +149,7 @@ impl House {
     /// The same, and what was cut off is given no longer than `grace` to be settled.
     pub async fn stop_within(&mut self, deadline: Duration, grace: Duration) -> Stopped {
         self.drain.begin(deadline);
-        let all_ended = async |house: &mut Self| while house.running.join_next().await.is_some() {};
+        let all_ended = async |process: &mut Self| while process.running.join_next().await.is_some() {};
         if tokio::time::timeout(deadline, all_ended(self)).await.is_ok() {
             return Stopped::Clean;
         }

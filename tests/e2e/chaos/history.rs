@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use crate::e2e::proxy::Exchange;
+use crate::e2e::fault_proxy::Exchange;
 
 /// What the exchanges with the queue say of messages.
 #[derive(Default)]
-pub struct Story {
+pub struct MessageHistory {
     /// Whose the handles are.
     pub handles: BTreeMap<String, String>,
     /// When a delete was asked for first.
@@ -18,9 +18,9 @@ pub struct Story {
     pub deleted: BTreeMap<String, Instant>,
 }
 
-impl Story {
+impl MessageHistory {
     pub fn of(calls: &[Exchange]) -> Self {
-        let mut story = Self::default();
+        let mut history = Self::default();
         let list = |value: &Value, key: &str| value[key].as_array().cloned().unwrap_or_default();
         let text = |value: &Value, key: &str| value[key].as_str().unwrap().to_owned();
         let operation = |call: &Exchange, name: &str| call.head.to_lowercase().contains(&name.to_lowercase());
@@ -30,25 +30,25 @@ impl Story {
         {
             let answer: Value = serde_json::from_slice(&call.answer.as_ref().unwrap().2).unwrap();
             for message in list(&answer, "Messages") {
-                story.handles.insert(text(&message, "ReceiptHandle"), text(&message, "Body"));
+                history.handles.insert(text(&message, "ReceiptHandle"), text(&message, "Body"));
             }
         }
         for call in calls.iter().filter(|call| operation(call, "AmazonSQS.DeleteMessageBatch")) {
             let request: Value = serde_json::from_slice(&call.body).unwrap();
             let entries = list(&request, "Entries").into_iter();
             let bodies: BTreeMap<String, String> = entries
-                .map(|entry| (text(&entry, "Id"), story.handles[&text(&entry, "ReceiptHandle")].clone()))
+                .map(|entry| (text(&entry, "Id"), history.handles[&text(&entry, "ReceiptHandle")].clone()))
                 .collect();
             for body in bodies.values() {
-                story.asked.entry(body.clone()).or_insert(call.asked);
+                history.asked.entry(body.clone()).or_insert(call.asked);
             }
             let Some((at, 200, answer)) = &call.answer else { continue };
             let answer: Value = serde_json::from_slice(answer).unwrap();
             for entry in list(&answer, "Successful") {
-                story.deleted.entry(bodies[&text(&entry, "Id")].clone()).or_insert(*at);
+                history.deleted.entry(bodies[&text(&entry, "Id")].clone()).or_insert(*at);
             }
         }
-        story
+        history
     }
 }
 

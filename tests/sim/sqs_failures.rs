@@ -10,10 +10,10 @@ use queuepost::policy::advice::queue::QueueErrorKind;
 use queuepost::ports::{Operation, QueueReason};
 use tokio::time::Instant;
 
-use super::endpoint::{Post, Scripted, answer, refused};
-use super::house::{House, limits, settings};
-use super::queue::FIFO;
-use super::troubled::{How, Troubled};
+use super::process::{SimProcess, limits, settings};
+use super::scripted_endpoint::{Post, ScriptedEndpoint, answer, refused};
+use super::scripted_queue::{CallBehaviour, ScriptedQueue};
+use super::simulated_queue::FIFO;
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -32,7 +32,7 @@ struct Row {
     name: &'static str,
     /// Calls that meet it.
     on: &'static [Operation],
-    how: How,
+    how: CallBehaviour,
     /// `result` of these calls in `queuepost_sqs_requests_total`.
     result: QueueErrorKind,
     /// Whether the listener is faulted.
@@ -48,77 +48,77 @@ const SETTLE: &[Operation] = &[Operation::Delete, Operation::ChangeVisibility];
 
 #[rustfmt::skip]
 const ROWS: &[Row] = &[
-    Row { name: "throttling", on: ALL, how: How::Refused(QueueReason::Throttled),
+    Row { name: "throttling", on: ALL, how: CallBehaviour::Refused(QueueReason::Throttled),
           result: QueueErrorKind::Throttled, faulted: false, begin: 0..=0, parked: false },
-    Row { name: "KMS throttling", on: RECEIVE, how: How::Refused(QueueReason::KmsThrottled),
+    Row { name: "KMS throttling", on: RECEIVE, how: CallBehaviour::Refused(QueueReason::KmsThrottled),
           result: QueueErrorKind::Throttled, faulted: false, begin: 0..=0, parked: true },
-    Row { name: "too many in flight", on: RECEIVE, how: How::Refused(QueueReason::OverLimit),
+    Row { name: "too many in flight", on: RECEIVE, how: CallBehaviour::Refused(QueueReason::OverLimit),
           result: QueueErrorKind::OverLimit, faulted: false, begin: 0..=0, parked: true },
-    Row { name: "5xx", on: ALL, how: How::Refused(QueueReason::Server),
+    Row { name: "5xx", on: ALL, how: CallBehaviour::Refused(QueueReason::Server),
           result: QueueErrorKind::Server, faulted: false, begin: 0..=0, parked: false },
-    Row { name: "5xx to settlements", on: SETTLE, how: How::Refused(QueueReason::Server),
+    Row { name: "5xx to settlements", on: SETTLE, how: CallBehaviour::Refused(QueueReason::Server),
           result: QueueErrorKind::Server, faulted: false, begin: 20..=20, parked: false },
-    Row { name: "reset before it is read", on: ALL, how: How::Refused(QueueReason::Connection),
+    Row { name: "reset before it is read", on: ALL, how: CallBehaviour::Refused(QueueReason::Connection),
           result: QueueErrorKind::Network, faulted: false, begin: 0..=0, parked: false },
-    Row { name: "reset before the answer", on: ALL, how: How::AnswerLost(QueueReason::Connection),
+    Row { name: "reset before the answer", on: ALL, how: CallBehaviour::AnswerLost(QueueReason::Connection),
           result: QueueErrorKind::Network, faulted: false, begin: 0..=0, parked: false },
-    Row { name: "no answer in time", on: ALL, how: How::NoAnswer,
+    Row { name: "no answer in time", on: ALL, how: CallBehaviour::NoAnswer,
           result: QueueErrorKind::TimedOut, faulted: false, begin: 0..=0, parked: false },
-    Row { name: "no DNS", on: ALL, how: How::Refused(QueueReason::Dns),
+    Row { name: "no DNS", on: ALL, how: CallBehaviour::Refused(QueueReason::Dns),
           result: QueueErrorKind::Network, faulted: false, begin: 0..=0, parked: false },
-    Row { name: "expired credentials", on: ALL, how: How::Refused(QueueReason::ExpiredToken),
+    Row { name: "expired credentials", on: ALL, how: CallBehaviour::Refused(QueueReason::ExpiredToken),
           result: QueueErrorKind::Credentials, faulted: true, begin: 0..=0, parked: false },
-    Row { name: "a clock that is off", on: ALL, how: How::Refused(QueueReason::ClockSkew),
+    Row { name: "a clock that is off", on: ALL, how: CallBehaviour::Refused(QueueReason::ClockSkew),
           result: QueueErrorKind::Credentials, faulted: true, begin: 0..=0, parked: false },
-    Row { name: "denied KMS key", on: RECEIVE, how: How::Refused(QueueReason::KmsDenied),
+    Row { name: "denied KMS key", on: RECEIVE, how: CallBehaviour::Refused(QueueReason::KmsDenied),
           result: QueueErrorKind::Denied, faulted: true, begin: 0..=0, parked: true },
-    Row { name: "denied deletes", on: &[Operation::Delete], how: How::Refused(QueueReason::AccessDenied),
+    Row { name: "denied deletes", on: &[Operation::Delete], how: CallBehaviour::Refused(QueueReason::AccessDenied),
           result: QueueErrorKind::Denied, faulted: true, begin: 0..=4, parked: true },
     Row { name: "denied changes of visibility", on: &[Operation::ChangeVisibility],
-          how: How::Refused(QueueReason::AccessDenied),
+          how: CallBehaviour::Refused(QueueReason::AccessDenied),
           result: QueueErrorKind::Denied, faulted: true, begin: 20..=20, parked: false },
-    Row { name: "denied attributes", on: &[Operation::Attributes], how: How::Refused(QueueReason::AccessDenied),
+    Row { name: "denied attributes", on: &[Operation::Attributes], how: CallBehaviour::Refused(QueueReason::AccessDenied),
           result: QueueErrorKind::Denied, faulted: false, begin: 20..=20, parked: true },
 ];
 
-struct Scene {
-    house: House,
-    endpoint: Arc<Scripted>,
-    queue: Arc<Troubled>,
+struct Setup {
+    process: SimProcess,
+    endpoint: Arc<ScriptedEndpoint>,
+    queue: Arc<ScriptedQueue>,
     health: Arc<Health>,
 }
 
-impl Scene {
+impl Setup {
     /// A listener of four workers on a queue; a message that says so is answered 429 once.
     fn new(seed: u64, name: &str, takes: Duration) -> Self {
-        let mut house = House::new(seed);
-        house.world.queue(name, 10);
-        let endpoint = Scripted::new(move |post, _| {
+        let mut process = SimProcess::new(seed);
+        process.world.queue(name, 10);
+        let endpoint = ScriptedEndpoint::new(move |post, _| {
             let status = if post.body == "429" && post.began < Duration::from_secs(40) { 429 } else { 200 };
             (takes, answer(status))
         });
-        let queue = Troubled::new(&house.world, name, seed);
-        let health = house.listen_on(
+        let queue = ScriptedQueue::new(&process.world, name, seed);
+        let health = process.listen_on(
             settings(name, 4),
             Arc::clone(&queue) as _,
             Arc::clone(&endpoint) as _,
             &limits(4),
         );
-        Self { house, endpoint, queue, health }
+        Self { process, endpoint, queue, health }
     }
 
     fn faulted(&self) -> bool {
-        self.house.count("listener_faulted", "") > 0
+        self.process.count("listener_faulted", "") > 0
     }
 
     fn count(&self, name: &str) -> u64 {
-        self.house.count(name, "")
+        self.process.count(name, "")
     }
 
     /// Lives through the trouble; whether the listener was faulted in it.
     async fn live_through(&self, row: &Row) -> bool {
         let (on, how) = (row.on, row.how);
-        self.queue.set(move |operation| if on.contains(&operation) { how } else { How::Works });
+        self.queue.set(move |operation| if on.contains(&operation) { how } else { CallBehaviour::Works });
         let end = Instant::now() + TROUBLE;
         let mut faulted = false;
         while Instant::now() < end {
@@ -126,7 +126,7 @@ impl Scene {
             faulted |= self.faulted();
             assert_eq!(self.health.stuck(), None, "{}", row.name);
         }
-        self.queue.set(|_| How::Works);
+        self.queue.set(|_| CallBehaviour::Works);
         faulted
     }
 
@@ -135,7 +135,7 @@ impl Scene {
         for operation in operations {
             let result = row.result.label();
             let labels = format!(r#"operation="{}",result="{result}""#, operation.name());
-            let counted = self.house.count("sqs_requests_total", &labels);
+            let counted = self.process.count("sqs_requests_total", &labels);
             assert!(counted > 0, "{}: no {labels}", row.name);
         }
         for (operation, most) in [
@@ -153,7 +153,7 @@ impl Scene {
     fn assert_recovered(&self, row: &Row, operation: Operation, over: Instant) {
         // A call without an answer that began just before the end takes its time.
         let under_way =
-            if matches!(row.how, How::NoAnswer) { Duration::from_secs(30) } else { Duration::ZERO };
+            if matches!(row.how, CallBehaviour::NoAnswer) { Duration::from_secs(30) } else { Duration::ZERO };
         let first = self.queue.calls(operation, over).into_iter().find(|call| call.worked);
         let after = first.unwrap_or_else(|| panic!("{}: no {operation} works", row.name)).began - over;
         assert!(after <= STEP + under_way, "{}: {operation} works {after:?} after the end", row.name);
@@ -161,43 +161,43 @@ impl Scene {
 
     /// Each message was accepted once, none was dead-lettered, and the books balance.
     async fn assert_all_is_well(mut self, name: &str, queue: &str, bodies: usize) {
-        self.house.until_empty(queue, 30 * MINUTE).await;
-        assert!(self.house.stop(MINUTE).await, "{name}");
+        self.process.until_empty(queue, 30 * MINUTE).await;
+        assert!(self.process.stop(MINUTE).await, "{name}");
         let mut times: BTreeMap<String, u32> = BTreeMap::new();
         for body in self.endpoint.accepted() {
             *times.entry(body).or_default() += 1;
         }
         assert_eq!(times.len(), bodies, "{name}: everything is delivered");
         assert!(times.values().all(|count| *count == 1), "{name}: once each, not {times:?}");
-        assert_eq!(self.house.census(queue).dead, 0, "{name}");
+        assert_eq!(self.process.census(queue).dead, 0, "{name}");
         assert!(!self.faulted() && self.health.preflight() == Preflight::Passed, "{name}");
-        self.house.assert_balanced();
+        self.process.assert_balanced();
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_trouble_loses_nothing_is_counted_and_is_over_within_a_step_of_its_end() {
+async fn every_failure_loses_nothing_is_counted_and_is_over_within_a_step_of_its_end() {
     let scenes = ROWS.iter().flat_map(|row| [(row, "orders"), (row, "orders.fifo")]);
     for (seed, (row, queue)) in (700..).zip(scenes) {
         let name = format!("{} on {queue}", row.name);
-        let scene = Scene::new(seed, queue, 40 * SECOND);
+        let setup = Setup::new(seed, queue, 40 * SECOND);
         for body in ["429", "1", "2", "3"] {
-            scene.house.world.send_to(queue, body, body);
+            setup.process.world.send_to(queue, body, body);
         }
         tokio::time::sleep(10 * SECOND).await;
-        assert_eq!(scene.endpoint.running(), 4, "{name}");
+        assert_eq!(setup.endpoint.running(), 4, "{name}");
         for number in 10..30 {
-            scene.house.world.send_to(queue, &number.to_string(), &format!("m-{number}"));
+            setup.process.world.send_to(queue, &number.to_string(), &format!("m-{number}"));
         }
         let began = Instant::now();
-        let faulted = scene.live_through(row).await;
+        let faulted = setup.live_through(row).await;
         let over = Instant::now();
         assert_eq!(faulted, row.faulted, "{name}: faulted");
-        let posts = scene.endpoint.posts();
+        let posts = setup.endpoint.posts();
         assert!(posts[..4].iter().all(|post| post.ended.is_some()), "{name}: what ran goes on");
         let started = posts[4..].iter().filter(|post| post.body != "429").count();
         assert!(row.begin.contains(&started), "{name}: {started} POSTs began");
-        let settled = (scene.count("messages_parked_total"), scene.count("messages_abandoned_total"));
+        let settled = (setup.count("messages_parked_total"), setup.count("messages_abandoned_total"));
         if row.parked {
             assert_eq!(settled, (1, 0), "{name}: the 429");
         } else {
@@ -210,190 +210,191 @@ async fn every_trouble_loses_nothing_is_counted_and_is_over_within_a_step_of_its
         // A message that is finished or gone needs no change of visibility.
         let called = |operation: &&Operation| **operation != Operation::ChangeVisibility || !row.parked;
         let called: Vec<Operation> = row.on.iter().filter(called).copied().collect();
-        scene.assert_calls(row, &called, began);
+        setup.assert_calls(row, &called, began);
         tokio::time::sleep(2 * MINUTE).await;
-        scene.assert_recovered(row, Operation::Receive, over);
+        setup.assert_recovered(row, Operation::Receive, over);
         if row.on.contains(&Operation::Delete) {
-            scene.assert_recovered(row, Operation::Delete, over);
+            setup.assert_recovered(row, Operation::Delete, over);
         }
-        scene.assert_all_is_well(&name, queue, 24).await;
+        setup.assert_all_is_well(&name, queue, 24).await;
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_trouble_at_the_start_is_waited_for() {
+async fn a_failure_at_the_start_is_waited_for() {
     let rows = ROWS.iter().filter(|row| row.on.contains(&Operation::Attributes));
     for row in rows {
-        let scene = Scene::new(71, "orders", SECOND);
+        let setup = Setup::new(71, "orders", SECOND);
         let began = Instant::now();
-        scene.house.world.send("orders", "x");
-        let faulted = scene.live_through(row).await;
+        setup.process.world.send("orders", "x");
+        let faulted = setup.live_through(row).await;
         let over = Instant::now();
         // Here the listener has nothing to go by yet, so that a denied look is a fault.
         assert_eq!(faulted, row.faulted || row.result == QueueErrorKind::Denied, "{}", row.name);
-        assert_eq!(scene.queue.calls(Operation::Receive, began).len(), 0, "{}: receives", row.name);
-        scene.assert_calls(row, &[Operation::Attributes], began);
+        assert_eq!(setup.queue.calls(Operation::Receive, began).len(), 0, "{}: receives", row.name);
+        setup.assert_calls(row, &[Operation::Attributes], began);
         tokio::time::sleep(2 * MINUTE).await;
-        scene.assert_recovered(row, Operation::Receive, over);
-        scene.assert_all_is_well(row.name, "orders", 1).await;
+        setup.assert_recovered(row, Operation::Receive, over);
+        setup.assert_all_is_well(row.name, "orders", 1).await;
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_queue_deleted_and_made_anew_is_found_within_a_step_and_its_old_handles_are_given_up() {
     for queue in ["orders", "orders.fifo"] {
-        let scene = Scene::new(72, queue, 40 * SECOND);
+        let setup = Setup::new(72, queue, 40 * SECOND);
         for body in ["429", "1", "2", "3"] {
-            scene.house.world.send_to(queue, body, body);
+            setup.process.world.send_to(queue, body, body);
         }
         tokio::time::sleep(10 * SECOND).await;
-        assert_eq!(scene.endpoint.running(), 4);
-        scene.house.world.with(|broker, _| broker.delete_queue(queue)).unwrap();
+        assert_eq!(setup.endpoint.running(), 4);
+        setup.process.world.with(|broker, _| broker.delete_queue(queue)).unwrap();
         tokio::time::sleep(5 * MINUTE).await;
-        assert_eq!(scene.endpoint.posts().iter().filter(|post| post.ended.is_some()).count(), 4, "{queue}");
-        assert_eq!(scene.count("messages_abandoned_total"), 4, "{queue}: nothing there to settle");
-        assert!(scene.faulted());
+        assert_eq!(setup.endpoint.posts().iter().filter(|post| post.ended.is_some()).count(), 4, "{queue}");
+        assert_eq!(setup.count("messages_abandoned_total"), 4, "{queue}: nothing there to settle");
+        assert!(setup.faulted());
         assert!(
-            scene.house.count("sqs_requests_total", r#"operation="DeleteMessageBatch",result="missing""#) > 0
+            setup.process.count("sqs_requests_total", r#"operation="DeleteMessageBatch",result="missing""#)
+                > 0
         );
         let over = Instant::now();
         let fifo = queue.ends_with(FIFO).then(|| ("FifoQueue".to_owned(), "true".to_owned()));
         let attributes = fifo.into_iter().collect();
-        scene.house.world.with(|broker, now| broker.create_queue(now, queue, &attributes)).unwrap();
-        scene.house.world.send_to(queue, "4", "4");
+        setup.process.world.with(|broker, now| broker.create_queue(now, queue, &attributes)).unwrap();
+        setup.process.world.send_to(queue, "4", "4");
         tokio::time::sleep(MINUTE).await;
-        let first = scene.queue.calls(Operation::Receive, over)[0];
+        let first = setup.queue.calls(Operation::Receive, over)[0];
         assert!(first.worked && first.began - over <= STEP, "{queue}");
-        scene.assert_all_is_well(queue, queue, 4).await;
+        setup.assert_all_is_well(queue, queue, 4).await;
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn handles_of_a_queue_made_anew_at_once_are_lost_and_counted() {
-    let scene = Scene::new(73, "orders", 40 * SECOND);
+    let setup = Setup::new(73, "orders", 40 * SECOND);
     for body in ["429", "1", "2", "3"] {
-        scene.house.world.send("orders", body);
+        setup.process.world.send("orders", body);
     }
     tokio::time::sleep(10 * SECOND).await;
-    scene.house.world.with(|broker, now| {
+    setup.process.world.with(|broker, now| {
         broker.delete_queue("orders").unwrap();
         broker.create_queue(now, "orders", &[].into()).unwrap();
     });
     tokio::time::sleep(MINUTE).await;
-    assert_eq!((scene.count("leases_lost_total"), scene.count("messages_abandoned_total")), (4, 4));
-    assert!(!scene.faulted());
-    scene.house.world.send("orders", "4");
-    scene.assert_all_is_well("made anew", "orders", 4).await;
+    assert_eq!((setup.count("leases_lost_total"), setup.count("messages_abandoned_total")), (4, 4));
+    assert!(!setup.faulted());
+    setup.process.world.send("orders", "4");
+    setup.assert_all_is_well("made anew", "orders", 4).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn purged_messages_that_run_are_finished_and_held_ones_are_not_posted() {
-    let mut house = House::new(74);
-    house.world.queue("orders", 10);
-    let endpoint = Scripted::new(|post, _| match post.body.as_str() {
+    let mut process = SimProcess::new(74);
+    process.world.queue("orders", 10);
+    let endpoint = ScriptedEndpoint::new(|post, _| match post.body.as_str() {
         "held" => (Duration::ZERO, refused()),
         "429" => (59 * SECOND, answer(429)),
         _ => (59 * SECOND, answer(200)),
     });
-    house.listen(settings("orders", 4), &endpoint, &limits(4));
+    process.listen(settings("orders", 4), &endpoint, &limits(4));
     for body in ["429", "1", "held"] {
-        house.world.send("orders", body);
+        process.world.send("orders", body);
         tokio::time::sleep(SECOND).await;
     }
-    let held = |house: &House| house.count("messages_in_progress", r#"stage="held""#);
-    assert_eq!((endpoint.running(), held(&house)), (2, 1));
-    house.world.with(|broker, now| broker.purge(now, "orders")).unwrap();
+    let held = |process: &SimProcess| process.count("messages_in_progress", r#"stage="held""#);
+    assert_eq!((endpoint.running(), held(&process)), (2, 1));
+    process.world.with(|broker, now| broker.purge(now, "orders")).unwrap();
     tokio::time::sleep(2 * MINUTE).await;
     let last =
         endpoint.posts().iter().filter(|post| post.body == "held").map(|post| post.began).max().unwrap();
     assert!(last < 65 * SECOND, "posted {last:?} after it was found gone, when its lease was to be extended");
-    let count = |name: &str| house.count(name, "");
+    let count = |name: &str| process.count(name, "");
     assert_eq!(count("messages_deleted_total"), 1, "SQS confirms the delete of what is gone");
     assert_eq!(count("messages_abandoned_total"), 2, "what is gone can be neither hidden nor kept");
     assert_eq!(count("leases_lost_total"), 3);
     assert_eq!(count("listener_faulted"), 0);
-    house.world.send("orders", "4");
-    house.until_empty("orders", 2 * MINUTE).await;
-    assert!(house.stop(MINUTE).await);
-    house.assert_balanced();
+    process.world.send("orders", "4");
+    process.until_empty("orders", 2 * MINUTE).await;
+    assert!(process.stop(MINUTE).await);
+    process.assert_balanced();
 }
 
 #[tokio::test(start_paused = true)]
 async fn changed_attributes_are_known_within_thirty_seconds() {
-    let mut house = House::new(75);
-    house.world.queue("orders", 100);
-    let endpoint = Scripted::new(|_, _| (SECOND, answer(500)));
-    house.listen(settings("orders", 1), &endpoint, &limits(1));
+    let mut process = SimProcess::new(75);
+    process.world.queue("orders", 100);
+    let endpoint = ScriptedEndpoint::new(|_, _| (SECOND, answer(500)));
+    process.listen(settings("orders", 1), &endpoint, &limits(1));
     tokio::time::sleep(SECOND).await;
-    let near = |house: &House| house.count("messages_near_dead_letter_total", "");
-    let warned = |house: &House, warning: &str| {
-        house.count("preflight_warnings", &format!("warning=\"{warning}\"")) > 0
+    let near = |process: &SimProcess| process.count("messages_near_dead_letter_total", "");
+    let warned = |process: &SimProcess, warning: &str| {
+        process.count("preflight_warnings", &format!("warning=\"{warning}\"")) > 0
     };
-    let set = |house: &House, name: &str, value: &str| {
+    let set = |process: &SimProcess, name: &str, value: &str| {
         let attributes = [(name.to_owned(), value.to_owned())].into();
-        house.world.with(|broker, now| broker.set_attributes(now, "orders", &attributes)).unwrap();
+        process.world.with(|broker, now| broker.set_attributes(now, "orders", &attributes)).unwrap();
     };
     let policy =
         r#"{"deadLetterTargetArn":"arn:aws:sqs:us-east-1:000000000000:orders-dlq","maxReceiveCount":3}"#;
-    set(&house, "RedrivePolicy", policy);
+    set(&process, "RedrivePolicy", policy);
     // Every receive sets its own.
-    set(&house, "VisibilityTimeout", "0");
+    set(&process, "VisibilityTimeout", "0");
     tokio::time::sleep(30 * SECOND).await;
-    assert!(warned(&house, "few_receives"));
-    house.world.send("orders", "x");
+    assert!(warned(&process, "few_receives"));
+    process.world.send("orders", "x");
     tokio::time::sleep(2 * MINUTE).await;
-    assert_eq!((near(&house), house.census("orders").dead), (1, 1));
+    assert_eq!((near(&process), process.census("orders").dead), (1, 1));
     tokio::time::sleep(30 * SECOND).await;
-    let dead = |house: &House| house.count("queue_messages_visible", r#"role="dead_letter""#);
-    assert_eq!((dead(&house), house.count("leases_lost_total", "")), (1, 0));
+    let dead = |process: &SimProcess| process.count("queue_messages_visible", r#"role="dead_letter""#);
+    assert_eq!((dead(&process), process.count("leases_lost_total", "")), (1, 0));
 
-    set(&house, "MessageRetentionPeriod", "600");
+    set(&process, "MessageRetentionPeriod", "600");
     tokio::time::sleep(30 * SECOND).await;
-    assert!(warned(&house, "retention_too_short"));
+    assert!(warned(&process, "retention_too_short"));
 
-    set(&house, "RedrivePolicy", "");
+    set(&process, "RedrivePolicy", "");
     tokio::time::sleep(30 * SECOND).await;
-    assert!(warned(&house, "no_dead_letter_queue") && !warned(&house, "few_receives"));
-    assert_eq!(dead(&house), 0, "no number is shown of a queue that is none of ours any more");
-    house.world.send("orders", "y");
+    assert!(warned(&process, "no_dead_letter_queue") && !warned(&process, "few_receives"));
+    assert_eq!(dead(&process), 0, "no number is shown of a queue that is none of ours any more");
+    process.world.send("orders", "y");
     tokio::time::sleep(5 * MINUTE).await;
-    assert_eq!(near(&house), 1, "no receive is the last");
+    assert_eq!(near(&process), 1, "no receive is the last");
     assert!(endpoint.posts().len() > 5);
-    house.stop(MINUTE).await;
-    house.assert_balanced();
+    process.stop(MINUTE).await;
+    process.assert_balanced();
 }
 
 #[tokio::test(start_paused = true)]
 async fn hidings_that_work_do_not_hide_that_deletes_are_denied() {
-    let mut house = House::new(76);
-    house.world.queue("orders", 1_000);
+    let mut process = SimProcess::new(76);
+    process.world.queue("orders", 1_000);
     // A number is how long the POST takes, and then it is refused.
-    let endpoint = Scripted::new(|post, _| match post.body.parse() {
+    let endpoint = ScriptedEndpoint::new(|post, _| match post.body.parse() {
         Ok(seconds) => (Duration::from_secs(seconds), answer(422)),
         Err(_) => (SECOND, answer(200)),
     });
-    let queue = Troubled::new(&house.world, "orders", 76);
+    let queue = ScriptedQueue::new(&process.world, "orders", 76);
     let mut own = settings("orders", 16);
     own.timeout = 15 * MINUTE;
-    let health = house.listen_on(own, Arc::clone(&queue) as _, Arc::clone(&endpoint) as _, &limits(16));
-    queue.set_for(Operation::Delete, How::Refused(QueueReason::AccessDenied));
+    let health = process.listen_on(own, Arc::clone(&queue) as _, Arc::clone(&endpoint) as _, &limits(16));
+    queue.set_for(Operation::Delete, CallBehaviour::Refused(QueueReason::AccessDenied));
     for number in 1..=12 {
-        house.world.send("orders", &(number * 50).to_string());
+        process.world.send("orders", &(number * 50).to_string());
     }
     for number in 0..200 {
-        house.world.send("orders", &format!("good-{number}"));
+        process.world.send("orders", &format!("good-{number}"));
     }
     tokio::time::sleep(5 * SECOND).await;
-    let before = house.count("messages_received_total", "");
+    let before = process.count("messages_received_total", "");
     for _ in 0..600 {
         tokio::time::sleep(SECOND).await;
         assert!(matches!(health.preflight(), Preflight::Faulted(_)));
-        assert_eq!(house.count("listener_faulted", ""), 1);
+        assert_eq!(process.count("listener_faulted", ""), 1);
     }
-    assert_eq!(house.count("messages_received_total", ""), before, "nothing more is received");
-    queue.set(|_| How::Works);
+    assert_eq!(process.count("messages_received_total", ""), before, "nothing more is received");
+    queue.set(|_| CallBehaviour::Works);
     tokio::time::sleep(STEP).await;
-    assert_eq!(house.count("listener_faulted", ""), 0);
-    house.stop(MINUTE).await;
-    house.assert_balanced();
+    assert_eq!(process.count("listener_faulted", ""), 0);
+    process.stop(MINUTE).await;
+    process.assert_balanced();
 }

@@ -24,14 +24,14 @@ pub struct Post {
 type Script = dyn Fn(&Post, usize) -> (Duration, Attempt) + Send + Sync;
 
 /// An endpoint that follows a script: from the POST and its number to a duration and what comes of it.
-pub struct Scripted {
+pub struct ScriptedEndpoint {
     script: Box<Script>,
     started: Instant,
     pub posts: Mutex<Vec<Post>>,
     running: Mutex<(usize, usize)>,
 }
 
-impl Scripted {
+impl ScriptedEndpoint {
     pub fn new(script: impl Fn(&Post, usize) -> (Duration, Attempt) + Send + Sync + 'static) -> Arc<Self> {
         Arc::new(Self {
             script: Box::new(script),
@@ -81,7 +81,7 @@ pub fn answer_with_retry_after(status: u16, seconds: u64) -> Attempt {
 }
 
 /// Counts a running POST until it ends, however it ends.
-struct Running<'a>(&'a Scripted);
+struct Running<'a>(&'a ScriptedEndpoint);
 
 impl Drop for Running<'_> {
     fn drop(&mut self) {
@@ -89,7 +89,7 @@ impl Drop for Running<'_> {
     }
 }
 
-impl Endpoint for Scripted {
+impl Endpoint for ScriptedEndpoint {
     fn post(&self, request: Request) -> BoxFuture<'_, Attempt> {
         Box::pin(async move {
             let header = |name: &str| request.headers.get(name).unwrap().to_str().unwrap().to_owned();

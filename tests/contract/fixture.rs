@@ -18,13 +18,13 @@ use crate::e2e::process::PATIENCE;
 pub const LONG: u32 = 600;
 
 /// A server, the adapter's clients, and a client beside the adapter.
-pub struct Lab {
+pub struct Fixture {
     pub server: Server,
     clients: Clients,
     admin: Client,
 }
 
-impl Lab {
+impl Fixture {
     pub fn new(server: Server) -> Arc<Self> {
         // The adapter's own stand-in for credentials: the same account on servers that have several.
         let admin = server.client("queuepost");

@@ -10,8 +10,8 @@ use queuepost::policy::outcome::{Answer, Attempt, StatusSet};
 use serde_json::Value;
 use tracing::subscriber::DefaultGuard;
 
-use super::endpoint::{Scripted, answer};
-use super::house::{House, limits, settings};
+use super::process::{SimProcess, limits, settings};
+use super::scripted_endpoint::{ScriptedEndpoint, answer};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -61,8 +61,8 @@ fn ids(lines: &[Value], field: &str) -> BTreeSet<String> {
     named.flat_map(|text| text.split(' ')).filter(|id| *id != "…").map(str::to_owned).collect()
 }
 
-fn rejecting() -> Arc<Scripted> {
-    Scripted::new(|_, _| {
+fn rejecting() -> Arc<ScriptedEndpoint> {
+    ScriptedEndpoint::new(|_, _| {
         let beginning = Some(r#"{"error":"customer 42 is unknown"}"#.to_owned());
         (SECOND / 50, Attempt::Answered(Answer { status: 400, beginning, ..Answer::default() }))
     })
@@ -71,13 +71,13 @@ fn rejecting() -> Arc<Scripted> {
 #[tokio::test(start_paused = true)]
 async fn every_final_receive_is_told_with_where_the_message_goes_and_what_the_endpoint_said() {
     let (log, _guard) = Log::start();
-    let mut house = House::new(90);
-    house.world.queue("refunds", 3);
-    house.listen(settings("refunds", 8), &rejecting(), &limits(8));
-    let sent: BTreeSet<String> = (0..50).map(|n| house.world.send("refunds", &n.to_string())).collect();
+    let mut process = SimProcess::new(90);
+    process.world.queue("refunds", 3);
+    process.listen(settings("refunds", 8), &rejecting(), &limits(8));
+    let sent: BTreeSet<String> = (0..50).map(|n| process.world.send("refunds", &n.to_string())).collect();
     tokio::time::sleep(3 * MINUTE).await;
-    house.stop(MINUTE).await;
-    assert_eq!(house.census("refunds").dead, 50);
+    process.stop(MINUTE).await;
+    assert_eq!(process.census("refunds").dead, 50);
     let last = log.with("final receive (3 of 3): refunds-dlq next: the endpoint answered 400");
     assert_eq!((last.len(), ids(&last, "message_id")), (50, sent.clone()));
     assert!(
@@ -100,14 +100,14 @@ async fn every_final_receive_is_told_with_where_the_message_goes_and_what_the_en
 #[tokio::test(start_paused = true)]
 async fn messages_that_fail_in_step_each_have_a_line() {
     let (log, _guard) = Log::start();
-    let mut house = House::new(91);
-    house.world.queue("orders", 100);
-    house.listen(settings("orders", 8), &rejecting(), &limits(8));
-    let first = house.world.send("orders", "first");
+    let mut process = SimProcess::new(91);
+    process.world.queue("orders", 100);
+    process.listen(settings("orders", 8), &rejecting(), &limits(8));
+    let first = process.world.send("orders", "first");
     tokio::time::sleep(SECOND).await;
-    let second = house.world.send("orders", "second");
+    let second = process.world.send("orders", "second");
     tokio::time::sleep(4 * MINUTE).await;
-    house.stop(MINUTE).await;
+    process.stop(MINUTE).await;
     let lines = log.with("deferred for ");
     assert_eq!(ids(&lines, "message_id"), [first, second].into());
     assert!(lines.len() <= 24, "{} lines in four minutes", lines.len());
@@ -116,20 +116,21 @@ async fn messages_that_fail_in_step_each_have_a_line() {
 #[tokio::test(start_paused = true)]
 async fn a_recovery_is_told_once() {
     let (log, _guard) = Log::start();
-    let mut house = House::new(92);
-    house.world.queue("orders", 100);
-    let endpoint = Scripted::new(|post, _| (SECOND, answer(if post.began < 2 * MINUTE { 500 } else { 200 })));
+    let mut process = SimProcess::new(92);
+    process.world.queue("orders", 100);
+    let endpoint =
+        ScriptedEndpoint::new(|post, _| (SECOND, answer(if post.began < 2 * MINUTE { 500 } else { 200 })));
     let mut own = settings("orders", 4);
     let (status, delay) = (StatusSet::new([(500, 500)]), Some(10 * SECOND));
     own.policy.rows.push(Row { status, action: Action::Defer, delay });
-    house.listen(own, &endpoint, &limits(4));
-    house.world.send("orders", "x");
+    process.listen(own, &endpoint, &limits(4));
+    process.world.send("orders", "x");
     tokio::time::sleep(3 * MINUTE).await;
     for number in 0..20 {
-        house.world.send("orders", &number.to_string());
+        process.world.send("orders", &number.to_string());
         tokio::time::sleep(SECOND).await;
     }
-    house.stop(MINUTE).await;
+    process.stop(MINUTE).await;
     let told = log.with("deliveries succeed again");
     assert_eq!(told.len(), 1, "{told:?}");
     let (failed, after) = (told[0]["failed_deliveries"].as_u64(), told[0]["after_seconds"].as_u64());

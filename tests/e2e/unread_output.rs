@@ -14,13 +14,13 @@ use super::servers::{HttpEndpoint, QueueServer};
 const MESSAGES: usize = 3_000;
 
 /// The binary with both outputs on one pipe.
-struct Unread {
+struct UnreadProcess {
     child: Child,
     pipe: ChildStdout,
     admin: String,
 }
 
-impl Unread {
+impl UnreadProcess {
     async fn run(queue: &str, url: &str) -> Self {
         let reserved = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let admin = reserved.local_addr().unwrap().to_string();
@@ -53,14 +53,14 @@ impl Unread {
 }
 
 /// A process that has delivered more messages than the log has room for.
-async fn with_a_full_pipe() -> (QueueServer, HttpEndpoint, Unread) {
+async fn with_a_full_pipe() -> (QueueServer, HttpEndpoint, UnreadProcess) {
     let queues = QueueServer::start().await;
     let queue = queues.queue("orders", 10);
     for number in 0..MESSAGES {
         queues.send("orders", &number.to_string());
     }
     let endpoint = HttpEndpoint::start(200, Duration::ZERO).await;
-    let bridge = Unread::run(&queue, &endpoint.url).await;
+    let bridge = UnreadProcess::run(&queue, &endpoint.url).await;
     queues.until_empty("orders").await;
     (queues, endpoint, bridge)
 }

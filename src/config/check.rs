@@ -25,6 +25,7 @@ use crate::policy::outcome::StatusSet;
 use crate::shape::{Algorithm, Shape};
 use crate::sqs::{self, QueueRef, Role};
 use crate::telemetry::log;
+use crate::tuning::Tuning;
 use crate::{endpoint, pipeline};
 
 pub(super) const ADMIN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9464);
@@ -155,6 +156,7 @@ fn listener(
             policy,
             shape,
             retry_after_closes_gate,
+            tuning: Tuning::default(),
         },
         queue,
         target: endpoint::Target { url: url?, timeout },

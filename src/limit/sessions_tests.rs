@@ -9,7 +9,7 @@ const LINGER: Duration = Duration::from_millis(20);
 
 /// Sessions whose limit does not change.
 fn fixed(limit: usize) -> Arc<Sessions> {
-    Sessions::new(limit, false, 1)
+    Sessions::new(limit, None, Ahead::default(), 1)
 }
 
 #[tokio::test(start_paused = true)]
@@ -121,7 +121,7 @@ async fn futures_pending<F: Future + Unpin>(future: &mut F) -> bool {
 
 #[tokio::test(start_paused = true)]
 async fn an_adaptive_limit_grows_while_it_is_used_to_the_full_and_is_cut_by_a_refusal() {
-    let sessions = Sessions::new(64, true, 1);
+    let sessions = Sessions::new(64, Some(Learned::default()), Ahead::default(), 1);
     let seat = sessions.seat();
     assert_eq!((sessions.cap(), sessions.limit()), (64, 4));
     let mut four = Vec::new();

@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use crate::limit::{Rank, WorkerPermit};
 use crate::message::Message;
 use crate::observe::event_log::deliveries::Posted;
-use crate::pipeline::admit::{Admitted, GATE_WAIT_MAX, Patience, Refused, Ticket};
+use crate::pipeline::admit::{Admitted, Patience, Refused, Ticket};
 use crate::pipeline::completion::{Fate, Successor};
 use crate::pipeline::dispatch::Dispatch;
 use crate::pipeline::gates::{evidence, feedback};
@@ -26,7 +26,6 @@ use crate::pipeline::ledger::{LedgerEntry, Settled};
 use crate::pipeline::memory::Seen;
 use crate::pipeline::post::{circumstances, post};
 use crate::pipeline::settlement::{Action, Settlement, Settler};
-use crate::pipeline::wait_out::WAITS_MAX;
 use crate::policy::backoff;
 use crate::policy::decide::{DeferReason, Disposition, FAULT_DELAY, Facts, decide, hold_max};
 use crate::policy::outcome::Outcome;
@@ -34,11 +33,7 @@ use crate::policy::visibility::CEILING;
 use crate::ports::{DeadLetterReason, EntryErrorKind};
 use crate::telemetry::labels::{ReleaseReason, Stage};
 use crate::telemetry::trace::Journey;
-
-/// First pause before a message nothing could be sent of is posted again; doubles up to [`HOLD_PAUSE_MAX`].
-const HOLD_PAUSE: Duration = Duration::from_secs(1);
-/// Longest such pause.
-const HOLD_PAUSE_MAX: Duration = Duration::from_secs(60);
+use crate::tuning::Hold;
 
 /// A message in flight here, and all that has to be freed when it leaves.
 #[must_use]
@@ -177,7 +172,8 @@ impl Delivery {
     ) -> Option<Place> {
         let Disposition::Park { delay } = disposition else { return None };
         let throttled = posted.outcome == Outcome::Throttled;
-        let may = throttled && stay.kept < WAITS_MAX && dispatch.ctx.view.is_final_receive(&self.message);
+        let waits_max = dispatch.ctx.settings.tuning.last_receive.waits_max;
+        let may = throttled && stay.kept < waits_max && dispatch.ctx.view.is_final_receive(&self.message);
         let place = may.then(|| dispatch.waits.place(delay, self.lease.hideable()))??;
         Some((delay, place))
     }
@@ -203,8 +199,8 @@ impl Delivery {
             // The gate says when to try again.
             return Ok(());
         }
-        let pause =
-            backoff::doubled(HOLD_PAUSE, stay.tries, HOLD_PAUSE_MAX).mul_f64(0.8 + 0.4 * dispatch.ctx.unit());
+        let Hold { pause, pause_max, .. } = dispatch.ctx.settings.tuning.hold;
+        let pause = backoff::doubled(pause, stay.tries, pause_max).mul_f64(0.8 + 0.4 * dispatch.ctx.unit());
         stay.tries += 1;
         if Instant::now() + pause >= self.last_start(dispatch) {
             return Err(Refused::GateClosed(Duration::ZERO));
@@ -225,7 +221,7 @@ impl Delivery {
         let longest = if stay.held_since.is_some() || rank == Rank::HeldLastReceive {
             hold_max(view.final_receive(&self.message).is_some())
         } else {
-            GATE_WAIT_MAX
+            dispatch.ctx.settings.tuning.hold.at_gates
         };
         Patience { rank, longest, until: self.last_start(dispatch) }
     }

@@ -83,7 +83,8 @@ impl Listener {
             seed.wrapping_add(3),
         );
         let workers = Arc::new(Workers::new(settings.workers));
-        let waits = InProcessWaits::new(settings.workers);
+        let waits = InProcessWaits::new(settings.workers, settings.tuning.last_receive);
+        let memory = Arc::new(Memory::new(settings.tuning.memory));
         let ctx = Arc::new(Context {
             settings,
             queue,
@@ -98,7 +99,7 @@ impl Listener {
         });
         let gates = Gates::new(Gate::new(seed.wrapping_add(2)), Arc::clone(&limits.gate));
         let admission = Admission { gates, share: limits.sessions.seat(), limits };
-        let dispatch = Arc::new(Dispatch { ctx, admission, memory: Arc::new(Memory::default()), waits });
+        let dispatch = Arc::new(Dispatch { ctx, admission, memory, waits });
         Self { dispatch, workers, leases, seed }
     }
 
@@ -154,7 +155,7 @@ impl Listener {
                 dispatch: Arc::clone(&dispatch),
                 workers,
                 leases,
-                groups: Arc::new(Groups::default()),
+                groups: Arc::new(Groups::new(ctx.settings.tuning.groups)),
                 settler: settler.clone(),
                 deliveries: deliveries.clone(),
             })));

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::policy::decide::Policy;
 use crate::shape::Shape;
+use crate::tuning::Tuning;
 
 /// What a listener needs to know beside its queue, its endpoint and their limits.
 #[derive(Debug, Clone)]
@@ -26,4 +27,6 @@ pub struct Settings {
     pub shape: Shape,
     /// Whether a Retry-After closes the gate of the endpoint or only hides the message.
     pub retry_after_closes_gate: bool,
+    /// Numbers of intake and flow control.
+    pub tuning: Tuning,
 }

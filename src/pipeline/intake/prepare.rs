@@ -8,11 +8,8 @@ use tokio::time::Instant;
 use crate::limit::{Claim, PaceClaims, Rank, Reservation, Workers};
 use crate::pipeline::dispatch::Dispatch;
 use crate::pipeline::gates::Probes;
-use crate::pipeline::intake::plan::BUSY_WAIT;
 use crate::ports::BATCH_MAX;
-
-/// How long a busy listener waits for a batch's worth of free workers and of room.
-const LINGER: Duration = Duration::from_millis(20);
+use crate::tuning;
 
 /// What a receive is prepared with.
 #[derive(Debug)]
@@ -86,18 +83,21 @@ async fn wait_for_all(dispatch: &Dispatch, workers: &Workers, wanted: Wanted) ->
 /// Workers, and room at the endpoint where the queue is busy.
 async fn reserve(dispatch: &Dispatch, workers: &Workers, wanted: Wanted) -> Prepared {
     let (admission, idle_wait) = (&dispatch.admission, dispatch.ctx.settings.receive_wait);
-    let most = if wanted.busy && !wanted.single { BATCH_MAX.min(admission.share.share()) } else { 1 };
-    let enough = |of: usize| most.min(of.div_ceil(3));
-    let mut workers = workers.reserve(enough(workers.limit()), most, LINGER).await;
+    let tuning::Intake { batch, linger, linger_for_one_of, busy_wait, .. } =
+        dispatch.ctx.settings.tuning.intake;
+    let batch = batch.min(BATCH_MAX);
+    let most = if wanted.busy && !wanted.single { batch.min(admission.share.share()) } else { 1 };
+    let enough = |of: usize| most.min(of.div_ceil(linger_for_one_of));
+    let mut workers = workers.reserve(enough(workers.limit()), most, linger).await;
     let mut room = Room::default();
     if wanted.busy {
         let few_sessions = enough(admission.limits.sessions.limit()).min(workers.len());
         room.pace = admission.limits.pace.claim(workers.len()).await;
         let most = room.pace.as_ref().map_or(workers.len(), |pace| pace.len().min(workers.len()));
-        room.claims = admission.share.claim(few_sessions.min(most), most, LINGER).await;
+        room.claims = admission.share.claim(few_sessions.min(most), most, linger).await;
         workers.keep(room.claims.len());
     }
-    let wait = if wanted.busy { BUSY_WAIT.min(idle_wait) } else { idle_wait };
+    let wait = if wanted.busy { busy_wait.min(idle_wait) } else { idle_wait };
     Prepared { workers, room, wait }
 }
 
@@ -113,6 +113,7 @@ async fn reserve_probe(dispatch: &Dispatch, workers: &Workers, busy: bool) -> Pr
     admission.gates.pass(rank, &mut room.probes).await;
     // A long poll would keep the turn from other listeners.
     let may_wait = room.probes.are_idle() && admission.limits.sessions.seats() == 1;
-    let wait = if may_wait { idle_wait } else { BUSY_WAIT.min(idle_wait) };
+    let busy_wait = dispatch.ctx.settings.tuning.intake.busy_wait;
+    let wait = if may_wait { idle_wait } else { busy_wait.min(idle_wait) };
     Prepared { workers, room, wait }
 }

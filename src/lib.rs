@@ -22,6 +22,7 @@
 //! - [`sqs`] and [`endpoint`]: the ports over the AWS SDK and over HTTP.
 //! - [`localqueue`]: an embedded SQS for development, tests and simulation.
 //! - [`serve`]: the HTTP server under admin port, embedded queue and sample endpoint.
+//! - [`tuning`]: every number of intake and flow control that is not a setting.
 //! - [`telemetry`], [`config`], [`admin`], [`drain`]: metrics and logs, settings, probes, the end.
 //! - [`escape`]: text from outside made harmless for terminals and logs.
 //! - [`app`] wires it all together for [`cli`].
@@ -68,3 +69,4 @@ pub mod ports;
 pub mod serve;
 pub mod sqs;
 pub mod telemetry;
+pub mod tuning;

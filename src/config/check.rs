@@ -26,6 +26,7 @@ use crate::policy::decide;
 use crate::policy::outcome::StatusSet;
 use crate::sqs::{self, QueueRef, Role};
 use crate::telemetry::log;
+use crate::tuning::Tuning;
 use crate::{endpoint, pipeline};
 
 pub(super) const ADMIN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9464);
@@ -158,6 +159,7 @@ fn listener(
             policy,
             exchange,
             retry_after_closes_gate,
+            tuning: Tuning::default(),
         },
         queue,
         target: endpoint::Target { url: url?, timeout },

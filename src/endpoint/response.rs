@@ -57,7 +57,7 @@ pub(super) async fn read(mut response: Response, words: impl Fn(&[u8]) -> Option
     let beginning = body.kept.get(..LOOKED_AT_BYTES).unwrap_or(&body.kept);
     let beginning = is_failure.then(|| words(beginning)).flatten();
     let status = status.as_u16();
-    Attempt::Answered(Answer { status, retry_after, body, beginning, for_neighbours_only, redirects_to })
+    Attempt::Answered(Answer { status, retry_after, body, for_neighbours_only, redirects_to, beginning })
 }
 
 /// Where a redirect points, without what could carry a token.

@@ -38,10 +38,12 @@ pub struct EndpointLimits {
 impl EndpointLimits {
     /// Fresh limits of the endpoint `name`; `seed` drives jitter.
     pub fn new(name: &str, settings: &Settings, seed: u64) -> Self {
+        let Settings { sessions, adaptive, rate, tuning } = *settings;
+        let learned = adaptive.then_some(tuning.learned);
         Self {
             name: name.into(),
-            sessions: Sessions::new(settings.sessions, settings.adaptive, seed.wrapping_add(1)),
-            pace: Arc::new(Pace::new(settings.rate)),
+            sessions: Sessions::new(sessions, learned, tuning.ahead, seed.wrapping_add(1)),
+            pace: Arc::new(Pace::new(rate, tuning.ahead)),
             gate: Gate::new(seed),
         }
     }

@@ -17,25 +17,20 @@ use crate::exchange::{Request, Verdicts};
 use crate::limit::Rank;
 use crate::message::{Message, MessageId};
 use crate::observe::event_log::deliveries::Posted;
-use crate::pipeline::admit::{Admitted, GATE_WAIT_MAX, Patience, Refused, Ticket};
+use crate::pipeline::admit::{Admitted, Patience, Refused, Ticket};
 use crate::pipeline::dispatch::Dispatch;
 use crate::pipeline::gates::{evidence, feedback};
 use crate::pipeline::in_flight::InFlight;
 use crate::pipeline::ledger::Settled;
 use crate::pipeline::memory::Seen;
 use crate::pipeline::post::{circumstances, post};
-use crate::pipeline::wait_out::WAITS_MAX;
 use crate::policy::backoff;
 use crate::policy::decide::{
     Decision, DeferReason, Disposition, FAULT_DELAY, Facts, Signal, decide, hold_max,
 };
 use crate::policy::outcome::Outcome;
 use crate::telemetry::labels::{ReleaseReason, Stage};
-
-/// First pause before a message nothing could be sent of is posted again; doubles up to [`HOLD_PAUSE_MAX`].
-const HOLD_PAUSE: Duration = Duration::from_secs(1);
-/// Longest such pause.
-const HOLD_PAUSE_MAX: Duration = Duration::from_secs(60);
+use crate::tuning::Hold;
 
 /// The messages that one POST carries, at least one.
 #[must_use]
@@ -281,8 +276,8 @@ impl Delivery {
             // The gate says when to try again.
             return Ok(());
         }
-        let pause =
-            backoff::doubled(HOLD_PAUSE, stay.tries, HOLD_PAUSE_MAX).mul_f64(0.8 + 0.4 * dispatch.ctx.unit());
+        let Hold { pause, pause_max, .. } = dispatch.ctx.settings.tuning.hold;
+        let pause = backoff::doubled(pause, stay.tries, pause_max).mul_f64(0.8 + 0.4 * dispatch.ctx.unit());
         stay.tries += 1;
         if Instant::now() + pause >= self.last_start(dispatch) {
             return Err(Refused::GateClosed(Duration::ZERO));
@@ -310,7 +305,7 @@ impl Delivery {
         let longest = if stay.held_since.is_some() || is_last_try {
             hold_max(self.messages.iter().any(|message| message.final_receive.is_some()))
         } else {
-            GATE_WAIT_MAX
+            dispatch.ctx.settings.tuning.hold.at_gates
         };
         Patience { rank, longest, until: self.last_start(dispatch) }
     }
@@ -380,7 +375,7 @@ fn next(
         // To park it were to dead-letter it.
         Disposition::Park { delay }
             if posted.outcome == Outcome::Throttled
-                && stay.waited_out < WAITS_MAX
+                && stay.waited_out < dispatch.ctx.settings.tuning.last_receive.waits_max
                 && message.is_last_try() =>
         {
             let place = dispatch.waits.place(delay, message.hideable());

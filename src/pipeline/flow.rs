@@ -46,7 +46,9 @@ impl Flow {
         let Self { dispatch, groups, deliveries } = self;
         for mut arrived in split(messages) {
             if let Some((head, tail)) = arrived.run.make_contiguous().split_first_mut() {
-                tail.iter_mut().for_each(|message| message.share_slot_of(head));
+                for message in tail {
+                    message.share_slot_of(head);
+                }
             }
             let share = |waiting: &InFlight, joined: &mut InFlight| joined.share_slot_of(waiting);
             if let Some(run) = groups.join(&arrived.group, arrived.run, share) {

@@ -25,7 +25,6 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
@@ -40,17 +39,10 @@ use crate::pipeline::queue_view::QueueView;
 use crate::policy::backoff;
 use crate::policy::visibility::{CEILING, lease};
 use crate::telemetry::labels::ReleaseReason;
+use crate::tuning;
 
-/// Groups in trouble known by name; of any more only when the last of them is over.
-const TROUBLED_MAX: usize = 1_024;
-/// How long after its head is visible again a group counts as in trouble at least. A backlog may stand before it: where
-/// messages wait longer for their first receive, it is as long as that. Somebody else may have taken the group over, so
-/// it ends.
-const TROUBLE_LINGERS: Duration = Duration::from_secs(300);
 /// Why a message of a group is released, in words.
 const BEHIND: &str = "it stands behind a message of its group that was not deleted";
-/// With fewer receives a tail that comes along once may be dead-lettered without having been tried.
-const RECEIVES_MIN: u32 = 3;
 
 /// What one receive brought of one group.
 #[derive(Debug)]
@@ -84,6 +76,7 @@ pub(super) fn split<T>(messages: Vec<(String, Option<T>)>) -> Vec<Arrived<T>> {
 /// The groups of a listener that are being delivered, and those in trouble.
 #[derive(Debug)]
 pub(super) struct Groups<T = InFlight> {
+    numbers: tuning::Groups,
     state: Mutex<State<T>>,
 }
 
@@ -103,14 +96,13 @@ struct Trouble {
     left: usize,
 }
 
-impl<T> Default for Groups<T> {
-    fn default() -> Self {
-        let (runs, troubled) = (BTreeMap::new(), BTreeMap::new());
-        Self { state: Mutex::new(State { runs, troubled, others_troubled: None }) }
-    }
-}
-
 impl<T> Groups<T> {
+    /// None is being delivered yet.
+    pub(super) fn new(numbers: tuning::Groups) -> Self {
+        let (runs, troubled) = (BTreeMap::new(), BTreeMap::new());
+        Self { numbers, state: Mutex::new(State { runs, troubled, others_troubled: None }) }
+    }
+
     /// Adds to the run of a group; if there was none, the right to deliver this one. `share` makes a message that
     /// joins share what those have that wait already.
     pub(super) fn join(
@@ -150,9 +142,9 @@ impl<T> Groups<T> {
         let mut state = self.lock();
         if let Some(trouble) = state.troubled.get_mut(group) {
             (trouble.until, trouble.left) = (until, trouble.left.max(in_vain));
-        } else if state.troubled.len() < TROUBLED_MAX {
+        } else if state.troubled.len() < self.numbers.troubled_max {
             state.troubled.insert(group.to_owned(), Trouble { until, left: in_vain.max(1) });
-        } else {
+        } else if self.numbers.troubled_max > 0 {
             state.others_troubled = state.others_troubled.max(Some(until));
         }
     }
@@ -177,13 +169,14 @@ impl<T> Groups<T> {
     /// Whether a receive asks for one message only, so that no tail follows its head to the dead-letter queue.
     pub(super) fn want_single_receives(&self, ctx: &Context) -> bool {
         let fifo = ctx.settings.fifo;
-        fifo && ctx.view.max_receives().is_some_and(|max| max < RECEIVES_MIN || self.in_trouble())
+        let careful = |max| max < self.numbers.receives_min || self.in_trouble();
+        fifo && ctx.view.max_receives().is_some_and(careful)
     }
 
     /// The head of a group will be visible again at `visible`; `in_vain` messages behind it are released.
     fn head_failed(&self, view: &QueueView, group: &str, visible: Instant, in_vain: usize) {
         let backlog = view.backlog().min(CEILING);
-        self.trouble(group, visible + TROUBLE_LINGERS.max(backlog), in_vain);
+        self.trouble(group, visible + self.numbers.trouble_lingers.max(backlog), in_vain);
     }
 }
 
@@ -301,8 +294,13 @@ pub(super) async fn release_later(
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::pipeline::completion::Successor;
+
+    const TROUBLED_MAX: usize = 1_024;
+    const TROUBLE_LINGERS: Duration = Duration::from_secs(300);
 
     fn arrived(messages: &[(&str, Option<u32>)]) -> Vec<(String, Vec<u32>, Vec<u32>)> {
         let messages = messages.iter().map(|(group, message)| ((*group).to_owned(), *message)).collect();
@@ -311,7 +309,7 @@ mod tests {
     }
 
     fn groups() -> Arc<Groups<u32>> {
-        Arc::new(Groups::default())
+        Arc::new(Groups::new(tuning::Groups::default()))
     }
 
     fn join(groups: &Arc<Groups<u32>>, group: &str, messages: &[u32]) -> Option<GroupRun<u32>> {

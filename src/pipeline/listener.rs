@@ -90,6 +90,8 @@ impl Listener {
         let drain = drain.of_a_part();
         let handle = Handle::new(workers, drain.clone());
         let per_delivery = settings.exchange.messages_max().max(1);
+        let waits = InProcessWaits::new(workers, settings.tuning.last_receive);
+        let memory = Arc::new(Memory::new(settings.tuning.memory));
         let ctx = Arc::new(Context {
             settings,
             queue,
@@ -104,7 +106,6 @@ impl Listener {
         });
         let gates = Gates::new(Gate::new(seed.wrapping_add(2)), Arc::clone(&limits.gate));
         let admission = Admission { gates, share: limits.sessions.seat(workers), limits };
-        let (memory, waits) = (Arc::new(Memory::default()), InProcessWaits::new(workers));
         let dispatch = Arc::new(Dispatch { ctx, admission, memory, waits });
         let slots = Slots::new(workers.saturating_mul(per_delivery));
         Self { dispatch, slots, waits: Arc::default(), handle, leases, seed }
@@ -172,7 +173,7 @@ impl Listener {
                 leases,
                 flow: Flow {
                     dispatch: Arc::clone(&dispatch),
-                    groups: Arc::new(Groups::default()),
+                    groups: Arc::new(Groups::new(ctx.settings.tuning.groups)),
                     deliveries: deliveries.clone(),
                 },
                 settler: settler.clone(),

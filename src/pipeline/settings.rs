@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::exchange::Exchange;
 use crate::policy::decide::Policy;
+use crate::tuning::Tuning;
 
 /// What a listener needs to know beside its queue, its endpoint and their limits.
 #[derive(Debug, Clone)]
@@ -27,4 +28,6 @@ pub struct Settings {
     pub exchange: Arc<dyn Exchange>,
     /// Whether a Retry-After closes the gate of the endpoint or only hides the message.
     pub retry_after_closes_gate: bool,
+    /// Numbers of intake and flow control.
+    pub tuning: Tuning,
 }

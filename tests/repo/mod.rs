@@ -17,7 +17,8 @@ const LINES_MAX: usize = 400;
 const MAY_NAME: &[(&str, &[&str])] = &[
     ("escape", &[]),
     ("message", &[]),
-    ("limit", &[]),
+    ("tuning", &[]),
+    ("limit", &["tuning"]),
     ("drain", &[]),
     ("serve", &[]),
     ("localqueue", &["serve"]),
@@ -29,12 +30,26 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("observe", &["limit", "message", "ports", "policy", "telemetry"]),
     (
         "pipeline",
-        &["drain", "escape", "limit", "message", "observe", "policy", "ports", "exchange", "telemetry"],
+        &[
+            "drain",
+            "escape",
+            "limit",
+            "message",
+            "observe",
+            "policy",
+            "ports",
+            "exchange",
+            "telemetry",
+            "tuning",
+        ],
     ),
     ("sqs", &["escape", "ports", "policy", "message", "telemetry"]),
     ("endpoint", &["escape", "ports", "policy", "message", "telemetry", "exchange"]),
     ("admin", &["escape", "limit", "pipeline", "ports", "telemetry", "drain", "serve"]),
-    ("config", &["escape", "sqs", "endpoint", "limit", "pipeline", "policy", "exchange", "telemetry"]),
+    (
+        "config",
+        &["escape", "sqs", "endpoint", "limit", "pipeline", "policy", "exchange", "telemetry", "tuning"],
+    ),
     (
         "app",
         &["config", "admin", "sqs", "endpoint", "pipeline", "policy", "ports", "telemetry", "drain", "limit"],

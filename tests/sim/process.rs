@@ -12,6 +12,7 @@ use queuepost::pipeline::{Health, Listener, Parts, Settings, Status};
 use queuepost::policy::decide::Policy;
 use queuepost::ports::{Endpoint, Queue};
 use queuepost::telemetry::metrics::Metrics;
+use queuepost::tuning::Tuning;
 use tokio::task::JoinSet;
 
 use super::simulated_queue::{EPOCH_MILLIS, FIFO, SimQueue, World, dead_letter_name};
@@ -58,11 +59,13 @@ pub fn settings(name: &str, workers: usize) -> Settings {
         policy: Policy::default(),
         exchange: Arc::new(Raw::new(name, name, Success::default())),
         retry_after_closes_gate: true,
+        tuning: Tuning::default(),
     }
 }
 
 pub fn limits(sessions: usize) -> EndpointLimits {
-    EndpointLimits::new("api", &limit::Settings { sessions, adaptive: false, rate: None }, 7)
+    let settings = limit::Settings { sessions, adaptive: false, rate: None, tuning: Tuning::default() };
+    EndpointLimits::new("api", &settings, 7)
 }
 
 impl SimProcess {

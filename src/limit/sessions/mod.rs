@@ -23,13 +23,9 @@ use tokio::time::Instant;
 
 use crate::limit::Transition;
 use crate::limit::adaptive::Adaptive;
+use crate::tuning::{Ahead, Learned};
 
 pub use seat::{Claim, Seat, Session};
-
-/// One message for each so many sessions may be on its way before a session is free: otherwise each would stand
-/// idle for the time of a receive, which with POSTs of 0.2 s wastes a tenth of them. Such a message waits for a
-/// fifth of the time of a POST.
-const SESSIONS_PER_AHEAD: usize = 5;
 
 /// The sessions of one endpoint.
 #[derive(Debug)]
@@ -46,6 +42,7 @@ struct State {
     cap: usize,
     /// The limit below it, unless that is turned off.
     adaptive: Option<Adaptive>,
+    ahead: Ahead,
     random: fastrand::Rng,
     /// Over all listeners, those that have left included.
     running: usize,
@@ -96,13 +93,14 @@ pub enum Feedback {
 }
 
 impl Sessions {
-    /// At most `cap` sessions (at least one), none running; with an adaptive limit below if `adaptive`. `seed`
-    /// drives its jitter.
-    pub fn new(cap: usize, adaptive: bool, seed: u64) -> Arc<Self> {
+    /// At most `cap` sessions (at least one), none running; with an adaptive limit below if there are numbers for
+    /// it. `seed` drives its jitter.
+    pub fn new(cap: usize, learned: Option<Learned>, ahead: Ahead, seed: u64) -> Arc<Self> {
         let cap = cap.max(1);
         let state = State {
             cap,
-            adaptive: adaptive.then(|| Adaptive::new(cap, Instant::now())),
+            adaptive: learned.map(|learned| Adaptive::new(cap, learned, Instant::now())),
+            ahead,
             random: fastrand::Rng::with_seed(seed),
             running: 0,
             started: 0,
@@ -243,7 +241,7 @@ impl State {
     /// Sessions nobody runs on, waits for or has claimed, and those that come free during a receive.
     fn room(&self) -> usize {
         let limit = self.limit();
-        (limit + limit / SESSIONS_PER_AHEAD).saturating_sub(self.taken())
+        (limit + limit / self.ahead.sessions_per_message).saturating_sub(self.taken())
     }
 
     fn taken(&self) -> usize {

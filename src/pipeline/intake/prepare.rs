@@ -10,12 +10,9 @@ use crate::limit::{Claim, PaceClaims, Rank, Reserved, Slots};
 use crate::pipeline::controls::Controls;
 use crate::pipeline::dispatch::Dispatch;
 use crate::pipeline::gates::Probes;
-use crate::pipeline::intake::plan::BUSY_WAIT;
 use crate::pipeline::intake::waits::{NotReceiving, Waits};
 use crate::ports::BATCH_MAX;
-
-/// How long a busy listener waits for a batch's worth of free slots and of room.
-const LINGER: Duration = Duration::from_millis(20);
+use crate::tuning;
 
 /// What a receive is prepared with.
 #[derive(Debug)]
@@ -93,14 +90,14 @@ async fn unless_paused(means: &mut Means, wanted: Wanted) -> Prepared {
 async fn paused(controls: &mut watch::Receiver<Controls>) {
     if controls.wait_for(|controls| controls.paused).await.is_err() {
         // Nobody is left who could pause it.
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 
 async fn resumed(controls: &mut watch::Receiver<Controls>) {
     if controls.wait_for(|controls| !controls.paused).await.is_err() {
         // Nobody is left who could resume it.
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 
@@ -135,20 +132,23 @@ async fn wait_for_all(means: &Means, wanted: Wanted) -> Prepared {
 /// Slots, and room at the endpoint where the queue is busy.
 async fn reserve(dispatch: &Dispatch, slots: &Arc<Slots>, waits: &Waits, wanted: Wanted) -> Prepared {
     let (admission, idle_wait) = (&dispatch.admission, dispatch.ctx.settings.receive_wait);
-    let most = if wanted.busy && !wanted.single { BATCH_MAX.min(admission.share.share()) } else { 1 };
-    let enough = |of: usize| most.min(of.div_ceil(3));
+    let tuning::Intake { batch, linger, linger_for_one_of, busy_wait, .. } =
+        dispatch.ctx.settings.tuning.intake;
+    let batch = batch.min(BATCH_MAX);
+    let most = if wanted.busy && !wanted.single { batch.min(admission.share.share()) } else { 1 };
+    let enough = |of: usize| most.min(of.div_ceil(linger_for_one_of));
     waits.set(Some(NotReceiving::NoSlot));
-    let mut slots = slots.reserve(enough(slots.limit()), most, LINGER).await;
+    let mut slots = slots.reserve(enough(slots.limit()), most, linger).await;
     let mut room = Room::default();
     if wanted.busy {
         waits.set(Some(NotReceiving::NoRoom));
         let few_sessions = enough(admission.limits.sessions.limit()).min(slots.len());
         room.pace = admission.limits.pace.claim(slots.len()).await;
         let most = room.pace.as_ref().map_or(slots.len(), |pace| pace.len().min(slots.len()));
-        room.claims = admission.share.claim(few_sessions.min(most), most, LINGER).await;
+        room.claims = admission.share.claim(few_sessions.min(most), most, linger).await;
         slots.keep(room.claims.len());
     }
-    let wait = if wanted.busy { BUSY_WAIT.min(idle_wait) } else { idle_wait };
+    let wait = if wanted.busy { busy_wait.min(idle_wait) } else { idle_wait };
     Prepared { slots, room, wait }
 }
 
@@ -166,6 +166,7 @@ async fn reserve_probe(dispatch: &Dispatch, slots: &Arc<Slots>, waits: &Waits, b
     admission.gates.pass(rank, &mut room.probes).await;
     // A long poll would keep the turn from other listeners.
     let may_wait = room.probes.are_idle() && admission.limits.sessions.seats() == 1;
-    let wait = if may_wait { idle_wait } else { BUSY_WAIT.min(idle_wait) };
+    let busy_wait = dispatch.ctx.settings.tuning.intake.busy_wait;
+    let wait = if may_wait { idle_wait } else { busy_wait.min(idle_wait) };
     Prepared { slots, room, wait }
 }

@@ -18,9 +18,6 @@ use crate::policy::backoff;
 use crate::policy::visibility::lease;
 use crate::ports::{QueueError, QueueErrorKind, Receive};
 
-/// How long an attempt id is used again; SQS knows it for five minutes.
-const ATTEMPT_MAX: Duration = Duration::from_secs(240);
-
 /// What became of a receive.
 #[derive(Debug)]
 pub(super) enum Received {
@@ -44,7 +41,7 @@ pub(super) async fn receive(dispatch: &Dispatch, prepared: &mut Prepared, wait: 
     let attempt = ctx.settings.fifo.then(|| ctx.random.attempt_id());
     let receive = Receive { max: prepared.slots.len(), wait, visibility, attempt };
     let first = Instant::now();
-    let end = first + visibility.min(ATTEMPT_MAX);
+    let end = first + visibility.min(ctx.settings.tuning.intake.repeat_for);
     let mut failures = 0_u32;
     loop {
         let asked = Asked { first, last: Instant::now() };

@@ -58,7 +58,7 @@ type Preparing = Pin<Box<dyn Future<Output = Option<Prepared>> + Send>>;
 impl Intake {
     /// Nothing is received yet.
     pub(in crate::pipeline) fn new(parts: Parts) -> Self {
-        let plan = Plan::new(parts.slots.limit());
+        let plan = Plan::new(parts.slots.limit(), parts.dispatch.ctx.settings.tuning.intake);
         Self { parts, plan, receives: JoinSet::new() }
     }
 

@@ -150,7 +150,7 @@ impl Setup {
         let path = self.queue.splitn(4, '/').nth(3).unwrap();
         let queue = format!("http://{}/{path}", self.to_queue.address);
         let url = format!("http://{}/{}", self.to_endpoint.address, self.processes);
-        // Far more than anything takes here: a time-out would be a duplicate nobody can explain.
+        // Far more than anything takes here: a timeout would be a duplicate nobody can explain.
         let more = ["--workers", WORKERS, "--timeout", "10s", "--region", "us-east-1"];
         Queuepost::run(&queue, &url, &more).await
     }

@@ -573,7 +573,7 @@ async fn a_park_waits_for_the_extension_under_way_wherever_that_is() {
 #[tokio::test(start_paused = true)]
 async fn a_park_after_an_extension_without_an_answer_is_sent_once_more() {
     let mut process = SimProcess::new(115);
-    // The extension that began at 55 s times out at 60 s and takes effect at 62 s, after the park.
+    // The extension that began at 55 s times out at 60 s. It takes effect at 62 s, after the park.
     let endpoint = ScriptedEndpoint::new(|_, _| (57 * SECOND, answer(429)));
     let queue = listen(&mut process, "orders", 1, MINUTE, &endpoint);
     process.world.send("orders", "x");

@@ -1,13 +1,16 @@
-//! Leaks: what a process that runs on and on gathers.
+//! Leaks: whether memory, file descriptors or tasks of a long-running process grow.
 //!
-//! `cargo bench --bench leaks -- --minutes 10` runs the program under steady load, with an endpoint that succeeds,
-//! throttles, fails, turns away and hangs, and takes every few seconds what the system says of its memory and its
-//! file descriptors, and its runtime of its tasks. Prints these at the start, after a warm-up, and at the end, with
-//! the slope between; ends with 1 when one of them has grown by more than a stated bound.
+//! `cargo bench --bench leaks -- --minutes 10` runs the program under steady load. Its endpoint succeeds,
+//! throttles, fails, refuses and hangs. Every few seconds it reads memory and file descriptors from the
+//! system, and the number of tasks from the runtime. It prints these at the start, after a warm-up and at the
+//! end, with the slope in between. The exit code is 1 when one of them has grown by more than a stated bound.
 //!
-//! The program runs in a process of its own (this one again, with a role as argument), because only from within can
-//! tasks be counted. Warm is a process that has delivered as many messages as it remembers: until then that memory
-//! fills, as it should. The limit on sessions is fixed: an adaptive one would go down to a request at a time. Of each figure the mean over a tenth of the run is taken, since they all go up and down.
+//! The program runs in a process of its own (this one again, with a role as argument). Only that process can
+//! count its tasks. The warm-up ends after as many messages as a process remembers: until then that memory
+//! fills, as it should. The limit on sessions is fixed: an adaptive one would fall to one request at a time.
+//! Each figure is the mean over a tenth of the run, since all figures fluctuate.
+//!
+//! Linux only. Reading order: `measure`, then the roles `bridge` and `load`.
 //!
 //! Linux only. Reading order: `measure`, then the roles `bridge` and `load`.
 #![allow(clippy::disallowed_methods, reason = "it takes the time of real processes")]
@@ -33,7 +36,7 @@ mod process;
 #[path = "throughput/protocol.rs"]
 mod protocol;
 
-/// What queuepost has, so that the allocator makes no difference.
+/// The allocator of queuepost, so that it makes no difference.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

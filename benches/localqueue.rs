@@ -1,11 +1,12 @@
-//! How fast the embedded queue is: whether it can carry the load that a bridge is measured with.
+//! The speed of the embedded queue: whether it can carry the load that a bridge is measured with.
 //!
-//! `cargo bench --bench localqueue` measures messages received and deleted in batches of ten: from the broker alone,
-//! called in turn, and over HTTP from a server with one thread, on one connection and on several. What asks is
-//! cheap and has a thread of its own; the server's own CPU time per message says what it would carry with a
-//! processor to itself, whatever else the machine does. It prints; it asserts no speed, because machines differ.
+//! `cargo bench --bench localqueue` measures messages received and deleted in batches of ten. It calls the
+//! broker directly, and then over HTTP a server with one thread, on one connection and on several. The client
+//! is cheap and has a thread of its own. The server's CPU time per message shows its capacity on a free
+//! processor, whatever else the machine does. It prints figures and asserts no speed, because machines
+//! differ.
 //!
-//! Every run checks that as many messages were handed out as there were, and that none is left. Linux only.
+//! Every run checks that as many messages were handed out as were sent, and that none is left. Linux only.
 #![allow(clippy::disallowed_methods, reason = "it takes the time of real threads")]
 
 use std::fs;
@@ -27,7 +28,7 @@ mod http1;
 #[path = "localqueue/load.rs"]
 mod load;
 
-/// What queuepost has, so that the allocator makes no difference.
+/// The allocator of queuepost, so that it makes no difference.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -61,10 +62,10 @@ struct Options {
     bench: bool,
 }
 
-/// What one run showed.
+/// The result of one run.
 struct Figures {
     wall: Duration,
-    /// Of the thread that the queue runs on.
+    /// CPU time of the thread that runs the queue.
     cpu: Duration,
 }
 
@@ -128,7 +129,7 @@ fn broker_alone(options: &Options) -> Result<Figures> {
     Ok(figures)
 }
 
-/// The server on a thread of its own, asked from this one.
+/// The server on a thread of its own, called from this one.
 fn over_http(options: &Options, connections: u32) -> Result<Figures> {
     let stop = CancellationToken::new();
     let (up, started) = std::sync::mpsc::sync_channel(1);
@@ -145,7 +146,7 @@ fn over_http(options: &Options, connections: u32) -> Result<Figures> {
     Ok(figures)
 }
 
-/// Where the server listens, what it serves, and its thread in `/proc`.
+/// The server's address, its content, and its thread in `/proc`.
 type Started = (SocketAddr, SharedBroker, String);
 
 fn serve(up: &std::sync::mpsc::SyncSender<Started>, stop: CancellationToken) -> Result<()> {
@@ -170,7 +171,7 @@ fn fill(options: &Options, broker: &SharedBroker) -> Result<()> {
     Ok(())
 }
 
-/// Receives and deletes on so many connections until nothing comes; the number of messages.
+/// Receives and deletes on so many connections until the queue is empty; returns the number of messages.
 async fn empty(address: SocketAddr, connections: u32) -> Result<usize> {
     let mut clients = tokio::task::JoinSet::new();
     for _ in 0..connections {
@@ -207,7 +208,7 @@ fn cpu_time(thread: &str) -> Result<Duration> {
     Ok(Duration::from_nanos(nanos.parse()?))
 }
 
-/// The median, and the least and the most in parentheses.
+/// The median, with minimum and maximum in parentheses.
 fn spread(mut values: Vec<f64>, digits: usize) -> String {
     values.sort_by(f64::total_cmp);
     let (Some(least), Some(most)) = (values.first(), values.last()) else { return String::new() };

@@ -1,9 +1,10 @@
-//! Outages: what a queue pays for an endpoint that stops taking messages, and how soon work goes on.
+//! Outages: what an endpoint that accepts nothing for a while costs the queue, and how soon deliveries
+//! resume.
 //!
-//! `cargo bench --bench outages` simulates every scenario of `tests/sim/outage` with the real pipeline over the
-//! embedded broker on paused time, beside the same with the adaptive limit turned off and beside a fixed pool of
-//! workers, and prints the page that is committed as `docs/outages.md`. `--write` rewrites that file. Equal
-//! seeds give equal figures, so the page does not depend on the machine.
+//! `cargo bench --bench outages` simulates every scenario of `tests/sim/outage`, with the real pipeline over
+//! the embedded broker on paused time. It compares three consumers: queuepost, queuepost with the adaptive
+//! limit off, and a fixed pool of workers. It prints the page that is committed as `docs/outages.md`;
+//! `--write` rewrites that file. Equal seeds give equal figures, so the page does not depend on the machine.
 //!
 //! Each run is a runtime of its own on one thread; the runs are spread over all processors.
 //!
@@ -45,7 +46,7 @@ mod process;
 #[path = "../tests/sim/simulated_queue.rs"]
 mod simulated_queue;
 
-/// Where the page lives.
+/// Path of the page.
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/outages.md");
 
 fn main() -> ExitCode {

@@ -1,15 +1,16 @@
-//! Throughput: what a message costs, against the cheapest loop that could carry it.
+//! Throughput: the cost of a message, compared with the cheapest possible loop.
 //!
-//! `cargo bench --bench throughput` measures `queuepost run`, the program itself, and a bare loop of aws-sdk-sqs
-//! and reqwest that batches but handles no error (a floor, not a bridge), once with nothing to wait for and once
-//! with waiting as in earnest. It prints; it asserts no speed, because machines differ. What carries over from one
-//! machine to another is the ratio of CPU time per message between the two.
+//! `cargo bench --bench throughput` measures two programs. One is `queuepost run`, the program itself. The
+//! other is a bare loop of aws-sdk-sqs and reqwest. It batches but handles no error: a lower bound, not a
+//! bridge. Each runs once without waits and once with realistic waits. It prints figures and asserts no
+//! speed, because machines differ. The ratio of CPU time per message between the two is comparable between
+//! machines.
 //!
-//! Each part is a process of its own (this program again, with a role as argument), so that what `/proc` says of
-//! one is about that one alone. Each row is measured several times in turn with the others, so that what else
-//! the machine does falls on all of them. Every run also checks that each message arrived exactly once.
+//! Each part is a process of its own (this program again, with a role as argument). So `/proc` has its
+//! figures alone. Each row is measured several times in turn with the others. So other load on the machine
+//! affects all rows. Every run also checks that each message arrived exactly once.
 //!
-//! `cargo bench` builds both without link-time optimisation; `--profile dist` measures them as they are shipped.
+//! `cargo bench` builds both without link-time optimisation; `--profile dist` measures them as shipped.
 //!
 //! Linux only. Reading order: `measure`, then the roles `queue_server`, `null_endpoint` and `bare`.
 #![allow(clippy::disallowed_methods, reason = "it takes the time of real processes")]
@@ -41,7 +42,7 @@ mod queue_server;
 #[path = "throughput/table.rs"]
 mod table;
 
-/// What queuepost has, so that the allocator makes no difference.
+/// The allocator of queuepost, so that it makes no difference.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -74,7 +75,7 @@ enum Threads {
 }
 
 impl Threads {
-    /// As it is written on the command line.
+    /// Its name on the command line.
     fn name(self) -> &'static str {
         match self {
             Self::One => "one",

@@ -1,8 +1,8 @@
-//! The wiring: from a checked plan to running listeners, and back to nothing in the right order.
+//! The wiring: from a checked plan to running listeners, and back to a stopped process, in the right order.
 //!
-//! The only area that names every other. Start: limits and clients, the admin port, then all listeners. End: a
-//! signal drains, a second one or the deadline cuts off what still runs, and the admin port answers until the
-//! last message is settled. A listener that fails concerns no other.
+//! The only area that names every other. Start: limits and clients, the admin port, then all listeners. End:
+//! a signal starts the drain; a second signal or the deadline aborts running work. The admin port answers
+//! until the last message is settled. The failure of one listener does not affect the others.
 
 pub mod check;
 mod resources;
@@ -27,31 +27,31 @@ use crate::sqs;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::trace::Traces;
 
-/// How long settling what was cut off may take.
+/// How long the settlement of aborted deliveries may take.
 const ABORT_GRACE: Duration = Duration::from_secs(4);
-/// What a person who does not want to wait can do.
+/// How a person can end the drain at once.
 const CUTS_OFF: &str = "a second signal (Ctrl-C once more) cuts off what runs at that time";
-/// How often `--require-healthy` looks.
+/// How often `--require-healthy` checks the listeners.
 const HEALTH_CHECK: Duration = Duration::from_millis(50);
 
-/// How a run ended.
+/// The result of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
     /// Everything that ran has finished.
     Clean,
-    /// Something was cut off, or a listener had to be healthy and was not.
+    /// Work was aborted, or a listener that had to be healthy was not.
     CutOff,
 }
 
-/// Why a run could not begin.
+/// Why a run could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The files of an endpoint do not hold what they should.
+    /// A file of an endpoint is not valid.
     #[error("endpoint {name} cannot be set up")]
     Endpoint {
-        /// Its name.
+        /// Name of the endpoint.
         name: String,
-        /// What is wrong.
+        /// The error in the file.
         source: ClientError,
     },
     /// The admin port is taken.
@@ -63,13 +63,13 @@ pub enum StartError {
 }
 
 impl StartError {
-    /// Whether the configuration is to blame.
+    /// Whether the cause is the configuration.
     pub fn is_configuration(&self) -> bool {
         matches!(self, Self::Endpoint { .. })
     }
 }
 
-/// Runs a plan until a signal, and until everything in flight is settled.
+/// Runs a plan until a signal, and then until everything in flight is settled.
 pub async fn run(plan: Plan) -> Result<End, StartError> {
     let mut signals = Signals::new().map_err(StartError::Signals)?;
     let started = Instant::now();
@@ -120,14 +120,14 @@ pub async fn run(plan: Plan) -> Result<End, StartError> {
     drain.begin(plan.deadline);
     let end = finish(&mut running, &mut signals, &drain, plan.deadline).await;
     admin_stop.cancel();
-    // A scrape that hangs does not hold up the end.
+    // A scrape that hangs does not delay the exit.
     tokio::time::timeout(Duration::from_secs(1), admin_task.join_next()).await.ok();
     traces.end().await;
     tracing::info!(ran_seconds = started.elapsed().as_secs(), clean = end == End::Clean, "stopped");
     Ok(if healthy { end } else { End::CutOff })
 }
 
-/// Says what the configuration and this machine's limits make doubtful.
+/// Logs the warnings about the configuration and about this machine's limits.
 fn warn(plan: &Plan) {
     for warning in &plan.warnings {
         tracing::warn!("{warning}");
@@ -137,7 +137,7 @@ fn warn(plan: &Plan) {
     }
 }
 
-/// Waits for all listeners; at the deadline or a second signal what still runs is cut off and deferred.
+/// Waits for all listeners. At the deadline or a second signal, running work is aborted and deferred.
 async fn finish(running: &mut JoinSet<()>, signals: &mut Signals, drain: &Drain, deadline: Duration) -> End {
     let deadline = Instant::now() + deadline;
     tokio::select! {
@@ -164,7 +164,8 @@ async fn all_ended(running: &mut JoinSet<()>) -> End {
     end
 }
 
-/// Completes when a listener that must be healthy is definitely not; never when that is not demanded.
+/// Completes when a listener that must be healthy is definitely not; never completes without that
+/// requirement.
 async fn unhealthy(health: &[(String, Arc<Health>)], required: bool) {
     if !required {
         std::future::pending::<()>().await;
@@ -182,15 +183,15 @@ async fn unhealthy(health: &[(String, Arc<Health>)], required: bool) {
     }
 }
 
-/// Says what a listener does now.
+/// Logs the state of a listener.
 type Statuses = Box<dyn Fn() -> Status + Send + Sync>;
 
-/// Counts the POSTs that run, not the messages that wait for a session or for the pace.
+/// Counts the running POSTs, not the messages that wait for a session or for the rate.
 fn running_posts(limits: &[EndpointLimits]) -> usize {
     limits.iter().map(|limits| limits.sessions.started()).sum()
 }
 
-/// Says what the end waits for, and how not to wait.
+/// Logs what the drain waits for, and how to end it at once.
 fn tell_draining(posts: usize, deadline: Duration) {
     let deadline_seconds = deadline.as_secs();
     match posts {
@@ -253,8 +254,8 @@ async fn listeners(plan: &Plan, endpoints: &[Endpoint], metrics: &Metrics, drain
     listeners
 }
 
-/// A long poll that a drain can wait for: short deadlines shorten it to a second at least, with a second for the
-/// answer's way.
+/// The long-poll time that a drain can wait for. A short deadline shortens it to at least a second. One more
+/// second is left for the answer to arrive.
 fn receive_wait(wait: Duration, deadline: Duration) -> Duration {
     let room = deadline.saturating_sub(RECEIVES_END_BEFORE + Duration::from_secs(1));
     wait.min(Duration::from_secs(room.as_secs().max(1)))

@@ -1,15 +1,21 @@
-//! Text from outside made harmless for a terminal, a log and a line: the one place where that is decided.
+//! Makes text from outside harmless for a terminal, a log and a line: the one place that decides how.
 //!
-//! Escaped are control characters (C0, DEL, C1: they steer terminals), controls of text direction (they show a line
-//! in another order than it has), line separators (they forge lines) and what shows nothing (it makes two texts look
-//! alike). Each becomes `\uXXXX`, beyond the basic plane two of them, which people can read and which within JSON is
-//! the character itself. Everything else stays as it is. Whoever prints, complains or logs
-//! escapes at that place, whatever the text is; nobody has to know where a text came from.
+//! These characters are escaped:
+//!
+//! - control characters (C0, DEL, C1), because they steer terminals;
+//! - controls of text direction, because they show a line in another order than it has;
+//! - line separators, because they forge lines;
+//! - invisible characters, because they make two different texts look alike.
+//!
+//! Each becomes `\uXXXX`, and a character beyond the basic plane becomes two of these. People can read this
+//! form, and within JSON it is the character itself. Everything else stays as it is.
+//! Code that prints, logs or reports a text escapes it there. So no code needs to know where a text came
+//! from.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-/// One line: every unsafe character is escaped, line feeds too.
+/// One line: every unsafe character is escaped, line feeds included.
 pub fn line(text: &str) -> Cow<'_, str> {
     escaped(text, is_unsafe)
 }
@@ -19,7 +25,8 @@ pub fn lines(text: &str) -> Cow<'_, str> {
     escaped(text, |c| c != '\n' && is_unsafe(c))
 }
 
-/// Whether a character may steer a terminal, reorder a line, end one, or shows nothing (Unicode UAX #9, UTS #39).
+/// Whether a character may steer a terminal, reorder or end a line, or is invisible (Unicode UAX #9, UTS
+/// #39).
 pub fn is_unsafe(c: char) -> bool {
     let turns_or_hides = matches!(c,
         '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'

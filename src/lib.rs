@@ -12,18 +12,18 @@
 //!
 //! The modules in reading order:
 //!
-//! - [`message`]: what SQS hands us.
+//! - [`message`]: a message as SQS hands it out.
 //! - [`policy`]: what an answer means and what becomes of the message. The table is [`policy::decide`].
-//! - [`limit`]: what may run when: workers, sessions, pace, gate.
+//! - [`limit`]: which POSTs may run and when: workers, sessions, rate, gate.
 //! - [`exchange`]: messages → HTTP request, answer → a verdict on each message.
-//! - [`ports`]: the seams to the outside: a queue to take messages from, an endpoint to deliver them to.
+//! - [`ports`]: the two ports: a queue to receive messages from, an endpoint to deliver them to.
 //! - [`pipeline`]: the stages above, between the two ports.
-//! - [`observe`]: what a listener tells people: log lines, health, failures.
+//! - [`observe`]: what a listener reports: log lines, health, failures.
 //! - [`sqs`] and [`endpoint`]: the ports over the AWS SDK and over HTTP.
 //! - [`localqueue`]: an embedded SQS for development, tests and simulation.
 //! - [`serve`]: the HTTP server under admin port, embedded queue and sample endpoint.
 //! - [`tuning`]: every number of intake and flow control that is not a setting.
-//! - [`telemetry`], [`config`], [`admin`], [`drain`]: metrics and logs, settings, probes, the end.
+//! - [`telemetry`], [`config`], [`admin`], [`drain`]: metrics and logs, settings, probes, shutdown.
 //! - [`escape`]: text from outside made harmless for terminals and logs.
 //! - [`app`] wires it all together for [`cli`].
 //!

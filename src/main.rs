@@ -14,7 +14,7 @@ fn main() -> ExitCode {
         }
     };
     let code = runtime.block_on(queuepost::cli::main());
-    // A name look-up that hangs in the system's resolver must not hold up the end.
+    // A name look-up that hangs in the system's resolver must not delay the exit.
     runtime.shutdown_background();
     code
 }

@@ -1,8 +1,9 @@
-//! What SQS hands us: a message, its identity, its receipt handle and its receive count.
+//! A message as SQS hands it out: identity, receipt handle, receive count, body and attributes.
 //!
-//! Plain data, no behaviour beyond keeping receipt handles out of logs: whoever holds a handle may delete the
-//! message, so `Debug` prints its length only. Times are wall-clock times as SQS reported them (millisecond
-//! precision), `None` when SQS did not send them or sent nonsense.
+//! Plain data. The one behaviour is that receipt handles stay out of logs. The holder of a handle may delete
+//! the message, so `Debug` prints the handle's length only.
+//! Times are wall-clock times as SQS reported them, in milliseconds. A time that SQS did not send, or sent
+//! unreadable, is `None`.
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,17 +14,17 @@ use bytes::Bytes;
 /// One message as received from a queue.
 #[derive(Debug, Clone)]
 pub struct Message {
-    /// Stable over all receives of the message.
+    /// The same for all receives of the message.
     pub id: MessageId,
-    /// Right to settle this receive of the message.
+    /// The right to settle this receive of the message.
     pub receipt: ReceiptHandle,
     /// UTF-8 text as SQS defines it, at most 1 MiB.
     pub body: Bytes,
     /// How often SQS has handed it out, this receive included; 1 when SQS did not say.
     pub receive_count: ReceiveCount,
-    /// When the sender's call was accepted.
+    /// When SQS accepted the message from its sender.
     pub sent_at: Option<SystemTime>,
-    /// When it was received for the first time.
+    /// When SQS handed the message out for the first time.
     pub first_received_at: Option<SystemTime>,
     /// Message group (FIFO), or the tenant of a fair queue.
     pub group_id: Option<String>,
@@ -40,7 +41,7 @@ pub struct Message {
 /// A user attribute of a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attribute {
-    /// As the sender wrote it.
+    /// The name as the sender wrote it.
     pub name: String,
     /// `String`, `Number`, `Binary`, or one of these with a custom suffix (`Number.int`).
     pub data_type: String,
@@ -89,7 +90,7 @@ impl ReceiptHandle {
         Self(handle.into())
     }
 
-    /// The handle itself, for the call to SQS and nothing else.
+    /// The handle as text, for the call to SQS and nothing else.
     pub fn expose(&self) -> &str {
         &self.0
     }

@@ -1,8 +1,8 @@
-//! The two seams of the pipeline: a queue to take messages from, an endpoint to deliver them to.
+//! The two ports of the pipeline: a queue to receive messages from, an endpoint to deliver them to.
 //!
-//! `Queue` has two implementations (SQS, and the embedded broker in the simulation), `Endpoint` likewise (HTTP,
-//! and a scripted one). Neither retries, sleeps or decides: a call is one attempt, bounded in time by the
-//! implementation, and its failure is data of a closed kind.
+//! Each has two implementations. `Queue`: SQS, and the embedded broker in the simulation. `Endpoint`: HTTP,
+//! and a scripted one. No implementation retries, sleeps or decides. A call is one attempt, bounded in time
+//! by the implementation. Its failure is data of a closed kind.
 
 use std::borrow::Cow;
 use std::future::Future;
@@ -29,10 +29,10 @@ pub const BATCH_MAX: usize = 10;
 /// One queue, as the pipeline needs it.
 ///
 /// # Cancel safety
-/// Dropping the future of `receive` does not undo the call: messages already handed out stay hidden until
-/// their visibility ends. Callers await it.
+/// Dropping the future of `receive` does not undo the call. Messages already handed out stay hidden until
+/// their visibility ends, so callers await the future.
 pub trait Queue: Send + Sync + 'static {
-    /// Asks for up to `receive.max` messages; an empty queue is `Ok` of nothing.
+    /// Asks for up to `receive.max` messages; an empty queue is an empty `Ok`.
     fn receive(&self, receive: Receive) -> BoxFuture<'_, Result<Vec<Message>, QueueError>>;
 
     /// Deletes up to ten messages; one result per handle, in order.
@@ -48,16 +48,16 @@ pub trait Queue: Send + Sync + 'static {
         reason: &'a DeadLetterReason,
     ) -> BoxFuture<'a, Result<(), QueueError>>;
 
-    /// Finds the queue and reads what it says of itself. Called before the first receive and for gauges.
+    /// Finds the queue and reads its attributes. Called before the first receive and for gauges.
     fn inspect(&self) -> BoxFuture<'_, Result<QueueFacts, QueueError>>;
 
-    /// How many received messages were left out, and why, since this was last asked.
+    /// How many received messages were left out, and why, since the last call of this method.
     fn left_out(&self) -> Vec<(LeftOut, u64)> {
         Vec::new()
     }
 }
 
-/// What a batch call answers: a result per entry, or the failure of the whole call.
+/// The answer of a batch call: a result per entry, or the failure of the whole call.
 pub type BatchResult = Result<Vec<Result<(), EntryError>>, QueueError>;
 
 /// One `ReceiveMessage`.
@@ -67,23 +67,24 @@ pub struct Receive {
     pub max: usize,
     /// Long-poll time, whole seconds, 0 to 20 s.
     pub wait: Duration,
-    /// Visibility time-out of what is received, whole seconds.
+    /// Visibility timeout of the received messages, whole seconds.
     pub visibility: Duration,
-    /// On FIFO queues: which receive this is. Asked for again under the same number, and with nothing else changed,
-    /// it brings the same messages as the first time (`ReceiveRequestAttemptId`, known to SQS for five minutes).
+    /// Attempt id of this receive, for FIFO queues (`ReceiveRequestAttemptId`). A repeated receive with the
+    /// same number and the same parameters returns the same messages. SQS knows the number for five minutes.
     pub attempt: Option<u128>,
 }
 
-/// Why nothing is done with a received message; label of `queuepost_messages_left_out_total`.
+/// Why a received message is left out; label of `queuepost_messages_left_out_total`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LeftOut {
-    /// It has no id or no receipt handle, so that it could never be settled.
+    /// The message has no id or no receipt handle, so it could never be settled.
     Unidentified,
-    /// Its id or receipt handle is longer than those of SQS, and would be remembered at that length.
+    /// Its id or receipt handle is longer than any of SQS's. This process would have to remember it at that
+    /// length.
     TooLong,
-    /// Its body is not the one SQS took the MD5 sum of.
+    /// Its body does not match the MD5 sum that SQS computed.
     Damaged,
-    /// An attribute of it makes no sense.
+    /// One of its attributes cannot be read.
     Malformed,
 }
 
@@ -101,7 +102,7 @@ impl LeftOut {
         }
     }
 
-    /// The reason for people.
+    /// The reason as text for people.
     pub fn words(self) -> &'static str {
         match self {
             Self::Unidentified => "it has no id or no receipt handle",
@@ -120,13 +121,13 @@ impl LeftOut {
 /// One `ChangeMessageVisibility`.
 #[derive(Debug, Clone)]
 pub struct VisibilityChange {
-    /// Whose visibility.
+    /// The receipt handle of the message.
     pub receipt: ReceiptHandle,
-    /// From now; 0 makes the message visible at once. At most 43,200.
+    /// From now on; 0 makes the message visible at once. At most 43,200 s.
     pub seconds: u32,
 }
 
-/// Why a message is sent to the dead-letter queue by us rather than by SQS.
+/// Why this process, rather than SQS, sends a message to the dead-letter queue.
 #[derive(Debug, Clone)]
 pub struct DeadLetterReason {
     /// Name of the outcome, for example `rejected`.
@@ -135,18 +136,18 @@ pub struct DeadLetterReason {
     pub status: Option<u16>,
 }
 
-/// What a queue says of itself.
+/// The attributes of a queue.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct QueueFacts {
     /// Its URL.
     pub url: String,
-    /// Its ARN, where the server says it.
+    /// Its ARN, where the server reports it.
     pub arn: Option<String>,
     /// Whether it is a FIFO queue.
     pub fifo: bool,
     /// How long it keeps a message.
     pub retention: Option<Duration>,
-    /// Its own visibility time-out; every receive sets another.
+    /// Its own visibility timeout; every receive sets another.
     pub visibility: Option<Duration>,
     /// Depth of the queue itself.
     pub depth: QueueDepth,
@@ -155,7 +156,7 @@ pub struct QueueFacts {
 }
 
 impl QueueFacts {
-    /// What warnings about it hang on.
+    /// The facts that warnings about the queue depend on.
     pub fn settings(&self) -> preflight::Facts<'_> {
         let redrive = self.redrive.as_ref().map(|redrive| preflight::Redrive {
             max_receives: redrive.max_receives,
@@ -178,13 +179,13 @@ impl QueueFacts {
 pub struct QueueDepth {
     /// Ready to be received.
     pub visible: u64,
-    /// In flight, parked ones included.
+    /// In flight; parked messages included.
     pub not_visible: u64,
-    /// Sent with a delay that has not passed.
+    /// Sent with a delay that has not passed yet.
     pub delayed: u64,
 }
 
-/// A redrive policy and, where it can be read, what the dead-letter queue says of itself.
+/// A redrive policy and, where readable, the facts about the dead-letter queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Redrive {
     /// Receives before SQS moves a message, 1 to 1,000.
@@ -193,7 +194,7 @@ pub struct Redrive {
     pub dead_letter_name: String,
     /// Whether that is a FIFO queue.
     pub dead_letter_fifo: bool,
-    /// How long it keeps a message; `None` when the consumer may not read it.
+    /// How long the dead-letter queue keeps a message; `None` when the consumer may not read it.
     pub dead_letter_retention: Option<Duration>,
     /// `None` when the consumer may not read the dead-letter queue.
     pub dead_letter_depth: Option<QueueDepth>,
@@ -216,19 +217,19 @@ pub struct QueueError {
     pub operation: Operation,
     /// The queue, as the call named it: its URL, or its name while that is looked up.
     pub queue: Arc<str>,
-    /// What it means; branch on this and nothing else.
+    /// The kind; the program branches on this alone.
     pub kind: QueueErrorKind,
-    /// What it means to a person.
+    /// The reason, for people.
     pub reason: QueueReason,
-    /// What to tell that person.
+    /// Meaning and fix, for people.
     pub advice: Advice,
-    /// What SQS or the client said.
+    /// The error text of SQS or of the client.
     #[source]
     pub source: Box<dyn std::error::Error + Send + Sync>,
 }
 
 impl QueueError {
-    /// The failure of `operation` on `queue`; `named` is what SQS said of it beyond the reason.
+    /// The failure of `operation` on `queue`; `named` holds the details that SQS gave beside the reason.
     pub fn new(
         operation: Operation,
         queue: Arc<str>,
@@ -236,7 +237,7 @@ impl QueueError {
         named: &Named,
         source: Box<dyn std::error::Error + Send + Sync>,
     ) -> Self {
-        // A server may have named the queue, and its words are in the advice.
+        // A server may have named the queue; its text is in the advice.
         let queue = match escape::line(&queue) {
             Cow::Borrowed(_) => queue,
             Cow::Owned(escaped) => escaped.into(),
@@ -248,7 +249,7 @@ impl QueueError {
         Self { operation, queue, kind: reason.kind(), reason, advice, source }
     }
 
-    /// Whether SQS may have carried the call out: no answer came, and a connection may have been there.
+    /// Whether SQS may have carried the call out: no answer came, but a connection may have existed.
     pub fn may_be_carried_out(&self) -> bool {
         use QueueReason::{ConnectTimedOut, ConnectionRefused, Dns, Tls};
         matches!(self.kind, QueueErrorKind::TimedOut | QueueErrorKind::Network)
@@ -311,9 +312,9 @@ impl std::fmt::Display for Operation {
 
 /// One HTTP endpoint, as the pipeline needs it.
 pub trait Endpoint: Send + Sync + 'static {
-    /// Makes one POST and reports what came of it. Never an error: what an endpoint does is data.
+    /// Makes one POST and reports its result. Never an error: what an endpoint does is data.
     ///
     /// # Cancel safety
-    /// Dropping the future closes the connection; whether the endpoint acted is then unknown.
+    /// Dropping the future closes the connection. Whether the endpoint acted on the request is then unknown.
     fn post(&self, request: Request) -> BoxFuture<'_, Attempt>;
 }

@@ -1,7 +1,8 @@
 //! All integration tests in one binary.
 //!
-//! `sim` drives the pipeline over the embedded broker on paused time, without sockets; `e2e` runs the real
-//! binary over loopback; `contract` asks the same of our SQS server and of others'; `repo` checks the rules.
+//! `sim` drives the pipeline over the embedded broker on paused time, without sockets. `e2e` runs the real
+//! binary over loopback. `contract` runs one set of assertions against our SQS server and others. `repo`
+//! checks the rules of the repository.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,

@@ -1,4 +1,4 @@
-//! The program under test: all of `queuepost run` but its command line and its log, and somebody who counts its tasks.
+//! The program under test: `queuepost run` without its command line and its log, and a counter of its tasks.
 
 use std::sync::Arc;
 
@@ -10,12 +10,12 @@ use tokio::task::JoinSet;
 use crate::protocol::{Orders, say};
 use crate::{Bridge, Result};
 
-/// Short, so that what waits for them comes round many times in a run.
+/// Short, so that timers fire many times in a run.
 const THROTTLE_DELAY: &str = "5s";
 const TIMEOUT: &str = "2s";
 const RECEIVE_WAIT: &str = "1s";
 
-/// Runs until its input ends; answers every order with the number of tasks.
+/// Runs until its input ends; answers every request with the number of tasks.
 pub(crate) async fn run(role: &Bridge) -> Result<()> {
     let Bridge { queue, url, workers } = role;
     let file = format!(

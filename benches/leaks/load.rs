@@ -1,4 +1,4 @@
-//! What surrounds the program under test: a queue that never runs dry, and an endpoint of many moods.
+//! The load: a queue that is never empty, and an endpoint with various answers.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -17,18 +17,18 @@ use crate::Result;
 
 /// Name of the one queue.
 pub(crate) const QUEUE: &str = "leaks";
-/// What the queue is filled up to, and how often.
+/// The fill level of the queue, and how often it is filled.
 const BACKLOG: u64 = 500;
 const FILL_EVERY: Duration = Duration::from_millis(50);
-/// How long an endpoint in a good mood works.
+/// How long a success of the endpoint takes.
 const WORK: Duration = Duration::from_millis(10);
-/// Of a hundred requests, those throttled, failed, left without an answer and turned away; the others succeed.
+/// Per hundred requests: those throttled, failed, left without an answer and refused; the others succeed.
 const THROTTLED: u64 = 4;
 const FAILED: u64 = 4;
 const HANGING: u64 = 1;
 const OVERLOADED: u64 = 1;
 
-/// Queue and endpoint, for as long as this is kept.
+/// Queue and endpoint, running while this value exists.
 pub(crate) struct Load {
     pub(crate) queue: SocketAddr,
     pub(crate) endpoint: SocketAddr,
@@ -36,7 +36,7 @@ pub(crate) struct Load {
     _tasks: JoinSet<()>,
 }
 
-/// How many of each the endpoint gave.
+/// How many answers of each kind the endpoint gave.
 #[derive(Debug, Default)]
 pub(crate) struct Answers {
     seed: u64,
@@ -78,7 +78,7 @@ async fn fill(broker: SharedBroker) {
             let visible = attributes.get("ApproximateNumberOfMessages").and_then(|text| text.parse().ok());
             for _ in visible.unwrap_or_default()..BACKLOG {
                 let message = SendMessage { body: r#"{"n":1}"#.to_owned(), ..SendMessage::default() };
-                // A queue that refuses shows as one that runs dry.
+                // A queue that refuses messages shows as one that runs empty.
                 broker.send(now, QUEUE, message).ok();
             }
         });

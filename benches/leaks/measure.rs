@@ -1,4 +1,4 @@
-//! The measurement: warm up, look again and again, compare the end with the start.
+//! The measurement: warm up, take samples, compare the end with the start.
 
 use std::fs;
 use std::ops::Range;
@@ -11,23 +11,23 @@ use crate::child::{Served, command};
 use crate::load::{Load, QUEUE};
 use crate::{Options, Result, myself};
 
-/// Between two looks.
+/// Time between two samples.
 const LOOK: Duration = Duration::from_secs(2);
-/// Between two lines about how it goes.
+/// Time between two progress lines.
 const TELL: Duration = Duration::from_secs(60);
-/// Successes that must come between two such lines: a program that stands still leaks nothing.
+/// Successes required between two progress lines: a program that does nothing leaks nothing.
 const ALIVE: u64 = 100;
-/// How long an answer about tasks may take.
+/// Longest time for an answer about tasks.
 const ANSWER: Duration = Duration::from_secs(30);
 /// Parts of the run whose means are compared.
 const TENTHS: usize = 10;
-/// What each figure may grow by from the first tenth to the last. Memory: an allocator's to and fro. Descriptors and
-/// tasks: more or fewer connections at work.
+/// The allowed growth of each figure from the first tenth to the last. Memory: fluctuation of the allocator.
+/// Descriptors and tasks: a varying number of working connections.
 const RSS_MIB: f64 = 8.0;
 const DESCRIPTORS: f64 = 16.0;
 const TASKS: f64 = 16.0;
 
-/// One look.
+/// One sample.
 #[derive(Debug, Clone, Copy)]
 struct Sample {
     hours: f64,
@@ -36,7 +36,7 @@ struct Sample {
     tasks: f64,
 }
 
-/// A figure: its name, its value in a look, and what it may grow by.
+/// A figure: its name, its value in a sample, and its allowed growth.
 type Figure = (&'static str, fn(&Sample) -> f64, f64);
 
 const FIGURES: [Figure; 3] = [
@@ -45,7 +45,7 @@ const FIGURES: [Figure; 3] = [
     ("tasks", |sample| sample.tasks, TASKS),
 ];
 
-/// Whether nothing grew too much.
+/// Runs the measurement; returns whether nothing grew too much.
 pub(crate) async fn run(options: &Options) -> Result<bool> {
     let seed = options.seed.unwrap_or_else(|| fastrand::u64(..));
     let load = Load::start(seed).await?;
@@ -86,7 +86,7 @@ pub(crate) async fn run(options: &Options) -> Result<bool> {
     Ok(table(&samples))
 }
 
-/// Takes all figures at once.
+/// Takes one sample of all figures.
 async fn look(bridge: &mut Served, start: Instant) -> Result<Sample> {
     let pid = bridge.process.pid;
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
@@ -102,7 +102,7 @@ async fn look(bridge: &mut Served, start: Instant) -> Result<Sample> {
     })
 }
 
-/// A line now and then; an error when nothing moves any more.
+/// Prints a progress line now and then; an error when there are no more successes.
 fn tell(told: &mut (Instant, u64), ok: u64, sample: Option<Sample>) -> Result<()> {
     if told.0.elapsed() < TELL {
         return Ok(());
@@ -121,7 +121,7 @@ fn tell(told: &mut (Instant, u64), ok: u64, sample: Option<Sample>) -> Result<()
     Ok(())
 }
 
-/// Prints the figures; whether each grew by no more than it may.
+/// Prints the figures; returns whether each grew by no more than allowed.
 fn table(samples: &[Sample]) -> bool {
     let tenth = samples.len().div_ceil(TENTHS);
     println!(
@@ -146,7 +146,7 @@ fn mean(samples: &[Sample], part: Range<usize>, value: fn(&Sample) -> f64) -> f6
     part.iter().sum::<f64>() / length(part.len())
 }
 
-/// By least squares, per hour.
+/// The slope by least squares, per hour.
 fn slope(samples: &[Sample], value: fn(&Sample) -> f64) -> f64 {
     let count = length(samples.len());
     let (x, y) = (

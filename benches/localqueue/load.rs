@@ -1,7 +1,7 @@
-//! The cheapest client that can ask an SQS server for messages and delete them.
+//! The cheapest client that receives messages from an SQS server and deletes them.
 //!
-//! Requests are text put together beforehand, with headers like an SDK's; of an answer only the receipt handles are
-//! read. Anything but 200 and anything but success for every entry of a batch is an error.
+//! Requests are prepared texts, with headers like an SDK's. Of an answer only the receipt handles are read.
+//! Any status but 200, and any batch entry without success, is an error.
 
 use std::net::SocketAddr;
 
@@ -13,7 +13,7 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use crate::http1::{Message, Messages};
 use crate::{BATCH, Result};
 
-/// As long as a real one.
+/// As long as a real signature.
 const AUTHORIZATION: &str = "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20250101/us-east-1/sqs/aws4_request, \
      SignedHeaders=content-length;content-type;host;x-amz-date;x-amz-target, \
      Signature=0000000000000000000000000000000000000000000000000000000000000000";
@@ -23,7 +23,7 @@ pub(crate) struct Client {
     answers: Messages<OwnedReadHalf>,
     requests: OwnedWriteHalf,
     address: SocketAddr,
-    /// The same each time.
+    /// The receive request, the same each time.
     receive: Vec<u8>,
     queue_url: String,
 }
@@ -59,7 +59,7 @@ impl Client {
         Ok(Self { answers: Messages::new(reads), requests, address, receive, queue_url })
     }
 
-    /// Receives and deletes until nothing comes; the number of messages.
+    /// Receives and deletes until the queue is empty; returns the number of messages.
     pub(crate) async fn empty(mut self) -> Result<usize> {
         let mut total = 0;
         loop {

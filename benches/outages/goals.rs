@@ -1,11 +1,11 @@
-//! The goals, checked against the rows of queuepost as it comes.
+//! The goals, checked against the rows of queuepost with default settings.
 
 use crate::outage::{Behaviour, Variant};
 use crate::outage::{FULL_SPEED_MOST, IN_VAIN_MOST, Load, Refusal, USEFUL_LEAST};
 use crate::page::{backlog, percent, seconds};
 use crate::runs::Row;
 
-/// A goal and how it came out.
+/// A goal and its result.
 pub struct Goal {
     pub text: String,
     pub holds: bool,
@@ -18,7 +18,7 @@ pub fn all(rows: &[Row]) -> Vec<Goal> {
     let ours = || rows.iter().filter(|row| row.variant == Variant::Ours);
     let many = || ours().filter(|row| !row.load.is_small());
     let patient = many().filter(|row| !asks_for_long(row));
-    // A stream at a shrunken endpoint is small loads: each process posts at least one at a time.
+    // A stream at a shrunken endpoint counts as small load: each process posts at least one at a time.
     let throttled =
         many().filter(|row| row.scenario.refusal == Refusal::Throttled && row.load != Load::Steady);
     let ending = many().filter(|row| row.scenario.after > 0 && has_backlog_at_the_end(row));
@@ -85,7 +85,8 @@ fn asks_for_long(row: &Row) -> bool {
     }
 }
 
-/// Whether full speed can be reached: a steady stream leaves no backlog where the outage takes it in.
+/// Whether full speed can be reached: a steady stream leaves no backlog where the endpoint takes it during
+/// the outage.
 fn has_backlog_at_the_end(row: &Row) -> bool {
     row.load != Load::Steady || !row.scenario.is_partial()
 }

@@ -1,4 +1,4 @@
-//! The page: what is simulated, the goals, a table per scenario, and what is not saved.
+//! The page: what is simulated, the goals, a table per scenario, and the remaining costs.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -60,7 +60,7 @@ fn cells(row: &Row) -> [String; 8] {
     ]
 }
 
-/// How soon it goes on.
+/// How soon deliveries resume.
 fn after(row: &Row) -> String {
     let last = row.last();
     if row.scenario.after == 0 {

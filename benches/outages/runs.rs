@@ -1,4 +1,4 @@
-//! Which runs there are, and running them on all processors.
+//! The list of runs, and running them on all processors.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,7 +8,7 @@ use queuepost::tuning::Tuning;
 use crate::options::Options;
 use crate::outage::{Case, Figures, Load, SCENARIOS, Scenario, Variant, run};
 
-/// Max receives of the queues; the other figures of a row are those of the last.
+/// Max receives of the queues; the other figures of a row belong to the last value.
 pub const MAX_RECEIVES: [u32; 3] = [3, 5, 10];
 /// A backlog that lasts to the end of every scenario.
 const LARGE: u64 = 100_000;
@@ -34,7 +34,7 @@ impl Row {
     }
 }
 
-/// Every row the options ask for.
+/// Every row that the options select.
 pub fn all(options: &Options) -> Vec<Row> {
     let mut rows = Vec::new();
     for scenario in SCENARIOS {
@@ -65,7 +65,7 @@ pub fn all(options: &Options) -> Vec<Row> {
 }
 
 fn loads(scenario: Scenario) -> Vec<Load> {
-    // What still takes messages has done a small backlog at once.
+    // An endpoint that still accepts messages delivers a small backlog at once.
     let small = [Load::Backlog(1), Load::Backlog(100)];
     let small = small.into_iter().filter(|_| !scenario.is_partial());
     small.chain([Load::Backlog(LARGE), Load::Steady]).collect()
@@ -108,7 +108,7 @@ fn spread(cases: &[Case]) -> Vec<Figures> {
     done.into_iter().map(|(_, figures)| figures).collect()
 }
 
-/// The next case nobody runs.
+/// The next case that no thread runs.
 fn take<'a>(cases: &'a [Case], next: &AtomicUsize) -> Option<(usize, &'a Case)> {
     let index = next.fetch_add(1, Ordering::Relaxed);
     cases.get(index).map(|case| (index, case))

@@ -1,7 +1,7 @@
 //! The bare loop: the least that aws-sdk-sqs and reqwest cost when calls are batched.
 //!
-//! Receives of ten, as many tasks as workers, deletes of ten or after 10 ms; every library with its defaults. It
-//! handles no error, extends no lease, drains nothing and tells nobody what it does: a floor, not a bridge.
+//! Receives of ten, as many tasks as workers, deletes of ten or after 10 ms; every library with its defaults.
+//! It handles no error, extends no lease, drains nothing and reports nothing: a lower bound, not a bridge.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::Result;
 use crate::options::Bare;
 
-/// Enough that receiving is never what the workers wait for.
+/// Enough that the workers never wait for a receive.
 const POLLERS: usize = 4;
 const BATCH: usize = 10;
 const LONG_POLL_SECONDS: i32 = 20;
@@ -51,7 +51,7 @@ pub(crate) async fn run(options: &Bare) -> Result<()> {
     }
 }
 
-/// What every loop needs.
+/// The values that every loop needs.
 #[derive(Clone)]
 struct Part {
     sqs: Client,
@@ -108,7 +108,7 @@ impl Part {
     }
 }
 
-/// Posts a message and reads the answer to its end; the handle that deletes the message.
+/// Posts a message and reads the whole answer; returns the handle that deletes the message.
 async fn post(http: &reqwest::Client, url: url::Url, message: Message) -> Result<String> {
     let answer = http.post(url).body(message.body.unwrap_or_default()).send().await?.error_for_status()?;
     answer.bytes().await?;

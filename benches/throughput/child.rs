@@ -1,10 +1,11 @@
-//! A part as the parent sees it: a process that is killed when its handle is dropped.
+//! A part of the measurement, seen from the parent: a process that is killed when its handle is dropped.
 //!
-//! So none is left after a failure or Ctrl-C. If the parent itself is killed outright, the servers end with their
-//! standard input and the bare loop with the servers; queuepost stays, as it is meant to when its queue is gone.
+//! So no process is left after a failure or Ctrl-C. If the parent itself is killed, the servers end with
+//! their standard input, and the bare loop with the servers. queuepost stays, as intended when its queue is
+//! gone.
 //!
-//! Children get an empty environment, so that neither proxies nor AWS settings of the one who measures matter,
-//! and what they print beside their answers goes to a file that is shown when something fails.
+//! Children get an empty environment, so that the user's proxy and AWS settings have no effect. Their output
+//! beside the answers goes to a file that is printed when something fails.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -19,7 +20,7 @@ use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
 use crate::{Result, process};
 
-/// Lines of a child's log that are shown.
+/// Lines of a child's log that are printed.
 const TAIL: usize = 20;
 
 /// A running program.
@@ -37,10 +38,10 @@ pub(crate) struct Served {
     answers: Lines<BufReader<ChildStdout>>,
 }
 
-/// A command that starts `program`, on one processor if so asked.
+/// A command that starts `program`, on one processor if requested.
 pub(crate) fn command(program: &OsStr, processor: Option<u32>) -> Command {
     let mut command = match processor {
-        // It replaces itself by the program, so the process id stays.
+        // The shell replaces itself by the program, so the process id stays the same.
         Some(processor) => {
             let mut taskset = Command::new("taskset");
             taskset.args(["-c", &processor.to_string()]).arg(program);
@@ -67,7 +68,7 @@ impl Process {
         Err(self.complaint(&format!("ended ({status})")))
     }
 
-    /// Waits for the end that it was asked for.
+    /// Waits for the requested end.
     pub(crate) async fn end(mut self, within: Duration) -> Result<std::process::ExitStatus> {
         match tokio::time::timeout(within, self.child.wait()).await {
             Ok(status) => Ok(status?),
@@ -75,7 +76,7 @@ impl Process {
         }
     }
 
-    /// An error with what the process last said.
+    /// An error with the last output of the process.
     pub(crate) fn complaint(&self, what: &str) -> Box<dyn std::error::Error + Send + Sync> {
         let said = std::fs::read_to_string(&self.log).unwrap_or_default();
         let lines: Vec<&str> = said.lines().collect();
@@ -86,7 +87,7 @@ impl Process {
 }
 
 impl Served {
-    /// Starts a part; what it first says comes with it.
+    /// Starts a part; returns it with its first line.
     pub(crate) async fn start<T: DeserializeOwned>(
         name: &'static str,
         mut command: Command,

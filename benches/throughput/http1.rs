@@ -1,7 +1,7 @@
-//! As much of HTTP/1.1 as the servers of this benchmark need: whole messages with a Content-Length, one by one.
+//! As much HTTP/1.1 as the servers of this benchmark need: whole messages with a Content-Length, one by one.
 //!
-//! Cheap on purpose, so that what serves takes little of the processors from what is measured. No chunked bodies,
-//! no limits: every peer is our own.
+//! It is cheap on purpose, so that the servers take little CPU time from the measured program. It has no
+//! chunked bodies and no limits: every peer is part of this benchmark.
 
 use std::io;
 
@@ -10,10 +10,10 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 
 /// Longest headers; more is an error.
 const HEAD_MAX: usize = 64 * 1024;
-/// Room made for each read.
+/// Buffer size of each read.
 const READ: usize = 16 * 1024;
 
-/// The messages that come over one connection.
+/// The messages of one connection.
 pub(crate) struct Messages<R> {
     reader: R,
     buffer: BytesMut,
@@ -21,7 +21,7 @@ pub(crate) struct Messages<R> {
 
 /// A request or an answer.
 pub(crate) struct Message {
-    /// All of it, as it came.
+    /// All bytes of the message.
     pub(crate) bytes: Bytes,
     /// Where the body begins.
     body_at: usize,

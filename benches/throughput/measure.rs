@@ -1,8 +1,8 @@
 //! One run of one program, and all runs of all rows.
 //!
-//! A run: queue server and endpoint start, the program under test starts, a warm-up goes through, then the
-//! queue is filled at once and the time until the last delete is taken, with what `/proc` says of the program at
-//! both ends. Starting and stopping are not part of the figures, except of the peak memory.
+//! A run in order: queue server and endpoint start, the program under test starts, a warm-up passes. Then the
+//! queue is filled at once, and the time until the last delete is taken. `/proc` gives the figures of the
+//! program at both ends. Start and stop are not part of the figures, except of the peak memory.
 
 use std::ffi::OsStr;
 use std::net::SocketAddr;
@@ -19,18 +19,18 @@ use crate::queue_server::QUEUE;
 use crate::table::{Row, Table};
 use crate::{Result, process};
 
-/// The warm-up has this part of the messages.
+/// The warm-up has this fraction of the messages.
 const WARM_UP_DIVISOR: u32 = 10;
-/// Slowest rate that is waited for, messages a second, and what is allowed for starting.
+/// Slowest rate that is waited for, in messages a second, and the time allowed for the start.
 const SLOWEST: u32 = 100;
 const STARTING: Duration = Duration::from_secs(20);
-/// How long a part may take to end.
+/// How long a part may take to stop.
 const ENDING: Duration = Duration::from_secs(30);
 /// Processors with `--pin`.
 const UNDER_TEST: u32 = 0;
 const THE_REST: u32 = 1;
 
-/// What one run showed.
+/// The result of one run.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Figures {
     pub(crate) messages_per_second: f64,
@@ -104,7 +104,8 @@ async fn one(options: &Options, program: Program, setting: Setting) -> Result<Fi
     })
 }
 
-/// Starts what is to run beside the measurement. The shell becomes the command, so that the signal reaches it.
+/// Starts the command to run beside the measurement. The shell becomes the command, so that the signal
+/// reaches it.
 fn beside(options: &Options, program: Program, pid: u32) -> Result<Option<tokio::process::Child>> {
     let Some(command) = &options.beside else { return Ok(None) };
     let mut shell = Command::new("sh");
@@ -155,7 +156,8 @@ impl Bench {
         Err(self.program.complaint(&left))
     }
 
-    /// Ends the program first; then the queue server, which answers the polls a draining program waits for.
+    /// Ends the program first; then the queue server, which answers the polls that a draining program waits
+    /// for.
     async fn stop(mut self, program: Program) -> Result<()> {
         process::signal(self.program.pid, "TERM").await?;
         self.queue.order(&QueueOrder::Close).await?;
@@ -170,7 +172,7 @@ impl Bench {
     }
 }
 
-/// The command line of what is measured.
+/// The command line of the measured program.
 fn under_test(
     options: &Options,
     program: Program,

@@ -1,4 +1,4 @@
-//! The endpoint: answers 200 to everything, at once or after a while, and remembers which messages it has seen.
+//! The endpoint: answers 200 to everything, at once or after a delay, and counts the messages by number.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -15,9 +15,9 @@ use crate::queue_server::BODY_START;
 
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
 
-/// What came so far.
+/// The requests so far.
 struct Seen {
-    /// How often each message came, by its number.
+    /// How often each message arrived, by its number.
     times: Vec<u32>,
     arrivals: Arrivals,
 }
@@ -40,7 +40,7 @@ pub(crate) async fn serve(options: &NullEndpoint) -> Result<()> {
             accepted = listener.accept() => {
                 connections.spawn(answer(accepted?.0, Arc::clone(&seen), pause, length));
             }
-            // Whoever is measured may end its connections as it likes.
+            // The measured program may close its connections at any time.
             Some(_ended) = connections.join_next() => {}
         }
     }
@@ -84,7 +84,7 @@ impl Seen {
     }
 }
 
-/// The number the queue server wrote into the body.
+/// The number that the queue server wrote into the body.
 fn message_number(body: &[u8]) -> Option<usize> {
     let digits = body.strip_prefix(BODY_START.as_bytes())?;
     number(digits.split(|byte| *byte == b',').next()?)

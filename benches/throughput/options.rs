@@ -1,4 +1,4 @@
-//! The command line: what a person may choose, and the roles the program gives itself.
+//! The command line: the options for people, and the roles that the program gives itself.
 
 use std::path::PathBuf;
 
@@ -51,7 +51,7 @@ pub(crate) struct Options {
     pub(crate) role: Option<Role>,
 }
 
-/// What is measured.
+/// The measured program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Program {
     /// `queuepost run`.
@@ -69,7 +69,7 @@ impl Program {
     }
 }
 
-/// What it is measured against.
+/// The servers it is measured with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Setting {
     /// Endpoint and queue answer at once: the program is busy all the time.
@@ -93,7 +93,7 @@ impl Setting {
         }
     }
 
-    /// The least and the most.
+    /// Minimum and maximum.
     pub(crate) fn queue_millis(self) -> (u64, u64) {
         match self {
             Self::Instant => (0, 0),
@@ -111,7 +111,7 @@ pub(crate) enum Role {
     Bare(Bare),
 }
 
-/// The embedded queue behind a front that counts.
+/// The embedded queue behind a front that counts calls.
 #[derive(Debug, Args)]
 pub(crate) struct QueueServer {
     #[arg(long)]
@@ -120,7 +120,7 @@ pub(crate) struct QueueServer {
     pub(crate) most_millis: u64,
 }
 
-/// An endpoint that says 200 and nothing else.
+/// An endpoint that answers 200 and nothing else.
 #[derive(Debug, Args)]
 pub(crate) struct NullEndpoint {
     #[arg(long)]

@@ -1,4 +1,4 @@
-//! What Linux knows of a process, and the polite way to end one.
+//! What Linux reports of a process, and how to end one in order.
 
 use std::fs;
 use std::time::Duration;
@@ -13,7 +13,7 @@ const TICKS_PER_SECOND: u32 = 100;
 /// CPU time used so far by all threads, in user and kernel mode (utime + stime).
 pub(crate) fn cpu_time(pid: u32) -> Result<Duration> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    // The name, in parentheses, may hold anything; the state after it is field 3.
+    // The name, in parentheses, may contain anything; the state after it is field 3.
     let (_, fields) = stat.rsplit_once(')').ok_or("/proc/PID/stat has no name in it")?;
     let ticks: Vec<u32> = fields
         .split_whitespace()
@@ -32,13 +32,13 @@ pub(crate) fn peak_memory(pid: u32) -> Result<u32> {
     Ok(number.parse()?)
 }
 
-/// Sends a signal. A program does it, because the standard library can send SIGKILL only.
+/// Sends a signal, by the program `kill`, because the standard library can send SIGKILL only.
 pub(crate) async fn signal(pid: u32, name: &str) -> Result<()> {
     let status = Command::new("kill").args([format!("-{name}"), pid.to_string()]).status().await?;
     if status.success() { Ok(()) } else { Err(format!("could not send SIG{name} to {pid}").into()) }
 }
 
-/// The system, its processors and how busy they are.
+/// The system, its processors and their load.
 pub(crate) fn machine() -> Result<String> {
     let system = fs::read_to_string("/proc/sys/kernel/osrelease")?;
     let load = fs::read_to_string("/proc/loadavg")?;

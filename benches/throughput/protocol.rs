@@ -1,7 +1,7 @@
-//! What the parent and its parts say to each other: one JSON value a line, over standard input and output.
+//! The protocol between the parent and its parts: one JSON value a line, over standard input and output.
 //!
-//! A part first says where it listens, then answers each order with one line. It ends when its input does, so no
-//! part outlives its parent.
+//! A part first reports its address, then answers each order with one line. It ends when its input does, so
+//! no part outlives its parent.
 
 use std::net::SocketAddr;
 
@@ -17,45 +17,45 @@ pub(crate) struct Listening {
     pub(crate) address: SocketAddr,
 }
 
-/// To the queue server.
+/// Orders to the queue server.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum QueueOrder {
-    /// Put so many messages of this size on the queue, all at once; answered with `()`.
+    /// Send so many messages of this size at once; answered with `()`.
     Fill { count: u32, body: u32 },
     /// Answered with [`Emptied`] once the queue is empty.
     AwaitEmpty,
     /// Answered with [`Depth`].
     Look,
-    /// Answer open polls and end; answered by ending.
+    /// Answer open polls and stop; answered by the end of the process.
     Close,
 }
 
-/// What happened between filling the queue and the last delete.
+/// What happened between the filling of the queue and the last delete.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(crate) struct Emptied {
     pub(crate) micros: u64,
-    /// Calls that arrived meanwhile, of whatever kind.
+    /// Calls that arrived meanwhile, of any kind.
     pub(crate) calls: u32,
 }
 
-/// How much is on the queue.
+/// The messages in the queue.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Depth {
     pub(crate) visible: u64,
     pub(crate) in_flight: u64,
 }
 
-/// To the endpoint; answered with [`Arrivals`].
+/// Order to the endpoint; answered with [`Arrivals`].
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Count;
 
-/// What the endpoint has got so far.
+/// The requests that the endpoint has received so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Arrivals {
     pub(crate) requests: u64,
     /// Different messages among them.
     pub(crate) distinct: u64,
-    /// Requests that were no POST of a message of ours, whole and as sent.
+    /// Requests that were no POST of a message of this benchmark, complete and unchanged.
     pub(crate) wrong: u64,
 }
 
@@ -65,25 +65,25 @@ pub(crate) struct Orders {
 }
 
 impl Orders {
-    /// Says where the part listens, and waits for orders from then on.
+    /// Reports the part's address, and waits for orders from then on.
     pub(crate) fn listening(address: SocketAddr) -> Result<Self> {
         Self::after(&Listening { address })
     }
 
-    /// Says what the parent is to hear first, and waits for orders from then on.
+    /// Reports the first line for the parent, and waits for orders from then on.
     pub(crate) fn after(first: &impl Serialize) -> Result<Self> {
         say(first)?;
         Ok(Self { lines: BufReader::new(tokio::io::stdin()).lines() })
     }
 
-    /// The next order; `None` when the parent wants no more or is gone.
+    /// The next order; `None` when the parent has no more or is gone.
     pub(crate) async fn next<T: DeserializeOwned>(&mut self) -> Result<Option<T>> {
         let line = self.lines.next_line().await?;
         Ok(line.as_deref().map(serde_json::from_str).transpose()?)
     }
 }
 
-/// Says something to the parent.
+/// Sends a line to the parent.
 pub(crate) fn say(value: &impl Serialize) -> Result<()> {
     println!("{}", serde_json::to_string(value)?);
     Ok(())

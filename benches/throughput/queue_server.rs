@@ -1,7 +1,7 @@
 //! The queue: the embedded server, behind a front that counts calls and may make them slow.
 //!
-//! The front hands bytes through, a connection behind for each one before, so the answers are the embedded
-//! server's own. Filling the queue and looking at it go past both, straight to the broker.
+//! The front forwards bytes, with one connection to the server per client connection. So the answers are the
+//! embedded server's own. Filling the queue and reading its depth bypass both and use the broker directly.
 
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
@@ -25,12 +25,12 @@ use crate::protocol::{Depth, Emptied, Orders, QueueOrder, say};
 pub(crate) const QUEUE: &str = "bench";
 /// How each body begins, before the message's number and a comma.
 pub(crate) const BODY_START: &str = r#"{"n":"#;
-/// How often it is looked whether the queue is empty.
+/// How often the queue is checked for being empty.
 const LOOK: Duration = Duration::from_millis(2);
 /// How long connections get to end.
 const STOP: Duration = Duration::from_secs(1);
 
-/// Serves until told to close or until its input ends.
+/// Serves until it is told to close or until its input ends.
 pub(crate) async fn serve(options: &QueueServer) -> Result<()> {
     let mut broker = Broker::new(1);
     broker.create_queue(wall_clock()(), QUEUE, &[].into())?;
@@ -69,7 +69,7 @@ pub(crate) async fn serve(options: &QueueServer) -> Result<()> {
                     awaited = false;
                 }
             }
-            // Whoever is measured may end its connections as it likes.
+            // The measured program may close its connections at any time.
             Some(_ended) = connections.join_next() => {}
         }
     }
@@ -81,14 +81,14 @@ pub(crate) async fn serve(options: &QueueServer) -> Result<()> {
 
 /// The last filling of the queue.
 struct Filling {
-    /// Messages sent in all: the number of the next one.
+    /// Messages sent in total: the number of the next one.
     sent: u32,
     at: Instant,
     calls_before: u32,
 }
 
 impl Filling {
-    /// Puts messages on the queue in one go; its time counts from before the first.
+    /// Sends messages to the queue in one step; its time counts from before the first.
     fn more(&self, broker: &SharedBroker, count: u32, length: u32, calls_before: u32) -> Result<Self> {
         let numbers = self.sent..self.sent + count;
         let length = usize::try_from(length)?;

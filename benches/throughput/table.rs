@@ -8,7 +8,7 @@ use crate::options::{Options, Program, Setting};
 const HEADINGS: [&str; 6] =
     ["", "CPU µs/message", "messages/s", "SQS calls/message", "peak MiB", "exactly once"];
 
-/// All rows, and under which circumstances they were measured.
+/// All rows, and the circumstances of their measurement.
 pub(crate) struct Table {
     markdown: bool,
     circumstances: Vec<String>,
@@ -34,7 +34,7 @@ impl Table {
         Self { markdown: options.markdown, circumstances, rows: Vec::new() }
     }
 
-    /// Rows that belong together.
+    /// Rows of the same setting.
     fn settings(&self) -> impl Iterator<Item = &[Row]> {
         self.rows.chunk_by(|one, next| one.setting == next.setting)
     }
@@ -53,7 +53,7 @@ impl Row {
         ]
     }
 
-    /// Whether every message of every run arrived once and unaltered.
+    /// Whether every message of every run arrived once and unchanged.
     fn exactness(&self) -> String {
         let sum = |what: fn(&Figures) -> u64| self.runs.iter().map(what).sum::<u64>();
         let (sent, requests) = (sum(|run| run.sent), sum(|run| run.arrivals.requests));
@@ -66,7 +66,7 @@ impl Row {
     }
 }
 
-/// CPU time per message of queuepost by that of the bare loop, run by run.
+/// Ratio of the CPU time per message of queuepost to that of the bare loop, run by run.
 fn ratio(rows: &[Row]) -> Option<String> {
     let runs = |program| rows.iter().find(|row| row.program == program).map(|row| row.runs.iter());
     let pairs = runs(Program::Queuepost)?.zip(runs(Program::Bare)?);
@@ -74,7 +74,7 @@ fn ratio(rows: &[Row]) -> Option<String> {
     Some(format!("queuepost ÷ bare loop, CPU per message: {}", spread(ratios, 2)))
 }
 
-/// The median, and the least and the most in parentheses.
+/// The median, with minimum and maximum in parentheses.
 fn spread(mut values: Vec<f64>, digits: usize) -> String {
     values.sort_by(f64::total_cmp);
     let (Some(least), Some(most)) = (values.first(), values.last()) else { return String::new() };

@@ -1,8 +1,9 @@
-//! Answers to probes, in the manner of Kubernetes' own components.
+//! Answers to health probes, in the format of Kubernetes' own components.
 //!
-//! Alive: every loop turns and no receive is stuck. Ready: every listener has been looked at (it passed or it
-//! is definitely at fault), at least one could be read in the last minute, and the process is not draining. Neither
-//! depends on what endpoints answer: a storm of 429s must not restart or block a rollout.
+//! Alive: every loop runs and no receive is stuck. Ready: every listener was checked (it passed or is
+//! definitely faulted). At least one queue could be read in the last minute, and the process is not draining.
+//! Neither depends on the answers of endpoints, because a storm of 429s must not restart pods or block a
+//! rollout.
 
 use std::fmt::Write as _;
 
@@ -34,11 +35,11 @@ impl Verdict {
                 writeln!(self.checks, "[-]{name} failed: {why}")
             }
         };
-        // Writing into a String does not fail.
+        // Writing into a String cannot fail.
         written.ok();
     }
 
-    /// A listener that cannot work leaves the process ready for the others.
+    /// A faulted listener leaves the process ready for the other listeners.
     fn note_one_of_many(&mut self, name: &str, state: &str, why: String, others_work: bool) {
         if others_work {
             let line = format!("[-]{name} {state}: {why} (does not count while another is healthy)\n");
@@ -49,7 +50,7 @@ impl Verdict {
     }
 }
 
-/// Whether the process should go on living.
+/// Whether the process should keep running.
 pub(super) fn live(view: &View) -> Verdict {
     Verdict::of(view.listeners.iter().map(|(name, health)| {
         let stuck = health.stuck();

@@ -1,4 +1,4 @@
-//! The admin port: metrics, health, version. Read only; nothing here changes what the program does.
+//! The admin port: metrics, health, version. It is read-only: no route changes what the program does.
 
 mod health;
 mod server;

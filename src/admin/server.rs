@@ -1,7 +1,8 @@
 //! The routes of the admin port.
 //!
-//! On loopback the port answers to IP addresses and `localhost` only. Elsewhere it answers to any name: in a cluster the names
-//! by which probes, Services and Prometheus ask are given by others, and who may ask is for the network to decide.
+//! On loopback the port answers to IP addresses and `localhost` only. Elsewhere it answers to any host name.
+//! In a cluster others choose the names for probes, Services and Prometheus, and network rules decide who may
+//! connect.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -22,7 +23,7 @@ use crate::escape;
 use crate::serve::{self, Hosts, Limits, Refusal};
 use crate::telemetry::metrics::{CONTENT_TYPE as METRICS_TYPE, Metrics};
 
-/// Sent to who uses a foreign name on loopback.
+/// The answer to a request for a foreign host name on loopback.
 const FOREIGN_HOST: &str = "The admin port listens on loopback and does not answer to the name in the Host header, so that no \
     web page reaches it by pointing its own name here. Use an IP address or localhost.";
 
@@ -44,18 +45,18 @@ pub struct Admin {
 }
 
 impl Admin {
-    /// Binds the port, so that a clash is known before anything starts.
+    /// Binds the port, so that a port conflict is known before anything starts.
     pub async fn bind(address: SocketAddr) -> Result<Self, AdminError> {
         let listener = TcpListener::bind(address).await.map_err(|source| AdminError { address, source })?;
         Ok(Self { listener, hosts: Hosts::by_address(address, FOREIGN_HOST) })
     }
 
-    /// Where it listens; differs from what was asked for when the port was 0.
+    /// The bound address; differs from the configured one when the port was 0.
     pub fn address(&self) -> Option<SocketAddr> {
         self.listener.local_addr().ok()
     }
 
-    /// Answers until `stop`.
+    /// Serves until `stop`.
     pub async fn serve(self, view: View, stop: CancellationToken) {
         let router = Router::new()
             .route("/", get(index))
@@ -94,11 +95,11 @@ async fn readyz(State(view): State<Arc<View>>, RawQuery(query): RawQuery) -> Res
     answer("readyz", &health::ready(&view), query.as_deref())
 }
 
-/// The checks are shown when asked for, and always when one of them failed.
+/// The checks are printed on request, and always when one of them failed.
 fn answer(probe: &str, verdict: &Verdict, query: Option<&str>) -> Response {
     let asked = |key: &str| key == "verbose" || key.starts_with("verbose=");
     let verbose = query.is_some_and(|query| query.split('&').any(asked));
-    // Texts of queues and endpoints are in it, and people read it in a terminal.
+    // The answer has texts of queues and endpoints, and people read it in a terminal.
     let checks = escape::lines(&verdict.checks);
     match (verdict.good, verbose) {
         (true, false) => (StatusCode::OK, "ok\n".to_owned()).into_response(),
@@ -121,7 +122,7 @@ async fn status_document(State(view): State<Arc<View>>) -> Response {
     json(&status::document(&view))
 }
 
-/// A document a person can read, too, in a terminal.
+/// A document that is safe to read in a terminal.
 fn json(document: &serde_json::Value) -> Response {
     ([(CONTENT_TYPE, "application/json")], format!("{}\n", escape::lines(&format!("{document:#}"))))
         .into_response()

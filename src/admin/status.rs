@@ -1,9 +1,15 @@
-//! The status of the process as JSON: what a person, a console or a script wants to know at a glance.
+//! The status of the process as JSON, for people, a console or a script.
 //!
-//! Shape: `{version, revision, phase, listeners: […], endpoints: […]}`; times in seconds, `null` where something
-//! does not apply. A listener is `pending` until its queue was read, `healthy`, `degraded` (nothing has been delivered
-//! for a minute although there was something), `unreachable` (its queue could not be read for a minute) or `faulted` (a
-//! person has to act); `why` says it in words. Fields are added, not renamed. No addresses with credentials, no messages.
+//! Shape: `{version, revision, phase, listeners: […], endpoints: […]}`; times in seconds, `null` where a
+//! field does not apply. The states of a listener, explained by its `why`:
+//!
+//! - `pending`: its queue was not read yet.
+//! - `healthy`.
+//! - `degraded`: nothing was delivered for a minute although there were messages.
+//! - `unreachable`: its queue could not be read for a minute.
+//! - `faulted`: a person has to act.
+//!
+//! Fields are added, not renamed. No addresses with credentials, no messages.
 
 use serde_json::{Value, json};
 
@@ -83,7 +89,7 @@ fn failures(failures: &Failures) -> Value {
     })
 }
 
-/// Numbers of messages, with the time since they were read.
+/// Message counts, with the time since they were read.
 fn depth(depth: &QueueDepth, view: &DepthView) -> Value {
     json!({
         "visible": depth.visible,

@@ -1,4 +1,4 @@
-//! What the routes of the admin port are given to show.
+//! The data that the routes of the admin port show.
 
 use std::sync::Arc;
 
@@ -7,17 +7,17 @@ use crate::limit::EndpointLimits;
 use crate::pipeline::{Health, Status};
 use crate::telemetry::metrics::Metrics;
 
-/// What the admin port shows.
+/// The data of all routes.
 pub struct View {
-    /// The registry.
+    /// The metrics registry.
     pub metrics: Arc<Metrics>,
-    /// Set gauges that mirror states; called at each scrape.
+    /// Closures that set gauges; called at each scrape.
     pub gauges: Vec<Box<dyn Fn() + Send + Sync>>,
     /// Name and health of each listener.
     pub listeners: Vec<(String, Arc<Health>)>,
-    /// What each listener does now.
+    /// Name and status of each listener.
     pub statuses: Vec<Box<dyn Fn() -> Status + Send + Sync>>,
-    /// What the endpoints take.
+    /// Name and limits of each endpoint.
     pub endpoints: Vec<EndpointLimits>,
     /// The phase of the process.
     pub drain: Drain,

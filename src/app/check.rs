@@ -1,8 +1,10 @@
-//! A plan tried out: can its queues be read, are their settings sound, can its endpoints be reached.
+//! Tries a plan out: whether its queues can be read, their settings are sound, and its endpoints are
+//! reachable.
 //!
-//! Nothing is received, sent or posted: queues are asked for their attributes, endpoints get a connection (and a
-//! TLS handshake) that is closed at once. Listeners are tried side by side, each queue for ten seconds at most and
-//! each endpoint for its own time to connect, so that the whole takes no longer however many there are.
+//! No message is received, sent or posted. Queues are asked for their attributes; endpoints get a connection
+//! (and a TLS handshake) that is closed at once. All listeners are checked at the same time, each queue for
+//! ten seconds at most. An endpoint gets its own time to connect. So the duration does not grow with the
+//! number of listeners.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,38 +25,38 @@ use crate::ports::{Queue, QueueFacts, QueueReason, Redrive};
 use crate::sqs;
 use crate::telemetry::Chain;
 
-/// Longest time a queue is tried for.
+/// Longest time of the check of a queue.
 const QUEUE_MAX: Duration = Duration::from_secs(10);
-/// What a connectivity check may take beyond the times that it keeps by itself, before it counts as stuck.
+/// How much longer than its own limits a connectivity check may take before it counts as stuck.
 const CHECK_MARGIN: Duration = Duration::from_secs(2);
 
-/// What one check found.
+/// The result of one check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Checked {
     /// Name of the listener; `None` for the configuration as a whole.
     pub listener: Option<String>,
-    /// What was checked.
+    /// The subject of the check.
     pub what: What,
-    /// How it went.
+    /// The verdict.
     pub status: Status,
-    /// What was found.
+    /// The finding.
     pub detail: String,
-    /// What to do about it.
+    /// The fix.
     pub fix: Option<String>,
     /// The parts of a problem with the configuration.
     pub problem: Option<Problem>,
 }
 
-/// What can be checked.
+/// The subjects of checks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum What {
     /// File, environment, flags.
     Configuration,
-    /// That the queue exists and can be read.
+    /// Whether the queue exists and can be read.
     Queue,
     /// The queue's redrive policy and retention.
     Redrive,
-    /// That the endpoint resolves, connects and its TLS verifies.
+    /// Whether the endpoint resolves, connects and passes TLS verification.
     Endpoint,
 }
 
@@ -70,20 +72,20 @@ impl What {
     }
 }
 
-/// How a check went.
+/// The verdict of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Status {
-    /// As it should.
+    /// The check passed.
     Ok,
-    /// It will run, but probably not as meant.
+    /// The listener will run, but probably not as intended.
     Warning,
-    /// It will not run.
+    /// The listener will not run.
     Failed,
 }
 
-/// What the configuration alone tells: its warnings, or that it is valid; and what this machine has too little of.
+/// The findings of the configuration alone: its warnings or that it is valid, and limits of this machine.
 ///
-/// Errors: the files of an endpoint do not hold what they should.
+/// Errors: a file of an endpoint is not valid.
 pub fn offline(plan: &Plan) -> Result<Vec<Checked>, StartError> {
     plan.endpoints.iter().try_for_each(|endpoint| client(endpoint).map(drop))?;
     let of_plan = |status, detail| Checked {
@@ -104,7 +106,7 @@ pub fn offline(plan: &Plan) -> Result<Vec<Checked>, StartError> {
     Ok(std::iter::once(of_plan(Status::Ok, format!("valid: {size}"))).chain(warnings).chain(short).collect())
 }
 
-/// Tries out every listener's queue and endpoint; in the order of the listeners.
+/// Checks every listener's queue and endpoint; results in the order of the listeners.
 pub async fn online(plan: &Plan) -> Vec<Checked> {
     let clients = Arc::new(sqs::Clients::default());
     let mut trying = JoinSet::new();
@@ -176,7 +178,8 @@ async fn try_queue(clients: &sqs::Clients, plan: &ListenerPlan) -> Vec<Checked> 
     checked
 }
 
-/// How dead letters come back that a row of the listener sent; SQS itself knows the source only of those it moved.
+/// How to move back dead letters that a row of the listener sent. SQS knows the source only of those it moved
+/// itself.
 fn way_back(facts: &QueueFacts, policy: &Policy) -> Option<String> {
     let sends = policy.rows.iter().any(|row| row.action == Action::DeadLetter);
     let name = &facts.redrive.as_ref().filter(|_| sends)?.dead_letter_name;
@@ -189,7 +192,7 @@ fn way_back(facts: &QueueFacts, policy: &Policy) -> Option<String> {
     ))
 }
 
-/// A redrive policy nothing is wrong with.
+/// A redrive policy without findings.
 fn describe(facts: &QueueFacts, delays: &Delays) -> String {
     let Some(Redrive { max_receives, dead_letter_name, dead_letter_retention, .. }) = &facts.redrive else {
         return "none".to_owned();
@@ -201,7 +204,7 @@ fn describe(facts: &QueueFacts, delays: &Delays) -> String {
     format!("{max_receives} receives, then {dead_letter_name}{unread}{survives}")
 }
 
-/// How long an endpoint is tried for: whatever time it is given to connect is waited for.
+/// How long the check of an endpoint may take: the endpoint's own time to connect, in full.
 fn connectivity_check_max(settings: &endpoint::Settings) -> Duration {
     connectivity_check_takes(settings).saturating_add(CHECK_MARGIN)
 }

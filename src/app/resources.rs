@@ -1,8 +1,8 @@
-//! What the system lets the process use, file descriptors and memory, and whether that is enough for its plan.
+//! The system's limits for this process, file descriptors and memory, and whether they suffice for its plan.
 //!
-//! The soft limit of descriptors is raised to the hard one at the start: systems keep it low for the sake of programs
-//! of long ago. A container's memory limit is read from its control group, version 2 or 1; where there is none, or it
-//! cannot be read, nothing is said. What the worst case needs is measured (`docs/scaling.md`), not promised.
+//! The soft limit of descriptors is raised to the hard limit at the start. Systems keep it low only for the
+//! sake of old programs. A container's memory limit is read from its control group, version 2 or 1. Without a
+//! readable limit there is no warning. The worst case is measured (`docs/scaling.md`), not guaranteed.
 
 use std::path::Path;
 
@@ -10,20 +10,21 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::config::Plan;
 
-/// Descriptors beside the workers' connections: SQS, admin port, files, the runtime's own.
+/// Descriptors beyond the workers' connections: SQS, admin port, files, the runtime itself.
 const OTHER_DESCRIPTORS: u64 = 100;
-/// Memory of a process that does nothing, in KiB.
+/// Memory of an idle process, in KiB.
 const BASE_KIB: u64 = 30 * 1024;
-/// Memory for receives under way that bring messages of 1 MiB, in KiB: up to 16 MiB as they came, and as parsed.
+/// Memory for running receives with messages of 1 MiB, in KiB: up to 16 MiB raw, and the same parsed.
 const RECEIVES_KIB: u64 = 64 * 1024;
 /// Memory for a message of 1 MiB in one worker, in KiB: as received, as parsed, as posted.
 const BODY_KIB: u64 = 1_536;
-/// Memory that an endpoint can make one worker hold, in KiB: 64 KiB of an answer, 400 KiB of the client's buffers, TLS.
+/// Memory that an endpoint can make one worker use, in KiB: 64 KiB of an answer, 400 KiB of client buffers,
+/// TLS.
 const ANSWER_KIB: u64 = 717;
 /// Control groups write "no limit" as numbers near 2^63.
 const NO_LIMIT: u64 = 1 << 60;
 
-/// What the process may use; `None`: as much as it likes, or nobody knows.
+/// The limits of this process; `None`: no limit, or unknown.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Limits {
     /// File descriptors.
@@ -33,32 +34,32 @@ pub(super) struct Limits {
 }
 
 impl Limits {
-    /// The limits after descriptors were raised as far as they may be.
+    /// The limits after descriptors were raised as far as allowed.
     pub(super) fn raised() -> Self {
         let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
         if current != maximum {
-            // Some systems refuse their own hard limit; then the soft one stays, and is what counts.
+            // Some systems refuse their own hard limit; then the soft limit stays in force.
             setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).ok();
         }
         Self { descriptors: getrlimit(Resource::Nofile).current, memory: memory() }
     }
 
-    /// The limits that [`Self::raised`] would find.
+    /// The limits that [`Self::raised`] would set.
     pub(super) fn reachable() -> Self {
         Self { descriptors: getrlimit(Resource::Nofile).maximum, memory: memory() }
     }
 }
 
-/// Something there may be too little of.
+/// A limit that may be too low.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Shortage {
-    /// What there is and what is needed.
+    /// The present limit and the need.
     pub(super) meaning: String,
-    /// What to do about it.
+    /// The fix.
     pub(super) fix: String,
 }
 
-/// What the workers of `plan` may need beyond `limits`.
+/// The resources that the workers of `plan` may need beyond `limits`.
 pub(super) fn shortages(plan: &Plan, limits: Limits) -> Vec<Shortage> {
     let workers: usize = plan.listeners.iter().map(|listener| listener.listener.workers).sum();
     let workers = u64::try_from(workers).unwrap_or(u64::MAX);
@@ -101,12 +102,13 @@ fn too_little_memory(workers: u64, limits: Limits) -> Option<Shortage> {
     })
 }
 
-/// The memory this process may use, in bytes.
+/// The memory limit of this process, in bytes.
 fn memory() -> Option<u64> {
     memory_limit(&|path| std::fs::read_to_string(path).ok())
 }
 
-/// The smallest limit of the control groups the process is in; in a container it often sees only its own, as the root.
+/// The smallest limit of the process's control groups. A container often sees only its own group, as the
+/// root.
 fn memory_limit(read: &dyn Fn(&Path) -> Option<String>) -> Option<u64> {
     let groups = read(Path::new("/proc/self/cgroup"))?;
     let of_line = |line: &str| {
@@ -163,7 +165,7 @@ mod tests {
     #[test]
     fn the_limit_is_that_of_the_control_group_or_of_one_above_it() {
         const OWN: &str = "/proc/self/cgroup";
-        // Version 2, in a namespace of its own and without.
+        // Version 2, with and without a namespace of its own.
         assert_eq!(limit(&[(OWN, "0::/\n"), ("/sys/fs/cgroup/memory.max", "268435456\n")]), Some(256 * MIB));
         let nested = [
             (OWN, "0::/pods/pod1\n"),
@@ -171,7 +173,7 @@ mod tests {
             ("/sys/fs/cgroup/pods/memory.max", "1048576\n"),
         ];
         assert_eq!(limit(&nested), Some(MIB));
-        // Version 1, whose path is the host's and whose root is the container's.
+        // Version 1: its path is the host's, and its root is the container's.
         let old = [
             (OWN, "12:cpu,cpuacct:/docker/1\n4:memory:/docker/1\n"),
             ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "1048576\n"),

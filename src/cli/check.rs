@@ -1,7 +1,7 @@
-//! `queuepost check`: what `run` would do, tried out without receiving or posting anything.
+//! `queuepost check`: tries out a configuration without receiving or posting a message.
 //!
-//! The trying is done by [`crate::app::check`]; here it is asked for and shown, as a table for people or as JSON
-//! for machines, always on standard output. A configuration that is not valid is shown the same way.
+//! [`crate::app::check`] performs the checks. This file requests and prints them, as a table for people or as
+//! JSON for machines, always on standard output. An invalid configuration is printed the same way.
 
 use std::fmt::Write as _;
 use std::io::IsTerminal;
@@ -50,7 +50,7 @@ enum Format {
     Json,
 }
 
-/// Checks and shows what was found; the exit code.
+/// Checks and prints the findings; returns the exit code.
 pub(super) async fn run(options: &Options) -> u8 {
     let on_terminal = std::io::stdout().is_terminal();
     let (checked, code) = check(options, on_terminal).await;
@@ -111,7 +111,7 @@ fn as_json(checked: &Checked) -> Value {
     })
 }
 
-/// A problem with the configuration, taken apart; every key is there whether it has a value or not.
+/// A problem of the configuration as separate fields; every key is present, with or without a value.
 fn parts(problem: &Problem) -> Value {
     let (file, line, column, given) = match &problem.place {
         Place::File { path, line: 0, .. } => (Some(path.to_string()), None, None, None),
@@ -132,7 +132,7 @@ fn parts(problem: &Problem) -> Value {
     })
 }
 
-/// One line per check, in columns, and under each bad one the line of the file and the fix.
+/// One line per check, in columns; under each failed check the line of the file and the fix.
 fn table(checked: &[Checked], colored: bool) -> String {
     let listener = |checked: &Checked| checked.listener.clone().unwrap_or_else(|| "-".to_owned());
     let names = checked.iter().map(|checked| listener(checked).chars().count()).max().unwrap_or_default();
@@ -146,7 +146,7 @@ fn table(checked: &[Checked], colored: bool) -> String {
         };
         let mark = if colored { format!("\x1b[{color}m{mark}\x1b[0m") } else { mark.to_string() };
         let (name, what) = (listener(each), each.what.label());
-        // Writing to a string does not fail.
+        // Writing to a string cannot fail.
         writeln!(text, "{mark} {name:names$}  {what:checks$}  {}", escape::line(&each.detail)).ok();
         for line in each.problem.iter().filter_map(|problem| problem.source.as_ref()).flat_map(quoted) {
             writeln!(text, "  {:names$}  {:checks$}  {line}", "", "").ok();
@@ -158,7 +158,7 @@ fn table(checked: &[Checked], colored: bool) -> String {
     text
 }
 
-/// The lines of an excerpt, moved to the left as far as they go together.
+/// The lines of an excerpt without their common indentation.
 fn quoted(source: &Excerpt) -> Vec<String> {
     let lines: Vec<String> = source.to_string().lines().map(str::to_owned).collect();
     let blank = |line: &String| line.len() - line.trim_start().len();

@@ -1,4 +1,4 @@
-//! `queuepost dev`: the main job on one machine, with nothing to set up.
+//! `queuepost dev`: queue, bridge and endpoint on one machine, without any setup.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -20,15 +20,15 @@ use crate::telemetry::output;
 const MAX_RECEIVES: u32 = 10;
 const QUEUE: &str = "demo";
 const DEAD_LETTER_QUEUE: &str = "demo-dlq";
-/// Longer than the four days of the queue itself, as it should be: 14 days, in seconds.
+/// Longer than the queue's own four days, as it should be: 14 days, in seconds.
 const DEAD_LETTER_RETENTION: &str = "1209600";
-/// Shorter than in earnest, so that a park can be watched to its end.
+/// Shorter than in production, so that a user can watch a park to its end.
 const THROTTLE_DELAY: &str = "10s";
-/// Shorter than in earnest, so that Ctrl-C does not wait for a long poll.
+/// Shorter than in production, so that Ctrl-C does not wait for a long poll.
 const RECEIVE_WAIT: &str = "1s";
 /// Short enough that Ctrl-C can wait for a running POST.
 const TIMEOUT: &str = "10s";
-/// How long the servers get to end.
+/// How long the servers may take to stop.
 const STOP: Duration = Duration::from_secs(2);
 
 /// Options of `dev`.
@@ -54,7 +54,7 @@ pub(super) struct Options {
     log_level: Option<String>,
 }
 
-/// Runs until Ctrl-C; the exit code.
+/// Runs until Ctrl-C; returns the exit code.
 pub(super) async fn run(options: &Options) -> u8 {
     let local = match Local::bind(options).await {
         Ok(local) => local,
@@ -80,7 +80,7 @@ pub(super) async fn run(options: &Options) -> u8 {
         ));
     }
     output::print(introduction(&local, options.admin_listen));
-    // Before anything is served, so that no line of the servers is lost.
+    // Before any server starts, so that no log line of theirs is lost.
     if let Err(code) = run::log(&plan) {
         return code;
     }
@@ -88,26 +88,26 @@ pub(super) async fn run(options: &Options) -> u8 {
     let mut servers = local.serve(&stop);
     let code = run::start(plan).await;
     stop.cancel();
-    // Clients that keep a connection open do not hold up the end.
+    // Clients that keep a connection open do not delay the exit.
     tokio::time::timeout(STOP, async { while servers.join_next().await.is_some() {} }).await.ok();
     code
 }
 
-/// What listens on this machine, and where messages go.
+/// The servers of this command, and where messages go.
 struct Local {
     server: Server,
-    /// The sample endpoint, unless there is an endpoint of the user's.
+    /// The sample endpoint, unless the user named an endpoint.
     sample: Option<(TcpListener, SocketAddr)>,
     /// Address of the queue.
     queue: String,
     /// Address of the endpoint.
     url: String,
-    /// What the sample endpoint answers to, beside IP addresses and localhost.
+    /// Host names of the sample endpoint, beside IP addresses and localhost.
     names: Vec<String>,
 }
 
 impl Local {
-    /// Binds the ports; else says which is taken and what to do about it.
+    /// Binds the ports; an error names the port that is taken and the fix.
     async fn bind(options: &Options) -> Result<Self, String> {
         let taken = |what: &str, flag: &str, address: SocketAddr| {
             let what = format!("cannot start the {what} on {address}");
@@ -152,9 +152,9 @@ impl Local {
     }
 }
 
-/// One listener between the two.
+/// One listener between queue and endpoint.
 fn plan(local: &Local, options: &Options) -> Result<Plan, ConfigErrors> {
-    // The sample says itself what it gets; of another endpoint each delivery is told.
+    // The sample endpoint prints each message itself; for another endpoint the log has a line per delivery.
     let default = if local.sample.is_some() {
         "info".to_owned()
     } else {
@@ -171,16 +171,17 @@ fn plan(local: &Local, options: &Options) -> Result<Plan, ConfigErrors> {
         log_format: Some("text".to_owned()),
         ..Overrides::default()
     };
-    // The environment is for `run`: a queue or an AWS address set there must not lead this away from here.
+    // The environment is for `run`: its queue or AWS address must not redirect this command.
     let mut plan = config::load(&overrides, &|_| None, true)?;
-    // Nor may the AWS SDK's own variables or files.
+    // The AWS SDK's own variables and files must not redirect it either.
     for listener in &mut plan.listeners {
         listener.queue.address = Url::parse(&format!("http://{}/", local.server.local_addr())).ok();
     }
     Ok(plan)
 }
 
-/// The variable that sends POSTs for this machine to a proxy, if one does. Calls to a queue here never go there.
+/// The variable that sends POSTs for this machine to a proxy, if one does. Calls to a local queue never use
+/// it.
 fn proxy_in_the_way() -> Option<&'static str> {
     let local =
         |name| config::process_env(name).is_some_and(|hosts| hosts == "*" || hosts.contains("127.0.0.1"));
@@ -200,7 +201,7 @@ fn create_queues(broker: &SharedBroker) -> Result<(), BrokerError> {
     })
 }
 
-/// What there is, and what to type next.
+/// The addresses, and the commands to type next.
 fn introduction(local: &Local, admin: SocketAddr) -> String {
     let program = std::env::args().next().unwrap_or_default();
     let program = if Path::new(&program).components().count() > 1 { program } else { "queuepost".to_owned() };

@@ -1,8 +1,9 @@
-//! `queuepost healthcheck`: is the process on this machine well? For containers, whose images hold no `curl`.
+//! `queuepost healthcheck`: asks the process on this machine for its health, for container images without
+//! `curl`.
 //!
-//! Asks the admin port for `/livez` or `/readyz` and says with its exit code what came of it. The file of the
-//! configuration is not read: a check runs every few seconds, and where the port is can be told by the same
-//! variable that tells `run`. One request over a plain connection, bounded in time and size.
+//! It requests `/livez` or `/readyz` from the admin port and reports the result as its exit code. It does not
+//! read the configuration file, because a check runs every few seconds. The variable that tells `run` the
+//! port tells this command too. One request over a plain connection, bounded in time and size.
 #![expect(clippy::doc_markdown, reason = "the comments on options are help texts for a terminal")]
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -17,7 +18,7 @@ use crate::config;
 
 /// Time for the whole check; the default of Kubernetes is 1 s, of Docker 30 s.
 const TIMEOUT: Duration = Duration::from_secs(2);
-/// Longest answer read: some hundred listeners, a line each.
+/// Longest answer that is read: several hundred listeners, one line each.
 const ANSWER_MAX_BYTES: u64 = 64 * 1024;
 
 const EXAMPLES: &str = "\
@@ -43,7 +44,7 @@ pub(super) struct Options {
     ready: bool,
 }
 
-/// Asks once; the exit code.
+/// Asks once; returns the exit code.
 pub(super) async fn run(options: &Options) -> u8 {
     let address = match config::admin_address(options.admin_address.as_deref(), &config::process_env) {
         Ok(address) => address,
@@ -57,7 +58,7 @@ pub(super) async fn run(options: &Options) -> u8 {
     let why = match asked {
         Ok(Ok(Answer { status: 200, .. })) => return OK,
         Ok(Ok(Answer { status, body })) => {
-            // The lines themselves say what failed.
+            // The lines of the answer name the failure.
             terminal::pass_on(&body);
             format!("http://{address}{path} answered {status}")
         }
@@ -68,7 +69,7 @@ pub(super) async fn run(options: &Options) -> u8 {
     FAILED
 }
 
-/// What came back.
+/// The answer.
 #[derive(Debug, PartialEq, Eq)]
 struct Answer {
     status: u16,
@@ -85,12 +86,12 @@ async fn ask(address: SocketAddr, path: &str) -> std::io::Result<Answer> {
         .ok_or_else(|| std::io::Error::other("the answer is none of HTTP; is this queuepost's admin port?"))
 }
 
-/// Where a process that listens on `address` can be reached, in the order to try.
+/// The addresses of a process that listens on `address`, in the order to try.
 fn reachable(address: SocketAddr) -> Vec<SocketAddr> {
     let (v4, v6) = (IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST));
     let hosts = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => vec![v4],
-        // Containers without IPv6 take [::] for all of IPv4, and have no ::1.
+        // Containers without IPv6 treat [::] as all of IPv4, and have no ::1.
         IpAddr::V6(ip) if ip.is_unspecified() => vec![v6, v4],
         ip => vec![ip],
     };

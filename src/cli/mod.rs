@@ -1,4 +1,4 @@
-//! The command line: one file per subcommand, nothing decided here but how they are called.
+//! The command line: one file per subcommand. This file only dispatches.
 
 mod check;
 mod dev;
@@ -22,18 +22,18 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 use crate::telemetry::output;
 use terminal::{complain, complain_of, print_lines};
 
-/// Everything went as asked.
+/// The command succeeded.
 const OK: u8 = 0;
-/// Something failed while running, or a drain was cut off.
+/// The command failed while running, or a drain was cut off.
 const FAILED: u8 = 1;
-/// The command line makes no sense.
+/// The command line is not valid.
 const USAGE: u8 = 2;
-/// Ended by Ctrl-C, as shells write it.
+/// Ended by Ctrl-C, with the code that shells use.
 const INTERRUPTED: u8 = 130;
 /// The configuration is not valid (`EX_CONFIG` of sysexits).
 const BAD_CONFIGURATION: u8 = 78;
 
-/// Every exit code and what it means, for the documentation.
+/// Every exit code and its meaning, for the documentation.
 pub const EXIT_CODES: [(u8, &str); 5] = [
     (OK, "everything went as asked; `run` was drained after a signal, with nothing cut off"),
     (
@@ -87,7 +87,7 @@ enum Command {
     Healthcheck(healthcheck::Options),
 }
 
-/// Parses the command line, does what it says, and tells how it went.
+/// Parses the command line, runs the command and returns the exit code.
 pub async fn main() -> ExitCode {
     let cli = Cli::try_parse().unwrap_or_else(|error| suggesting(error).exit());
     let code = match cli.command {
@@ -102,7 +102,7 @@ pub async fn main() -> ExitCode {
     ExitCode::from(code)
 }
 
-/// The same error, with the subcommand that may have been meant where clap sees none: `rnu`.
+/// The same error with a suggested subcommand where clap makes no suggestion: `rnu`.
 fn suggesting(mut error: clap::Error) -> clap::Error {
     let unknown = match error.get(ContextKind::InvalidSubcommand) {
         Some(ContextValue::String(typed)) if error.kind() == ErrorKind::InvalidSubcommand => typed.clone(),

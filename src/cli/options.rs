@@ -1,11 +1,11 @@
-//! The options that say what to run: those of `run`, and of `check`, which tries it out.
+//! The options for what to run, shared by `run` and `check`.
 #![expect(clippy::doc_markdown, reason = "the comments on options are help texts for a terminal")]
 
 use clap::Args;
 
 use crate::config::Overrides;
 
-/// What to run. Values are checked together with the file and the environment.
+/// The options of one listener. Values are checked together with the file and the environment.
 #[derive(Debug, Args)]
 pub(super) struct PlanOptions {
     /// YAML file with any number of listeners [env: QUEUEPOST_CONFIG]
@@ -24,7 +24,7 @@ pub(super) struct PlanOptions {
     /// Most POSTs at once, 1 to 10,000 [default: 16] [env: QUEUEPOST_WORKERS]
     #[arg(long, value_name = "N", help_heading = "One listener")]
     workers: Option<String>,
-    /// Time-out of one POST, 100ms to 11h59m [default: 60s, 435s for an algorithm] [env: QUEUEPOST_TIMEOUT]
+    /// Timeout of one POST, 100ms to 11h59m [default: 60s, 435s for an algorithm] [env: QUEUEPOST_TIMEOUT]
     #[arg(long, value_name = "DURATION", help_heading = "One listener")]
     timeout: Option<String>,
     /// Statuses that delete the message, such as 200-299 [default: 200] [env: QUEUEPOST_SUCCESS]
@@ -63,7 +63,7 @@ pub(super) struct PlanOptions {
     /// Where metrics and health are served [default: 127.0.0.1:9464] [env: QUEUEPOST_ADMIN_LISTEN]
     #[arg(long, value_name = "ADDRESS", help_heading = "Process")]
     admin_listen: Option<String>,
-    /// How long a stop may take before running POSTs are cut off [default: longest time-out + 15s, 25s to 110s] [env: QUEUEPOST_SHUTDOWN_DEADLINE]
+    /// How long a stop may take before running POSTs are cut off [default: longest timeout + 15s, 25s to 110s] [env: QUEUEPOST_SHUTDOWN_DEADLINE]
     #[arg(long, value_name = "DURATION", help_heading = "Process")]
     shutdown_deadline: Option<String>,
     /// Exit with 1 if a queue cannot be read, instead of trying again
@@ -78,7 +78,7 @@ pub(super) struct PlanOptions {
 }
 
 impl PlanOptions {
-    /// As the configuration takes them.
+    /// The options in the form that the configuration takes.
     pub(super) fn overrides(&self) -> Overrides {
         Overrides {
             config: self.config.clone(),

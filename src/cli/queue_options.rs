@@ -1,4 +1,4 @@
-//! Options by which every command names its queue, and as whom it calls SQS.
+//! Options for a queue and its credentials, shared by every command that calls SQS.
 #![expect(clippy::doc_markdown, reason = "the comments on options are help texts for a terminal")]
 
 use clap::Args;
@@ -7,7 +7,7 @@ use crate::cli::{BAD_CONFIGURATION, complain};
 use crate::config::{self, Overrides};
 use crate::sqs::{Clients, SqsQueue};
 
-/// Which queue, as whom.
+/// A queue and the credentials to call it with.
 #[derive(Debug, Args)]
 pub(super) struct QueueOptions {
     /// Queue, standard or FIFO [env: QUEUEPOST_QUEUE]
@@ -28,7 +28,7 @@ pub(super) struct QueueOptions {
 }
 
 impl QueueOptions {
-    /// The queue; else the exit code, and standard error says what is wrong.
+    /// The queue; otherwise the exit code, with the error on standard error.
     pub(super) async fn open(&self) -> Result<SqsQueue, u8> {
         let overrides = Overrides {
             queue: self.queue.clone(),

@@ -1,10 +1,10 @@
-//! `queuepost receive`: read messages off a queue, one JSON object per line.
+//! `queuepost receive`: reads messages from a queue and prints one JSON object per line.
 //!
-//! Everything is printed before it is deleted, so that a message is never gone unseen: when standard output breaks,
-//! what was not printed is not deleted. Without `--delete` the messages come back after their visibility time-out,
-//! with their receive count one higher. It ends with the number asked for, when a receive brings nothing, or when
-//! it has been round: going on would use up the receives of messages that are back already and move them to the
-//! dead-letter queue.
+//! Every message is printed before it is deleted, so no message is deleted unseen. When standard output
+//! breaks, the messages that were not printed are not deleted. Without `--delete` the messages return after
+//! their visibility timeout, with a receive count one higher.
+//! The command ends in one of three cases: it has the requested number, a receive returns nothing, or a
+//! message comes a second time. Continuing after that would use up receives and dead-letter messages.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
@@ -24,9 +24,9 @@ use crate::message::{Attribute, AttributeValue, MessageId, ReceiptHandle};
 use crate::ports::{BATCH_MAX, EntryErrorKind, Queue as _, QueueError};
 use crate::sqs::{ReceiveRequest, Received, SqsQueue};
 
-/// How often a delete is made before it is reported as failed.
+/// Attempts of a delete before it is reported as failed.
 const DELETES_MAX: u32 = 4;
-/// Pause before the first repetition; doubled for each further one.
+/// Pause before the first repeat; each further pause is twice as long.
 const PAUSE: Duration = Duration::from_millis(200);
 
 const EXAMPLES: &str = "\
@@ -80,11 +80,11 @@ pub(super) struct Options {
     attempt_id: Option<String>,
 }
 
-/// Receives, prints and deletes; the exit code.
+/// Receives, prints and deletes; returns the exit code.
 pub(super) async fn run(options: &Options) -> u8 {
     let batch_max = u64::try_from(BATCH_MAX).unwrap_or(u64::MAX);
     if options.attempt_id.is_some() && options.max > batch_max {
-        // A second receive with the same id would bring the same messages.
+        // A second receive with the same attempt id would return the same messages.
         complain(&format!("--attempt-id is for one receive: --max is at most {BATCH_MAX} with it"));
         return USAGE;
     }
@@ -103,7 +103,7 @@ pub(super) async fn run(options: &Options) -> u8 {
             visibility: options.visibility,
             attempt_id: options.attempt_id.clone(),
         };
-        // Only the wait is given up: what was printed is also deleted.
+        // Only the wait is cancelled: printed messages are also deleted.
         let received = tokio::select! {
             biased;
             _ = &mut interrupt => return INTERRUPTED,
@@ -145,7 +145,7 @@ async fn receive(queue: &SqsQueue, request: &ReceiveRequest) -> Result<Answer, Q
     Ok((queue.receive_by_hand(request).await?, url))
 }
 
-/// Writes one line per message, all of them or an error.
+/// Writes one line per message, all lines or an error.
 fn print(messages: &[Received], url: &str) -> std::io::Result<()> {
     let lines: Vec<String> = messages
         .iter()
@@ -154,7 +154,7 @@ fn print(messages: &[Received], url: &str) -> std::io::Result<()> {
     print_lines(lines.iter().map(String::as_str))
 }
 
-/// Says how many messages a receive left out, which nobody would see otherwise.
+/// Reports how many messages a receive left out, because no other output shows it.
 fn tell_left_out(queue: &SqsQueue) {
     for (why, messages) in queue.left_out() {
         let messages = if messages == 1 { "1 message".to_owned() } else { format!("{messages} messages") };
@@ -162,7 +162,7 @@ fn tell_left_out(queue: &SqsQueue) {
     }
 }
 
-/// Deletes what was printed, repeating what may succeed; whether all of it is gone.
+/// Deletes the printed messages and repeats temporary failures; returns whether all are deleted.
 async fn delete(queue: &SqsQueue, messages: &[Received]) -> bool {
     let mut left: Vec<(MessageId, ReceiptHandle)> = messages
         .iter()
@@ -210,7 +210,7 @@ async fn delete(queue: &SqsQueue, messages: &[Received]) -> bool {
     all
 }
 
-/// A message as it is printed; the names are for users and stay.
+/// A message as printed; users rely on these names, so they never change.
 #[derive(Serialize)]
 struct Line<'a> {
     message_id: &'a str,
@@ -264,7 +264,7 @@ impl<'a> Line<'a> {
     }
 }
 
-/// RFC 3339 in UTC with milliseconds; `None` beyond what the form can say.
+/// RFC 3339 in UTC with milliseconds; `None` for a time outside that format's range.
 fn instant(at: SystemTime) -> Option<String> {
     use std::fmt::Write as _;
     let mut text = String::new();

@@ -1,8 +1,8 @@
-//! How often and how soon `send` repeats what may succeed later.
+//! How often and how soon `send` repeats a call that may succeed later.
 //!
-//! The same for a single message and for lines: a throttled call, an error of the server and a failing network are
-//! tried again a bounded number of times, what a person has to mend is not. Whether a call whose answer was lost had
-//! its effect is unknown; sent again, its message may then be twice on the queue.
+//! Single messages and lines follow the same rule. A throttled call, a server error and a failing network are
+//! repeated a bounded number of times. An error that a person has to fix is not. Whether a call whose answer
+//! was lost had its effect is unknown. Sent again, its message may be in the queue twice.
 
 use std::time::Duration;
 
@@ -10,13 +10,13 @@ use crate::message::MessageId;
 use crate::ports::QueueError;
 use crate::sqs::{Outgoing, SqsQueue};
 
-/// How often a message is sent before it is reported as failed: 3 s of pauses at most, and each call up to its own
-/// time-out.
+/// Attempts for a message before it is reported as failed: 3 s of pauses at most, and each call up to its own
+/// timeout.
 pub(super) const SENDS_MAX: u32 = 5;
-/// Pause before the first repetition; doubled for each further one, half of it random.
+/// Pause before the first repeat; each further pause is twice as long, half of it random.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// Sends one message, more than once if need be.
+/// Sends one message, with repeats if needed.
 pub(super) async fn send(queue: &SqsQueue, message: &Outgoing) -> Result<MessageId, QueueError> {
     let mut round = 1;
     loop {
@@ -29,7 +29,7 @@ pub(super) async fn send(queue: &SqsQueue, message: &Outgoing) -> Result<Message
     }
 }
 
-/// Exponential, half of it random: many senders do not come back at once.
+/// Exponential, half of it random, so that many senders do not repeat at once.
 pub(super) fn pause(round: u32) -> Duration {
     let full = PAUSE.saturating_mul(2_u32.saturating_pow(round.saturating_sub(1)));
     full.mul_f64(fastrand::f64().mul_add(0.5, 0.5))

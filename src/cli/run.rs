@@ -1,4 +1,4 @@
-//! `queuepost run`: the main job.
+//! `queuepost run`: consumes queues and posts their messages until a signal.
 
 use std::io::IsTerminal;
 
@@ -34,7 +34,7 @@ pub(super) struct Options {
     plan: PlanOptions,
 }
 
-/// Runs until a signal; the exit code.
+/// Runs until a signal; returns the exit code.
 pub(super) async fn run(options: &Options) -> u8 {
     let terminal = std::io::stdout().is_terminal();
     match config::load(&options.plan.overrides(), &config::process_env, terminal) {
@@ -49,7 +49,7 @@ pub(super) async fn run(options: &Options) -> u8 {
     }
 }
 
-/// Starts the log of a plan; else the exit code.
+/// Starts the log of a plan; otherwise returns the exit code.
 pub(super) fn log(plan: &Plan) -> Result<(), u8> {
     log::init(&plan.log).map_err(|error| {
         complain(&Chain(&error));
@@ -57,7 +57,7 @@ pub(super) fn log(plan: &Plan) -> Result<(), u8> {
     })
 }
 
-/// Runs a plan until a signal; the exit code.
+/// Runs a plan until a signal; returns the exit code.
 pub(super) async fn start(plan: Plan) -> u8 {
     match app::run(plan).await {
         Ok(app::End::Clean) => OK,

@@ -1,7 +1,9 @@
-//! The sample endpoint of `queuepost dev`: shows what it gets, answers what it is told to.
+//! The sample endpoint of `queuepost dev`: prints the messages it gets, and answers as configured.
 //!
-//! Any path under `/` but `/answer/…` takes messages. `POST /answer/429` makes every following message be
-//! answered with 429 (`?retry_after=5` adds the header), `POST /answer/200` ends that. Web pages of other sites may not
+//! Any path under `/` but `/answer/…` accepts messages. After `POST /answer/429` every message is answered
+//! with 429 (`?retry_after=5` adds the header); `POST /answer/200` ends that. Web pages of other sites may
+//! not send this request. The check is here because browsers send it for any page, without asking the server
+//! first.
 //! do that: browsers send such a request for any page, without asking the server first.
 
 use std::sync::Arc;
@@ -22,22 +24,22 @@ use crate::escape;
 use crate::serve::{self, Bodies, BodyError, Hosts, Limits, Refusal, is_from_another_site};
 use crate::telemetry::output;
 
-/// Sent to who uses a foreign name.
+/// The answer to a request for a foreign host name.
 const FOREIGN_HOST: &str = "The sample endpoint does not answer to the name in the Host header, so that no web page reaches it \
     by pointing its own name here. Use an IP address or localhost, or start dev with --allow-host NAME.";
-/// As many as the embedded queue: what is received from there at once may be posted here at once.
+/// As many as the embedded queue: messages received there at once may be posted here at once.
 const CONNECTIONS: usize = 1_024;
 /// Longest body; a message of 1 MiB is 1.4 MiB as base64.
 const BODY_MAX_BYTES: usize = 2 * 1024 * 1024;
-/// Memory for all long bodies of requests under way.
+/// Memory for all long bodies of running requests.
 const BODIES_BYTES: usize = 256 * 1024 * 1024;
-/// How much of a body is shown.
+/// How much of a body is printed.
 const SHOWN: usize = 300;
 
 struct Sample {
     bodies: Bodies,
     status: AtomicU16,
-    /// Seconds; 0 for none.
+    /// Seconds; 0 for no header.
     retry_after: AtomicU32,
     received: AtomicU32,
 }
@@ -47,7 +49,7 @@ struct AnswerOptions {
     retry_after: Option<u32>,
 }
 
-/// Serves the sample endpoint until `stop`; it answers to these names beside IP addresses and `localhost`.
+/// Serves until `stop`; answers to these host names beside IP addresses and `localhost`.
 pub(super) async fn serve(listener: TcpListener, names: &[String], stop: CancellationToken) {
     let sample = Sample {
         bodies: Bodies::new(BODY_MAX_BYTES, BODIES_BYTES),
@@ -110,7 +112,7 @@ async fn receive(State(sample): State<Arc<Sample>>, headers: HeaderMap, body: Bo
     answer
 }
 
-/// The start of a body on one line, with nothing in it that could steer a terminal.
+/// The beginning of a body on one line, escaped for a terminal.
 fn preview(body: &[u8]) -> String {
     let text = String::from_utf8_lossy(body);
     let end = text.char_indices().nth(SHOWN).map(|(at, _)| at);

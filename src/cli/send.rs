@@ -1,7 +1,7 @@
-//! `queuepost send`: put messages on a queue.
+//! `queuepost send`: sends messages to a queue.
 //!
-//! One message from the argument or a file, or one per line of standard input; what else a message has is the
-//! same for all of them. Standard output is for ids alone, so that it can be piped on.
+//! The body comes from the argument or a file, or each line of standard input is a message. Attributes and
+//! the other properties are the same for all of them. Standard output has ids only, so that it can be piped.
 
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
@@ -67,7 +67,7 @@ pub(super) struct Options {
     body: Option<String>,
 }
 
-/// Sends and prints ids; the exit code.
+/// Sends and prints ids; returns the exit code.
 pub(super) async fn run(options: &Options) -> u8 {
     if let Err(why) = value::attributes(&options.attributes) {
         complain(&why);

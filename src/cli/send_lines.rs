@@ -1,12 +1,14 @@
-//! One message per line of standard input, in batches of ten.
+//! Sends one message per line of standard input, in batches of ten.
 //!
-//! A thread reads lines ahead into a bounded channel, because reading blocks. A batch goes out when it is full, when
-//! a call could take no more bytes, or when no line came for [`LINGER`]: a producer that writes one line an hour
-//! is not made to wait for nine more. Batches go out one after the other, in the order of the lines.
+//! A thread reads lines ahead into a bounded channel, because reading blocks. A batch is sent in three cases:
+//! it is full, a call could take no more bytes, or no line arrived for [`LINGER`]. So a producer that writes
+//! one line per hour does not wait for nine more. Batches are sent one after the other, in the order of the
+//! lines.
 //!
-//! Each entry has its own fate. What may succeed is sent again, a bounded number of times; what will not is reported
-//! with its line and the others go on. A failure that would meet every line (no queue, no permission, no
-//! network after all repetitions) ends it and says how far it came.
+//! Each entry succeeds or fails alone. A temporary failure is repeated a bounded number of times. A permanent
+//! one is reported with its line, and the other lines go on. A failure that would hit every line ends the
+//! command, which then prints how far it came. Such failures are a missing queue, a missing permission, and
+//! no network after all repeats.
 
 use std::io::{BufRead, IsTerminal as _, Write as _};
 use std::time::Duration;
@@ -24,27 +26,27 @@ use crate::telemetry::Chain;
 
 /// Lines read ahead: a few batches.
 const AHEAD: usize = 64;
-/// How long a batch that is not full waits for the next line.
+/// How long a partial batch waits for the next line.
 const LINGER: Duration = Duration::from_millis(100);
 
-/// A line to be sent, or why it cannot be.
+/// A line to send, or why it cannot be sent.
 #[derive(Debug, PartialEq, Eq)]
 struct Line {
     number: u64,
     body: Result<String, String>,
 }
 
-/// A message and the line it came from.
+/// A message and its line number.
 #[derive(Debug, Clone)]
 struct Entry {
     number: u64,
     message: Outgoing,
 }
 
-/// Sends every line as a message like `model`; the exit code.
+/// Sends every line as a message with the properties of `model`; returns the exit code.
 pub(super) async fn run(queue: &SqsQueue, model: &Outgoing) -> u8 {
     let (ahead, mut lines) = mpsc::channel(AHEAD);
-    // Ends with the input, or when nobody takes lines any more; a read that hangs does not hold up the exit.
+    // Ends with the input, or when no receiver is left. A blocked read does not delay the exit.
     drop(tokio::task::spawn_blocking(move || {
         read(std::io::stdin().lock(), |line| ahead.blocking_send(line).is_ok());
     }));
@@ -63,7 +65,7 @@ pub(super) async fn run(queue: &SqsQueue, model: &Outgoing) -> u8 {
     sending.tally.finish()
 }
 
-/// Reads lines until the end, or until `take` wants no more. Empty ones are left out: SQS has no empty message.
+/// Reads lines until the end, or until `take` refuses one. Empty lines are skipped: SQS has no empty message.
 fn read(mut input: impl BufRead, mut take: impl FnMut(Line) -> bool) {
     let mut number = 0_u64;
     loop {
@@ -98,7 +100,7 @@ fn read(mut input: impl BufRead, mut take: impl FnMut(Line) -> bool) {
     }
 }
 
-/// The next batch; empty at the end of the input. `waiting` is what no longer fitted into the one before.
+/// The next batch; empty at the end of the input. `waiting` is the line that did not fit into the last one.
 async fn gather(
     lines: &mut Receiver<Line>,
     model: &Outgoing,
@@ -136,14 +138,14 @@ async fn gather(
     batch
 }
 
-/// Where lines go, and what became of them.
+/// The queue that lines are sent to, and the results.
 struct Sending<'a> {
     queue: &'a SqsQueue,
     tally: Tally,
 }
 
 impl Sending<'_> {
-    /// Sends one batch to its end; `Err` says why no further line is worth sending.
+    /// Sends one batch with its repeats; `Err` says why further lines are not worth sending.
     async fn send(&mut self, mut batch: Vec<Entry>) -> Result<(), String> {
         let mut ids: Vec<(u64, MessageId)> = Vec::new();
         let mut fatal = None;
@@ -176,13 +178,13 @@ impl Sending<'_> {
             }
             tokio::time::sleep(pause(round)).await;
         }
-        // What was repeated came in later; the ids are in the order of the lines all the same.
+        // Repeated entries end last; the ids are printed in the order of the lines all the same.
         ids.sort_by_key(|(number, _)| *number);
         self.tally.sent(&ids).map_err(|error| format!("standard output is broken: {error}"))?;
         fatal.map_or(Ok(()), Err)
     }
 
-    /// One call; a batch that is refused as a whole is sent line by line, to learn which of them is at fault.
+    /// One call. A batch that is refused as a whole is sent line by line, to find the faulty line.
     async fn call(&self, batch: &[Entry]) -> Result<Vec<Result<MessageId, Unsent>>, QueueError> {
         let messages: Vec<Outgoing> = batch.iter().map(|entry| entry.message.clone()).collect();
         match self.queue.send_batch(&messages).await {
@@ -196,7 +198,7 @@ impl Sending<'_> {
                 Err(error) if error.kind == QueueErrorKind::Invalid || !error.kind.is_fault() => {
                     Err(unsent(&error, !error.kind.is_fault()))
                 }
-                // What was sent before it has its id; the next call will tell of the fault again.
+                // Lines sent before it have their ids; the next call will report the error again.
                 Err(error) if results.is_empty() => return Err(error),
                 Err(error) => Err(unsent(&error, false)),
             };
@@ -210,14 +212,14 @@ fn unsent(error: &QueueError, retryable: bool) -> Unsent {
     Unsent { retryable, why: Chain(error).to_string(), fix: error.advice.fix.clone() }
 }
 
-/// What became of the lines, and the line on the terminal that tells it: plain text, no colours to switch off.
+/// The results of the lines, and the progress line on the terminal: plain text without colours.
 struct Tally {
     sent: u64,
     failed: u64,
     on_terminal: bool,
-    /// The last fix that was said.
+    /// The fix printed last.
     fix: String,
-    /// Length of the progress line that stands there.
+    /// Length of the progress line on the screen.
     shown: usize,
 }
 
@@ -240,7 +242,7 @@ impl Tally {
         printed
     }
 
-    /// A fix that was just said is not said again: what fails ten thousand lines has one.
+    /// A fix equal to the last one is not printed again: one fix serves ten thousand failed lines.
     fn failed(&mut self, number: u64, why: &str, fix: &str) {
         self.failed = self.failed.saturating_add(1);
         self.clear();
@@ -254,13 +256,13 @@ impl Tally {
         self.show();
     }
 
-    /// Ends early.
+    /// Prints the summary of an early end.
     fn stop(&mut self, why: &str) {
         self.clear();
         complain(&format!("{}; the lines after these were not sent: {why}", self.counts()));
     }
 
-    /// Ends at the end of the input; the exit code.
+    /// Prints the summary at the end of the input; returns the exit code.
     fn finish(&mut self) -> u8 {
         if self.on_terminal {
             self.show();

@@ -1,8 +1,8 @@
-//! Values of options, from text to what is sent: durations in whole seconds, message attributes, counts.
+//! Parses the values of options: durations in whole seconds, message attributes, counts.
 //!
-//! Pure. The rules are SQS's own, checked here so that a slip costs no call and is explained in our words. An
-//! attribute is written `NAME=VALUE` or `NAME:TYPE=VALUE`; names hold neither `:` nor `=`, so the first `=` ends
-//! name and type, and everything behind it is the value.
+//! Pure. The rules are SQS's own. They are checked here so that a mistake costs no call and gets our error
+//! text. An attribute is written `NAME=VALUE` or `NAME:TYPE=VALUE`. Names contain neither `:` nor `=`, so the
+//! first `=` ends name and type, and the rest is the value.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -16,24 +16,24 @@ use crate::message::{Attribute, AttributeValue};
 const DELAY: RangeInclusive<u64> = 0..=900;
 /// Longest long poll (AWS limit).
 const WAIT: RangeInclusive<u64> = 0..=20;
-/// Longest visibility time-out (AWS limit).
+/// Longest visibility timeout (AWS limit).
 const VISIBILITY: RangeInclusive<u64> = 0..=43_200;
 /// Most attributes of a message (AWS limit).
 const ATTRIBUTES_MAX: usize = 10;
 /// Longest name of an attribute, and longest type with its suffix (AWS limit).
 const NAME_MAX: usize = 256;
 
-/// How long a message stays hidden at first.
+/// How long a new message stays hidden.
 pub(super) fn delay(text: &str) -> Result<Duration, String> {
     whole_seconds(text, &DELAY)
 }
 
-/// How long an empty queue is waited at.
+/// How long to wait at an empty queue.
 pub(super) fn wait(text: &str) -> Result<Duration, String> {
     whole_seconds(text, &WAIT)
 }
 
-/// How long what is received stays hidden.
+/// How long received messages stay hidden.
 pub(super) fn visibility(text: &str) -> Result<Duration, String> {
     whole_seconds(text, &VISIBILITY)
 }
@@ -98,7 +98,7 @@ fn checked_name(name: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// What must hold of all attributes together.
+/// The rule for all attributes together.
 pub(super) fn attributes(given: &[Attribute]) -> Result<(), String> {
     if given.len() > ATTRIBUTES_MAX {
         return Err(format!(

@@ -1,8 +1,10 @@
-//! The header that carries an endpoint's credentials, from a file or an environment variable.
+//! The header with an endpoint's credentials, from a file or an environment variable.
 //!
-//! The whole line is the secret, `Name: value`, so any scheme fits and nothing secret stands in the
-//! configuration. No problem repeats the line. What was written as the file's or the variable's name is repeated if it
-//! is known to be one (`reveal`): people paste the secret itself there. A file that others may read or change is warned of (`exposed`).
+//! The whole line `Name: value` is the secret. So any authentication scheme fits, and the configuration holds
+//! no secret. No problem repeats the line.
+//! People paste the secret itself in place of the file's or variable's name. So a problem repeats that text
+//! only if it is known to be a name (`reveal`). A file that other users may read or change leads to a warning
+//! (`exposed`).
 
 use std::io::ErrorKind;
 use std::path::Path;
@@ -16,11 +18,11 @@ use crate::config::problem::{Fault, Place, Report, Written};
 use crate::config::reveal;
 use crate::endpoint::{AuthHeader, regular_file};
 
-/// Longest file with a header, in bytes; servers take headers of some 8 KiB.
+/// Longest file with a header, in bytes; servers accept headers of about 8 KiB.
 const LENGTH_MAX: u64 = 64 * 1024;
 const EXAMPLE: &str = "one line such as `Authorization: Bearer …`";
 
-/// The header `written` leads to; `None` when there is a problem, which is then in the report.
+/// The header that `written` names; `None` when the report has a problem with it.
 pub(super) fn header(written: &file::Auth, env: Lookup<'_>, report: &mut Report) -> Option<AuthHeader> {
     match (&written.header_file, &written.header_env) {
         (Some(file), None) => {
@@ -78,9 +80,9 @@ fn read(path: &Path) -> std::io::Result<String> {
     String::from_utf8(regular_file::read(path, LENGTH_MAX)?).map_err(|_| ErrorKind::InvalidData.into())
 }
 
-/// Warns of a file with a secret that others on this machine may read or change.
+/// Warns of a file with a secret that other users of this machine may read or change.
 ///
-/// The file exists, so what was written is its name and no secret.
+/// The file exists, so the written text is its name and no secret.
 pub(super) fn warn_of_exposed(written: &Written, report: &mut Report) {
     let Some(path) = written.text.as_deref().map(|path| File::resolve(&written.place, path)) else { return };
     let warning = exposed(&path).map(|mode| {
@@ -90,10 +92,10 @@ pub(super) fn warn_of_exposed(written: &Written, report: &mut Report) {
     report.advise(Some(written), warning);
 }
 
-/// The mode of a file that is not its owner's alone; `None` when it is, or not ours to change.
+/// The mode of a file that other users may access; `None` when only its owner may, or when it is not ours.
 ///
-/// Only our own files count: secrets that an orchestrator mounts belong to root and are closed in by the container.
-/// Kubernetes puts them into a directory `..DATE` behind links, also when the process is root itself.
+/// Only our own files count. Secrets that an orchestrator mounts belong to root, and the container isolates
+/// them. Kubernetes mounts them in a directory `..DATE` behind links, also when the process is root itself.
 #[cfg(unix)]
 fn exposed(path: &Path) -> Option<u32> {
     use std::os::unix::fs::MetadataExt;
@@ -102,7 +104,7 @@ fn exposed(path: &Path) -> Option<u32> {
     let path = path.canonicalize().ok()?;
     let mounted = path.components().any(|part| part.as_os_str().to_string_lossy().starts_with(".."));
     let file = std::fs::metadata(&path).ok()?;
-    // The kernel's view of this process; where there is none, a file that is not root's counts as ours.
+    // The kernel's entry for this process; without one, every file that is not root's counts as ours.
     let ours = match std::fs::metadata("/proc/self") {
         Ok(process) => process.uid() == file.uid(),
         Err(_) => file.uid() != 0,

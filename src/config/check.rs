@@ -1,9 +1,8 @@
-//! From what was written to what is to run: every rule of the configuration, every problem collected.
+//! From the configuration as written to a plan: every rule is checked, and every problem collected.
 //!
-//! A value that is refused is replaced by its default for the rest of the checks, so that one mistake is one
-//! problem and not three; the plan is only handed out when nothing was refused. Texts become values in
-//! `value.rs` and `queue.rs`, what must fit together stands in `rules.rs`; here stands what belongs to which key, and
-//! the defaults.
+//! For the remaining checks a default replaces a refused value, so that one mistake is one problem. The plan
+//! is returned only when no value was refused. `value.rs` and `queue.rs` parse texts, and `rules.rs` checks
+//! combinations of values. This file knows which rule belongs to which key, and the defaults.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -33,11 +32,11 @@ pub(super) const ADMIN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Ad
 const WORKERS: u32 = 16;
 const WORKERS_MAX: u32 = 10_000;
 const TIMEOUT: Duration = Duration::from_mins(1);
-/// What the algorithm's server may spend less than we wait, so that its answer comes before our time-out.
+/// How much earlier than our timeout the algorithm's server must answer.
 const ALGORITHM_MARGIN: Duration = Duration::from_secs(15);
-/// Algorithmia's default time-out, 420 s, and the margin.
+/// Algorithmia's default timeout, 420 s, and the margin.
 const ALGORITHM_TIMEOUT: Duration = Duration::from_secs(435);
-/// Algorithmia's longest time-out, 3,000 s, and the margin.
+/// Algorithmia's longest timeout, 3,000 s, and the margin.
 const ALGORITHM_TIMEOUT_MAX: Duration = Duration::from_secs(3_015);
 const SECOND: Duration = Duration::from_secs(1);
 const RECEIVE_WAIT: Duration = Duration::from_secs(20);
@@ -46,7 +45,7 @@ const NOTHING_TO_RUN: &str = "no listener is described: give --config FILE, or -
 const FIRST_LISTENER: &str =
     "write `listeners:`, below it `  - queue: QUEUE` and below that, as far in, `    url: https://HOST/PATH`";
 
-/// The plan of `file`; whole only if the report has no problem.
+/// The plan of `file`; complete only if the report has no problem.
 pub(super) fn plan(
     file: &File,
     env: Lookup<'_>,
@@ -337,7 +336,7 @@ fn target(
     }
 }
 
-/// What the listeners before have: names and queues, each with the path of its listener's key.
+/// The listeners so far: their names and queues, each with the path of its listener's key.
 #[derive(Default)]
 struct Others {
     names: Firsts<String, String>,
@@ -345,9 +344,9 @@ struct Others {
 }
 
 impl Others {
-    /// Adds a listener; its name, unless it is refused.
+    /// Adds a listener; returns its name, unless the name is refused.
     ///
-    /// A listener that is there twice gets no second problem about its name: it is to be removed, not renamed.
+    /// A duplicate listener gets no second problem about its name: the user should remove it, not rename it.
     fn add(
         &mut self,
         written: &Listener,
@@ -368,7 +367,7 @@ impl Others {
         self.name(written, queue.map(|queue| &queue.queue), report)
     }
 
-    /// The listener's name, written or made from its queue's; unique.
+    /// The listener's name, written or derived from its queue's; unique.
     fn name(&mut self, written: &Listener, queue: Option<&QueueRef>, report: &mut Report) -> Option<String> {
         let name = match &written.name {
             Some(text) => report.parse(Some(text), value::name)?,

@@ -1,4 +1,4 @@
-//! The rules, each with what is refused and how it is said.
+//! Every rule: what it refuses, and with which text.
 
 use bytes::Bytes;
 
@@ -34,7 +34,7 @@ fn good(source: &str) -> Plan {
     checked(source).unwrap_or_else(|errors| panic!("{source}\n{errors}"))
 }
 
-/// The problems of a file, one a line.
+/// The problems of a file, one per line.
 fn bad(source: &str) -> String {
     let errors = checked(source).map(|plan| format!("accepted: {plan:?}")).expect_err(source);
     errors.problems().iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
@@ -49,7 +49,7 @@ fn indented(lines: &[&str]) -> String {
     lines.iter().flat_map(|line| ["    ", line, "\n"]).collect()
 }
 
-/// A file with one listener that has `lines` beside queue and address.
+/// A file with one listener that has `lines` beside its queue and address.
 fn listener(lines: &[&str]) -> String {
     let lines = indented(lines);
     format!("listeners:\n  - queue: {QUEUE}\n    url: https://api.example/run\n{lines}")

@@ -1,6 +1,8 @@
-//! Which listeners take from the same queue, however its name is written, and whether that is allowed.
+//! Finds listeners that consume the same queue, however its name is written, and decides whether that is
+//! allowed.
 //!
-//! To one address it is refused, to several it is warned of. The queue's text alone tells: nobody is asked.
+//! Two listeners from one queue to one address are refused; to different addresses they get a warning. The
+//! queue's text alone decides: no server is asked.
 
 use url::Url;
 
@@ -9,12 +11,12 @@ use crate::config::problem::Fault;
 use crate::config::rules;
 use crate::sqs::{self, QueueRef};
 
-/// A queue a listener consumes, and where its messages go.
+/// The queue of a listener, and where its messages go.
 #[derive(Debug, Clone)]
 pub(super) struct Consumer<'a> {
     /// Path of the listener's key.
     pub(super) key: &'a str,
-    /// Its queue, and as whom it is read.
+    /// Its queue, and the credentials that read it.
     pub(super) queue: &'a sqs::Settings,
     /// Index of its endpoint: address, credentials and TLS files.
     pub(super) endpoint: usize,
@@ -25,7 +27,7 @@ pub(super) struct Consumer<'a> {
 /// Where messages go: index of the endpoint and full address.
 type Target = (usize, Url);
 
-/// The listeners so far, by what they consume; the values hold the path of the first one's key.
+/// The listeners so far, by queue and target; the values are the paths of the first one's key.
 #[derive(Default)]
 pub(super) struct Consumers {
     of_target: Firsts<(Identity, Target), String>,
@@ -33,7 +35,7 @@ pub(super) struct Consumers {
 }
 
 impl Consumers {
-    /// Adds a listener: refused, or allowed with a warning perhaps.
+    /// Adds a listener: it is refused, or allowed, possibly with a warning.
     pub(super) fn add(&mut self, mine: &Consumer<'_>) -> Result<Option<String>, Fault> {
         let (queue, target, key) =
             (identity(mine.queue), (mine.endpoint, mine.url.clone()), mine.key.to_owned());
@@ -44,14 +46,14 @@ impl Consumers {
     }
 }
 
-/// What makes two ways to write a queue one queue, as far as the text alone can tell.
+/// The identity of a queue: equal for all spellings of one queue, as far as the text tells.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Identity {
     /// Region, account and name at AWS.
     Aws(String, String, String),
     /// Origin and path at another server.
     Elsewhere(String, String),
-    /// A name whose account only the credentials know: name, region, profile and role.
+    /// A name whose account only the credentials determine: name, region, profile and role.
     Named(String, Option<String>, Option<String>, Option<String>),
 }
 

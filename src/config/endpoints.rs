@@ -1,8 +1,8 @@
-//! Which endpoints there are, who shares them, and their caps.
+//! The endpoints of a configuration: which listeners share them, and their caps.
 //!
-//! Listeners whose requests go to the same `scheme://host:port` with the same credentials and TLS files share one
-//! endpoint, or a cap would be exceeded by writing an address twice. A named endpoint keeps its name; the
-//! endpoint of a listener's own `url` is named by its origin. Endpoints nobody uses are left out.
+//! Listeners share one endpoint when `scheme://host:port`, credentials and TLS files are equal. Otherwise an
+//! address written twice would exceed its cap. A named endpoint keeps its name; the endpoint of a listener's
+//! own `url` is named by its origin. Endpoints without listeners are left out.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -22,32 +22,32 @@ use crate::limit;
 use crate::tuning::Tuning;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// Below the 5 s keep-alive of Node and uvicorn: a reset on a stale connection costs a receive.
+/// Below the 5 s keep-alive of Node and uvicorn, because a reset on a stale connection costs a receive.
 const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(4);
 /// Algorithmia's session limit per account.
 const ALGORITHM_SESSIONS: usize = 80;
 const SESSIONS_MAX: u32 = 1_000_000;
 const BURST_MAX: u32 = 1_000_000;
 
-/// What makes two endpoints one.
+/// The identity of an endpoint: equal for endpoints that are shared.
 type Identity = (String, Option<AuthHeader>, Tls);
 
 /// The endpoints known so far.
 #[derive(Default)]
 pub(super) struct Endpoints {
     known: Vec<Known>,
-    /// Indexes of the named ones.
+    /// Indexes of the named endpoints.
     by_name: Firsts<String, usize>,
-    /// Indexes by what makes two endpoints one.
+    /// Indexes by identity.
     by_identity: Firsts<Identity, usize>,
-    /// Indexes of the first one of each origin.
+    /// Index of the first endpoint of each origin.
     by_origin: Firsts<String, usize>,
 }
 
-/// A listener, as far as its endpoint has to know it.
+/// The parts of a listener that its endpoint needs.
 pub(super) struct Joining {
     pub(super) workers: usize,
-    /// Whether that was written, or is the default.
+    /// Whether the value was written, or is the default.
     pub(super) workers_written: bool,
     pub(super) algorithm: bool,
     pub(super) timeout: Duration,
@@ -58,7 +58,7 @@ struct Known {
     key: String,
     place: Place,
     base: Option<Url>,
-    /// `None` when there is a problem with one of its parts.
+    /// `None` when one of its parts has a problem.
     identity: Option<Identity>,
     connect_timeout: Duration,
     pool_idle_timeout: Duration,
@@ -68,9 +68,9 @@ struct Known {
     rate: Option<limit::Rate>,
     /// Where `sessions` was written.
     sessions_written: Option<Written>,
-    /// Sum over the listeners that use it.
+    /// Sum over the listeners that use this endpoint.
     workers: usize,
-    /// The largest number that was written; a default is no wish.
+    /// The largest number that was written; defaults do not count.
     most_workers_written: usize,
     algorithm: bool,
 }
@@ -95,12 +95,12 @@ impl Endpoints {
         endpoints
     }
 
-    /// Index of the endpoint known already that this one is, too.
+    /// Index of an earlier endpoint with the same identity.
     fn same(&self, checked: &Known) -> Option<usize> {
         self.by_identity.get(checked.identity.clone()?).copied()
     }
 
-    /// Adds an endpoint; its index.
+    /// Adds an endpoint; returns its index.
     fn push(&mut self, checked: Known) -> usize {
         let index = self.known.len();
         if let Some(identity) = &checked.identity {
@@ -111,7 +111,7 @@ impl Endpoints {
         index
     }
 
-    /// Index and address of the endpoint a listener names; the address is `None` when it was refused.
+    /// Index and address of the endpoint that a listener names; the address is `None` when it was refused.
     pub(super) fn named(&self, name: &str) -> Result<(usize, Option<&Url>), Fault> {
         let index = self.by_name.get(name.to_owned()).copied();
         let found = index.and_then(|index| Some((index, self.known.get(index)?)));
@@ -153,10 +153,10 @@ impl Endpoints {
         self.push(checked)
     }
 
-    /// Notes that a listener uses the endpoint; returns whether a Retry-After closes its gate.
+    /// Records that a listener uses the endpoint; returns whether a Retry-After closes its gate.
     ///
-    /// Connecting takes at most half of the shortest time-out: a POST that times out while it connects could not
-    /// be told from one whose request was sent.
+    /// Connecting takes at most half of the shortest timeout. Otherwise a POST that times out while
+    /// connecting could not be distinguished from one that was sent.
     pub(super) fn join(&mut self, index: usize, joining: &Joining) -> bool {
         let Some(known) = self.known.get_mut(index) else { return true };
         known.connect_timeout = known.connect_timeout.min(joining.timeout / 2);
@@ -168,7 +168,7 @@ impl Endpoints {
         known.retry_after_closes_gate
     }
 
-    /// The endpoints in use, and for every index known here the one among them.
+    /// The endpoints in use, and the new index of each earlier index.
     pub(super) fn finish(self, report: &mut Report) -> (Vec<EndpointPlan>, Vec<usize>) {
         let mut plans = Vec::new();
         let mut indexes = Vec::new();
@@ -226,7 +226,7 @@ impl Known {
         }
     }
 
-    /// Fills in what is written beside the address.
+    /// Reads the settings that are written beside the address.
     fn settle(&mut self, written: &file::Endpoint, env: Lookup<'_>, report: &mut Report) {
         let ms = Duration::from_millis;
         let connect = |text: &str| value::duration(text, ms(100), ms(300_000));
@@ -264,7 +264,7 @@ impl Known {
         }
     }
 
-    /// Warns of sessions that do not fit the workers of its listeners.
+    /// Warns of sessions that do not fit the workers of the endpoint's listeners.
     fn advise(&self, report: &mut Report) {
         let sessions = self.sessions();
         let too_few = rules::sessions_cover_workers(sessions, self.most_workers_written);
@@ -323,7 +323,7 @@ fn rate(written: &file::Endpoint, report: &mut Report) -> Option<limit::Rate> {
     Some(limit::Rate { interval, burst })
 }
 
-/// The TLS files, all readable; `None` when one is not.
+/// The TLS files, all readable; `None` when one of them is not.
 fn tls_files(written: &file::Tls, base: Option<&Url>, env: Lookup<'_>, report: &mut Report) -> Option<Tls> {
     let pair = rules::certificate_and_key_are_a_pair(written.cert_file.is_some(), written.key_file.is_some());
     for rule in [base.map_or(Ok(()), rules::tls_needs_https), pair] {

@@ -1,13 +1,14 @@
-//! The environment: the only file that reads it, and what `${VAR}` in the file becomes.
+//! The environment: this file alone reads it, and replaces `${VAR}` in the configuration file.
 //!
-//! Everything asks through a lookup function, so tests never touch the process environment. A variable that is
-//! set to nothing counts as not set where it stands for a flag (composed environments are full of such), while
-//! `${VAR}` takes it as written. An unset variable without a default is a problem that names it: text that
-//! silently stays `${VAR}` ends up in an address.
+//! All readers use a lookup function, so tests never touch the process environment. An empty variable counts
+//! as unset where it stands for a flag, because composed environments often have empty variables. `${VAR}`
+//! takes an empty variable as it is.
+//! An unset variable without a default is a problem that names it. Otherwise a literal `${VAR}` would end up
+//! in an address.
 
 use crate::config::problem::Fault;
 
-/// How variables are looked up.
+/// Looks variables up.
 pub(super) type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// A variable of this process; `None` when unset or not Unicode.
@@ -16,12 +17,12 @@ pub fn process_env(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
-/// A variable that is set to something.
+/// A variable with a non-empty value.
 pub(super) fn set(env: Lookup<'_>, name: &str) -> Option<String> {
     env(name).filter(|value| !value.is_empty())
 }
 
-/// Whether `name` can name a variable: letters, digits and `_`, not starting with a digit.
+/// Whether `name` is valid for a variable: letters, digits and `_`, not starting with a digit.
 pub(super) fn is_variable_name(name: &str) -> bool {
     name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
         && name.chars().next().is_some_and(|c| !c.is_ascii_digit())

@@ -1,21 +1,21 @@
-//! The line of the file a problem is about, with a caret under the place, and no secret.
+//! The line of the file that a problem is about, with a caret under the position, and without secrets.
 //!
-//! A line holds more than its problem: another key's password in `{…}`, a comment, a token under a key nobody knows.
-//! So a line is shown as far as it is known to be harmless: indentation and keys, values of keys that cannot lead
-//! to a secret, and the one value the problem repeats anyway. Everything else is `…`. What is not known is hidden,
-//! so a key that is missing from [`HARMLESS`] shows too little, never too much.
+//! A line holds more than its problem: another key's password in `{…}`, a comment, a token under an unknown
+//! key. So only parts known to be harmless are shown. These are indentation, keys, values of keys that cannot
+//! hold a secret, and the value that the problem repeats anyway. Everything else becomes `…`.
+//! Unknown parts are hidden. So a key that is missing from [`HARMLESS`] hides too much, never too little.
 
 use std::fmt;
 
 use crate::escape;
 
-/// Widest line shown, in terminal columns.
+/// Widest excerpt, in terminal columns.
 const WIDTH_MAX: usize = 120;
 /// Longest value of a harmless key.
 const VALUE_MAX: usize = 40;
 /// Longest text that counts as a key.
 const KEY_MAX: usize = 40;
-/// Keys whose values are numbers, words and durations; nobody pastes a secret there.
+/// Keys whose values are numbers, words or durations; nobody pastes a secret there.
 const HARMLESS: [&str; 26] = [
     "action",
     "algorithm",
@@ -45,37 +45,37 @@ const HARMLESS: [&str; 26] = [
     "workers",
 ];
 
-/// One line of the file, as far as it may be shown, and where its problem starts.
+/// One line of the file with hidden parts removed, and where its problem starts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Excerpt {
     /// Line, from 1.
     pub line: u64,
-    /// The line; `…` stands for what is not shown.
+    /// The line; `…` replaces hidden parts.
     pub text: String,
     /// Terminal columns before the caret.
     pub caret: usize,
 }
 
 impl fmt::Display for Excerpt {
-    /// Two lines without a line end.
+    /// Two lines, without a line feed at the end: the excerpt and its caret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{:>5} | {}", self.line, self.text)?;
         write!(f, "{:>5} | {:caret$}^", "", "", caret = self.caret)
     }
 }
 
-/// What stands at the place of a problem.
+/// The kind of text at the position of a problem.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum At<'a> {
     /// A value that the problem repeats.
     Value(&'a str),
-    /// A key, or a value that must not be shown.
+    /// A key, or a value that must stay hidden.
     Node,
-    /// Where the YAML parser gave up: anywhere, even within a value.
+    /// The position where the YAML parser failed: anywhere, even within a value.
     Syntax,
 }
 
-/// The text of the file, apart into lines once, however many problems there are.
+/// The text of the file, split into lines once, however many problems there are.
 #[derive(Debug, Default)]
 pub(super) struct Source(Vec<String>);
 
@@ -101,13 +101,13 @@ pub(super) fn excerpt(source: &Source, line: u64, column: u64, at: At<'_>) -> Op
     Some(cut(line, &head, &tail))
 }
 
-/// Both parts of a line, what may not be shown replaced by `…`.
+/// Both parts of a line, with hidden parts replaced by `…`.
 fn masked(head: &str, tail: &str, at: At<'_>) -> (String, String) {
     let line = format!("{head}{tail}");
     let skeleton = skeleton(&line);
     let value = line.get(skeleton.len()..).unwrap_or_default();
     match skeleton.get(head.len()..) {
-        // Within indentation and key.
+        // The caret is within indentation or key.
         Some(rest) if !rest.is_empty() => {
             let more = if value.trim().is_empty() { "" } else { " …" };
             return (head.to_owned(), format!("{rest}{more}"));
@@ -122,7 +122,7 @@ fn masked(head: &str, tail: &str, at: At<'_>) -> (String, String) {
         let space = if skeleton.ends_with(':') { " " } else { "" };
         return (format!("{skeleton}{space}"), "…".to_owned());
     }
-    // Within `{…}` or `[…]`: what comes before the own key is of other keys.
+    // The caret is within `{…}` or `[…]`: the text before its own key belongs to other keys.
     let indentation: String = line.chars().take_while(|c| c.is_whitespace()).collect();
     let last = head.rsplit(['{', '[', ',']).next().unwrap_or_default().trim_start();
     if at == At::Node && last.is_empty() {
@@ -136,7 +136,7 @@ fn masked(head: &str, tail: &str, at: At<'_>) -> (String, String) {
     (format!("{indentation}… {}", if is_key { last } else { "" }), own(tail, at))
 }
 
-/// The value at the caret, if the problem repeats it, and that there is more.
+/// The value at the caret, if the problem repeats it, and whether more text follows.
 fn own(tail: &str, at: At<'_>) -> String {
     let ends = |rest: &&str| rest.is_empty() || rest.starts_with([' ', '\t', ',', ']', '}']);
     let forms = match at {
@@ -150,7 +150,7 @@ fn own(tail: &str, at: At<'_>) -> String {
     found.unwrap_or_else(|| if tail.trim().is_empty() { String::new() } else { "…".to_owned() })
 }
 
-/// Indentation, dashes and the key with its colon, as far as there are any.
+/// Indentation, dashes and the key with its colon, where present.
 fn skeleton(line: &str) -> &str {
     let mut rest = line.trim_start();
     while let Some(item) =
@@ -162,7 +162,7 @@ fn skeleton(line: &str) -> &str {
     line.get(..line.len() - rest.len() + key).unwrap_or_default()
 }
 
-/// The key a text starts with, if a colon and a gap follow.
+/// The key at the beginning of a text, if a colon and a gap follow.
 fn key(text: &str) -> Option<&str> {
     let (key, rest) = text.split_once(':')?;
     let word = key.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '-');
@@ -170,7 +170,7 @@ fn key(text: &str) -> Option<&str> {
     (word && apart && (1..=KEY_MAX).contains(&key.chars().count())).then_some(key)
 }
 
-/// Whether a line holds nothing but a harmless key and a harmless value. A key nearly harmless is not: `session`.
+/// Whether a line holds only a harmless key and a harmless value. A misspelt key is not harmless: `session`.
 fn is_plain(line: &str) -> bool {
     let item = line.trim_start().trim_start_matches("- ").trim_start();
     let end = item.find(|c: char| !(c.is_ascii_lowercase() || c == '_')).unwrap_or(item.len());
@@ -182,7 +182,7 @@ fn is_plain(line: &str) -> bool {
     value.chars().count() <= VALUE_MAX && value.chars().all(simple) && HARMLESS.contains(&key)
 }
 
-/// The part of the line around the caret that fits; tabs and what is unsafe to show are one column wide.
+/// The part of the line around the caret that fits. Tabs and unsafe characters take one column.
 fn cut(line: u64, head: &str, tail: &str) -> Excerpt {
     let drawn = |c: char| {
         if c == '\t' {
@@ -223,7 +223,8 @@ fn width_of(text: &str) -> usize {
     text.chars().map(width).sum()
 }
 
-/// Terminal columns of a character, near enough: East Asian wide ones and emoji take two, combining ones none.
+/// Terminal columns of a character, approximately. Wide East Asian characters and emoji take two, combining
+/// ones none.
 fn width(c: char) -> usize {
     match u32::from(c) {
         0x300..=0x36F | 0x200B..=0x200F | 0xFE00..=0xFE0F => 0,

@@ -1,8 +1,8 @@
-//! Reads the keys of one map: each key once, by name, into what is expected there.
+//! Reads the keys of one map: each key once, by name, into the expected type.
 //!
-//! What is left when [`Fields::finish`] is called is unknown; the names that were asked for are the known ones, so
-//! there is no second list to keep in step. Scalars have their `${VAR}` replaced here and nowhere else. A value
-//! of the wrong kind is reported without being repeated.
+//! When [`Fields::finish`] is called, every key that was not read is unknown. So the keys that the code reads
+//! are the known ones, and there is no second list to maintain. Only this file replaces `${VAR}` in scalars.
+//! A value of the wrong type is reported without being repeated.
 
 use crate::config::env::{Lookup, interpolate};
 use crate::config::peers;
@@ -21,7 +21,7 @@ pub(super) struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    /// The map `node`, whose keys are at `path`; `None`, and a problem, if it is something else.
+    /// The map `node`, whose keys are at `path`; `None`, and a problem, if it is no map.
     pub(super) fn new(path: String, node: Node, env: Lookup<'a>, report: &'a mut Report) -> Option<Self> {
         let entries = match node.value {
             Value::Map(entries) => entries,
@@ -54,17 +54,17 @@ impl<'a> Fields<'a> {
         self.one(name, Reveal::Origin)
     }
 
-    /// One scalar that is a path; a secret may have been written in its place.
+    /// One scalar that is a path; a user may have written a secret in its place.
     pub(super) fn path_of_file(&mut self, name: &'static str) -> Option<Written> {
         self.one(name, Reveal::Path)
     }
 
-    /// One scalar that names a variable; a secret may have been written in its place.
+    /// One scalar that names a variable; a user may have written a secret in its place.
     pub(super) fn variable(&mut self, name: &'static str) -> Option<Written> {
         self.one(name, Reveal::Variable)
     }
 
-    /// One scalar that problems must not repeat.
+    /// One scalar that no problem may repeat.
     pub(super) fn secret(&mut self, name: &'static str) -> Option<Written> {
         self.one(name, Reveal::Nothing)
     }
@@ -75,7 +75,7 @@ impl<'a> Fields<'a> {
         Some(self.scalar(key, node, reveal))
     }
 
-    /// A list of scalars; a single scalar is a list of one.
+    /// A list of scalars; a single scalar counts as a list of one.
     pub(super) fn texts(&mut self, name: &'static str) -> Option<Vec<Written>> {
         let node = self.take(name)?;
         let key = self.key(name);
@@ -111,7 +111,7 @@ impl<'a> Fields<'a> {
         items.into_iter().enumerate().filter_map(item).collect()
     }
 
-    /// A map from names of the user's to maps, each read by `read`.
+    /// A map with names chosen by the user as keys, each value read by `read`.
     pub(super) fn named<T>(
         &mut self,
         name: &'static str,
@@ -127,7 +127,7 @@ impl<'a> Fields<'a> {
         entries.into_iter().filter_map(entry).collect()
     }
 
-    /// Refuses every key that was not asked for.
+    /// Refuses every key that was not read.
     pub(super) fn finish(self) {
         for (key, node) in &self.entries {
             let fault = Fault::new("is not a key of the configuration");
@@ -175,7 +175,7 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// A path and a name below it, as far as it may be shown.
+/// A path and a name below it; the name is hidden where it may be a secret.
 fn join(path: &str, name: &str) -> String {
     let name = shown_key(name);
     if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }

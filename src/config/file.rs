@@ -1,7 +1,8 @@
-//! The file as written: every key there is, with its text and place, nothing judged and no default filled in.
+//! The configuration file as written: every key with its text and position. No rule is checked here and no
+//! default applied.
 //!
-//! The same structs hold what flags and environment variables say, so that a flag replaces a value of the file
-//! by moving it. A relative path in the file starts at the file's own directory.
+//! Flags and environment variables use the same structs, so a flag replaces a value of the file by a move. A
+//! relative path in the file starts at the file's own directory.
 
 use std::io::{Error, ErrorKind};
 use std::path::{Path, PathBuf};
@@ -27,7 +28,7 @@ pub(super) struct File {
     pub(super) log_format: Option<Written>,
     /// `log.level`.
     pub(super) log_level: Option<Written>,
-    /// The file as a whole; the command line if there is none.
+    /// The position of the file as a whole; that of the command line if there is no file.
     pub(super) place: Place,
 }
 
@@ -54,7 +55,7 @@ pub(super) struct Listener {
     pub(super) throttle_delay: Option<Written>,
     pub(super) receive_wait: Option<Written>,
     pub(super) on_response: Vec<Row>,
-    /// What flags say of the endpoint of a listener with a `url` of its own.
+    /// The flags for the endpoint of a listener with a `url` of its own.
     pub(super) own: Endpoint,
 }
 
@@ -103,7 +104,7 @@ pub(super) struct Tls {
     pub(super) key_file: Option<Written>,
 }
 
-/// Reads the file at `path`; `None` when it cannot be read or is not YAML, which is then in the report.
+/// Reads the file at `path`. `None` when it cannot be read or is not YAML; the report then says so.
 pub(super) fn read(path: &str, env: Lookup<'_>, report: &mut Report) -> Option<File> {
     let name: Arc<str> = path.into();
     let place = Place::File { path: Arc::clone(&name), line: 0, column: 0 };
@@ -116,7 +117,7 @@ pub(super) fn read(path: &str, env: Lookup<'_>, report: &mut Report) -> Option<F
     }
 }
 
-/// Why the file at `path` cannot be read.
+/// The reason why the file at `path` cannot be read.
 fn unreadable(path: &str, error: &Error) -> Fault {
     let because = |rule: &str| Fault::new(format!("the file cannot be read: {rule}"));
     match error.kind() {
@@ -134,7 +135,7 @@ fn unreadable(path: &str, error: &Error) -> Fault {
 }
 
 impl File {
-    /// No file at all.
+    /// An empty configuration, for a start without a file.
     pub(super) fn none() -> Self {
         Self {
             listeners: Vec::new(),
@@ -176,7 +177,7 @@ impl File {
         Some(file)
     }
 
-    /// Where a relative path written at `place` starts: the directory of the file, else the working directory.
+    /// The base of a relative path written at `place`: the directory of the file, else the working directory.
     pub(super) fn resolve(place: &Place, path: &str) -> PathBuf {
         match place {
             Place::File { path: file, .. } => {
@@ -188,7 +189,7 @@ impl File {
 }
 
 impl Listener {
-    /// A listener of which nothing is said yet.
+    /// A listener without any value yet.
     pub(super) fn empty(key: &str, place: &Place) -> Self {
         Self {
             key: key.to_owned(),
@@ -263,7 +264,7 @@ impl Row {
 }
 
 impl Endpoint {
-    /// An endpoint of which only the name is known.
+    /// An endpoint with only a name yet.
     pub(super) fn empty(name: Written) -> Self {
         Self {
             name,

@@ -1,17 +1,18 @@
-//! Who was first: the earlier holder of a key, found by one look-up.
+//! Finds the earlier holder of a key by one look-up.
 //!
-//! A configuration has thousands of listeners, and each asks who has its name, its queue or its endpoint. Compared
-//! one with another they would take seconds. Nothing here is iterated, so the order of the keys cannot matter.
+//! A configuration may have thousands of listeners. Each must learn whether its name, queue or endpoint is
+//! used already. Comparing all pairs would take seconds. No code iterates this map, so the order of the keys
+//! cannot matter.
 
 use std::collections::HashMap;
 use std::collections::hash_map::{DefaultHasher, Entry};
 use std::hash::{BuildHasherDefault, Hash, Hasher};
 
-/// The first value of each key. The hasher has no random part: the same file costs the same work.
+/// The first value of each key. The hasher has no random part, so the same file costs the same work.
 pub(super) struct Firsts<K, V>(HashMap<Key<K>, V, BuildHasherDefault<DefaultHasher>>);
 
 impl<K: Hash + Eq, V> Firsts<K, V> {
-    /// The value noted under `key` before; else notes this one.
+    /// The value recorded under `key` before; otherwise records this one.
     pub(super) fn earlier(&mut self, key: K, value: V) -> Option<&V> {
         match self.0.entry(Key(key)) {
             Entry::Occupied(entry) => Some(entry.into_mut()),
@@ -22,7 +23,7 @@ impl<K: Hash + Eq, V> Firsts<K, V> {
         }
     }
 
-    /// The value noted under `key`.
+    /// The value recorded under `key`.
     pub(super) fn get(&self, key: K) -> Option<&V> {
         self.0.get(&Key(key))
     }
@@ -59,7 +60,7 @@ thread_local! {
     static COMPARISONS: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
 }
 
-/// How many comparisons of keys `work` makes.
+/// How many comparisons of keys `work` performs.
 #[cfg(test)]
 pub(super) fn comparisons(work: impl FnOnce()) -> usize {
     let before = COMPARISONS.with(std::cell::Cell::get);

@@ -1,9 +1,9 @@
 //! Flags over environment over file over defaults.
 //!
-//! Flags and variables describe one listener and the top of the file. Without a file they are the configuration;
-//! with one they replace values of its only listener, and with several listeners they are refused, because none of
-//! them is meant more than another. `--sessions`, `--rate` and `--auth-header-file` belong to the endpoint of that
-//! listener.
+//! Flags and variables describe one listener and the top level of the file. Without a file they are the whole
+//! configuration. With a file of one listener they replace values of that listener. With several listeners
+//! they are refused, because it is unclear which one they mean. `--sessions`, `--rate` and
+//! `--auth-header-file` belong to the endpoint of the listener.
 
 use std::net::SocketAddr;
 
@@ -21,7 +21,7 @@ const CONFIG_VARIABLE: &str = "QUEUEPOST_CONFIG";
 const ADMIN_FLAG: &str = "--admin-address";
 const ADMIN_VARIABLE: &str = "QUEUEPOST_ADMIN_LISTEN";
 
-/// What was given on the command line, as typed.
+/// The command line as typed.
 #[derive(Debug, Clone, Default)]
 pub struct Overrides {
     /// `--config`
@@ -91,7 +91,7 @@ pub fn load(
     Ok(Plan { warnings, ..plan })
 }
 
-/// Every flag and the variable that stands for it, for help texts and documents.
+/// Every flag and its environment variable, for help texts and documents.
 pub fn variables() -> Vec<(&'static str, &'static str)> {
     fn names<T>(table: &[Given<T>]) -> impl Iterator<Item = (&'static str, &'static str)> {
         table.iter().map(|row| (row.flag, row.variable))
@@ -100,7 +100,7 @@ pub fn variables() -> Vec<(&'static str, &'static str)> {
     config.chain(names(&LISTENER)).chain(names(&ENDPOINT)).chain(names(&TOP)).collect()
 }
 
-/// Reads and checks which queue is meant and as whom, for commands that concern a queue alone.
+/// Reads and checks queue and credentials, for commands that use a queue alone.
 pub fn queue(
     overrides: &Overrides,
     env: &dyn Fn(&str) -> Option<String>,
@@ -114,9 +114,9 @@ pub fn queue(
     report.finish().map(drop).and_then(|()| settings.ok_or_else(|| Report::default().into_errors()))
 }
 
-/// Reads and checks where the admin port of this machine's process is, for commands that ask it something.
+/// Reads and checks the admin address of the process on this machine, for commands that call it.
 ///
-/// `typed` is what `--admin-address` says; the variable is that of `run`, so that both mean the same process.
+/// `typed` is the value of `--admin-address`. Its variable is that of `run`, so both name the same process.
 pub fn admin_address(
     typed: Option<&str>,
     env: &dyn Fn(&str) -> Option<String>,
@@ -131,7 +131,7 @@ pub fn admin_address(
     report.finish().map(|_| address)
 }
 
-/// A flag, its variable, and the key of a `T` they replace.
+/// A flag, its variable, and the key of `T` that they replace.
 struct Given<T> {
     flag: &'static str,
     variable: &'static str,
@@ -139,7 +139,7 @@ struct Given<T> {
     put: Put<T>,
 }
 
-/// Puts a text where it belongs.
+/// Puts a text into its field.
 type Put<T> = fn(&mut T, Written);
 
 const TOP: [Given<File>; 4] = [
@@ -279,7 +279,7 @@ const ENDPOINT: [Given<Endpoint>; 3] = [
     },
 ];
 
-/// What was given of `table`: the flag if there is one, else its variable.
+/// The given values of `table`: the flag if there is one, else its variable.
 fn given<T>(table: &[Given<T>], overrides: &Overrides, env: Lookup<'_>) -> Vec<(Put<T>, Written)> {
     let written = |row: &Given<T>| {
         let (place, raw) = match (row.typed)(overrides) {
@@ -291,7 +291,7 @@ fn given<T>(table: &[Given<T>], overrides: &Overrides, env: Lookup<'_>) -> Vec<(
     table.iter().filter_map(written).collect()
 }
 
-/// Applies what describes one listener, and the endpoint it uses.
+/// Applies the values for one listener and its endpoint.
 fn replace_listener(file: &mut File, overrides: &Overrides, env: Lookup<'_>, report: &mut Report) {
     let of_listener = given(&LISTENER, overrides, env);
     let of_endpoint = given(&ENDPOINT, overrides, env);

@@ -1,4 +1,4 @@
-//! Precedence, files and places.
+//! Precedence, files and positions.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -223,7 +223,7 @@ fn what_leads_to_credentials_is_shown_if_it_is_a_path_or_a_variable_and_never_a_
             "auth: {header_env: ORDERS}",
             "header_env: REDACTED names a variable that is not set; REDACTED, since it",
         ),
-        // It is there, so it is a name, whatever it looks like.
+        // The file exists, so the text is a name, whatever it looks like.
         ("auth: {header_file: s3cr3t}", "header_file: s3cr3t leads to nothing"),
         ("auth: {header_env: b4d_h3ader}", "header_env: b4d_h3ader does not lead to a header"),
         ("tls: {cert_file: /no-such/cert.pem, key_file: ./key.pem}", "key_file: ./key.pem cannot be read"),

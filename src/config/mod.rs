@@ -1,13 +1,19 @@
 //! From the file, flags and environment to a [`Plan`]: everything valid, or every problem at once.
 //!
-//! [`load`] is the way in. In the order of the work: `load` puts flags over environment over file; `tree`, `fields`
-//! and `file` read what was written, each value with its place; `env` replaces `${VAR}`; `check`, `endpoints` and
-//! `auth` apply the rules, with `value` and `queue` for single texts, `rules` for values that must fit together and
-//! `consumers` for listeners that must; `firsts` finds who had a name, a queue or an endpoint before;
-//! `problem` is what goes wrong, `excerpt` the line it stands in, `shown` how much of a value may be told, `peers` what
-//! other programs call things; `plan` comes
-//! out, in the `Settings` types of the areas. No other area reads the file or the environment, and nothing here touches
-//! the network.
+//! [`load`] is the entry point. The files in the order of the work:
+//!
+//! - `load`: flags override the environment, which overrides the file.
+//! - `tree`, `fields`, `file`: read the text, each value with its position.
+//! - `env`: replaces `${VAR}`.
+//! - `check`, `endpoints`, `auth`: apply the rules.
+//! - `value`, `queue`: parse single texts.
+//! - `rules`, `consumers`: check combinations of values, and of listeners.
+//! - `firsts`: finds the earlier holder of a name, a queue or an endpoint.
+//! - `problem`: a problem; `excerpt`: its line; `shown`: how much of a value a problem may repeat.
+//! - `peers`: the names that other programs use for keys.
+//! - `plan`: the result, in the `Settings` types of the areas.
+//!
+//! No other area reads the file or the environment, and this area never uses the network.
 
 mod auth;
 mod check;

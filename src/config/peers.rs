@@ -1,9 +1,9 @@
-//! What other programs call things: the words of those who come from `sqsd`, Lambda, a connector or a worker of
-//! their own, and what to write here instead, or that there is nothing to write.
+//! Names that other programs use for keys, and which key to write here instead, if there is one.
 //!
-//! Only whole words count, however they are spelt (`maxRetries`, `max-retries`); slips of the pen are `shown`'s business.
+//! Users come from `sqsd`, Lambda, a connector or a worker of their own. Only whole words match, in any
+//! spelling (`maxRetries`, `max-retries`); `shown` handles typing errors.
 
-/// The keys of endpoints that people write at a listener.
+/// Endpoint keys that users often write in a listener.
 const ENDPOINT_KEYS: [&str; 10] = [
     "adaptive",
     "auth",
@@ -16,7 +16,7 @@ const ENDPOINT_KEYS: [&str; 10] = [
     "sessions",
     "tls",
 ];
-/// The keys of listeners that people write at an endpoint.
+/// Listener keys that users often write in an endpoint.
 const LISTENER_KEYS: [&str; 7] =
     ["algorithm", "onresponse", "path", "success", "throttledelay", "timeout", "workers"];
 
@@ -38,7 +38,7 @@ const METHOD: &str = "there is none: messages are always POSTed";
 const CREDENTIALS: &str = "there is none: credentials come from the AWS chain (environment, `profile`, role), and \
                            `role_arn` is assumed with them";
 
-/// Words in small letters without `_`, and what to do instead.
+/// Words in lower case without `_`, and what to do instead.
 const WORDS: [(&str, &str); 33] = [
     ("accesskeyid", CREDENTIALS),
     ("backoff", BACKOFF),
@@ -75,7 +75,7 @@ const WORDS: [(&str, &str); 33] = [
     ("waittimeseconds", WAIT),
 ];
 
-/// What to do instead of writing `name` in the map at `path`.
+/// The advice for `name` in the map at `path`.
 pub(super) fn hint(path: &str, name: &str) -> Option<String> {
     let word: String = name.chars().filter(|c| !"_-".contains(*c)).map(|c| c.to_ascii_lowercase()).collect();
     let word = word.as_str();
@@ -89,7 +89,7 @@ pub(super) fn hint(path: &str, name: &str) -> Option<String> {
     Some(hint.to_owned())
 }
 
-/// Whether the map at `path` is itself an entry of the list or map that starts like this.
+/// Whether the map at `path` is itself an entry of the list or map with this prefix.
 fn is_below(path: &str, start: &str) -> bool {
     path.strip_prefix(start).is_some_and(|rest| !rest.contains('.'))
 }

@@ -1,9 +1,9 @@
-//! What is wrong with the configuration, where, and what to write instead.
+//! A problem of the configuration: where it is, and what to write instead.
 //!
-//! Every check adds to one [`Report`] and goes on, so that a person sees all problems at once and in the order of
-//! the file. A problem shows a value as it was *written* (`${TOKEN}`, never what the variable held), shows only
-//! the origin of an address, and says `REDACTED` for what may be a secret. The line it stands in is shown
-//! under it by the same measure (`excerpt`). Warnings do not stop the start.
+//! Every check adds to one [`Report`] and goes on. So a person sees all problems at once, in the order of the
+//! file. A problem shows a value as it was *written*: `${TOKEN}`, never the variable's value. Of an address
+//! it shows only the origin, and `REDACTED` for a possible secret. The line of the file follows, with the
+//! same parts hidden (`excerpt`). Warnings do not stop the start.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -18,7 +18,7 @@ use crate::escape;
 pub enum Place {
     /// In the configuration file; line and column count from 1, and line 0 is the file as a whole.
     File {
-        /// As given on the command line.
+        /// On the command line.
         path: Arc<str>,
         /// Line.
         line: u64,
@@ -29,7 +29,7 @@ pub enum Place {
     Flag(&'static str),
     /// An environment variable, `QUEUEPOST_WORKERS`.
     Variable(&'static str),
-    /// Nowhere: what is missing has no place. The key names the flag to add.
+    /// Nowhere: a missing value has no position. The key names the flag to add.
     CommandLine,
 }
 
@@ -44,20 +44,20 @@ impl fmt::Display for Place {
     }
 }
 
-/// One thing that is wrong.
+/// One problem.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
     /// Where it was written.
     pub place: Place,
     /// Path of the key, `listeners[0].workers`; empty for the file as a whole.
     pub key: String,
-    /// The value as written; `REDACTED` where it may be or name a secret.
+    /// The value as written; `REDACTED` where it may be a secret or name one.
     pub value: Option<String>,
     /// The rule it breaks, as the end of a sentence.
     pub rule: String,
     /// What to write instead.
     pub fix: Option<String>,
-    /// The line of the file, as far as it may be shown.
+    /// The line of the file with hidden parts removed.
     pub source: Option<Excerpt>,
 }
 
@@ -83,7 +83,7 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Everything that is wrong with the configuration; printed as a line each, and below it the line of the file.
+/// All problems of the configuration; each prints as one line, followed by the line of the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigErrors {
     problems: Vec<Problem>,
@@ -113,7 +113,7 @@ impl fmt::Display for ConfigErrors {
 
 impl std::error::Error for ConfigErrors {}
 
-/// Why a text is not the value a key wants.
+/// Why a text is not valid for a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Fault {
     rule: String,
@@ -137,18 +137,18 @@ impl Fault {
 pub(super) struct Written {
     /// Path of its key.
     pub(super) key: String,
-    /// Where it stands.
+    /// Its position.
     pub(super) place: Place,
     /// The text before interpolation: what a problem may repeat.
     pub(super) raw: String,
     /// The text to use; `None` when a problem was reported already.
     pub(super) text: Option<String>,
-    /// How much of it a problem may repeat.
+    /// How much of the text a problem may repeat.
     pub(super) reveal: Reveal,
 }
 
 impl Written {
-    /// A text that is used as it was written.
+    /// A text that is used as written.
     pub(super) fn plain(key: String, place: Place, raw: String) -> Self {
         Self { key, place, text: Some(raw.clone()), raw, reveal: Reveal::Text }
     }
@@ -158,14 +158,14 @@ impl Written {
 #[derive(Debug, Default)]
 pub(super) struct Report {
     problems: Vec<Problem>,
-    /// Key and place of each problem: a file can have thousands.
+    /// Key and position of each problem, for fast look-up: a file can have thousands of problems.
     refused: HashSet<(String, Place)>,
     warnings: Vec<String>,
     source: Source,
 }
 
 impl Report {
-    /// Takes note of the file's text, to show lines of it.
+    /// Stores the file's text, to show lines of it.
     pub(super) fn quote_from(&mut self, source: &str) {
         self.source = Source::new(source);
     }
@@ -189,8 +189,8 @@ impl Report {
         self.add(place, key, None, fault, At::Node);
     }
 
-    /// Adds a problem if a written value breaks a rule; without the value there is no rule to break, and what was
-    /// refused already is one problem and not two.
+    /// Adds a problem if a written value breaks a rule. Without a value there is no rule to break. A value
+    /// that was refused already gets no second problem.
     pub(super) fn require(&mut self, written: Option<&Written>, rule: Result<(), Fault>) {
         if let (Some(written), Err(fault)) = (written, rule)
             && !self.refused.contains(&(written.key.clone(), written.place.clone()))
@@ -199,14 +199,14 @@ impl Report {
         }
     }
 
-    /// Adds a warning about a written value, if there are both.
+    /// Adds a warning about a written value, if both exist.
     pub(super) fn advise(&mut self, written: Option<&Written>, warning: Option<String>) {
         if let (Some(written), Some(warning)) = (written, warning) {
             self.warn(&written.place, &written.key, &warning);
         }
     }
 
-    /// Adds that the file is no YAML.
+    /// Adds the problem that the file is no YAML.
     pub(super) fn refuse_syntax(&mut self, place: &Place, fault: Fault) {
         self.add(place, "", None, fault, At::Syntax);
     }
@@ -234,14 +234,14 @@ impl Report {
         self.warnings.push(problem.to_string());
     }
 
-    /// Whether there is a problem with `key` or what is below it, or with a key that may be meant for it.
+    /// Whether there is a problem with `key`, a key below it, or a possible misspelling of it.
     pub(super) fn mentions(&self, key: &str) -> bool {
         let meant = meant(key);
         let about = |problem: &Problem| problem.key.starts_with(key) || problem.fix.as_ref() == Some(&meant);
         self.problems.iter().any(about)
     }
 
-    /// The value of `written`, or `None` if there is none or it was refused, now or before.
+    /// The value of `written`; `None` if there is none or it was refused, now or before.
     pub(super) fn parse<T>(
         &mut self,
         written: Option<&Written>,
@@ -257,12 +257,12 @@ impl Report {
         }
     }
 
-    /// The warnings if nothing was refused, else every problem.
+    /// The warnings if no value was refused, else every problem.
     pub(super) fn finish(self) -> Result<Vec<String>, ConfigErrors> {
         if self.problems.is_empty() { Ok(self.warnings) } else { Err(self.into_errors()) }
     }
 
-    /// Every problem, by place.
+    /// Every problem, by position.
     pub(super) fn into_errors(mut self) -> ConfigErrors {
         self.problems.sort_by(|a, b| a.place.cmp(&b.place));
         ConfigErrors { problems: self.problems }

@@ -1,4 +1,4 @@
-//! A queue as a person names it: URL, ARN or name. What its host says of region and server is read by `sqs`.
+//! A queue as a user writes it: URL, ARN or name. `sqs` derives region and server from its host.
 
 use crate::config::problem::Fault;
 use crate::config::value::{address, is_account, is_partition, is_region};
@@ -9,7 +9,7 @@ const NAME_MAX: usize = 80;
 const EXAMPLE: &str =
     "write https://sqs.REGION.amazonaws.com/ACCOUNT/NAME, arn:aws:sqs:REGION:ACCOUNT:NAME or NAME";
 
-/// How a FIFO queue's name ends, and no other's; counts towards the length.
+/// Suffix of every FIFO queue's name, and of no standard queue's; it counts towards the length.
 const FIFO: &str = ".fifo";
 
 /// The queue that `text` names.

@@ -1,8 +1,8 @@
-//! Whether what stands in place of a file's or a variable's name is one, so that a problem may repeat it.
+//! Whether a text is the name of a file or variable, so that a problem may repeat it.
 //!
-//! People paste the secret itself there, and no look at a text tells a password from a name: `admin/swordfish` could be
-//! either. So what exists decides: a path is shown if its directory is there, or up to what is there; a variable if it
-//! is set, or if it is called what variables with credentials are called.
+//! People paste the secret itself in the place of the name, and no text shows which it is: `admin/swordfish`
+//! could be either. So existence decides. A path is shown if its directory exists, or up to its existing
+//! part. A variable is shown if it is set, or has a usual name for credentials.
 
 use std::path::{Component, Path, PathBuf};
 
@@ -11,14 +11,14 @@ use crate::config::file::File;
 use crate::config::problem::{Place, Written};
 use crate::config::shown::Reveal;
 
-/// Words in the names of variables that hold credentials.
+/// Words in the usual names of variables with credentials.
 const CREDENTIAL_WORDS: [&str; 7] = ["AUTH", "TOKEN", "KEY", "SECRET", "HEADER", "PASS", "CREDENTIAL"];
-/// Longest word in such a name; codes are longer.
+/// Longest word in such a name; random secrets are longer.
 const WORD_MAX: usize = 14;
-/// Most changes between letters and digits in a word: `K8S` has two, a code many.
+/// Most changes between letters and digits in a word: `K8S` has two, a random secret has many.
 const CHANGES_MAX: usize = 2;
 
-/// A path with as much of it to be shown as is known to be one.
+/// A path, shown up to the part that is known to be a path.
 pub(super) fn path(written: &Written, env: Lookup<'_>) -> Written {
     let reveal = match used_as_written(written) {
         Some(text) if written.reveal == Reveal::Path => of_path(text, &written.place, env),
@@ -27,7 +27,7 @@ pub(super) fn path(written: &Written, env: Lookup<'_>) -> Written {
     Written { reveal, ..written.clone() }
 }
 
-/// The name of a variable, to be shown if it is known to be one.
+/// The name of a variable, shown if it is known to be one.
 pub(super) fn variable(written: &Written, env: Lookup<'_>) -> Written {
     let is_one = |name: &&str| is_variable_name(name) && (env(name).is_some() || is_called_like_one(name));
     let reveal = match used_as_written(written).filter(is_one) {
@@ -37,7 +37,7 @@ pub(super) fn variable(written: &Written, env: Lookup<'_>) -> Written {
     Written { reveal, ..written.clone() }
 }
 
-/// The text, unless it is empty or variables were filled in.
+/// The text, unless it is empty or has `${VAR}` in it.
 fn used_as_written(written: &Written) -> Option<&str> {
     written.text.as_deref().filter(|text| *text == written.raw && !text.is_empty())
 }
@@ -47,7 +47,7 @@ fn of_path(text: &str, place: &Place, env: Lookup<'_>) -> Reveal {
     if resolved(text).exists() {
         return Reveal::Beginning(text.len());
     }
-    // The slashes from the last on; nothing stands before that of `/x`, and everybody has `/`.
+    // The slashes, the last one first. Of `/x` nothing is left before the slash, and `/` always exists.
     let mut parents = text.rmatch_indices('/').map(|(at, _)| (at, text.get(..at).unwrap_or_default()));
     let Some((_, parent)) = parents.next() else { return Reveal::Path };
     let has_name = |path: &str| {
@@ -62,7 +62,7 @@ fn of_path(text: &str, place: &Place, env: Lookup<'_>) -> Reveal {
     known.map_or(Reveal::Path, |(at, _)| Reveal::Beginning(at + 1))
 }
 
-/// Where a path leads to; `~` as a shell has it, although nothing here reads such a file.
+/// The directory a path starts from. `~` works as in a shell, although no code here opens such a file.
 fn resolved(place: &Place, path: &str, env: Lookup<'_>) -> PathBuf {
     match (path.strip_prefix('~').filter(|rest| rest.is_empty() || rest.starts_with('/')), env("HOME")) {
         (Some(rest), Some(home)) => PathBuf::from(home + rest),
@@ -70,7 +70,7 @@ fn resolved(place: &Place, path: &str, env: Lookup<'_>) -> PathBuf {
     }
 }
 
-/// Words in capitals, and one that stands for credentials.
+/// Words in capitals, of which one is usual for credentials.
 fn is_called_like_one(name: &str) -> bool {
     let capital = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
     name.chars().all(capital)
@@ -78,7 +78,7 @@ fn is_called_like_one(name: &str) -> bool {
         && name.split('_').any(|word| CREDENTIAL_WORDS.contains(&word))
 }
 
-/// Whether a text, which may be empty, is no code: short, letters and digits apart.
+/// Whether a text, possibly empty, is no random secret: short, with letters and digits apart.
 fn is_word(text: &str) -> bool {
     let digits: Vec<bool> = text.chars().map(|c| c.is_ascii_digit()).collect();
     let changes = digits.windows(2).filter(|pair| pair.first() != pair.last()).count();

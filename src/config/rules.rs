@@ -1,8 +1,8 @@
-//! What values must fit together: one function for each rule, with what a person is told when they do not.
+//! Rules about combinations of values: one function for each, with its text for people.
 //!
-//! The functions work on parsed values and know no keys or places; who calls them adds those. A `Result` is a rule
-//! whose breach refuses the configuration, an `Option<String>` one that is only warned of: allowed, but probably
-//! not meant. Texts read as the end of a sentence that starts with the key or the value.
+//! The functions work on parsed values and know no keys or positions; their callers add those. A `Result` is
+//! a rule whose violation refuses the configuration. An `Option<String>` is a warning: the value is allowed,
+//! but probably not intended. Texts read as the end of a sentence that starts with the key or the value.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -16,16 +16,16 @@ use crate::policy::outcome::StatusSet;
 use crate::policy::visibility::CEILING;
 use crate::sqs::{self, QueueRef};
 
-/// Shortest request time-out.
+/// Shortest request timeout.
 const TIMEOUT_MIN: Duration = Duration::from_millis(100);
-/// Longest request time-out: the lease (time-out + 30 s) and its last extension stay below the 12 hours SQS allows.
+/// Longest request timeout: the lease (timeout + 30 s) and its last extension stay below SQS's 12 hours.
 pub(super) const TIMEOUT_MAX: Duration = TWELVE_HOURS.saturating_sub(Duration::from_mins(1));
-/// A running delivery of the longest time-out ends this long before the deadline, to be settled.
+/// A delivery of the longest timeout must end this long before the deadline, so that it can be settled.
 const DEADLINE_MARGIN: Duration = Duration::from_secs(15);
-/// Shortest deadline that is not written: a long poll of 20 s ends, and what it brings is released.
+/// Shortest default deadline: a long poll of 20 s ends, and its messages are released.
 const DEADLINE_LEAST: Duration = Duration::from_secs(25);
-/// Longest deadline that is not written: ten seconds below the 120 s after which Fargate kills (ECS, `stopTimeout`).
-/// Whoever has longer time-outs sets the deadline together with the time the process is given.
+/// Longest default deadline: ten seconds below the 120 s after which Fargate kills (ECS, `stopTimeout`). A
+/// user with longer timeouts sets the deadline together with the platform's grace period.
 const DEADLINE_MOST: Duration = Duration::from_secs(110);
 
 /// The message stays hidden while its request runs, and SQS hides it for 12 hours at most.
@@ -56,12 +56,12 @@ pub(super) fn pause_fits_after_request(pause: Duration, timeout: Duration) -> Op
     })
 }
 
-/// The deadline of a drain that nobody wrote: the longest request can end, within what ends processes from outside.
+/// The default deadline of a drain: the longest request can end, within the grace period of common platforms.
 pub(super) fn deadline_of(longest: Duration) -> Duration {
     longest.saturating_add(DEADLINE_MARGIN).clamp(DEADLINE_LEAST, DEADLINE_MOST)
 }
 
-/// A drain that ends before the longest request can, cuts it off and has it retried.
+/// A drain that ends before the longest request can end cuts it off, and the message is retried.
 pub(super) fn deadline_covers_requests(deadline: Duration, longest: Duration) -> Option<String> {
     let enough = longest.saturating_add(DEADLINE_MARGIN);
     (deadline < enough).then(|| {
@@ -74,7 +74,7 @@ pub(super) fn deadline_covers_requests(deadline: Duration, longest: Duration) ->
     })
 }
 
-/// A worker without a session never runs, so a listener with more workers than sessions has some for nothing.
+/// A worker without a session never runs, so workers beyond the sessions have no effect.
 pub(super) fn sessions_cover_workers(sessions: usize, workers: usize) -> Option<String> {
     (sessions < workers).then(|| {
         format!(
@@ -85,21 +85,21 @@ pub(super) fn sessions_cover_workers(sessions: usize, workers: usize) -> Option<
     })
 }
 
-/// No more requests run than there are workers, so sessions far beyond them limit nothing.
+/// No more requests run than there are workers, so sessions far beyond the workers limit nothing.
 pub(super) fn sessions_are_in_reach(sessions: usize, workers: usize) -> Option<String> {
     (sessions > workers.saturating_mul(2)).then(|| {
         format!("is {sessions}, but its listeners have {workers} workers together: it is never reached")
     })
 }
 
-/// Two listeners that bring the same queue to the same place are one with more workers; `other` is the earlier one.
+/// Two listeners from one queue to one target should be one with more workers; `other` is the earlier one.
 pub(super) fn listeners_differ(other: Option<&str>) -> Result<(), Fault> {
     let Some(other) = other else { return Ok(()) };
     let rule = format!("is the queue of {other} too, with the same endpoint and address");
     Err(Fault::new(rule).fix(format!("remove this listener and raise `workers` of {other}")))
 }
 
-/// Listeners that bring one queue to several places take its messages from each other; a canary wants that.
+/// Listeners from one queue to different targets take messages from each other; a canary intends that.
 pub(super) fn queue_is_not_shared(other: Option<&str>) -> Option<String> {
     let other = other?;
     Some(format!(
@@ -108,7 +108,7 @@ pub(super) fn queue_is_not_shared(other: Option<&str>) -> Option<String> {
     ))
 }
 
-/// Without TLS everybody on the way can read the credentials.
+/// Without TLS everybody on the network path can read the credentials.
 pub(super) fn credentials_are_encrypted(url: &Url, has_auth: bool) -> Option<String> {
     (has_auth && url.scheme() == "http" && !is_near(url)).then(|| {
         "sends the credentials of `auth` unencrypted over http://, readable for everybody on the way; write https://"
@@ -116,7 +116,7 @@ pub(super) fn credentials_are_encrypted(url: &Url, has_auth: bool) -> Option<Str
     })
 }
 
-/// Certificates are for TLS, and http:// has none: who wrote them believes in a protection that is not there.
+/// Certificates have no effect on http://. A user who sets them expects a protection that is missing.
 pub(super) fn tls_needs_https(url: &Url) -> Result<(), Fault> {
     if url.scheme() == "https" {
         return Ok(());
@@ -124,7 +124,7 @@ pub(super) fn tls_needs_https(url: &Url) -> Result<(), Fault> {
     Err(Fault::new("has no effect on an http:// address").fix("write https://, or remove it"))
 }
 
-/// A client proves who it is with a certificate and its key; one alone is of no use.
+/// A client authenticates with a certificate and its key; one alone has no effect.
 pub(super) fn certificate_and_key_are_a_pair(certificate: bool, key: bool) -> Result<(), Fault> {
     if certificate == key { Ok(()) } else { Err(Fault::new("needs `cert_file` and `key_file` together")) }
 }
@@ -135,7 +135,7 @@ pub(super) fn region_is_that_of_the_queue(region: &str, queue: &QueueRef) -> Opt
     Some(format!("is {region}, but the queue is in {of_queue}"))
 }
 
-/// Amazon's addresses speak https; a VPC endpoint is called as its URL says.
+/// Amazon's addresses use https; a VPC endpoint is called as its URL says.
 pub(super) fn queue_of_aws_is_https(queue: &QueueRef) -> Option<String> {
     let QueueRef::Url(url) = queue else { return None };
     (url.scheme() == "http" && sqs::is_aws(url)).then(|| {
@@ -145,7 +145,7 @@ pub(super) fn queue_of_aws_is_https(queue: &QueueRef) -> Option<String> {
     })
 }
 
-/// Success deletes: a range that takes in 429 or 5xx deletes messages nobody worked on.
+/// A success deletes the message. A range with 429 or 5xx would delete messages that nobody processed.
 pub(super) fn success_leaves_out_failures(low: u16, high: u16) -> Result<(), Fault> {
     let (range, rule) = (low..=high, "would delete messages nobody worked on");
     let fix = |status: &str| {
@@ -163,7 +163,7 @@ pub(super) fn success_leaves_out_failures(low: u16, high: u16) -> Result<(), Fau
     Ok(())
 }
 
-/// Who lists 404 means it; who lists 300-399 or a range of 4xx more likely miscounted.
+/// A single 404 is intended. A range such as 300-399, or within 4xx, is more likely a mistake.
 pub(super) fn success_leaves_out_refusals(low: u16, high: u16) -> Option<String> {
     if low < 400 && high >= 300 {
         return Some(
@@ -176,12 +176,12 @@ pub(super) fn success_leaves_out_refusals(low: u16, high: u16) -> Option<String>
     })
 }
 
-/// The first row that has the status decides, so a row behind others with all its statuses is dead.
+/// The first row with the status decides, so a row whose statuses all come earlier never matches.
 pub(super) fn row_is_reached(row: &Row, earlier: &[Row]) -> Option<String> {
     (!row.is_reached(earlier)).then(|| "never applies: rows above it have all its statuses".to_owned())
 }
 
-/// Rows come before `success`, so one that pauses a status of success has finished work done again.
+/// Rows come before `success`. A row that hides the message after a success status repeats finished work.
 pub(super) fn row_leaves_success(row: &Row, success: &StatusSet) -> Option<String> {
     if row.action == Action::Delete {
         return None;
@@ -191,7 +191,7 @@ pub(super) fn row_leaves_success(row: &Row, success: &StatusSet) -> Option<Strin
     Some(format!("has {both}, which is in `success` too; rows come first, so such an answer does not delete"))
 }
 
-/// Only what hides a message has a time to hide it for.
+/// Only rows that hide a message may have a delay.
 pub(super) fn delay_is_of_a_pause(action: Action) -> Result<(), Fault> {
     match action {
         Action::Park | Action::Defer => Ok(()),
@@ -201,12 +201,12 @@ pub(super) fn delay_is_of_a_pause(action: Action) -> Result<(), Fault> {
     }
 }
 
-/// A key that only says more about another is a mistake without it: a role's external id, a rate's burst.
+/// Some keys only refine another key and are a mistake without it: a role's external id, a rate's burst.
 pub(super) fn goes_with(other: &str, present: bool) -> Result<(), Fault> {
     if present { Ok(()) } else { Err(Fault::new(format!("has no effect without `{other}`"))) }
 }
 
-/// An algorithm is called at a path made of its name, so one that is written would be ignored.
+/// An algorithm's path is derived from its name, so a written path would be ignored.
 pub(super) fn path_is_not_of_an_algorithm(algorithm: bool) -> Result<(), Fault> {
     if algorithm {
         return Err(Fault::new("is not allowed with `algorithm`, which has its own path"));
@@ -214,11 +214,12 @@ pub(super) fn path_is_not_of_an_algorithm(algorithm: bool) -> Result<(), Fault> 
     Ok(())
 }
 
-/// Whether an address is on this machine or, by the look of it, in a private network.
+/// Whether an address is on this machine or, by its form, in a private network.
 fn is_near(url: &Url) -> bool {
     let private = |address: IpAddr| match address {
         IpAddr::V4(v4) => {
-            // 100.64.0.0/10 is shared between a provider and its customers (RFC 6598): overlays and pods use it.
+            // 100.64.0.0/10 is shared between a provider and its customers (RFC 6598); overlays and pods use
+            // it.
             let shared = matches!(v4.octets(), [100, 64..=127, ..]);
             v4.is_private() || v4.is_link_local() || v4.is_loopback() || shared
         }
@@ -227,8 +228,9 @@ fn is_near(url: &Url) -> bool {
     match url.host() {
         Some(Host::Ipv4(address)) => private(address.into()),
         Some(Host::Ipv6(address)) => private(address.into()),
-        // A name without a dot is looked up in the own domain: containers, Kubernetes services. `.default` is the
-        // namespace of many such services; names of other namespaces look like any name of the internet.
+        // A name without a dot is resolved in the local domain: containers, Kubernetes services. `.default`
+        // is the namespace of many such services. Names in other namespaces look like any name of the
+        // internet.
         Some(Host::Domain(name)) => {
             let inside = [".default", ".home.arpa", ".internal", ".lan", ".local", ".svc"];
             sqs::is_loopback(url) || !name.contains('.') || inside.iter().any(|end| name.ends_with(end))

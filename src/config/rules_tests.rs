@@ -1,4 +1,4 @@
-//! Each rule: what it lets pass, what it does not, and what it says.
+//! Each rule: what it accepts, what it refuses, and its text.
 
 use super::*;
 use crate::config::queue;

@@ -1,34 +1,34 @@
-//! How much of what was written a problem repeats, and which known name may have been meant.
+//! How much of a written value a problem repeats, and which known key a misspelt one may be.
 //!
-//! Secrets stand where they do not belong: in addresses, in place of keys. So an address is shown up to its port, and
-//! a key only if it is a word.
+//! Users put secrets where they do not belong: in addresses, and in place of keys. So an address is shown up
+//! to its port, and a key only if it is a word.
 
 use url::Url;
 
 /// Longest value a problem repeats.
 const SHOWN_CHARACTERS: usize = 80;
-/// Longest name of a key that a problem repeats, one more than that of a listener.
+/// Longest key that a problem repeats, one more than the longest listener name.
 const NAME_MAX: usize = 64;
 
 /// How much of a value a problem may repeat.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Reveal {
-    /// All of it; of an address, scheme, host and port.
+    /// The whole value; of an address: scheme, host and port.
     Text,
-    /// It is meant to be an address: host and port, even when the scheme is missing.
+    /// The value should be an address: host and port are shown, even when the scheme is missing.
     Origin,
-    /// It is meant to be a path, and may be the secret itself: nothing, until `reveal` knows better.
+    /// The value should be a path, but may be the secret itself: hidden, unless `reveal` knows the path.
     Path,
-    /// It is meant to be the name of a variable, and may be the secret itself: nothing, until `reveal` knows better.
+    /// The value should be a variable's name, but may be the secret itself: hidden, unless `reveal` knows it.
     Variable,
-    /// So many bytes of it.
+    /// The first bytes of the value.
     Beginning(usize),
     /// Nothing.
     Nothing,
 }
 
 impl Reveal {
-    /// Why nothing is shown, and what to do to see it, where that is not plain.
+    /// Why the value is hidden, and how to see it, where that is not obvious.
     pub(super) fn hidden(self) -> Option<&'static str> {
         match self {
             Self::Path => Some(
@@ -44,15 +44,15 @@ impl Reveal {
     }
 }
 
-/// The name of a key; `…` for what is no word, since a secret can stand where a key belongs.
+/// The name of a key; `…` for a text that is no word, since it may be a secret.
 pub(super) fn shown_key(name: &str) -> &str {
     let word = |c: char| c.is_alphanumeric() || "_-.".contains(c);
     let is_word = name.chars().count() <= NAME_MAX && !name.is_empty() && name.chars().all(word);
     if is_word { name } else { "…" }
 }
 
-/// A value as a problem repeats it: addresses without what follows the origin (credentials hide in user
-/// information, path and query alike), long ones cut, odd ones quoted.
+/// A value as a problem repeats it. An address is cut after its origin, because credentials may be in user
+/// information, path and query. Long values are cut, unusual ones quoted.
 pub(super) fn shown(raw: &str, reveal: Reveal) -> String {
     match reveal {
         Reveal::Text | Reveal::Origin => {}
@@ -99,7 +99,7 @@ fn quoted(raw: &str) -> String {
     if !text.is_empty() && text.chars().all(plain) { text } else { format!("{text:?}") }
 }
 
-/// `; did you mean …?` for a name that is nearly one of `known`.
+/// `; did you mean …?` for a name that is close to one of `known`.
 pub(super) fn did_you_mean<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
     let name = name.to_ascii_lowercase().replace('-', "_");
     known
@@ -110,7 +110,7 @@ pub(super) fn did_you_mean<'a>(name: &str, known: impl IntoIterator<Item = &'a s
         .map(|(_, candidate)| meant(candidate))
 }
 
-/// How a name is suggested.
+/// The form of a suggested name.
 pub(super) fn meant(name: &str) -> String {
     format!("did you mean `{name}`?")
 }

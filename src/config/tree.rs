@@ -1,8 +1,8 @@
-//! YAML text → a tree in which every key and every scalar knows its place and its text as written.
+//! YAML text → a tree in which every key and every scalar has its position and its text as written.
 //!
-//! A tree and not derived structs, because those stop at the first unknown key or wrong type and a person fixing
-//! a file wants them all. Scalars stay text: an external id `0123` must not become a number on the way. What
-//! is no YAML, has a key twice or holds several documents is one problem with its line and column.
+//! Derived structs would stop at the first unknown key or wrong type, but a person wants to see every
+//! problem. Scalars stay text: an external id `0123` must not become a number. Invalid YAML, a duplicate key
+//! and several documents in one file are one problem each, with line and column.
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,21 +14,21 @@ use crate::config::problem::{Fault, Place, Report};
 use crate::config::shown::shown_key;
 use crate::escape;
 
-/// One value and where it stands.
+/// One value and its position.
 #[derive(Debug)]
 pub(super) struct Node {
-    /// Where it starts; for an alias, where its anchor is.
+    /// Where the value starts; for an alias, where its anchor is.
     pub(super) place: Place,
-    /// What it is.
+    /// The value itself.
     pub(super) value: Value,
 }
 
-/// What a value is.
+/// The kinds of values.
 #[derive(Debug)]
 pub(super) enum Value {
-    /// Nothing: an empty value, `~` or `null`.
+    /// An empty value, `~` or `null`.
     Nothing,
-    /// Text, number or truth value, as written.
+    /// Text, number or boolean, as written.
     Scalar(String),
     /// A list.
     List(Vec<Node>),
@@ -36,16 +36,16 @@ pub(super) enum Value {
     Map(Vec<(Key, Node)>),
 }
 
-/// A key and where it stands.
+/// A key and its position.
 #[derive(Debug)]
 pub(super) struct Key {
     /// Its text.
     pub(super) name: String,
-    /// Where it starts.
+    /// Where the key starts.
     pub(super) place: Place,
 }
 
-/// Parses `source`; `None` when it is not YAML, which is then in the report.
+/// Parses `source`. `None` when it is not YAML; the report then says so.
 pub(super) fn parse(source: &str, path: &Arc<str>, report: &mut Report) -> Option<Node> {
     let options = serde_saphyr::options! {
         with_snippet: false,
@@ -55,7 +55,8 @@ pub(super) fn parse(source: &str, path: &Arc<str>, report: &mut Report) -> Optio
         Ok(raw) => Some(Builder { source, path }.node(raw)),
         Err(error) => {
             let place = place(path, error.location());
-            // First, because the parser's words for it quote the key, which may hold words of all the others.
+            // Checked first, because the parser's message quotes the key, which may contain the words of all
+            // other errors.
             if let serde_saphyr::Error::DuplicateMappingKey { key, .. } = error.without_snippet() {
                 report.refuse_syntax(&place, duplicate(key.as_deref()));
                 return None;
@@ -69,7 +70,7 @@ pub(super) fn parse(source: &str, path: &Arc<str>, report: &mut Report) -> Optio
     }
 }
 
-/// What the parser says, in the words of somebody who does not write parsers where those are known.
+/// The parser's message in plain terms, where the message is known.
 fn explained(message: &str) -> Fault {
     const FIXES: [(&str, &str); 10] = [
         ("<document start>", "write YAML, `key: value`; TOML is not read"),
@@ -97,20 +98,20 @@ fn explained(message: &str) -> Fault {
     fix.into_iter().fold(fault, |fault, (_, fix)| fault.fix(fix))
 }
 
-/// A key that stands twice in a map.
+/// A duplicate key of a map.
 fn duplicate(key: Option<&str>) -> Fault {
     let key = key.map_or_else(String::new, |key| format!(": {}", shown_key(key)));
     Fault::new(format!("not valid YAML: duplicate mapping key{key}")).fix("keep one of them")
 }
 
-/// Whether the parser complains of a tab, in its own words: a message may quote the file, and a name may be `table`.
+/// Whether the parser reports a tab. Matched by whole phrases, because a message may quote the file: `table`.
 fn is_about_a_tab(message: &str) -> bool {
     ["tabs disallowed", "tab cannot be used as indentation", "scalar, found a tab"]
         .iter()
         .any(|words| message.contains(words))
 }
 
-/// The first tab that indents, from the line of `found` on: the parser may name the value before it.
+/// The first tab in an indentation, from the line of `found` on: the parser may report the value before it.
 fn tab(source: &str, path: &Arc<str>, found: &Place) -> Place {
     let Place::File { line: start, .. } = found else { return found.clone() };
     let indentation = |text: &str| text.chars().take_while(|c| c.is_whitespace()).position(|c| c == '\t');
@@ -134,7 +135,7 @@ fn place(path: &Arc<str>, location: Option<Location>) -> Place {
 enum Raw {
     Nothing,
     Text(String),
-    /// A number or truth value; its text is in the source.
+    /// A number or boolean; its text is in the source.
     Typed(String),
     List(Vec<Spanned<Self>>),
     Map(Vec<(Spanned<String>, Spanned<Self>)>),

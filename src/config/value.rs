@@ -1,6 +1,6 @@
-//! One text → one value, or the rule it breaks and what to write instead.
+//! Parses one text into one value, or names the rule it breaks and what to write instead.
 //!
-//! Pure functions, one for each kind of value in the configuration. They know nothing of keys and places: the
+//! Pure functions, one for each kind of value in the configuration. They know no keys and positions; the
 //! report adds those. Rules read as the end of a sentence that starts with the value.
 
 use std::net::SocketAddr;
@@ -18,7 +18,7 @@ const EXTERNAL_ID_MAX: usize = 1_224;
 /// Longest name of a listener or an endpoint, a DNS label's length.
 const NAME_MAX: usize = 63;
 
-/// A duration as people write it, within `min..=max`.
+/// A duration in the notation for people, within `min..=max`.
 pub(super) fn duration(text: &str, min: Duration, max: Duration) -> Result<Duration, Fault> {
     if text.parse::<f64>().is_ok() {
         return Err(Fault::new("has no unit").fix("write 30s, 5m or 500ms"));
@@ -53,14 +53,14 @@ pub(super) fn size(number: u32) -> usize {
 /// Starts per second: a number above 0.
 pub(super) fn per_second(text: &str) -> Result<f64, Fault> {
     let value = text.parse::<f64>().map_err(|_| Fault::new("is not a number of starts per second"))?;
-    // One start a day to one a microsecond: what a `Rate` can express without rounding to nothing.
+    // One start per day to one per microsecond: the range of a `Rate` that does not round to nothing.
     if (0.000_01..=1_000_000.0).contains(&value) {
         return Ok(value);
     }
     Err(Fault::new("is out of range: more than 0 (at least 0.00001), at most 1,000,000"))
 }
 
-/// One of a few words.
+/// One of several words.
 pub(super) fn one_of<T: Copy>(text: &str, words: &[(&'static str, T)]) -> Result<T, Fault> {
     if let Some(&(_, value)) = words.iter().find(|&&(word, _)| word == text) {
         return Ok(value);
@@ -126,7 +126,7 @@ pub(super) fn address(text: &str, example: &str) -> Result<Url, Fault> {
     })
 }
 
-/// The address of an endpoint, below which paths are put.
+/// The base address of an endpoint; paths are appended to it.
 pub(super) fn base_url(text: &str) -> Result<Url, Fault> {
     let url = http_url(text)?;
     if url.query().is_some() {
@@ -135,7 +135,7 @@ pub(super) fn base_url(text: &str) -> Result<Url, Fault> {
     Ok(url)
 }
 
-/// `base` with `path_and_query` below it.
+/// `base` with `path_and_query` appended.
 pub(super) fn below(base: &Url, path_and_query: &str) -> Result<Url, Fault> {
     if !path_and_query.starts_with('/') {
         return Err(Fault::new("must start with `/`"));
@@ -170,7 +170,7 @@ pub(super) fn name(text: &str) -> Result<String, Fault> {
     Err(Fault::new("is not a name: 1 to 63 lower-case letters, digits and `-`"))
 }
 
-/// The name a queue gives its listener: lower case, `-` for everything else; empty when nothing is left.
+/// The listener name derived from a queue: lower case, `-` for other characters; empty when nothing is left.
 pub(super) fn name_from_queue(queue: &str) -> String {
     let letter = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
     let name: String = queue.chars().map(letter).collect();
@@ -220,7 +220,7 @@ pub(super) fn profile(text: &str) -> Result<String, Fault> {
     Err(Fault::new("is no name of a profile"))
 }
 
-/// `aws`, `aws-cn`, `aws-us-gov` and what may come.
+/// `aws`, `aws-cn`, `aws-us-gov` and future partitions.
 pub(super) fn is_partition(text: &str) -> bool {
     text.strip_prefix("aws").is_some_and(|rest| {
         rest.is_empty() || (rest.starts_with('-') && rest.chars().all(|c| c.is_ascii_lowercase() || c == '-'))

@@ -1,4 +1,4 @@
-//! Single values: what is read and what is refused.
+//! Single values: which texts are accepted and which are refused.
 
 use super::*;
 

@@ -1,11 +1,12 @@
 //! The HTTP client of one endpoint: its connections, its TLS files, its credentials.
 //!
-//! reqwest's own ideas are switched off where they would change the number or the meaning of requests: it
-//! follows no redirect and repeats nothing: a connection that ends before the answer proves nothing about a POST that was
-//! written (RFC 9110, section 9.2.2). So connections are left idle for less than the endpoint keeps them: where it announces
-//! a time with its answers, the pool is made anew to fit. HTTP/1.1 or HTTP/2 is agreed by ALPN. Proxies come from the
-//! standard variables (`HTTPS_PROXY`, `NO_PROXY`, …), as everywhere. Files are read once, when the client is
-//! built; every failure names the file and what is wrong with it.
+//! Features of reqwest that would change the number or meaning of requests are off. The client follows no
+//! redirect and repeats nothing. A connection that ends before the answer proves nothing about a POST that
+//! was written (RFC 9110, section 9.2.2).
+//! So idle connections are closed before the endpoint closes them. Where an endpoint announces its keep-alive
+//! time, a new pool with a shorter time replaces the old one.
+//! HTTP/1.1 or HTTP/2 is agreed by ALPN. Proxies come from the standard variables (`HTTPS_PROXY`, `NO_PROXY`,
+//! …). Files are read once, when the client is built; every failure names the file and the error.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
@@ -22,7 +23,7 @@ const HTTP2_PING_EVERY: Duration = Duration::from_secs(15);
 const HTTP2_PING_TIMEOUT: Duration = Duration::from_secs(10);
 /// `Keep-Alive: timeout=5, max=100` (RFC 2068, section 19.7.1.1): HTTP/1.1 alone, HTTP/2 has no such field.
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
-/// A connection is given up so long before the endpoint does, for the way of an answer and of the next request.
+/// How much earlier than the endpoint this side closes: the travel time of an answer and of the next request.
 const KEEP_ALIVE_MARGIN: Duration = Duration::from_secs(1);
 
 /// The connections to one endpoint; clones share them.
@@ -30,20 +31,20 @@ const KEEP_ALIVE_MARGIN: Duration = Duration::from_secs(1);
 pub struct HttpClient {
     pool: Arc<RwLock<Pool>>,
     tls: Arc<TlsFiles>,
-    /// What it was made of; `auth` is sent with every request.
+    /// The settings of the client; every request carries `auth`.
     pub(super) settings: Arc<Settings>,
-    /// Whether the endpoint ever answered, so that it accepts us.
+    /// Whether the endpoint ever answered, and so accepts our client certificate.
     pub(super) answered: Arc<AtomicBool>,
 }
 
-/// reqwest's pool, and for how long it keeps an idle connection; not at all for zero.
+/// reqwest's pool, and how long it keeps an idle connection; zero keeps none.
 #[derive(Debug)]
 struct Pool {
     http: reqwest::Client,
     idle: Duration,
 }
 
-/// What was read from the TLS files.
+/// The contents of the TLS files.
 #[derive(Debug)]
 struct TlsFiles {
     trusted: Option<Vec<Certificate>>,
@@ -60,17 +61,17 @@ pub enum ClientError {
         key: &'static str,
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         source: std::io::Error,
     },
-    /// A file does not hold what its key promises.
+    /// The content of a file is not what its key requires.
     #[error("{key} {}: {problem}", path.display())]
     Content {
         /// Configuration key that names the file.
         key: &'static str,
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The error in the file.
         problem: String,
     },
     /// One of `cert_file` and `key_file` without the other.
@@ -78,21 +79,21 @@ pub enum ClientError {
     HalfIdentity {
         /// The key that is set.
         present: &'static str,
-        /// The key that is not.
+        /// The key that is missing.
         missing: &'static str,
     },
-    /// The client as a whole was refused, for example because the system has no certificate store.
+    /// The client as a whole failed, for example because the system has no certificate store.
     #[error("cannot set up HTTP for endpoint {endpoint}")]
     Client {
         /// Name of the endpoint.
         endpoint: String,
-        /// What the HTTP client said.
+        /// The error of the HTTP client.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
 }
 
 impl HttpClient {
-    /// Reads the TLS files and sets up an empty pool; connects nowhere.
+    /// Reads the TLS files and makes an empty pool; opens no connection.
     pub fn new(settings: &Settings) -> Result<Self, ClientError> {
         let tls = TlsFiles::read(&settings.tls)?;
         let idle = settings.pool_idle_timeout;
@@ -105,13 +106,13 @@ impl HttpClient {
         })
     }
 
-    /// Today's client; clones of it share connections.
+    /// The present client; its clones share connections.
     pub(super) fn http(&self) -> reqwest::Client {
         self.pool.read().unwrap_or_else(PoisonError::into_inner).http.clone()
     }
 
-    /// Keeps no connection idle for longer than an answer's headers announce. For good: the shortest time counts, which
-    /// takes a new pool a few times at most, since times are whole seconds.
+    /// Closes idle connections before the time that an answer's headers announce. The shortest announced time
+    /// applies for good. Times are whole seconds, so the pool is replaced a few times at most.
     pub(super) fn heed(&self, headers: &HeaderMap) {
         let Some(kept) = headers.get(KEEP_ALIVE).and_then(announced) else { return };
         let idle = kept.saturating_sub(KEEP_ALIVE_MARGIN);
@@ -139,12 +140,12 @@ impl HttpClient {
                 tracing::warn!(endpoint, error = Chain(&error).to_string(), "connections are kept as before");
             }
         }
-        // Also after a failure: it would come again with every answer.
+        // Also after a failure: otherwise every answer would repeat it.
         pool.idle = idle;
     }
 }
 
-/// For how long an endpoint says that it keeps an idle connection.
+/// How long an endpoint announces to keep an idle connection.
 fn announced(keep_alive: &HeaderValue) -> Option<Duration> {
     let mut parameters =
         keep_alive.to_str().ok()?.split(',').filter_map(|parameter| parameter.split_once('='));
@@ -152,7 +153,7 @@ fn announced(keep_alive: &HeaderValue) -> Option<Duration> {
     seconds.trim().parse().ok().map(Duration::from_secs)
 }
 
-/// All that makes an endpoint's client.
+/// The settings from which an endpoint's client is built.
 pub(super) fn builder(settings: &Settings) -> Result<ClientBuilder, ClientError> {
     assembled(settings, &TlsFiles::read(&settings.tls)?, settings.pool_idle_timeout)
 }
@@ -165,9 +166,9 @@ fn assembled(settings: &Settings, tls: &TlsFiles, idle: Duration) -> Result<Clie
         .pool_idle_timeout(idle)
         .pool_max_idle_per_host(if idle.is_zero() { 0 } else { settings.pool_size })
         .tcp_nodelay(true)
-        // The default would end a POST whose endpoint reads nothing for 30 s, whatever its time-out.
+        // The default ends a POST whose endpoint reads nothing for 30 s, whatever the POST's timeout.
         .tcp_user_timeout(None)
-        // An HTTP/2 connection that died silently takes all its requests with it.
+        // Otherwise an HTTP/2 connection that died silently fails all its requests.
         .http2_keep_alive_interval(HTTP2_PING_EVERY)
         .http2_keep_alive_timeout(HTTP2_PING_TIMEOUT);
     if tls.trusted.is_none() && tls.identity.is_none() {
@@ -227,7 +228,7 @@ fn identity(tls: &Tls) -> Result<Option<Identity>, ClientError> {
             if !Certificate::from_pem_bundle(&pem).is_ok_and(|certificates| !certificates.is_empty()) {
                 return Err(content(CERT, cert, "no PEM certificate in it".to_owned()));
             }
-            // A file need not end its last line.
+            // The last line of a file may lack its line feed.
             pem.push(b'\n');
             pem.extend(read(KEY, key)?);
             Identity::from_pem(&pem)

@@ -1,4 +1,4 @@
-//! What is said of TLS files that cannot be used.
+//! The errors for TLS files that cannot be used.
 
 use std::fs;
 use std::path::PathBuf;

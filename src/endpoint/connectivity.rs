@@ -1,13 +1,17 @@
-//! Whether an endpoint can be reached, without asking it anything.
+//! The connectivity check: connects to an endpoint without sending a request.
 //!
-//! The very client that makes the POSTs resolves the name, connects and, for https, shakes hands with the
-//! endpoint's TLS files; the finished connection is then closed before a byte of HTTP is written. So what is
-//! checked is what will be used: trust, client certificate, proxies, time-out. Behind a proxy an http endpoint
-//! itself is not reached: only the proxy is.
+//! The client that makes the POSTs resolves the name and connects. For https it completes the TLS handshake
+//! with the endpoint's TLS files. Then the connection is closed before a byte of HTTP is written. So the
+//! check covers what deliveries use: trust, client certificate, proxies, timeout. Behind a proxy an http
+//! endpoint itself is not reached: only the proxy is.
 //!
-//! A client certificate that is missing or refused is noticed when the server ends the handshake with an alert,
-//! or sends one soon after. It is not noticed when the server takes longer than [`LAST_WORD`], asks for the
-//! certificate only once it has seen a request, or answers that request with an error, as nginx does.
+//! A missing or refused client certificate is noticed when the server sends an alert during the handshake or
+//! soon after.
+//! sends one soon after. It is not noticed in three cases:
+//!
+//! - the server takes longer than [`LAST_WORD`];
+//! - the server asks for the certificate only after a request;
+//! - the server answers that request with an HTTP error, as nginx does.
 
 use std::error::Error;
 use std::future::poll_fn;
@@ -29,33 +33,34 @@ use crate::policy::outcome::Step;
 use crate::ports::BoxFuture;
 use crate::telemetry::Chain;
 
-/// How long a server is listened to once we have ended our side: several round trips and a busy server's pause.
+/// How long the check waits for an alert after it closed its side: several round trips and a busy server's
+/// pause.
 const LAST_WORD: Duration = Duration::from_secs(3);
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
-/// Why an endpoint was not reached.
+/// Why the connectivity check failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectivityError {
-    /// No client can be made of its settings.
+    /// No client can be built from the endpoint's settings.
     #[error(transparent)]
     Client(#[from] ClientError),
-    /// No connection came about; in words.
+    /// No connection came about.
     #[error("{text}")]
     Unreached {
-        /// At which step.
+        /// The step that failed.
         step: Step,
-        /// What the system or the other side said.
+        /// The error of the system or of the peer.
         text: String,
     },
 }
 
-/// The longest a check with these settings takes by itself: to connect, and to wait for TLS alerts.
+/// The longest time of a check with these settings: connecting, and waiting for TLS alerts.
 pub fn connectivity_check_takes(settings: &Settings) -> Duration {
     settings.connect_timeout.saturating_add(LAST_WORD)
 }
 
-/// Resolves, connects and, for https, shakes hands and hears how that ends; sends no request.
+/// Resolves, connects and, for https, completes the handshake and waits for alerts; sends no request.
 pub async fn check_connectivity(settings: &Settings, url: &Url) -> Result<(), ConnectivityError> {
     let http = client::built(settings, client::builder(settings)?.connector_layer(StopAtConnection))?;
     let Err(error) = http.get(url.clone()).send().await else { return Ok(()) };
@@ -65,24 +70,24 @@ pub async fn check_connectivity(settings: &Settings, url: &Url) -> Result<(), Co
     let step = Step::of(&error);
     // The address may carry a token in its query string.
     let error = error.without_url();
-    // The outer two only say that a client failed to connect, and of a request that never was.
+    // The outer two errors only say that a client failed to connect, and name no cause.
     let text = Chain(causes(&error).nth(2).unwrap_or(&error)).to_string();
     Err(ConnectivityError::Unreached { step, text })
 }
 
-/// The connection that came about, if one did.
+/// The established connection, if there is one.
 fn connection(error: &reqwest::Error) -> Option<Box<dyn Connection>> {
     let reached = causes(error).find_map(<dyn Error>::downcast_ref::<Reached>)?;
     reached.connection.lock().unwrap_or_else(PoisonError::into_inner).take()
 }
 
-/// Ends our side of a TLS connection and reads what the other still says, which should be only its end.
+/// Closes our side of a TLS connection and reads the peer's last bytes, normally only its close.
 ///
-/// With TLS 1.3 our handshake is over before the server has seen our certificate (RFC 8446, section 2): that it wants
-/// another comes as an alert afterwards.
+/// With TLS 1.3 our handshake ends before the server has seen our certificate (RFC 8446, section 2). A server
+/// that refuses it sends an alert afterwards.
 async fn await_alerts(mut connection: Box<dyn Connection>) -> Result<(), ConnectivityError> {
     let ended = timeout(LAST_WORD, async {
-        // A server that has hung up already may have said why all the same.
+        // A server that has closed already may still have sent an alert.
         poll_fn(|context| Pin::new(&mut *connection).poll_shutdown(context)).await.ok();
         let mut bytes = [0; 1024];
         loop {
@@ -97,17 +102,17 @@ async fn await_alerts(mut connection: Box<dyn Connection>) -> Result<(), Connect
         Ok(Err(error)) if step::is_alert(&error) => {
             Err(ConnectivityError::Unreached { step: Step::of(&error), text: Chain(&error).to_string() })
         }
-        // A peer that breaks off or goes on talking is no worse than one that is asked nothing at all.
+        // A peer that resets, or goes on sending, passes: no request was sent to it.
         _ => Ok(()),
     }
 }
 
-/// An open connection, whatever it is made of.
+/// An open connection of any type.
 trait Connection: Read + Write + Send + Unpin {}
 
 impl<C: Read + Write + Send + Unpin> Connection for C {}
 
-/// What a connection that came about is turned into, so that nothing is sent on it.
+/// Replaces an established connection, so that nothing is sent on it.
 #[derive(thiserror::Error)]
 #[error("reached")]
 struct Reached {
@@ -120,7 +125,7 @@ impl fmt::Debug for Reached {
     }
 }
 
-/// Wraps the client's connector.
+/// A layer around the client's connector.
 #[derive(Debug, Clone, Copy)]
 struct StopAtConnection;
 
@@ -132,7 +137,7 @@ impl<S> Layer<S> for StopAtConnection {
     }
 }
 
-/// A connector whose connections no client gets.
+/// A connector that hands no connection to the client.
 #[derive(Clone)]
 struct Stop<S> {
     connector: S,

@@ -1,4 +1,4 @@
-//! Connectivity checks of real sockets: what is reached, what is not and why, and that nothing is ever sent.
+//! Connectivity checks of real sockets: what passes, what fails and why, and that no byte of HTTP is sent.
 
 use std::time::Duration;
 
@@ -74,7 +74,7 @@ async fn a_server_that_speaks_no_tls_fails_the_handshake() {
     let (result, heard) = tokio::join!(at(&url), plain);
     let (step, text) = unreached(result);
     assert_eq!(step, Step::Tls, "{text}");
-    // A handshake record (22), no HTTP in the clear.
+    // A handshake record (22), no HTTP in clear text.
     assert_eq!(heard.first(), Some(&22));
 }
 

@@ -1,32 +1,33 @@
 //! Whether an endpoint's answer repeats the beginning of the message.
 //!
-//! Compared are letters and digits alone, after `&quot;`, `%22`, `\u0022` and `\n` were decoded on both sides, so spaces,
-//! quotes and layout do not matter. Of a few words that the answer quotes (parsers do: `Unexpected token …, "4111"`)
-//! six characters are enough. Not noticed are values quoted from the middle of a message, and a message that was encoded
-//! in other ways (base64, another order of its keys).
+//! Only letters and digits are compared, so spaces, quotes and layout do not matter. On both sides `&quot;`,
+//! `%22`, `\u0022` and `\n` are decoded first. Where an answer quotes a few words (parsers do: `Unexpected
+//! token …, "4111"`), six characters suffice.
+//! Two repeats are not noticed: values from the middle of a message, and a message in another encoding
+//! (base64, another order of its keys).
 
 /// How much of the message is decoded, in bytes.
 const REQUEST_BYTES: usize = 1024;
-/// Letters and digits of the message that are looked for in the answer.
+/// Letters and digits of the message that are searched for in the answer.
 const ECHO_LETTERS: usize = 24;
-/// Letters of the shortest message looked for within an answer; a shorter message must be all of it. Two words of a short
-/// message are what an endpoint has to say about it ("customer 42 is unknown").
+/// Shortest message searched for within an answer, in letters; a shorter one must be the whole answer. Two
+/// words of a short message may be the endpoint's own error text ("customer 42 is unknown").
 const WHOLE_MIN: usize = 12;
 /// Shortest quotation that counts.
 const ECHO_MIN: usize = 6;
 /// Longest quotation that is compared.
 const QUOTED_MAX: usize = 256;
-/// How often encodings are undone: HTML within JSON within HTML.
+/// How often nested encodings are decoded: HTML within JSON within HTML.
 const DECODED_TIMES: usize = 4;
-/// Entities by name; others stand for what is no letter.
+/// Entities by name; other entities do not stand for a letter.
 const ENTITIES: [(&str, &str); 6] =
     [("amp;", "&"), ("quot;", "\""), ("apos;", "'"), ("lt;", "<"), ("gt;", ">"), ("nbsp;", " ")];
 
-/// Whether an answer has the beginning of the request in it.
+/// Whether an answer contains the beginning of the request.
 pub(super) fn repeats(answer: &str, request: &[u8]) -> bool {
     let request = request.get(..request.len().min(REQUEST_BYTES)).unwrap_or_default();
     let (answer, request) = (decoded(answer), decoded(&String::from_utf8_lossy(request)));
-    // In another charset than UTF-8 only the ASCII of both is alike.
+    // In a charset other than UTF-8 only ASCII characters are the same on both sides.
     let any = |c: &char| c.is_alphanumeric();
     let ascii = |c: &char| c.is_ascii_alphanumeric();
     has_beginning(&answer, &request, any)
@@ -34,7 +35,7 @@ pub(super) fn repeats(answer: &str, request: &[u8]) -> bool {
         || quotes(&answer, &request)
 }
 
-/// Whether the letters of `answer` have the first letters of `request` among them.
+/// Whether the letters of `answer` contain the first letters of `request`.
 fn has_beginning(answer: &str, request: &str, is_letter: impl Fn(&char) -> bool) -> bool {
     let letters = |text: &str, most: usize| -> String {
         text.chars().filter(&is_letter).take(most).flat_map(char::to_lowercase).collect()
@@ -56,7 +57,8 @@ fn quotes(answer: &str, request: &str) -> bool {
         .any(|at| quotes_beginning(answer.get(at..).unwrap_or_default(), &request))
 }
 
-/// Whether a text, which stands behind a quote, is the beginning of `request` until another quote, dots or its end.
+/// Whether the text after a quote is the beginning of `request`. The text ends at the next quote, at dots or
+/// at its end.
 fn quotes_beginning(text: &str, request: &[char]) -> bool {
     let mut wanted = request.iter();
     let mut count = 0;
@@ -79,12 +81,12 @@ fn is_quote(c: char) -> bool {
     "\"'`“”‘’«»".contains(c)
 }
 
-/// Whether a character is lost or added where a text is quoted.
+/// Whether quoting a text may drop or add this character.
 fn is_loose(c: char) -> bool {
     c.is_whitespace() || c == '\\' || is_quote(c)
 }
 
-/// A text with its entities, percent-encoding and JSON's escapes undone, however often they were done.
+/// A text with entities, percent-encoding and JSON escapes decoded, nested ones too.
 fn decoded(text: &str) -> String {
     let mut text = text.to_owned();
     for _ in 0..DECODED_TIMES {
@@ -115,7 +117,7 @@ fn decoded_once(text: &str) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// What stands for an encoded character, and the text behind it.
+/// The character of an encoded one, and the text after it.
 type Decoded<'a> = Option<(Vec<u8>, &'a str)>;
 
 /// `quot;`, `#34;` or `#x22;`.
@@ -139,7 +141,7 @@ fn percent(after: &str) -> Decoded<'_> {
     Some((vec![u8::from_str_radix(digits, 16).ok()?], rest))
 }
 
-/// `u0022` or `n`, also behind more backslashes; half of a surrogate pair is no letter.
+/// `u0022` or `n`, also after several backslashes; half of a surrogate pair is no letter.
 fn json(after: &str) -> Decoded<'_> {
     let after = after.trim_start_matches('\\');
     if let Some(rest) = after.strip_prefix(['n', 'r', 't', 'b', 'f']) {

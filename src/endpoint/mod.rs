@@ -1,13 +1,13 @@
-//! HTTP endpoints: where messages are sent, and how what comes back is named.
+//! HTTP endpoints: sends messages and turns answers into attempts.
 //!
-//! The only area that knows reqwest, tower, hyper and rustls. An [`HttpClient`] is shared by all listeners of one
-//! endpoint (one connection pool, one TLS identity); an [`HttpEndpoint`] adds one listener's address and
-//! time-out and implements [`crate::ports::Endpoint`].
+//! The only area that knows reqwest, tower, hyper and rustls. All listeners of one endpoint share an
+//! [`HttpClient`]: one connection pool, one TLS identity. An [`HttpEndpoint`] adds one listener's address and
+//! timeout, and implements [`crate::ports::Endpoint`].
 //!
-//! One call is one attempt: redirects are not followed, nothing is sent twice, no cookie or compression changes
-//! what was asked or answered. An attempt ends with the last byte of the answer, not with its status line. What
-//! an endpoint does is never an error but an [`crate::policy::outcome::Attempt`]; deciding what it means is the
-//! policy's business.
+//! One call is one attempt: no redirect is followed and nothing is sent twice. No cookie and no compression
+//! changes a request or an answer. An attempt ends with the last byte of the answer, not with its status
+//! line. What an endpoint does is never an error but an [`crate::policy::outcome::Attempt`]; the policy
+//! decides what it means.
 
 mod client;
 mod connectivity;

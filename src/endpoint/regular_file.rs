@@ -1,17 +1,17 @@
-//! Files that a configuration names, read without waiting and without end.
+//! Reads files that a configuration names, without blocking and with a size limit.
 //!
-//! A pipe may never end or have no writer, a device never ends, and neither is there a second time. So a file has to be
-//! a regular one, and has a longest length.
+//! A pipe may never end or have no writer, and a device never ends. Neither can be read a second time. So a
+//! file must be a regular one, and no longer than a limit.
 
 use std::io::{Error, ErrorKind, Read as _};
 use std::path::Path;
 
-/// Longest TLS file: a bundle of every public authority has a quarter of it.
+/// Longest TLS file. A bundle of all public authorities has a quarter of this size.
 pub const TLS_FILE_MAX: u64 = 1024 * 1024;
 
-/// The bytes of a regular file of `max` bytes at most; else `InvalidInput` or `FileTooLarge`.
+/// The bytes of a regular file of at most `max` bytes; else `InvalidInput` or `FileTooLarge`.
 pub fn read(path: &Path, max: u64) -> std::io::Result<Vec<u8>> {
-    // Opening a pipe would wait for its writer.
+    // Opening a pipe in blocking mode would wait for its writer.
     if !std::fs::metadata(path)?.is_file() {
         return Err(Error::new(ErrorKind::InvalidInput, "it is no regular file"));
     }

@@ -1,12 +1,13 @@
-//! From an HTTP answer, or the failure to get one, to an [`Attempt`].
+//! Turns an HTTP answer, or the failure to get one, into an [`Attempt`].
 //!
-//! An answer counts when its last byte has arrived: a status line alone may come from a proxy whose server then
-//! dies. What is read beyond [`KEPT_BYTES`] is thrown away, and an answer beyond [`ANSWER_MAX_BYTES`] is taken
-//! for one that never ends, which is a time-out come early. Texts carry no credentials and no query string.
+//! An answer counts when its last byte has arrived: a status line may come from a proxy whose server then
+//! dies.
+//! then dies. Bytes beyond [`KEPT_BYTES`] are thrown away. An answer beyond [`ANSWER_MAX_BYTES`] counts as
+//! one without end, which is a timeout that came early. Texts carry no credentials and no query string.
 //!
-//! The program looks into a body in two cases: for the failure that a success can hide, and for the 403 of a receiver
-//! that lets in only its neighbours, which nothing else tells from a key without rights. Of every other failure the
-//! beginning is kept for people.
+//! The program reads a body in two cases only. One is a success that hides a failure. The other is the 403 of
+//! a receiver that accepts callers on its own machine or mesh only. Nothing but the body separates that 403
+//! from a key without rights. Of every other failure the beginning is kept for people.
 
 use std::ops::ControlFlow;
 
@@ -24,14 +25,15 @@ use crate::telemetry::Chain;
 
 /// Longest answer that is read to its end: 16 MiB.
 pub(super) const ANSWER_MAX_BYTES: usize = 16 * 1024 * 1024;
-/// How much of an answer is kept to look into: 64 KiB.
+/// How many bytes of an answer are kept for inspection: 64 KiB.
 pub(super) const KEPT_BYTES: usize = 64 * 1024;
 
-/// What receivers write into the 403 to a caller from elsewhere: Envoy's role-based access filter (Istio's
-/// `AuthorizationPolicy`), and the middleware of Rails for Beanstalk's `sqsd` (aws-sdk-rails).
+/// Texts that receivers write into the 403 to a caller from another machine. Sources: Envoy's role-based
+/// access filter (Istio's `AuthorizationPolicy`), and Rails' middleware for Beanstalk's `sqsd`
+/// (aws-sdk-rails).
 const NEIGHBOURS_ONLY: [&str; 2] = ["RBAC: access denied", "made from untrusted address"];
 
-/// Reads an answer to its end and says what it was; `words` makes the beginning of its body fit for a log.
+/// Reads an answer to its end and classifies it; `words` makes its beginning fit for a log.
 pub(super) async fn read(mut response: Response, words: impl Fn(&[u8]) -> Option<String>) -> Attempt {
     let status = response.status();
     let retry_after =
@@ -60,18 +62,19 @@ pub(super) async fn read(mut response: Response, words: impl Fn(&[u8]) -> Option
     Attempt::Answered(Answer { status, retry_after, body, for_neighbours_only, redirects_to, beginning })
 }
 
-/// Where a redirect points, without what could carry a token.
+/// The target of a redirect, without parts that could carry a token.
 fn target(response: &Response) -> Option<String> {
     let location = response.headers().get(LOCATION)?.to_str().ok()?;
     let target = response.url().join(location).ok()?.origin();
     target.is_tuple().then(|| target.ascii_serialization())
 }
 
-/// Names the failure of an attempt that brought no complete answer.
+/// The attempt for a failure without a complete answer.
 pub(super) fn failure(error: reqwest::Error) -> Attempt {
     let step = Step::of(&error);
-    // With TLS 1.3 a refused client certificate shows after our handshake (RFC 8446, section 2), perhaps amid the
-    // request. Nothing was processed: certificates are asked for in handshakes alone, since we offer no other time.
+    // With TLS 1.3 a refused client certificate shows after our handshake (RFC 8446, section 2), perhaps
+    // during the request. Nothing was processed: we offer no post-handshake authentication, so certificates
+    // are requested in handshakes alone.
     let refused = step == Step::ClientCertificate;
     if refused || error.is_connect() || error.is_builder() || was_never_written(&error) || was_refused(&error)
     {
@@ -91,15 +94,15 @@ fn text(error: reqwest::Error) -> String {
     Chain(&error.without_url()).to_string()
 }
 
-/// Whether hyper gave the request back unwritten: it was queued on a connection that turned out closed.
+/// Whether hyper returned the request unwritten: it was queued on a connection that had closed.
 fn was_never_written(error: &reqwest::Error) -> bool {
     causes(error).filter_map(|cause| cause.downcast_ref()).any(hyper::Error::is_canceled)
 }
 
-/// Whether the other side of an HTTP/2 connection says that it did nothing for the request (RFC 9113, section 8.7).
+/// Whether an HTTP/2 peer says that it did nothing for the request (RFC 9113, section 8.7).
 ///
-/// It refused the stream, or went away and named an earlier one as the last it looked at. A stream that it did look at
-/// ends with the connection otherwise: as a broken pipe.
+/// Either the peer refused the stream. Or it sent GOAWAY and named an earlier stream as the last one it
+/// processed. A processed stream fails in another way: as a broken pipe.
 fn was_refused(error: &reqwest::Error) -> bool {
     let refused = |error: &h2::Error| {
         let refusal = error.is_reset() && error.reason() == Some(h2::Reason::REFUSED_STREAM);
@@ -108,7 +111,7 @@ fn was_refused(error: &reqwest::Error) -> bool {
     causes(error).filter_map(|cause| cause.downcast_ref()).any(refused)
 }
 
-/// The start of an answer's body, and its length so far.
+/// The beginning of an answer's body, and its length so far.
 #[derive(Debug, Default)]
 struct Body {
     /// How many bytes are kept.
@@ -118,7 +121,7 @@ struct Body {
 }
 
 impl Body {
-    /// Counts a chunk and keeps what may be of use; breaks when the answer is longer than we read.
+    /// Counts a chunk and keeps its useful part; breaks when the answer exceeds the limit.
     fn take(&mut self, chunk: &Bytes) -> ControlFlow<()> {
         self.length = self.length.saturating_add(chunk.len());
         if self.length > ANSWER_MAX_BYTES {
@@ -129,9 +132,45 @@ impl Body {
         ControlFlow::Continue(())
     }
 
-    /// Whether a 403 has the words of a receiver that lets in only its neighbours.
+    /// Whether a 403 has the text of a receiver that accepts callers on its own machine or mesh only.
     fn is_for_neighbours_only(&self) -> bool {
         let text = String::from_utf8_lossy(&self.kept);
         NEIGHBOURS_ONLY.iter().any(|words| text.contains(words))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn body(text: &str) -> Body {
+        let mut body = Body { keep: KEPT_BYTES, ..Body::default() };
+        assert!(body.take(&Bytes::copy_from_slice(text.as_bytes())).is_continue());
+        body
+    }
+
+    #[test]
+    fn a_403_for_neighbours_only_is_known_by_its_words() {
+        for (text, expected) in [
+            ("RBAC: access denied", true),
+            ("Request with aws-sqsd user agent was made from untrusted address.", true),
+            ("Forbidden", false),
+            ("", false),
+        ] {
+            assert_eq!(body(text).is_for_neighbours_only(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn no_more_of_a_body_is_kept_than_is_of_use() {
+        let body = body(&"x".repeat(KEPT_BYTES + 1));
+        assert_eq!((body.kept.len(), body.length), (KEPT_BYTES, KEPT_BYTES + 1));
+    }
+
+    #[test]
+    fn an_answer_is_read_up_to_sixteen_mebibytes_and_not_beyond() {
+        let mut body = Body { keep: KEPT_BYTES, ..Body::default() };
+        assert!(body.take(&Bytes::from(vec![b' '; ANSWER_MAX_BYTES])).is_continue());
+        assert!(body.take(&Bytes::from_static(b" ")).is_break());
     }
 }

@@ -16,7 +16,7 @@ pub struct Settings {
     pub connect_timeout: Duration,
     /// How long an unused connection is kept.
     pub pool_idle_timeout: Duration,
-    /// Most connections kept unused: the endpoint's cap.
+    /// Most idle connections: the endpoint's cap on sessions.
     pub pool_size: usize,
     /// Credentials sent with every request.
     pub auth: Option<AuthHeader>,
@@ -24,10 +24,10 @@ pub struct Settings {
     pub tls: Tls,
 }
 
-/// Files that change how TLS is spoken.
+/// Files with certificates and keys for TLS.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Tls {
-    /// PEM bundle trusted in place of the system's.
+    /// PEM bundle that replaces the system's trust store.
     pub ca_file: Option<PathBuf>,
     /// PEM client certificate chain.
     pub cert_file: Option<PathBuf>,
@@ -35,21 +35,21 @@ pub struct Tls {
     pub key_file: Option<PathBuf>,
 }
 
-/// Where one listener's requests go.
+/// Address and timeout of one listener's requests.
 #[derive(Debug, Clone)]
 pub struct Target {
     /// Full address of the POST.
     pub url: Url,
-    /// From the first byte out (connecting included) to the last byte in.
+    /// From the first byte sent (connecting included) to the last byte received.
     pub timeout: Duration,
 }
 
-/// A header that carries a secret; never printed.
+/// A header that carries a secret; it is never printed.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct AuthHeader {
-    /// `Authorization` or what the endpoint wants.
+    /// The header's name: `Authorization`, or another that the endpoint expects.
     pub name: HeaderName,
-    /// Marked sensitive.
+    /// The header's value, marked sensitive.
     pub value: HeaderValue,
 }
 

@@ -1,8 +1,9 @@
-//! One listener's way to its endpoint: auth header → time-out → client, as a `tower::Service` stack.
+//! The path of one listener's requests: auth header → timeout → client, as a `tower::Service` stack.
 //!
-//! The time-out stands outside the client, so that it covers connecting, sending and reading the answer to its
-//! end. Every layer answers with an [`Attempt`]; the time-out is the only one that can fail, and its failure is
-//! one more attempt. Per request the stack copies the address (reqwest wants its own) and counts references to
+//! The timeout is outside the client, so that it covers connecting, sending and reading the whole answer.
+//! Every layer answers with an [`Attempt`]. The timeout is the only layer that can fail, and its failure
+//! becomes an attempt too.
+//! Per request the stack copies the address, because reqwest needs its own copy. It counts references to
 //! everything else.
 
 use std::convert::Infallible;
@@ -23,14 +24,14 @@ use crate::exchange::Request;
 use crate::policy::outcome::{Attempt, Break, Step, Unsent};
 use crate::ports::{BoxFuture, Endpoint};
 
-/// Where one listener's messages go.
+/// The address of one listener's POSTs.
 #[derive(Clone)]
 pub struct HttpEndpoint {
     stack: Authorize<Timeout<Post>>,
 }
 
 impl HttpEndpoint {
-    /// Puts one listener's address and time-out on the client it shares with others.
+    /// Adds one listener's address and timeout to the shared client.
     pub fn new(client: &HttpClient, target: Target) -> Self {
         let Target { url, timeout } = target;
         let auth = client.settings.auth.clone();
@@ -41,7 +42,7 @@ impl HttpEndpoint {
 }
 
 impl fmt::Debug for HttpEndpoint {
-    /// Leaves out path and query, which may carry a token.
+    /// Omits path and query, which may carry a token.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let origin = self.stack.inner.get_ref().url.origin().ascii_serialization();
         f.debug_struct("HttpEndpoint").field("origin", &origin).finish_non_exhaustive()
@@ -51,7 +52,7 @@ impl fmt::Debug for HttpEndpoint {
 impl Endpoint for HttpEndpoint {
     fn post(&self, request: Request) -> BoxFuture<'_, Attempt> {
         let attempt = self.stack.clone().oneshot(request);
-        // Nothing below fails but the time-out.
+        // Only the timeout can fail here.
         Box::pin(async move { attempt.await.unwrap_or(Attempt::TimedOut) })
     }
 }
@@ -85,16 +86,18 @@ impl<S: Service<Request>> Service<Request> for Authorize<S> {
 struct Post {
     client: HttpClient,
     url: Arc<Url>,
-    /// What no log may repeat of an answer.
+    /// The strings that no log may repeat from an answer.
     secrets: Arc<Secrets>,
 }
 
 impl Post {
-    /// Names a failure. One that may come of a refused client certificate is looked into.
+    /// The attempt for a failure. A possible refusal of the client certificate is checked by one more
+    /// connection.
     ///
-    /// With TLS 1.3 that shows after our handshake, as an alert; but the end of the connection may arrive before it, and
-    /// messages would lose their receives to an endpoint that accepts nothing of us. So an endpoint that never answered
-    /// is connected to once more, waiting for alerts. Were that wrong, a message would be held instead of deferred, and not lost.
+    /// With TLS 1.3 a refusal shows as an alert after our handshake. The connection may end before the alert
+    /// arrives. Then messages would lose receives to an endpoint that accepts no request of ours. So an
+    /// endpoint that never answered is connected to once more, and the check waits for alerts. If the check
+    /// is wrong, a message is held instead of deferred, and not lost.
     async fn failed(self, error: reqwest::Error) -> Attempt {
         let attempt = response::failure(error);
         let doubtful = match &attempt {

@@ -1,7 +1,7 @@
-//! The stack against real loopback sockets: what each kind of endpoint comes out as.
+//! The stack against real loopback sockets: the attempt that each kind of endpoint produces.
 //!
-//! Servers are threads that speak by hand, so that they can misbehave exactly as wanted; each ends by itself
-//! when its connection does.
+//! Servers are threads that write raw bytes, so that each test controls every byte. Each ends by itself when
+//! its connection ends.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -19,7 +19,7 @@ use crate::policy::retry_after::RetryAfter;
 const PATIENT: Duration = Duration::from_secs(30);
 const SHORT: Duration = Duration::from_millis(150);
 
-/// Accepts one connection and lets `script` speak on it.
+/// Accepts one connection and runs `script` on it.
 fn serve<T: Send + 'static>(
     script: impl FnOnce(TcpStream) -> T + Send + 'static,
 ) -> (SocketAddr, JoinHandle<T>) {
@@ -28,7 +28,7 @@ fn serve<T: Send + 'static>(
     (address, std::thread::spawn(move || script(listener.accept().unwrap().0)))
 }
 
-/// Reads one request; its head and its body.
+/// Reads one request; returns head and body.
 fn request(stream: &mut TcpStream) -> (String, Vec<u8>) {
     let mut read = Vec::new();
     let mut buffer = vec![0; 64 * 1024];
@@ -59,12 +59,12 @@ fn answer(answer: &'static str) -> (SocketAddr, JoinHandle<(String, Vec<u8>)>) {
     })
 }
 
-/// Waits for a server without stopping the runtime, which has connections to close.
+/// Waits for a server without blocking the runtime, which has connections to close.
 async fn ended<T: Send + 'static>(server: JoinHandle<T>) -> T {
     tokio::task::spawn_blocking(|| server.join().unwrap()).await.unwrap()
 }
 
-/// Reads until the client gives up.
+/// Reads until the client closes.
 fn hang(mut stream: TcpStream) {
     drop(std::io::copy(&mut stream, &mut std::io::sink()));
 }

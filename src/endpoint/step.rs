@@ -1,7 +1,9 @@
-//! How far towards a connection a failed attempt came, and what was wrong there.
+//! The step towards a connection at which an attempt failed, and its cause.
 //!
-//! Read from the types in the chain of causes; the failures of the resolver and of a proxy have none to ask for, nor
-//! has an alert that HTTP/2 passes on. Steps are told apart as far as what a person does about them differs.
+//! The types in the chain of causes tell the step. Failures of the resolver and of a proxy have no type of
+//! their own. Nor has an alert that HTTP/2 passes on.
+//! their own, nor has an alert that HTTP/2 passes on. Two steps are kept apart only where a person would fix
+//! them differently.
 
 use std::error::Error;
 use std::io;
@@ -10,7 +12,7 @@ use rustls::{AlertDescription as Alert, CertificateError as Certificate};
 
 use crate::policy::outcome::Step;
 
-/// What a server may say of a client's certificate (RFC 8446, section 6.2).
+/// TLS alerts about a client's certificate (RFC 8446, section 6.2).
 const OF_CLIENT_CERTIFICATE: [Alert; 10] = [
     Alert::NoCertificate,
     Alert::BadCertificate,
@@ -25,12 +27,12 @@ const OF_CLIENT_CERTIFICATE: [Alert; 10] = [
 ];
 
 impl Step {
-    /// The step at which this happened.
+    /// The step at which this failure happened.
     pub(super) fn of(error: &(dyn Error + 'static)) -> Self {
         if causes(error).any(|cause| cause.downcast_ref().is_some_and(reqwest::Error::is_timeout)) {
             return Self::TimedOut;
         }
-        // Before the resolver: it may be the proxy's name that has no address.
+        // Checked before the resolver: the name without an address may be the proxy's.
         if causes(error).any(|cause| cause.to_string().starts_with("tunnel error")) {
             return Self::Proxy;
         }
@@ -47,7 +49,7 @@ impl Step {
         match kind {
             Some(io::ErrorKind::ConnectionRefused) => Self::Refused,
             Some(io::ErrorKind::TimedOut) => Self::TimedOut,
-            // An end amid the handshake.
+            // The connection ended during the handshake.
             Some(io::ErrorKind::UnexpectedEof) => Self::Tls,
             _ => Self::Other,
         }
@@ -57,7 +59,8 @@ impl Step {
         match error {
             rustls::Error::InvalidCertificate(certificate) => match certificate {
                 Certificate::UnknownIssuer | Certificate::BadSignature => Self::Trust,
-                // The certificate of an authority shown as a server's: what `openssl req -x509` makes by default.
+                // A server shows an authority's certificate as its own: what `openssl req -x509` makes by
+                // default.
                 Certificate::Other(other) if other.to_string().contains("CaUsedAsEndEntity") => Self::Trust,
                 Certificate::NotValidForName | Certificate::NotValidForNameContext { .. } => Self::Name,
                 Certificate::Expired
@@ -74,12 +77,12 @@ impl Step {
     }
 }
 
-/// Whether the other side ended the connection with a TLS alert.
+/// Whether the peer ended the connection with a TLS alert.
 pub(super) fn is_alert(error: &(dyn Error + 'static)) -> bool {
     matches!(tls(error), Some(rustls::Error::AlertReceived(_)))
 }
 
-/// Whether a cause is one of these alerts in TLS's own words: of an I/O error HTTP/2 keeps only the text.
+/// Whether a cause is one of these alerts in rustls's wording. Of an I/O error HTTP/2 keeps only the text.
 fn is_in_words(cause: &(dyn Error + 'static), alerts: &[Alert]) -> bool {
     let text = cause.to_string();
     alerts.iter().any(|alert| text == rustls::Error::AlertReceived(*alert).to_string())
@@ -92,7 +95,7 @@ pub(super) fn causes<'a>(
     std::iter::successors(Some(error), |error| <dyn Error>::source(*error))
 }
 
-/// What TLS itself complained of.
+/// The error of TLS itself.
 fn tls<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
     causes(error).find_map(|cause| match cause.downcast_ref::<io::Error>() {
         Some(mut error) => loop {
@@ -106,7 +109,7 @@ fn tls<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
     })
 }
 
-/// The kind of what an I/O error wraps: such an error does not count what it wraps among its sources.
+/// The kind of the error inside an I/O error; `source()` of an I/O error skips it.
 fn innermost(mut error: &io::Error) -> io::ErrorKind {
     while let Some(inner) = error.get_ref().and_then(|inner| inner.downcast_ref()) {
         error = inner;

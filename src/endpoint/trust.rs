@@ -1,4 +1,5 @@
-//! What the system trusts, read once: parsing its certificates takes longer than all else that makes a client.
+//! The system's trust store, read once, because parsing its certificates is the slowest part of building a
+//! client.
 
 use std::sync::{Arc, OnceLock};
 
@@ -7,16 +8,17 @@ use rustls::client::Resumption;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls_platform_verifier::Verifier;
 
-/// Agreed by ALPN, in the order of preference; what reqwest itself offers.
+/// Offered by ALPN, in order of preference, as reqwest itself offers them.
 const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
 
-/// TLS for an endpoint without TLS files of its own, as reqwest would set it up. Sessions are its own.
+/// TLS for an endpoint without TLS files of its own, as reqwest would set it up. Its session cache is not
+/// shared.
 pub(super) fn of_system() -> Result<ClientConfig, rustls::Error> {
     static READ: OnceLock<ClientConfig> = OnceLock::new();
     let mut config = if let Some(read) = READ.get() {
         read.clone()
     } else {
-        // A failure is not kept: the next client tries anew.
+        // A failure is not cached: the next client tries again.
         let read = read()?;
         READ.get_or_init(|| read).clone()
     };

@@ -1,8 +1,8 @@
-//! The endpoint's own words: the beginning of its answer, made fit for a log.
+//! The beginning of an endpoint's answer, made fit for a log.
 //!
-//! An answer is foreign text, and is escaped like all of it. What the endpoint must not repeat there is taken out: the
-//! credentials it got, and what of its address may carry a token. An answer that repeats the beginning of the
-//! message ([`super::echo`]) is withheld as a whole: bodies are not logged.
+//! An answer is text from outside and is escaped as such. Credentials that the endpoint got are removed from
+//! it. So are parts of its address that may carry a token. An answer that repeats the beginning of the
+//! message ([`super::echo`]) is withheld as a whole, because bodies are not logged.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -15,23 +15,23 @@ use crate::escape;
 
 /// How much of an answer is shown.
 const SHOWN_BYTES: usize = 200;
-/// How much of an answer is looked at: where the shown part ends, a secret may have only begun.
+/// How much of an answer is searched: a secret may begin just before the end of the shown part.
 pub(super) const LOOKED_AT_BYTES: usize = 8 * 1024;
-/// Shortest credential looked for: anything shorter is found by chance.
+/// Shortest credential that is searched for: a shorter one would match by chance.
 const SECRET_MIN: usize = 4;
-/// Shortest part of a path that is taken for a token.
+/// Shortest path segment that is treated as a token.
 const PATH_TOKEN_MIN: usize = 16;
-/// Stands for what was taken out.
+/// Replaces a removed secret.
 const REDACTED: &str = "REDACTED";
-/// Stands for an answer that repeats the message.
+/// Replaces an answer that repeats the message.
 const WITHHELD: &str = "withheld: the answer repeats the message";
 
-/// What an endpoint knows and a log must not.
+/// The secrets of an endpoint that a log must not show.
 #[derive(Clone, Default)]
 pub(super) struct Secrets(Vec<String>);
 
 impl Secrets {
-    /// Those of one listener's requests.
+    /// The secrets in one listener's requests.
     pub(super) fn new(url: &Url, auth: Option<&AuthHeader>) -> Self {
         let mut secrets = Vec::new();
         if let Some(value) = auth.and_then(|auth| std::str::from_utf8(auth.value.as_bytes()).ok()) {
@@ -45,12 +45,12 @@ impl Secrets {
         let parts = url.path_segments().into_iter().flatten();
         secrets.extend(parts.filter(|part| part.len() >= PATH_TOKEN_MIN).map(str::to_owned));
         secrets.retain(|secret| secret.len() >= SECRET_MIN);
-        // A longer one first: it may hold a shorter one.
+        // Longer secrets first: one may contain a shorter one.
         secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
         Self(secrets)
     }
 
-    /// The beginning of an answer to a request with this body; `None` if there is nothing to show.
+    /// The beginning of the answer to a request with this body; `None` if there is nothing to show.
     pub(super) fn words(&self, answer: &[u8], request: &Bytes) -> Option<String> {
         if repeats(&String::from_utf8_lossy(answer), request) {
             return Some(WITHHELD.to_owned());
@@ -68,7 +68,7 @@ impl Secrets {
     }
 }
 
-/// User with password, and password, of HTTP's basic authentication.
+/// User with password, and password alone, of HTTP basic authentication.
 fn of_basic(value: &str) -> Option<[String; 2]> {
     let (scheme, encoded) = value.split_once(' ')?;
     let decoded = scheme.eq_ignore_ascii_case("basic").then(|| BASE64_STANDARD.decode(encoded.trim()))?;

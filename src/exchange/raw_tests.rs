@@ -186,8 +186,16 @@ fn an_error_in_the_body_of_a_200_counts_only_when_asked_for() {
     let success = Verdicts::All(Outcome::Success);
     let failure = Verdicts::All(Outcome::AlgorithmError);
     assert_eq!(judged(br#"{"error":"bad"}"#, true, false), success);
-    assert_eq!(judged(br#" {"error":{"message":"bad"}}"#, true, true), failure);
-    for harmless in [&br#"{"error":null}"#[..], b"{}", b"[\"error\"]", b"error", b""] {
+    assert_eq!(judged(b" \n{\"error\":{\"message\":\"bad\"},\"metadata\":{}}", true, true), failure);
+    let harmless = [
+        &br#"{"error":null,"result":1}"#[..],
+        br#"{"result":{"error":1}}"#,
+        br#"[{"error":1}]"#,
+        br#""error""#,
+        br#"{"error":1"#,
+        b"",
+    ];
+    for harmless in harmless {
         assert_eq!(judged(harmless, true, true), success, "{harmless:?}");
     }
     assert_eq!(judged(br#"{"error":"bad"}"#, false, true), success, "it goes on beyond what is kept");

@@ -1,8 +1,8 @@
-//! The attributes of a queue that a user sets: names, ranges, defaults, and how they read back.
+//! The attributes of a queue that a user sets: names, ranges, defaults, and how they are read back.
 //!
-//! Ranges and defaults come from the API reference of `SetQueueAttributes`. Server-side encryption, access policies and
-//! the FIFO throughput limit are kept and read back but change nothing: this queue has no keys, no callers to
-//! tell apart and no quotas.
+//! Ranges and defaults come from the API reference of `SetQueueAttributes`. Server-side encryption, access
+//! policies and the FIFO throughput limit are stored and read back, but change nothing. This queue has no
+//! keys, does not distinguish callers and has no quotas.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -23,7 +23,7 @@ const RETENTION: RangeInclusive<u32> = 60..=1_209_600;
 const KEY_REUSE: RangeInclusive<u32> = 60..=86_400;
 const MESSAGE_BYTES: RangeInclusive<usize> = 1024..=MAX_MESSAGE_BYTES;
 
-/// Every attribute a queue can be asked for by name.
+/// Every attribute name that `GetQueueAttributes` accepts.
 pub(super) const READABLE: &[&str] = &[
     "All",
     "ApproximateNumberOfMessages",
@@ -58,13 +58,13 @@ pub(super) struct Settings {
     pub(super) max_message: usize,
     /// Seconds after which a message is dropped.
     pub(super) retention: u32,
-    /// Seconds a receive waits when it does not say.
+    /// Seconds that a receive without a wait time of its own waits.
     pub(super) wait: u32,
-    /// Seconds a received message is hidden when the receive does not say.
+    /// Seconds that a received message is hidden when the receive sets no visibility timeout.
     pub(super) visibility: u32,
     pub(super) redrive: Option<RedrivePolicy>,
     pub(super) redrive_allow: Option<RedriveAllowPolicy>,
-    /// Set exactly on FIFO queues.
+    /// Present on FIFO queues, and only there.
     pub(super) fifo: Option<FifoSettings>,
     policy: Option<String>,
     kms_key: Option<String>,
@@ -72,12 +72,12 @@ pub(super) struct Settings {
     managed_sse: bool,
 }
 
-/// What only FIFO queues have.
+/// The attributes of FIFO queues only.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct FifoSettings {
-    /// A message without a deduplication id gets one from its body.
+    /// A message without a deduplication id gets one derived from its body.
     pub(super) content_based: bool,
-    /// Deduplication ids count within a group instead of the whole queue.
+    /// Deduplication ids apply within a group instead of the whole queue.
     pub(super) per_group: bool,
     throughput_per_group: bool,
 }
@@ -88,7 +88,7 @@ impl Settings {
         let fifo = match attributes.get("FifoQueue").map(String::as_str) {
             Some("true") => true,
             None => false,
-            // Amazon knows the attribute only on FIFO queues, so that "false" is an unknown name.
+            // Amazon knows the attribute on FIFO queues only, so "false" counts as an unknown name.
             Some("false") => return Err(BrokerError::InvalidAttributeName("FifoQueue".to_owned())),
             Some(_) => return Err(BrokerError::InvalidAttributeValue("FifoQueue".to_owned())),
         };
@@ -111,7 +111,7 @@ impl Settings {
         Ok(settings)
     }
 
-    /// Sets the attributes given, all or none: work on a copy.
+    /// Sets the given attributes, all or none: callers work on a copy.
     pub(super) fn apply(&mut self, attributes: &BTreeMap<String, String>) -> Result<(), BrokerError> {
         for (name, value) in attributes {
             self.set(name, value)?;
@@ -161,7 +161,7 @@ impl Settings {
         Ok(())
     }
 
-    /// Sets an attribute that standard queues do not have.
+    /// Sets an attribute that only FIFO queues have.
     fn set_fifo(&mut self, name: &str, value: &str) -> Result<(), BrokerError> {
         let fifo = self.fifo.as_mut().ok_or_else(|| BrokerError::InvalidAttributeName(name.to_owned()))?;
         match name {

@@ -1,13 +1,13 @@
 //! The broker: all queues by name, and the operations on messages.
 //!
-//! A pure state machine. Time comes in with every call, randomness from a seed, and there is no task, clock or I/O: equal
-//! calls give equal answers, message ids and receipt handles included. Time should not run backwards; if it does,
-//! nothing breaks, but hidden messages stay hidden until it has caught up.
+//! The broker is a pure state machine. The caller supplies the time with every call and randomness as a seed.
+//! There is no task, clock or I/O. Equal calls give equal answers, message ids and receipt handles included.
+//! Time should not run backwards. If it does, hidden messages stay hidden until time has caught up.
 //!
-//! Waiting for messages is the caller's business. [`Broker::next_change`] says until when nothing can become receivable by
-//! itself, and [`Broker::take_changed`] which queues a caller should look at again now.
+//! Waiting for messages is the caller's task. [`Broker::next_change`] says until when no message can become
+//! receivable by itself. [`Broker::take_changed`] names the queues that a waiting receive should check again.
 //!
-//! Operations on queues as such are in `queues`, moves out of dead-letter queues in `move_task`.
+//! Operations on queues are in `queues`, moves out of dead-letter queues in `move_task`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,7 +17,7 @@ use super::queue::Queue;
 use super::redrive::arn_of;
 use super::{BrokerError, Disturbance, Inspected, Receive, Received, SendMessage, Sent, Timestamp, checks};
 
-/// Messages one receive may ask for.
+/// Most messages one receive may ask for.
 const MAX_RECEIVED: u32 = 10;
 
 /// An in-memory model of SQS for one account (`000000000000`) in one region (`us-east-1`).
@@ -42,7 +42,7 @@ impl Broker {
 
     /// Puts a message into a queue.
     ///
-    /// On a FIFO queue a duplicate of the last 5 minutes is answered like the first one and dropped.
+    /// On a FIFO queue a duplicate within 5 minutes is answered like the first message and dropped.
     pub fn send(&mut self, now: Timestamp, queue: &str, message: SendMessage) -> Result<Sent, BrokerError> {
         let id = self.new_message_id();
         let sent = self.queue_at(now, queue)?.send(now, message, id)?;
@@ -50,10 +50,10 @@ impl Broker {
         Ok(sent)
     }
 
-    /// Hands out messages that are receivable now, and hides them; never waits.
+    /// Hands out messages that are receivable now, and hides them; returns at once.
     ///
-    /// Messages that used up the receives of the queue's redrive policy go to its dead-letter queue instead. If that queue
-    /// is gone, they are handed out as before.
+    /// A message that used up the receives of the redrive policy goes to the dead-letter queue instead. If
+    /// that queue is gone, the message is handed out as before.
     pub fn receive(
         &mut self,
         now: Timestamp,
@@ -78,11 +78,12 @@ impl Broker {
 
     /// Deletes the message of a receipt handle.
     ///
-    /// Standard queue: succeeds for a deleted message, and for the handle of an earlier receive, which deletes
-    /// nothing. FIFO queue: refused once the visibility timeout ran out.
+    /// On a standard queue this succeeds for a deleted message. It also succeeds for the handle of an earlier
+    /// receive, but then deletes nothing. On a FIFO queue the handle is refused once the visibility timeout
+    /// has ended.
     pub fn delete(&mut self, now: Timestamp, queue: &str, receipt_handle: &str) -> Result<(), BrokerError> {
         self.queue_at(now, queue)?.delete(receipt_handle)?;
-        // On a FIFO queue this may free the group.
+        // On a FIFO queue this may make the next message of the group receivable.
         self.mark_changed(queue);
         Ok(())
     }
@@ -100,7 +101,7 @@ impl Broker {
         Ok(())
     }
 
-    /// Makes something go wrong with the message of a receipt handle; without effect if it is gone.
+    /// Disturbs the message of a receipt handle; without effect if the message is gone.
     pub(super) fn disturb(
         &mut self,
         now: Timestamp,
@@ -114,16 +115,16 @@ impl Broker {
         }
     }
 
-    /// The earliest time after `now` at which something may become receivable by itself.
+    /// The earliest time after `now` at which a message may become receivable by itself.
     ///
-    /// `None` while nothing is hidden and nothing is being moved. The answer may be too early (the group is blocked, the
-    /// move goes elsewhere), never too late.
+    /// `None` while no message is hidden or being moved. The time may be too early, never too late. It is too
+    /// early when the group is blocked, or the message is moved to another queue.
     pub fn next_change(&self, now: Timestamp, queue: &str) -> Option<Timestamp> {
         let hidden = self.queues.get(queue)?.store.next_return(now);
         [hidden, self.moves.next_move(now)].into_iter().flatten().min()
     }
 
-    /// The queues in which, since the last call, something happened that a waiting receive should look at.
+    /// The queues that a waiting receive should check again: those changed since the last call.
     pub fn take_changed(&mut self) -> BTreeSet<String> {
         std::mem::take(&mut self.changed)
     }
@@ -134,7 +135,7 @@ impl Broker {
         self.queues.get(queue).map(look).unwrap_or_default()
     }
 
-    /// A queue, brought to the time `now`.
+    /// A queue, advanced to the time `now`.
     pub(super) fn queue_at(&mut self, now: Timestamp, name: &str) -> Result<&mut Queue, BrokerError> {
         self.run_moves(now);
         let queue = self.queues.get_mut(name).ok_or(BrokerError::QueueDoesNotExist)?;

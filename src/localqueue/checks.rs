@@ -1,4 +1,4 @@
-//! What a message must be to be accepted, whatever the queue: characters, sizes, attributes, ids.
+//! The rules for every message, whatever its queue: characters, sizes, attributes, ids.
 //!
 //! Limits come from the SQS Developer Guide, "Amazon SQS message quotas".
 
@@ -15,7 +15,7 @@ const MAX_ID: usize = 128;
 /// Seconds a message may be delayed.
 const MAX_DELAY_SECONDS: u32 = 900;
 
-/// Checks everything about a message that does not depend on its queue, except its total size.
+/// Checks all rules that do not depend on the queue, except the total size.
 pub(super) fn message(message: &SendMessage) -> Result<(), BrokerError> {
     body(&message.body)?;
     if message.attributes.len() > MAX_ATTRIBUTES {
@@ -40,7 +40,7 @@ pub(super) fn message(message: &SendMessage) -> Result<(), BrokerError> {
     Ok(())
 }
 
-/// A message, with its attributes, may not be longer than its queue allows.
+/// A message with its attributes may not be longer than its queue allows.
 pub(super) fn size(message: &SendMessage, limit: usize) -> Result<(), BrokerError> {
     if message.size() > limit {
         return Err(BrokerError::InvalidMessage(format!(

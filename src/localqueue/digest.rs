@@ -1,9 +1,8 @@
-//! Sums: MD5 in SQS answers, which SDKs compute too and refuse an answer whose sums differ; SHA-256 for telling
-//! bodies apart.
+//! Digests: MD5 sums in SQS answers, and SHA-256 sums as deduplication ids of bodies.
 //!
-//! Attributes are digested in the order of their names, each as length-prefixed name, length-prefixed type, one
-//! byte for the kind of value and the length-prefixed value (SQS Developer Guide, "Calculating the MD5 message digest
-//! for message attributes").
+//! SDKs compute the MD5 sums too, and refuse an answer whose sums differ. Attributes are digested in the
+//! order of their names. Name, type and value are length-prefixed, with one byte for the kind of value before
+//! the value. Source: SQS Developer Guide, "Calculating the MD5 message digest for message attributes".
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -23,13 +22,13 @@ pub(super) fn of_body(body: &str) -> String {
     hex(&Md5::digest(body.as_bytes()))
 }
 
-/// The deduplication id of a body that came without one: its SHA-256 sum, in lower-case hexadecimal (SQS API,
+/// The deduplication id of a body without one: its SHA-256 sum, in lower-case hexadecimal (SQS API,
 /// `MessageDeduplicationId`).
 pub(super) fn deduplication_id(body: &str) -> String {
     hex(&Sha256::digest(body.as_bytes()))
 }
 
-/// The sum of message attributes; `None` when there are none, as the answer then has no such field.
+/// The sum of message attributes; `None` without attributes, because the answer then omits the field.
 pub(super) fn of_attributes(attributes: &BTreeMap<String, AttributeValue>) -> Option<String> {
     if attributes.is_empty() {
         return None;

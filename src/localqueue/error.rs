@@ -1,10 +1,11 @@
-//! What the broker refuses, in the words and codes of Amazon SQS.
+//! The errors of the broker, with the codes and texts of Amazon SQS.
 //!
-//! An error has two names on the wire. The JSON protocol's own name goes into `__type`; the code of the older
-//! query protocol goes into the `x-amzn-query-error` header and into failed batch entries, and it is the one that SDKs
-//! report as "the code". For some errors the two differ (`QueueDoesNotExist` is `AWS.SimpleQueueService.NonExistentQueue`).
+//! An error has two names on the wire. The name of the JSON protocol goes into `__type`. The code of the
+//! older query protocol goes into the `x-amzn-query-error` header and into failed batch entries. SDKs report
+//! the latter as "the code". For some errors the two differ: `QueueDoesNotExist` is
+//! `AWS.SimpleQueueService.NonExistentQueue`.
 //! `Display` is the message of the answer. Messages follow Amazon's documented or recorded wording; programs
-//! must match on codes, never on messages.
+//! must match codes, never messages.
 
 use thiserror::Error;
 
@@ -14,10 +15,10 @@ pub enum BrokerError {
     /// There is no queue of that name.
     #[error("The specified queue does not exist.")]
     QueueDoesNotExist,
-    /// `CreateQueue` for an existing name with another value for an attribute.
+    /// `CreateQueue` for an existing name with another value of an attribute.
     #[error("A queue already exists with the same name and a different value for attribute {0}")]
     QueueNameExists(String),
-    /// The queue URL names no queue at all.
+    /// The queue URL names no queue.
     #[error("The address {0} is not valid for this endpoint.")]
     InvalidAddress(String),
     /// The text is no receipt handle of this queue.
@@ -64,12 +65,12 @@ pub enum BrokerError {
         "A batch entry id can only contain alphanumeric characters, hyphens and underscores. It can be at most 80 letters long."
     )]
     InvalidBatchEntryId,
-    /// The messages of a batch are too long together.
+    /// The messages of a batch are too long in total.
     #[error("Batch requests cannot be longer than {limit} bytes. You have sent {sent} bytes.")]
     BatchRequestTooLong {
-        /// Bytes allowed.
+        /// Most bytes allowed.
         limit: usize,
-        /// Bytes sent.
+        /// Bytes received.
         sent: usize,
     },
     /// Too many messages of a standard queue are in flight.
@@ -78,19 +79,19 @@ pub enum BrokerError {
     /// A second purge within 60 seconds.
     #[error("Only one PurgeQueue operation on {0} is allowed every 60 seconds.")]
     PurgeQueueInProgress(String),
-    /// The queue or task that a message move names does not exist.
+    /// The queue or task named by a message move does not exist.
     #[error("{0}")]
     ResourceNotFound(String),
-    /// The operation does not exist here, or not in this state.
+    /// The operation does not exist here, or is not allowed in this state.
     #[error("{0}")]
     UnsupportedOperation(String),
-    /// The request is not the JSON that the operation takes.
+    /// The request body is not the JSON that the operation requires.
     #[error("The request is not valid for this operation: {0}")]
     Serialization(String),
-    /// Refused for load: an injected fault.
+    /// Throttled: an injected fault.
     #[error("Request is throttled.")]
     RequestThrottled,
-    /// Refused for load under the name of newer services: an injected fault.
+    /// Throttled, with the error name of newer services: an injected fault.
     #[error("Rate exceeded")]
     Throttling,
     /// The server failed: an injected fault, or a bug.
@@ -102,7 +103,7 @@ pub enum BrokerError {
 }
 
 impl BrokerError {
-    /// A parameter outside its range or form.
+    /// A parameter that violates its range or form.
     pub(super) fn invalid(
         parameter: &'static str,
         value: &(impl ToString + ?Sized),
@@ -111,7 +112,7 @@ impl BrokerError {
         Self::InvalidParameterValue { parameter, value: value.to_string(), reason: reason.into() }
     }
 
-    /// The code that SDKs report: the query protocol's.
+    /// The code that SDKs report: that of the query protocol.
     pub fn code(&self) -> &'static str {
         match self {
             Self::QueueDoesNotExist => "AWS.SimpleQueueService.NonExistentQueue",
@@ -140,7 +141,7 @@ impl BrokerError {
         }
     }
 
-    /// The `__type` of the JSON answer, with its name space.
+    /// The `__type` of the JSON answer, with its namespace.
     pub fn type_name(&self) -> &'static str {
         match self {
             Self::QueueDoesNotExist => "com.amazonaws.sqs#QueueDoesNotExist",
@@ -180,7 +181,7 @@ impl BrokerError {
         }
     }
 
-    /// Whether the request is at fault; if not, the same request may succeed later.
+    /// Whether the request is at fault; otherwise the same request may succeed later.
     pub fn sender_fault(&self) -> bool {
         self.status() < 500
     }

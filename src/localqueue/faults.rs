@@ -1,82 +1,82 @@
-//! Things that go wrong on purpose: which, how often, and the decision for one request.
+//! Injected faults: which ones, how often, and the decision for one request.
 //!
-//! The plan is plain data and the decision is pure: equal seeds, plans and sequences of operations give equal
-//! decisions. The HTTP front carries them out; a simulation does the same over a [`Broker`], without HTTP:
-//! [`Faults::decide`] before an operation, [`Decision::fails`] for each entry of a batch, [`Decision::disturb`] for each
-//! message received or hidden.
+//! The plan is plain data and the decision is pure. Equal seeds, plans and sequences of operations give equal
+//! decisions. The HTTP front carries the faults out; a simulation carries them out over a [`Broker`] without
+//! HTTP. It calls [`Faults::decide`] before an operation, and [`Decision::fails`] for each entry of a batch.
+//! It calls [`Decision::disturb`] for each message received or hidden.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
 use super::{Broker, BrokerError, Disturbance, Operation, Timestamp};
 
-/// Entries of a batch, and messages of a receive, at most.
+/// Most entries of a batch, and most messages of a receive.
 const MAX_ENTRIES: usize = 10;
 
-/// What goes wrong with one operation, and how often: probabilities from 0 (never, the default) to 1 (always).
+/// The faults of one operation, as probabilities from 0 (never, the default) to 1 (always).
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct FaultRates {
-    /// The request waits this many milliseconds before anything else.
+    /// Probability that the request waits for [`Self::slow_millis`] first.
     pub slow: f64,
-    /// How long a slow request waits; nothing when absent.
+    /// How long a slow request waits; no wait when absent.
     pub slow_millis: Option<RangeInclusive<u64>>,
     /// The connection is reset before the operation has an effect.
     pub reset: f64,
-    /// The operation is refused with this error and has no effect; the first that strikes counts.
+    /// The operation is refused with this error and has no effect. The first error drawn counts.
     pub refuse: Vec<(f64, BrokerError)>,
     /// The operation has its effect, but the connection is reset instead of the answer.
     pub lost_answer: f64,
-    /// Batches, per entry: it fails with `InternalError`, not by the sender's fault, and has no effect.
+    /// Batches, per entry: the entry fails with `InternalError`, which is no sender fault, and has no effect.
     pub failed_entry: f64,
-    /// `ReceiveMessage` on a standard queue, per message: it stays visible, so that it is delivered twice.
+    /// `ReceiveMessage` on a standard queue, per message: it stays visible, so it is delivered twice.
     pub duplicate: f64,
-    /// Receives and visibility changes, per message: it comes back later than it should.
+    /// Receives and visibility changes, per message: the message becomes visible later than it should.
     pub late: f64,
-    /// How much later a late message comes back, in milliseconds.
+    /// How much later such a message becomes visible, in milliseconds.
     pub late_millis: u64,
 }
 
-/// A script of faults: what goes wrong with which operation.
+/// A plan of faults: which faults at which operation.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct FaultPlan {
     /// Seed of the decisions.
     pub seed: u64,
-    /// Rates by operation; an operation without them works.
+    /// Rates by operation; an operation without rates has no faults.
     pub rates: BTreeMap<Operation, FaultRates>,
 }
 
-/// What becomes of a request as a whole.
+/// What happens to a request as a whole.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Verdict {
-    /// It is performed and answered.
+    /// The request is performed and answered.
     #[default]
     Perform,
-    /// It is answered with this error and not performed.
+    /// The request is answered with this error and not performed.
     Refuse(BrokerError),
-    /// It is not performed, and the connection is reset.
+    /// The request is not performed, and the connection is reset.
     Reset,
-    /// It is performed, and the connection is reset instead of the answer.
+    /// The request is performed, and the connection is reset instead of the answer.
     LoseAnswer,
 }
 
-/// Everything that goes wrong with one request.
+/// All faults of one request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Decision {
-    /// Wait so long before anything else.
+    /// The wait before anything else.
     pub wait_millis: u64,
-    /// What becomes of the request as a whole.
+    /// What happens to the request as a whole.
     pub verdict: Verdict,
     failed: [bool; MAX_ENTRIES],
     disturbances: [Disturbance; MAX_ENTRIES],
 }
 
 impl Decision {
-    /// Whether the batch entry at this place, from 0, fails with [`BrokerError::InternalError`].
+    /// Whether the batch entry at this index fails with [`BrokerError::InternalError`].
     pub fn fails(&self, place: usize) -> bool {
         self.failed.get(place).copied().unwrap_or_default()
     }
 
-    /// Disturbs the message at this place, from 0, of those that an operation received or hid.
+    /// Disturbs the message at this index among those that an operation received or hid.
     pub fn disturb(
         &self,
         broker: &mut Broker,
@@ -92,7 +92,7 @@ impl Decision {
     }
 }
 
-/// A plan at work: its random numbers, and how often it injected.
+/// A running plan: its random numbers, and its count of injected faults.
 #[derive(Clone, Debug)]
 pub struct Faults {
     plan: FaultPlan,
@@ -101,23 +101,23 @@ pub struct Faults {
 }
 
 impl Faults {
-    /// Starts a plan at its seed.
+    /// Starts a plan with its seed.
     pub fn new(plan: FaultPlan) -> Self {
         let random = fastrand::Rng::with_seed(plan.seed);
         Self { plan, random, injected: 0 }
     }
 
-    /// Changes the rates of one operation; the random numbers go on.
+    /// Changes the rates of one operation; the random sequence continues.
     pub fn set_rates(&mut self, operation: Operation, rates: FaultRates) {
         self.plan.rates.insert(operation, rates);
     }
 
-    /// How many requests something went wrong with so far.
+    /// How many requests had a fault so far.
     pub fn injected(&self) -> u64 {
         self.injected
     }
 
-    /// Decides what goes wrong with the next request for this operation.
+    /// Decides the faults of the next request for this operation.
     pub fn decide(&mut self, operation: Operation) -> Decision {
         let mut decision = Decision::default();
         let Some(rates) = self.plan.rates.get(&operation) else { return decision };
@@ -153,7 +153,7 @@ fn verdict(random: &mut fastrand::Rng, rates: &FaultRates) -> Verdict {
     if strikes(random, rates.lost_answer) { Verdict::LoseAnswer } else { Verdict::Perform }
 }
 
-/// Draws no number for what never happens, so that rates of 0 do not shift the rest.
+/// Draws no number for a rate of 0, so that such rates do not shift the other draws.
 fn strikes(random: &mut fastrand::Rng, probability: f64) -> bool {
     probability > 0.0 && random.f64() < probability
 }

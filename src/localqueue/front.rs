@@ -1,7 +1,8 @@
-//! The HTTP front: a request to a broker call, and its result to an answer.
+//! The HTTP front: turns a request into a broker call, and the result into an answer.
 //!
-//! Every request is a POST, to any path; the operation is in `X-Amz-Target`. Signatures are not looked at. Queue URLs
-//! start with the host the client used, so they work from wherever the client is. Injected faults are carried out here.
+//! Every request is a POST, to any path; the operation is in `X-Amz-Target`. Signatures are not checked.
+//! Queue URLs start with the host that the client used, so they work from the client's machine. Injected
+//! faults are carried out here.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -24,7 +25,7 @@ use crate::serve::{Bodies, BodyError, Cut, Refusal};
 
 /// Longest request body: a batch of 1 MiB whose every byte is escaped as six characters of JSON, with room to spare.
 const MAX_REQUEST_BYTES: usize = 8 * 1024 * 1024;
-/// Memory for all long bodies of requests under way.
+/// Memory for all long bodies of running requests.
 const BODIES_BYTES: usize = 256 * 1024 * 1024;
 const JSON: HeaderValue = HeaderValue::from_static("application/x-amz-json-1.0");
 const TARGET: HeaderName = HeaderName::from_static("x-amz-target");
@@ -41,7 +42,7 @@ pub(super) struct Front {
     faults: SharedFaults,
     local_addr: SocketAddr,
     bodies: Bodies,
-    /// Cancelled when the server is to end.
+    /// Cancelled when the server should stop.
     closing: CancellationToken,
     requests: AtomicU64,
 }
@@ -82,7 +83,7 @@ impl Front {
         Router::new().fallback(answer).with_state(self)
     }
 
-    /// Performs an operation, unless a fault is in the way. The result of a cut connection reaches nobody.
+    /// Performs an operation, unless a fault prevents it. After a reset connection nobody gets the result.
     async fn perform(
         &self,
         operation: Operation,
@@ -162,7 +163,7 @@ impl Front {
     }
 }
 
-/// A request that is not for this server, refused so that an SDK shows the reason.
+/// A request that this server cannot serve, refused so that an SDK shows the reason.
 pub(super) fn refuse(refusal: Refusal) -> Response {
     refused(refusal.status, refusal.reason)
 }

@@ -1,9 +1,10 @@
-//! The message groups of a FIFO queue: order within a group, freedom between groups.
+//! The message groups of a FIFO queue: order within a group, independence between groups.
 //!
-//! A message may be received when no earlier message of its group is hidden. So only the first message of a
-//! group decides whether the group has anything to give; it is the group's candidate in the store's `ready` index as
-//! long as it is visible. This is the rule Amazon's service was recorded to follow: a head made visible again comes
-//! back alone while its successors are still in flight.
+//! A message may be received when no earlier message of its group is hidden. So the first message of a group
+//! decides whether the group has receivable messages. While it is visible, it is the group's candidate in the
+//! store's `ready` index.
+//! Amazon's service was recorded to follow this rule: a head made visible again comes back alone while its
+//! successors are in flight.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -25,7 +26,7 @@ struct Group {
 }
 
 impl Groups {
-    /// Notes a new message at the end of its group.
+    /// Adds a new message at the end of its group.
     pub(super) fn insert(&mut self, name: &str, key: Key) {
         if let Some(group) = self.by_name.get_mut(name) {
             group.keys.insert(key);
@@ -34,14 +35,14 @@ impl Groups {
         }
     }
 
-    /// Forgets a message.
+    /// Removes a message.
     pub(super) fn remove(&mut self, name: &str, key: Key) {
         if let Some(group) = self.by_name.get_mut(name) {
             group.keys.remove(&key);
         }
     }
 
-    /// Makes the `ready` index say of this group what is true now; an empty group is forgotten.
+    /// Updates the `ready` index for this group; an empty group is removed.
     pub(super) fn refresh(
         &mut self,
         name: &str,

@@ -1,8 +1,8 @@
 //! Receipt handles: which receive of which message of which queue.
 //!
-//! A handle is 24 bytes in base64: the queue's random tag, the message's key and the number of the receive. It stays
-//! readable after the message is gone, because deleting twice must succeed, and it is refused by every other queue,
-//! including a later one of the same name.
+//! A handle is 24 bytes in base64: the queue's random tag, the message's key and the number of the receive.
+//! The handle stays readable after the message is gone, because deleting twice must succeed. Every other
+//! queue refuses it, including a later queue of the same name.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -12,16 +12,16 @@ use super::stored::Key;
 /// A decoded receipt handle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Handle {
-    /// The random tag of the queue that gave it.
+    /// The random tag of the queue that issued the handle.
     pub(super) queue_tag: u64,
-    /// The message, within that queue.
+    /// The key of the message within that queue.
     pub(super) key: Key,
-    /// Which receive of that queue it was: grows with each.
+    /// The number of the receive in that queue; it grows with each receive.
     pub(super) receipt: u64,
 }
 
 impl Handle {
-    /// The text a consumer gets.
+    /// The handle as text for the consumer.
     pub(super) fn encode(self) -> String {
         let mut bytes = [0; 24];
         for (place, part) in bytes.chunks_exact_mut(8).zip([self.queue_tag, self.key.0, self.receipt]) {
@@ -30,7 +30,7 @@ impl Handle {
         STANDARD.encode(bytes)
     }
 
-    /// Reads the text of a handle; `None` when it is none.
+    /// Parses the text of a handle; `None` when the text is no handle.
     pub(super) fn decode(text: &str) -> Option<Self> {
         let bytes = STANDARD.decode(text).ok()?;
         let (parts, rest) = bytes.as_chunks::<8>();

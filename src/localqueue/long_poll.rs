@@ -1,8 +1,9 @@
-//! Waiting for messages: the part of `ReceiveMessage` that takes time.
+//! Long polling: the part of `ReceiveMessage` that waits.
 //!
-//! A poll looks, and if there is nothing it sleeps until its queue's bell rings, until something hidden comes back, or
-//! until its time is up. It answers with the first messages it finds and never waits to fill a batch. It takes messages only
-//! in the moment it returns them, so one whose client went away (its future is dropped) swallows nothing.
+//! A poll checks the queue. At an empty queue the poll sleeps until the bell rings, a hidden message becomes
+//! visible, or its time ends. It answers with the first messages it finds and never waits to fill a batch. A
+//! poll receives messages only at the moment it returns them. So a poll whose client disconnected (its future
+//! is dropped) receives none.
 
 use std::pin::pin;
 use std::time::Duration;
@@ -14,13 +15,14 @@ use super::shared::SharedBroker;
 use super::wire::receive::Request;
 use super::{Broker, BrokerError, Decision, Received, Timestamp};
 
-/// Receives messages, waiting for them as long as the request or its queue says.
+/// Receives messages, waiting as long as the request or its queue says.
 ///
-/// Messages are disturbed as `decision` says. When `closing` is cancelled it looks once more and answers.
+/// `decision` says how messages are disturbed. When `closing` is cancelled, the poll checks once more and
+/// answers.
 ///
 /// # Cancel safety
 ///
-/// Dropping the future takes no message out of the queue.
+/// Dropping the future removes no message from the queue.
 pub(super) async fn receive(
     broker: &SharedBroker,
     request: &Request,
@@ -38,7 +40,7 @@ pub(super) async fn receive(
     let bell = broker.bell(queue)?;
     let deadline = Instant::now() + Duration::from_secs(u64::from(wait));
     loop {
-        // Listening starts before looking, so nothing that happens in between is missed.
+        // The poll subscribes before it checks, so it misses no event in between.
         let mut rung = pin!(bell.notified());
         rung.as_mut().enable();
         let (messages, change) = broker.with(|broker, now| {
@@ -60,7 +62,7 @@ pub(super) async fn receive(
     }
 }
 
-/// One look at the queue, with the faults of this request.
+/// One check of the queue, with the faults of this request.
 fn take(
     broker: &mut Broker,
     now: Timestamp,
@@ -99,7 +101,7 @@ mod tests {
         broker.with(|broker, now| broker.send(now, "q", message)).unwrap();
     }
 
-    /// How many messages a poll of 20 s gave, and after how many seconds.
+    /// How many messages a poll of 20 s returned, and after how many seconds.
     async fn poll(broker: &SharedBroker, closing: &CancellationToken) -> (usize, u64) {
         let request = Request::parse(br#"{"QueueUrl":"q","WaitTimeSeconds":20}"#).unwrap();
         let start = Instant::now();

@@ -1,7 +1,7 @@
-//! The shapes a message takes: as sent, as received, and as a test sees it.
+//! The forms of a message: as sent, as received, and as a test inspects it.
 //!
-//! These types are what callers of [`Broker`](super::Broker) hold. How a message is kept inside a queue is `store`'s
-//! business; how it looks on the wire is `wire`'s.
+//! These types are the interface of [`Broker`](super::Broker). `store` defines how a queue keeps a message,
+//! `wire` its form on the wire.
 
 use std::collections::BTreeMap;
 
@@ -40,7 +40,7 @@ impl AttributeData {
 pub struct SendMessage {
     /// The body; at least one character, XML-legal Unicode only.
     pub body: String,
-    /// At most 10 message attributes.
+    /// At most 10 attributes.
     pub attributes: BTreeMap<String, AttributeValue>,
     /// Seconds before the first receive is possible, 0–900; the queue's own delay when absent. Not for FIFO queues.
     pub delay_seconds: Option<u32>,
@@ -64,7 +64,7 @@ impl SendMessage {
     }
 }
 
-/// What the sender is told.
+/// The answer to the sender.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sent {
     /// Id of the message; of the first one, when this one was a duplicate.
@@ -73,7 +73,7 @@ pub struct Sent {
     pub sequence_number: Option<String>,
 }
 
-/// A request for messages. How long to wait for them is the caller's business.
+/// A request for messages. The caller decides how long to wait for them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Receive {
     /// At most this many messages, 1–10.
@@ -95,7 +95,7 @@ impl Default for Receive {
 pub struct Received {
     /// The id given when the message was sent.
     pub message_id: String,
-    /// What deletes or hides this message; a new one with every receive.
+    /// The handle that deletes or hides this message; new with every receive.
     pub receipt_handle: String,
     /// The body, as sent.
     pub body: String,
@@ -105,7 +105,7 @@ pub struct Received {
     pub sent_at: Timestamp,
     /// When the message was first received.
     pub first_received_at: Timestamp,
-    /// Who sent it: always the one account of this broker.
+    /// The sender: always the one account of this broker.
     pub sender_id: String,
     /// The message group, if the sender gave one.
     pub group_id: Option<String>,
@@ -121,7 +121,7 @@ pub struct Received {
     pub attributes: BTreeMap<String, AttributeValue>,
 }
 
-/// A stored message, as a test sees it: looking changes nothing.
+/// A stored message, as a test inspects it; inspecting changes nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Inspected {
     /// The id given when the message was sent.
@@ -134,7 +134,7 @@ pub struct Inspected {
     pub receive_count: u32,
 }
 
-/// Where a stored message is in its life.
+/// The state of a stored message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MessageState {
     /// Receivable, unless its FIFO group is blocked.
@@ -151,15 +151,15 @@ pub enum MessageState {
     },
 }
 
-/// What happens to a message that was received or whose visibility was changed.
+/// A fault of a message that was received or whose visibility was changed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Disturbance {
-    /// Nothing.
+    /// No fault.
     #[default]
     Nothing,
-    /// It is visible again at once although its handle stays good. FIFO queues are spared.
+    /// The message is visible again at once, although its handle stays valid. Does not apply to FIFO queues.
     Duplicate,
-    /// It comes back so many milliseconds later than it should.
+    /// The message becomes visible so many milliseconds later than it should.
     Late(u64),
 }
 

@@ -1,17 +1,19 @@
 //! The embedded queue: an in-memory, SQS-compatible server for development, tests and simulation.
 //!
-//! Two layers. [`Broker`] is the model of SQS: a pure state machine in which time is an argument and randomness a seed,
-//! so that a simulation can drive it through hours in milliseconds and get the same trace twice. [`Server`] puts the AWS
-//! JSON 1.0 protocol in front of it: HTTP, long polling, a wall clock.
+//! There are two layers. [`Broker`] is the model of SQS: a pure state machine with time as an argument and
+//! randomness as a seed. So a simulation runs hours in milliseconds and gets the same trace twice. [`Server`]
+//! adds the AWS JSON 1.0 protocol: HTTP, long polling, a wall clock.
 //!
-//! It is not for production: nothing is written to disk, no signature is checked, and one process holds everything. Where it
+//! The embedded queue is not for production. It writes nothing to disk, checks no signature, and one process
+//! holds all messages. Intended differences from Amazon:
 //! differs from Amazon on purpose:
 //! * only the JSON protocol, not the older query protocol with XML answers; no `AddPermission`, no `RemovePermission`;
 //! * policies, encryption keys and throughput quotas are kept as attributes and enforce nothing;
 //! * counts are exact and standard queues keep the order of visibility, where Amazon promises neither;
 //! * a deleted queue's name may be used again at once.
 //!
-//! This area names nothing else of the crate but `serve`, the HTTP server under it. Reading order: `message`, `broker`, `queue`, `take`, `store`, then `server`, `front`.
+//! This area imports only `serve`, the HTTP server under it. Reading order: `message`, `broker`, `queue`,
+//! `take`, `store`, then `server`, `front`.
 
 mod attributes;
 mod broker;

@@ -1,8 +1,9 @@
-//! Moving messages out of a dead-letter queue: the tasks, and the moves they make as time passes.
+//! Message move tasks out of dead-letter queues, and the moves they make as time passes.
 //!
-//! A task without a rate moves everything that is visible at once. With a rate it moves one message at its start and
-//! then so many per second; there is no timer, so every operation on the broker first makes the moves that are due.
-//! A task ends when its source has nothing visible left. Moved messages start anew: new id, receive count 0, sent now.
+//! A task without a rate moves all visible messages at once. A task with a rate moves one message at its
+//! start and then so many per second. There is no timer, so every operation on the broker first makes the
+//! moves that are due. A task ends when its source has no visible message left. Moved messages start anew:
+//! new id, receive count 0, sent now.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -12,14 +13,14 @@ use super::moves::{MAX_LISTED, MoveStatus, MoveTask};
 use super::redrive::queue_of;
 use super::{Broker, BrokerError, Timestamp};
 
-/// Messages per second a task may be limited to, at most.
+/// Highest rate of a task, in messages per second.
 const MAX_RATE: u32 = 500;
 
 impl Broker {
-    /// Starts to move the messages of a dead-letter queue, and returns the handle of the task.
+    /// Starts to move the messages of a dead-letter queue; returns the handle of the task.
     ///
-    /// Errors: the source is no queue or no dead-letter queue, the destination is no queue or of another type, the rate is
-    /// out of range, or a task of this source is running.
+    /// Errors: the source or the destination does not exist, or the source is no dead-letter queue. Also: the
+    /// destination is of another type, the rate is out of range, or the source has a running task.
     pub fn start_move_task(
         &mut self,
         now: Timestamp,
@@ -68,7 +69,7 @@ impl Broker {
             started_at: now,
         });
         self.run_moves(now);
-        // Whoever waits for a destination learns when the next move is due.
+        // Receives that wait on a destination learn when the next move is due.
         for queue in self.list_queues("") {
             self.mark_changed(&queue);
         }
@@ -88,7 +89,7 @@ impl Broker {
         Ok(running.chain(ended).take(MAX_LISTED).cloned().collect())
     }
 
-    /// Stops a running task, and returns how many messages it has moved; they are not moved back.
+    /// Stops a running task; returns how many messages it has moved. They are not moved back.
     pub fn cancel_move_task(&mut self, now: Timestamp, handle: &str) -> Result<u64, BrokerError> {
         self.run_moves(now);
         let place = self.moves.running.iter().position(|task| task.handle == handle);
@@ -170,7 +171,7 @@ mod tests {
 
     const T0: Timestamp = Timestamp(1_700_000_000_000);
 
-    /// Queue `q` with dead-letter queue `dead`, into which three messages went.
+    /// Queue `q` with dead-letter queue `dead`, which holds three messages.
     fn broker() -> Broker {
         let mut broker = Broker::new(1);
         broker.create_queue(T0, "dead", &BTreeMap::new()).unwrap();

@@ -1,30 +1,30 @@
-//! Moves out of dead-letter queues as data: tasks, how far they have come, when each may move its next message.
+//! Message move tasks as data: their state, their progress, and when each may move its next message.
 
 use std::collections::{BTreeMap, VecDeque};
 
 use super::Timestamp;
 
-/// Ended tasks remembered per source queue: as many as a listing may ask for.
+/// Ended tasks kept per source queue: as many as a listing may ask for.
 pub(super) const MAX_LISTED: usize = 10;
-/// How far a task has come.
+/// The state of a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MoveStatus {
-    /// It still moves messages.
+    /// The task still moves messages.
     Running,
-    /// It moved all there were.
+    /// The task moved all messages.
     Completed,
-    /// It was stopped on request.
+    /// The task was stopped on request.
     Cancelled,
-    /// It met a message it could not move.
+    /// The task failed at a message that it could not move.
     Failed,
 }
 
 /// A task that moves messages out of a dead-letter queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MoveTask {
-    /// What cancels it.
+    /// The handle that cancels the task.
     pub handle: String,
-    /// How far it has come.
+    /// The state of the task.
     pub status: MoveStatus,
     /// ARN of the dead-letter queue.
     pub source_arn: String,
@@ -34,25 +34,25 @@ pub struct MoveTask {
     pub max_per_second: Option<u32>,
     /// Messages moved so far.
     pub moved: u64,
-    /// Messages that were visible when it started.
+    /// Messages that were visible when the task started.
     pub to_move: u64,
-    /// Why it failed.
+    /// Why the task failed.
     pub failure: Option<&'static str>,
-    /// When it started.
+    /// When the task started.
     pub started_at: Timestamp,
 }
 
 /// The tasks of a broker.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Moves {
-    /// Those still at work, oldest first; at most one per source.
+    /// The running tasks, oldest first; at most one per source.
     pub(super) running: Vec<MoveTask>,
-    /// The latest ended ones by source ARN, latest first.
+    /// The latest ended tasks by source ARN, latest first.
     pub(super) ended: BTreeMap<String, VecDeque<MoveTask>>,
 }
 
 impl Moves {
-    /// A running task ends.
+    /// Moves a running task to the ended ones.
     pub(super) fn end(&mut self, task: MoveTask) {
         let ended = self.ended.entry(task.source_arn.clone()).or_default();
         ended.push_front(task);
@@ -67,7 +67,7 @@ impl Moves {
 }
 
 impl MoveTask {
-    /// When it may move its next message.
+    /// When the task may move its next message.
     pub(super) fn next_move(&self) -> Timestamp {
         let millis = self.max_per_second.map_or(0, |rate| (self.moved * 1000).div_ceil(u64::from(rate)));
         self.started_at.plus_millis(millis)

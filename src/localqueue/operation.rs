@@ -9,7 +9,7 @@ pub enum Operation {
     ChangeMessageVisibility,
     /// The same for up to 10 messages.
     ChangeMessageVisibilityBatch,
-    /// Make a queue.
+    /// Create a queue.
     CreateQueue,
     /// Delete a received message.
     DeleteMessage,
@@ -21,7 +21,7 @@ pub enum Operation {
     GetQueueAttributes,
     /// Find a queue by name.
     GetQueueUrl,
-    /// The queues whose poison messages go to this one.
+    /// The queues whose dead-letter queue is this one.
     ListDeadLetterSourceQueues,
     /// The latest message move tasks of a dead-letter queue.
     ListMessageMoveTasks,
@@ -31,9 +31,9 @@ pub enum Operation {
     ListQueues,
     /// Drop every message of a queue.
     PurgeQueue,
-    /// Take messages, waiting for them if asked to.
+    /// Receive messages, waiting for them if asked to.
     ReceiveMessage,
-    /// Put a message into a queue.
+    /// Send a message to a queue.
     SendMessage,
     /// The same for up to 10 messages.
     SendMessageBatch,
@@ -43,7 +43,7 @@ pub enum Operation {
     StartMessageMoveTask,
     /// Add tags to a queue.
     TagQueue,
-    /// Take tags off a queue.
+    /// Remove tags from a queue.
     UntagQueue,
 }
 

@@ -1,9 +1,9 @@
-//! What holds after any sequence of operations, checked with random ones.
+//! Properties that hold after any sequence of operations, checked with random sequences.
 //!
-//! * Nothing is lost: what was sent and not deleted is in the queue or in its dead-letter queue.
-//! * The counts are those of the messages.
-//! * A FIFO receive gives no message behind a hidden one of its group, and keeps the order within the group.
-//! * After an empty receive nothing is receivable before `next_change`.
+//! - Nothing is lost: a message sent and not deleted is in the queue or in its dead-letter queue.
+//! - The counts match the messages.
+//! - A FIFO receive returns no message behind a hidden one of its group, and keeps the group's order.
+//! - After an empty receive no message is receivable before `next_change`.
 
 use std::collections::BTreeMap;
 
@@ -24,7 +24,7 @@ enum Step {
         max: u32,
         seconds: u32,
     },
-    /// Acts on a handle given earlier, counted from the end.
+    /// Uses a handle that was issued earlier, counted from the end.
     Delete {
         handle: usize,
     },
@@ -92,7 +92,7 @@ impl Run {
             Step::Send { group, delay } => {
                 self.sent += 1;
                 let message = SendMessage {
-                    // The group and the place within it, so that a body tells both.
+                    // The group and the position within it, so that a body shows both.
                     body: format!("{group}:{:06}", self.sent),
                     group_id: Some(group.to_string()),
                     deduplication_id: self.fifo.then(|| self.sent.to_string()),
@@ -173,7 +173,7 @@ proptest! {
             run.apply(step);
             run.check();
         }
-        // In the end everything can be received and deleted, from one queue or the other.
+        // At the end every message can be received and deleted, from one queue or the other.
         run.now = run.now.plus_seconds(3600);
         for stem in ["q", "dead"] {
             let queue = run.name(stem);

@@ -1,11 +1,11 @@
-//! One queue: what sending, deleting and hiding mean for its messages. Receiving is in `take`.
+//! One queue: sending, deleting and hiding messages. Receiving is in `take`.
 //!
-//! It knows nothing of other queues: a message comes from one through [`Queue::accept_dead_letter`] or [`Queue::accept_redriven`], and whoever
-//! calls an operation has brought the queue to `now` before.
+//! A queue knows no other queue: a message arrives from one through [`Queue::accept_dead_letter`] or
+//! [`Queue::accept_redriven`]. The caller of an operation has advanced the queue to `now` before.
 //!
-//! Handles, standard queue: deleting with any handle of this queue succeeds, but only the handle of the latest receive
-//! deletes; a message whose visibility ran out can still be deleted or hidden with it. FIFO queue: once the visibility ran
-//! out the handle is refused.
+//! Handles on a standard queue: every handle of this queue may be used for a delete, but only that of the
+//! latest receive deletes. It still deletes or hides a message whose visibility has ended. On a FIFO queue a
+//! handle is refused once the visibility has ended.
 
 use std::collections::BTreeMap;
 
@@ -20,7 +20,7 @@ use super::{BrokerError, Disturbance, SendMessage, Sent, Timestamp, checks};
 /// Sequence numbers start here, so that each has 20 digits.
 const FIRST_SEQUENCE_NUMBER: u64 = 10_000_000_000_000_000_000;
 
-/// A queue's settings, its messages and its memories.
+/// A queue's settings, its messages, and what it remembers for five minutes.
 #[derive(Clone, Debug)]
 pub(super) struct Queue {
     pub(super) settings: Settings,
@@ -29,13 +29,13 @@ pub(super) struct Queue {
     pub(super) modified_at: Timestamp,
     pub(super) purged_at: Option<Timestamp>,
     pub(super) store: Store,
-    /// Random: tells handles of this queue from those of any other.
+    /// Random tag that distinguishes this queue's handles from those of any other.
     pub(super) tag: u64,
     pub(super) next_receipt: u64,
     next_sequence_number: u64,
-    /// FIFO: sends by group (or `None`: the whole queue) and deduplication id.
+    /// FIFO: recent sends, by group (or `None`: the whole queue) and deduplication id.
     sends: Recent<(Option<String>, String), Sent>,
-    /// FIFO: receives by attempt id.
+    /// FIFO: recent receives, by attempt id.
     pub(super) attempts: Recent<String, Vec<Given>>,
 }
 
@@ -56,7 +56,7 @@ impl Queue {
         }
     }
 
-    /// Brings the queue to the time `now`.
+    /// Advances the queue to the time `now`.
     pub(super) fn advance(&mut self, now: Timestamp) {
         self.store.advance(now, self.settings.retention);
     }
@@ -125,7 +125,7 @@ impl Queue {
         Ok(Some((fifo.per_group.then(|| group.clone()), id)))
     }
 
-    /// Reads a handle, which must be one of this queue.
+    /// Parses a handle, which must belong to this queue.
     fn handle(&self, text: &str) -> Result<Handle, BrokerError> {
         let ours = |handle: &Handle| handle.queue_tag == self.tag && handle.receipt < self.next_receipt;
         Handle::decode(text).filter(ours).ok_or(BrokerError::ReceiptHandleIsInvalid)
@@ -176,12 +176,13 @@ impl Queue {
         Ok(())
     }
 
-    /// Makes something go wrong with a message just received or changed.
+    /// Disturbs a message that was just received or changed.
     pub(super) fn disturb(&mut self, now: Timestamp, text: &str, disturbance: Disturbance) {
         let Ok(handle) = self.handle(text) else { return };
         let Some(state) = self.store.get(handle.key).map(|stored| stored.state) else { return };
         let state = match (disturbance, state) {
-            // On a FIFO queue a visible message has no good handle, so it cannot be delivered twice this way.
+            // On a FIFO queue a visible message has no valid handle, so it cannot be delivered twice this
+            // way.
             (Disturbance::Duplicate, State::InFlight(_)) if self.settings.fifo.is_none() => {
                 State::Visible(now)
             }
@@ -192,19 +193,19 @@ impl Queue {
         self.store.set_state(handle.key, state);
     }
 
-    /// Takes in a message that used up its receives in the queue of ARN `source`; its receive count goes on.
+    /// Accepts a message that used up its receives in the queue of ARN `source`; its receive count goes on.
     pub(super) fn accept_dead_letter(&mut self, now: Timestamp, mut stored: Stored, source: &str) {
         stored.dead_letter_source = Some(source.to_owned());
         stored.receipt = 0;
         stored.state = State::Visible(now);
-        // Recorded behaviour: a standard queue keeps the time of sending, a FIFO queue starts it anew.
+        // Recorded behaviour: a standard queue keeps the sent time, a FIFO queue sets it anew.
         if self.settings.fifo.is_some() {
             stored.sent_at = now;
         }
         self.store.insert(stored);
     }
 
-    /// Takes in a message that leaves a dead-letter queue: it starts anew, under a new id.
+    /// Accepts a message that leaves a dead-letter queue: it starts anew, under a new id.
     pub(super) fn accept_redriven(&mut self, now: Timestamp, stored: Stored, id: String) {
         let sequence_number = self.new_sequence_number();
         self.store.insert(Stored {

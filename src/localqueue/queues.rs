@@ -1,4 +1,4 @@
-//! The operations on queues as such: create, delete, list, attributes, tags, purge.
+//! The operations on queues themselves: create, delete, list, attributes, tags, purge.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ const PURGE_PAUSE_MILLIS: u64 = 60_000;
 const MAX_TAGS: usize = 50;
 
 impl Broker {
-    /// Makes a queue. For an existing name it succeeds if every attribute given has the value the queue has.
+    /// Creates a queue. For an existing name it succeeds if every given attribute has the queue's value.
     pub fn create_queue(
         &mut self,
         now: Timestamp,
@@ -35,7 +35,7 @@ impl Broker {
         Ok(())
     }
 
-    /// Removes a queue with everything in it. Its name may be used again at once, unlike on Amazon.
+    /// Removes a queue with all its messages. Its name may be used again at once, unlike on Amazon.
     pub fn delete_queue(&mut self, queue: &str) -> Result<(), BrokerError> {
         self.queues.remove(queue).ok_or(BrokerError::QueueDoesNotExist)?;
         // Waiting receives learn that the queue is gone.
@@ -107,7 +107,7 @@ impl Broker {
         Ok(())
     }
 
-    /// Seconds a receive on this queue waits when it does not say.
+    /// Seconds that a receive without a wait time of its own waits on this queue.
     pub fn default_wait(&self, queue: &str) -> Result<u32, BrokerError> {
         self.queues.get(queue).map(|queue| queue.settings.wait).ok_or(BrokerError::QueueDoesNotExist)
     }
@@ -140,14 +140,14 @@ impl Broker {
         Ok(())
     }
 
-    /// Takes tags off a queue; unknown ones are ignored.
+    /// Removes tags from a queue; unknown ones are ignored.
     pub fn untag_queue(&mut self, queue: &str, keys: &[String]) -> Result<(), BrokerError> {
         let queue = self.queues.get_mut(queue).ok_or(BrokerError::QueueDoesNotExist)?;
         queue.tags.retain(|key, _| !keys.contains(key));
         Ok(())
     }
 
-    /// The dead-letter queue that `settings` name must exist, be of the same type and agree.
+    /// The dead-letter queue in `settings` must exist, be of the same type and allow this source.
     fn check_redrive(&self, name: &str, settings: &Settings) -> Result<(), BrokerError> {
         let Some(policy) = &settings.redrive else { return Ok(()) };
         let refused = |reason: &str| BrokerError::invalid(RedrivePolicy::NAME, &policy.render(), reason);

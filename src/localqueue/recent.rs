@@ -1,15 +1,15 @@
-//! A memory of the last five minutes, for FIFO queues.
+//! Remembers keys for the last five minutes, for FIFO queues.
 //!
-//! It makes a repeated send harmless (the same deduplication id is accepted and dropped, even when the first message
-//! is deleted already) and a repeated receive harmless (the same attempt id gives the same messages again). What is older
-//! is forgotten at the next use, oldest first, without a scan.
+//! So a repeated send is harmless: a repeated deduplication id is accepted and dropped, even when the first
+//! message is deleted already. A repeated receive is harmless too: the same attempt id returns the same
+//! messages again. Older keys are dropped at the next use, oldest first, without a scan.
 
 use std::collections::{BTreeMap, VecDeque};
 
 use super::Timestamp;
 use super::stored::Key;
 
-/// How far the memory reaches back: the deduplication interval of FIFO queues, 5 minutes.
+/// How long keys are remembered: the deduplication interval of FIFO queues, 5 minutes.
 const REACH_MILLIS: u64 = 300_000;
 
 /// Values by key, each for 5 minutes.
@@ -26,11 +26,11 @@ impl<K, V> Default for Recent<K, V> {
 }
 
 impl<K: Ord + Clone, V> Recent<K, V> {
-    /// What was remembered under this key in the last 5 minutes.
+    /// The value remembered under this key in the last 5 minutes.
     pub(super) fn get(&mut self, now: Timestamp, key: &K) -> Option<&V> {
         while self.by_age.front().is_some_and(|(at, _)| is_over(now, *at)) {
             let Some((_, old)) = self.by_age.pop_front() else { break };
-            // The key may have been remembered again since.
+            // A later call may have remembered the key again.
             if self.values.get(&old).is_some_and(|(at, _)| is_over(now, *at)) {
                 self.values.remove(&old);
             }
@@ -38,7 +38,7 @@ impl<K: Ord + Clone, V> Recent<K, V> {
         self.values.get(key).map(|(_, value)| value)
     }
 
-    /// Remembers a value from now on, in place of an earlier one.
+    /// Remembers a value from now on; it replaces an earlier one.
     pub(super) fn remember(&mut self, now: Timestamp, key: K, value: V) {
         self.by_age.push_back((now, key.clone()));
         self.values.insert(key, (now, value));
@@ -54,7 +54,7 @@ fn is_over(now: Timestamp, at: Timestamp) -> bool {
 pub(super) struct Given {
     pub(super) key: Key,
     pub(super) receipt: u64,
-    /// When it comes back: differs once anyone changed its visibility.
+    /// When the message becomes visible; differs once its visibility was changed.
     pub(super) until: Timestamp,
 }
 

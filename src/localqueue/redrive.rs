@@ -1,15 +1,15 @@
-//! Dead-letter settings of a queue: where its poison messages go, and whose it accepts.
+//! Dead-letter settings of a queue: its dead-letter queue, and which sources it accepts.
 //!
-//! Both are JSON documents inside a queue attribute. This file reads and writes them; whether the named queue exists
-//! and agrees is checked by the broker, which knows the other queues. ARNs are kept as queue names: this broker
-//! has one account and one region.
+//! Both are JSON documents inside a queue attribute. This file reads and writes them. The broker checks
+//! whether the named queue exists and allows the source, because only the broker knows all queues. ARNs are
+//! stored as queue names: this broker has one account and one region.
 
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::BrokerError;
 
-/// The start of every queue ARN of this broker.
+/// The prefix of every queue ARN of this broker.
 const ARN_PREFIX: &str = "arn:aws:sqs:us-east-1:000000000000:";
 /// Source queues that a `byQueue` policy may name.
 const MAX_SOURCES: usize = 10;
@@ -24,12 +24,12 @@ pub(super) fn queue_of(arn: &str) -> Option<&str> {
     arn.strip_prefix(ARN_PREFIX).filter(|name| !name.is_empty())
 }
 
-/// When and whereto a queue gives up a message: the `RedrivePolicy`.
+/// When and to which queue a message is dead-lettered: the `RedrivePolicy`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct RedrivePolicy {
     /// Name of the dead-letter queue.
     pub(super) target: String,
-    /// Receives a message is granted, 1–1000; the next one moves it.
+    /// Max receives of a message, 1–1000; the next receive moves it.
     pub(super) max_receives: u32,
 }
 
@@ -63,7 +63,7 @@ impl RedrivePolicy {
         Ok(Self { target, max_receives })
     }
 
-    /// The attribute's text, in one form whatever was given.
+    /// The attribute's text, in one form for all equal values.
     pub(super) fn render(&self) -> String {
         json!({ "deadLetterTargetArn": arn_of(&self.target), "maxReceiveCount": self.max_receives })
             .to_string()
@@ -75,7 +75,7 @@ impl RedrivePolicy {
 pub(super) enum RedriveAllowPolicy {
     All,
     None,
-    /// Only the queues of these names.
+    /// Only queues with these names.
     Queues(Vec<String>),
 }
 
@@ -105,7 +105,7 @@ impl RedriveAllowPolicy {
         }
     }
 
-    /// The attribute's text, in one form whatever was given.
+    /// The attribute's text, in one form for all equal values.
     pub(super) fn render(&self) -> String {
         match self {
             Self::All => json!({ "redrivePermission": "allowAll" }),
@@ -118,7 +118,7 @@ impl RedriveAllowPolicy {
         .to_string()
     }
 
-    /// Whether the queue of this name may send its poison messages here.
+    /// Whether the queue of this name may use this one as its dead-letter queue.
     pub(super) fn allows(&self, source: &str) -> bool {
         match self {
             Self::All => true,

@@ -1,7 +1,8 @@
-//! The embedded queue as a server: bound to a port, told when to end, waited for.
+//! The embedded queue as a server: binds a port, serves, and stops on request.
 //!
-//! When told to end, long polls answer at once, running requests finish and idle connections close; what is still open
-//! two seconds later is cut. What a request does is in `front`; which connections stay open is decided in `serve`.
+//! When it stops, long polls answer at once, running requests finish and idle connections close. Connections
+//! that are still open two seconds later are cut. `front` handles requests; `serve` decides which connections
+//! stay open.
 
 use std::io;
 use std::net::SocketAddr;
@@ -17,20 +18,21 @@ use super::{Broker, FaultPlan, Timestamp};
 use crate::serve::{self, Hosts, Limits};
 
 const LIMITS: Limits = Limits {
-    // Each waiting poller of a client holds one; the benchmark opens up to 1,000.
+    // Each waiting poller of a client holds one connection; the benchmark opens up to 1,000.
     connections: 1_024,
-    // SDKs keep idle connections for up to 90 s; one that the server closes first may fail their next call.
+    // SDKs keep idle connections for up to 90 s. If the server closes one first, the SDK's next call may
+    // fail.
     head: Duration::from_secs(120),
     // The longest poll is 20 s (AWS limit), and injected faults may delay it.
     request: Duration::from_secs(60),
     // Enough for any answer, short for a client that sends nothing.
     end: Duration::from_secs(2),
 };
-/// Sent to who uses a foreign name.
+/// The answer to a request for a foreign host name.
 const FOREIGN_HOST: &str = "The embedded queue does not answer to the name in the Host header, so that no web page reaches \
     it by pointing its own name here. Use an IP address or localhost, or start dev with --allow-host NAME.";
 
-/// An embedded queue bound to its port, not serving yet.
+/// An embedded queue that is bound to its port, and not serving yet.
 #[derive(Debug)]
 pub struct Server {
     listener: TcpListener,
@@ -41,7 +43,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Binds the port (0: any free one) and takes over the broker; nothing goes wrong on purpose.
+    /// Binds the port (0: any free one) and owns the broker; no faults are injected.
     pub async fn bind(address: SocketAddr, broker: Broker, clock: Clock) -> io::Result<Self> {
         let listener = TcpListener::bind(address).await?;
         let local_addr = listener.local_addr()?;
@@ -54,20 +56,20 @@ impl Server {
         })
     }
 
-    /// Makes things go wrong from the first request on.
+    /// Injects faults from the first request on.
     #[must_use]
     pub fn with_faults(self, plan: FaultPlan) -> Self {
         self.faults.start(plan);
         self
     }
 
-    /// Answers to these names too, beside IP addresses and `localhost`.
+    /// Answers to these host names too, beside IP addresses and `localhost`.
     #[must_use]
     pub fn with_hosts(self, names: &[String]) -> Self {
         Self { hosts: Hosts::only(names, FOREIGN_HOST), ..self }
     }
 
-    /// The address it listens on.
+    /// The address the server listens on.
     pub fn local_addr(&self) -> SocketAddr {
         self.local_addr
     }
@@ -122,7 +124,7 @@ mod tests {
     use super::*;
     use crate::localqueue::{BrokerError, FaultRates, Operation};
 
-    /// A running server, ended and awaited by [`Running::end`].
+    /// A running server; [`Running::end`] stops it and waits for it.
     struct Running {
         address: SocketAddr,
         broker: SharedBroker,
@@ -241,7 +243,7 @@ mod tests {
         let server = Running::start().await;
         let mut half = TcpStream::connect(server.address).await.unwrap();
         half.write_all(b"POST / HTTP/1.1\r\n").await.unwrap();
-        // Answered after the half one was accepted.
+        // Answered after the first half was accepted.
         server.call("ListQueues", "{}").await;
         let ended = tokio::time::timeout(Duration::from_secs(20), server.end()).await;
         assert!(ended.is_ok());
@@ -259,7 +261,7 @@ mod tests {
         for _ in 0..33 {
             let mut stream = TcpStream::connect(server.address).await.unwrap();
             stream.write_all(head.as_bytes()).await.unwrap();
-            // One that got no room may be closed meanwhile.
+            // A connection beyond the limit may be closed meanwhile.
             stream.write_all(&part).await.ok();
             slow.push(stream);
         }

@@ -1,8 +1,9 @@
-//! One broker used by many: a lock, a clock and a bell per queue.
+//! One broker shared by several tasks: a lock, a clock and a bell per queue.
 //!
-//! Every access goes through [`SharedBroker::with`], which reads the clock under the lock, so that the broker sees time in
-//! order, and afterwards rings for whoever waits on a queue in which something happened. So a message put in by the
-//! program itself wakes a long poll like one that came over HTTP. [`SharedFaults`] is the same for injected faults.
+//! Every access goes through [`SharedBroker::with`], which reads the clock under the lock. So the broker sees
+//! time in order. Afterwards it rings the bell of every queue that changed, for the polls that wait there. So
+//! a message sent from within the program wakes a long poll like one sent over HTTP. [`SharedFaults`] does
+//! the same for injected faults.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,10 +14,10 @@ use tokio::sync::Notify;
 use super::faults::{Decision, FaultPlan, FaultRates, Faults};
 use super::{Broker, BrokerError, Operation, Timestamp};
 
-/// Tells the time: the one source of it for a server.
+/// The clock of a server.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
-/// A broker that several tasks use. Cloning gives another handle on the same one.
+/// A broker that several tasks use; clones are handles on the same broker.
 #[derive(Clone)]
 pub struct SharedBroker {
     inner: Arc<Inner>,
@@ -29,22 +30,22 @@ struct Inner {
 
 struct State {
     broker: Broker,
-    /// For each queue that was ever waited on: rung when something happens there.
+    /// The bell of each queue that a poll ever waited on; it rings when the queue changes.
     bells: BTreeMap<String, Arc<Notify>>,
 }
 
 impl SharedBroker {
-    /// Shares a broker; `clock` says what time it is.
+    /// Shares a broker; `clock` returns the time.
     pub fn new(broker: Broker, clock: Clock) -> Self {
         let state = Mutex::new(State { broker, bells: BTreeMap::new() });
         Self { inner: Arc::new(Inner { state, clock }) }
     }
 
-    /// Calls `work` with the broker and the time, then wakes those who wait for what it did.
+    /// Calls `work` with the broker and the time, then wakes the polls of every changed queue.
     ///
-    /// Blocks while another caller is inside; `work` should not do anything slow.
+    /// Blocks while another caller holds the lock; `work` should not do anything slow.
     pub fn with<R>(&self, work: impl FnOnce(&mut Broker, Timestamp) -> R) -> R {
-        // A panic inside leaves no half-done change that a later call could not live with.
+        // A panic under the lock leaves no partial change that would break a later call.
         let mut state = self.inner.state.lock().unwrap_or_else(PoisonError::into_inner);
         let now = (self.inner.clock)();
         let result = work(&mut state.broker, now);
@@ -59,7 +60,7 @@ impl SharedBroker {
         result
     }
 
-    /// What rings when something happens in a queue.
+    /// The bell of a queue.
     pub(super) fn bell(&self, queue: &str) -> Result<Arc<Notify>, BrokerError> {
         let mut state = self.inner.state.lock().unwrap_or_else(PoisonError::into_inner);
         if !state.broker.queue_exists(queue) {
@@ -82,36 +83,36 @@ impl fmt::Debug for SharedBroker {
     }
 }
 
-/// The faults of a server, settable while it runs. Cloning gives another handle on the same ones.
+/// The faults of a server, settable while it runs; clones are handles on the same faults.
 #[derive(Clone, Debug)]
 pub struct SharedFaults {
     faults: Arc<Mutex<Faults>>,
 }
 
 impl Default for SharedFaults {
-    /// Nothing goes wrong.
+    /// No faults.
     fn default() -> Self {
         Self { faults: Arc::new(Mutex::new(Faults::new(FaultPlan::default()))) }
     }
 }
 
 impl SharedFaults {
-    /// Starts a plan at its seed, in place of the one at work; the default plan ends all faults.
+    /// Starts a plan with its seed, in place of the running one; the default plan ends all faults.
     pub fn start(&self, plan: FaultPlan) {
         *self.lock() = Faults::new(plan);
     }
 
-    /// Changes the rates of one operation; the random numbers go on.
+    /// Changes the rates of one operation; the random sequence continues.
     pub fn set_rates(&self, operation: Operation, rates: FaultRates) {
         self.lock().set_rates(operation, rates);
     }
 
-    /// How many requests something went wrong with since the plan started.
+    /// How many requests had a fault since the plan started.
     pub fn injected(&self) -> u64 {
         self.lock().injected()
     }
 
-    /// Decides what goes wrong with the next request.
+    /// Decides the faults of the next request.
     pub(super) fn decide(&self, operation: Operation) -> Decision {
         self.lock().decide(operation)
     }

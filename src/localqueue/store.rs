@@ -1,14 +1,16 @@
 //! The messages of one queue, indexed so that no operation scans them.
 //!
-//! `messages` owns everything; the other fields are indexes over it, each ordered, so that equal inputs give equal
+//! `messages` owns all messages. The other fields are ordered indexes over it, so equal inputs give equal
 //! orders:
-//! * `ready`: what a receive may take now, oldest visibility first. Standard queue: every visible message. FIFO queue:
-//!   the first message of each group, while that one is visible.
-//! * `hidden`: delayed and in-flight messages by the time they come back.
-//! * `ages`: every message by the time it was sent, for retention.
 //!
-//! A message is in exactly one of the states of [`State`]; [`Store::set_state`] is the only place that moves it between
-//! the indexes. Nothing becomes visible by itself: [`Store::advance`] does it, and every operation calls that first.
+//! - `ready`: the messages that a receive may return now, oldest visibility first. Standard queue: every
+//!   visible message. FIFO queue: the first message of each group while it is visible.
+//! - `hidden`: delayed and in-flight messages by the time they become visible.
+//! - `ages`: every message by its sent time, for retention.
+//!
+//! A message is in exactly one of the states of [`State`]. Only [`Store::set_state`] moves it between the
+//! indexes. No message becomes visible by itself: [`Store::advance`] makes it so, and every operation calls
+//! that first.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound::{Excluded, Unbounded};
@@ -31,7 +33,7 @@ pub(super) struct Store {
 }
 
 impl Store {
-    /// An empty store; a FIFO one keeps order within message groups.
+    /// An empty store; a FIFO store keeps the order within message groups.
     pub(super) fn new(fifo: bool) -> Self {
         Self {
             messages: BTreeMap::new(),
@@ -61,7 +63,7 @@ impl Store {
         self.len() - self.in_flight - self.delayed
     }
 
-    /// Whether a receive would find something.
+    /// Whether a receive would return a message.
     pub(super) fn has_ready(&self) -> bool {
         !self.ready.is_empty()
     }
@@ -70,7 +72,7 @@ impl Store {
         self.messages.get(&key)
     }
 
-    /// For every field but the state, which [`Store::set_state`] alone may change, and the group.
+    /// Access to every field but the state, which only [`Store::set_state`] may change, and the group.
     pub(super) fn get_mut(&mut self, key: Key) -> Option<&mut Stored> {
         self.messages.get_mut(&key)
     }
@@ -89,7 +91,7 @@ impl Store {
         key
     }
 
-    /// Takes a message out, whatever its state.
+    /// Removes a message, whatever its state.
     pub(super) fn remove(&mut self, key: Key) -> Option<Stored> {
         let stored = self.messages.remove(&key)?;
         self.ages.remove(&(stored.sent_at, key));
@@ -112,7 +114,7 @@ impl Store {
     fn leave(&mut self, key: Key, state: State) {
         match state {
             State::Visible(since) => {
-                // In a FIFO store this may remove a group's candidate; the refresh that follows puts it right.
+                // In a FIFO store this may remove a group's candidate; the refresh below restores it.
                 self.ready.remove(&(since, key));
             }
             State::Delayed(until) => {
@@ -147,7 +149,8 @@ impl Store {
         }
     }
 
-    /// Brings the store to the time `now`: hidden messages come back, messages past `retention` seconds are dropped.
+    /// Advances the store to `now`: hidden messages become visible; messages older than `retention` seconds
+    /// are dropped.
     pub(super) fn advance(&mut self, now: Timestamp, retention: u32) {
         while let Some(&(until, key)) = self.hidden.first().filter(|(until, _)| *until <= now) {
             self.set_state(key, State::Visible(until));
@@ -158,7 +161,7 @@ impl Store {
         }
     }
 
-    /// Up to `limit` messages that may be received now, in order; FIFO groups are taken as far as they are visible.
+    /// Up to `limit` receivable messages, in order; of a FIFO group those before its first hidden message.
     pub(super) fn ready(&self, limit: usize) -> Vec<Key> {
         let heads = self.ready.iter().map(|(_, key)| *key);
         match &self.groups {
@@ -171,7 +174,7 @@ impl Store {
         }
     }
 
-    /// The first time after `now` at which a hidden message comes back.
+    /// The first time after `now` at which a hidden message becomes visible.
     pub(super) fn next_return(&self, now: Timestamp) -> Option<Timestamp> {
         self.hidden.range((Excluded((now, Key(u64::MAX))), Unbounded)).next().map(|(until, _)| *until)
     }
@@ -188,12 +191,12 @@ impl Store {
         }
     }
 
-    /// Drops every message; keys go on growing, so old handles stay dead.
+    /// Drops every message; keys go on growing, so old handles stay invalid.
     pub(super) fn clear(&mut self) {
         *self = Self { next_key: self.next_key, ..Self::new(self.groups.is_some()) };
     }
 
-    /// What is stored at the time `now`, in the order of arrival; changes nothing.
+    /// The messages stored at the time `now`, in the order of arrival; changes nothing.
     pub(super) fn inspect(&self, now: Timestamp, retention: u32) -> Vec<Inspected> {
         let kept = |stored: &&Stored| stored.sent_at.plus_seconds(retention) > now;
         let look = |stored: &Stored| Inspected {

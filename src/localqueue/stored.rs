@@ -1,14 +1,14 @@
-//! A message as a queue keeps it, and where it is in its life.
+//! A message as a queue stores it, and its state.
 
 use std::collections::BTreeMap;
 
 use super::{AttributeValue, Timestamp};
 
-/// Identifies a message within its queue; grows in the order of arrival.
+/// Identifies a message within its queue; keys grow in the order of arrival.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Key(pub(super) u64);
 
-/// Where a message is in its life, and since or until when.
+/// The state of a message, and since or until when.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
     /// Receivable since this time.
@@ -19,7 +19,7 @@ pub(super) enum State {
     InFlight(Timestamp),
 }
 
-/// A message as it is kept.
+/// A stored message.
 #[derive(Clone, Debug)]
 pub(super) struct Stored {
     pub(super) id: String,
@@ -32,10 +32,10 @@ pub(super) struct Stored {
     pub(super) dead_letter_source: Option<String>,
     pub(super) sent_at: Timestamp,
     pub(super) first_received_at: Option<Timestamp>,
-    /// The latest receive: the 12-hour ceiling counts from here.
+    /// When the latest receive was; the 12-hour ceiling counts from there.
     pub(super) last_received_at: Timestamp,
     pub(super) receive_count: u32,
-    /// Number of the latest receive; an older handle no longer acts on the message.
+    /// Number of the latest receive; an older handle no longer affects the message.
     pub(super) receipt: u64,
     pub(super) state: State,
 }

@@ -1,10 +1,11 @@
-//! Receiving: which messages a queue hands out, and what happens to them by that.
+//! Receiving: which messages a queue hands out, and how a receive changes them.
 //!
-//! A message that used up its receives is not handed out but removed as *poison*; the broker puts it into the
-//! dead-letter queue. The same receive goes on to the messages behind it.
+//! A message that used up its receives is not handed out but removed as *poison*. The broker puts it into the
+//! dead-letter queue. The same receive continues with the messages behind it.
 //!
-//! A FIFO receive may carry an attempt id. As long as nothing happened to the messages it gave (none deleted, changed or
-//! come back), the same id within 5 minutes gives them again, with the same handles and a new visibility timeout.
+//! A FIFO receive may carry an attempt id. The same id within 5 minutes returns the same messages again, with
+//! the same handles and a new visibility timeout. It does so only while none of them was deleted, changed or
+//! became visible.
 
 use super::handle::Handle;
 use super::queue::Queue;
@@ -12,21 +13,22 @@ use super::recent::Given;
 use super::stored::{Key, State, Stored};
 use super::{BrokerError, Receive, Received, Timestamp};
 
-/// Messages of one queue in flight at most (SQS quotas); then standard queues answer `OverLimit`, FIFO queues nothing.
+/// Most messages of one queue in flight (SQS quotas). Above it standard queues answer `OverLimit`, FIFO
+/// queues nothing.
 pub(super) const MAX_IN_FLIGHT: usize = 120_000;
-/// The sender of every message: the one account there is.
+/// The sender of every message: the broker's one account.
 const SENDER: &str = "000000000000";
 
-/// What a receive took out of the queue's ready messages.
+/// The messages that a receive removed from the queue's ready messages.
 pub(super) struct Taken {
-    /// For the consumer.
+    /// Messages for the consumer.
     pub(super) messages: Vec<Received>,
-    /// Removed: their receives are used up.
+    /// Messages removed because their receives are used up.
     pub(super) poison: Vec<Stored>,
 }
 
 impl Queue {
-    /// Hands out ready messages; those received `max_receives` times already come back as poison.
+    /// Hands out ready messages; those with `max_receives` receives are returned as poison.
     pub(super) fn take(
         &mut self,
         now: Timestamp,
@@ -77,14 +79,15 @@ impl Queue {
         Given { key, receipt, until }
     }
 
-    /// Whether a remembered message is in flight as its receive left it: neither deleted nor changed nor come back.
+    /// Whether a remembered message is still in flight since its receive: neither deleted, changed nor
+    /// visible again.
     fn is_untouched(&self, given: &Given) -> bool {
         self.store.get(given.key).is_some_and(|stored| {
             stored.receipt == given.receipt && stored.state == State::InFlight(given.until)
         })
     }
 
-    /// Sets the visibility of all messages of one receive together, remembers the attempt and builds the answer.
+    /// Sets the visibility of all messages of one receive, remembers the attempt id and builds the answer.
     fn hand_out(
         &mut self,
         now: Timestamp,
@@ -92,7 +95,7 @@ impl Queue {
         attempt: Option<String>,
         given: Vec<Given>,
     ) -> Vec<Received> {
-        // Visibility 0 takes effect only here: earlier, the same receive would have met the message again.
+        // Visibility 0 takes effect only here; otherwise this receive would return the message twice.
         let state = if until > now { State::InFlight(until) } else { State::Visible(now) };
         for given in &given {
             self.store.set_state(given.key, state);
@@ -133,7 +136,7 @@ mod tests {
 
     const T0: Timestamp = Timestamp(1_700_000_000_000);
 
-    /// A FIFO queue with messages given as group and body in one text: `a1` is message `a1` of group `a`.
+    /// A FIFO queue with messages as texts of group and body: `a1` is message `a1` of group `a`.
     fn fifo(messages: &[&str]) -> Queue {
         let attributes = [("FifoQueue", "true"), ("ContentBasedDeduplication", "true")];
         let attributes = attributes.map(|(name, value)| (name.to_owned(), value.to_owned())).into();

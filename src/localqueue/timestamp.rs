@@ -1,7 +1,7 @@
-//! Points in time, as the broker sees them: whole milliseconds since the Unix epoch.
+//! Points in time for the broker: whole milliseconds since the Unix epoch.
 //!
-//! The broker reads no clock. Whoever calls it says what time it is, so a test or a simulation can let
-//! days pass in an instant. Arithmetic saturates: no caller can make it overflow.
+//! The broker reads no clock; its caller supplies the time. So a test or a simulation can advance days in an
+//! instant. Arithmetic saturates, so no caller can make it overflow.
 
 /// Milliseconds since the Unix epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

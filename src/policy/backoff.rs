@@ -1,29 +1,31 @@
-//! How long a message is hidden after a failure that may pass, and how long we pause after a failed call.
+//! How long a message is hidden after a temporary failure; how long a loop waits after a failed SQS call.
 //!
-//! The delay of a message depends on its receive count, so it survives restarts and needs no memory here.
-//! Jitter comes in as `unit`, a number in `[0, 1)`, and only ever fills the upper half: a message never returns
-//! in less than half of its step.
+//! The delay of a message depends on its receive count alone. So the delay survives restarts, and this
+//! process need not remember it.
+//! The caller supplies jitter as `unit`, a number in `[0, 1)`. Jitter changes the upper half of a delay only:
+//! a message never returns in less than half of its step.
 
 use std::time::Duration;
 
 use crate::message::ReceiveCount;
 
-/// First step of a deferred message.
+/// First step of the delay of a deferred message.
 const DEFER_FIRST: Duration = Duration::from_secs(10);
-/// Last step of a deferred message.
+/// Last step of the delay of a deferred message.
 const DEFER_MAX: Duration = Duration::from_secs(900);
-/// First step after a failed SQS call.
+/// First step of the wait after a failed SQS call.
 const CALL_FIRST: Duration = Duration::from_millis(200);
-/// Last step after a failed SQS call.
+/// Last step of the wait after a failed SQS call.
 const CALL_MAX: Duration = Duration::from_secs(30);
 
-/// Delay of a deferred message: `min(900 s, 10 s × 2^(receives − 1))`, jitter in the upper half.
+/// Delay of a deferred message: `min(900 s, 10 s × 2^(receives − 1))`, with jitter in the upper half.
 pub fn defer(receives: ReceiveCount, unit: f64) -> Duration {
     let step = doubled(DEFER_FIRST, receives.get().saturating_sub(1), DEFER_MAX);
     step.mul_f64(0.5 + 0.5 * unit.clamp(0.0, 1.0))
 }
 
-/// Pause after `failures` (1 for the first) failed calls in a row: full jitter up to 200 ms × 2ⁿ, at most 30 s.
+/// Wait after `failures` failed calls in a row (1 for the first): full jitter up to 200 ms × 2ⁿ, at most 30
+/// s.
 pub fn call(failures: u32, unit: f64) -> Duration {
     doubled(CALL_FIRST, failures.saturating_sub(1), CALL_MAX).mul_f64(unit.clamp(0.0, 1.0))
 }

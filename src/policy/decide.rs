@@ -1,8 +1,9 @@
-//! The table: what becomes of a message, and what its endpoint's limits learn, for every outcome.
+//! The table: for every outcome, what becomes of the message and what the endpoint's limits learn.
 //!
-//! One pure function without a wildcard arm. Rows a listener adds under `on_response` come before the table and
-//! change what becomes of the message, never what the limits learn (except that `delete` counts as a success).
-//! Delays never reach past SQS's twelve hours: `facts.hideable` is what is left of them.
+//! `decide` is one pure function without a wildcard arm. Rows that a listener adds under `on_response` come
+//! before the table. Such a row changes what becomes of the message, never what the limits learn. The one
+//! exception: a row with `delete` counts as a success.
+//! No delay reaches past SQS's limit of twelve hours: `facts.hideable` is what is left of that limit.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -11,12 +12,13 @@ use crate::message::ReceiveCount;
 use crate::policy::backoff;
 use crate::policy::outcome::{Outcome, StatusSet};
 
-/// Deferral of a message whose listener or endpoint is misconfigured, or which is itself at fault: long enough
-/// not to spin, short enough that redrive sorts it out within minutes.
+/// Delay after a configuration error of listener or endpoint, and of a message that is at fault itself. It is
+/// long enough not to spin, and short enough that SQS dead-letters the message within minutes.
 pub const FAULT_DELAY: Duration = Duration::from_secs(30);
-/// Longest time a message is held because nothing could be sent; then another process may try.
+/// Longest time a message is held because nothing could be sent. After that another process may try.
 pub const HOLD_MAX: Duration = Duration::from_secs(3_600);
-/// The same on its final receive: released it would be dead-lettered. SQS ends a receive after 12 h.
+/// Longest hold of a message on its final receive, because a release would dead-letter it. SQS ends a receive
+/// after 12 h.
 pub const HOLD_MAX_FINAL: Duration = Duration::from_secs(11 * 3_600);
 
 /// Longest time a message is held because nothing could be sent.
@@ -27,10 +29,10 @@ pub fn hold_max(final_receive: bool) -> Duration {
 /// Every final status of HTTP.
 pub const STATUSES: RangeInclusive<u16> = 100..=599;
 
-/// A listener's choices; what remains is the table.
+/// The choices of one listener; the table holds the rest.
 #[derive(Debug, Clone)]
 pub struct Policy {
-    /// Park of a 429.
+    /// How long a message is parked after a 429.
     pub throttle_delay: Duration,
     /// Rows before the table; the first match wins.
     pub rows: Vec<Row>,
@@ -42,19 +44,20 @@ impl Default for Policy {
     }
 }
 
-/// One `on_response` row.
+/// One row of `on_response`.
 #[derive(Debug, Clone)]
 pub struct Row {
-    /// Statuses it is for.
+    /// Statuses that this row matches.
     pub status: StatusSet,
-    /// What becomes of the message.
+    /// What becomes of a message that matches.
     pub action: Action,
-    /// Replaces the table's delay for `park` and `defer`.
+    /// Delay that replaces the table's for `park` and `defer`.
     pub delay: Option<Duration>,
 }
 
 impl Row {
-    /// Whether an answer can come to it past `earlier` rows, of which the first that has the status decides.
+    /// Whether an answer can match this row after the rows in `earlier`. The first row with the status
+    /// decides.
     pub fn is_reached(&self, earlier: &[Self]) -> bool {
         let taken = |status: u16| earlier.iter().any(|row| row.status.contains(status));
         STATUSES.into_iter().any(|status| self.status.contains(status) && !taken(status))
@@ -74,20 +77,20 @@ pub enum Action {
     DeadLetter,
 }
 
-/// What is known of the message when its outcome is known.
+/// What is known of a message once its outcome is known.
 #[derive(Debug, Clone, Copy)]
 pub struct Facts {
     /// Receives so far, this one included.
     pub receives: ReceiveCount,
     /// Whether SQS dead-letters the message instead of handing it out again.
     pub final_receive: bool,
-    /// Status of the answer, if there was one.
+    /// HTTP status of the answer, if there was one.
     pub status: Option<u16>,
-    /// Wait the answer asked for.
+    /// Wait that the answer asked for with `Retry-After`.
     pub retry_after: Option<Duration>,
-    /// How much longer SQS lets this receive be hidden.
+    /// How much longer SQS allows this receive to be hidden.
     pub hideable: Duration,
-    /// How long it has been held because nothing could be sent.
+    /// How long this process has held the message because nothing could be sent.
     pub held: Duration,
     /// Jitter, in `[0, 1)`.
     pub unit: f64,
@@ -105,21 +108,21 @@ pub struct Decision {
 /// What becomes of the message.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Disposition {
-    /// The work is done.
+    /// The message is deleted.
     Delete,
     /// Hidden after throttling.
     Park {
-        /// From the response on.
+        /// Counted from the answer on.
         delay: Duration,
     },
     /// Hidden after another failure.
     Defer {
-        /// From the response on.
+        /// Counted from the answer on.
         delay: Duration,
-        /// For the counter and the log.
+        /// Reason for the counter and the log.
         reason: DeferReason,
     },
-    /// Kept under its lease and posted again.
+    /// The message stays under its lease and is posted again.
     Hold,
     /// Sent to the dead-letter queue, then deleted; deferred when that fails.
     DeadLetter,
@@ -128,17 +131,17 @@ pub enum Disposition {
 /// Why a message was deferred; label of `queuepost_messages_deferred_total`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum DeferReason {
-    /// A failure that may pass.
+    /// A failure that may be temporary.
     Failure,
-    /// No complete answer; the outcome is unknown.
+    /// There was no complete answer, so the outcome is unknown.
     Unknown,
     /// The listener or the endpoint is misconfigured.
     Configuration,
-    /// The message is at fault and left to redrive.
+    /// The message is at fault; SQS dead-letters it after max receives.
     Message,
-    /// Nothing could be sent for an hour.
+    /// Nothing could be sent for the longest time a message is held.
     Unreachable,
-    /// Cut off by the shutdown deadline.
+    /// The deadline of the drain cut the delivery off.
     Aborted,
 }
 
@@ -165,26 +168,26 @@ impl DeferReason {
 pub enum Signal {
     /// The endpoint works.
     Success,
-    /// The endpoint has too much to do.
+    /// The endpoint is overloaded.
     Congestion {
-        /// It said until when.
+        /// The time the endpoint asked to wait, if it named one.
         retry_after: Option<Duration>,
     },
-    /// It did not answer: congestion, and a failure if distinct messages meet it.
+    /// The endpoint did not answer: congestion, and a failure if distinct messages meet it.
     Unanswered,
-    /// It failed; a failure of the endpoint if distinct messages meet it.
+    /// The endpoint failed; the gate counts it if distinct messages meet it.
     Failure,
-    /// It could not be reached at all.
+    /// No connection to the endpoint came about.
     Unreachable,
-    /// It does not accept us.
+    /// The endpoint does not accept our credentials.
     EndpointFault,
-    /// The listener points at the wrong place.
+    /// The listener's address is wrong.
     ListenerFault,
-    /// Says nothing about the endpoint.
+    /// The outcome says nothing about the endpoint.
     Neutral,
 }
 
-/// Decides by the listener's own rows, then by the table.
+/// Decides by the listener's own rows first, then by the table.
 pub fn decide(outcome: Outcome, facts: &Facts, policy: &Policy) -> Decision {
     let table = table(outcome, facts, policy);
     let row = facts.status.and_then(|status| policy.rows.iter().find(|row| row.status.contains(status)));
@@ -243,7 +246,7 @@ fn park_delay(facts: &Facts, policy: &Policy) -> Duration {
     policy.throttle_delay.max(facts.retry_after.unwrap_or_default())
 }
 
-/// Back-off by receive count; a 503 may ask for more.
+/// Back-off by receive count; a 503 may ask for a longer one.
 fn defer_delay(outcome: Outcome, facts: &Facts) -> Duration {
     let asked = if outcome == Outcome::Unavailable { facts.retry_after } else { None };
     backoff::defer(facts.receives, facts.unit).max(asked.unwrap_or_default())

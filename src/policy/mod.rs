@@ -1,9 +1,13 @@
 //! What an answer means and what becomes of the message: pure functions of plain values.
 //!
-//! No clock, no I/O, no tasks, no configuration types; randomness comes in as a number. [`outcome`] says what
-//! the endpoint did, [`decide`] what we do about it (the table), [`backoff`], [`retry_after`] and
-//! [`visibility`] compute the times; [`preflight`] judges a queue's own settings before any of that; [`advice`] has
-//! the words for everything that can fail.
+//! This area has no clock, no I/O, no tasks and no configuration types. The caller supplies randomness as a
+//! number.
+//!
+//! - [`outcome`]: what the endpoint did.
+//! - [`decide`]: the table of what becomes of the message.
+//! - [`backoff`], [`retry_after`], [`visibility`], [`probing`]: delays, waits, leases and the cost of probes.
+//! - [`preflight`]: warnings about the queue's own settings.
+//! - [`advice`]: the texts for everything that can fail.
 #![deny(clippy::wildcard_enum_match_arm)]
 
 pub mod advice;

@@ -1,8 +1,9 @@
-//! From what happened on the wire to an [`Outcome`]: the closed list of things an endpoint can do to us.
+//! From what happened on the wire to an [`Outcome`]: the closed list of things an endpoint can do.
 //!
-//! An [`Attempt`] is the raw event (an answer, or why there is none); [`classify`] names it. Everything after
-//! works on the name alone. A status nobody has heard of counts as a passing failure of the server, so that it
-//! is retried and, at worst, dead-lettered by SQS: never deleted.
+//! An [`Attempt`] is the raw event: an answer, or the reason why there is none. [`classify`] turns it into an
+//! [`Outcome`], and all later code works on the [`Outcome`] alone.
+//! An unknown status counts as a temporary failure of the server. So the message is retried and at worst
+//! dead-lettered by SQS, never deleted.
 
 use std::fmt;
 
@@ -10,19 +11,19 @@ use bytes::Bytes;
 
 use crate::policy::retry_after::RetryAfter;
 
-/// What came of one POST.
+/// The result of one POST.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Attempt {
-    /// An answer, read to its end.
+    /// A complete answer, read to its end.
     Answered(Answer),
     /// No complete answer within the listener's `timeout`.
     TimedOut,
-    /// An answer longer than we read.
+    /// An answer longer than the limit that is read.
     Endless,
-    /// The connection failed and the request may have reached the endpoint.
+    /// The connection failed, and the request may have reached the endpoint.
     Broken(Broken),
-    /// The connection failed before a byte of the request left (refused, DNS, TLS), or the other side of an HTTP/2
-    /// connection says that it did nothing for the request.
+    /// The endpoint cannot have acted on the request. The connection failed before a byte of the request left
+    /// (refused, DNS, TLS). Or an HTTP/2 peer says that it did nothing for the request.
     Unsent(Unsent),
 }
 
@@ -31,17 +32,17 @@ pub enum Attempt {
 pub struct Answer {
     /// HTTP status code.
     pub status: u16,
-    /// `Retry-After`, when it could be parsed.
+    /// The value of `Retry-After`, when it could be parsed.
     pub retry_after: Option<RetryAfter>,
     /// The beginning of its body.
     pub body: Body,
-    /// Whether a 403 says in its body that only callers on its own machine or in its own mesh are let in.
+    /// Whether the body of a 403 says that only callers on the same machine or mesh are accepted.
     pub for_neighbours_only: bool,
-    /// Scheme, host and port a redirect points at; never its path, which may carry a token.
+    /// Scheme, host and port that a redirect points at. The path is left out, because it may carry a token.
     pub redirects_to: Option<String>,
-    /// The first 200 bytes of its body, fit for a log: escaped, without credentials; withheld where it repeats the
-    /// beginning of the message.
-    /// `None` for a plain success, and where there is nothing.
+    /// The first 200 bytes of the body, made fit for a log: escaped and without credentials. The text is
+    /// withheld where it repeats the beginning of the message. `None` for a plain success and for an empty
+    /// body.
     pub beginning: Option<String>,
 }
 
@@ -69,12 +70,12 @@ impl fmt::Debug for Body {
     }
 }
 
-/// A connection that failed when something may have been sent.
+/// A connection that failed when part of the request may have been sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Broken {
-    /// When.
+    /// The moment of the failure.
     pub at: Break,
-    /// What the connection said.
+    /// The error of the connection.
     pub text: String,
 }
 
@@ -85,76 +86,76 @@ pub enum Break {
     BeforeAnswer,
     /// Between an answer's head and its end.
     AmidAnswer,
-    /// What came is no answer of HTTP.
+    /// The bytes received are no HTTP answer.
     NotHttp,
 }
 
 /// A request that was not sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unsent {
-    /// How far it came.
+    /// How far the connection came.
     pub step: Step,
-    /// What the system or the other side said.
+    /// The error of the system or of the peer.
     pub text: String,
 }
 
 /// The steps to a connection, as far as they can be told apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
-    /// The name has no address.
+    /// The name does not resolve to an address.
     Resolve,
-    /// Nobody listens there.
+    /// Nothing listens at that address.
     Refused,
-    /// Nobody answered in time.
+    /// No answer came in time.
     TimedOut,
-    /// The proxy did not connect.
+    /// The proxy did not connect to the endpoint.
     Proxy,
-    /// TLS: the endpoint's certificate is from nobody we trust.
+    /// TLS: the endpoint's certificate is not signed by a trusted authority.
     Trust,
     /// TLS: the endpoint's certificate is for another host.
     Name,
-    /// TLS: the endpoint's certificate has expired or does not hold yet.
+    /// TLS: the endpoint's certificate has expired or is not valid yet.
     Validity,
-    /// TLS: the endpoint does not accept our certificate, or that we have none.
+    /// TLS: the endpoint refuses our client certificate, or requires one.
     ClientCertificate,
-    /// The TLS handshake failed otherwise.
+    /// TLS: the handshake failed for another reason.
     Tls,
-    /// Anything else, such as a connection that was closed while the request waited for it.
+    /// Any other step, such as a connection closed while the request waited for it.
     Other,
 }
 
-/// What the endpoint did, named. The label values of `queuepost_deliveries_total` are these variants.
+/// What the endpoint did. The variants are the label values of `queuepost_deliveries_total`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Outcome {
-    /// A status listed in `success`.
+    /// A status listed in the listener's `success`.
     Success,
-    /// Another 2xx: the endpoint did the work, the listener is not told to believe it.
+    /// Another 2xx, which the listener does not list as a success.
     UnlistedSuccess,
     /// 429.
     Throttled,
     /// 503 with Retry-After.
     Unavailable,
-    /// 502, 503, 504, 529: the endpoint or what stands before it is overloaded.
+    /// 502, 503, 504, 529: the endpoint, or a proxy before it, is overloaded.
     Overloaded,
-    /// 500 and other 5xx, 408, 409, 421, 423, 425, and codes outside the standard: may pass.
+    /// 500 and other 5xx, 408, 409, 421, 423, 425, and codes outside the standard: may be temporary.
     Failed,
-    /// 401, 403, 407: the endpoint does not accept us.
+    /// 401, 403, 407: the endpoint does not accept our credentials.
     Unauthorized,
-    /// 404, 405, 410 or a redirect: the listener points at the wrong place.
+    /// 404, 405, 410 or a redirect: the listener's address is wrong.
     Misdirected,
     /// 400 and the other 4xx, 501: this message is at fault.
     Rejected,
     /// 200 whose body says that the algorithm failed (only with `error_in_body: permanent`).
     AlgorithmError,
-    /// No complete answer in time, or one without end.
+    /// No complete answer in time, or an answer without end.
     TimedOut,
-    /// The connection failed after something may have been sent.
+    /// The connection failed after part of the request may have been sent.
     Broken,
     /// Nothing was sent.
     Unsent,
     /// No request could be made from the message.
     Unshapeable,
-    /// Cut off by the shutdown deadline.
+    /// The deadline of the drain cut the delivery off.
     Aborted,
 }
 
@@ -205,7 +206,7 @@ impl Outcome {
     }
 }
 
-/// Names what happened, by the status alone. `success` holds the statuses that mean success.
+/// Classifies an attempt by its status alone. `success` holds the statuses that mean success.
 pub fn classify(attempt: &Attempt, success: &StatusSet) -> Outcome {
     match attempt {
         Attempt::TimedOut | Attempt::Endless => Outcome::TimedOut,
@@ -246,14 +247,14 @@ impl StatusSet {
         self.0.iter().any(|&(low, high)| (low..=high).contains(&status))
     }
 
-    /// The inclusive ranges it was made of.
+    /// The inclusive ranges the set was made of.
     pub fn ranges(&self) -> &[(u16, u16)] {
         &self.0
     }
 }
 
 impl Default for StatusSet {
-    /// Exactly 200, as `sqsd` has it.
+    /// Exactly 200, as in `sqsd`.
     fn default() -> Self {
         Self::new([(200, 200)])
     }

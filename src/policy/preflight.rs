@@ -1,39 +1,42 @@
 //! What a queue's own settings would do to its messages: warnings before the first receive.
 //!
-//! Pure: what the queue says of itself goes in, findings come out, each with what it means and what to do. None
-//! stops a listener. The queue's visibility time-out is not looked at, because every receive sets its own.
+//! This file is pure: the queue's facts go in, findings come out. Each finding says what it means and what to
+//! do. No finding stops a listener. The queue's visibility timeout is not checked, because every receive sets
+//! its own.
 //!
-//! The arithmetic behind most of it: a message that is answered 429 at every receive reaches the dead-letter
-//! queue after max receives × delay. Its last receive is one delay earlier: an outage that ends by then it survives.
-//! Back-off is shorter than the delays looked at and left out; so are longer waits that an answer asks for.
+//! Most findings rest on this arithmetic. A message that is answered 429 at every receive reaches the
+//! dead-letter queue after max receives × delay. Its last receive is one delay earlier, so the message
+//! survives an outage that ends by then.
+//! Back-off is left out, because it is shorter than these delays. Longer waits that an answer asks for are
+//! left out too.
 
 use std::time::Duration;
 
 use crate::policy::decide::{Action, Policy, Row};
 
-/// Fewer receives than these dead-letter healthy messages in a short outage.
+/// Fewer receives than this dead-letter healthy messages in a short outage.
 const RECEIVES_MIN: u32 = 5;
-/// What the fixes propose.
+/// Max receives that the fixes propose.
 const RECEIVES_PROPOSED: u32 = 10;
-/// Rows of the table in the text, beside the present value.
+/// Number of example rows in the text, beside the present value.
 const RECEIVES_SHOWN: [u32; 4] = [3, 5, 10, 20];
-/// The status whose delay most of this is about.
+/// The status whose delay most findings are about.
 const THROTTLED: u16 = 429;
 /// Longest retention (AWS limit): 14 days.
 const RETENTION_MAX: Duration = Duration::from_secs(1_209_600);
 
-/// What a queue says of itself, as far as warnings hang on it.
+/// The facts about a queue that warnings depend on.
 #[derive(Debug, Clone, Copy)]
 pub struct Facts<'a> {
     /// The queue's URL, for the commands in the fixes.
     pub url: &'a str,
-    /// The queue's ARN, where the server says it.
+    /// The queue's ARN, where the server reports it.
     pub arn: Option<&'a str>,
     /// Whether it is a FIFO queue.
     pub fifo: bool,
-    /// How long it keeps a message; `None` when the server does not say.
+    /// How long the queue keeps a message; `None` when the server does not say.
     pub retention: Option<Duration>,
-    /// Its redrive policy, if it has one.
+    /// The queue's redrive policy, if it has one.
     pub redrive: Option<Redrive<'a>>,
 }
 
@@ -44,9 +47,9 @@ pub struct Redrive<'a> {
     pub max_receives: u32,
     /// Name of the dead-letter queue.
     pub dead_letter_name: &'a str,
-    /// Whether that is a FIFO queue.
+    /// Whether the dead-letter queue is a FIFO queue.
     pub dead_letter_fifo: bool,
-    /// How long it keeps a message; `None` when it cannot be read.
+    /// How long the dead-letter queue keeps a message; `None` when it cannot be read.
     pub dead_letter_retention: Option<Duration>,
 }
 
@@ -63,7 +66,7 @@ pub enum Warning {
     DeadLetterRetention,
     /// A FIFO queue with a standard dead-letter queue, or the other way round.
     DeadLetterType,
-    /// A FIFO queue with a dead-letter queue: what is moved there leaves a gap in its group.
+    /// A FIFO queue with a dead-letter queue: a message moved there leaves a gap in its group.
     DeadLetterOrder,
 }
 
@@ -91,12 +94,12 @@ impl Warning {
     }
 }
 
-/// One warning in words.
+/// One warning as text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
-    /// Which one.
+    /// The kind of warning.
     pub warning: Warning,
-    /// What it means for the messages, with the queue's numbers.
+    /// What the setting means for the messages, with the queue's numbers.
     pub meaning: String,
     /// What to do about it.
     pub fix: String,
@@ -105,23 +108,23 @@ pub struct Finding {
 /// The delays of a listener that a message may meet at every receive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Delays {
-    /// After a 429; `None` when that ends the message, or is backed off from.
+    /// Delay after a 429; `None` when a 429 ends the message, or is backed off from.
     pub throttled: Option<Pause>,
-    /// The longest of an `on_response` row, when longer than that.
+    /// The longest delay of an `on_response` row, when longer than the delay after a 429.
     pub longer: Option<Pause>,
 }
 
-/// How long a message is hidden after an answer, and what says so.
+/// How long a message is hidden after an answer, and which setting says so.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pause {
-    /// That long.
+    /// The delay.
     pub delay: Duration,
-    /// The statuses of the `on_response` row that has this delay of its own; else it is `throttle_delay`.
+    /// The statuses of the `on_response` row that sets this delay; otherwise `throttle_delay` sets it.
     pub row: Option<String>,
 }
 
 impl Delays {
-    /// What a listener's policy comes to.
+    /// The delays that result from a listener's policy.
     pub fn of(policy: &Policy) -> Self {
         let of_table = || Pause { delay: policy.throttle_delay, row: None };
         let of_row = |row: &Row| match (row.action, row.delay) {
@@ -141,7 +144,7 @@ impl Delays {
 }
 
 impl Pause {
-    /// What to lower if not max receives.
+    /// The setting to lower, for users who cannot raise max receives.
     fn setting(&self) -> String {
         self.row.as_ref().map_or_else(
             || "throttle_delay".to_owned(),
@@ -150,14 +153,14 @@ impl Pause {
     }
 }
 
-/// The statuses of a row as people write them: `500-503, 529`.
+/// The statuses of a row in the notation of the configuration: `500-503, 529`.
 fn statuses(row: &Row) -> String {
     let range =
         |&(low, high): &(u16, u16)| if low == high { low.to_string() } else { format!("{low}-{high}") };
     row.status.ranges().iter().map(range).collect::<Vec<_>>().join(", ")
 }
 
-/// Everything worth a warning about a queue whose listener hides messages for these times.
+/// Every warning about a queue whose listener uses these delays.
 pub fn findings(facts: &Facts<'_>, delays: &Delays) -> Vec<Finding> {
     let Some(redrive) = &facts.redrive else { return vec![no_dead_letter_queue(facts)] };
     [
@@ -172,12 +175,12 @@ pub fn findings(facts: &Facts<'_>, delays: &Delays) -> Vec<Finding> {
     .collect()
 }
 
-/// How long an endpoint may answer 429 and the message is still there for a last receive.
+/// How long an endpoint may answer 429 before the message's last receive.
 pub fn survives(max_receives: u32, throttled: Duration) -> Duration {
     throttled.saturating_mul(max_receives.saturating_sub(1))
 }
 
-/// A duration as people say it: `4 h 10 min`.
+/// A duration in units for people: `4 h 10 min`.
 pub fn spoken(time: Duration) -> String {
     let seconds = time.as_secs();
     let parts = [
@@ -215,7 +218,7 @@ fn no_dead_letter_queue(facts: &Facts<'_>) -> Finding {
     }
 }
 
-/// The ARN a dead-letter queue of this queue would naturally have.
+/// The conventional ARN of this queue's dead-letter queue.
 fn dead_letter_arn(facts: &Facts<'_>) -> String {
     let arn = facts.arn.unwrap_or("arn:aws:sqs:REGION:ACCOUNT:NAME");
     match arn.strip_suffix(".fifo") {
@@ -227,7 +230,7 @@ fn dead_letter_arn(facts: &Facts<'_>) -> String {
 
 fn few_receives(facts: &Facts<'_>, redrive: &Redrive<'_>, throttled: Duration) -> Option<Finding> {
     let now = redrive.max_receives;
-    // It would expire before it is dead-lettered, which is another finding.
+    // Otherwise the message expires before it is dead-lettered, which is another finding.
     let expires = facts.retention.is_some_and(|retention| throttled.saturating_mul(now) >= retention);
     (now < RECEIVES_MIN && !expires).then(|| Finding {
         warning: Warning::FewReceives,
@@ -245,7 +248,7 @@ fn few_receives(facts: &Facts<'_>, redrive: &Redrive<'_>, throttled: Duration) -
     })
 }
 
-/// How long a message survives 429s, by max receives, with the present number among them.
+/// How long a message survives 429s, by max receives; the present value is among the rows.
 fn table(now: u32, throttled: Duration, retention: Option<Duration>) -> String {
     let mut counts: Vec<u32> = RECEIVES_SHOWN.into_iter().chain([now]).collect();
     counts.sort_unstable();
@@ -262,7 +265,7 @@ fn table(now: u32, throttled: Duration, retention: Option<Duration>) -> String {
     counts.into_iter().map(row).collect::<Vec<_>>().join("; ")
 }
 
-/// Of two delays that outlast the retention only the longer is warned of.
+/// Of two delays that outlast the retention, only the longer is warned of.
 fn retention_too_short(facts: &Facts<'_>, redrive: &Redrive<'_>, delays: &Delays) -> Option<Finding> {
     let (url, retention, max_receives) = (facts.url, facts.retention?, redrive.max_receives);
     let pause = delays.longer.as_ref().or(delays.throttled.as_ref())?;
@@ -278,7 +281,8 @@ fn retention_too_short(facts: &Facts<'_>, redrive: &Redrive<'_>, delays: &Delays
             }
             Some(_) | None => "under steady 429s a message".to_owned(),
         };
-        // How many delays end before the retention does; few receives are no help but another finding.
+        // How many delays end before the retention does. Fewer receives do not help: they are another
+        // finding.
         let fits = retention.as_secs().saturating_sub(1) / pause.delay.as_secs().max(1);
         let lower = if fits < u64::from(RECEIVES_MIN) {
             format!("lower {}", pause.setting())
@@ -306,9 +310,8 @@ fn retention_too_short(facts: &Facts<'_>, redrive: &Redrive<'_>, delays: &Delays
     })
 }
 
-/// On standard queues a message keeps its time of sending when it is moved, so its retention goes on counting
-/// from there; on FIFO queues it starts anew (AWS, "Understanding message retention periods for dead-letter
-/// queues").
+/// On standard queues a moved message keeps its sent time, so its retention goes on from there. On FIFO
+/// queues the retention starts anew (AWS, "Understanding message retention periods for dead-letter queues").
 fn dead_letter_retention(facts: &Facts<'_>, redrive: &Redrive<'_>) -> Option<Finding> {
     let (source, dead_letter) = (facts.retention?, redrive.dead_letter_retention?);
     (!facts.fifo && dead_letter <= source).then(|| {
@@ -331,7 +334,8 @@ fn dead_letter_retention(facts: &Facts<'_>, redrive: &Redrive<'_>) -> Option<Fin
     })
 }
 
-/// URL of the queue `name` in the account and region of `url`: a dead-letter queue is always in those of its source.
+/// URL of the queue `name` in the account and region of `url`. A dead-letter queue always shares both with
+/// its source.
 fn beside(url: &str, name: &str) -> String {
     url.rsplit_once('/').map_or_else(|| name.to_owned(), |(account, _)| format!("{account}/{name}"))
 }

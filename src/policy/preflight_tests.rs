@@ -11,7 +11,7 @@ const fn days(count: u64) -> Duration {
     Duration::from_secs(count * DAY)
 }
 
-/// A standard queue nothing is wrong with.
+/// A standard queue without findings.
 fn facts() -> Facts<'static> {
     Facts {
         url: "https://sqs.eu-west-1.amazonaws.com/123456789012/orders",
@@ -120,7 +120,7 @@ fn a_message_must_not_expire_before_its_receives_are_used_up() {
     let (meaning, fix) = only(&facts(), long, Warning::RetentionTooShort);
     assert!(meaning.contains("needs 5 d") && meaning.contains("expires after 4 d"), "{meaning}");
     assert!(fix.contains("MessageRetentionPeriod=1209600") && fix.contains("to 7 or less"), "{fix}");
-    // No retention is long enough for this one.
+    // No retention is long enough for this delay.
     let many = with(|_, redrive| redrive.max_receives = 100);
     let (_, fix) = only(&many, long, Warning::RetentionTooShort);
     assert!(fix.starts_with("lower maxReceiveCount to 7"), "{fix}");
@@ -152,7 +152,7 @@ fn row(ranges: &[(u16, u16)], action: Action, hours: u64) -> Row {
     Row { status: StatusSet::new(ranges.iter().copied()), action, delay }
 }
 
-/// What is found on a sound queue with so many receives under a policy with these rows.
+/// The findings on a sound queue with so many receives under a policy with these rows.
 fn under(max_receives: u32, rows: Vec<Row>) -> Vec<Finding> {
     let facts = with(|_, redrive| redrive.max_receives = max_receives);
     findings(&facts, &Delays::of(&Policy { rows, ..Policy::default() }))
@@ -164,7 +164,7 @@ fn a_429_that_ends_the_message_or_is_backed_off_from_makes_no_warnings() {
         assert_eq!(under(2, vec![row(&[(400, 499)], action, 0)]), [], "{action:?}");
         assert_eq!(under(1_152, vec![row(&[(429, 429)], action, 0)]), [], "{action:?}");
     }
-    // The row for 429 stands behind another that has it: it says nothing.
+    // The row for 429 follows another row with that status, so it never matches.
     let rows = vec![row(&[(400, 499)], Action::Delete, 0), row(&[(429, 429)], Action::Park, 12)];
     assert_eq!(under(10, rows), []);
 }
@@ -248,7 +248,7 @@ fn a_dead_letter_queue_must_keep_messages_longer_than_its_source() {
     });
     let (_, fix) = only(&most, DELAY, Warning::DeadLetterRetention);
     assert!(fix.ends_with("lower the source's"), "{fix}");
-    // On FIFO queues the time starts anew when a message is moved.
+    // On FIFO queues the retention starts anew when a message is moved.
     let fifo = with(|facts, redrive| {
         (facts.fifo, redrive.dead_letter_fifo) = (true, true);
         redrive.dead_letter_retention = Some(days(1));

@@ -1,18 +1,19 @@
-//! How often a closed gate may be probed: what the queue has to spend.
+//! How often a closed gate may be probed: what the queue can afford.
 //!
-//! Each probe of an endpoint that refuses costs one message one receive. A large backlog with many receives to
-//! spend can afford to find out soon that the endpoint is back; a small one with few cannot. So pauses between
-//! probes stay short for as many probes in a row as cost a twentieth of the spare receives, and double beyond:
-//! a process of ten at one queue, too, leaves half of them.
+//! Each probe of an endpoint that refuses costs one message one receive. A large backlog with many receives
+//! can afford frequent probes, and so finds out soon that the endpoint is back. A small backlog with few
+//! receives cannot.
+//! So pauses between probes stay short while probes in a row cost at most a twentieth of the spare receives.
+//! Beyond that the pauses double. Even ten processes at one queue therefore leave half of the spare receives.
 
 use std::time::Duration;
 
-/// Longest pause of gates closed for another reason than 429 without Retry-After.
+/// Longest pause of a gate that is closed for another reason than a 429 without Retry-After.
 pub const LONGEST: Duration = Duration::from_secs(60);
 /// The part of the spare receives that probes in a row may cost before pauses become long.
 const PART: u64 = 20;
 
-/// What a queue has to spend.
+/// The receives a queue can spend on probes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Budget {
     /// Messages in the queue, hidden ones included; `None` while unknown.
@@ -22,7 +23,7 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// How many probes in a row it can afford without thinking twice.
+    /// How many probes in a row the queue can afford at short pauses.
     pub fn probes(self) -> u32 {
         let Self { backlog: Some(backlog), max_receives } = self else { return 0 };
         let Some(max_receives) = max_receives else { return u32::MAX };

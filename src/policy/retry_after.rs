@@ -1,25 +1,27 @@
 //! `Retry-After` in both of its forms (RFC 9110 §10.2.3), turned into a wait.
 //!
-//! Parsing is separate from using it: an HTTP date means nothing without the time of the answer. Fractions of a
-//! second, which some servers send, are kept: SQS gets them rounded up. Negative and unreadable values are no value at all, nor
-//! is what lies further ahead than a year, be it seconds or a date: the table's own delay then stands.
+//! Parsing and use are separate, because an HTTP date means nothing without the time of the answer. Some
+//! servers send fractions of a second; they are kept, and SQS gets them rounded up.
+//! A negative or unreadable value counts as no value. So does a wait of more than a year, given in seconds or
+//! as a date. Then the table's own delay applies.
 
 use std::time::{Duration, SystemTime};
 
-/// Longest wait taken at its word (a year); beyond it the header is taken for a mistake.
+/// Longest wait that is believed: a year. A longer one is taken for a mistake.
 const ABSURD: Duration = Duration::from_secs(365 * 24 * 3600);
 
-/// A readable `Retry-After` header.
+/// A parsed `Retry-After` header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RetryAfter {
-    /// So long after the answer.
+    /// A delay after the answer.
     Delay(Duration),
-    /// At this time by the endpoint's clock.
+    /// A time by the endpoint's clock.
     At(SystemTime),
 }
 
 impl RetryAfter {
-    /// Reads the header's value; `None` when it is neither form or out of bounds. Of a date only [`RetryAfter::wait`] knows.
+    /// Reads the header's value; `None` when it has neither form or is out of bounds. Bounds of a date are
+    /// checked by [`RetryAfter::wait`].
     pub fn parse(value: &str) -> Option<Self> {
         let value = value.trim();
         if let Ok(seconds) = value.parse::<f64>() {
@@ -29,7 +31,8 @@ impl RetryAfter {
         httpdate::parse_http_date(value).ok().map(Self::At)
     }
 
-    /// How long to wait, at wall-clock time `now`; a date in the past is a wait of nothing. `None` when it is absurd.
+    /// How long to wait at wall-clock time `now`. A date in the past is no wait; `None` when the wait is out
+    /// of bounds.
     pub fn wait(self, now: SystemTime) -> Option<Duration> {
         let wait = match self {
             Self::Delay(delay) => delay,

@@ -1,28 +1,29 @@
-//! How long a receive hides its messages, when a lease is extended, and where SQS's twelve hours end.
+//! Lease arithmetic: how long a receive hides messages, when a lease is extended, where SQS's twelve hours
+//! end.
 //!
-//! Pure arithmetic. Lease and ceiling are counted from the request, because SQS may have started its clock then; a lease
-//! whose answer came at once is counted from [`ANSWER_SLACK`] before that.
+//! Pure arithmetic. Lease and ceiling are counted from the request, because SQS may have started its clock
+//! then. A lease whose answer came at once is counted from [`ANSWER_SLACK`] before the answer.
 
 use std::time::Duration;
 
-/// Total time a message may stay hidden after one receive: 12 hours less 5 s. SQS refuses 43,200 s right after
-/// a receive and takes 43,195 s.
+/// Total time a message may stay hidden after one receive: 12 hours less 5 s. Right after a receive SQS
+/// refuses 43,200 s and accepts 43,195 s.
 pub const CEILING: Duration = Duration::from_secs(43_195);
-/// A lease begins so long before the answer at the latest: a margin for clocks that differ.
+/// A lease begins at most this long before the answer: a margin for clocks that differ.
 pub const ANSWER_SLACK: Duration = Duration::from_secs(5);
-/// What a lease lasts beyond the request time-out.
+/// How much longer a lease lasts than the request timeout.
 const REQUEST_MARGIN: Duration = Duration::from_secs(30);
 /// Shortest lease.
 const LEASE_MIN: Duration = Duration::from_secs(30);
-/// Lease of long requests: extended again and again instead of taken at once, so that a message returns soon
-/// after a crash.
+/// Lease of long requests. It is extended again and again instead of reserved at once, so that a message
+/// returns soon after a crash.
 const LEASE_LONG: Duration = Duration::from_secs(120);
-/// Request time-outs above this use [`LEASE_LONG`].
+/// Request timeouts above this use [`LEASE_LONG`].
 const LONG_REQUEST: Duration = Duration::from_secs(120);
 /// A lease is extended no later than this before its end.
 const EXTEND_BEFORE: Duration = Duration::from_secs(20);
 
-/// Visibility time-out of a receive, in whole seconds.
+/// Visibility timeout of a receive, in whole seconds.
 pub fn lease(request_timeout: Duration) -> Duration {
     if request_timeout > LONG_REQUEST {
         return LEASE_LONG;
@@ -31,12 +32,12 @@ pub fn lease(request_timeout: Duration) -> Duration {
     Duration::from_secs(u64::from(seconds)).max(LEASE_MIN)
 }
 
-/// What remains of a lease when it is time to extend it.
+/// Time left of a lease when the lease extender extends it.
 pub fn extend_when_left(lease: Duration) -> Duration {
     EXTEND_BEFORE.max(lease / 3)
 }
 
-/// A wait as SQS takes it: whole seconds rounded up, at most [`CEILING`].
+/// A wait in SQS's unit: whole seconds rounded up, at most [`CEILING`].
 pub fn whole_seconds(wait: Duration) -> u32 {
     let ceiled = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
     u32::try_from(ceiled.min(CEILING.as_secs())).unwrap_or(u32::MAX)

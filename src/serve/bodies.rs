@@ -1,8 +1,8 @@
-//! Request bodies, within a fixed total of memory for all that are being read or answered.
+//! Request bodies, within a fixed total of memory for all bodies that are being read or answered.
 //!
-//! Many clients that each send a long body slowly would else hold `connections × longest` bytes. A body takes room as
-//! it grows, not as it announces itself, so that a declaration alone takes none. Who gets no room is refused at once:
-//! waiting for each other, bodies that are half there could wait for ever.
+//! Otherwise many clients that each send a long body slowly would hold `connections × longest` bytes. A body
+//! reserves memory as it grows, so a declared length alone reserves none. A body that finds no memory is
+//! refused at once: half-read bodies that wait for each other could wait for ever.
 
 use std::future::poll_fn;
 use std::ops::Deref;
@@ -13,7 +13,7 @@ use axum::body::Body;
 use hyper::body::Body as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// A body of so many bytes always finds room: about what a connection's own buffer takes.
+/// A body of this size always gets memory: about as much as a connection's own buffer.
 const SHORT_BYTES: usize = 16 * 1024;
 
 /// Reads the bodies of one server.
@@ -27,15 +27,15 @@ pub struct Bodies {
 /// Why a body was not read to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BodyError {
-    /// It is longer than allowed.
+    /// The body is longer than allowed.
     TooLong,
-    /// Other bodies take all the room.
+    /// Other bodies use all the memory.
     NoRoom,
     /// The connection broke off.
     Broken,
 }
 
-/// A body that was read; takes room until it is dropped.
+/// A body that was read; it holds its memory until it is dropped.
 #[derive(Debug, Default)]
 pub struct Held {
     bytes: Vec<u8>,
@@ -43,7 +43,7 @@ pub struct Held {
 }
 
 impl Bodies {
-    /// Bodies of up to `longest` bytes, which together take up to `total` bytes.
+    /// Bodies of up to `longest` bytes each, and up to `total` bytes together.
     pub fn new(longest: usize, total: usize) -> Self {
         Self { room: Arc::new(Semaphore::new(total)), longest }
     }
@@ -63,7 +63,7 @@ impl Bodies {
         Ok(held)
     }
 
-    /// Makes room for `length` bytes, doubling what there is, so that few bytes are copied twice.
+    /// Reserves memory for `length` bytes, doubling the present size, so that few bytes are copied twice.
     fn grow(&self, held: &mut Held, length: usize) -> Result<(), BodyError> {
         let before = held.bytes.capacity();
         if length <= before {

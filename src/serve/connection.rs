@@ -1,9 +1,11 @@
-//! One connection: what it is doing, since when, and how it is cut.
+//! One connection: its phase, since when, and how it is closed early.
 //!
-//! A connection reads a head, serves the request, hands over the answer, and reads the next head once the system has
-//! all of the answer to send. A connection can be dropped while it waits for a head, and when its client does not take
-//! an answer. It waits only from a read on that found nothing: what came before may be a whole request. The change from
-//! head to request and the decision to drop take the same lock, so no request is begun on a dropped connection.
+//! A connection reads a head, serves the request and writes the answer. Once the system has accepted the
+//! whole answer, it reads the next head. A connection can be dropped while it waits for a head, and when its
+//! client does not read an answer.
+//! It counts as waiting only from a read that found nothing, because earlier bytes may be a whole request.
+//! The change from head to request and the decision to drop use the same lock. So no request starts on a
+//! dropped connection.
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -33,11 +35,11 @@ impl Cut {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
-    /// Reads a request head, or is to read one.
+    /// The connection reads a request head, or will read one.
     Head,
     /// The request is being read or answered.
     Request,
-    /// The answer is complete, but not yet all sent.
+    /// The answer is complete, but the system has not accepted all of it.
     Answer,
     /// Closed to make room for another connection.
     Dropped,
@@ -55,7 +57,7 @@ struct State {
 }
 
 impl State {
-    /// Whether it waits for a head that its client has not sent, as far as can be told.
+    /// Whether the connection waits for a head that its client has not sent, as far as the server can know.
     fn waits(&self) -> bool {
         self.phase == Phase::Head && self.empty
     }
@@ -66,9 +68,9 @@ impl State {
 pub(super) struct Connection {
     state: Mutex<State>,
     cut: CancellationToken,
-    /// Whether what is not yet sent is thrown away at the end.
+    /// Whether unsent bytes are discarded at the close.
     reset: AtomicBool,
-    /// Told when this connection could be dropped from now on.
+    /// Notified when this connection could be dropped from now on.
     droppable: Arc<Notify>,
 }
 
@@ -80,7 +82,7 @@ impl Connection {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // Nothing panics while it is held.
+        // No code panics while the lock is held.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -88,7 +90,7 @@ impl Connection {
         Cut(Arc::clone(self))
     }
 
-    /// Whether a fault was injected that throws away what is not yet sent.
+    /// Whether an injected fault discards the unsent bytes.
     pub(super) fn is_reset(&self) -> bool {
         self.reset.load(Ordering::Acquire)
     }
@@ -102,7 +104,7 @@ impl Connection {
         self.cut.cancelled().await;
     }
 
-    /// A head is complete. `None` if the connection was dropped before.
+    /// Records that a head is complete. `None` if the connection was dropped before.
     pub(super) fn begin(self: &Arc<Self>) -> Option<Serving> {
         let mut state = self.state();
         if state.phase == Phase::Dropped {
@@ -113,7 +115,7 @@ impl Connection {
         Some(Serving(Arc::clone(self)))
     }
 
-    /// The system has everything written so far, to send it.
+    /// Records that the system has accepted all written bytes.
     pub(super) fn flushed(&self) {
         let mut state = self.state();
         if state.phase == Phase::Answer {
@@ -123,7 +125,7 @@ impl Connection {
         }
     }
 
-    /// A read found nothing, or something.
+    /// Records whether a read found bytes.
     pub(super) fn read(&self, nothing: bool) {
         let mut state = self.state();
         if state.empty != nothing {
@@ -132,7 +134,7 @@ impl Connection {
         }
     }
 
-    /// Tells who waits for room, if the connection can be dropped now.
+    /// Notifies the acceptor that waits for room, if the connection can be dropped now.
     fn tell(&self, state: MutexGuard<'_, State>) {
         let waits = state.waits();
         drop(state);
@@ -147,7 +149,7 @@ impl Connection {
         state.waits().then_some(state.since)
     }
 
-    /// Since when the client has not taken a complete answer, if there is one.
+    /// Since when the client has not read a complete answer, if there is one.
     pub(super) fn untaken_since(&self) -> Option<Instant> {
         let state = self.state();
         (state.phase == Phase::Answer).then_some(state.answered)
@@ -157,12 +159,13 @@ impl Connection {
         self.state().phase == Phase::Dropped
     }
 
-    /// Closes the connection if it waits for a head; whether it did.
+    /// Closes the connection if it waits for a head; returns whether it did.
     pub(super) fn drop_if_waiting(&self) -> bool {
         self.drop_if(State::waits)
     }
 
-    /// Closes the connection if its client has not taken an answer that was complete at that time; whether it did.
+    /// Closes the connection if its client has not read an answer complete at that time; returns whether it
+    /// did.
     pub(super) fn drop_if_untaken(&self, since: Instant) -> bool {
         self.drop_if(|state| state.phase == Phase::Answer && state.answered <= since)
     }
@@ -178,7 +181,7 @@ impl Connection {
         true
     }
 
-    /// When the connection has to have got further.
+    /// When the present phase must have ended.
     pub(super) fn deadline(&self, limits: &Limits) -> Instant {
         let state = self.state();
         match state.phase {
@@ -188,13 +191,13 @@ impl Connection {
     }
 }
 
-/// A request is being served until this is dropped.
+/// A request is being served until this value is dropped.
 pub(super) struct Serving(Arc<Connection>);
 
 impl Drop for Serving {
     fn drop(&mut self) {
         let mut state = self.0.state();
-        // Dropping is not possible while a request is served.
+        // A connection cannot be dropped while it serves a request.
         state.phase = Phase::Answer;
         state.answered = Instant::now();
         drop(state);
@@ -202,7 +205,7 @@ impl Drop for Serving {
     }
 }
 
-/// An answer's body, which keeps its request in service until all of it was handed over.
+/// The body of an answer; its request stays in service until the whole body was written.
 pub(super) struct Answer {
     body: Body,
     _serving: Serving,

@@ -1,5 +1,6 @@
-//! All open connections of a server, and which of them makes room for a newcomer: of those that wait for a head the
-//! one that waits longest, else of those whose client takes no answer the one with the oldest.
+//! All open connections of a server, and which of them is dropped to make room for a new one. The longest
+//! waiting for a request head is dropped first. If none waits, the one with the oldest answer that its client
+//! does not read.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::connection::Connection;
 
-/// How long a client may take for a complete answer when others have to wait.
+/// How long a client may take for a complete answer when new connections wait.
 const UNTAKEN_MAX: Duration = Duration::from_secs(1);
 
 /// The open connections, by number.
@@ -19,7 +20,7 @@ const UNTAKEN_MAX: Duration = Duration::from_secs(1);
 pub(super) struct Connections {
     most: usize,
     table: Mutex<Table>,
-    /// Rung when a connection ended, or may be dropped now or soon; only one task waits for it.
+    /// Notified when a connection ended, or may be dropped now or soon; only one task waits for it.
     changed: Arc<Notify>,
 }
 
@@ -38,14 +39,14 @@ impl Connections {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until one more connection may be open, dropping another for it if one may be dropped.
+    /// Waits until one more connection may be open, and drops another one for it if possible.
     pub(super) async fn make_room(&self) {
         loop {
             match self.room() {
                 Room::Free => return,
                 Room::None => self.changed.notified().await,
                 Room::At(time) => {
-                    // Either way it is time to look again.
+                    // In either case the connections are checked again.
                     tokio::time::timeout_at(time, self.changed.notified()).await.ok();
                 }
             }
@@ -57,11 +58,11 @@ impl Connections {
         if table.open.len() < self.most {
             return Room::Free;
         }
-        // One is dropped for one newcomer; its place is free when its task has ended.
+        // One connection is dropped per new one; its place is free when its task has ended.
         if table.open.values().any(|connection| connection.is_dropped()) {
             return Room::None;
         }
-        // A connection may have got its head since it was looked at; then the next one is dropped.
+        // The connection may have received its head since the check; then the next one is dropped.
         let waiting = table.oldest_first(Connection::waits_since);
         if waiting.iter().any(|(_, connection)| connection.drop_if_waiting()) {
             return Room::None;
@@ -78,7 +79,7 @@ impl Connections {
         Room::None
     }
 
-    /// Takes in a connection.
+    /// Adds a connection.
     pub(super) fn open(self: &Arc<Self>, cut: CancellationToken) -> Open {
         let connection = Arc::new(Connection::new(cut, Arc::clone(&self.changed)));
         let mut table = self.table();
@@ -92,14 +93,14 @@ impl Connections {
 /// Whether one more connection may be open.
 enum Room {
     Free,
-    /// When something changes.
+    /// Then room appears when some connection changes.
     None,
-    /// Perhaps at this time, if nothing changes before.
+    /// Then a connection may be dropped at this time, if nothing changes before.
     At(Instant),
 }
 
 impl Table {
-    /// The connections for which there is such a time, and the time.
+    /// The connections that can be dropped at some time, with that time.
     fn oldest_first(&self, since: fn(&Connection) -> Option<Instant>) -> Vec<(Instant, Arc<Connection>)> {
         let timed = |connection: &Arc<Connection>| Some((since(connection)?, Arc::clone(connection)));
         let mut timed: Vec<_> = self.open.values().filter_map(timed).collect();
@@ -108,7 +109,7 @@ impl Table {
     }
 }
 
-/// An open connection; dropping this makes room for another.
+/// An open connection; dropping this value frees its place.
 pub(super) struct Open {
     pub(super) connection: Arc<Connection>,
     number: u64,

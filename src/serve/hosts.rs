@@ -1,8 +1,8 @@
-//! Which names a server answers to, and which web pages may ask it.
+//! The host names that a server answers to, and the web pages that may call it.
 //!
-//! A web page can have its own name resolved to the address of a server on the visitor's machine or network (DNS
-//! rebinding). Its requests then count as the page's own: it may send anything and read the answers. They show by
-//! `Host`, which is still the page's name. An IP address or `localhost` there is no other site's name.
+//! A web page can resolve its own name to a server on the visitor's machine or network (DNS rebinding). Then
+//! its requests are same-origin: it may send anything and read the answers. The `Host` header shows such
+//! requests, because it is still the page's name. An IP address or `localhost` in it is no other site's name.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -12,18 +12,18 @@ use http::{HeaderMap, Request, StatusCode, Version};
 
 use super::Refusal;
 
-/// The names that a server answers to.
+/// The host names that a server answers to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hosts {
-    /// Beside IP addresses and `localhost`; `None` for any name.
+    /// Names beside IP addresses and `localhost`; `None` for any name.
     names: Option<Vec<String>>,
-    /// Sent to who uses another name.
+    /// The answer to a request for another name.
     reason: &'static str,
 }
 
 impl Hosts {
-    /// IP addresses, `localhost` and these names, whose port or final dot counts for nothing. `reason` is sent to who
-    /// uses another name, with status 421.
+    /// IP addresses, `localhost` and these names; their port and final dot are ignored. Requests for other
+    /// names are answered with `reason` and status 421.
     pub fn only(names: &[String], reason: &'static str) -> Self {
         let host = |name: &String| {
             let authority = name.parse::<Authority>().ok();
@@ -34,13 +34,13 @@ impl Hosts {
         Self { names: Some(names), reason }
     }
 
-    /// On loopback IP addresses and `localhost`; elsewhere any name, because others give the names there.
+    /// On loopback: IP addresses and `localhost`. Elsewhere: any name, because others choose the names there.
     pub fn by_address(address: SocketAddr, reason: &'static str) -> Self {
         let loopback = address.ip().to_canonical().is_loopback();
         if loopback { Self::only(&[], reason) } else { Self { names: None, reason } }
     }
 
-    /// Refuses a request for another name, or one that says wrongly whom it is for.
+    /// Refuses a request for another name, or one with an invalid host.
     pub(super) fn check<B>(&self, request: &Request<B>) -> Result<(), Refusal> {
         let bad = |reason| Refusal { status: StatusCode::BAD_REQUEST, reason };
         let mut lines = request.headers().get_all(HOST).iter();
@@ -48,15 +48,15 @@ impl Hosts {
         if second.is_some() {
             return Err(bad("The request has several Host headers. Send one."));
         }
-        // RFC 9112, section 3.2. Clients of HTTP/1.0 need not send it.
+        // RFC 9112, section 3.2. HTTP/1.0 clients need not send it.
         if first.is_none() && request.version() >= Version::HTTP_11 {
             return Err(bad("The request has no Host header. HTTP/1.1 asks for one."));
         }
-        // A request target may be a whole URL and name a host, too (RFC 9112, section 3.2.2).
+        // A request target may be a full URL and so name a host, too (RFC 9112, section 3.2.2).
         if request.uri().authority().is_some_and(|authority| !self.knows(authority.host())) {
             return Err(self.foreign());
         }
-        // Empty where the URL of the client has no host.
+        // Empty where the client's URL has no host.
         let Some(value) = first.filter(|value| !value.is_empty()) else { return Ok(()) };
         let authority = value.to_str().ok().and_then(|text| text.parse::<Authority>().ok());
         let Some(authority) = authority.filter(|authority| !authority.as_str().contains('@')) else {
@@ -77,7 +77,7 @@ impl Hosts {
     }
 }
 
-/// Whether a web page of another site sent the request, by what browsers say of it.
+/// Whether a web page of another site sent the request, by the headers that browsers add.
 pub fn is_from_another_site(headers: &HeaderMap) -> bool {
     let text = |value: &http::HeaderValue| value.to_str().unwrap_or_default().to_ascii_lowercase();
     let site = headers.get("sec-fetch-site").map(text);
@@ -94,7 +94,7 @@ mod tests {
 
     const WHY: &str = "why";
 
-    /// The status of the refusal, if a request of HTTP/1.1 with these `Host` lines is refused.
+    /// The status of the refusal, if an HTTP/1.1 request with these `Host` lines is refused.
     fn refused(hosts: &Hosts, target: &str, lines: &[&str]) -> Option<u16> {
         let mut request = Request::get(target);
         for line in lines {

@@ -1,19 +1,21 @@
 //! HTTP/1.1 servers that a hostile client cannot exhaust: admin port, embedded queue and sample endpoint.
 //!
-//! Decides which connections stay open, for how long, and which `Host` is answered. What is answered is the caller's
-//! router, which reads bodies by [`Bodies`] or not at all. Invariants:
-//! * HTTP/1 only. HTTP/2 would let one connection keep hundreds of answers in memory.
-//! * At most [`Limits::connections`] are open, and one more that waits for room.
-//! * When all are taken, the connection that has been waiting for a request head for longest is dropped. That may be one
-//!   whose head never ends, or an idle one between two requests. So a newcomer is served however many clients send nothing.
-//!   One whose socket was never found empty since its last answer does not count as waiting.
-//! * If none waits for a head, the one is dropped whose client has for longest, and for a second at least, not taken an
-//!   answer that was complete. So a newcomer is served however many clients take no answers.
-//! * A connection is never dropped to make room while its request is being served. If all are being served, a newcomer
-//!   waits until one of them has its answer. [`Limits::request`] bounds that wait.
-//! * A dropped connection is closed and not reset: the system still sends what was handed to it.
-//! * Request bodies that come in take up to 16 KiB each, and all that are longer a fixed total of memory.
-//! * No phase of a connection lasts for ever: [`Limits::head`] and [`Limits::request`].
+//! Decides which connections stay open, for how long, and which `Host` is answered. The caller's router
+//! answers requests, and reads bodies by [`Bodies`] or not at all. Invariants:
+//!
+//! - HTTP/1 only. HTTP/2 would let one connection keep hundreds of answers in memory.
+//! - At most [`Limits::connections`] are open, and one more that waits for room.
+//! - When all places are taken, the connection that has waited longest for a request head is dropped. Its
+//!   head may never end, or it is idle between two requests. So a new connection is served however many
+//!   clients send nothing. A connection whose socket always had bytes since its last answer does not count as
+//!   waiting.
+//! - If none waits for a head, the connection with the oldest unread answer is dropped. That answer must be
+//!   at least a second old. So a new connection is served however many clients read no answers.
+//! - A connection is never dropped to make room while its request is served. If all serve requests, a new
+//!   connection waits until one of them has its answer. [`Limits::request`] bounds that wait.
+//! - A dropped connection is closed and not reset: the system still sends the accepted bytes.
+//! - Incoming request bodies use up to 16 KiB each, and all longer ones together a fixed total of memory.
+//! - No phase of a connection lasts for ever: [`Limits::head`] and [`Limits::request`].
 
 mod bodies;
 mod connection;
@@ -32,49 +34,49 @@ pub use connection::Cut;
 pub use hosts::{Hosts, is_from_another_site};
 pub use server::serve;
 
-/// What one server allows its clients.
+/// The limits of one server.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
     /// Connections open at once.
     pub connections: usize,
     /// From the start of a connection, or from its last answer, to the end of the next request head.
     pub head: Duration,
-    /// From the end of a request head to the last byte of the answer that the client takes.
+    /// From the end of a request head to the last byte of the answer that the client reads.
     pub request: Duration,
-    /// From the order to end to the end of the last connection.
+    /// From the stop to the end of the last connection.
     pub end: Duration,
 }
 
 impl Default for Limits {
-    /// For servers whose answers are at hand: a scrape, a probe, a status.
+    /// For servers with immediate answers: a scrape, a probe, a status.
     fn default() -> Self {
         Self {
             connections: 64,
             head: Duration::from_secs(5),
-            // The default time-out of a Prometheus scrape.
+            // The default timeout of a Prometheus scrape.
             request: Duration::from_secs(10),
             end: Duration::from_secs(1),
         }
     }
 }
 
-/// How one server treats its clients.
+/// Limits, host names and refusals of one server.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// What it allows them.
+    /// The limits for its clients.
     pub limits: Limits,
-    /// The names they may know it by.
+    /// The host names it answers to.
     pub hosts: Hosts,
-    /// Words a refusal in the protocol of the server.
+    /// Writes a refusal in the protocol of the server.
     pub refusal: fn(Refusal) -> Response,
 }
 
-/// A request that does not reach the router.
+/// The answer to a request that does not reach the router.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Refusal {
     /// The status of the answer.
     pub status: StatusCode,
-    /// Why, and what to do: one or two sentences.
+    /// The reason and the fix: one or two sentences.
     pub reason: &'static str,
 }
 

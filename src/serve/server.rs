@@ -1,4 +1,4 @@
-//! Accepts connections and answers their requests until told to end.
+//! Accepts connections and answers their requests until it is stopped.
 
 use std::convert::Infallible;
 use std::io::ErrorKind;
@@ -24,9 +24,9 @@ use super::connection::{Answer, Connection};
 use super::connections::{Connections, Open};
 use super::stream::Stream;
 
-/// Longest request head, and most that is read of a body at once. The bodies themselves are limited by the routers.
+/// Longest request head, and most bytes of a body per read. The routers limit the bodies themselves.
 const BUFFER_MAX_BYTES: usize = 16 * 1024;
-/// Pause after an accept that failed for want of descriptors or memory: trying again at once would only burn CPU.
+/// Pause after an accept failed without descriptors or memory: an immediate repeat would only use CPU time.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
 /// Serves until `stop`, then until every connection has ended or [`super::Limits::end`] is over.
@@ -62,14 +62,14 @@ async fn next(listener: &TcpListener, connections: &Connections) -> TcpStream {
     loop {
         match listener.accept().await {
             Ok((socket, _)) => {
-                // Without it small answers would wait for the client's delayed acknowledgement.
+                // Otherwise small answers would wait for the client's delayed acknowledgement.
                 if let Err(error) = socket.set_nodelay(true) {
                     tracing::debug!(%error, "a connection stays without TCP_NODELAY");
                 }
                 connections.make_room().await;
                 return socket;
             }
-            // The client's doing; the next one may be better.
+            // The client caused this error; the next connection may work.
             Err(error)
                 if matches!(error.kind(), ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset) => {}
             Err(error) => {
@@ -80,7 +80,7 @@ async fn next(listener: &TcpListener, connections: &Connections) -> TcpStream {
     }
 }
 
-/// What all connections of a port share.
+/// The state that all connections of a port share.
 struct Port {
     router: Router,
     settings: Settings,
@@ -95,9 +95,9 @@ async fn run(socket: TcpStream, open: Open, port: Arc<Port>) {
     let mut builder = http1::Builder::new();
     builder.max_buf_size(BUFFER_MAX_BYTES);
     let mut served = pin!(builder.serve_connection(stream, service));
-    // Looked at when it may have run out. hyper's own time-out for heads would set a timer anew for each request.
+    // Checked when the time may be over. hyper's own timeout for heads would set a timer for each request.
     let mut alarm = pin!(tokio::time::sleep_until(connection.deadline(&port.settings.limits)));
-    // A token of its own: thousands of connections would contend for the lock of a shared one at every request.
+    // A token per connection: thousands of connections would contend for the lock of a shared token.
     let stop = port.stop.child_token();
     let mut stopping = false;
     loop {
@@ -125,7 +125,7 @@ async fn run(socket: TcpStream, open: Open, port: Arc<Port>) {
     }
 }
 
-/// The connection was dropped when this request had not come in whole.
+/// The connection was dropped before this request had arrived in full.
 #[derive(Debug, thiserror::Error)]
 #[error("dropped to make room for another connection")]
 struct Dropped;

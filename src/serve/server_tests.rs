@@ -1,4 +1,4 @@
-//! Clients that send nothing, too much, or take nothing, over loopback.
+//! Clients that send nothing, send too much or read nothing, over loopback.
 
 use std::net::SocketAddr;
 
@@ -11,18 +11,18 @@ use super::*;
 use crate::serve::{Hosts, Limits, Refusal};
 
 const PATIENCE: Duration = Duration::from_secs(30);
-/// Longer than any test.
+/// Longer than any test runs.
 const LONG: Duration = Duration::from_secs(600);
 const SHORT: Duration = Duration::from_millis(100);
 /// More than sockets buffer.
 const LARGE_BYTES: usize = 64 * 1024 * 1024;
 
-/// A running server, ended when dropped.
+/// A running server, stopped when dropped.
 struct Running {
     address: SocketAddr,
-    /// Told of each request to `/held`.
+    /// Notified of each request to `/held`.
     begun: mpsc::Receiver<()>,
-    /// Lets requests to `/held` end.
+    /// Lets requests to `/held` finish.
     release: Arc<Semaphore>,
     stop: CancellationToken,
     tasks: JoinSet<()>,
@@ -73,7 +73,7 @@ fn limits(connections: usize, head: Duration, request: Duration) -> Limits {
     Limits { connections, head, request, end: Duration::from_secs(1) }
 }
 
-/// Reads until the text has come.
+/// Reads until the text arrives.
 async fn until_text(stream: &mut TcpStream, text: &str) {
     let mut read = Vec::new();
     let found = async {
@@ -85,7 +85,7 @@ async fn until_text(stream: &mut TcpStream, text: &str) {
     assert!(tokio::time::timeout(PATIENCE, found).await.is_ok(), "no {text:?}");
 }
 
-/// Reads until the server closes or resets the connection; what came.
+/// Reads until the server closes or resets the connection; returns what was read.
 async fn until_end(mut stream: TcpStream) -> Vec<u8> {
     let mut read = Vec::new();
     let ended = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut read)).await;
@@ -129,7 +129,7 @@ async fn when_all_connections_are_taken_the_one_that_waits_longest_for_a_head_is
     let server = Running::start(limits(3, LONG, LONG)).await;
     let mut half = Vec::new();
     for _ in 0..3 {
-        // Idle after an answer: in the order of the answers.
+        // Idle after an answer: dropped in the order of the answers.
         let mut stream = server.get("/").await;
         until_text(&mut stream, "ok").await;
         stream.write_all(b"G").await.unwrap();
@@ -166,7 +166,7 @@ async fn a_connection_whose_request_is_served_is_not_dropped_and_a_newcomer_wait
     let half = server.send("G").await;
     let mut second = server.get("/held").await;
     server.begun.recv().await.unwrap();
-    // The half head made room; now all are being served.
+    // The half head made room; now all connections serve requests.
     assert!(until_end(half).await.is_empty());
     let mut newcomer = server.get("/").await;
     server.release.add_permits(2);
@@ -179,7 +179,7 @@ async fn a_connection_whose_request_is_served_is_not_dropped_and_a_newcomer_wait
 async fn whole_requests_that_came_before_their_connection_was_looked_at_are_all_answered() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let mut clients = Vec::new();
-    // Fewer than wait in any system's backlog of a listening socket.
+    // Fewer than fit into any system's backlog of a listening socket.
     for _ in 0..100 {
         let mut stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         stream.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();

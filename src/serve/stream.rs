@@ -1,4 +1,5 @@
-//! The bytes of one connection: it fails as soon as it is cut, and notes reads that find nothing and answers handed over.
+//! The byte stream of one connection: it fails as soon as it is cut, and records empty reads and written
+//! answers.
 
 use std::io::{self, ErrorKind, IoSlice};
 use std::pin::Pin;
@@ -29,7 +30,7 @@ impl Stream {
 impl Drop for Stream {
     fn drop(&mut self) {
         if self.connection.is_reset() {
-            // Closing with nothing to linger for sends a reset instead of an orderly end.
+            // Closing with a linger time of zero sends a reset instead of an orderly end.
             self.socket.set_zero_linger().ok();
         }
     }
@@ -71,7 +72,7 @@ impl AsyncWrite for Stream {
         self.socket.is_write_vectored()
     }
 
-    /// hyper flushes when it has nothing left to write, so the system has all of an answer that was complete.
+    /// hyper flushes when it has nothing left to write. So the system has accepted all of a complete answer.
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.check()?;
         ready!(Pin::new(&mut self.socket).poll_flush(context))?;

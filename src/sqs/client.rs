@@ -1,12 +1,14 @@
-//! SDK clients: which region, which address, whose credentials; and when to make a new one.
+//! SDK clients: their region, address and credentials, and when a new client is made.
 //!
-//! A connection has one client, and with it one connection pool and one cache of credentials. The cache asks the provider again shortly before credentials expire, or after
-//! 15 minutes when they do not say. That covers roles, instances, containers and web identities, but not all:
-//! the SDK reads profile files once per client, and an answer that calls the credentials expired or unknown
-//! changes nothing in its cache. So a failure of that kind makes the next call start over with a new client,
-//! which reads everything anew; at most every [`RENEWAL_MIN`].
+//! A connection has one client, and with it one connection pool and one cache of credentials. The cache asks
+//! the provider again shortly before credentials expire, or after 15 minutes when they name no expiry. That
+//! covers roles, instances, containers and web identities, but not all sources.
+//! The SDK reads profile files once per client. An answer that calls the credentials expired or unknown does
+//! not change its cache. So after such a failure the next call uses a new client, which reads all sources
+//! again. A connection makes at most one new client per [`RENEWAL_MIN`].
 //!
-//! Every call goes through [`Connection::call`]: one attempt, bounded in time, its failure translated.
+//! Every call goes through [`Connection::call`]. It is one attempt, bounded in time, and its failure is
+//! translated.
 
 use std::error::Error;
 use std::fmt;
@@ -36,22 +38,22 @@ use crate::sqs::{QueueRef, Role, Settings};
 
 /// Time for DNS, TCP and TLS of a call to SQS or STS.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-/// Time for finding credentials, within the time of the call that needs them: below the ten seconds of the
-/// first call of all, so that what is reported is what the chain found and not a time-out.
+/// Time for finding credentials, within the time of the call that needs them. It is shorter than the ten
+/// seconds of the first call. So the log reports what the credential chain found, and not a timeout.
 const CREDENTIALS_TIMEOUT: Duration = Duration::from_secs(9);
-/// A client is kept at least so long: concurrent calls fail together and must not each make a new one.
+/// Shortest life of a client: concurrent calls fail together and must not each make a new one.
 const RENEWAL_MIN: Duration = Duration::from_secs(5);
-/// Servers that are not AWS's rarely care for the region, but a request cannot be signed without.
+/// Region for servers that are not AWS: they rarely check it, but a request cannot be signed without one.
 const ANY_REGION: Region = Region::from_static("us-east-1");
 
-/// What makes two listeners' clients the same.
+/// Listeners with equal keys share one client.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Key {
     region: Option<String>,
     profile: Option<String>,
     role: Option<Role>,
     address: Option<Url>,
-    /// The origin of the queue's URL, which tells kinds of servers apart where no address is set.
+    /// The origin of the queue's URL. It separates servers where no address is set.
     origin: Option<Url>,
 }
 
@@ -71,11 +73,11 @@ impl Key {
         }
     }
 
-    /// Reads the SDK's configuration and makes a client of it, which calls over `transport`.
+    /// Reads the SDK's configuration and makes a client, which calls over `transport`.
     async fn client(&self, transport: &SharedHttpClient) -> Client {
         let known = self.configured_region().region().await;
-        // The first look shows whether the SDK's own settings name an address. With a region, whichever it is,
-        // it needs no network; without, some provider or other would ask the instance for one.
+        // The first load shows whether the SDK's own settings name an address. With a region, any region, it
+        // needs no network. Without a region some provider would ask the instance for one.
         let any = known.clone().unwrap_or(ANY_REGION);
         let first_look = self.loader(transport).no_credentials().region(any).load().await;
         let of_settings = || first_look.endpoint_url().and_then(|url| url.parse().ok());
@@ -93,12 +95,12 @@ impl Key {
         } else if server.as_ref().is_some_and(host::is_loopback) {
             loader = loader.credentials_provider(credentials::of_this_machine(self.profile.as_deref()).await);
         }
-        // An address of AWS's is that of SQS alone; another server plays STS too.
+        // An address of AWS serves SQS only; another server also serves STS.
         if let Some(address) = self.address.as_ref().filter(|_| !is_aws) {
             loader = loader.endpoint_url(address.as_str()).use_fips(false).use_dual_stack(false);
         }
         let mut shared = loader.load().await;
-        // The SDK does not look at the host of the queue's URL; so that comes in below its own settings.
+        // The SDK ignores the host of the queue's URL, so this address ranks below the SDK's own settings.
         let by_url =
             self.origin.as_ref().filter(|_| self.address.is_none() && shared.endpoint_url().is_none());
         if let Some(origin) = by_url.filter(|origin| !host::is_aws(origin)) {
@@ -123,12 +125,12 @@ impl Key {
         Client::from_conf(sqs.build())
     }
 
-    /// What all looks at the SDK's configuration have in common.
+    /// The options that all loads of the SDK's configuration share.
     fn loader(&self, transport: &SharedHttpClient) -> ConfigLoader {
         let loader = aws_config::defaults(BehaviorVersion::latest())
             .http_client(transport.clone())
             .retry_config(RetryConfig::disabled())
-            // Long polls are silent for 20 s by design; the call's own time-out bounds the rest.
+            // Long polls are silent for 20 s by design; the call's own timeout bounds the rest.
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
             .timeout_config(TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).build())
             .identity_cache(IdentityCache::lazy().load_timeout(CREDENTIALS_TIMEOUT).build());
@@ -138,7 +140,7 @@ impl Key {
         }
     }
 
-    /// The region by settings, queue, environment or profile: whatever can be told without asking anyone.
+    /// The region by settings, queue, environment or profile: all sources that need no network.
     fn configured_region(&self) -> RegionProviderChain {
         if let Some(region) = &self.region {
             return RegionProviderChain::first_try(Region::new(region.clone()));
@@ -151,7 +153,7 @@ impl Key {
             .or_else(profile_files.build())
     }
 
-    /// The SDK's whole chain, the instance's metadata included.
+    /// The SDK's whole credential chain, instance metadata included.
     async fn region_chain(&self) -> Option<Region> {
         let mut chain = DefaultRegionChain::builder();
         if let Some(profile) = &self.profile {
@@ -161,13 +163,13 @@ impl Key {
     }
 }
 
-/// `config` with an address for whatever the SDK's own settings name none.
+/// `config` with an address where the SDK's own settings name none.
 fn with_endpoint(config: SdkConfig, origin: &Url) -> SdkConfig {
     // The SDK refuses these options together with an address.
     config.into_builder().endpoint_url(origin.as_str()).use_fips(false).use_dual_stack(false).build()
 }
 
-/// A client that is made when it is needed and made anew when its credentials fail.
+/// A client that is made on first use and replaced when its credentials fail.
 pub(super) struct Connection {
     key: Key,
     current: RwLock<Option<Current>>,
@@ -191,20 +193,20 @@ impl Connection {
         Self { key, current: RwLock::new(None), token_in_clear: Arc::default() }
     }
 
-    /// A connection whose client is `client`, as if made at `made_at`.
+    /// A connection over `client`, as if made at `made_at`.
     #[cfg(test)]
     pub(super) fn made(settings: &Settings, client: Client, made_at: Instant) -> Self {
         let current = RwLock::new(Some(Current { client, made_at }));
         Self { key: Key::new(settings), current, token_in_clear: Arc::default() }
     }
 
-    /// Whether there is a client.
+    /// Whether the client exists already.
     #[cfg(test)]
     pub(super) async fn has_client(&self) -> bool {
         self.current.read().await.is_some()
     }
 
-    /// Whether a session token went out over plain HTTP, beyond this machine.
+    /// Whether a session token left this machine over plain HTTP.
     pub(super) fn sends_token_in_clear(&self) -> bool {
         self.token_in_clear.load(Ordering::Relaxed)
     }
@@ -212,7 +214,7 @@ impl Connection {
     /// Makes one call about `queue`, within `limit`.
     ///
     /// # Cancel safety
-    /// Dropping the future does not undo what SQS already does.
+    /// Dropping the future does not undo what SQS does with the call.
     pub(super) async fn call<T, E, F>(
         &self,
         operation: Operation,
@@ -236,7 +238,7 @@ impl Connection {
             Err(_) => Err(error::timed_out(operation, queue, limit)),
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err((made_at, failure))) => {
-                // A profile that was edited may name another region, too.
+                // An edited profile may also name another region.
                 if failure.kind == QueueErrorKind::Credentials || failure.reason == QueueReason::WrongRegion {
                     self.renew(made_at).await;
                 }
@@ -250,7 +252,7 @@ impl Connection {
         self.client().await;
     }
 
-    /// The client, made now if there is none.
+    /// The client; makes one if none exists.
     async fn client(&self) -> Current {
         if let Some(current) = self.current.read().await.as_ref() {
             return current.clone();
@@ -264,7 +266,7 @@ impl Connection {
         current.insert(made).clone()
     }
 
-    /// Gives up the client made at `made_at`, unless another took its place or it is too young.
+    /// Drops the client made at `made_at`, unless it was replaced already or is too young.
     async fn renew(&self, made_at: Instant) {
         if made_at.elapsed() < RENEWAL_MIN {
             return;

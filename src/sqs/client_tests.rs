@@ -1,4 +1,4 @@
-//! Calls that fail before, instead of or in spite of an answer; and what makes two clients the same.
+//! Calls that fail before, instead of or despite an answer; and when two listeners share a client.
 
 use std::net::TcpListener;
 

@@ -1,4 +1,4 @@
-//! Which queues share a connection: those of listeners with the same region, profile, role and address.
+//! Which queues share a connection: those with the same region, profile, role and address.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,8 +16,8 @@ pub struct Clients {
 impl Clients {
     /// The queue of `settings`, on a connection shared with equal ones.
     ///
-    /// Reads the SDK's configuration; calls SQS no more than that needs. What is wrong with it shows in the
-    /// first call to the queue.
+    /// Reads the SDK's configuration, and calls SQS no more than that needs. An error in the configuration
+    /// appears in the first call to the queue.
     pub async fn queue(&self, settings: &Settings) -> SqsQueue {
         let key = Key::new(settings);
         let connection = {

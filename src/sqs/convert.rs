@@ -1,9 +1,13 @@
 //! From the SDK's message to ours.
 //!
-//! Nothing SQS sends, or a server that imitates it forgets, stops the loop: a missing or unreadable time or
-//! count is no value, a missing body is an empty one. Left out are a message without id or receipt handle, because
-//! nothing could be done with it; one whose id or handle is longer than SQS's, because both are remembered; and one
-//! whose body does not match its MD5 sum, because it was damaged on the way. They come back when their visibility ends.
+//! No answer of SQS stops the loop, and no gap in the answer of a compatible server. A missing or unreadable
+//! time or count becomes no value; a missing body becomes an empty one. Three kinds of messages are left out:
+//!
+//! - a message without id or receipt handle, because it could never be settled;
+//! - one whose id or handle is longer than SQS's, because this process remembers both;
+//! - one whose body does not match its MD5 sum, because it was damaged on the way.
+//!
+//! SQS hands them out again when their visibility ends.
 
 use std::time::{Duration, SystemTime};
 
@@ -14,12 +18,12 @@ use md5::{Digest as _, Md5};
 use crate::message::{Attribute, AttributeValue, Message, MessageId, ReceiptHandle, ReceiveCount};
 use crate::ports::LeftOut;
 
-/// Longest message id that is taken, in bytes. Amazon's have 36 characters.
+/// Longest message id that is accepted, in bytes. Amazon's have 36 characters.
 const ID_MAX: usize = 256;
-/// Longest receipt handle that is taken, in bytes. Amazon's have some 400 characters, 1,024 at most.
+/// Longest receipt handle that is accepted, in bytes. Amazon's have about 400 characters, 1,024 at most.
 const HANDLE_MAX: usize = 4 * 1024;
 
-/// Ours of theirs; an error for one nothing can be done with.
+/// Converts one message; an error for a message that must be left out.
 pub(super) fn message(received: types::Message) -> Result<Message, LeftOut> {
     let (Some(id), Some(receipt)) = (received.message_id, received.receipt_handle) else {
         return Err(LeftOut::Unidentified);
@@ -78,7 +82,7 @@ fn attributes(received: impl Iterator<Item = (String, MessageAttributeValue)>) -
     attributes
 }
 
-/// A time as SQS writes it: milliseconds since 1970.
+/// A time in SQS's format: milliseconds since 1970.
 fn instant(millis: &str) -> Option<SystemTime> {
     SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(millis.parse().ok()?))
 }

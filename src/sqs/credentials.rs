@@ -1,9 +1,10 @@
-//! Who we are to AWS: the SDK's chain, the chain of a queue on this machine, a role assumed on top.
+//! Credentials: the SDK's chain, the chain for a queue on this machine, and an assumed role.
 //!
-//! On a loopback address nobody checks credentials, but the SDK does not sign without any; so there the chain
-//! is environment → profile → a dummy, and never asks an instance or a container for theirs (on a laptop that
-//! is a wait for nothing). The dummy stands in for *no* credentials only: a profile that was chosen or speaks of
-//! credentials, and files that cannot be read, fail as everywhere.
+//! A server on a loopback address checks no credentials, but the SDK does not sign without any. So for such a
+//! server the chain is environment → profile → placeholder. It never asks an instance or a container for
+//! credentials, because a laptop would wait in vain for the answer.
+//! The placeholder replaces *missing* credentials only. A chosen profile, a profile that names credentials,
+//! and unreadable files fail as they do everywhere.
 
 use aws_config::environment::EnvironmentVariableCredentialsProvider;
 use aws_config::meta::credentials::CredentialsProviderChain;
@@ -14,10 +15,10 @@ use aws_sdk_sqs::config::Credentials;
 
 use crate::sqs::Role;
 
-/// Key, secret and provider's name of the dummy; session name of an assumed role, for the owner's logs.
+/// Key, secret and provider name of the placeholder; session name of an assumed role, for its owner's logs.
 const NAME: &str = "queuepost";
 
-/// Keys of a profile that say where credentials come from.
+/// Keys of a profile that name a source of credentials.
 const CREDENTIAL_KEYS: [&str; 10] = [
     "aws_access_key_id",
     "aws_secret_access_key",
@@ -31,7 +32,7 @@ const CREDENTIAL_KEYS: [&str; 10] = [
     "web_identity_token_file",
 ];
 
-/// For a server of our own, which checks none.
+/// For a server on this machine, which checks no credentials.
 pub(super) fn dummy() -> Credentials {
     Credentials::new(NAME, NAME, None, None, NAME)
 }
@@ -51,7 +52,7 @@ pub(super) async fn of_this_machine(profile: Option<&str>) -> CredentialsProvide
     chain.or_else("dummy", dummy())
 }
 
-/// Whether the environment names a profile, the default one speaks of credentials, or nobody can read it.
+/// Whether a profile is chosen, or the default profile names credentials or cannot be read.
 #[allow(
     clippy::default_trait_access,
     reason = "the SDK does not export the types' names, or calls them deprecated"
@@ -65,7 +66,7 @@ async fn is_profile_meant_to_give_any() -> bool {
             .is_some_and(|profile| CREDENTIAL_KEYS.iter().any(|key| profile.get(key).is_some()))
 }
 
-/// Assumes `role` with the credentials of `base`, at the STS of `base`.
+/// Assumes `role` with the credentials of `base`, at the STS that `base` names.
 pub(super) async fn of_role(role: &Role, base: &SdkConfig, region: Option<Region>) -> AssumeRoleProvider {
     let mut provider = AssumeRoleProvider::builder(role.arn.as_str()).session_name(NAME).configure(base);
     if let Some(region) = region {

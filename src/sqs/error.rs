@@ -1,14 +1,14 @@
-//! What the SDK says went wrong, translated; with `reason.rs` the one place that reads SQS's error codes.
+//! Translates the SDK's errors. With `reason.rs` this is the one place that reads SQS's error codes.
 //!
-//! Codes decide, then the HTTP status, then the kind of transport failure. The SDK's typed errors are not
-//! matched: their type is chosen by that same code, each operation has its own, and servers that leave out the
-//! header with the old codes arrive as untyped errors with a perfectly good code. Codes come in two dialects
+//! Codes decide first, then the HTTP status, then the kind of transport failure. Codes come in two dialects
 //! (`AWS.SimpleQueueService.NonExistentQueue` and `QueueDoesNotExist`).
+//! The SDK's typed errors are not matched. The same code chooses their type, and each operation has types of
+//! its own. Servers that omit the header with the old codes arrive as untyped errors with a valid code.
 //!
-//! Texts are for a log: code, first paragraph of the message, request id; one line. The first paragraph, because
-//! the message of `SignatureDoesNotMatch` goes on to quote the signed request, session token included. Messages
-//! of batch entries are left out altogether, because they quote the receipt handle; but for messages to be sent,
-//! which have none.
+//! Texts are for a log: one line with code, first paragraph of the message and request id. Later paragraphs
+//! are dropped, because `SignatureDoesNotMatch` quotes the signed request there, session token included.
+//! Messages of batch entries are left out, because they quote the receipt handle. Entries of a send keep
+//! them, because they have no receipt handle.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -30,7 +30,7 @@ use crate::ports::{EntryError, EntryErrorKind, Operation, QueueError, QueueError
 /// Longest text of a cause, in bytes.
 const TEXT_MAX: usize = 500;
 
-/// What was said, as one line; carries no secret.
+/// The error text as one line, without secrets.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 struct Said(String);
@@ -75,7 +75,7 @@ where
         SdkError::ResponseError(_) if causes(error).any(transport::is_too_long) => {
             (QueueReason::AnswerTooLong, format!("more than {} MiB", transport::ANSWER_MAX >> 20))
         }
-        // An answer that broke off, or that is none of SQS's.
+        // An answer that broke off, or that does not come from SQS.
         SdkError::ResponseError(_) => {
             let text = chain(error);
             let broke = reason::of_connection(&text) == QueueReason::Connection;
@@ -92,12 +92,12 @@ where
     QueueError::new(operation, Arc::clone(queue), reason, &named, Box::new(Said(shortened(text))))
 }
 
-/// A call that was given up.
+/// A call that exceeded its timeout.
 pub(super) fn timed_out(operation: Operation, queue: &Arc<str>, limit: Duration) -> QueueError {
     failed(operation, queue, QueueReason::TimedOut, format!("no answer within {} s", limit.as_secs()))
 }
 
-/// A call that was not made, or whose answer makes no sense.
+/// A call that was not made, or whose answer cannot be interpreted.
 pub(super) fn failed(
     operation: Operation,
     queue: &Arc<str>,
@@ -130,7 +130,7 @@ pub(super) fn entry_error(entry: &BatchResultErrorEntry) -> EntryError {
     EntryError { kind, code: shortened(escape::line(&entry.code).into_owned()) }
 }
 
-/// Translates the failure of one message of a batch to be sent, for the person who sends it.
+/// Translates the failure of one message of a batch send, for the user of `send`.
 pub(super) fn unsent(queue: &str, entry: &BatchResultErrorEntry) -> Unsent {
     let message = one_line(entry.message.as_deref().unwrap_or_default());
     let reason = reason::of_code(&entry.code, &message).unwrap_or(QueueReason::Refused);
@@ -147,19 +147,19 @@ pub(super) fn unsent(queue: &str, entry: &BatchResultErrorEntry) -> Unsent {
     }
 }
 
-/// An entry whose answer is missing: the call may be made again.
+/// An entry whose result is missing from the answer: the call may be repeated.
 pub(super) fn unanswered_entry() -> EntryError {
     EntryError { kind: EntryErrorKind::Retryable, code: "NoAnswer".to_owned() }
 }
 
-/// Amazon says that a handle expired, or that its message is gone, as a bad value of the parameter
-/// `ReceiptHandle`; beyond twelve hours it complains of `VisibilityTimeout` instead.
+/// Amazon reports an expired handle, or a message that is gone, as a bad value of the parameter
+/// `ReceiptHandle`. Beyond twelve hours Amazon reports `VisibilityTimeout` instead.
 fn is_about_the_handle(entry: &BatchResultErrorEntry) -> bool {
     let message = entry.message.as_deref().unwrap_or_default().to_ascii_lowercase();
     ["receipthandle", "receipt handle", "does not exist"].iter().any(|sign| message.contains(sign))
 }
 
-/// No answer came: because nobody could sign the request, or because of the network.
+/// No answer came: the request could not be signed, or the network failed.
 fn reason_of_transport(error: &ConnectorError, said: &str) -> QueueReason {
     if error.is_timeout() {
         return if said.contains("connect") { QueueReason::ConnectTimedOut } else { QueueReason::TimedOut };
@@ -178,7 +178,7 @@ fn reason_of_transport(error: &ConnectorError, said: &str) -> QueueReason {
 
 /// Whether a credentials provider failed, assuming a role included.
 fn is_of_credentials(error: &(dyn Error + 'static)) -> bool {
-    // The SDK does not export the type of a provider's error; what a provider returns leads to it.
+    // The SDK does not export the error type of a provider, but a provider's error leads to that type.
     fn is_what_fails<T, E: Error + 'static, F: Future<Output = Result<T, E>>>(
         _: fn(&'static SharedCredentialsProvider) -> F,
         error: &(dyn Error + 'static),
@@ -200,7 +200,7 @@ fn chain(error: &(dyn Error + 'static)) -> String {
     let mut text = String::new();
     for cause in causes(error) {
         let part = one_line(&cause.to_string());
-        // Wrappers often repeat what they wrap.
+        // A wrapper often repeats the error it wraps.
         if text.ends_with(&part) {
             continue;
         }
@@ -212,9 +212,9 @@ fn chain(error: &(dyn Error + 'static)) -> String {
     text
 }
 
-/// The first paragraph of a message, without what quotes the signed request.
+/// The first paragraph of a message; later ones may quote the signed request.
 fn one_line(message: &str) -> String {
-    // The SDK prints some messages escaped.
+    // The SDK prints some messages in escaped form.
     let end = ["\n\n", "\\n\\n", "The Canonical String"].iter().filter_map(|end| message.find(end)).min();
     let (paragraph, _) = message.split_at(end.unwrap_or(message.len()));
     let mut line = String::with_capacity(paragraph.len());

@@ -1,8 +1,9 @@
-//! A queue in a person's hands: messages in batches on it, and off it with everything SQS says of them.
+//! Operations for commands that a person runs: send in batches, and receive with every attribute of a
+//! message.
 //!
-//! What the pipeline has no use for and a person does: a receive that leaves the visibility to the queue or brings
-//! its own attempt id, the sender, the queue a dead letter came from. As everywhere in this area one call is one
-//! attempt, and the caller repeats what is worth repeating.
+//! The pipeline has no use for these operations. A receive may leave the visibility to the queue, or carry
+//! its own attempt id. It reports the sender, and the source queue of a dead letter. As everywhere in this
+//! area one call is one attempt; the caller repeats it where a repeat helps.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,40 +16,40 @@ use crate::message::{Message, MessageId};
 use crate::ports::{BATCH_MAX, EntryErrorKind, LeftOut, Operation, QueueError};
 use crate::sqs::{Outgoing, SqsQueue, Unsent};
 
-/// One `ReceiveMessage` as a person asks for it.
+/// One `ReceiveMessage` of a command.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ReceiveRequest {
     /// 1 to 10.
     pub max: usize,
     /// Long-poll time, whole seconds, 0 to 20 s.
     pub wait: Duration,
-    /// Visibility time-out of what is received; the queue's own by default.
+    /// Visibility timeout of the received messages; the queue's own by default.
     pub visibility: Option<Duration>,
     /// `ReceiveRequestAttemptId`, for FIFO queues: the same id hands out the same messages for five minutes.
     pub attempt_id: Option<String>,
 }
 
-/// A message, with what only a person wants to know.
+/// A message with the attributes that only a person needs.
 #[derive(Debug, Clone)]
 pub struct Received {
     /// The message itself.
     pub message: Message,
-    /// Id of the user or role that sent it.
+    /// Id of the user or role that sent the message.
     pub sender_id: Option<String>,
-    /// ARN of the queue SQS moved it from, for messages of a dead-letter queue.
+    /// ARN of the source queue, for messages in a dead-letter queue.
     pub dead_letter_queue_source_arn: Option<String>,
 }
 
 impl SqsQueue {
-    /// The queue's URL: as given, or asked for.
+    /// The queue's URL, as configured or looked up.
     pub async fn address(&self) -> Result<Arc<str>, QueueError> {
         self.url().await
     }
 
     /// Sends up to ten messages in one call; one result per message, in order.
     ///
-    /// `delay`, group and deduplication id are each message's own. What SQS does not mention counts as not sent,
-    /// so that sending it again may make a second message of it.
+    /// `delay`, group and deduplication id belong to each message. A message that the answer does not mention
+    /// counts as not sent. Sending it again may therefore create a second copy.
     pub async fn send_batch(
         &self,
         messages: &[Outgoing],
@@ -79,7 +80,7 @@ impl SqsQueue {
         Ok(results)
     }
 
-    /// Receives up to ten messages; an empty queue is `Ok` of nothing.
+    /// Receives up to ten messages; an empty queue is an empty `Ok`.
     ///
     /// # Cancel safety
     /// Dropping the future does not undo the call: messages already handed out stay hidden.

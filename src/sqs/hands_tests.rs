@@ -1,4 +1,5 @@
-//! Batches and receives by hand against a scripted server: what is asked, and what becomes of the answers.
+//! Batch sends and receives of the commands against a scripted server: the requests, and how answers are
+//! read.
 
 use std::net::SocketAddr;
 

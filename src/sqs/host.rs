@@ -1,7 +1,7 @@
-//! What the host of a queue's URL says: region, kind of AWS address, or that it is not AWS at all.
+//! What the host of a queue's URL tells: region, kind of AWS address, or that the server is not AWS.
 //!
-//! Pure. Only the host is looked at. A region is believed when it stands where AWS writes it and looks like
-//! one, so that servers which imitate AWS's names (`sqs.us-east-1.localhost.localstack.cloud`) say it too.
+//! Pure. Only the host is read. A region is accepted where AWS writes it, if it has the form of one. So
+//! servers that imitate AWS's names (`sqs.us-east-1.localhost.localstack.cloud`) tell their region too.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -21,10 +21,10 @@ const AWS_DOMAINS: [&str; 9] = [
     ".cloud.adc-e.uk",
     ".csp.hci.ic.gov",
 ];
-/// Resolves to 127.0.0.1 by its owner's promise, every name below it too.
+/// Resolves to 127.0.0.1, with every name below it, as its owner promises.
 const LOCALSTACK: &str = "localhost.localstack.cloud";
 
-/// The region a queue's URL or ARN names.
+/// The region that a queue's URL or ARN names.
 pub fn region(queue: &QueueRef) -> Option<&str> {
     match queue {
         QueueRef::Arn { region, .. } => Some(region),
@@ -34,7 +34,7 @@ pub fn region(queue: &QueueRef) -> Option<&str> {
 }
 
 fn region_of_host(host: &str) -> Option<&str> {
-    // The oldest form of all names no region.
+    // The oldest form of AWS names has no region.
     if host == "queue.amazonaws.com" {
         return Some("us-east-1");
     }
@@ -45,7 +45,7 @@ fn region_of_host(host: &str) -> Option<&str> {
     })
 }
 
-/// Whether a label looks like `eu-west-1`, `us-gov-west-1`.
+/// Whether a label has the form of `eu-west-1` or `us-gov-west-1`.
 fn is_region(label: &str) -> bool {
     let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
     label.rsplit_once('-').is_some_and(|(place, number)| place.contains('-') && digits(number))
@@ -56,17 +56,17 @@ pub fn is_aws(url: &Url) -> bool {
     url.domain().is_some_and(|host| AWS_DOMAINS.iter().any(|domain| host.ends_with(domain)))
 }
 
-/// Whether `url` is AWS's, but in somebody's own network: only its own name leads there.
+/// Whether `url` is an AWS address inside a private network: only its own host name leads there.
 pub(super) fn is_vpc_endpoint(url: &Url) -> bool {
     is_aws(url) && url.domain().is_some_and(|host| host.contains(".vpce."))
 }
 
-/// Whether `url` asks for AWS's FIPS 140 endpoint of the region.
+/// Whether `url` is AWS's FIPS 140 endpoint of the region.
 pub(super) fn is_fips(url: &Url) -> bool {
     is_aws(url) && url.domain().is_some_and(|host| host.starts_with("sqs-fips."))
 }
 
-/// Whether `url` asks for AWS's dual-stack (IPv4 and IPv6) endpoint of the region.
+/// Whether `url` is AWS's dual-stack (IPv4 and IPv6) endpoint of the region.
 pub(super) fn is_dual_stack(url: &Url) -> bool {
     url.domain().is_some_and(|host| {
         let dual = [".api.aws", ".api.amazonwebservices.com.cn"].iter().any(|domain| host.ends_with(domain));

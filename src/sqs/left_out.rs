@@ -1,7 +1,8 @@
-//! Received messages nothing is done with: counted for the metrics, and each reason said once.
+//! Received messages that were left out: counted for the metrics, each reason logged once.
 //!
-//! SQS hands such a message out again when its visibility ends, and moves it to the dead-letter queue after max
-//! receives. A server that sends one sends many, so the log gets one line per reason and the metric the number.
+//! SQS hands such a message out again when its visibility ends, and dead-letters it after max receives. A
+//! server that sends one such message sends many. So the log gets one line per reason, and the metric gets
+//! the number.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -9,16 +10,16 @@ use crate::ports::LeftOut;
 
 const REASONS: usize = LeftOut::ALL.len();
 
-/// What one queue's messages were left out for.
+/// Counts of the messages of one queue that were left out.
 #[derive(Debug, Default)]
 pub(super) struct Omissions {
-    /// Since they were last taken, in the order of [`LeftOut::ALL`].
+    /// Counts since they were last read, in the order of [`LeftOut::ALL`].
     counts: [AtomicU64; REASONS],
     said: [AtomicBool; REASONS],
 }
 
 impl Omissions {
-    /// So many messages of `queue` were left out.
+    /// Counts messages of `queue` that were left out.
     pub(super) fn note(&self, queue: &str, why: LeftOut, messages: u64) {
         let index = why.index();
         let (Some(count), Some(said)) = (self.counts.get(index), self.said.get(index)) else { return };
@@ -37,7 +38,7 @@ impl Omissions {
         }
     }
 
-    /// What was left out since the last time.
+    /// The counts since the last call.
     pub(super) fn take(&self) -> Vec<(LeftOut, u64)> {
         let taken = LeftOut::ALL.into_iter().zip(&self.counts);
         taken

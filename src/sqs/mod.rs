@@ -1,14 +1,15 @@
-//! SQS: the queue messages come from, spoken to through the AWS SDK.
+//! SQS: the queue port over the AWS SDK.
 //!
-//! The only area that knows the SDK. [`Clients`] turns [`Settings`] into connections (region, credentials, role,
-//! address) and shares them between listeners; an [`SqsQueue`] is one queue on such a connection and implements
+//! The only area that knows the SDK. [`Clients`] turns [`Settings`] into connections (region, credentials,
+//! role, address), which listeners share. An [`SqsQueue`] is one queue on such a connection and implements
 //! [`crate::ports::Queue`].
 //!
-//! One call is one attempt with a time-out of its own: the SDK's retries are off, because a receive the SDK
-//! repeats behind our back spends receives nobody counts. What the SDK says went wrong is translated in one
-//! place, `error.rs` and `reason.rs`; nothing above it reads an error code. Two things are remembered and forgotten when they
-//! turn out wrong: a queue's URL (a queue may be deleted and made again under its name) and the client with its
-//! credentials (files may have been rotated).
+//! One call is one attempt with its own timeout. The SDK's retries are off, because a receive that the SDK
+//! repeats spends receives that nobody counts. `error.rs` and `reason.rs` translate the SDK's errors; no
+//! other area reads an error code.
+//! Two things are cached, and dropped when they turn out wrong. The first is a queue's URL: a queue may be
+//! deleted and created again under its name. The second is the client with its credentials: credential files
+//! may have been rotated.
 
 mod client;
 mod clients;

@@ -1,9 +1,9 @@
 //! One SQS queue, as the pipeline needs it.
 //!
-//! Each call is one attempt with its own time-out. A queue named by ARN or name is looked up when first needed
-//! and again after SQS called it missing, so that a queue made anew is found. Batch entries carry their index
-//! as id; an entry SQS does not mention counts as failed and worth repeating, which is safe for everything
-//! done in batches here.
+//! Each call is one attempt with its own timeout. A queue configured by ARN or name is looked up on first
+//! use, and again after SQS called it missing. So a queue that was created again is found.
+//! Batch entries have their index as id. An entry that the answer does not mention counts as failed and worth
+//! repeating. A repeat is safe for every batch call of this file.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -26,15 +26,15 @@ use aws_sdk_sqs::types::{
 };
 use tokio::time::Instant;
 
-/// What a receive may take beyond its long poll.
+/// How much longer a receive may take than its long poll.
 pub(super) const RECEIVE_MARGIN: Duration = Duration::from_secs(10);
-/// Time for a call that somebody's lease waits for: delete, change of visibility, send.
+/// Timeout of a call during which a lease runs: delete, change of visibility, send.
 pub(super) const SETTLE_TIMEOUT: Duration = Duration::from_secs(5);
-/// Time for a call that nobody waits for: address and attributes of a queue.
+/// Timeout of a call without a lease: address and attributes of a queue.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// For how long messages are received one by one after an answer that was too long: ten of another server's may be
-/// longer than what is read, and each try spends a receive of theirs.
+/// How long messages are received one by one after an answer that was too long. Ten messages of another
+/// server may be longer than the limit, and each attempt spends a receive of all ten.
 const SINGLE_TIME: Duration = Duration::from_secs(600);
 
 /// One queue on a shared connection.
@@ -46,7 +46,7 @@ pub struct SqsQueue {
     omissions: Omissions,
 }
 
-/// What was learnt of the queue and may turn out wrong.
+/// Facts about the queue that may turn out wrong.
 #[derive(Debug, Default)]
 struct Known {
     url: Option<Arc<str>>,
@@ -98,23 +98,23 @@ impl Queue for SqsQueue {
 }
 
 impl SqsQueue {
-    /// The queue `name` on `connection`; calls nobody yet.
+    /// The queue `name` on `connection`; makes no call yet.
     pub(super) fn new(name: QueueRef, connection: Arc<Connection>) -> Self {
         let fifo = name.is_fifo();
         Self { name, connection, fifo, known: Mutex::default(), omissions: Omissions::default() }
     }
 
-    /// What calls go over.
+    /// The connection of all calls.
     pub(super) fn connection(&self) -> &Connection {
         &self.connection
     }
 
-    /// Whether a session token of AWS's went out over plain HTTP, beyond this machine.
+    /// Whether a session token of AWS left this machine over plain HTTP.
     pub fn sends_token_in_clear(&self) -> bool {
         self.connection.sends_token_in_clear()
     }
 
-    /// Sends one message to the queue; its id.
+    /// Sends one message to the queue; returns its id.
     pub async fn send(&self, message: impl Into<Outgoing>) -> Result<MessageId, QueueError> {
         let url = self.url().await?;
         let sent = self.send_to(&url, message.into()).await;
@@ -124,7 +124,7 @@ impl SqsQueue {
     async fn receive_messages(&self, receive: Receive) -> Result<Vec<Message>, QueueError> {
         let url = self.url().await?;
         let single = self.known().single_until.is_some_and(|until| Instant::now() < until);
-        // The same attempt would bring the same messages once more.
+        // The same attempt id would return the same messages again.
         let attempt = receive.attempt.filter(|_| self.fifo && !single).map(|number| format!("{number:032x}"));
         let max = if single { 1 } else { i32::try_from(receive.max.clamp(1, BATCH_MAX)).unwrap_or(1) };
         let limit = receive.wait + RECEIVE_MARGIN;
@@ -148,7 +148,7 @@ impl SqsQueue {
         Ok(self.taken(answer, convert::message))
     }
 
-    /// The messages of an answer that something can be done with; the others are counted.
+    /// The usable messages of an answer; the others are counted.
     pub(super) fn taken<T>(
         &self,
         answer: salvage::Answer,
@@ -218,7 +218,7 @@ impl SqsQueue {
         Ok(QueueFacts { fifo: self.fifo, redrive, ..redrive::facts(&url, &attributes) })
     }
 
-    /// What the dead-letter queue says; `None` when it may not or cannot be read.
+    /// The attributes of the dead-letter queue; `None` when they may not or cannot be read.
     async fn dead_letter_attributes(&self, target: DeadLetterRef) -> Option<Attributes> {
         let read = async {
             let url = self.dead_letter_url(target).await?;
@@ -254,7 +254,7 @@ impl SqsQueue {
         sent.map(drop)
     }
 
-    /// Asks the queue for its dead-letter queue.
+    /// Asks the queue for the ARN of its dead-letter queue.
     async fn find_dead_letter(&self) -> Result<DeadLetter, QueueError> {
         let url = self.url().await?;
         let read = self.attributes(&url).await;
@@ -267,7 +267,7 @@ impl SqsQueue {
         Ok(DeadLetter { target: policy.target, url })
     }
 
-    /// URL of the dead-letter queue `target`, asked for once.
+    /// URL of the dead-letter queue `target`, looked up once.
     async fn dead_letter_url(&self, target: DeadLetterRef) -> Result<Arc<str>, QueueError> {
         let known = self.known().dead_letter.clone();
         if let Some(known) = known.filter(|known| known.target == target) {
@@ -306,11 +306,11 @@ impl SqsQueue {
                 .set_message_deduplication_id(message.deduplication_id)
                 .send()
         });
-        // SQS always says; a server that does not has still taken the message.
+        // SQS always returns an id; a server that returns none has still accepted the message.
         Ok(MessageId::new(answer.await?.message_id.unwrap_or_default()))
     }
 
-    /// The queue's URL: as given, as remembered, or asked for.
+    /// The queue's URL: as configured, as cached, or looked up.
     pub(super) async fn url(&self) -> Result<Arc<str>, QueueError> {
         if let Some(url) = &self.known().url {
             return Ok(Arc::clone(url));
@@ -335,7 +335,7 @@ impl SqsQueue {
         })
     }
 
-    /// Forgets what is known of a queue that is gone.
+    /// Drops the cached facts about a queue that is gone.
     pub(super) fn noting_absence<T>(&self, result: Result<T, QueueError>) -> Result<T, QueueError> {
         if result.as_ref().is_err_and(|failure| failure.kind == QueueErrorKind::Missing) {
             *self.known() = Known::default();
@@ -343,7 +343,7 @@ impl SqsQueue {
         result
     }
 
-    /// Never held over a call.
+    /// Never locked during a call.
     fn known(&self) -> MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,4 +1,4 @@
-//! The queue against a scripted server: what is asked, and what becomes of the answers.
+//! The queue against a scripted server: the requests, and how answers are read.
 
 use std::net::{SocketAddr, TcpListener};
 
@@ -159,7 +159,7 @@ async fn facts_are_depths_redrive_and_the_dead_letter_queues_depth() {
         }),
     };
     assert_eq!(queue.inspect().await.unwrap(), expected);
-    // The second time its URL is known.
+    // The second time the URL is known.
     assert_eq!(queue.inspect().await.unwrap(), expected);
     asked(server).await;
 }
@@ -176,7 +176,7 @@ async fn a_dead_letter_queue_that_may_not_be_read_has_no_depth() {
         dead_letter_depth: None,
     };
     assert_eq!(facts.redrive, Some(unread));
-    // Not told the URL, it tried the one that follows from its own.
+    // Without the URL, the adapter tried the one that follows from the queue's own.
     let derived = "https://sqs.eu-west-1.amazonaws.com/999/orders-dlq";
     assert_eq!(asked(server).await[2].1["QueueUrl"], derived);
 }
@@ -277,7 +277,7 @@ async fn after_an_answer_that_was_too_long_messages_are_asked_for_one_by_one_and
     let asked = asked(server).await;
     let most: Vec<_> = asked.iter().map(|(_, asked)| asked["MaxNumberOfMessages"].clone()).collect();
     assert_eq!(most, [json!(10), json!(1), json!(1)]);
-    // The same attempt would bring the same messages, too long again.
+    // The same attempt id would return the same messages, too long again.
     let attempts: Vec<_> =
         asked.iter().map(|(_, asked)| asked["ReceiveRequestAttemptId"].is_string()).collect();
     assert_eq!(attempts, [true, false, false]);

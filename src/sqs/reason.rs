@@ -1,8 +1,8 @@
-//! Which class a failure belongs to: SQS's codes and, where these are too coarse, AWS's words.
+//! The class of a failure: by SQS's codes, and by AWS's text where codes are too coarse.
 //!
-//! A code decides alone for the program (its kind is the same whatever the words); words only refine what a person
-//! is told, so that a new wording at AWS costs precision and nothing else. One exception: a signature refused for
-//! its region arrives under the code of a wrong secret.
+//! For the program a code alone decides: its kind does not depend on the text. The text refines only what
+//! people read, so a new wording at AWS costs precision and nothing else. One exception: a signature refused
+//! for its region has the code of a wrong secret.
 
 use std::time::Duration;
 
@@ -96,14 +96,14 @@ const CODES: &[(QueueReason, &[&str])] = &[
     ),
 ];
 
-/// The class of an error code, refined by AWS's words; `None` for a code nobody here knows.
+/// The class of an error code, refined by AWS's text; `None` for an unknown code.
 pub(super) fn of_code(code: &str, message: &str) -> Option<QueueReason> {
     let code = plain(code);
     let (reason, _) = CODES.iter().find(|(_, codes)| codes.contains(&code))?;
     Some(refined(*reason, message))
 }
 
-/// The class of an answer without a code of SQS's: a proxy's, or of a server with gaps.
+/// The class of an answer without a code of SQS: from a proxy or an incomplete server.
 pub(super) fn of_status(status: u16, has_code: bool) -> QueueReason {
     match status {
         401 => QueueReason::Credentials,
@@ -112,20 +112,20 @@ pub(super) fn of_status(status: u16, has_code: bool) -> QueueReason {
         408 => QueueReason::TimedOut,
         429 => QueueReason::Throttled,
         500.. => QueueReason::Server,
-        // A good answer that is none of SQS's.
+        // A successful answer that does not come from SQS.
         200..=299 => QueueReason::NotSqs,
         _ if has_code => QueueReason::Refused,
         _ => QueueReason::UnexpectedAnswer,
     }
 }
 
-/// The class of a failed search for credentials, by what the SDK's providers said.
+/// The class of a failed search for credentials, by the texts of the SDK's providers.
 pub(super) fn of_credentials(said: &str) -> QueueReason {
     let has = |words: &str| said.contains(words);
-    // What STS answers is quoted with its code.
+    // The answer of STS is quoted with its code.
     let code = CODES.iter().flat_map(|(_, codes)| *codes).find(|code| has(&format!("\"{code}\"")));
     let of_sts = code.and_then(|code| of_code(code, said));
-    // Lists every provider it asked; the names in it say nothing.
+    // This text lists every provider that was asked; the names in it tell nothing.
     if has("no credentials found in chain") || has("no providers in chain") {
         return QueueReason::NoCredentials;
     }
@@ -147,19 +147,19 @@ pub(super) fn of_credentials(said: &str) -> QueueReason {
         _ if has("SSO") || has("sso_") || has("sso-session") => QueueReason::SsoSession,
         _ if has("IMDS") => QueueReason::InstanceMetadata,
         _ if has("profile") => QueueReason::Profile,
-        // Of all providers only that of the token file passes on what the system says of a file.
+        // Only the token file's provider passes on the system's error about a file.
         _ if has("No such file or directory") || has("Permission denied") => QueueReason::WebIdentity,
         _ => QueueReason::Credentials,
     }
 }
 
-/// The class of a connection that failed, by what the HTTP client said.
+/// The class of a failed connection, by the text of the HTTP client.
 pub(super) fn of_connection(said: &str) -> QueueReason {
     let has_any = |words: &[&str]| words.iter().any(|words| said.contains(words));
     if has_any(&["proxy authorization required"]) {
         QueueReason::ProxyCredentials
     } else if has_any(&["tunnel error"]) {
-        // Before the resolver: it may be the proxy's name that has no address.
+        // Checked before the resolver: the name without an address may be the proxy's.
         QueueReason::Proxy
     } else if has_any(&["dns error", "failed to lookup address"]) {
         QueueReason::Dns
@@ -178,7 +178,7 @@ pub(super) fn of_connection(said: &str) -> QueueReason {
     }
 }
 
-/// A code without the prefix that one of the dialects has.
+/// A code without the prefix of the older dialect.
 pub(super) fn plain(code: &str) -> &str {
     code.strip_prefix("AWS.SimpleQueueService.").unwrap_or(code)
 }
@@ -205,7 +205,7 @@ fn refined(reason: QueueReason, message: &str) -> QueueReason {
     }
 }
 
-/// Reads who may not do what on what, in which policy, and how far the clocks are apart, out of AWS's words.
+/// Extracts principal, action, resource, policy and clock difference from AWS's text.
 pub(super) fn named(message: &str) -> Named {
     Named {
         principal: between(message, "User: ", " is not authorized"),
@@ -231,7 +231,7 @@ fn word_after(text: &str, before: &str) -> Option<String> {
 /// `with an explicit deny in a VPC endpoint policy`, `because no permissions boundary allows the …`.
 fn place(text: &str) -> Option<String> {
     if let Some((_, rest)) = text.split_once("with an explicit deny in ") {
-        // What follows may be the ARN of the policy.
+        // The ARN of the policy may follow.
         let end = rest.find(['.', ':', '(', '"', '\\', ',']).unwrap_or(rest.len());
         let (place, _) = rest.split_at(end);
         return Some(format!("in {}", place.trim())).filter(|place| place.len() > "in ".len());
@@ -244,19 +244,20 @@ fn between_words(text: &str, before: &str, after: &str) -> Option<String> {
     rest.split_once(after).map(|(found, _)| found.to_owned())
 }
 
-/// `Signature expired: OURS is now earlier than … (THEIRS - 15 min.)`, and the like for a clock that is ahead.
+/// `Signature expired: OURS is now earlier than … (THEIRS - 15 min.)`, and the like for a clock that is
+/// ahead.
 fn skew(text: &str) -> Option<String> {
     let (_, times) = text.split_once("Signature ")?;
     let (_, theirs) = times.split_once('(')?;
     let ours = times.split(|c: char| !c.is_ascii_alphanumeric()).find_map(seconds)?;
     let theirs = theirs.split(|c: char| !c.is_ascii_alphanumeric()).find_map(seconds)?;
-    // Whole minutes: the travel of the request is in the difference.
+    // Whole minutes, because the difference includes the travel time of the request.
     let minutes = Duration::from_secs(ours.abs_diff(theirs).saturating_add(30) / 60 * 60);
     let side = if ours < theirs { "slow" } else { "fast" };
     Some(format!("by {}: it is {side}", spoken(minutes)))
 }
 
-/// Seconds since 1970 of a time as signatures have it: `20260102T030405Z`.
+/// Seconds since 1970 of a time in the format of signatures: `20260102T030405Z`.
 fn seconds(time: &str) -> Option<i64> {
     let (date, clock) = time.strip_suffix('Z')?.split_once('T')?;
     let (year, month, day) = (date.get(..4)?, date.get(4..6)?, date.get(6..)?);

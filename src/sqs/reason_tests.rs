@@ -1,4 +1,4 @@
-//! What AWS really writes → the class, and what a person is told: who, which action, on what, and what to do.
+//! Recorded texts of AWS → the class, and the message for people: principal, action, resource and fix.
 
 use std::sync::Arc;
 

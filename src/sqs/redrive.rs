@@ -1,7 +1,7 @@
-//! What a queue's attributes say: its depth, its retention, and where SQS moves messages that were received too often.
+//! Reads a queue's attributes: depth, retention and redrive policy.
 //!
-//! Pure. Servers differ in how they write `maxReceiveCount` (a number on AWS, text elsewhere); a policy that
-//! cannot be read is logged and counts as none, because depths and warnings are all that hang on it.
+//! Pure. Servers write `maxReceiveCount` as a number (AWS) or as text (others). A policy that cannot be read
+//! is logged and counts as none, because only depths and warnings depend on it.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use crate::ports::{QueueDepth, QueueFacts, Redrive};
 /// `GetQueueAttributes`, as the SDK hands it over.
 pub(super) type Attributes = HashMap<Name, String>;
 
-/// What a queue says of itself, its redrive policy and its type aside.
+/// The attributes of a queue, except its redrive policy and its type.
 pub(super) fn facts(url: &str, attributes: &Attributes) -> QueueFacts {
     QueueFacts {
         url: url.to_owned(),
@@ -29,7 +29,7 @@ pub(super) fn facts(url: &str, attributes: &Attributes) -> QueueFacts {
     }
 }
 
-/// A policy, completed by what its dead-letter queue says, if that could be read.
+/// A policy, with the attributes of its dead-letter queue where they could be read.
 pub(super) fn with_dead_letter(policy: Policy, dead_letter: Option<&Attributes>) -> Redrive {
     Redrive {
         max_receives: policy.max_receives,
@@ -46,7 +46,7 @@ fn time(attributes: &Attributes, name: &Name) -> Option<Duration> {
     attributes.get(name)?.parse().ok().map(Duration::from_secs)
 }
 
-/// Depths; what is missing counts as 0.
+/// Depths; a missing one counts as 0.
 pub(super) fn depth(attributes: &Attributes) -> QueueDepth {
     let number = |name| attributes.get(&name).and_then(|text| text.parse().ok()).unwrap_or_default();
     QueueDepth {
@@ -61,11 +61,11 @@ pub(super) fn depth(attributes: &Attributes) -> QueueDepth {
 pub(super) struct Policy {
     /// Receives before SQS moves a message.
     pub(super) max_receives: u32,
-    /// Where it moves it.
+    /// The dead-letter queue.
     pub(super) target: DeadLetterRef,
 }
 
-/// A dead-letter queue, by the two parts of its ARN that name it: it is always in the region of its source.
+/// A dead-letter queue, by account and name from its ARN. It is always in the region of its source.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct DeadLetterRef {
     /// Account of its owner.
@@ -75,9 +75,9 @@ pub(super) struct DeadLetterRef {
 }
 
 impl DeadLetterRef {
-    /// Its URL, by the form of its source's: the same with account and name exchanged.
+    /// Its URL, in the form of its source's URL with account and name replaced.
     ///
-    /// For consumers that may not call `GetQueueUrl`.
+    /// For consumers without permission for `GetQueueUrl`.
     pub(super) fn url_like(&self, source: &str) -> Option<String> {
         let mut url = Url::parse(source).ok()?;
         {
@@ -113,7 +113,7 @@ fn parse(json: &str) -> Option<Policy> {
     // arn:PARTITION:sqs:REGION:ACCOUNT:NAME
     let mut parts = arn.split(':').skip(4);
     let (account, name) = (parts.next()?, parts.next()?);
-    // What is no name would be shown, and asked for, as if it were one.
+    // Otherwise an invalid name would be shown, and asked for, as if it were a name.
     let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     if name.is_empty() || !name.chars().chain(account.chars()).all(is_part) {
         return None;

@@ -1,9 +1,10 @@
-//! An answer to a receive that the SDK cannot read, read message by message.
+//! Reads an answer to a receive message by message when the SDK cannot read it.
 //!
-//! The SDK reads an answer as a whole or not at all: one attribute with a value that is no base64, or without a type,
-//! would keep all its neighbours from being posted, receive after receive, until they are dead-lettered. Amazon sends
-//! no such attribute; servers that imitate it do. Only what the SDK failed to read comes here. What cannot be read
-//! here either is counted and left out; an answer without a list of messages stays the SDK's failure.
+//! The SDK reads an answer as a whole or not at all. One attribute that is no base64, or has no type, would
+//! block all messages of the answer. They would be received again and again until they are dead-lettered.
+//! Amazon sends no such attribute; servers that imitate it do.
+//! This file reads only answers that the SDK failed to read. A message that cannot be read here either is
+//! counted and left out. An answer without a list of messages stays the SDK's failure.
 
 use std::collections::HashMap;
 
@@ -17,16 +18,16 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use serde_json::Value;
 
-/// What a receive brought.
+/// The result of a receive.
 #[derive(Debug)]
 pub(super) struct Answer {
     /// The messages that could be read.
     pub(super) messages: Vec<Message>,
-    /// How many could not.
+    /// How many messages could not be read.
     pub(super) malformed: u64,
 }
 
-/// What the SDK read, or what can be read without it.
+/// The messages read by the SDK, or those that can be read without it.
 #[expect(clippy::result_large_err, reason = "the SDK's own result, passed on once per receive")]
 pub(super) fn read(
     received: Result<ReceiveMessageOutput, SdkError<ReceiveMessageError, HttpResponse>>,

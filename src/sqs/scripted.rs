@@ -1,7 +1,7 @@
-//! For tests: a server on a loopback socket that answers as told, and clients of it.
+//! For tests: a scripted server on a loopback socket, and clients of it.
 //!
-//! The server is a thread that takes one connection per scripted answer and ends with the last. Credentials
-//! are given, so that no test depends on those of the machine.
+//! The server is a thread that takes one connection per scripted answer and ends with the last. Its clients
+//! get credentials, so no test depends on those of the machine.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener};
@@ -17,13 +17,13 @@ use serde_json::{Value, json};
 use super::transport;
 use crate::sqs::{QueueRef, Settings};
 
-/// What a client asked: `X-Amz-Target` without its service, and the body.
+/// One recorded request: `X-Amz-Target` without its service, and the body.
 pub(super) type Asked = (String, Value);
 
 /// One answer: status, extra header lines, body.
 pub(super) type Answer = (u16, &'static str, String);
 
-/// A good answer.
+/// A successful answer.
 pub(super) fn ok(body: &Value) -> Answer {
     (200, "", body.to_string())
 }
@@ -33,7 +33,7 @@ pub(super) fn refusal(code: &str) -> Answer {
     (400, "", json!({"__type": format!("com.amazonaws.sqs#{code}"), "message": "no"}).to_string())
 }
 
-/// Gives these answers, one per connection, and then ends.
+/// Starts a server that gives these answers, one per connection, and then ends.
 pub(super) fn serve(answers: Vec<Answer>) -> (SocketAddr, JoinHandle<Vec<Asked>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -88,7 +88,8 @@ pub(super) fn client(address: SocketAddr) -> Client {
     )
 }
 
-/// What a server was asked, once it ended; waits without stopping the runtime, which has connections to close.
+/// The requests, once the server has ended. Waits without blocking the runtime, which has connections to
+/// close.
 pub(super) async fn asked(server: JoinHandle<Vec<Asked>>) -> Vec<Asked> {
     tokio::task::spawn_blocking(|| server.join().unwrap()).await.unwrap()
 }

@@ -1,8 +1,8 @@
-//! Messages we put on a queue: a person's, and copies for a dead-letter queue.
+//! Messages that this program sends: those of the command `send`, and copies for a dead-letter queue.
 //!
-//! Pure: what goes into `SendMessage`. A copy keeps body, attributes, trace header and group of its original and
-//! says why it is there in up to three attributes of ours, while SQS's limits leave room: ten attributes, one
-//! mebibyte in all. The user's attributes come first; the reason is worth less than they are.
+//! Pure: the content of `SendMessage`. A copy keeps body, attributes, trace header and group of its original.
+//! Up to three more attributes say why it was sent, while SQS's limits leave room: ten attributes, 1 MiB in
+//! all. The user's attributes take precedence over these three.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -17,34 +17,35 @@ use crate::ports::DeadLetterReason;
 
 /// Most attributes of a message (AWS limit).
 const ATTRIBUTES_MAX: usize = 10;
-/// Start of the names of our own attributes; a copy of a copy replaces them.
+/// Prefix of our own attributes; a copy of a copy replaces them.
 const OURS: &str = "queuepost.";
 
 /// A message to be sent.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Outgoing {
-    /// Text as SQS allows it, at most 1 MiB with the attributes.
+    /// Text as SQS allows it; at most 1 MiB with the attributes.
     pub body: String,
-    /// At most ten.
+    /// At most ten attributes.
     pub attributes: Vec<Attribute>,
-    /// Hides the message at first; whole seconds, at most 15 minutes; not for single messages of FIFO queues.
+    /// Hides the message at first; whole seconds, at most 15 minutes. Not allowed for single messages of FIFO
+    /// queues.
     pub delay: Option<Duration>,
     /// Message group: required by FIFO queues, the tenant of fair ones.
     pub group_id: Option<String>,
-    /// Deduplication id, for FIFO queues that do not take it from the body.
+    /// Deduplication id, for FIFO queues that do not derive it from the body.
     pub deduplication_id: Option<String>,
     /// X-Ray trace header (`AWSTraceHeader`).
     pub trace_header: Option<String>,
 }
 
-/// One message of a batch that SQS did not take.
+/// One message of a batch that SQS did not accept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unsent {
-    /// Whether it may be taken when sent again.
+    /// Whether SQS may accept the message when it is sent again.
     pub retryable: bool,
-    /// What it means and what SQS said: code and message.
+    /// The meaning, and the code and text of SQS.
     pub why: String,
-    /// What to do about it.
+    /// The fix.
     pub fix: String,
 }
 
@@ -52,20 +53,20 @@ impl Outgoing {
     /// Longest message, and most bytes of one batch of messages (AWS limit since 2025; a queue may allow less).
     pub const MAX_BYTES: usize = 1024 * 1024;
 
-    /// What it counts for in that limit: body and attributes together.
+    /// The size of the message in that limit: body and attributes together.
     pub fn bytes(&self) -> usize {
         self.body.len() + self.attributes.iter().map(size_of).sum::<usize>()
     }
 }
 
 impl<T: ToString + ?Sized> From<&T> for Outgoing {
-    /// A body and nothing else.
+    /// A message with a body and nothing else.
     fn from(body: &T) -> Self {
         Self { body: body.to_string(), ..Self::default() }
     }
 }
 
-/// A copy of `message` for a dead-letter queue; `None` when its body is no text, which SQS never sends.
+/// A copy of `message` for a dead-letter queue. `None` when its body is no text, which SQS never sends.
 pub(super) fn copy(message: &Message, reason: &DeadLetterReason, fifo: bool) -> Option<Outgoing> {
     let body = std::str::from_utf8(&message.body).ok()?.to_owned();
     let mut attributes: Vec<Attribute> =
@@ -83,14 +84,14 @@ pub(super) fn copy(message: &Message, reason: &DeadLetterReason, fifo: bool) -> 
         attributes,
         delay: None,
         group_id: message.group_id.clone().or_else(|| fifo.then(|| message.id.to_string())),
-        // Not the original's: two originals may share one, by group or after five minutes, and the second
-        // copy would be taken for a repetition and dropped.
+        // Not the original's id. Two originals may share one, by group or after five minutes. SQS would drop
+        // the second copy as a duplicate.
         deduplication_id: fifo.then(|| message.id.to_string()),
         trace_header: message.trace_header.clone(),
     })
 }
 
-/// Why a message is in the dead-letter queue, the most telling attribute first.
+/// Why the message is in the dead-letter queue, most important attribute first.
 fn explanation(message: &Message, reason: &DeadLetterReason) -> impl Iterator<Item = Attribute> {
     let ours = |name: &str, data_type: &str, value: String| Attribute {
         name: format!("{OURS}{name}"),
@@ -107,7 +108,7 @@ fn explanation(message: &Message, reason: &DeadLetterReason) -> impl Iterator<It
     .flatten()
 }
 
-/// What an attribute counts for: name, type and value (AWS's rule).
+/// The size of an attribute: name, type and value (AWS's rule).
 fn size_of(attribute: &Attribute) -> usize {
     let value = match &attribute.value {
         AttributeValue::Text(text) => text.len(),
@@ -116,7 +117,7 @@ fn size_of(attribute: &Attribute) -> usize {
     attribute.name.len() + attribute.data_type.len() + value
 }
 
-/// Name and value as the SDK takes them; `None` without a data type, which SQS does not allow.
+/// Name and value in the SDK's types; `None` without a data type, which SQS does not allow.
 pub(super) fn to_sdk(attribute: Attribute) -> Option<(String, MessageAttributeValue)> {
     let value = MessageAttributeValue::builder().data_type(attribute.data_type);
     let value = match attribute.value {
@@ -126,7 +127,7 @@ pub(super) fn to_sdk(attribute: Attribute) -> Option<(String, MessageAttributeVa
     Some((attribute.name, value.build().ok()?))
 }
 
-/// The trace header as the SDK takes it.
+/// The trace header in the SDK's types.
 pub(super) fn trace(
     header: Option<String>,
 ) -> Option<HashMap<MessageSystemAttributeNameForSends, MessageSystemAttributeValue>> {

@@ -1,10 +1,10 @@
-//! Which queue, and as whom: the adapter's already valid settings.
+//! Which queue, and with which credentials: the adapter's already valid settings.
 
 use std::fmt;
 
 use url::Url;
 
-/// Where a listener's messages come from.
+/// The queue of a listener, and how to call it.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// The queue.
@@ -15,8 +15,8 @@ pub struct Settings {
     pub profile: Option<String>,
     /// Role to assume before calling SQS.
     pub role: Option<Role>,
-    /// Origin of the server, whatever the SDK's variables say. `None`: the SDK's variables and profile, else the
-    /// host of the queue's URL, else AWS in `region`.
+    /// Origin of the server; it overrides the SDK's variables. `None`: the SDK's variables and profile, else
+    /// the host of the queue's URL, else AWS in `region`.
     pub address: Option<Url>,
 }
 
@@ -25,19 +25,19 @@ pub struct Settings {
 pub struct Role {
     /// `arn:aws:iam::ACCOUNT:role/NAME`.
     pub arn: String,
-    /// What the role's owner demands against the confused deputy.
+    /// External id that the role's owner requires, against the confused-deputy problem.
     pub external_id: Option<String>,
 }
 
-/// How a FIFO queue's name ends, and no other's.
+/// Suffix of every FIFO queue's name; standard queues never have it.
 pub(super) const FIFO: &str = ".fifo";
 
-/// A queue as a person names it.
+/// A queue in one of the forms that users write.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum QueueRef {
-    /// `https://sqs.REGION.amazonaws.com/ACCOUNT/NAME` or that of another server.
+    /// `https://sqs.REGION.amazonaws.com/ACCOUNT/NAME`, or the URL of another server.
     Url(Url),
-    /// `arn:aws:sqs:REGION:ACCOUNT:NAME`; its URL is asked of SQS.
+    /// `arn:aws:sqs:REGION:ACCOUNT:NAME`; SQS is asked for its URL.
     Arn {
         /// Region of the queue.
         region: String,
@@ -46,7 +46,7 @@ pub enum QueueRef {
         /// Name of the queue.
         name: String,
     },
-    /// A name in the account of the credentials; its URL is asked of SQS.
+    /// A name in the account of the credentials; SQS is asked for its URL.
     Name(String),
 }
 
@@ -59,7 +59,7 @@ impl QueueRef {
         }
     }
 
-    /// Whether it is a FIFO queue: the name says so.
+    /// Whether it is a FIFO queue, by its name.
     pub fn is_fifo(&self) -> bool {
         self.name().ends_with(FIFO)
     }

@@ -1,9 +1,10 @@
-//! The HTTP client under the SDK: bounded answers, no proxy on the way to this machine, a word about tokens in clear.
+//! The HTTP client under the SDK: bounded answers, no proxy to this machine, tokens in clear text noticed.
 //!
-//! It is the SDK's default client, wrapped. Answers longer than [`ANSWER_MAX`] break off with an error instead of
-//! filling the memory. Requests to a loopback address go there directly, whatever the proxy variables say: a signed
-//! request and its message are nobody else's business. A session token that leaves this machine over plain HTTP is
-//! noticed and said once. The same holds for the calls to STS and SSO that credentials need.
+//! It wraps the SDK's default client. An answer longer than [`ANSWER_MAX`] ends with an error instead of
+//! filling the memory. Requests to a loopback address never use a proxy, because a signed request and its
+//! message concern nobody else.
+//! The first session token that leaves this machine over plain HTTP is logged. All of this also holds for the
+//! calls to STS and SSO that credentials need.
 
 use std::borrow::Cow;
 use std::error::Error;
@@ -29,10 +30,10 @@ use url::Url;
 
 use super::host;
 
-/// Longest answer that is read, in bytes. A receive of Amazon's brings 1 MiB of messages (AWS limit), at most six
-/// times that as JSON; other servers allow 1 MiB for each of ten.
+/// Longest answer that is read, in bytes. A receive from Amazon has 1 MiB of messages (AWS limit), at most
+/// six times that as JSON. Other servers allow 1 MiB for each of ten messages.
 pub(super) const ANSWER_MAX: usize = 16 * 1024 * 1024;
-/// The header in which a session token travels.
+/// The header that carries a session token.
 const TOKEN: &str = "x-amz-security-token";
 
 /// Whether an error says that an answer was longer than [`ANSWER_MAX`].
@@ -111,7 +112,7 @@ impl HttpConnector for Bounded {
     }
 }
 
-/// Whether a request with or without a session token shows it to the network.
+/// Whether the network can read the session token of a request.
 pub(super) fn is_exposed(address: Option<&Url>, has_token: bool) -> bool {
     has_token && address.is_some_and(|address| address.scheme() == "http" && !host::is_loopback(address))
 }
@@ -129,6 +130,6 @@ impl Bounded {
     }
 }
 
-/// What to do about a session token in clear.
+/// The fix for a session token in clear text.
 pub const TOKEN_FIX: &str = "write the queue's URL (or AWS_ENDPOINT_URL_SQS) with https://; for a server that \
                                     is not Amazon's give credentials without a session token";

@@ -1,4 +1,4 @@
-//! The transport against servers that mean no good, through the queue that the program itself would make.
+//! The transport against hostile servers, through a queue made as in production.
 
 use std::io::Read as _;
 use std::net::TcpListener;
@@ -16,7 +16,8 @@ use crate::sqs::{Clients, QueueRef, SqsQueue};
 const RECEIVE: Receive =
     Receive { max: 10, wait: Duration::ZERO, visibility: Duration::from_secs(30), attempt: None };
 
-/// The queue on the server at `port`, made as for a listener; its address is given, so that credentials are a dummy.
+/// The queue on the server at `port`, made as for a listener. Its address is set, so its credentials are the
+/// placeholder.
 async fn queue(port: u16) -> SqsQueue {
     let url = |path: &str| Url::parse(&format!("http://127.0.0.1:{port}/{path}")).unwrap();
     let mut settings = settings(QueueRef::Url(url("000000000000/orders")));
@@ -24,7 +25,7 @@ async fn queue(port: u16) -> SqsQueue {
     Clients::default().queue(&settings).await
 }
 
-/// A server that answers every connection by `answer`, until the test ends.
+/// A server that answers every connection with `answer`, until the test ends.
 fn serve(answer: impl Fn(&mut dyn std::io::Write) + Send + 'static) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -59,7 +60,7 @@ async fn an_endless_answer_is_read_to_16_mib_and_no_further() {
     });
     let error = queue(port).await.receive(RECEIVE).await.unwrap_err();
     assert_eq!((error.reason, error.kind), (QueueReason::AnswerTooLong, QueueErrorKind::Network));
-    // What the sockets hold comes on top.
+    // The sockets' buffers come on top.
     assert!(sent.load(Ordering::SeqCst) < 64, "{} MiB were taken", sent.load(Ordering::SeqCst));
 }
 

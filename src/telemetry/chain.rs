@@ -1,7 +1,7 @@
-//! Prints an error with everything that caused it, once.
+//! Prints an error with its whole chain of causes, each once.
 //!
-//! In this house `Display` of an error never includes its source; other crates differ. So a cause whose text the
-//! line already ends with is not repeated.
+//! In this crate `Display` of an error never includes its source; in other crates it may. So a cause is
+//! skipped when the line already ends with its text.
 
 use std::error::Error;
 use std::fmt;

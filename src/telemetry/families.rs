@@ -1,7 +1,7 @@
 //! Every metric family: its name, its help text, its labels, its buckets.
 //!
-//! Names are pinned (dashboards and alerts rely on them). Help texts say what to do about the number. Label
-//! sets are closed; `listener` and `endpoint` are configured names.
+//! Names are stable, because dashboards and alerts use them. Help texts say what to do about the number.
+//! Label sets are closed; `listener` and `endpoint` are configured names.
 
 use prometheus::core::Collector;
 use prometheus::{
@@ -15,7 +15,7 @@ const DELIVERY_SECONDS: &[f64] =
 /// Seconds since a message was sent: up to four days, SQS's default retention.
 const AGE_SECONDS: &[f64] =
     &[0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3_600.0, 14_400.0, 43_200.0, 86_400.0, 345_600.0];
-/// Receive counts, up to SQS's largest max receives.
+/// Receive counts, up to the largest max receives of SQS.
 const RECEIVE_COUNTS: &[f64] = &[1.0, 2.0, 3.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1_000.0];
 /// Seconds of one SQS call, a full long poll included.
 const SQS_SECONDS: &[f64] = &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0];
@@ -68,7 +68,7 @@ pub(super) struct Families {
     pub(super) log_lines_dropped: IntCounter,
 }
 
-/// Registers families; a name used twice is a bug that the tests of this file find.
+/// Registers families; the tests of this file find a name that is used twice.
 struct Registrar(Registry);
 
 impl Registrar {
@@ -100,7 +100,7 @@ impl Registrar {
 }
 
 impl Families {
-    /// All families, nothing counted. `build_info` names this build.
+    /// All families with zero counts. `build_info` names this build.
     pub(super) fn new() -> Self {
         let r = Registrar(Registry::new());
         let per_listener = &["listener"];
@@ -158,7 +158,7 @@ impl Families {
     }
 }
 
-/// The commit this was built from, when the build said so.
+/// The commit of this build, if the build set it.
 pub(super) fn revision() -> &'static str {
     option_env!("QUEUEPOST_REVISION").unwrap_or("unknown")
 }

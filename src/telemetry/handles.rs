@@ -1,7 +1,7 @@
-//! Resolved metric handles: what the hot path counts with.
+//! Resolved metric handles: the counters of the hot path.
 //!
-//! A method per thing that happens, so that callers name events and not metrics. Status codes and delivery
-//! histograms appear when first needed, to keep the number of series down.
+//! There is one method per event, so that callers name events and not metrics. Series of status codes and
+//! delivery histograms are created on first use, to keep their number low.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -16,7 +16,7 @@ use crate::policy::preflight::{Finding, Warning};
 use crate::ports::{LeftOut, Operation, QueueDepth, QueueErrorKind};
 use crate::telemetry::labels::{ExtensionResult, QueueRole, ReleaseReason, Stage};
 
-/// Status codes a listener may name in a label; the rest is `other`.
+/// Most status codes of a listener in a label; further codes become `other`.
 const CODES_MAX: usize = 20;
 
 /// One listener's handles.
@@ -31,7 +31,7 @@ pub struct ListenerMetrics {
     pub(super) delivery_seconds_family: HistogramVec,
     pub(super) responses: Mutex<BTreeMap<u16, IntCounter>>,
     pub(super) responses_family: IntCounterVec,
-    /// Deleted after success, confirmed.
+    /// Deleted after a success, confirmed.
     pub deleted: IntCounter,
     /// Parked after a 429.
     pub parked: IntCounter,
@@ -41,16 +41,16 @@ pub struct ListenerMetrics {
     pub dead_lettered: IntCounter,
     /// Left unsettled.
     pub abandoned: IntCounter,
-    /// Parked and not yet due.
+    /// Parked messages that are not yet due.
     pub parked_current: IntGauge,
     pub(super) age_received: Histogram,
     pub(super) age_completed: Histogram,
     pub(super) receive_count: Histogram,
-    /// On its last receive before the dead-letter queue.
+    /// Messages on their last receive before the dead-letter queue.
     pub near_dead_letter: IntCounter,
-    /// Came again after success, or while its POST was under way.
+    /// Messages received again after a success, or during their POST.
     pub duplicates_suppressed: IntCounter,
-    /// Visibility lapsed in flight.
+    /// Messages whose visibility ended in flight.
     pub leases_lost: IntCounter,
     pub(super) extensions: [IntCounter; 3],
     /// Configured workers.
@@ -62,21 +62,21 @@ pub struct ListenerMetrics {
     pub(super) sqs_ok: [IntCounter; Operation::ALL.len()],
     pub(super) sqs_requests: IntCounterVec,
     pub(super) sqs_seconds: [Histogram; Operation::ALL.len()],
-    /// Receives that brought nothing.
+    /// Receives without a message.
     pub sqs_empty: IntCounter,
     pub(super) queue_visible: IntGaugeVec,
     pub(super) queue_not_visible: IntGaugeVec,
     pub(super) queue_delayed: IntGaugeVec,
-    /// Seconds, over the last minute's receives.
+    /// Seconds, over the receives of the last minute.
     pub oldest_age: Gauge,
     /// Unix time.
     pub last_receive: Gauge,
     /// Unix time.
     pub last_success: Gauge,
     pub(super) left_out: [IntCounter; LeftOut::ALL.len()],
-    /// Headers left out.
+    /// Headers that were left out.
     pub headers_dropped: IntCounter,
-    /// Deliveries, pollers and loops that panicked.
+    /// Panics of deliveries, pollers and loops.
     pub panics: IntCounter,
     pub(super) faulted: IntGauge,
     pub(super) preflight_warnings: [IntGauge; Warning::ALL.len()],
@@ -95,16 +95,16 @@ pub struct Totals {
     pub parked: u64,
     /// Hidden after another failure.
     pub deferred: u64,
-    /// Released unattempted.
+    /// Released without an attempt.
     pub released: u64,
-    /// Sent to the dead-letter queue by a row of the listener; those SQS moves there are not among them.
+    /// Sent to the dead-letter queue by a row of the listener; messages that SQS moves there do not count.
     pub dead_lettered: u64,
     /// Left to SQS.
     pub abandoned: u64,
 }
 
 impl ListenerMetrics {
-    /// A message came in.
+    /// A message was received.
     pub fn received(&self, receive_count: u32, age: Option<Duration>) {
         if receive_count == 1 { &self.received_first } else { &self.received_again }.inc();
         self.receive_count.observe(f64::from(receive_count));
@@ -113,7 +113,7 @@ impl ListenerMetrics {
         }
     }
 
-    /// So many messages entered a stage; fewer than none left it.
+    /// So many messages entered a stage; a negative number left it.
     pub fn entered(&self, stage: Stage, messages: i64) {
         if let Some(gauge) = self.in_progress.get(position(&Stage::ALL, stage)) {
             gauge.add(messages);
@@ -156,7 +156,7 @@ impl ListenerMetrics {
         }
     }
 
-    /// An answer came.
+    /// An answer arrived.
     pub fn responded(&self, code: u16) {
         let mut seen = self.responses.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(counter) = seen.get(&code) {
@@ -170,7 +170,7 @@ impl ListenerMetrics {
         }
     }
 
-    /// A message's work is done.
+    /// A message is deleted after a success.
     pub fn completed(&self, age: Option<Duration>) {
         if let Some(age) = age {
             self.age_completed.observe(age.as_secs_f64());
@@ -192,7 +192,7 @@ impl ListenerMetrics {
         }
     }
 
-    /// A lease was to be extended.
+    /// A lease extension ended.
     pub fn extension(&self, result: ExtensionResult) {
         if let Some(counter) = self.extensions.get(position(&ExtensionResult::ALL, result)) {
             counter.inc();
@@ -221,7 +221,7 @@ impl ListenerMetrics {
         }
     }
 
-    /// The queue said how deep it is.
+    /// The depth of a queue was read.
     pub fn depth(&self, role: QueueRole, depth: &QueueDepth) {
         let labels = &[self.listener.as_str(), role.label()];
         let gauge = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
@@ -230,21 +230,21 @@ impl ListenerMetrics {
         self.queue_delayed.with_label_values(labels).set(gauge(depth.delayed));
     }
 
-    /// There is no such queue any more, or it may not be read.
+    /// The queue no longer exists, or may not be read.
     pub fn no_depth(&self, role: QueueRole) {
         let labels = &[self.listener.as_str(), role.label()];
         for gauge in [&self.queue_visible, &self.queue_not_visible, &self.queue_delayed] {
-            // An error says that there was none.
+            // The error of a removal only says that the series did not exist.
             gauge.remove_label_values(labels).ok();
         }
     }
 
-    /// Whether a person has to act.
+    /// Whether the listener is faulted: a person has to act.
     pub fn set_faulted(&self, faulted: bool) {
         self.faulted.set(i64::from(faulted));
     }
 
-    /// What is wrong with the queue's settings now.
+    /// The warnings about the queue's present settings.
     pub fn preflight(&self, findings: &[Finding]) {
         for (gauge, each) in self.preflight_warnings.iter().zip(Warning::ALL) {
             gauge.set(i64::from(findings.iter().any(|finding| finding.warning == each)));
@@ -259,9 +259,9 @@ fn position<T: PartialEq + Copy>(all: &[(T, &'static str)], wanted: T) -> usize 
 /// One endpoint's handles.
 #[derive(Debug)]
 pub struct EndpointMetrics {
-    /// The cap.
+    /// The cap on sessions.
     pub sessions_limit: IntGauge,
-    /// POSTs running.
+    /// Running POSTs.
     pub sessions_in_use: IntGauge,
     /// The limit in force.
     pub adaptive_limit: IntGauge,
@@ -273,13 +273,13 @@ pub struct EndpointMetrics {
 #[derive(Debug)]
 pub struct GateMetrics {
     pub(super) state: [IntGauge; GateState::ALL.len()],
-    /// Time not open by reason, as far as the reason can close this gate. Locked while they are brought up to
-    /// date: two scrapes at once must not add the same time twice.
+    /// Seconds not open by reason, for the reasons that can close this gate. Locked during an update: two
+    /// concurrent scrapes must not add the same time twice.
     pub(super) closed: Mutex<Vec<(Reason, Counter)>>,
 }
 
 impl GateMetrics {
-    /// What the gate is now, and how long it was not open in all, in the order of [`Reason::ALL`].
+    /// The gate's present state, and how long it was not open in total, in the order of [`Reason::ALL`].
     pub fn mirror(&self, state: GateState, closed_for: &[Duration; Reason::ALL.len()]) {
         for (gauge, each) in self.state.iter().zip(GateState::ALL) {
             gauge.set(i64::from(each == state));

@@ -1,7 +1,7 @@
-//! Lines of JSON with nothing in them that steers a terminal.
+//! JSON log lines that cannot steer a terminal.
 //!
-//! JSON escapes C0 controls only. Here the whole line is escaped, so that nobody who logs has to know where a text came
-//! from. The text format does the same in `text.rs`.
+//! JSON escapes C0 controls only. Here the whole line is escaped, so that no caller needs to know where a
+//! text came from. The text format does the same in `text.rs`.
 
 use std::fmt;
 
@@ -12,7 +12,8 @@ use tracing_subscriber::registry::LookupSpan;
 
 use crate::escape;
 
-/// A format of JSON whose lines are escaped: the characters it leaves stand within strings, where they mean the same.
+/// A JSON format whose lines are escaped. Escaped characters are always within strings, where they mean the
+/// same.
 #[derive(Debug, Clone)]
 pub(super) struct Harmless<F>(pub(super) F);
 

@@ -1,15 +1,16 @@
 //! The closed label values that belong to no other area.
 
-/// Where a message in flight here is; label of `queuepost_messages_in_progress`.
+/// The stage of a message in flight here; label of `queuepost_messages_in_progress`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
-    /// Received, waiting for the gate, a session or the pace.
+    /// Received, and waiting for the gate, a session or the rate.
     Waiting,
-    /// Kept for another try: nothing could be sent, or SQS would dead-letter it when received again.
+    /// Held for another attempt: nothing could be sent, or SQS would dead-letter the message at the next
+    /// receive.
     Held,
     /// Its POST runs.
     Delivering,
-    /// Its fate is decided and on the way to SQS.
+    /// Its disposition is decided, and its settlement is on the way.
     Settling,
 }
 
@@ -32,14 +33,14 @@ impl Stage {
     }
 }
 
-/// Why a message never attempted was released; label of `queuepost_messages_released_total`.
+/// Why a message was released without an attempt; label of `queuepost_messages_released_total`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReleaseReason {
-    /// The process stops.
+    /// The process is draining.
     Drain,
-    /// The gate stayed closed too long.
+    /// The gate stayed closed for too long.
     Gate,
-    /// A message before it in its group was not deleted (FIFO).
+    /// An earlier message of its group was not deleted (FIFO).
     Group,
 }
 
@@ -48,14 +49,14 @@ impl ReleaseReason {
         [(Self::Drain, "drain"), (Self::Gate, "gate"), (Self::Group, "group")];
 }
 
-/// What became of a lease extension; label of `queuepost_visibility_extensions_total`.
+/// The result of a lease extension; label of `queuepost_visibility_extensions_total`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ExtensionResult {
-    /// Extended.
+    /// The lease was extended.
     Extended,
-    /// Failed, tried again while the lease lasts.
+    /// The extension failed, and is repeated while the lease lasts.
     Failed,
-    /// SQS says the handle is no longer ours.
+    /// SQS says that the handle is no longer valid.
     Lost,
 }
 
@@ -64,7 +65,7 @@ impl ExtensionResult {
         [(Self::Extended, "extended"), (Self::Failed, "failed"), (Self::Lost, "lost")];
 }
 
-/// Which queue a depth is of; label of `queuepost_queue_messages_*`.
+/// The queue of a depth; label of `queuepost_queue_messages_*`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum QueueRole {
     /// The listener's queue.

@@ -1,10 +1,12 @@
-//! Logs: text for people, one JSON object a line for machines; always to standard output, which nothing waits for
-//! ([`crate::telemetry::output`]).
+//! Logs: text for people, or one JSON object per line for machines, on standard output.
 //!
-//! A plain level is about this program; the AWS SDK and the HTTP stack keep to warnings, or `debug` would drown
-//! what it is meant to show (and `aws_config` repeats as warnings what comes back as an error). Colour only on a terminal and never with `NO_COLOR` set. Bodies, receipt handles and
-//! credentials are not logged at any level: `trace` of the libraries would print whole requests, so theirs ends at
-//! `debug`, whatever the filter says. Text from outside cannot steer a terminal or forge a line (`harmless.rs`).
+//! Logging never waits for standard output ([`crate::telemetry::output`]). A plain level applies to this
+//! program. The AWS SDK and the HTTP stack are limited to warnings, because their `debug` would drown ours.
+//! `aws_config` is limited further: it repeats as warnings what it also returns as an error. Colour is used
+//! only on a terminal and never with `NO_COLOR` set.
+//! Bodies, receipt handles and credentials are not logged at any level. `trace` of the libraries would print
+//! whole requests, so theirs ends at `debug`, whatever the filter says. Text from outside cannot steer a
+//! terminal or forge a line (`harmless.rs`).
 
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::io::IsTerminal;
@@ -21,51 +23,52 @@ use crate::telemetry::harmless::Harmless;
 use crate::telemetry::output::LogLines;
 use crate::telemetry::text;
 
-/// Filter of the level `info`.
+/// The filter of the level `info`.
 pub const DEFAULT_FILTER: &str = "warn,aws_config=error,queuepost=info";
 
-/// Target of the lines that say that a message was delivered: they can be asked for without all of `debug`.
+/// Target of the lines about delivered messages: users can enable them without all of `debug`.
 pub const DELIVERED: &str = "queuepost::delivered";
 
 /// How logs are written, already valid.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
-    /// For whom.
+    /// The format.
     pub format: Format,
-    /// Directives, as [`filter`] makes them.
+    /// Directives, as made by [`filter`].
     pub filter: String,
 }
 
-/// For whom logs are written.
+/// The format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
-    /// People.
+    /// Text for people.
     Text,
-    /// Machines: one object a line with `timestamp` (RFC 3339, UTC), `level`, `message`, `target` and the fields.
+    /// JSON for machines: one object a line with `timestamp` (RFC 3339, UTC), `level`, `message`, `target`
+    /// and the fields.
     Json,
 }
 
 /// Why logging could not be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
-    /// The filter is not one.
+    /// The filter is not valid.
     #[error("{0:?} is no log filter")]
     Filter(String, #[source] Option<ParseError>),
-    /// Something else logs already.
+    /// Another logger is already installed.
     #[error("logging is already set up")]
     Installed(#[source] TryInitError),
 }
 
-/// The directives of what a person writes: a level for this program, or directives, taken as they are.
+/// The directives for a user's text: a level for this program, or directives, used as they are.
 pub fn filter(text: &str) -> Result<String, LogError> {
     let level = text.to_ascii_lowercase();
     match level.as_str() {
-        // Nothing else may be louder than this program.
+        // Other crates must not log more than this program.
         "off" | "error" | "warn" => return Ok(level),
         "info" | "debug" | "trace" => return Ok(format!("warn,aws_config=error,queuepost={level}")),
         _ => {}
     }
-    // A lone word would be taken for a module to trace, and everything else would be silent.
+    // A single unknown word would enable the module of that name and silence everything else.
     if !text.contains('=') {
         return Err(LogError::Filter(text.to_owned(), None));
     }
@@ -75,7 +78,7 @@ pub fn filter(text: &str) -> Result<String, LogError> {
     }
 }
 
-/// Starts logging, once in a process.
+/// Starts logging, once per process.
 pub fn init(settings: &Settings) -> Result<(), LogError> {
     let filter = EnvFilter::builder()
         .parse(&settings.filter)
@@ -84,7 +87,7 @@ pub fn init(settings: &Settings) -> Result<(), LogError> {
     match settings.format {
         Format::Text => {
             let layer = text::layer().with_writer(|| LogLines);
-            // The layer itself heeds NO_COLOR as long as it is not told.
+            // The layer itself obeys NO_COLOR unless colours are set explicitly.
             let layer = if std::io::stdout().is_terminal() { layer } else { layer.with_ansi(false) };
             registry.with(layer).try_init()
         }
@@ -96,7 +99,7 @@ pub fn init(settings: &Settings) -> Result<(), LogError> {
     Ok(())
 }
 
-/// Logs a panic; the backtrace as far as `RUST_BACKTRACE` asks for it.
+/// Logs a panic, with a backtrace if `RUST_BACKTRACE` asks for it.
 fn panicked(panic: &PanicHookInfo<'_>) {
     let backtrace = Backtrace::capture();
     let backtrace = (backtrace.status() == BacktraceStatus::Captured).then(|| backtrace.to_string());
@@ -104,7 +107,7 @@ fn panicked(panic: &PanicHookInfo<'_>) {
     tracing::error!(thread = thread.name(), backtrace, "{text}");
 }
 
-/// Fields beside `timestamp` and not below `fields`; of the spans only the innermost.
+/// Fields at the top level beside `timestamp`, not below `fields`; of the spans only the innermost.
 fn json<S>() -> fmt::Layer<S, fmt::format::JsonFields, Harmless<fmt::format::Format<fmt::format::Json>>>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
@@ -113,7 +116,7 @@ where
     layer.map_event_format(Harmless)
 }
 
-/// Whether a line is certain to hold no body, handle or credential: `trace` of the AWS SDK and of the HTTP stack is not.
+/// Whether a line cannot contain a body, handle or credential: `trace` of the AWS SDK and HTTP stack can.
 fn shows_no_bodies(line: &Metadata<'_>) -> bool {
     let ours = line.target().split("::").next() == Some(env!("CARGO_CRATE_NAME"));
     ours || *line.level() != Level::TRACE
@@ -138,7 +141,8 @@ mod tests {
         }
     }
 
-    /// What the layer made by `text` or [`json`] writes of an event with hostile words in every kind of field.
+    /// The output of the layer from `text` or [`json`], for an event with hostile text in every kind of
+    /// field.
     fn written(is_json: bool) -> String {
         let evil = "A\x1b]0;pwn\x07\u{9b}31m\u{202e}\x7f\u{2028}\r\nWARN forged";
         let sink = Sink::default();

@@ -1,7 +1,7 @@
 //! The metrics: one registry of our own, families registered once, handles resolved per listener.
 //!
-//! The hot path touches resolved counters only. Gauges that mirror a state (permits in use, the gate) are set
-//! when somebody scrapes, by whoever owns that state.
+//! The hot path touches resolved counters only. At each scrape the owner of a state sets its gauges (permits
+//! in use, the gate).
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -26,7 +26,7 @@ pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 #[derive(Debug)]
 pub struct Metrics {
     families: Families,
-    /// Lines of output dropped, as far as they are counted.
+    /// Lines of output dropped, as far as they were added to the counter.
     lines_dropped: AtomicU64,
 }
 
@@ -37,7 +37,7 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// All families, nothing counted.
+    /// All families with zero counts.
     pub fn new() -> Self {
         Self { families: Families::new(), lines_dropped: AtomicU64::new(0) }
     }
@@ -59,12 +59,12 @@ impl Metrics {
         text
     }
 
-    /// Says that the process is stopping.
+    /// Sets the gauge that the process is draining.
     pub fn set_draining(&self) {
         self.families.draining.set(1);
     }
 
-    /// The handles of one listener, its label sets initialised to zero, except SQS errors by kind.
+    /// The handles of one listener. Its label sets start at zero, except SQS errors by kind.
     pub fn listener(&self, listener: &str, endpoint: &str) -> ListenerMetrics {
         let f = &self.families;
         let l = &[listener][..];

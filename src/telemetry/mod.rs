@@ -1,4 +1,5 @@
-//! What the process says about itself: logs, standard output, metrics, traces, and errors with all their causes.
+//! What the process reports: logs, standard output, metrics, traces, and errors with their whole chain of
+//! causes.
 
 mod chain;
 mod families;

@@ -1,10 +1,10 @@
-//! Standard output of a process that must not wait for its reader.
+//! Standard output that never makes the process wait for its reader.
 //!
-//! A pipe that nobody reads blocks whoever writes to it: a stuck log driver, a hung sidecar, Ctrl-S on a terminal. So
-//! lines are put into a bounded buffer, and one thread of its own writes them. A line for which there is no room is
-//! dropped and counted; as soon as there is room again the log says how many were. Nothing waits for that thread but
-//! [`finish`], for a bounded time. The thread writes to a file descriptor of its own, so that no lock of the standard
-//! library is held while it waits.
+//! A pipe that nobody reads blocks its writers: a stuck log driver, a hung sidecar, Ctrl-S on a terminal. So
+//! lines go into a bounded buffer, and a thread of its own writes them. A line that does not fit is dropped
+//! and counted. As soon as there is room again, the log says how many lines were dropped.
+//! Nothing waits for that thread except [`finish`], for a bounded time. The thread writes to its own file
+//! descriptor, so it holds no lock of the standard library while it waits.
 
 use std::fmt::Display;
 use std::fs::File;
@@ -15,37 +15,37 @@ use std::time::Duration;
 
 use crate::escape;
 
-/// Bytes of lines that may wait: some two thousand lines, and little beside the messages in flight.
+/// Most bytes of waiting lines: about two thousand lines, and little beside the messages in flight.
 const CAPACITY: usize = 512 * 1024;
-/// Pause before a descriptor that does not block is tried again.
+/// Pause before a write to a non-blocking descriptor is repeated.
 const NOT_NOW: Duration = Duration::from_millis(10);
-/// Longest time the end of the process waits for what is still to be written.
+/// Longest time that the end of the process waits for unwritten lines.
 const FINISH_MAX: Duration = Duration::from_secs(1);
 
 static STDOUT: LazyLock<Output> = LazyLock::new(|| {
-    // Without a descriptor there is nowhere to write to; every line is then counted as dropped.
+    // Without a descriptor nothing can be written; then every line counts as dropped.
     let file = io::stdout().as_fd().try_clone_to_owned().map(File::from);
     Output::start(file.ok(), CAPACITY, |lines| {
         tracing::warn!(lines, "{lines} log lines were dropped: standard output was not read");
     })
 });
 
-/// Prints a text and the end of its line, or drops both; never waits. Escaped here, whatever is in it.
+/// Prints an escaped text and a line feed, or drops both; never waits.
 pub fn print(text: impl Display) {
     STDOUT.put(printed(text).as_bytes());
 }
 
-/// A text with the end of its line, and nothing in it that steers a terminal.
+/// A text with a line feed at its end, escaped for a terminal.
 fn printed(text: impl Display) -> String {
     format!("{}\n", escape::lines(&text.to_string()))
 }
 
-/// Tells a person something on standard error, waiting a second at most for somebody to read it.
+/// Prints a text for people on standard error, waiting a second at most for its reader.
 pub fn complain(text: String) {
     let said = Arc::new((Mutex::new(false), Condvar::new()));
     let teller = Arc::clone(&said);
     let started = std::thread::Builder::new().name("complaint".to_owned()).spawn(move || {
-        // Nobody could be told that this failed.
+        // A failure here could not be reported to anyone.
         writeln!(io::stderr(), "{}", escape::lines(&text)).ok();
         *teller.0.lock().unwrap_or_else(PoisonError::into_inner) = true;
         teller.1.notify_all();
@@ -56,19 +56,19 @@ pub fn complain(text: String) {
     }
 }
 
-/// Lines dropped since the process began.
+/// Lines dropped since the start of the process.
 pub fn dropped() -> u64 {
     STDOUT.shared.lock().dropped
 }
 
-/// Waits until everything is written, for a second at most. At once if nothing was ever printed here.
+/// Waits until everything is written, for a second at most. Returns at once if nothing was ever printed.
 pub fn finish() {
     if let Some(output) = LazyLock::get(&STDOUT) {
         output.finish(FINISH_MAX);
     }
 }
 
-/// Where log lines go: each write is a whole line.
+/// The writer of log lines: each write is a whole line.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct LogLines;
 
@@ -103,9 +103,9 @@ struct State {
     /// Whether the thread has taken lines that are not written yet.
     writing: bool,
     dropped: u64,
-    /// Dropped lines the log was told of.
+    /// Dropped lines that the log has reported.
     told: u64,
-    /// Whether the last write failed: to tell of dropped lines would only drop another.
+    /// Whether the last write failed: a report of dropped lines would then be dropped too.
     broken: bool,
 }
 
@@ -116,14 +116,14 @@ impl Shared {
 }
 
 impl State {
-    /// Lines dropped that the log can be told of now.
+    /// Dropped lines that the log can report now.
     fn untold(&self) -> u64 {
         if self.broken { 0 } else { self.dropped - self.told }
     }
 }
 
 impl Output {
-    /// Starts the thread; `tell` puts a line into the log that says how many were dropped.
+    /// Starts the thread; `tell` writes the log line with the number of dropped lines.
     fn start(
         sink: Option<impl Write + Send + 'static>,
         capacity: usize,
@@ -131,7 +131,7 @@ impl Output {
     ) -> Self {
         let shared = Arc::new(Shared::default());
         let thread = Arc::clone(&shared);
-        // Nobody waits for its end: it may never come.
+        // Nobody waits for the thread's end: it may never end.
         let work = move || write_lines(&thread, sink, tell);
         let started = std::thread::Builder::new().name("stdout".to_owned()).spawn(work).is_ok();
         Self { shared, capacity: if started { capacity } else { 0 } }
@@ -154,7 +154,7 @@ impl Output {
     }
 }
 
-/// Writes what is put into the buffer, for ever.
+/// Writes the lines of the buffer, for ever.
 fn write_lines(shared: &Shared, mut sink: Option<impl Write>, tell: impl Fn(u64)) {
     loop {
         let nothing = |state: &mut State| state.waiting.is_empty() && state.untold() == 0;
@@ -166,7 +166,7 @@ fn write_lines(shared: &Shared, mut sink: Option<impl Write>, tell: impl Fn(u64)
         state.writing = true;
         drop(state);
         if untold > 0 {
-            // There is room for it, behind the lines that came before those dropped.
+            // There is room for the report, after the lines that came before the dropped ones.
             tell(untold);
         }
         let written = match &mut sink {
@@ -184,7 +184,7 @@ fn write_lines(shared: &Shared, mut sink: Option<impl Write>, tell: impl Fn(u64)
     }
 }
 
-/// Like `write_all`, also for a descriptor that somebody else made not to block.
+/// Like `write_all`, also for a descriptor that another process made non-blocking.
 fn write_whole(sink: &mut impl Write, mut bytes: &[u8]) -> io::Result<()> {
     while !bytes.is_empty() {
         match sink.write(bytes) {
@@ -211,7 +211,7 @@ mod tests {
         assert_eq!(printed("a\u{202e}\x1b[2J\u{200b}\nb"), "a\\u202e\\u001b[2J\\u200b\nb\n");
     }
 
-    /// A reader that takes what it is given when it is told to.
+    /// A reader that reads only when a test says so.
     struct Slow {
         orders: mpsc::Receiver<io::Result<()>>,
         written: Arc<Mutex<String>>,
@@ -250,7 +250,7 @@ mod tests {
     }
 
     impl Scene {
-        /// Puts a first line and waits until the thread is stuck with it.
+        /// Prints a first line and waits until the thread is blocked in its write.
         fn stuck(capacity: usize) -> Self {
             let scene = scene(capacity);
             scene.output.put(b"first\n");

@@ -1,9 +1,10 @@
-//! The fields of a log line for people: written alike, harmless to a terminal, with fixes that can be pasted.
+//! The fields of a text log line: uniform, harmless to a terminal, with fixes that can be pasted.
 //!
-//! A value that is one plain word stands as it is, whatever its type; any other stands in quotes, escaped. A `fix`
-//! with quotes of its own, such as a command with JSON in it, gets a line below, unescaped but for control
-//! characters: escaped once more it could not be pasted. Messages and values come from queues and endpoints, so no
-//! control character and none that turns the direction of writing gets through.
+//! A value that is one plain word is printed as it is, whatever its type. Any other value is quoted and
+//! escaped. A `fix` with quotes of its own, such as a command with JSON in it, gets a line below. That line
+//! is unescaped except for control characters, because an escaped command cannot be pasted.
+//! Messages and values come from queues and endpoints. So control characters and characters that turn the
+//! direction of text are always escaped.
 
 use std::fmt::{self, Debug};
 
@@ -14,12 +15,12 @@ use tracing_subscriber::fmt::{FormatFields, Layer};
 
 use crate::escape;
 
-/// Lines for people, of which only the fields are ours.
+/// The format of text lines; only the fields differ from the default.
 pub(super) fn layer<S>() -> Layer<S, Fields> {
     tracing_subscriber::fmt::layer().with_target(false).fmt_fields(Fields)
 }
 
-/// How fields are written.
+/// The format of fields.
 #[derive(Debug)]
 pub(super) struct Fields;
 
@@ -55,7 +56,7 @@ impl Line<'_> {
             format!("{text:?}")
         };
         if self.writer.has_ansi_escapes() {
-            // Italic and dim, as the rest of the line has it.
+            // Italic and dim, as in the rest of the line.
             return write!(self.writer, "\x1b[3m{name}\x1b[0m\x1b[2m=\x1b[0m{value}");
         }
         write!(self.writer, "{name}={value}")
@@ -84,19 +85,19 @@ impl Visit for Line<'_> {
     }
 }
 
-/// Whether a text quotes something; an apostrophe within or behind a word is none.
+/// Whether a text contains a quotation; an apostrophe within or after a word is none.
 fn has_quotes(text: &str) -> bool {
     let opens = |(before, c): (char, char)| c == '\'' && !before.is_alphanumeric();
     text.contains('"') || std::iter::once(' ').chain(text.chars()).zip(text.chars()).any(opens)
 }
 
-/// One word without anything that would have to be escaped.
+/// One word without a character that needs escaping.
 fn is_plain(text: &str) -> bool {
     !text.is_empty() && text.chars().all(|c| c.is_alphanumeric() || "_-./:+%@,#~[]".contains(c))
 }
 
-/// Whether a text is in quotes already, as `Debug` writes strings: a quote within, not escaped, would end the value
-/// and let what follows pass for fields.
+/// Whether a text is quoted already, as `Debug` writes strings. An unescaped quote inside would end the value
+/// early. Then the rest would look like fields.
 fn is_quoted(text: &str) -> bool {
     let Some(within) = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) else { return false };
     let mut escaped = false;
@@ -106,7 +107,7 @@ fn is_quoted(text: &str) -> bool {
         }
         escaped = c == '\\' && !escaped;
     }
-    // Else the last quote is escaped, and the value does not end.
+    // Otherwise the last quote is escaped, and the value does not end.
     !escaped
 }
 
@@ -134,7 +135,7 @@ mod tests {
         }
     }
 
-    /// What `log` prints, without the time.
+    /// The output of `log`, without the time.
     fn printed(ansi: bool, log: impl FnOnce()) -> String {
         let sink = Sink::default();
         let writer = sink.clone();

@@ -1,7 +1,7 @@
-//! The assertions of the contract: what the bridge leans on, each as Amazon documents it or was recorded to do it.
+//! The assertions of the contract: the behaviour of SQS that the bridge relies on, documented or recorded.
 //!
-//! Every function is one assertion, made through the adapter against whichever server it is given. It makes its
-//! own queues and nothing else, and times only what cannot be told otherwise: that a long poll holds.
+//! Every function is one assertion, made through the adapter against the given server. It uses queues of its
+//! own and nothing else. It measures time only where nothing else shows the behaviour: a long poll must wait.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -19,7 +19,7 @@ use super::fixture::{Fixture, LONG, bodies, collect, delete, depth, hide, one, r
 
 /// Longest message (AWS limit since 2025).
 const MESSAGE_MAX_BYTES: usize = 1024 * 1024;
-/// Clocks of two processes on one machine, with a server that rounds.
+/// Tolerance for the clocks of two processes on one machine, with a server that rounds.
 const CLOCK_SLACK: Duration = Duration::from_secs(2);
 
 fn text(name: &str, data_type: &str, value: &str) -> Attribute {
@@ -88,7 +88,7 @@ pub async fn attributes_arrive_as_they_were_sent(fixture: Arc<Fixture>) {
         data_type: "Binary".to_owned(),
         value: AttributeValue::Binary(Bytes::from_static(&[0, 1, 13, 10, 127, 128, 255])),
     };
-    // Sorted by name, as the adapter hands them out.
+    // Sorted by name, as the adapter returns them.
     let attributes = vec![
         bytes,
         text("emoji", "String", "🦀 naïve \"quoted\" \\ <&>"),
@@ -299,7 +299,7 @@ async fn one_in_flight(fixture: &Fixture, name: &str) -> (String, [SqsQueue; 2],
     (url, queues, handle)
 }
 
-/// What became of a call about one message.
+/// The result of a call about one message.
 fn kind(results: Vec<Result<(), EntryError>>) -> Result<(), EntryErrorKind> {
     assert_eq!(results.len(), 1);
     results.into_iter().next().unwrap().map_err(|error| error.kind)
@@ -352,7 +352,7 @@ pub async fn changed_attributes_show_at_the_next_look(fixture: Arc<Fixture>) {
     fixture.set(&url, &[(Name::RedrivePolicy, &policy), (Name::VisibilityTimeout, "1")]).await;
     let facts = queue.inspect().await.unwrap();
     assert_eq!((facts.redrive.unwrap().max_receives, facts.visibility), (3, Some(Duration::from_secs(1))));
-    // A receive sets its own.
+    // Every receive sets a visibility of its own.
     queue.send("x").await.unwrap();
     one(&queue, LONG).await;
     assert!(receive(&queue, 10, 2, LONG).await.is_empty(), "the queue's own visibility held");
@@ -402,7 +402,7 @@ pub async fn a_group_comes_in_order_and_waits_for_its_first(fixture: Arc<Fixture
     let other = one(&queue, LONG).await;
     assert_eq!(bodies(std::slice::from_ref(&other)), ["3"], "the group was not locked");
     let receipt = first.receipt.clone();
-    // As numbers: not every server writes twenty digits.
+    // Compared as numbers: not every server writes twenty digits.
     let order = [first, other].map(|message| message.sequence_number.unwrap().parse::<u128>().unwrap());
     assert!(order[0] < order[1], "{order:?}");
     assert!(receive(&queue, 10, 0, LONG).await.is_empty());
@@ -431,7 +431,7 @@ pub async fn what_is_given_back_stays_behind_its_hidden_head(fixture: Arc<Fixtur
     let taken = receive(&queue, 10, 2, LONG).await;
     assert_eq!(bodies(&taken), ["1", "2", "3"]);
     hide(&queue, &taken[0].receipt, 3).await;
-    // Also when the last of them is free before the one in the middle.
+    // Also when the last one becomes visible before the one in the middle.
     hide(&queue, &taken[2].receipt, 0).await;
     hide(&queue, &taken[1].receipt, 0).await;
     assert!(receive(&queue, 10, 1, LONG).await.is_empty(), "the group did not wait for its head");
@@ -444,7 +444,7 @@ pub async fn a_repeated_deduplication_id_is_one_message(fixture: Arc<Fixture>) {
     assert_eq!(ids[0], ids[1]);
     let message = one(&queue, LONG).await;
     delete(&queue, &message.receipt).await;
-    // Still known after its message is gone.
+    // The id is still known after its message is gone.
     queue.send(in_group("1", "a")).await.unwrap();
     assert!(receive(&queue, 10, 0, LONG).await.is_empty());
 }

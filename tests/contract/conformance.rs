@@ -1,8 +1,9 @@
-//! The embedded queue under the conformance script, which judges any server that speaks SQS.
+//! The embedded queue under the conformance script, which checks any server that speaks SQS.
 //!
-//! The script lies beside the checkout (`../shared/conformance`) or where `QUEUEPOST_CONFORMANCE` says; without
-//! it, or without the private Python of `.ci/run`, the test says that it is skipped. In CI, or with
-//! `QUEUEPOST_CONFORMANCE_SLOW=1`, it also makes the checks that take 20 s and more each: a good minute in all.
+//! The script is beside the checkout (`../shared/conformance`) or at `QUEUEPOST_CONFORMANCE`. Without it, or
+//! without the private Python of `.ci/run`, the test reports that it is skipped. In CI, or with
+//! `QUEUEPOST_CONFORMANCE_SLOW=1`, it also runs the checks that take 20 s and more each. That takes about a
+//! minute.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -15,9 +16,9 @@ use crate::e2e::servers::QueueServer;
 
 /// Checks the embedded queue fails on purpose: it speaks the JSON protocol only.
 const FAILS: [&str; 1] = ["protocol.query-xml"];
-/// Checks that pass, at least: a script that checks nothing proves nothing.
+/// Least number of checks that pass: a script without checks proves nothing.
 const PASSES_MIN: usize = 110;
-/// The slow checks take a good minute on two cores with nothing else to do.
+/// The slow checks take about a minute on two idle cores.
 const LIMIT: Duration = Duration::from_secs(480);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,6 +1,6 @@
-//! What the assertions have in common: queues on a server, made with a client of its own and used through the adapter.
+//! Queues on a server: created with a client of the test's own, and used through the adapter.
 //!
-//! Every assertion makes queues under names of its own, so that all may run at once on one server.
+//! Every assertion uses queue names of its own, so that all may run at once on one server.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use queuepost::sqs::{Clients, QueueRef, Settings, SqsQueue};
 use super::server::Server;
 use crate::e2e::process::PATIENCE;
 
-/// A visibility no assertion lives to see the end of.
+/// A visibility longer than any assertion runs.
 pub const LONG: u32 = 600;
 
 /// A server, the adapter's clients, and a client beside the adapter.
@@ -26,12 +26,12 @@ pub struct Fixture {
 
 impl Fixture {
     pub fn new(server: Server) -> Arc<Self> {
-        // The adapter's own stand-in for credentials: the same account on servers that have several.
+        // The adapter's placeholder credentials: the same account on servers that have several.
         let admin = server.client("queuepost");
         Arc::new(Self { server, clients: Clients::default(), admin })
     }
 
-    /// A new queue with attributes; its URL.
+    /// Creates a queue with attributes; returns its URL.
     pub async fn create(&self, name: &str, attributes: &[(Name, &str)]) -> String {
         let attributes = attributes.iter().map(|(name, value)| (name.clone(), (*value).to_owned())).collect();
         let create = self.admin.create_queue().queue_name(name).set_attributes(Some(attributes));
@@ -101,7 +101,7 @@ pub async fn receive(queue: &SqsQueue, max: usize, wait: u64, visibility: u32) -
     queue.receive(receive).await.unwrap()
 }
 
-/// Receives until there are `count`: a server may hand out fewer than asked for.
+/// Receives until there are `count` messages: a server may return fewer than requested.
 pub async fn collect(queue: &SqsQueue, count: usize, visibility: u32) -> Vec<Message> {
     let end = tokio::time::Instant::now() + PATIENCE;
     let mut found = Vec::new();

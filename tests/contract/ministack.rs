@@ -17,7 +17,7 @@ struct MiniStack {
 }
 
 impl MiniStack {
-    /// Starts it, or says that it is not installed.
+    /// Starts the server, or reports that it is not installed.
     async fn start(auth: bool) -> Option<Self> {
         let server = Kind::MiniStack { auth }.start().await?;
         Some(Self { url: server.url.clone(), sqs: server.client("111111111111"), _server: server })
@@ -43,7 +43,7 @@ impl MiniStack {
         (create.send().await.unwrap().queue_url.unwrap(), dlq)
     }
 
-    /// Visible and in flight.
+    /// Counts of messages visible and in flight.
     async fn depth(&self, queue: &str) -> (usize, usize) {
         let all = self.sqs.get_queue_attributes().queue_url(queue).attribute_names(QueueAttributeName::All);
         let attributes = all.send().await.unwrap().attributes.unwrap();
@@ -201,7 +201,8 @@ async fn a_role_is_assumed_with_its_external_id_and_refused_without() {
     let Some(server) = MiniStack::start(true).await else { return };
     let (queue, _) = server.queue("orders", 10).await;
     let trust = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::222222222222:root"},"Action":"sts:AssumeRole","Condition":{"StringEquals":{"sts:ExternalId":"shared-secret"}}}]}"#;
-    // On AWS the single actions cover their batches; this server asks for these by their own names.
+    // On AWS the single actions cover their batches; this server requires permissions for the batches
+    // themselves.
     let policy = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["sqs:ReceiveMessage","sqs:DeleteMessage","sqs:DeleteMessageBatch","sqs:ChangeMessageVisibility","sqs:ChangeMessageVisibilityBatch","sqs:GetQueueAttributes"],"Resource":"arn:aws:sqs:us-east-1:111111111111:orders"}]}"#;
     let role = [("Action", "CreateRole"), ("RoleName", "consumer"), ("AssumeRolePolicyDocument", trust)];
     iam(&server, &role).await;

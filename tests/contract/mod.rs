@@ -1,4 +1,4 @@
-//! What SQS does, asked of several servers: the embedded queue and those that none of us wrote.
+//! What SQS does, checked on several servers: the embedded queue and servers by other authors.
 //!
 //! - `assertions`: the assertions, each made through the adapter.
 //! - `queue`: every assertion against every server, with a table of each server's known deviations.

@@ -1,7 +1,7 @@
 //! The same assertions, made through the adapter, against every server.
 //!
-//! Where a server is known to differ from Amazon it says so in its table, with the reason; a difference that is
-//! not found there fails the test, and so does one in the table that turns out not to exist.
+//! A server's known differences from Amazon are listed in its table, with reasons. An unlisted difference
+//! fails the test. A listed difference that does not exist fails it too.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -59,10 +59,10 @@ const CLAUSES: &[(&str, Clause)] = named![
     an_expired_handle_deletes_nothing_of_a_group,
 ];
 
-/// A assertion a server does not keep.
+/// An assertion that a server does not satisfy.
 struct Deviation {
     assertion: &'static str,
-    /// Part of what the assertion says when it fails: another failure is not this deviation.
+    /// Part of the assertion's failure text: another failure is not this deviation.
     says: &'static str,
     reason: &'static str,
 }
@@ -120,7 +120,7 @@ const ELASTICMQ: &[Deviation] = &[
     },
 ];
 
-/// Makes all assertions at once, each on queues of its own, and compares what failed with the table.
+/// Runs all assertions at once, each on queues of its own, and compares the failures with the table.
 async fn hold(kind: Kind, deviations: &[Deviation]) {
     let Some(server) = kind.start().await else { return };
     let fixture = Fixture::new(server);
@@ -140,7 +140,7 @@ async fn hold(kind: Kind, deviations: &[Deviation]) {
     assert!(wrong.is_empty(), "{} and the contract:\n{}", kind.name(), wrong.join("\n"));
 }
 
-/// What failed and is not listed, is listed and did not fail, or failed otherwise than listed.
+/// Assertions that failed and are not listed, are listed and passed, or failed with another text.
 fn judge(mut failed: BTreeMap<&str, String>, deviations: &[Deviation]) -> Vec<String> {
     let mut wrong = Vec::new();
     for Deviation { assertion, says, reason } in deviations {
@@ -154,7 +154,7 @@ fn judge(mut failed: BTreeMap<&str, String>, deviations: &[Deviation]) -> Vec<St
     wrong
 }
 
-/// What a panic said.
+/// The text of a panic.
 fn said(panic: Box<dyn std::any::Any + Send>) -> String {
     match panic.downcast::<String>() {
         Ok(text) => *text,

@@ -1,8 +1,8 @@
-//! The servers the contract is held against: ours, and those that none of us wrote.
+//! The servers of the contract tests: ours, and servers by other authors.
 //!
-//! A [`Server`] listens on a free port of the loopback and ends when it is dropped: a process of ours is killed
-//! by its id. What it logs goes to a file that is printed when the test fails and removed when it does not. One
-//! that is not installed is skipped by name; in CI that is a failure, because `.ci/run` installs them all.
+//! A [`Server`] listens on a free port of the loopback and ends when it is dropped: our process is killed by
+//! its id. Its log goes to a file that is printed when the test fails and removed when it passes. A server
+//! that is not installed is skipped by name. In CI that is a failure, because `.ci/run` installs them all.
 
 use std::fmt::Write as _;
 use std::fs::{self, File};
@@ -19,20 +19,20 @@ use tokio::process::{Child, Command};
 use crate::e2e::process::PATIENCE;
 use crate::e2e::servers::QueueServer;
 
-/// Below the ports the system gives to connections and to listeners on port 0 (32,768 and up on Linux): the other
-/// tests make many of both while a server takes seconds to its own.
+/// Below the ports that the system gives to connections and to port 0 (32,768 and up on Linux). The other
+/// tests take many of those while a server takes seconds to bind its own.
 const PORTS: std::ops::Range<u16> = 20_000..32_000;
 /// Lines of a server's log that are printed when a test fails.
 const LOG_LINES: usize = 40;
 
-/// Which server.
+/// The kinds of servers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// The embedded queue behind its HTTP front, in the test's own process.
     Embedded,
     /// `MiniStack`: SQS, STS and IAM in one process; with `auth` it checks credentials and roles.
     MiniStack { auth: bool },
-    /// `ElasticMQ`: faithful in FIFO groups, but for expired handles.
+    /// `ElasticMQ`: faithful in FIFO groups, except for expired handles.
     ElasticMq,
 }
 
@@ -57,7 +57,7 @@ impl Kind {
         }
     }
 
-    /// How it comes to be there.
+    /// How the server runs.
     fn remedy(self) -> &'static str {
         match self {
             Self::Embedded => "it always is",
@@ -66,7 +66,7 @@ impl Kind {
         }
     }
 
-    /// Starts it and waits until it answers; `None` when it is not installed.
+    /// Starts the server and waits until it answers; `None` when it is not installed.
     pub async fn start(self) -> Option<Server> {
         if self == Self::Embedded {
             let server = QueueServer::start().await;
@@ -89,7 +89,7 @@ impl Kind {
         Some(server)
     }
 
-    /// What starts it on `port`, if it is installed.
+    /// The command that starts the server on `port`, if it is installed.
     fn command(self, port: u16) -> Option<Command> {
         match self {
             Self::Embedded => None,
@@ -109,7 +109,7 @@ impl Kind {
             }
             Self::ElasticMq => {
                 let jars = tools().join("elasticmq");
-                // Its version, as a sign that there is a Java.
+                // Its version, as a sign that Java is installed.
                 let java = std::process::Command::new("java")
                     .arg("-version")
                     .stdout(Stdio::null())
@@ -126,7 +126,7 @@ impl Kind {
                     ("rest-sqs.bind-hostname", "127.0.0.1".to_owned()),
                     ("rest-sqs.bind-port", port.to_string()),
                     ("rest-sqs.sqs-limits", "strict".to_owned()),
-                    // A second listener nobody needs.
+                    // A second listener that no test needs.
                     ("rest-stats.enabled", "false".to_owned()),
                 ] {
                     command.arg(format!("-D{key}={value}"));
@@ -139,7 +139,7 @@ impl Kind {
 }
 
 impl Server {
-    /// A client of its own, beside the adapter under test. Servers with accounts take the key for one.
+    /// A client beside the adapter under test. Servers with accounts take the access key for an account.
     pub fn client(&self, access_key: &str) -> Client {
         let config = aws_sdk_sqs::Config::builder()
             .behavior_version(BehaviorVersion::latest())
@@ -151,7 +151,7 @@ impl Server {
     }
 
     async fn until_it_answers(&mut self) {
-        // Any answer will do; MiniStack is ready when its health is known.
+        // Any answer means ready; MiniStack is ready when it reports its health.
         let probe = match self.kind {
             Kind::MiniStack { .. } => format!("{}/_ministack/health", self.url),
             Kind::Embedded | Kind::ElasticMq => self.url.clone(),
@@ -173,7 +173,7 @@ impl Drop for Server {
     fn drop(&mut self) {
         let Running::Process { log, .. } = &self.running else { return };
         if !std::thread::panicking() {
-            // A log that cannot be removed harms nobody.
+            // A log file that cannot be removed is harmless.
             fs::remove_file(log).ok();
             return;
         }
@@ -188,7 +188,7 @@ impl Drop for Server {
     }
 }
 
-/// Says which test did not do its work, past the test runner, which keeps what passing tests print to itself.
+/// Reports which test was skipped, past the test runner, which hides the output of passing tests.
 pub fn skipped(why: &str) {
     let thread = std::thread::current();
     let line = format!("skipped {}: {why}\n", thread.name().unwrap_or("a test"));
@@ -200,7 +200,7 @@ fn free_port() -> u16 {
     tries.find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).expect("no port is free")
 }
 
-/// Where `.ci/run` puts what the tests need.
+/// Where `.ci/run` installs the tools of the tests.
 pub fn tools() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("target/test-tools")
 }

@@ -1,11 +1,12 @@
-//! The real binary between a queue and an endpoint that both fail it, while it is killed and restarted.
+//! The real binary between a failing queue and a failing endpoint, while it is killed and restarted.
 //!
-//! Between the binary and each side stands a [`Proxy`], whose exchanges tell afterwards what became of every message:
-//! nothing is lost, nothing is posted that was deleted, nothing is deleted that was not accepted, and what was posted
-//! twice had to be: its answer was lost by a fault, or the process that had it in flight here was killed.
+//! Between the binary and each side is a [`Proxy`], whose recorded exchanges show what became of every
+//! message. Nothing is lost, no deleted message is posted, and no message is deleted without a success. Every
+//! duplicate has a reason: a fault lost its answer, or the process with the message in flight was killed.
 //!
-//! An ordinary run is short. `QUEUEPOST_CHAOS=60 cargo test --test it chaos -- --nocapture` keeps up the load for 60
-//! seconds and prints the figures; `QUEUEPOST_CHAOS_SEED=7` draws the faults again that a failure has printed.
+//! An ordinary run is short. `QUEUEPOST_CHAOS=60 cargo test --test it chaos -- --nocapture` keeps up the load
+//! for 60 seconds and prints the figures. `QUEUEPOST_CHAOS_SEED=7` repeats the faults of a failure that
+//! printed this seed.
 
 mod history;
 
@@ -30,18 +31,18 @@ use crate::contract::server::{Kind, Server};
 /// Load of an ordinary run.
 const SECONDS: u64 = 4;
 const MESSAGES: usize = 2_000;
-/// Messages for each minute of a long one.
+/// Messages per minute of a long run.
 const RATE: usize = 20_000;
-/// How long a process lives at least before it is ended, and what it posts meanwhile.
+/// How long a process runs at least before it is ended, and how many messages it posts meanwhile.
 const LIFE_MILLIS: Range<u64> = 1_000..4_000;
 const POSTS: usize = 100;
-/// In a short run, so that several are.
+/// The same in a short run, so that it has several processes.
 const SHORT_LIFE_MILLIS: Range<u64> = 300..1_200;
 const BATCH: usize = 10;
 const WORKERS: &str = "32";
 
-/// What happens between the binary and its endpoint, and between it and its queue. Failures are few enough that the
-/// adaptive limit does not go down to one POST at a time.
+/// The faults between the binary and its endpoint, and between it and its queue. They are rare enough that
+/// the adaptive limit does not fall to one POST at a time.
 const AT_ENDPOINT: Rates = &[
     (Fault::Delay, 20),
     (Fault::Slow, 20),
@@ -58,10 +59,10 @@ const AT_QUEUE: Rates = &[
     (Fault::LostAnswer, 5),
     (Fault::CutAnswer, 5),
 ];
-/// What duplicates nothing.
+/// Faults that cause no duplicates.
 const SLOW_ONLY: Rates = &[(Fault::Delay, 50), (Fault::Slow, 50)];
 
-/// Length and number of messages of this run, and the range of lives.
+/// Length and number of messages of this run, and the range of process lifetimes.
 fn load() -> (Duration, usize, Range<u64>) {
     match number("QUEUEPOST_CHAOS") {
         Some(seconds) => (Duration::from_secs(seconds), RATE * seconds as usize / 60, LIFE_MILLIS),
@@ -124,7 +125,7 @@ impl Setup {
         })
     }
 
-    /// Sends messages, evenly over a time, beside whatever else happens.
+    /// Sends messages, evenly over a time, while other work goes on.
     fn send(&self, messages: usize, over: Duration) -> JoinSet<()> {
         let (client, queue) = (self.client.clone(), self.queue.clone());
         let mut sending = JoinSet::new();
@@ -150,16 +151,17 @@ impl Setup {
         let path = self.queue.splitn(4, '/').nth(3).unwrap();
         let queue = format!("http://{}/{path}", self.to_queue.address);
         let url = format!("http://{}/{}", self.to_endpoint.address, self.processes);
-        // Far more than anything takes here: a time-out would be a duplicate nobody can explain.
+        // Far longer than any call takes here, because a timeout would cause a duplicate without a recorded
+        // reason.
         let more = ["--workers", WORKERS, "--timeout", "10s", "--region", "us-east-1"];
         Queuepost::run(&queue, &url, &more).await
     }
 
-    /// A life of a process: as long as is drawn, and until something has been posted.
+    /// The life of a process: a random time, and until it has posted something.
     async fn lives(&mut self, millis: Range<u64>) {
         let before = self.to_endpoint.count();
         sleep(Duration::from_millis(self.random.u64(millis))).await;
-        // When no more is left than that, the end is near anyway.
+        // When so little is left, the run is nearly over anyway.
         let posted = until(|| (self.to_endpoint.count() >= before + POSTS).then_some(()));
         tokio::select! {
             posted = posted => assert!(posted.is_some(), "seed {}: nothing is posted any more", self.seed),
@@ -167,14 +169,14 @@ impl Setup {
         }
     }
 
-    /// Waits until the queue has little to hand out.
+    /// Waits until the queue has few visible messages.
     async fn until_few(&self) {
         while self.depth(&self.queue).await.0 > POSTS {
             sleep(Duration::from_millis(100)).await;
         }
     }
 
-    /// Visible, and in flight.
+    /// Counts of messages visible and in flight.
     async fn depth(&self, queue: &str) -> (usize, usize) {
         let ask = self.client.get_queue_attributes().queue_url(queue);
         let attributes =
@@ -186,7 +188,7 @@ impl Setup {
         )
     }
 
-    /// Waits until nothing is left; as long as it gets less there is patience.
+    /// Waits until nothing is left, as long as the number of messages falls.
     async fn until_empty(&self, bridge: &Queuepost) {
         let (mut least, mut end) = (usize::MAX, Instant::now() + PATIENCE);
         loop {
@@ -202,7 +204,7 @@ impl Setup {
         }
     }
 
-    /// Makes visible what is in flight, as its end of visibility would in half a minute or more.
+    /// Makes messages in flight visible, as the end of their visibility would in half a minute or more.
     async fn let_go(&self) {
         let MessageHistory { handles, deleted, .. } = MessageHistory::of(&self.to_queue.exchanges());
         let there = handles.into_iter().filter(|(_, body)| !deleted.contains_key(body));
@@ -213,13 +215,13 @@ impl Setup {
                 entry.receipt_handle(handle).visibility_timeout(0).build().unwrap()
             });
             let change = self.client.change_message_visibility_batch().queue_url(&self.queue);
-            // Old handles are refused, each by itself.
+            // Expired handles are refused, each as an entry of its own.
             change.set_entries(Some(entries.collect())).send().await.ok();
         }
     }
 }
 
-/// Kills, faults and restarts for as long as the load lasts; then whether all promises were kept.
+/// Kills, faults and restarts for as long as the load lasts; then checks all promises.
 async fn kills_and_faults(kind: Kind) {
     let (lasts, messages, lives) = load();
     let Some(mut setup) = Setup::set(kind, AT_QUEUE, AT_ENDPOINT).await else { return };
@@ -293,7 +295,7 @@ async fn kills_and_faults(kind: Kind) {
     assert!(killed > 1 && !setup.to_queue.faults().is_empty() && setup.to_endpoint.faults().len() > 3);
 }
 
-/// Two processes, one of which is always being replaced.
+/// Two processes, one of which is being replaced at any time.
 async fn rolling_restarts(kind: Kind) {
     let (lasts, messages, lives) = load();
     let Some(mut setup) = Setup::set(kind, SLOW_ONLY, SLOW_ONLY).await else { return };
@@ -315,7 +317,7 @@ async fn rolling_restarts(kind: Kind) {
             sent.unwrap();
         }
     }
-    // Both at once, in the middle of what is left.
+    // Both at once, when about half of the messages are left.
     for process in &mut running {
         stop(process).await;
     }

@@ -1,4 +1,4 @@
-//! `queuepost check` with the real binary: what it finds, how it says so, and that it touches no message.
+//! `queuepost check` with the real binary: its findings, their texts, and that it receives no message.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use super::process::{Ended, Queuepost};
 use super::servers::{HttpEndpoint, QueueServer};
 
 async fn check(queue: &str, url: &str, more: &[&str]) -> Ended {
-    // Short enough for the default deadline, which is warned of otherwise.
+    // Short enough for the default deadline; otherwise there is a warning.
     let mut args = vec!["check", "--queue", queue, "--url", url, "--timeout", "10s"];
     args.extend(more);
     Queuepost::start(&args, &[]).ended().await
@@ -34,7 +34,7 @@ fn pairs(expected: &[(&str, &str)]) -> Vec<(String, String)> {
     expected.iter().map(|(check, status)| ((*check).to_owned(), (*status).to_owned())).collect()
 }
 
-/// A queue nothing is wrong with.
+/// A queue without findings.
 fn sound_queue(queues: &QueueServer) -> String {
     let queue = queues.queue("orders", 10);
     let fourteen_days = [("MessageRetentionPeriod".to_owned(), "1209600".to_owned())].into();

@@ -1,4 +1,5 @@
-//! Credentials that expire while the bridge runs, new ones where the old ones came from; and a name without an address.
+//! Credentials that expire while the bridge runs and are renewed at their source; and a name that does not
+//! resolve.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -15,20 +16,20 @@ fn folder(name: &str) -> PathBuf {
     folder
 }
 
-/// Writes a file whole: nobody reads half of it.
+/// Writes a file atomically, so that nobody reads half of it.
 fn write(path: &Path, text: &str) {
     let whole = path.with_extension("new");
     fs::write(&whole, text).unwrap();
     fs::rename(whole, path).unwrap();
 }
 
-/// Lives through an expiry; `renew` puts the new key where the old one came from.
+/// Runs through an expiry; `renew` puts the new key where the old one came from.
 async fn survives_an_expiry(env: &[(&str, &str)], renew: impl FnOnce()) {
     let queues = QueueServer::start().await;
     queues.queue("orders", 10);
     let sqs_proxy = SqsProxy::start(&queues, "orders").await;
     sqs_proxy.accept_only_key("OLDKEY");
-    // Long enough to be under way when the key expires.
+    // Long enough to be running when the key expires.
     let endpoint = HttpEndpoint::start(200, Duration::from_secs(2)).await;
     let args = [
         "run",
@@ -55,7 +56,7 @@ async fn survives_an_expiry(env: &[(&str, &str)], renew: impl FnOnce()) {
     let line = bridge.until_line("listener faulted").await;
     assert!(line.contains(r#""reason":"expired_token""#), "{line}");
     assert!((bridge.metric("listener_faulted", "").await - 1.0).abs() < f64::EPSILON);
-    // Not known again by itself.
+    // The expired key is not valid again by itself.
     let refused = sqs_proxy.refused();
     assert!(until(|| (sqs_proxy.refused() > refused + 2).then_some(())).await.is_some());
     assert_eq!(bridge.admin("/livez").await.0, 200);
@@ -102,7 +103,7 @@ async fn new_credentials_of_a_process_are_taken_without_a_restart() {
 
 #[tokio::test]
 async fn a_name_without_an_address_is_the_network_tried_again_and_no_fault() {
-    // A label longer than DNS admits: known to have no address without asking anyone.
+    // A label longer than DNS allows: it has no address, without asking any server.
     let queue = format!("http://{}.example:9324/000000000000/orders", "x".repeat(64));
     let endpoint = HttpEndpoint::start(200, Duration::ZERO).await;
     let args = [

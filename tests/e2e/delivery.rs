@@ -1,4 +1,4 @@
-//! The main job: messages move, once each, within the caps.
+//! Deliveries: every message arrives once, with body and headers, within the caps.
 
 use std::time::Duration;
 

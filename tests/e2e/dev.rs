@@ -1,4 +1,4 @@
-//! `queuepost dev`, as a newcomer uses it.
+//! `queuepost dev`, as a new user runs it.
 
 use std::net::TcpListener;
 use std::time::Duration;
@@ -39,13 +39,13 @@ async fn dev_runs_everything_and_stops_cleanly() {
     dev.until_line("answered 429: throttled").await;
     dev.until_line("parked for 10 s").await;
     answer(200).await.unwrap();
-    // It comes back by itself when its ten seconds are over.
+    // The message becomes visible by itself when its ten seconds are over.
     dev.until_line("(receive 2) answered 200: throttled").await;
 
     dev.signal("INT");
     let ended = dev.ended().await;
     assert_eq!(ended.code, Some(0), "{}", ended.output);
-    // What it sets up itself is nothing to warn of.
+    // There is no warning about the settings of the queue that `dev` itself creates.
     assert!(!ended.output.contains("dead_letter_retention"), "{}", ended.output);
     let free = || TcpListener::bind(&queue).ok();
     assert!(until(free).await.is_some());
@@ -73,6 +73,6 @@ async fn dev_with_an_endpoint_of_ones_own_tells_of_each_delivery_and_starts_no_s
     dev.signal("INT");
     let ended = dev.ended().await;
     assert_eq!(ended.code, Some(0), "{}", ended.output);
-    // Of all that `debug` would say, this is the only line.
+    // Of all the lines of `debug`, only this one appears.
     assert_eq!(ended.output.matches("DEBUG").count(), 1, "{}", ended.output);
 }

@@ -1,4 +1,4 @@
-//! Endpoints that refuse, reset, hang or talk nonsense: nothing is lost, and what happened is named.
+//! Endpoints that refuse, reset, hang or answer nonsense: nothing is lost, and the outcome is named.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use tokio::net::TcpListener;
 use super::process::Queuepost;
 use super::servers::{Bad, BadEndpoint, HttpEndpoint, QueueServer};
 
-/// A bad endpoint until it is good again: one failed attempt with this outcome, then success.
+/// An endpoint that misbehaves once and then works: one failed attempt with this outcome, then a success.
 async fn survives(bad: Bad, outcome: &str) {
     let queues = QueueServer::start().await;
     let queue = queues.queue("orders", 10);

@@ -1,5 +1,5 @@
-//! What comes from outside, with the real binary: words that would steer a terminal, proxies that are nobody's
-//! business, tokens in clear, and a system that lets a process use too little.
+//! The environment of the real binary: proxy variables, terminal escapes in texts from outside, session
+//! tokens in clear text, and limits of file descriptors.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use tokio::process::Command;
 use super::process::{Queuepost, until};
 use super::servers::{HttpEndpoint, QueueServer};
 
-/// Nobody listens there.
+/// An address without a listener.
 const NOWHERE: &str = "http://127.0.0.1:9";
 
 #[tokio::test]

@@ -1,5 +1,5 @@
-//! What a person reads when something fails: the same words in the log of `run` and from `send`, `receive` and
-//! `check`, with who, what, where and the fix.
+//! Error messages: the log of `run` and the commands `send`, `receive` and `check` use the same text. Each
+//! names principal, action, resource and fix.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 use super::process::{Ended, Queuepost};
 use super::servers::{HttpEndpoint, QueueServer};
 
-/// Origin of a server that answers everything like this.
+/// Starts a server that gives this answer to every request; returns its origin.
 async fn answering(status: u16, body: &Value) -> String {
     let text = body.as_str().map_or_else(|| body.to_string(), str::to_owned);
     let answer = move || async move { (StatusCode::from_u16(status).unwrap(), text) };
@@ -61,7 +61,7 @@ async fn a_denial_names_who_what_and_on_what_everywhere() {
     let lines = Queuepost::with_input(&["send", "--queue", &queue, "-"], b"x\ny\n").ended().await;
     for ended in [&checked, &received, &sent, &lines] {
         assert_eq!(ended.code, Some(1), "{}", ended.output);
-        // This server speaks of one action whatever it is asked, and in small letters as AWS does.
+        // This server names one action whatever the request is, in lower case as AWS does.
         let output = ended.output.to_ascii_lowercase();
         for words in ["access denied: ", role, "fix: allow sqs:getqueueattributes"] {
             assert!(output.contains(words), "{words:?} is not in {}", ended.output);

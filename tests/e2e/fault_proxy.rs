@@ -1,8 +1,9 @@
-//! A proxy between two that speak HTTP/1.1, which harms some exchanges and remembers them all.
+//! An HTTP/1.1 proxy that injects faults into some exchanges and records them all.
 //!
-//! It reads a whole request, draws a fault from its seed, and then forwards or does not. So for every exchange it is
-//! known whether the request reached the server and whether the answer left for the client: what a test needs to tell
-//! a duplicate that had to be from one that had not. Faults end when they are switched off.
+//! It reads a whole request, draws a fault from its seed, and then forwards the request or not. So for every
+//! exchange a test knows whether the request reached the server. It also knows whether the answer left for
+//! the client. With both it distinguishes necessary duplicates from avoidable ones. Faults stop when they are
+//! switched off.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -20,32 +21,32 @@ use super::process::until;
 
 /// Longest pause of a delay.
 const DELAY_MAX_MILLIS: u64 = 300;
-/// What passes slowly does so in so many pieces, with a pause after each.
+/// A slow transfer has so many pieces, with a pause after each.
 const PIECES: usize = 8;
 const PIECE_PAUSE: Duration = Duration::from_millis(20);
-/// What is said in the server's place.
+/// The answer in place of the server's.
 const UNAVAILABLE: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n";
 
-/// What is done to an exchange.
+/// The fault of an exchange.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Fault {
     None,
     /// The request waits first.
     Delay,
-    /// Request and answer pass a piece at a time.
+    /// Request and answer are forwarded in pieces.
     Slow,
     /// The connection is reset, and the request not forwarded.
     Reset,
     /// The request is not forwarded, and the answer is a 503.
     Unavailable,
-    /// The connection is reset in the place of the answer.
+    /// The connection is reset instead of the answer.
     LostAnswer,
-    /// Half of the answer comes, and then the end.
+    /// Half of the answer is forwarded, and then the connection ends.
     CutAnswer,
 }
 
 impl Fault {
-    /// Whether the server does its work and the client cannot know.
+    /// Whether the server does its work and the client cannot know it.
     pub fn loses_answer(self) -> bool {
         matches!(self, Self::LostAnswer | Self::CutAnswer)
     }
@@ -55,21 +56,21 @@ impl Fault {
     }
 }
 
-/// Faults and how often each comes, in a thousand exchanges.
+/// Faults with their frequency, per thousand exchanges.
 pub type Rates = &'static [(Fault, u64)];
 
-/// A request and what became of it.
+/// A request and its result.
 #[derive(Debug, Clone)]
 pub struct Exchange {
-    /// When the request had come.
+    /// When the request had arrived.
     pub asked: Instant,
     /// Its head: first line and fields.
     pub head: String,
     pub body: Vec<u8>,
     pub fault: Fault,
-    /// What the server answered: when, the status and the body.
+    /// The server's answer: time, status and body.
     pub answer: Option<(Instant, u16, Vec<u8>)>,
-    /// Whether all of that was sent on to the client.
+    /// Whether the whole answer was sent to the client.
     pub passed_on: bool,
 }
 
@@ -96,7 +97,7 @@ struct Inner {
     seed: u64,
     rates: Rates,
     harmless: AtomicBool,
-    /// Exchanges under way.
+    /// Number of running exchanges.
     running: AtomicUsize,
     exchanges: Mutex<Vec<Exchange>>,
 }
@@ -115,7 +116,7 @@ impl Proxy {
             while let Ok((client, _)) = listener.accept().await {
                 number += 1;
                 let inner = Arc::clone(&shared);
-                // However a connection ends, its exchanges tell.
+                // However a connection ends, its exchanges are recorded.
                 connections.spawn(async move { inner.connection(client, number).await.ok() });
                 while connections.try_join_next().is_some() {}
             }
@@ -123,12 +124,12 @@ impl Proxy {
         Self { address, inner, _connections: accepting }
     }
 
-    /// From now on everything passes.
+    /// From now on there are no faults.
     pub fn be_harmless(&self) {
         self.inner.harmless.store(true, Ordering::SeqCst);
     }
 
-    /// Waits for exchanges under way: the server may still answer a client that was killed.
+    /// Waits for running exchanges: the server may still answer a client that was killed.
     pub async fn until_quiet(&self) {
         let quiet = || (self.inner.running.load(Ordering::SeqCst) == 0).then_some(());
         assert!(until(quiet).await.is_some(), "an exchange does not end");
@@ -145,7 +146,7 @@ impl Proxy {
         self.inner.exchanges.lock().unwrap().len()
     }
 
-    /// How often each fault struck.
+    /// How often each fault was injected.
     pub fn faults(&self) -> BTreeMap<Fault, usize> {
         let mut faults = BTreeMap::new();
         for exchange in self.inner.exchanges.lock().unwrap().iter() {
@@ -200,7 +201,7 @@ impl Inner {
     }
 }
 
-/// Carries an exchange through, or not; whether the connection goes on.
+/// Forwards an exchange, or not; returns whether the connection continues.
 async fn pass(
     request: &Message,
     fault: Fault,
@@ -241,7 +242,7 @@ async fn pass(
             Ok(false)
         }
         Fault::CutAnswer => {
-            // Perhaps only the head, which says that there is more, or not even that.
+            // Perhaps only the head, which announces a body, or not even the whole head.
             client.write_all(&answer.bytes[..answer.bytes.len() / 2]).await?;
             client.shutdown().await?;
             Ok(false)
@@ -273,7 +274,7 @@ struct Message {
 }
 
 impl Message {
-    /// The next one; `None` at the end of the connection. What comes after it stays in `unread`.
+    /// The next message; `None` at the end of the connection. Later bytes stay in `unread`.
     async fn read(stream: &mut TcpStream, unread: &mut Vec<u8>) -> io::Result<Option<Self>> {
         let mut buffer = vec![0; 64 * 1024];
         loop {
@@ -290,7 +291,7 @@ impl Message {
         }
     }
 
-    /// Lengths of head and whole, when all of it is there.
+    /// Lengths of head and whole message, when all of it has arrived.
     fn whole(bytes: &[u8]) -> Option<(usize, usize, bool)> {
         let head_length = bytes.windows(4).position(|window| window == b"\r\n\r\n")? + 4;
         let head = String::from_utf8_lossy(&bytes[..head_length]).to_lowercase();

@@ -1,4 +1,4 @@
-//! A FIFO queue: order within groups, across processes that come and go.
+//! A FIFO queue: order within groups, across processes that start and stop.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::process::{Queuepost, until};
 use super::servers::{HttpEndpoint, QueueServer, Seen};
 
-/// Bodies in the order in which they came, by the group their header names.
+/// Bodies in the order of their arrival, by the group in their header.
 fn by_group(seen: &Seen) -> BTreeMap<String, Vec<String>> {
     let mut groups: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (headers, body) in seen.requests.lock().unwrap().iter() {

@@ -1,4 +1,5 @@
-//! The gate, real: an endpoint that refuses closes it, says so, and is found again.
+//! The gate with the real binary: an endpoint that refuses closes it, the status says so, and a probe opens
+//! it again.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -11,7 +12,7 @@ use super::process::{PATIENCE, Queuepost};
 use super::servers::{HttpEndpoint, QueueServer};
 
 impl Queuepost {
-    /// Waits for a status whose part at `pointer` is `wanted`; the whole status.
+    /// Waits until the status has `wanted` at `pointer`; returns the whole status.
     async fn until_status(&self, pointer: &str, wanted: &str) -> Value {
         let end = tokio::time::Instant::now() + PATIENCE;
         loop {
@@ -56,7 +57,7 @@ async fn a_wrong_key_closes_the_gate_says_why_and_opens_when_it_is_right() {
 async fn a_dead_endpoint_costs_no_receives_and_is_found_when_it_is_back() {
     let queues = QueueServer::start().await;
     let queue = queues.queue("orders", 2);
-    // Bound and not listening: whoever connects is refused.
+    // Bound and not listening: every connection is refused.
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let address = socket.local_addr().unwrap();

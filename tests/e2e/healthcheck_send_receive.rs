@@ -1,5 +1,4 @@
-//! The commands a person runs beside the main job: asking the process how it is, putting messages on a queue
-//! and taking them off again.
+//! The commands beside `run`: `healthcheck`, `send` and `receive`.
 
 use std::time::Duration;
 
@@ -13,7 +12,7 @@ async fn ran(args: &[&str], env: &[(&str, &str)]) -> Ended {
     Queuepost::start(args, env).ended().await
 }
 
-/// An address nobody listens on.
+/// An address without a listener.
 fn nobody() -> String {
     let bound = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     bound.local_addr().unwrap().to_string()
@@ -52,7 +51,7 @@ async fn a_healthcheck_of_nothing_fails_and_says_why() {
     assert_eq!(gone.code, Some(1));
     assert!(gone.output.contains("refused"), "{}", gone.output);
 
-    // A socket that accepts and says nothing.
+    // A socket that accepts connections and sends nothing.
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = silent.local_addr().unwrap().to_string();
     let silence = ran(&["healthcheck"], &[("QUEUEPOST_ADMIN_LISTEN", &address)]).await;
@@ -111,7 +110,7 @@ async fn what_was_sent_is_received_with_everything_it_had() {
         assert!(message[absent].is_null(), "{absent}: {message}");
     }
 
-    // Visibility 0 left it there; now it goes.
+    // With visibility 0 the message stayed; now it is deleted.
     let again = received(&queue, &["--delete"]).await;
     assert_eq!(again[0]["receive_count"], 2);
     assert_eq!(queues.census("orders"), (0, 0, 0));
@@ -141,7 +140,7 @@ async fn lines_become_messages_and_come_off_again_in_batches() {
     for args in [vec!["send", "--queue", &queue], vec!["send", "--queue", &queue, "-"]] {
         let sent = Queuepost::with_input(&args, lines.join("\n").as_bytes()).ended().await;
         assert_eq!(sent.code, Some(0), "{}", sent.output);
-        // Ids and nothing else: no progress where there is no terminal.
+        // Ids and nothing else: no progress line without a terminal.
         assert_eq!(sent.output.lines().count(), 25, "{}", sent.output);
         let messages = received(&queue, &["--max", "1000", "--delete"]).await;
         let (mut found, mut expected) =
@@ -245,7 +244,7 @@ async fn a_fifo_queue_keeps_order_and_drops_repetitions() {
         assert_eq!(sent.code, Some(0), "{}", sent.output);
     }
 
-    // The same attempt brings the same messages.
+    // The same attempt id returns the same messages.
     let look = ["--max", "10", "--attempt-id", "a1", "--visibility", "60s"];
     let (seen, again) = (received(&queue, &look).await, received(&queue, &look).await);
     assert_eq!(bodies(&seen), bodies(&again));

@@ -1,4 +1,4 @@
-//! The three ports against clients that mean harm: HTTP/2 in clear, heads that never end, names of other sites.
+//! The three ports against hostile clients: HTTP/2 in clear text, endless heads, host names of other sites.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use super::dev::addresses;
 use super::process::{PATIENCE, Queuepost};
 use super::servers::{HttpEndpoint, QueueServer};
 
-/// What comes back until the connection ends.
+/// The bytes received until the connection ends.
 async fn exchange(address: &str, request: &str) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(request.as_bytes()).await.unwrap();
@@ -24,7 +24,7 @@ async fn the_admin_port_does_not_speak_http_2_to_who_knows_it_without_tls() {
     let queues = QueueServer::start().await;
     let queue = queues.queue("orders", 10);
     let mut bridge = Queuepost::run(&queue, "http://127.0.0.1:9/", &[]).await;
-    // The preface, an empty SETTINGS frame, and GOAWAY, at which a server of HTTP/2 ends the connection.
+    // The preface, an empty SETTINGS frame, and GOAWAY, after which an HTTP/2 server closes the connection.
     let frames = "\0\0\0\x04\0\0\0\0\0\0\0\x08\x07\0\0\0\0\0\0\0\0\0\0\0\0\0";
     let answer = exchange(bridge.admin_address(), &format!("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n{frames}")).await;
     assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 400 "), "{answer:?}");

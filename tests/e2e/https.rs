@@ -1,4 +1,4 @@
-//! Endpoints over TLS: what is trusted is delivered to, and `check` says what is wrong with what is not.
+//! Endpoints over TLS: trusted ones get messages, and `check` names the error of untrusted ones.
 
 use std::path::Path;
 use std::time::Duration;
@@ -29,7 +29,7 @@ fn configuration(name: &str, queue: &str, endpoint: &HttpEndpoint, tls: &[(&str,
     path.to_str().unwrap().to_owned()
 }
 
-/// Exit code and line of `check` about the endpoint, with the fix if there is one; nothing must have been posted.
+/// Exit code and the line of `check` about the endpoint, with its fix; no message may have been posted.
 async fn checked(
     name: &str,
     endpoint: &HttpEndpoint,
@@ -47,7 +47,7 @@ async fn checked(
     (ended.code == Some(0), about.to_owned())
 }
 
-/// What `check` says when it trusts `trusted` and the endpoint shows `identity`.
+/// The output of `check` when it trusts `trusted` and the endpoint presents `identity`.
 async fn refused(name: &str, trusted: &Authority, identity: &Identity) -> String {
     let endpoint = Tls::with(identity).start().await;
     let ca = trusted.file(name);
@@ -144,7 +144,7 @@ async fn a_client_certificate_that_is_missed_after_the_handshake_costs_no_receiv
         bridge.find_admin().await;
         let line = bridge.until_line(r#""outcome":"unsent""#).await;
         has(&line, &[r#""reason":"tls_client_certificate""#, r#""receive_count":1"#, "held: "]);
-        // Held, it is posted again and again.
+        // The message is held, and posted again and again.
         let posted_thrice = async {
             while bridge.metric("deliveries_total", r#"outcome="unsent""#).await < 3.0 {
                 tokio::time::sleep(Duration::from_millis(100)).await;

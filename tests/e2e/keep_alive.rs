@@ -1,4 +1,4 @@
-//! Endpoints that keep connections only for a moment, and say so.
+//! Endpoints that keep idle connections for a second, and announce that.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,10 +12,10 @@ use tokio::time::timeout;
 use super::process::Queuepost;
 use super::servers::QueueServer;
 
-/// A server of HTTP/1.1 that keeps a connection for a second after each answer, and says so.
+/// An HTTP/1.1 server that keeps a connection for a second after each answer, and announces that.
 ///
-/// What comes on a connection again always comes too late: the second is over while the request is on its way, and it is
-/// reset unread.
+/// A second request on a connection always arrives too late. The second ends while the request is in transit,
+/// and the server resets the connection without reading it.
 struct ShortKeepAlive {
     url: String,
     connections: Arc<AtomicUsize>,
@@ -53,11 +53,11 @@ async fn serve(mut stream: TcpStream, resets: Arc<AtomicUsize>) {
         && stream.peek(&mut [0]).await.is_ok_and(|count| count > 0)
     {
         resets.fetch_add(1, Ordering::SeqCst);
-        // Closed with bytes unread, which resets it.
+        // A close with unread bytes resets the connection.
     }
 }
 
-/// Reads one request; whether it came whole.
+/// Reads one request; returns whether it arrived in full.
 async fn read_request(stream: &mut TcpStream) -> bool {
     let (mut request, mut buffer) = (Vec::new(), vec![0; 64 * 1024]);
     loop {
@@ -78,7 +78,7 @@ async fn a_connection_is_not_kept_for_longer_than_the_endpoint_announces() {
     let queue = queues.queue("orders", 10);
     let endpoint = ShortKeepAlive::start().await;
     queues.send("orders", "first");
-    // The first answer tells; what was under way beside it could not know.
+    // The first answer announces the time; requests sent beside it could not know.
     let mut bridge = Queuepost::run(&queue, &endpoint.url, &[]).await;
     queues.until_empty("orders").await;
     for number in 0..40 {

@@ -10,7 +10,7 @@ use super::servers::{HttpEndpoint, QueueServer};
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 const PARENT: &str = "b7ad6b7169203331";
 
-/// A span as the protocol has it (`opentelemetry.proto.trace.v1.Span`), as far as these tests look.
+/// A span in the protocol's form (`opentelemetry.proto.trace.v1.Span`), with the fields these tests read.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 struct Span {
     trace: String,
@@ -20,11 +20,11 @@ struct Span {
     kind: u64,
     /// Trace and span id of each link.
     links: Vec<(String, String)>,
-    /// Keys and those values that are texts.
+    /// Attributes with text values.
     attributes: Vec<(String, String)>,
 }
 
-/// The fields of a protobuf message: number and, of texts, bytes and messages, the content.
+/// The fields of a protobuf message: number and, for texts, bytes and messages, the content.
 fn fields(mut bytes: &[u8]) -> Vec<(u64, u64, &[u8])> {
     fn varint(bytes: &mut &[u8]) -> u64 {
         let mut value = 0;
@@ -92,7 +92,7 @@ fn span(bytes: &[u8]) -> Span {
     span
 }
 
-/// Every span of what came at the collector.
+/// Every span that arrived at the collector.
 fn spans(collector: &HttpEndpoint) -> Vec<Span> {
     let bodies: Vec<Bytes> =
         collector.seen.requests.lock().unwrap().iter().map(|(_, body)| body.clone()).collect();
@@ -127,7 +127,7 @@ async fn traced(status: u16, env: &[(&str, &str)]) -> (HttpEndpoint, Vec<Span>) 
     bridge.find_admin().await;
     let settled = || (queues.census("orders").0 == 0 && endpoint.seen.count() == 1).then_some(());
     assert!(until(settled).await.is_some(), "{}", bridge.output());
-    // What is left is sent on the way out.
+    // The remaining spans are sent at the exit.
     let ended = bridge.stop().await;
     assert_eq!(ended.code, Some(0), "{}", ended.output);
     let found = spans(&collector);

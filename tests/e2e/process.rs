@@ -1,4 +1,4 @@
-//! The real binary, started, watched and ended by its process id.
+//! The real binary: started, observed and ended by its process id.
 
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
@@ -8,7 +8,7 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
 use tokio::task::JoinSet;
 
-/// How long anything on one machine may take before a test gives up.
+/// How long a test waits for anything on one machine.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A running `queuepost`; killed when dropped.
@@ -19,14 +19,14 @@ pub struct Queuepost {
     admin: Option<String>,
 }
 
-/// How a process ended.
+/// The end of a process.
 pub struct Ended {
     pub code: Option<i32>,
     pub output: String,
 }
 
 impl Queuepost {
-    /// Starts the binary with nothing of AWS or of queuepost in its environment but `env`.
+    /// Starts the binary; its environment has no variable of AWS or queuepost except `env`.
     pub fn start(args: &[&str], env: &[(&str, &str)]) -> Self {
         Self::spawn(args, env, Stdio::null())
     }
@@ -35,12 +35,12 @@ impl Queuepost {
     pub fn with_input(args: &[&str], input: &[u8]) -> Self {
         let (reader, mut writer) = std::io::pipe().unwrap();
         let input = input.to_vec();
-        // Longer than a pipe holds, perhaps; a process that reads no further breaks it off.
+        // The input may exceed a pipe's capacity; a process that stops reading breaks the write.
         std::thread::spawn(move || std::io::Write::write_all(&mut writer, &input).ok());
         Self::spawn(args, &[], Stdio::from(reader))
     }
 
-    /// Starts the binary with room for so many descriptors.
+    /// Starts the binary with this limit of file descriptors.
     pub fn start_with_descriptors(most: u32, args: &[&str]) -> Self {
         let mut command = Command::new("sh");
         command.args(["-c", &format!("ulimit -n {most}; exec \"$0\" \"$@\"")]);
@@ -91,7 +91,7 @@ impl Queuepost {
         process
     }
 
-    /// Waits for the line that says where the admin port is.
+    /// Waits for the line with the address of the admin port.
     pub async fn find_admin(&mut self) {
         let line = self.until_line(r#""message":"started""#).await;
         let line: serde_json::Value = serde_json::from_str(&line).unwrap();
@@ -117,7 +117,7 @@ impl Queuepost {
         self.admin.as_ref().unwrap().strip_prefix("http://").unwrap()
     }
 
-    /// What the admin port answers on a path: status and body.
+    /// The answer of the admin port on a path: status and body.
     pub async fn admin(&self, path: &str) -> (u16, String) {
         let admin = self.admin.as_ref().unwrap();
         let answer = reqwest::get(format!("{admin}{path}")).await.unwrap();
@@ -145,18 +145,18 @@ impl Queuepost {
     pub async fn ended(&mut self) -> Ended {
         let status = tokio::time::timeout(PATIENCE, self.child.wait()).await;
         let status = status.unwrap_or_else(|_| panic!("still running:\n{}", self.output())).unwrap();
-        // The pipes end with the process.
+        // The pipes close with the end of the process.
         while self.readers.join_next().await.is_some() {}
         Ended { code: status.code(), output: self.output() }
     }
 
-    /// SIGTERM, and how it ended.
+    /// Sends SIGTERM; returns how the process ended.
     pub async fn stop(&mut self) -> Ended {
         self.signal("TERM");
         self.ended().await
     }
 
-    /// SIGKILL, and gone.
+    /// Sends SIGKILL and waits for the end.
     pub async fn kill(&mut self) {
         self.signal("KILL");
         self.ended().await;
@@ -170,7 +170,7 @@ async fn read(from: impl AsyncRead + Unpin, into: Arc<Mutex<Vec<String>>>) {
     }
 }
 
-/// Asks again and again until there is an answer or no patience is left.
+/// Asks again and again until there is an answer or the time is over.
 pub async fn until<T>(mut ask: impl FnMut() -> Option<T>) -> Option<T> {
     let end = tokio::time::Instant::now() + PATIENCE;
     loop {

@@ -1,4 +1,4 @@
-//! What the binary talks to in these tests: the embedded queue, and endpoints good and bad.
+//! The servers that the binary calls in these tests: the embedded queue, and good and bad endpoints.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -39,14 +39,14 @@ impl QueueServer {
         Self { broker, faults, address, _server: tasks }
     }
 
-    /// Makes a FIFO queue; its URL.
+    /// Creates a FIFO queue; returns its URL.
     pub fn fifo(&self, name: &str) -> String {
         let attributes = [("FifoQueue".to_owned(), "true".to_owned())].into();
         self.broker.with(|broker, now| broker.create_queue(now, name, &attributes)).unwrap();
         self.url(name)
     }
 
-    /// Makes a queue with a dead-letter queue; its URL.
+    /// Creates a queue with a dead-letter queue; returns its URL.
     pub fn queue(&self, name: &str, max_receives: u32) -> String {
         self.broker.with(|broker, now| {
             let dlq = format!("{name}-dlq");
@@ -87,7 +87,7 @@ impl QueueServer {
         self.broker.with(|broker, now| broker.send(now, queue, message)).unwrap();
     }
 
-    /// Visible, in flight, in the dead-letter queue.
+    /// Counts of messages visible, in flight, in the dead-letter queue.
     pub fn census(&self, queue: &str) -> (usize, usize, usize) {
         self.broker.with(|broker, now| {
             let all = broker.inspect(now, queue);
@@ -123,7 +123,7 @@ impl QueueServer {
     }
 }
 
-/// An endpoint that answers what it is told to and remembers what it got.
+/// An endpoint with configurable answers and a record of its requests.
 pub struct HttpEndpoint {
     pub url: String,
     pub seen: Arc<Seen>,
@@ -137,7 +137,7 @@ pub struct Seen {
     running: AtomicUsize,
     most: AtomicUsize,
     pub requests: Mutex<Vec<(HeaderMap, Bytes)>>,
-    /// Of each request, in their order.
+    /// Head and body of each request, in order.
     pub versions: Mutex<Vec<Version>>,
 }
 
@@ -150,7 +150,7 @@ impl Seen {
         self.requests.lock().unwrap().len()
     }
 
-    /// How often each body came.
+    /// How often each body arrived.
     pub fn bodies(&self) -> BTreeMap<String, usize> {
         let mut bodies = BTreeMap::new();
         for (_, body) in self.requests.lock().unwrap().iter() {
@@ -191,7 +191,7 @@ impl HttpEndpoint {
     }
 }
 
-/// Counts a request while it runs, also when its client goes away.
+/// Counts a request while it runs, also when its client disconnects.
 struct Running(Arc<Seen>);
 
 impl Drop for Running {
@@ -217,20 +217,20 @@ async fn take(
     (StatusCode::from_u16(seen.status.load(Ordering::SeqCst)).unwrap(), "done")
 }
 
-/// What a bad endpoint does with a connection once a request has begun to arrive.
+/// How a bad endpoint treats a connection once a request has begun to arrive.
 #[derive(Debug, Clone, Copy)]
 pub enum Bad {
-    /// Closes it.
+    /// It closes the connection.
     Closes,
-    /// Says nothing.
+    /// It sends nothing.
     Hangs,
-    /// Answers in no language of HTTP.
+    /// It sends bytes that are no HTTP.
     Garbage,
-    /// Answers a body without end.
+    /// It sends a body without end.
     Endless,
 }
 
-/// An endpoint that misbehaves until told to be good; then it answers 200 and closes.
+/// An endpoint that misbehaves until it is switched to good; then it answers 200 and closes.
 pub struct BadEndpoint {
     pub url: String,
     good: Arc<AtomicUsize>,
@@ -264,7 +264,7 @@ async fn misbehave(mut stream: TcpStream, bad: Bad, good: bool) {
     if stream.read(&mut request).await.unwrap_or(0) == 0 {
         return;
     }
-    // Whatever goes wrong from here is what the test is about.
+    // Errors from here on are what the test is about.
     if good {
         stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").await.ok();
         stream.shutdown().await.ok();

@@ -1,4 +1,4 @@
-//! SQS in trouble, over real connections: each failure is told for what it is, and over when it is over.
+//! SQS failures over real connections: each is named correctly, and the process recovers when it ends.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -9,15 +9,15 @@ use super::process::{PATIENCE, Queuepost};
 use super::servers::{HttpEndpoint, QueueServer};
 use super::sqs_proxy::{CannedAnswer, SqsProxy, refusal};
 
-/// What goes wrong.
+/// One kind of failure.
 enum Failure {
-    /// Somebody answers so in SQS's place.
+    /// The proxy answers so in SQS's place.
     Answer(CannedAnswer),
-    /// Connections and answers suffer.
+    /// Faults of connections and answers.
     Faults(FaultRates),
 }
 
-/// A trouble, its class in the log, its kind in the metric, and whether the listener is faulted.
+/// A failure, its class in the log, its kind in the metric, and whether the listener is faulted.
 type Row = (Failure, &'static str, &'static str, bool);
 
 fn refused(status: u16, code: &str, reason: &'static str, result: &'static str, faulted: bool) -> Row {
@@ -29,7 +29,7 @@ fn faulty(rates: FaultRates, reason: &'static str, result: &'static str) -> Row 
 }
 
 impl Queuepost {
-    /// Waits until a metric is in a range.
+    /// Waits until a metric is within a range.
     async fn until_metric(&self, name: &str, labels: &str, range: RangeInclusive<f64>) {
         let end = tokio::time::Instant::now() + PATIENCE;
         loop {
@@ -43,7 +43,7 @@ impl Queuepost {
     }
 }
 
-/// Lives through one trouble after the other on the queue `orders`, called `queue` by the bridge.
+/// Runs one failure after the other on the queue `orders`, whose URL is `queue` for the bridge.
 async fn run_through(queues: &QueueServer, sqs_proxy: &SqsProxy, queue: &str, rows: Vec<Row>) {
     let endpoint = HttpEndpoint::start(200, Duration::ZERO).await;
     let workers = ["--workers", "1", "--timeout", "1s"];
@@ -104,7 +104,7 @@ async fn resets_lost_and_late_answers_are_named_for_what_they_are_and_over_when_
     let rows = vec![
         faulty(FaultRates { reset: 1.0, ..none() }, "sqs_connection", "network"),
         faulty(FaultRates { lost_answer: 1.0, ..none() }, "sqs_connection", "network"),
-        // Longer than a receive of 1 s is waited for.
+        // Longer than the timeout of a receive of 1 s.
         faulty(
             FaultRates { slow: 1.0, slow_millis: Some(60_000..=60_000), ..none() },
             "sqs_timed_out",

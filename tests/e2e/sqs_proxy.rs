@@ -1,4 +1,4 @@
-//! A door before the embedded queue: it knows one access key, and answers in SQS's place when told to.
+//! A proxy before the embedded queue: it checks one access key, and can answer in SQS's place.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -16,9 +16,9 @@ use super::servers::QueueServer;
 /// An answer in SQS's place: status and body.
 pub type CannedAnswer = (u16, String);
 
-/// The embedded queue behind a door.
+/// The embedded queue behind the proxy.
 pub struct SqsProxy {
-    /// Of a queue, as seen from outside.
+    /// The URL of a queue through the proxy.
     pub url: String,
     shared: Arc<Shared>,
     _server: JoinSet<()>,
@@ -26,7 +26,7 @@ pub struct SqsProxy {
 
 struct Shared {
     queues: String,
-    /// `None` lets everybody in.
+    /// `None` accepts every key.
     key: Mutex<Option<&'static str>>,
     canned: Mutex<Option<CannedAnswer>>,
     refused: AtomicUsize,
@@ -45,23 +45,23 @@ impl SqsProxy {
         Self { url, shared, _server: tasks }
     }
 
-    /// Only this access key is good; any other has expired.
+    /// Accepts only this access key; any other has expired.
     pub fn accept_only_key(&self, key: &'static str) {
         *self.shared.key.lock().unwrap() = Some(key);
     }
 
-    /// What it answers to everything; `None` lets calls pass.
+    /// The answer to every call; `None` forwards calls.
     pub fn answer_with(&self, canned: Option<CannedAnswer>) {
         *self.shared.canned.lock().unwrap() = canned;
     }
 
-    /// Calls that did not pass.
+    /// Number of calls that were not forwarded.
     pub fn refused(&self) -> usize {
         self.shared.refused.load(Ordering::SeqCst)
     }
 }
 
-/// A refusal of SQS's, with its code.
+/// An error answer of SQS with its code.
 pub fn refusal(status: u16, code: &str, message: &str) -> CannedAnswer {
     (status, format!(r#"{{"__type":"com.amazonaws.sqs#{code}","message":"{message}"}}"#))
 }

@@ -1,4 +1,4 @@
-//! An SQS that throttles, fails entries and loses answers, over real connections.
+//! Random faults of SQS over real connections: throttling, failed entries, lost answers.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -25,7 +25,7 @@ async fn throttling_failed_entries_and_lost_answers_lose_and_duplicate_nothing()
         Operation::ALL.into_iter().map(|operation| (operation, rates.clone())).collect();
     queues.faults.start(FaultPlan { seed: 11, rates });
     let endpoint = HttpEndpoint::start(200, Duration::from_millis(5)).await;
-    // What a lost answer of a receive held comes back after the lease, 40 s for this time-out.
+    // The messages of a lost receive answer become visible after the lease, 40 s for this timeout.
     let mut bridge = Queuepost::run(&queue, &endpoint.url, &["--workers", "32", "--timeout", "10s"]).await;
     queues.until_empty("orders").await;
     assert!(queues.faults.injected() > 20, "only {} faults", queues.faults.injected());

@@ -1,4 +1,4 @@
-//! Starts that go wrong, and what the admin port says.
+//! Starts that fail, and the admin port.
 
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ async fn a_wrong_configuration_is_refused_with_key_and_reason() {
     }
 }
 
-/// A file with one listener, and lines below it.
+/// A file with one listener, and more lines after it.
 fn file(queue: &str, url: &str, more: &str) -> String {
     format!("listeners:\n  - queue: {queue}\n    url: {url}\n    timeout: 5s\n{more}")
 }
@@ -163,7 +163,7 @@ async fn the_admin_port_shows_metrics_health_and_version() {
     assert_eq!((status, ready.contains("[+]listener/orders ok")), (200, true), "{ready}");
     let reserved = bridge.metric("workers_reserved", "").await;
     assert!(reserved <= 1.0);
-    // Every line a machine has to read is one JSON object.
+    // Every line for machines is one JSON object.
     for line in bridge.output().lines() {
         let line: serde_json::Value = serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}"));
         assert!(line["timestamp"].is_string() && line["level"].is_string() && line["message"].is_string());

@@ -33,7 +33,7 @@ async fn kill_minus_nine_at_any_moment_loses_nothing() {
         queues.send("orders", &format!("m-{number}"));
     }
     let endpoint = HttpEndpoint::start(200, Duration::from_millis(10)).await;
-    // A time-out of 100 ms leases for 31 s; the queue hands out what a killed process held after that.
+    // A timeout of 100 ms leases for 31 s; then the queue hands out the messages of a killed process.
     for kill_at in [1, 60, 333] {
         let mut bridge = Queuepost::run(&queue, &endpoint.url, &["--timeout", "100ms"]).await;
         assert!(until(|| (endpoint.seen.count() >= kill_at).then_some(())).await.is_some());

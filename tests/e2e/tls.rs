@@ -1,4 +1,4 @@
-//! Endpoints that speak TLS, and the authorities that vouch for them and for their clients.
+//! Endpoints over TLS, and certificate authorities for them and for their clients.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -20,7 +20,7 @@ use tokio_rustls::server::TlsStream;
 
 use super::servers::HttpEndpoint;
 
-/// Issues certificates, and is trusted or not.
+/// An authority that issues certificates; tests trust it or not.
 pub struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
 }
@@ -41,14 +41,14 @@ impl Authority {
         self.sign(&CertificateParams::new([host.to_owned()]).unwrap())
     }
 
-    /// One that was good in its day.
+    /// A certificate that has expired.
     pub fn issue_expired(&self, host: &str) -> Identity {
         let mut params = CertificateParams::new([host.to_owned()]).unwrap();
         (params.not_before, params.not_after) = (date_time_ymd(2001, 1, 1), date_time_ymd(2002, 1, 1));
         self.sign(&params)
     }
 
-    /// One that will be good some day.
+    /// A certificate that is not valid yet.
     pub fn issue_for_later(&self, host: &str) -> Identity {
         let mut params = CertificateParams::new([host.to_owned()]).unwrap();
         (params.not_before, params.not_after) = (date_time_ymd(2100, 1, 1), date_time_ymd(2101, 1, 1));
@@ -60,13 +60,13 @@ impl Authority {
         CertifiedKey { cert: params.signed_by(&signing_key, &self.issuer).unwrap(), signing_key }
     }
 
-    /// Its own certificate in a file.
+    /// The authority's own certificate in a file.
     pub fn file(&self, name: &str) -> String {
         write(name, &self.issuer.pem())
     }
 }
 
-/// Certificate and key in a file each.
+/// Certificate and key in one file each.
 pub fn files(identity: &Identity, name: &str) -> (String, String) {
     let (cert, key) = (identity.cert.pem(), identity.signing_key.serialize_pem());
     (write(&format!("{name}-cert"), &cert), write(&format!("{name}-key"), &key))
@@ -78,10 +78,10 @@ fn write(name: &str, pem: &str) -> String {
     path.to_str().unwrap().to_owned()
 }
 
-/// How an endpoint is to speak TLS.
+/// The TLS settings of an endpoint.
 pub struct Tls<'a> {
     pub identity: &'a Identity,
-    /// Whose certificate a client has to show.
+    /// The authority whose certificate a client must present.
     pub clients: Option<&'a Authority>,
     pub version: &'static SupportedProtocolVersion,
     /// Offered by ALPN.
@@ -89,7 +89,7 @@ pub struct Tls<'a> {
 }
 
 impl<'a> Tls<'a> {
-    /// What most endpoints do.
+    /// The settings of most endpoints.
     pub fn with(identity: &'a Identity) -> Self {
         Self { identity, clients: None, version: &version::TLS13, protocols: &["h2", "http/1.1"] }
     }
@@ -103,7 +103,7 @@ impl<'a> Tls<'a> {
         HttpEndpoint::over(listener, url, 200, Duration::ZERO)
     }
 
-    /// For servers of other kinds.
+    /// The TLS settings for other kinds of servers.
     pub fn config(&self) -> ServerConfig {
         let builder = ServerConfig::builder_with_protocol_versions(&[self.version]);
         let builder = match self.clients {
@@ -122,7 +122,7 @@ impl<'a> Tls<'a> {
     }
 }
 
-/// Accepts connections whose handshake succeeded; the others are the clients' business.
+/// Accepts connections whose handshake succeeded; failed ones are the clients' fault.
 struct TlsListener {
     listener: TcpListener,
     acceptor: TlsAcceptor,

@@ -52,7 +52,7 @@ impl UnreadProcess {
     }
 }
 
-/// A process that has delivered more messages than the log has room for.
+/// A process that has delivered more messages than the log can hold.
 async fn with_a_full_pipe() -> (QueueServer, HttpEndpoint, UnreadProcess) {
     let queues = QueueServer::start().await;
     let queue = queues.queue("orders", 10);

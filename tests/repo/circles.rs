@@ -1,7 +1,8 @@
-//! No files of `src/` import each other in a circle: each can be read, and made in a test, before those above it.
+//! No files of `src/` import each other in a circle. So each file can be read, and tested, before those above
+//! it.
 //!
-//! Reads text, not types: `use` and paths that begin with `crate`, `self` or `super`, outside of tests. A `pub use` in a
-//! `mod.rs` only passes a name on, so whoever uses the name imports the file that defines it.
+//! It reads text, not types: `use` and paths that begin with `crate`, `self` or `super`, outside of tests. A
+//! `pub use` in a `mod.rs` only re-exports a name. So a user of that name imports the file that defines it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,7 +10,7 @@ use super::{Source, code, is_test, sources};
 
 type Path = Vec<String>;
 
-/// The files by module path, and what each name that is passed on stands for.
+/// The files by module path, and the target of each re-exported name.
 struct Modules {
     files: BTreeSet<Path>,
     passed_on: BTreeMap<Path, Path>,
@@ -74,7 +75,7 @@ fn module(source: &Source) -> Path {
     parts
 }
 
-/// The paths of every `use`, groups expanded; whether each is passed on.
+/// The paths of every `use`, groups expanded; whether each is re-exported.
 fn uses(text: &str) -> Vec<(bool, Path)> {
     let mut found = Vec::new();
     for statement in text.split(';') {
@@ -82,7 +83,7 @@ fn uses(text: &str) -> Vec<(bool, Path)> {
         let (before, path) = statement.split_at(at);
         let line = before.rsplit('\n').next().unwrap_or_default().trim();
         if line.is_empty() || (line.starts_with("pub") && !line.contains(['=', '{'])) {
-            // The name that follows `as` is of no interest.
+            // The name after `as` does not matter.
             let words = path["use ".len()..].replace(" as ", "::as::");
             let path: String = words.split_whitespace().collect();
             expand(&path, &[], &mut |path| found.push((!line.is_empty(), path)));
@@ -147,7 +148,7 @@ impl Modules {
         }
     }
 
-    /// The file that defines what a path names.
+    /// The file that defines the target of a path.
     fn file(&self, mut path: Path) -> Option<Path> {
         for _ in 0..8 {
             match self.passed_on.get(&path) {

@@ -1,4 +1,4 @@
-//! `docs/errors.md`: every failure at run time, out of the tables the program itself speaks from.
+//! `docs/errors.md`: every failure at run time, from the tables that the program itself uses.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use queuepost::policy::preflight::{self, Delays, Finding, Redrive, Warning, find
 
 use super::generated;
 
-/// What stands in the gaps of a text that is about no failure in particular.
+/// Placeholder values of a text that is about no particular failure.
 const GAPS: &[(&str, &str)] = &[
     ("operation", "OPERATION"),
     ("queue", "QUEUE"),
@@ -113,7 +113,7 @@ fn endpoint(text: &mut String) {
     }
 }
 
-/// What becomes of a message, asked of the table itself.
+/// What becomes of a message, by the table itself.
 fn meanwhile(outcome: Outcome) -> String {
     let policy = Policy::default();
     let asked = Duration::from_secs(20);
@@ -186,7 +186,7 @@ fn meanwhile(outcome: Outcome) -> String {
     }
 }
 
-/// Queues each of which is warned of for something.
+/// Queues that each cause some warning.
 fn examples() -> Vec<Finding> {
     const DAY: Duration = Duration::from_secs(86_400);
     let url = "https://sqs.eu-west-1.amazonaws.com/123456789012/orders";

@@ -1,9 +1,10 @@
-//! Generated documents: a test compares each with what the code says, and `QUEUEPOST_BLESS=1` rewrites them.
+//! Generated documents: a test compares each with the code, and `QUEUEPOST_BLESS=1` rewrites them.
 
 use std::fs;
 use std::path::Path;
 
-/// Fails unless the file at `path`, from the project's folder, holds exactly `expected`; rewrites it if told so.
+/// Fails unless the file at `path`, from the project's folder, holds exactly `expected`; rewrites it with
+/// `QUEUEPOST_BLESS=1`.
 pub fn matches(path: &str, expected: &str) {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
     if std::env::var_os("QUEUEPOST_BLESS").is_some_and(|value| value == "1") {

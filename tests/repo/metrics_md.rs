@@ -1,4 +1,5 @@
-//! `docs/metrics.md`: every metric as the program itself exposes it, out of an exposition in which all has happened.
+//! `docs/metrics.md`: every metric as the program exposes it, from an exposition in which every series
+//! exists.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -14,7 +15,7 @@ use super::generated;
 const LISTENER: &str = "LISTENER";
 const ENDPOINT: &str = "ENDPOINT";
 
-/// Headings and, below each, the metrics in the order of the page.
+/// Headings, and the metrics of each in the order of the page.
 const SECTIONS: &[(&str, &[&str])] = &[
     (
         "What came in, and what became of it",
@@ -92,7 +93,7 @@ struct Family {
     kind: String,
     labels: BTreeMap<String, BTreeSet<String>>,
     buckets: Vec<String>,
-    /// Lines of the exposition: what Prometheus stores.
+    /// Lines of the exposition: the number of series that Prometheus stores.
     series: usize,
 }
 
@@ -138,8 +139,8 @@ fn count(families: &BTreeMap<String, Family>) -> usize {
     families.values().map(|family| family.series).sum()
 }
 
-/// Series of a listener that has just begun, of one that does its work, of one to which everything has happened,
-/// and of an endpoint.
+/// Series of an idle listener, of a working listener, of one to which every event happened, and of an
+/// endpoint.
 struct Series {
     process: usize,
     started: usize,

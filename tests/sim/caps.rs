@@ -1,4 +1,4 @@
-//! Caps: workers, sessions, pace; and that receives do not take more than they allow.
+//! Caps: workers, sessions and rate; receives take no more messages than the caps allow.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -161,7 +161,7 @@ async fn no_session_stands_idle_for_the_time_of_a_receive() {
     }
     process.until_empty("orders", 10 * MINUTE).await;
     process.stop(MINUTE).await;
-    // 20 sessions could do a hundred a second.
+    // 20 sessions would allow a hundred a second.
     let took = endpoint.posts().last().unwrap().began;
     assert!(took < Duration::from_millis(31_500), "3,000 messages took {took:?}");
     assert_eq!(endpoint.most_running(), 20);

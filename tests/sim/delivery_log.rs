@@ -1,4 +1,5 @@
-//! What the log tells of deliveries, and how often: on paused time, read by a subscriber of the test's own thread.
+//! The log lines of deliveries, and how often each appears: on paused time, with a log subscriber of the
+//! test's own.
 
 use std::collections::BTreeSet;
 use std::io::{self, Write};
@@ -55,7 +56,7 @@ impl Log {
     }
 }
 
-/// Ids in a field that names several, or one.
+/// Ids in a field that holds one or several.
 fn ids(lines: &[Value], field: &str) -> BTreeSet<String> {
     let named = lines.iter().filter_map(|line| line[field].as_str());
     named.flat_map(|text| text.split(' ')).filter(|id| *id != "…").map(str::to_owned).collect()

@@ -1,4 +1,4 @@
-//! Stopping: at any moment every message is deleted, visible, in flight or dead-lettered.
+//! Drains: at any moment every message is deleted, visible, in flight or dead-lettered.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -112,14 +112,14 @@ async fn a_drain_does_not_wait_for_a_look_at_the_queue() {
     process.listen_on(settings("orders", 4), Arc::clone(&queue) as _, Arc::clone(&endpoint) as _, &limits(4));
     tokio::time::sleep(Duration::from_secs(20)).await;
     queue.set_for(Operation::Attributes, CallBehaviour::Slow(Duration::from_secs(27), Duration::ZERO));
-    // The look of the 30th second is under way.
+    // The attribute call of the 30th second is running.
     tokio::time::sleep(Duration::from_secs(21)).await;
     assert!(process.stop(Duration::from_secs(15)).await, "nothing is in flight here");
     process.assert_balanced();
 }
 
-/// One message that waits for a session behind another, of a process that is drained while SQS carries out changes and
-/// answers none.
+/// One message that waits for a session behind another. Its process is drained while SQS carries out changes
+/// and answers none.
 #[tokio::test(start_paused = true)]
 async fn a_release_without_an_answer_is_not_sent_again_to_a_message_that_somebody_else_may_have() {
     let mut process = SimProcess::new(46);

@@ -1,4 +1,4 @@
-//! Messages that come twice: during their delivery, during their settlement, after their delete.
+//! Messages received twice: during their delivery, during their settlement, after their delete.
 
 use std::time::Duration;
 
@@ -48,7 +48,7 @@ async fn a_copy_that_comes_during_the_post_is_parked_and_extended_by_its_handle(
         let mut process = SimProcess::new(81);
         process.world.queue(name, 10);
         let statuses = [429, 200];
-        // Longer than a lease: whoever extends with the older handle loses the message.
+        // Longer than a lease: an extension with the older handle would lose the message.
         let endpoint = ScriptedEndpoint::new(move |_, number| {
             (Duration::from_secs(200), answer(statuses[number.min(1)]))
         });

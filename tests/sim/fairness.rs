@@ -1,4 +1,4 @@
-//! Several listeners at one endpoint: nobody starves, nobody holds what others need.
+//! Several listeners at one endpoint: every listener gets sessions, and none reserves what others need.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use super::scripted_endpoint::ScriptedEndpoint;
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// POSTs the busy one of `listeners` listeners gets done in a minute at 80 sessions.
+/// Deliveries in a minute of the busy one among `listeners` listeners at 80 sessions.
 async fn done_by_the_busy_one(listeners: usize) -> usize {
     let mut process = SimProcess::new(80);
     let endpoint = ScriptedEndpoint::always(200, 100);

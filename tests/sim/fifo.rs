@@ -1,4 +1,4 @@
-//! Order within message groups, whatever happens.
+//! Order within message groups: with drains, kills, failures, lost leases and several processes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -61,7 +61,7 @@ fn watched(
     (endpoint, violations)
 }
 
-/// Bodies accepted, by group.
+/// Accepted bodies by group.
 fn accepted_by_group(endpoint: &ScriptedEndpoint) -> BTreeMap<String, Vec<u64>> {
     let mut groups: BTreeMap<String, Vec<u64>> = BTreeMap::new();
     for body in endpoint.accepted() {
@@ -71,7 +71,7 @@ fn accepted_by_group(endpoint: &ScriptedEndpoint) -> BTreeMap<String, Vec<u64>> 
     groups
 }
 
-/// So that the next receive is for ten: something to receive, which keeps nobody.
+/// Makes the next receive ask for ten messages: sends a message that ends at once.
 async fn make_busy(process: &SimProcess) {
     tokio::time::sleep(SECOND).await;
     let body = format!("warm-up/{}", process.world.now().0);
@@ -158,7 +158,7 @@ async fn a_tail_does_not_follow_its_head_to_the_dead_letter_queue() {
         process.listen(own, &endpoint, &limits(10));
         make_busy(&process).await;
         send_group(&process.world, "a", 9);
-        // So that the listener would ask for ten.
+        // Makes the listener ask for ten messages.
         for other in 0..1_000 {
             send_group(&process.world, &format!("other-{other}"), 1);
             tokio::time::sleep(SECOND / 10).await;
@@ -189,7 +189,7 @@ async fn a_tail_is_received_in_vain_once_however_many_of_it_fail_in_their_turn()
     process.listen(settings(ORDERS, 100), &endpoint, &limits(100));
     make_busy(&process).await;
     send_group(&process.world, "a", 9);
-    // So that the listener would ask for ten.
+    // Makes the listener ask for ten messages.
     for other in 0..3_000 {
         send_group(&process.world, &format!("other-{other}"), 1);
         tokio::time::sleep(SECOND / 10).await;
@@ -206,14 +206,14 @@ async fn a_tail_is_received_in_vain_once_however_many_of_it_fail_in_their_turn()
     process.assert_balanced();
 }
 
-/// How many messages the receives asked for that began then.
+/// How many messages the receives that began since then asked for.
 fn asked(queue: &SimQueue, from: Duration, to: Duration) -> BTreeSet<usize> {
     let receives = queue.receives.lock().unwrap();
     receives.iter().filter(|(at, _)| (from..to).contains(at)).map(|(_, most)| *most).collect()
 }
 
-/// A head fails and somebody else takes it over, twenty minutes after it was sent. How many messages are asked for until
-/// 8 minutes after that, until 24 minutes after, and until 28.
+/// A head fails, and another process takes it over, twenty minutes after it was sent. Returns how many
+/// messages are asked for until 8, 24 and 28 minutes after that.
 async fn asked_after_a_failed_head(attributes: &[(&str, &str)]) -> [BTreeSet<usize>; 3] {
     let mut process = SimProcess::new(105);
     process.world.queue_with("orders-dlq.fifo", &[]);
@@ -309,7 +309,7 @@ async fn a_tail_of_which_some_are_given_back_late_keeps_its_order() {
         queue.set_faults(Faults { entry_failed: 0.7, ..Faults::default() });
         send_group(&process.world, "a", 10);
         tokio::time::sleep(SECOND / 2).await;
-        // Another process stands by to take whatever is visible.
+        // Another process would take every visible message.
         let mut other = SimProcess::in_world(&process.world, seed + 100);
         other.listen(settings(ORDERS, 10), &endpoint, &limits(10));
         process.until_empty(ORDERS, 60 * MINUTE).await;
@@ -510,7 +510,7 @@ async fn what_comes_of_a_group_that_is_being_delivered_waits_for_the_end_of_that
     let (queue, _) = process.listen(settings(ORDERS, 10), &endpoint, &limits(10));
     send_group(&process.world, "a", 1);
     tokio::time::sleep(5 * SECOND).await;
-    // Somebody else had it meanwhile and was faster.
+    // Another process received it meanwhile and was faster.
     queue.delete_behind("a/1");
     process.world.send_to(ORDERS, "a", "a/2");
     process.until_empty(ORDERS, 10 * MINUTE).await;
@@ -536,7 +536,7 @@ async fn a_message_behind_a_copy_of_one_in_flight_does_not_start() {
     });
     let (queue, _) = process.listen(settings(ORDERS, 10), &endpoint, &limits(10));
     make_busy(&process).await;
-    // The park of the head does not get through, and before the receive under way has ended its visibility lapses.
+    // The park of the head fails, and its visibility ends before the running receive does.
     queue.set_faults(Faults { changes_refused: true, ..Faults::default() });
     send_group(&process.world, "a", 1);
     tokio::time::sleep(SECOND / 10).await;
@@ -565,7 +565,7 @@ async fn a_delete_that_may_have_been_carried_out_lets_no_successor_start() {
     make_busy(&process).await;
     send_group(&process.world, "a", 3);
     tokio::time::sleep(3 * SECOND).await;
-    // A call without an answer, and now a handle that is no longer good: deleted, or taken by somebody else?
+    // First a call without an answer, then an expired handle: deleted, or received by another process?
     queue.steal("a/1", 60);
     queue.set_faults(Faults::default());
     process.until_empty(ORDERS, 5 * MINUTE).await;
@@ -588,7 +588,7 @@ async fn a_lost_lease_ends_the_run_and_another_process_goes_on_in_order() {
     make_busy(&process).await;
     send_group(&process.world, "a", 5);
     tokio::time::sleep(2 * SECOND).await;
-    // Nothing this process says gets through, until long after its leases of two minutes are over.
+    // No call of this process succeeds until long after its leases of two minutes ended.
     queue.set_faults(Faults { throttled: 1.0, ..Faults::default() });
     let mut other = SimProcess::in_world(&process.world, 102);
     other.listen(slow, &endpoint, &limits(10));
@@ -606,7 +606,7 @@ async fn a_lost_lease_ends_the_run_and_another_process_goes_on_in_order() {
     other.assert_balanced();
 }
 
-/// An endpoint as a process sees it that may be killed.
+/// The endpoint of a process that may be killed.
 struct KillableEndpoint {
     queue: Arc<SimQueue>,
     endpoint: Arc<ScriptedEndpoint>,

@@ -1,4 +1,5 @@
-//! Messages on their final receive while an endpoint takes nothing: kept under lease until it takes others again.
+//! Messages on their final receive while an endpoint accepts nothing: held under lease until it accepts
+//! again.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -14,8 +15,8 @@ const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3_600);
 
-/// Twelve messages spend all receives but one on 422, then meet 429 for 50 minutes. From receive `after` on, every tenth
-/// ends as `how`. Messages accepted, and messages dead-lettered.
+/// Twelve messages spend all receives but one on 422, then meet 429 for 50 minutes. From receive `after` on,
+/// every tenth ends as `how`. Returns the counts of accepted and of dead-lettered messages.
 async fn outage_on_final_receives(
     queue_name: &str,
     max_receives: u32,
@@ -58,7 +59,7 @@ async fn outage_on_final_receives(
     (endpoint.accepted().len(), dead)
 }
 
-/// The three dead ones are those whose own 429s closed the gate.
+/// The three dead-lettered messages are those whose own 429s closed the gate.
 #[tokio::test(start_paused = true)]
 async fn a_receive_that_fails_makes_no_probe_of_a_message_on_its_final_receive() {
     for how in [CallBehaviour::Works, CallBehaviour::Refused(QueueReason::Throttled), CallBehaviour::NoAnswer]
@@ -136,7 +137,7 @@ async fn the_only_receive_a_queue_grants_is_held_as_long_while_nothing_can_be_se
     process.stop(MINUTE).await;
 }
 
-/// Deletes are denied from before the outage to its middle: intake waits for that and not at the gate.
+/// Deletes are denied from before the outage to its middle. Intake waits for deletes then, not at the gate.
 #[tokio::test(start_paused = true)]
 async fn a_settle_fault_makes_no_probe_of_it_either() {
     let mut process = SimProcess::new(9);

@@ -1,4 +1,4 @@
-//! The gate: an endpoint that asks for a pause gets one, and the queue keeps its receives.
+//! The gate: an endpoint that asks for a pause gets one, and messages keep their receives.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -67,7 +67,7 @@ async fn messages_that_arrive_behind_a_closed_gate_are_held_and_go_first() {
     });
     process.listen(settings("a", 4), &endpoint, &shared);
     process.listen(settings("b", 4), &endpoint, &shared);
-    // Both listeners are in their long polls by now.
+    // Both listeners are in their long polls now.
     tokio::time::sleep(Duration::from_secs(5)).await;
     process.world.send("a", "closes the gate");
     tokio::time::sleep(Duration::from_secs(1)).await;

@@ -1,4 +1,4 @@
-//! Leases: what ends one before its message is settled, what that costs, and what it does not.
+//! Leases: the ways in which one ends before its message is settled, and what each costs.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,14 +18,14 @@ use super::simulated_queue::EPOCH_MILLIS;
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3_600);
-/// Longest request time-out that the configuration admits.
+/// Longest request timeout that the configuration allows.
 const TIMEOUT_MAX: Duration = Duration::from_secs(12 * 3_600 - 60);
 
 fn count(process: &SimProcess, name: &str) -> u64 {
     process.count(name, "")
 }
 
-/// A listener of `workers` with a request time-out on a queue whose calls follow a script.
+/// A listener of `workers` with a request timeout, on a queue with scripted calls.
 fn listen(
     process: &mut SimProcess,
     name: &str,
@@ -52,21 +52,21 @@ fn listen_on(
     queue
 }
 
-/// Until when the only message of the queue is hidden, since the start of the world.
+/// Time since the start of the world until which the queue's only message is hidden.
 fn hidden_until(process: &SimProcess, queue: &str) -> Duration {
     let state = process.world.look(|broker, now| broker.inspect(now, queue))[0].state;
     let MessageState::InFlight { until } = state else { panic!("{state:?}") };
     Duration::from_millis(until.0 - EPOCH_MILLIS)
 }
 
-/// An endpoint that cannot be reached until then, and takes everything after.
+/// An endpoint that cannot be reached until then, and accepts everything after.
 fn down_until(up_at: Duration) -> Arc<ScriptedEndpoint> {
     ScriptedEndpoint::new(move |post, _| {
         if post.began < up_at { (Duration::ZERO, refused()) } else { (10 * SECOND, answer(200)) }
     })
 }
 
-// A lease that ran out.
+// A lease that ended.
 
 #[tokio::test(start_paused = true)]
 async fn on_a_standard_queue_a_message_whose_lease_ran_out_is_deleted_all_the_same() {
@@ -96,7 +96,7 @@ async fn on_a_fifo_queue_an_expired_handle_deletes_nothing_and_the_memory_does_w
     process.world.send_to("orders.fifo", "g", "1");
     process.world.send_to("orders.fifo", "g", "2");
     tokio::time::sleep(SECOND).await;
-    // Nor does the message come again before it is to be deleted.
+    // The message does not come again before it is to be deleted, either.
     queue.set(|operation| match operation {
         Operation::Delete => CallBehaviour::Works,
         _ => CallBehaviour::Refused(QueueReason::Server),
@@ -139,7 +139,7 @@ async fn a_lease_that_ran_out_while_extensions_failed_is_ours_again_when_one_get
     process.assert_balanced();
 }
 
-/// A message `x` that waits for a session, which a message of another queue has for so long.
+/// A message `x` that waits for a session, which a message of another queue has for that long.
 fn waiting_behind_another(
     process: &mut SimProcess,
     name: &str,
@@ -191,7 +191,8 @@ async fn a_slow_sqs_costs_no_lease_however_many_there_are() {
 #[tokio::test(start_paused = true)]
 async fn no_post_begins_on_a_lease_that_is_over_when_a_long_poll_was_answered_late() {
     let mut process = SimProcess::new(119);
-    // The message is handed out at 9 s and arrives at 18 s; the session comes free when it is anybody's again, at 99 s.
+    // The message is handed out at 9 s and arrives at 18 s. The session is free at 99 s, when its visibility
+    // has ended.
     let (endpoint, queue) = waiting_behind_another(&mut process, "orders", 101 * SECOND);
     queue.set(|operation| match operation {
         Operation::Receive => CallBehaviour::Slow(Duration::ZERO, 9 * SECOND),
@@ -257,7 +258,8 @@ async fn a_fifo_receive_that_is_repeated_starts_the_lease_anew() {
     let endpoint = ScriptedEndpoint::always(200, 1_000);
     let queue = listen(&mut process, "orders.fifo", 1, SECOND, &endpoint);
     process.world.send_to("orders.fifo", "g", "x");
-    // A lease of 31 s, which the first answer would have begun; the repetition that is answered is asked for late in it.
+    // A lease of 31 s, which the first answer would have begun. The repeat that is answered begins late in
+    // that lease.
     queue.set(|operation| match operation {
         Operation::Receive => CallBehaviour::NoAnswer,
         _ => CallBehaviour::Works,
@@ -277,12 +279,12 @@ async fn a_fifo_receive_that_is_repeated_starts_the_lease_anew() {
 #[tokio::test(start_paused = true)]
 async fn what_waits_in_a_process_that_stood_still_longer_than_a_lease_is_counted_and_posted_once() {
     for name in ["orders", "orders.fifo"] {
-        // The session comes free long after the standstill, and in it.
+        // The session is free long after the suspension, and during it.
         for takes in [600, 100] {
             let mut process = SimProcess::new(104);
             let (endpoint, _) = waiting_behind_another(&mut process, name, Duration::from_secs(takes));
             tokio::time::sleep(10 * SECOND).await;
-            // Nothing runs meanwhile, and the runtime's clock goes on: SIGSTOP, or no CPU for it.
+            // Nothing runs meanwhile, and the runtime's clock goes on: SIGSTOP, or no CPU for the process.
             tokio::time::advance(200 * SECOND).await;
             tokio::time::sleep(SECOND).await;
             let labels = format!("listener=\"{name}\"");
@@ -302,7 +304,7 @@ async fn a_machine_that_stood_still_learns_of_its_lost_lease_from_the_next_exten
     let queue = listen(&mut process, "orders", 1, MINUTE, &endpoint);
     process.world.send("orders", "x");
     tokio::time::sleep(10 * SECOND).await;
-    // Our clock stood still with us; SQS's did not, and somebody else has the message now.
+    // Our clock was suspended with the process, SQS's was not. Another process has the message now.
     queue.queue.steal("x", 3_600);
     let stolen = Instant::now();
     assert_eq!(count(&process, "leases_lost_total"), 0, "we cannot know");
@@ -364,7 +366,7 @@ async fn a_wall_clock_that_is_days_off_moves_no_lease_and_no_park() {
 async fn a_retry_after_date_is_read_by_our_clock_and_never_goes_beyond_twelve_hours() {
     for (behind, expected) in [
         (Duration::ZERO, 20 * MINUTE),
-        // In the past, by a clock that is ahead: the table's own delay stands.
+        // A date in the past, by a clock that is ahead: the table's own delay applies.
         (HOUR, 5 * MINUTE),
         (72 * HOUR, 12 * HOUR),
     ] {
@@ -420,7 +422,7 @@ async fn a_wall_clock_far_ahead_does_not_keep_a_fifo_listener_at_single_receives
     process.world.send_to("orders.fifo", "bad", "tail");
     tokio::time::sleep(10 * SECOND).await;
     assert_eq!(endpoint.posts().len(), 1, "it has failed");
-    // Whoever took the group over since, it does not come again.
+    // Whoever received messages of the group since, this message does not come again.
     queue.delete_behind("bad");
     process.world.with(|broker, now| broker.purge(now, "orders.fifo")).ok();
     tokio::time::sleep(10 * MINUTE).await;
@@ -435,7 +437,7 @@ async fn a_wall_clock_far_ahead_does_not_keep_a_fifo_listener_at_single_receives
     process.assert_balanced();
 }
 
-// The twelve hours.
+// SQS's twelve hours.
 
 #[tokio::test(start_paused = true)]
 async fn a_post_of_almost_twelve_hours_keeps_its_message_and_deletes_it() {
@@ -503,7 +505,8 @@ async fn a_retry_after_beyond_twelve_hours_hides_for_what_sqs_admits() {
 #[tokio::test(start_paused = true)]
 async fn a_message_still_worked_on_at_the_twelve_hours_is_counted_lost_once_and_its_work_counts() {
     let mut process = SimProcess::new(112);
-    // No configuration admits such a time-out; a message that waited for hours before its POST comes to the same.
+    // No configuration allows this timeout; a message that waited for hours before its POST has the same
+    // effect.
     let endpoint = ScriptedEndpoint::new(|_, _| (13 * HOUR, answer(200)));
     let queue = listen(&mut process, "orders", 1, TIMEOUT_MAX, &endpoint);
     process.world.send("orders", "x");
@@ -538,11 +541,12 @@ async fn a_delete_refused_for_longer_than_twelve_hours_posts_nothing_twice() {
     }
 }
 
-// Heartbeats that meet a settlement.
+// Lease extensions that coincide with a settlement.
 
 #[tokio::test(start_paused = true)]
 async fn a_park_waits_for_the_extension_under_way_wherever_that_is() {
-    // The extension begins 55 s after the receive and takes 4 s; the 429 comes in it, early and late, and after it.
+    // The extension begins 55 s after the receive and takes 4 s. The 429 comes during it, early and late, and
+    // after it.
     for (there, back) in [(4, 0), (2, 2), (0, 4)] {
         for comes_at in [56, 58, 60] {
             let mut process = SimProcess::new(114);
@@ -569,7 +573,7 @@ async fn a_park_waits_for_the_extension_under_way_wherever_that_is() {
 #[tokio::test(start_paused = true)]
 async fn a_park_after_an_extension_without_an_answer_is_sent_once_more() {
     let mut process = SimProcess::new(115);
-    // The extension that began at 55 s is given up at 60 s and takes effect at 62 s, after the park.
+    // The extension that began at 55 s times out at 60 s. It takes effect at 62 s, after the park.
     let endpoint = ScriptedEndpoint::new(|_, _| (57 * SECOND, answer(429)));
     let queue = listen(&mut process, "orders", 1, MINUTE, &endpoint);
     process.world.send("orders", "x");
@@ -597,7 +601,8 @@ async fn an_extension_that_meets_the_delete_is_no_lost_lease() {
             CallBehaviour::AnswerLost(QueueReason::Connection),
         ] {
             let mut process = SimProcess::new(116);
-            // The extension that begins at 55 s comes to SQS after the delete, and is told that there is no message.
+            // The extension that begins at 55 s reaches SQS after the delete, and is answered that there is
+            // no message.
             let endpoint = ScriptedEndpoint::new(|_, _| (56 * SECOND, answer(200)));
             let queue = listen(&mut process, name, 1, MINUTE, &endpoint);
             process.world.send_to(name, "g", "x");
@@ -712,7 +717,7 @@ async fn a_park_without_an_answer_is_not_sent_again_once_it_is_over() {
 #[tokio::test(start_paused = true)]
 async fn a_park_is_not_sent_once_more_after_it_is_over() {
     let mut process = SimProcess::new(124);
-    // The extension that began at 55 s is given up at 60 s; the park waits for that, and ends at 61 s.
+    // The extension that began at 55 s times out at 60 s. The park waits for that, and ends at 61 s.
     let (endpoint, queue) = parked_shortly(&mut process, 57 * SECOND).await;
     queue.set_for(Operation::ChangeVisibility, CallBehaviour::Echo(7 * SECOND));
     tokio::time::sleep(3 * SECOND).await;

@@ -1,4 +1,4 @@
-//! Panics, which are bugs: they are counted, and what goes on goes on.
+//! Panics, which are bugs: each is counted, and the other work goes on.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -15,7 +15,7 @@ use super::scripted_queue::{CallBehaviour, ScriptedQueue};
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// A log that panics at the next warning: whoever writes that panics.
+/// A log that panics at the next warning, in the task that writes it.
 #[derive(Clone, Default)]
 struct PanickingLog(Arc<AtomicBool>);
 

@@ -1,4 +1,4 @@
-//! What a queue's settings would do wrong: a gauge that follows them while the listener runs.
+//! Warnings about a queue's settings: a gauge that follows the settings while the listener runs.
 
 use std::time::Duration;
 

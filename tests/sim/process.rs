@@ -1,4 +1,4 @@
-//! A whole process in a simulation: listeners over one world, their metrics, their drain.
+//! A whole process in a simulation: its listeners in one world, their metrics, their drain.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -8,7 +8,7 @@ use queuepost::exchange::{Raw, Success};
 use queuepost::limit::clock::Wall;
 use queuepost::limit::{self, EndpointLimits};
 use queuepost::localqueue::MessageState;
-use queuepost::pipeline::{Health, Listener, Parts, Settings, Status};
+use queuepost::pipeline::{Handle, Health, Listener, Parts, Settings, Status};
 use queuepost::policy::decide::Policy;
 use queuepost::ports::{Endpoint, Queue};
 use queuepost::telemetry::metrics::Metrics;
@@ -21,7 +21,7 @@ pub struct SimProcess {
     pub world: World,
     pub drain: Drain,
     pub metrics: Metrics,
-    /// Wall-clock time at the world's start, as the listeners to come believe it.
+    /// Wall-clock time at the world's start, as listeners started later believe it.
     pub epoch: SystemTime,
     seed: u64,
     running: JoinSet<()>,
@@ -32,11 +32,11 @@ pub struct SimProcess {
 /// How a process stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stopped {
-    /// Everything finished.
+    /// All work finished.
     Clean,
-    /// Something was cut off, and all of it settled.
+    /// Some work was cut off, and all of it was settled.
     CutOff,
-    /// Something could not be settled in time.
+    /// Some work could not be settled in time.
     Unsettled,
 }
 
@@ -66,6 +66,12 @@ pub fn settings(name: &str, workers: usize) -> Settings {
 pub fn limits(sessions: usize) -> EndpointLimits {
     let settings = limit::Settings { sessions, adaptive: false, rate: None, tuning: Tuning::default() };
     EndpointLimits::new("api", &settings, 7)
+}
+
+/// A listener that has been started.
+struct Started {
+    health: Arc<Health>,
+    handle: Handle,
 }
 
 impl SimProcess {
@@ -99,7 +105,7 @@ impl SimProcess {
         (queue, health)
     }
 
-    /// Starts a listener on a queue and an endpoint of the caller's.
+    /// Starts a listener on the caller's queue and endpoint.
     pub fn listen_on(
         &mut self,
         settings: Settings,
@@ -107,6 +113,27 @@ impl SimProcess {
         endpoint: Arc<dyn Endpoint>,
         limits: &EndpointLimits,
     ) -> Arc<Health> {
+        self.start(settings, queue, endpoint, limits).health
+    }
+
+    /// Starts a listener on the queue of its name, and returns what tells it what to do.
+    pub fn listen_and_control(
+        &mut self,
+        settings: Settings,
+        endpoint: &Arc<impl Endpoint>,
+        limits: &EndpointLimits,
+    ) -> Handle {
+        let queue = SimQueue::new(&self.world, &settings.queue_name, self.seed);
+        self.start(settings, queue, Arc::clone(endpoint) as _, limits).handle
+    }
+
+    fn start(
+        &mut self,
+        settings: Settings,
+        queue: Arc<dyn Queue>,
+        endpoint: Arc<dyn Endpoint>,
+        limits: &EndpointLimits,
+    ) -> Started {
         let parts = Parts {
             metrics: Arc::new(self.metrics.listener(&settings.name, &limits.name)),
             settings,
@@ -119,24 +146,25 @@ impl SimProcess {
         };
         self.seed += 1;
         let listener = Listener::new(parts);
-        let health = listener.health();
+        let started = Started { health: listener.health(), handle: listener.handle() };
         self.gauges.push(Box::new(listener.gauges()));
         self.statuses.push(Box::new(listener.status()));
         self.running.spawn(listener.run());
-        health
+        started
     }
 
-    /// What the listeners show of themselves, in the order in which they were started.
+    /// The status of each listener, in the order of their starts.
     pub fn statuses(&self) -> Vec<Status> {
         self.statuses.iter().map(|status| status()).collect()
     }
 
-    /// Whether a listener has ended, by itself or by a panic.
+    /// Whether a listener has ended, normally or by a panic.
     pub fn has_ended(&mut self) -> bool {
         self.running.try_join_next().is_some()
     }
 
-    /// Drains as the process does: what still runs at the deadline is cut off. Whether nothing had to be.
+    /// Drains as the real process does: work still running at the deadline is cut off. Returns whether none
+    /// was.
     pub async fn stop(&mut self, deadline: Duration) -> bool {
         self.drain.begin(deadline);
         let clean =
@@ -149,7 +177,7 @@ impl SimProcess {
         false
     }
 
-    /// The same, and what was cut off is given no longer than `grace` to be settled.
+    /// The same, with at most `grace` to settle the work that was cut off.
     pub async fn stop_within(&mut self, deadline: Duration, grace: Duration) -> Stopped {
         self.drain.begin(deadline);
         let all_ended = async |process: &mut Self| while process.running.join_next().await.is_some() {};
@@ -175,18 +203,18 @@ impl SimProcess {
         String::from_utf8(self.metrics.render()).unwrap()
     }
 
-    /// The same of a counter or gauge of whole things.
+    /// The same for a counter or gauge of whole numbers.
     pub fn count(&self, name: &str, labels: &str) -> u64 {
         self.metric(name, labels) as u64
     }
 
-    /// Promise 11: every message received is settled in one way, or in progress.
+    /// Promise 11: every received message is settled in exactly one way, or in progress.
     pub fn assert_balanced(&self) {
         let (received, sum) = self.books();
         assert!((received - sum).abs() < f64::EPSILON, "received {received}, accounted for {sum}");
     }
 
-    /// Messages received, and messages settled in some way or in progress.
+    /// Messages received, and messages settled in any way or in progress.
     pub fn books(&self) -> (f64, f64) {
         let text = self.exposition();
         let count = |name: &str| sum_of(&text, name, "");
@@ -217,7 +245,7 @@ impl SimProcess {
         })
     }
 
-    /// Waits until the queue holds nothing.
+    /// Waits until the queue is empty.
     pub async fn until_empty(&self, queue: &str, at_most: Duration) {
         let end = tokio::time::Instant::now() + at_most;
         loop {

@@ -1,4 +1,4 @@
-//! What the gates save: receives of healthy messages while an endpoint, or a listener's way to it, does not work.
+//! The receives that gates save while an endpoint, or a listener's way to it, does not work.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -72,7 +72,7 @@ async fn a_dead_endpoint_costs_no_receives_at_all() {
     let (process, endpoint, _) = an_hour_of(62, 2, || (SECOND / 100, refused()));
     tokio::time::sleep(HOUR - 10 * MINUTE).await;
     let received = process.metric("messages_received_total", "");
-    // The busy poller of 16 workers had them all when the gate closed.
+    // The busy poller of 16 workers had received them all when the gate closed.
     assert!(received <= 16.0, "{received} receives");
     assert!(endpoint.posts().iter().all(|post| post.receive_count == 1));
     nothing_is_dead_lettered(process, &endpoint).await;
@@ -184,7 +184,7 @@ async fn long_polls_under_way_when_the_gate_closes_bring_messages_that_are_held_
     for name in ["a", "b"] {
         process.world.send(name, name);
     }
-    // One of them closed the gate; the other probes when a minute is over.
+    // One of them closed the gate; the other probes a minute later.
     tokio::time::sleep(30 * SECOND).await;
     assert_eq!(shared.gate.snapshot().reason, Some(Reason::RetryAfter));
     assert!(endpoint.posts().len() <= 2);

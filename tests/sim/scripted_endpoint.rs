@@ -1,4 +1,4 @@
-//! A scripted endpoint: what it answers, how long it takes, and a record of every POST.
+//! A scripted endpoint: its answers, how long they take, and a record of every POST.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -9,7 +9,7 @@ use queuepost::policy::retry_after::RetryAfter;
 use queuepost::ports::{BoxFuture, Endpoint};
 use tokio::time::Instant;
 
-/// One POST as the endpoint saw it.
+/// One POST as the endpoint received it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Post {
     pub body: String,
@@ -23,7 +23,7 @@ pub struct Post {
 
 type Script = dyn Fn(&Post, usize) -> (Duration, Attempt) + Send + Sync;
 
-/// An endpoint that follows a script: from the POST and its number to a duration and what comes of it.
+/// An endpoint that follows a script: from the POST and its number to a duration and a result.
 pub struct ScriptedEndpoint {
     script: Box<Script>,
     started: Instant,
@@ -80,7 +80,7 @@ pub fn answer_with_retry_after(status: u16, seconds: u64) -> Attempt {
     Attempt::Answered(Answer { status, retry_after, ..Answer::default() })
 }
 
-/// Counts a running POST until it ends, however it ends.
+/// Counts a running POST until its end, whatever the end.
 struct Running<'a>(&'a ScriptedEndpoint);
 
 impl Drop for Running<'_> {

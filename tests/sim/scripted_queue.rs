@@ -1,4 +1,4 @@
-//! A queue whose calls go wrong by a script: refused, without an answer, late, or carried out after they were given up.
+//! A queue whose calls fail by a script: refused, without an answer, late, or carried out after the timeout.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -13,26 +13,26 @@ use tokio::time::Instant;
 
 use super::simulated_queue::{SimQueue, World};
 
-/// What becomes of a call.
+/// How a call behaves.
 #[derive(Debug, Clone, Copy)]
 pub enum CallBehaviour {
-    /// It is carried out.
+    /// The call is carried out.
     Works,
-    /// It fails at once and has no effect.
+    /// The call fails at once and has no effect.
     Refused(QueueReason),
-    /// It has its effect, and its answer is lost.
+    /// The call has its effect, and its answer is lost.
     AnswerLost(QueueReason),
-    /// It has its effect, and is given up when its time is over.
+    /// The call has its effect, and times out at the caller.
     NoAnswer,
-    /// It takes so long to SQS, and its answer so long back.
+    /// The call takes this long to SQS, and its answer this long back.
     Slow(Duration, Duration),
-    /// A change of visibility that is given up, and has its effect so long after it was asked for.
+    /// A change of visibility that times out, and has its effect this long after the call.
     Echo(Duration),
-    /// Whoever makes it panics.
+    /// The caller panics.
     Panics,
 }
 
-/// One call that has ended.
+/// One finished call.
 #[derive(Debug, Clone, Copy)]
 pub struct Call {
     pub operation: Operation,
@@ -42,7 +42,7 @@ pub struct Call {
 
 type Script = dyn Fn(Operation) -> CallBehaviour + Send;
 
-/// A queue of the simulation behind a script.
+/// A queue of the simulation with scripted calls.
 pub struct ScriptedQueue {
     pub queue: Arc<SimQueue>,
     world: World,
@@ -62,17 +62,17 @@ impl ScriptedQueue {
         })
     }
 
-    /// What becomes of every call from now on.
+    /// Sets how every call behaves from now on.
     pub fn set(&self, script: impl Fn(Operation) -> CallBehaviour + Send + 'static) {
         *self.script.lock().unwrap() = Box::new(script);
     }
 
-    /// The same of the calls of one kind; all others work.
+    /// Sets how calls of one kind behave; all others work.
     pub fn set_for(&self, operation: Operation, how: CallBehaviour) {
         self.set(move |asked| if asked == operation { how } else { CallBehaviour::Works });
     }
 
-    /// Calls of a kind that began at `since` or later and have ended.
+    /// Finished calls of one kind that began at `since` or later.
     pub fn calls(&self, operation: Operation, since: Instant) -> Vec<Call> {
         let calls = self.calls.lock().unwrap();
         calls.iter().filter(|call| call.operation == operation && call.began >= since).copied().collect()
@@ -129,9 +129,9 @@ fn failure(operation: Operation, reason: QueueReason) -> QueueError {
     QueueError::new(operation, Arc::from("troubled"), reason, &Named::default(), "by the script".into())
 }
 
-/// Time of a call to settle, as the adapter has it.
+/// Timeout of a settling call, as in the adapter.
 const SETTLE_LIMIT: Duration = Duration::from_secs(5);
-/// The same of a receive beyond its wait, and of a look at the queue.
+/// Timeout of a receive beyond its wait, and of an attribute call.
 const OTHER_LIMIT: Duration = Duration::from_secs(10);
 
 impl Queue for ScriptedQueue {

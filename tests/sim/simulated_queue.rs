@@ -1,4 +1,4 @@
-//! The embedded broker behind the pipeline's port, on the runtime's clock, with failures on demand.
+//! The embedded broker behind the queue port, on the runtime's clock, with failures on demand.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,13 +22,13 @@ use tokio::time::Instant;
 
 /// How a FIFO queue's name ends.
 pub const FIFO: &str = ".fifo";
-/// How long a visibility change waits for its answer, and how long after its begin it may take effect.
+/// How long a visibility change waits for its answer, and the latest time it may take effect after its begin.
 const CHANGE_TIMEOUT: Duration = Duration::from_secs(5);
 const CHANGE_LATEST: Duration = Duration::from_secs(9);
 /// Wall-clock time at the start of every simulation.
 pub const EPOCH_MILLIS: u64 = 1_700_000_000_000;
 
-/// How often what fails, in `[0, 1]`.
+/// The probability of each fault, in `[0, 1]`.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Faults {
     /// A call is refused before it has any effect.
@@ -37,30 +37,30 @@ pub struct Faults {
     pub answer_lost: f64,
     /// An entry of a batch fails alone.
     pub entry_failed: f64,
-    /// What becomes of every delete.
+    /// How every delete behaves.
     pub deletes: Deletes,
     /// Every visibility change is refused.
     pub changes_refused: bool,
     /// A message received from a standard queue stays visible.
     pub duplicate: f64,
-    /// A receive finds nothing, whatever there is.
+    /// A receive returns nothing although there are messages.
     pub blind: f64,
-    /// A visibility change gets no answer in time and has its effect at some time until soon after that.
+    /// A visibility change gets no answer in time, and has its effect at some time until soon after.
     pub late: f64,
     /// Longest time a call takes.
     pub latency: Duration,
 }
 
-/// What becomes of every delete.
+/// How every delete behaves.
 #[derive(Debug, Clone, Copy, Default)]
 pub enum Deletes {
     #[default]
     Work,
-    /// They are denied.
+    /// Deletes are denied.
     Denied,
-    /// They are confirmed and do nothing, as a standard queue's rarely does.
+    /// Deletes are confirmed and have no effect, as rarely happens on a standard queue.
     Forgotten,
-    /// The connection ends before they have an effect.
+    /// The connection ends before the delete has an effect.
     CutOff,
 }
 
@@ -90,14 +90,14 @@ impl World {
         Timestamp(EPOCH_MILLIS + elapsed)
     }
 
-    /// Does something with the broker and wakes every long poll.
+    /// Runs code on the broker and wakes every long poll.
     pub fn with<T>(&self, work: impl FnOnce(&mut Broker, Timestamp) -> T) -> T {
         let result = work(&mut self.broker.lock().unwrap(), self.now());
         self.changed.notify_waiters();
         result
     }
 
-    /// Looks at the broker and wakes nobody.
+    /// Reads the broker and wakes no poll.
     pub fn look<T>(&self, at: impl FnOnce(&Broker, Timestamp) -> T) -> T {
         at(&self.broker.lock().unwrap(), self.now())
     }
@@ -151,15 +151,15 @@ pub struct SimQueue {
     name: String,
     faults: Mutex<Faults>,
     random: Mutex<fastrand::Rng>,
-    /// When each receive was asked for, and how many messages it asked for.
+    /// When each receive began, and how many messages it asked for.
     pub receives: Mutex<Vec<(Duration, usize)>>,
-    /// Latest handle given for each body.
+    /// Latest handle issued for each body.
     handles: Mutex<BTreeMap<String, String>>,
-    /// Calls that nobody waits for any more.
+    /// Calls whose caller no longer waits.
     late: Mutex<JoinSet<()>>,
-    /// Whether the process that calls it was killed.
+    /// Whether the process of this queue was killed.
     dead: AtomicBool,
-    /// Told of a change that takes effect late, and whether it worked.
+    /// Called for a change that takes effect late, with whether it worked.
     told_of_late: Mutex<Option<Arc<LateChange>>>,
 }
 
@@ -180,7 +180,7 @@ impl SimQueue {
         })
     }
 
-    /// Calls `tell` when a change that its sender waits for, or has given up, takes effect late.
+    /// Calls `tell` when a change takes effect late, whether its caller still waits or not.
     pub fn tell_of_late(&self, tell: impl Fn(&VisibilityChange, bool) + Send + Sync + 'static) {
         *self.told_of_late.lock().unwrap() = Some(Arc::new(tell));
     }
@@ -191,7 +191,7 @@ impl SimQueue {
         self.world.with(|broker, now| broker.delete(now, &self.name, &handle)).unwrap();
     }
 
-    /// The visibility of a message in flight lapses, and another process takes it for so many seconds.
+    /// The visibility of a message in flight ends, and another process receives it for that many seconds.
     pub fn steal(&self, body: &str, seconds: u32) {
         let handle = self.handles.lock().unwrap()[body].clone();
         let ask = BrokerReceive { max_messages: 1, visibility_timeout: Some(seconds), attempt_id: None };
@@ -202,19 +202,19 @@ impl SimQueue {
         assert_eq!(stolen[0].body, body);
     }
 
-    /// Hides a message in flight until so long from now; nothing lets its visibility lapse.
+    /// Hides a message in flight for that long from now; its visibility cannot end earlier.
     pub fn hide(&self, body: &str, time: Duration) {
         let handle = self.handles.lock().unwrap()[body].clone();
         let seconds = u32::try_from(time.as_secs()).unwrap();
         self.world.with(|broker, now| broker.change_visibility(now, &self.name, &handle, seconds)).unwrap();
     }
 
-    /// Kills the process that calls it: from now on no call begins and no answer comes.
+    /// Kills the process of this queue: from now on no call begins and no answer arrives.
     pub fn kill(&self) {
         self.dead.store(true, Ordering::Relaxed);
     }
 
-    /// Never ends for a process that was killed.
+    /// Never ends for a killed process.
     pub async fn alive(&self) {
         if self.dead.load(Ordering::Relaxed) {
             std::future::pending::<()>().await;
@@ -234,7 +234,7 @@ impl SimQueue {
         self.random.lock().unwrap().f64() < share
     }
 
-    /// What happens to a call before it has an effect.
+    /// The fault of a call before it has an effect.
     async fn before(&self, operation: Operation) -> Result<(), QueueError> {
         self.alive().await;
         let latency = self.faults.lock().unwrap().latency;
@@ -248,7 +248,7 @@ impl SimQueue {
         Ok(())
     }
 
-    /// What happens to its answer.
+    /// The fault of its answer.
     async fn after<T>(&self, operation: Operation, answer: T) -> Result<T, QueueError> {
         self.alive().await;
         if self.chance(|faults| faults.answer_lost) {
@@ -257,7 +257,7 @@ impl SimQueue {
         Ok(answer)
     }
 
-    /// The call reaches the queue late, perhaps only when its sender has given up.
+    /// The call reaches the queue late, perhaps only after its caller's timeout.
     async fn change_late(&self, changes: &[VisibilityChange]) -> QueueError {
         let takes = CHANGE_LATEST.mul_f64(self.random.lock().unwrap().f64());
         let (world, queue, changes) = (self.world.clone(), self.name.clone(), changes.to_vec());
@@ -266,7 +266,7 @@ impl SimQueue {
             tokio::time::sleep(takes).await;
             for change in changes {
                 let VisibilityChange { receipt, seconds } = &change;
-                // The message may have been deleted, or received by somebody else.
+                // The message may have been deleted, or received by another process.
                 let result = world
                     .with(|broker, now| broker.change_visibility(now, &queue, receipt.expose(), *seconds));
                 if let Some(tell) = &tell {

@@ -1,4 +1,4 @@
-//! What queuepost does while SQS is in trouble, and how soon it is over it: `docs/sqs-trouble.md`, row by row.
+//! How queuepost behaves while SQS fails, and how soon it recovers: each row of `docs/sqs-trouble.md`.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -17,29 +17,29 @@ use super::simulated_queue::FIFO;
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
-/// How long the trouble lasts: much longer than a lease, whose length is 90 s here.
+/// How long the failure lasts: much longer than a lease, whose length is 90 s here.
 const TROUBLE: Duration = Duration::from_secs(600);
-/// Longest step of the back-off, and the poller's look at whether settling works again.
+/// Longest step of the back-off, and the longest time until the poller checks whether settling works again.
 const STEP: Duration = Duration::from_millis(30_500);
-/// Most calls of each kind in the trouble: after ten in the first half minute one per 15 s on average.
+/// Most calls of each kind during the failure: ten in the first half minute, then one per 15 s on average.
 const CALLS_MAX: usize = 100;
 
 const ALL: &[Operation] =
     &[Operation::Receive, Operation::Delete, Operation::ChangeVisibility, Operation::Attributes];
 
-/// One trouble.
+/// One kind of failure.
 struct Row {
     name: &'static str,
-    /// Calls that meet it.
+    /// The calls that fail.
     on: &'static [Operation],
     how: CallBehaviour,
     /// `result` of these calls in `queuepost_sqs_requests_total`.
     result: QueueErrorKind,
     /// Whether the listener is faulted.
     faulted: bool,
-    /// POSTs that begin in it, besides the four that run.
+    /// POSTs that begin during the failure, besides the four running ones.
     begin: RangeInclusive<usize>,
-    /// How a 429 in it is settled: parked, or left to SQS.
+    /// How a 429 during the failure is settled: parked, or left to SQS.
     parked: bool,
 }
 
@@ -89,7 +89,7 @@ struct Setup {
 }
 
 impl Setup {
-    /// A listener of four workers on a queue; a message that says so is answered 429 once.
+    /// A listener of four workers on a queue; a message with the body `429` is answered 429 once.
     fn new(seed: u64, name: &str, takes: Duration) -> Self {
         let mut process = SimProcess::new(seed);
         process.world.queue(name, 10);
@@ -115,7 +115,7 @@ impl Setup {
         self.process.count(name, "")
     }
 
-    /// Lives through the trouble; whether the listener was faulted in it.
+    /// Runs the failure; returns whether the listener was faulted during it.
     async fn live_through(&self, row: &Row) -> bool {
         let (on, how) = (row.on, row.how);
         self.queue.set(move |operation| if on.contains(&operation) { how } else { CallBehaviour::Works });
@@ -130,7 +130,7 @@ impl Setup {
         faulted
     }
 
-    /// Every call that met the trouble is counted as what it was, and there were not many.
+    /// Every failed call is counted under its kind, and the calls were not many.
     fn assert_calls(&self, row: &Row, operations: &[Operation], since: Instant) {
         for operation in operations {
             let result = row.result.label();
@@ -149,9 +149,9 @@ impl Setup {
         }
     }
 
-    /// The first call of the kind that worked after the trouble began soon enough.
+    /// The first working call of the kind after the failure began soon enough.
     fn assert_recovered(&self, row: &Row, operation: Operation, over: Instant) {
-        // A call without an answer that began just before the end takes its time.
+        // A call without an answer that began just before the end runs into its timeout.
         let under_way =
             if matches!(row.how, CallBehaviour::NoAnswer) { Duration::from_secs(30) } else { Duration::ZERO };
         let first = self.queue.calls(operation, over).into_iter().find(|call| call.worked);
@@ -159,7 +159,7 @@ impl Setup {
         assert!(after <= STEP + under_way, "{}: {operation} works {after:?} after the end", row.name);
     }
 
-    /// Each message was accepted once, none was dead-lettered, and the books balance.
+    /// Each message was accepted once, none was dead-lettered, and the ledger balances.
     async fn assert_all_is_well(mut self, name: &str, queue: &str, bodies: usize) {
         self.process.until_empty(queue, 30 * MINUTE).await;
         assert!(self.process.stop(MINUTE).await, "{name}");
@@ -201,7 +201,8 @@ async fn every_failure_loses_nothing_is_counted_and_is_over_within_a_step_of_its
         if row.parked {
             assert_eq!(settled, (1, 0), "{name}: the 429");
         } else {
-            // It comes again when its lease is over, is not posted, and is to be hidden for the rest.
+            // The message comes again when its lease is over, is not posted, and is to be hidden for the
+            // rest.
             assert!(settled.0 == 0 && settled.1 >= 1, "{name}: the 429: {settled:?}");
         }
         let throttled: Vec<Post> = posts.iter().filter(|post| post.body == "429").cloned().collect();
@@ -229,7 +230,7 @@ async fn a_failure_at_the_start_is_waited_for() {
         setup.process.world.send("orders", "x");
         let faulted = setup.live_through(row).await;
         let over = Instant::now();
-        // Here the listener has nothing to go by yet, so that a denied look is a fault.
+        // Here the listener knows nothing of the queue yet, so a denied attribute call is a fault.
         assert_eq!(faulted, row.faulted || row.result == QueueErrorKind::Denied, "{}", row.name);
         assert_eq!(setup.queue.calls(Operation::Receive, began).len(), 0, "{}: receives", row.name);
         setup.assert_calls(row, &[Operation::Attributes], began);
@@ -337,7 +338,7 @@ async fn changed_attributes_are_known_within_thirty_seconds() {
     let policy =
         r#"{"deadLetterTargetArn":"arn:aws:sqs:us-east-1:000000000000:orders-dlq","maxReceiveCount":3}"#;
     set(&process, "RedrivePolicy", policy);
-    // Every receive sets its own.
+    // Every receive sets a visibility of its own.
     set(&process, "VisibilityTimeout", "0");
     tokio::time::sleep(30 * SECOND).await;
     assert!(warned(&process, "few_receives"));
@@ -368,7 +369,7 @@ async fn changed_attributes_are_known_within_thirty_seconds() {
 async fn hidings_that_work_do_not_hide_that_deletes_are_denied() {
     let mut process = SimProcess::new(76);
     process.world.queue("orders", 1_000);
-    // A number is how long the POST takes, and then it is refused.
+    // A numeric body is the duration of its POST, which is then refused.
     let endpoint = ScriptedEndpoint::new(|post, _| match post.body.parse() {
         Ok(seconds) => (Duration::from_secs(seconds), answer(422)),
         Err(_) => (SECOND, answer(200)),

@@ -1,4 +1,4 @@
-//! SQS misbehaves: everything is delivered, nothing is lost, nothing is accepted twice without need.
+//! Random faults of SQS: every message is delivered, none is lost, none is accepted twice without need.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -40,7 +40,7 @@ async fn throttled_calls_failed_entries_and_lost_answers_cost_nothing_but_time()
         }
         assert_eq!(times.len(), 2_000, "seed {seed}: everything is delivered");
         let twice = times.values().filter(|count| **count > 1).count();
-        // A lost answer of a delete is no reason: the handle is tried again and the id is remembered.
+        // A lost answer of a delete is no reason: the delete is repeated and the id is remembered.
         assert_eq!(twice, 0, "seed {seed}: accepted twice");
         process.assert_balanced();
     }
@@ -55,7 +55,7 @@ async fn a_message_that_comes_again_after_a_failed_delete_is_deleted_not_posted(
     for number in 0..20 {
         process.world.send("orders", &format!("m-{number}"));
     }
-    // No delete gets through for longer than the lease lasts.
+    // No delete succeeds for longer than the lease lasts.
     queue.set_faults(Faults { entry_failed: 1.0, ..Faults::default() });
     tokio::time::sleep(3 * MINUTE).await;
     assert!(process.census("orders").visible + process.census("orders").in_flight == 20);
@@ -163,7 +163,7 @@ async fn a_finished_message_stays_ours_while_its_delete_fails() {
     tokio::time::sleep(Duration::from_secs(10)).await;
     let Preflight::Faulted(why) = health.preflight() else { panic!("{:?}", health.preflight()) };
     assert!(why.contains("DeleteMessageBatch") && why.contains("denied"), "{why}");
-    // Another process would get them if their visibility lapsed.
+    // Another process would receive them if their visibility ended.
     let mut other = SimProcess::in_world(&process.world, 55);
     other.listen(settings("orders", 4), &endpoint, &limits(4));
     tokio::time::sleep(20 * MINUTE).await;
@@ -205,7 +205,7 @@ async fn a_message_whose_lease_was_lost_while_it_was_held_is_not_posted() {
     let (queue, _) = process.listen(settings("orders", 1), &endpoint, &limits(1));
     process.world.send("orders", "x");
     tokio::time::sleep(Duration::from_secs(5)).await;
-    // No extension gets through, so that the message becomes visible and another process takes it.
+    // No extension succeeds, so the message becomes visible and another process receives it.
     queue.set_faults(Faults { throttled: 1.0, ..Faults::default() });
     tokio::time::sleep(Duration::from_secs(180)).await;
     let mut other = SimProcess::in_world(&process.world, 58);

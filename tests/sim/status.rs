@@ -1,4 +1,4 @@
-//! What a listener's status says while something is wrong: that it is, since when, and why.
+//! A listener's status while something is wrong: what, since when, and why.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -81,7 +81,7 @@ async fn a_listener_is_unreachable_after_a_minute_without_sqs_and_well_with_its_
         tokio::time::sleep(MINUTE).await;
         assert_eq!(health.preflight(), Preflight::Passed);
         queue.set(move |_| CallBehaviour::Refused(reason));
-        // A long poll of 20 s was under way.
+        // A long poll of 20 s was running.
         tokio::time::sleep(MINUTE + Duration::from_secs(25)).await;
         let Preflight::Unreachable(why) = health.preflight() else { panic!("{:?}", health.preflight()) };
         assert!(why.starts_with("its queue could not be read for "), "{why}");

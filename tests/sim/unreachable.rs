@@ -1,4 +1,4 @@
-//! An endpoint that cannot be connected to closes its gate whatever else holds a session, and so costs no receives.
+//! An unreachable endpoint closes its gate whatever else holds a session, and so costs no receives.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -90,7 +90,7 @@ async fn a_dead_endpoint_beside_a_post_of_hours_dead_letters_nothing() {
     process.stop(MINUTE).await;
 }
 
-/// POSTs of half an hour: what runs long has found its endpoint again.
+/// POSTs of half an hour: a long POST shows that the endpoint is reachable again.
 #[tokio::test(start_paused = true)]
 async fn an_endpoint_that_is_back_with_long_posts_is_at_full_speed_before_the_first_of_them_ends() {
     let mut process = SimProcess::new(23);

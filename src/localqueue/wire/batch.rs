@@ -1,7 +1,7 @@
 //! Batches: 1 to 10 entries with distinct ids, each of which succeeds or fails alone.
 //!
-//! A batch is refused as a whole for its ids and its length only. Everything else is the fault of an entry, and the HTTP
-//! status stays 200.
+//! A batch is refused as a whole only for its ids and its length. Every other error belongs to an entry, and
+//! the HTTP status stays 200.
 
 use std::collections::BTreeSet;
 
@@ -9,9 +9,9 @@ use serde::Serialize;
 
 use crate::localqueue::BrokerError;
 
-/// Entries of a batch at most.
+/// Most entries of a batch.
 const MAX_ENTRIES: usize = 10;
-/// Characters of an entry's id at most.
+/// Most characters of an entry's id.
 const MAX_ID: usize = 80;
 
 /// Checks number, form and distinctness of the ids.
@@ -51,7 +51,7 @@ impl<S> Answer<S> {
         Self { successful: Vec::new(), failed: Vec::new() }
     }
 
-    /// Notes what became of the entry `id`.
+    /// Records the result of the entry `id`.
     pub(super) fn push(&mut self, id: String, result: Result<S, BrokerError>) {
         match result {
             Ok(entry) => self.successful.push(entry),
@@ -74,7 +74,7 @@ struct Failed {
     message: String,
 }
 
-/// A successful entry of which nothing but the id is reported.
+/// A successful entry that reports only its id.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct Done {

@@ -1,10 +1,11 @@
-//! The AWS JSON 1.0 protocol: request bodies to broker calls, and their results to answer bodies.
+//! The AWS JSON 1.0 protocol: turns request bodies into broker calls, and results into answer bodies.
 //!
-//! No HTTP and no waiting here: [`answer`] takes bytes and gives bytes at one point in time. The one operation that may
-//! wait, `ReceiveMessage`, is split into reading the request and writing the answer, and `long_poll` does the rest.
+//! There is no HTTP and no waiting here: [`answer`] maps bytes to bytes at one point in time. Only
+//! `ReceiveMessage` may wait. It is split into reading the request and writing the answer, and `long_poll`
+//! waits in between.
 //!
-//! Unknown fields are ignored, as Amazon does. A field of the wrong type is a `SerializationException`; a missing or
-//! out-of-range one is an error of the operation.
+//! Unknown fields are ignored, as Amazon does. A field of the wrong type is a `SerializationException`. A
+//! missing or out-of-range field is an error of the operation.
 
 mod attribute;
 mod batch;
@@ -22,20 +23,20 @@ use super::{Broker, BrokerError, Decision, Operation, Timestamp};
 /// The account in queue URLs and ARNs.
 const ACCOUNT: &str = "000000000000";
 
-/// What an operation works on.
+/// The context of an operation.
 pub(super) struct Call<'a> {
     /// The broker, locked for this call.
     pub(super) broker: &'a mut Broker,
     /// The time of the call.
     pub(super) now: Timestamp,
-    /// Scheme, host and port the client used: the start of every queue URL it is given.
+    /// Scheme, host and port that the client used: the prefix of every queue URL in the answer.
     pub(super) origin: &'a str,
-    /// What goes wrong with this call on purpose.
+    /// The injected faults of this call.
     pub(super) decision: &'a Decision,
 }
 
 impl Call<'_> {
-    /// Whether a batch entry is spared by injected faults.
+    /// Whether no injected fault hits a batch entry.
     fn spared(&self, place: usize) -> Result<(), BrokerError> {
         if self.decision.fails(place) { Err(BrokerError::InternalError) } else { Ok(()) }
     }
@@ -87,7 +88,7 @@ fn json(answer: &impl Serialize) -> Result<Vec<u8>, BrokerError> {
     serde_json::to_vec(answer).map_err(|_| BrokerError::InternalError)
 }
 
-/// The answer of operations that have nothing to say.
+/// The answer of operations without a result.
 fn nothing() -> Vec<u8> {
     b"{}".to_vec()
 }
@@ -96,9 +97,9 @@ fn required<T>(name: &'static str, value: Option<T>) -> Result<T, BrokerError> {
     value.ok_or(BrokerError::MissingParameter(name))
 }
 
-/// The queue name in a queue URL: its last part, whatever host and account stand before it.
+/// The queue name in a queue URL: its last part, whatever host and account come before it.
 ///
-/// Hosts differ with the way a client reaches this server, and users keep URLs of other emulators in their files.
+/// Hosts differ with the way a client reaches this server, and users configure URLs of other emulators.
 fn queue_name(url: Option<&str>) -> Result<&str, BrokerError> {
     let url = required("QueueUrl", url.filter(|url| !url.is_empty()))?;
     match url.rsplit('/').next() {
@@ -107,7 +108,7 @@ fn queue_name(url: Option<&str>) -> Result<&str, BrokerError> {
     }
 }
 
-/// A number that must not be negative; its upper limit is the broker's business.
+/// A number that must not be negative; the broker checks its upper limit.
 fn unsigned(name: &'static str, value: Option<i64>, rule: &'static str) -> Result<Option<u32>, BrokerError> {
     let convert = |value: i64| u32::try_from(value).map_err(|_| BrokerError::invalid(name, &value, rule));
     value.map(convert).transpose()

@@ -6,7 +6,7 @@ use super::{Call, json, parse, required, unsigned};
 use crate::localqueue::moves::MAX_LISTED;
 use crate::localqueue::{BrokerError, MoveStatus, MoveTask};
 
-/// The fields of all three requests; each operation takes the ones it knows.
+/// The fields of all three requests; each operation reads the fields it knows.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Request {
@@ -71,7 +71,7 @@ pub(super) fn cancel(call: &mut Call<'_>, body: &[u8]) -> Result<Vec<u8>, Broker
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct Entry {
-    /// Only of a running task: no other can be cancelled.
+    /// Present for a running task only: no other task can be cancelled.
     #[serde(skip_serializing_if = "Option::is_none")]
     task_handle: Option<String>,
     status: &'static str,

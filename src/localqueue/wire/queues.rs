@@ -1,4 +1,4 @@
-//! The operations on queues as such.
+//! The operations on queues themselves.
 
 use std::collections::BTreeMap;
 
@@ -10,10 +10,10 @@ use super::{Call, json, nothing, parse, queue_name, required};
 use crate::localqueue::BrokerError;
 use crate::localqueue::attributes::READABLE;
 
-/// Queues listed at once at most.
+/// Most queues in one listing.
 const MAX_LISTED: usize = 1000;
 
-/// The fields of all requests on queues; each operation takes the ones it knows.
+/// The fields of all requests on queues; each operation reads the fields it knows.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Request {
@@ -87,7 +87,7 @@ pub(super) fn list(call: &mut Call<'_>, body: &[u8]) -> Result<Vec<u8>, BrokerEr
 pub(super) fn list_sources(call: &mut Call<'_>, body: &[u8]) -> Result<Vec<u8>, BrokerError> {
     #[derive(Serialize)]
     struct Answer {
-        // The one list in the API whose name starts with a small letter; it is there even when empty.
+        // This list's name is the only one in the API in lower case; it is present even when empty.
         #[serde(rename = "queueUrls")]
         queue_urls: Vec<String>,
         #[serde(rename = "NextToken", skip_serializing_if = "Option::is_none")]
@@ -99,7 +99,7 @@ pub(super) fn list_sources(call: &mut Call<'_>, body: &[u8]) -> Result<Vec<u8>, 
     json(&Answer { queue_urls, next_token })
 }
 
-/// The URLs of one page, and the token of the next: the last name of this one.
+/// The URLs of one page, and the token of the next page: the last name of this one.
 fn page(
     call: &Call<'_>,
     request: &Request,
@@ -128,7 +128,7 @@ fn page(
     Ok((names.iter().map(|name| call.queue_url(name)).collect(), token))
 }
 
-/// `GetQueueAttributes`: those asked for, none by default.
+/// `GetQueueAttributes`: the requested attributes, none by default.
 pub(super) fn attributes(call: &mut Call<'_>, body: &[u8]) -> Result<Vec<u8>, BrokerError> {
     #[derive(Serialize)]
     #[serde(rename_all = "PascalCase")]

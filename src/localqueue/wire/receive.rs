@@ -1,4 +1,4 @@
-//! `ReceiveMessage`: the request, and the answer with the attributes it asked for.
+//! `ReceiveMessage`: the request, and the answer with the requested attributes.
 
 use std::collections::BTreeMap;
 
@@ -8,10 +8,10 @@ use super::attribute::Attribute;
 use super::{json, parse, queue_name, unsigned};
 use crate::localqueue::{BrokerError, Receive, Received, digest};
 
-/// Seconds a receive may wait.
+/// Longest wait of a receive, in seconds.
 const MAX_WAIT_SECONDS: u32 = 20;
 
-/// The system attributes that can be asked for; the deprecated field also took names of queue attributes.
+/// The requestable system attributes; the deprecated field also accepted names of queue attributes.
 const SYSTEM_ATTRIBUTES: &[&str] = &[
     "All",
     "ApproximateFirstReceiveTimestamp",
@@ -41,12 +41,12 @@ struct Body {
     receive_request_attempt_id: Option<String>,
 }
 
-/// A receive, as the client asked for it.
+/// A parsed receive request.
 #[derive(Debug)]
 pub(in crate::localqueue) struct Request {
     /// Name of the queue.
     pub(in crate::localqueue) queue: String,
-    /// What to ask the broker.
+    /// The parameters of the broker's receive.
     pub(in crate::localqueue) receive: Receive,
     /// Seconds to wait, 0–20; the queue's default when absent.
     pub(in crate::localqueue) wait: Option<u32>,
@@ -120,7 +120,7 @@ impl Request {
         }
     }
 
-    /// A name is asked for by `All`, by itself, or by a prefix such as `trace.*`.
+    /// An attribute is requested by `All`, by its name, or by a prefix such as `trace.*`.
     fn wants_message_attribute(&self, name: &str) -> bool {
         self.message_attributes.iter().any(|asked| {
             asked == "All"

@@ -8,7 +8,7 @@ use crate::localqueue::BrokerError;
 
 const VISIBILITY_RULE: &str = "VisibilityTimeout must be >= 0 and <= 43200.";
 
-/// One message to act on: a request of its own, or an entry of a batch.
+/// One message to settle: a request of its own, or an entry of a batch.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Target {
@@ -27,7 +27,7 @@ struct Batch {
     entries: Vec<Target>,
 }
 
-/// What is done to the message at some place of a batch.
+/// The operation on the message at an index of a batch.
 type Act = fn(&mut Call<'_>, &str, usize, &Target) -> Result<(), BrokerError>;
 
 /// `DeleteMessage`.

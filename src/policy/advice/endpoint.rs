@@ -1,13 +1,13 @@
-//! What an endpoint did, in words: finer than [`Outcome`], because what helps against a 401 is not what helps
-//! against a 403.
+//! The texts for what an endpoint did. They are finer than [`Outcome`], because a 401 and a 403 need
+//! different fixes.
 //!
-//! Gaps: `{status}`, `{location}` (where a redirect points, origin only).
+//! Placeholders: `{status}`, and `{location}` (where a redirect points, origin only).
 
 use super::{Advice, fill};
 use crate::policy::outcome::{Answer, Attempt, Break, Outcome, Step};
 
 classes! {
-    /// Why a POST went as it did, for the person who has to mend it.
+    /// Why a POST failed, for the person who has to fix it.
     EndpointReason of Outcome;
 
     Delivered, "delivered", Success:
@@ -155,17 +155,17 @@ classes! {
          stop_grace_period) above that";
 }
 
-/// What closes the gaps.
+/// Values for the placeholders.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Seen {
-    /// Status of the answer, if there was one.
+    /// HTTP status of the answer, if there was one.
     pub status: Option<u16>,
     /// Where a redirect points: scheme, host, port.
     pub location: Option<String>,
 }
 
 impl EndpointReason {
-    /// The class of an attempt that was named `outcome`.
+    /// The class of an attempt whose outcome is `outcome`.
     pub fn of(outcome: Outcome, attempt: &Attempt) -> Self {
         match attempt {
             Attempt::Answered(answer) => Self::of_answer(outcome, answer),
@@ -217,7 +217,7 @@ impl EndpointReason {
         }
     }
 
-    /// By status, but only where that says more than the outcome.
+    /// By status, but only where the status says more than the outcome.
     fn of_answer(outcome: Outcome, answer: &Answer) -> Self {
         let finer = match answer.status {
             300..=399 => Self::Redirected,

@@ -1,4 +1,4 @@
-//! Entries of a batch call that SQS refused while it took the others.
+//! Entries of a batch call that SQS refused while it accepted the others.
 
 classes! {
     /// What a failed batch entry means; the program branches on it.
@@ -17,8 +17,8 @@ classes! {
          keep timeout and throttle_delay well below";
 }
 
-/// What happened to a settlement that was tried until the lease of its message ended.
+/// What happened to a settlement that was retried until the lease of its message ended.
 pub const TOO_LATE: &str = "SQS did not take the settlement before the lease ended";
-/// What to do about that.
+/// What to do about such a settlement.
 pub const TOO_LATE_FIX: &str = "look at the calls to SQS that failed before this (reason, fix); the message comes back by \
      itself, and if it was delivered, its next copy is only deleted";

@@ -1,11 +1,14 @@
-//! What a failure means and what to do about it: the one place for these words.
+//! What a failure means and what to do about it: the one place for these texts.
 //!
 //! Every class of failure has a stable label, a meaning (one sentence) and a fix. Logs, commands and
-//! `docs/errors.md` print them from here. The areas that read the errors of SDK and HTTP client pick the class.
-//! Texts are for people: the program branches on the closed kind that a class belongs to, which stands beside the
-//! classes it groups ([`queue::QueueErrorKind`], [`entry::EntryErrorKind`]) or is the outcome.
+//! `docs/errors.md` print them from here. The areas that read errors of the SDK and of the HTTP client pick
+//! the class.
+//! Texts are for people; the program branches on the closed kind of a class. For SQS that is
+//! [`queue::QueueErrorKind`] or [`entry::EntryErrorKind`], which stands beside the classes it groups. For an
+//! endpoint it is the outcome.
 //!
-//! Texts have gaps, `{action}` for instance, which [`fill`] closes with what is known of the case at hand.
+//! Texts have placeholders, `{action}` for instance. [`fill`] replaces them with what is known of the case at
+//! hand.
 
 /// Declares the classes of one kind of failure: an enum whose variants know their texts.
 macro_rules! classes {
@@ -48,12 +51,12 @@ macro_rules! classes {
                 match self { $(Self::$variant => $label,)+ }
             }
 
-            /// What happened, with gaps.
+            /// What happened, with placeholders.
             pub fn meaning(self) -> &'static str {
                 match self { $(Self::$variant => $meaning,)+ }
             }
 
-            /// What to do about it, with gaps.
+            /// What to do about it, with placeholders.
             pub fn fix(self) -> &'static str {
                 match self { $(Self::$variant => $fix,)+ }
             }
@@ -65,7 +68,7 @@ pub mod endpoint;
 pub mod entry;
 pub mod queue;
 
-/// A meaning and a fix without gaps.
+/// A meaning and a fix with all placeholders replaced.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Advice {
     /// What happened.
@@ -74,11 +77,12 @@ pub struct Advice {
     pub fix: String,
 }
 
-/// Closes the gaps of a text: `{name}` becomes the value of that name. What has no value stays.
+/// Replaces the placeholders of a text: `{name}` becomes the value of that name. A placeholder without a
+/// value stays.
 pub fn fill(text: &str, values: &[(&str, &str)]) -> String {
     let mut filled = String::with_capacity(text.len());
     let mut rest = text;
-    // In one pass: a value that looks like a gap is none.
+    // In one pass, so that a value that looks like a placeholder is not replaced.
     while let Some((before, after)) = rest.split_once('{') {
         filled.push_str(before);
         let gap = after.split_once('}').and_then(|(name, after)| {

@@ -1,28 +1,34 @@
-//! Calls to SQS that failed as a whole: the kinds the program branches on, and the reasons a person wants.
+//! Calls to SQS that failed as a whole: the kinds the program branches on, and the reasons for people.
 //!
-//! Gaps: `{operation}`, `{queue}` (as the call named it), `{principal}`, `{action}`, `{resource}` (as AWS said them, or
-//! as the operation implies), `{where}` (which policy, by AWS), `{key}`, `{kms}` (the actions on a key), `{skew}`.
+//! Placeholders:
+//!
+//! - `{operation}`, and `{queue}` as the call named it.
+//! - `{principal}`, `{action}`, `{resource}`: as AWS named them, or as the operation implies.
+//! - `{where}`: the policy that AWS named.
+//! - `{key}`; `{kms}`: the actions on a key.
+//! - `{skew}`: the difference of the clocks.
 
 use super::{Advice, fill};
 
-/// IAM's name of sending.
+/// IAM's name for sending.
 const SEND: &str = "sqs:SendMessage";
-/// What an encrypted queue asks of who receives, and of who sends (SQS Developer Guide, "Key management").
+/// KMS actions that an encrypted queue requires of receivers and of senders (SQS Developer Guide, "Key
+/// management").
 const KMS_OF_CONSUMERS: &str = "kms:Decrypt";
 const KMS_OF_SENDERS: &str = "kms:GenerateDataKey and kms:Decrypt";
 
-/// Why a call failed, as far as the program needs to know to act.
+/// Why a call failed, as far as the program acts on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum QueueErrorKind {
-    /// The queue does not exist (any more).
+    /// The queue does not exist, or no longer.
     Missing,
-    /// Credentials are valid, permission is missing.
+    /// Credentials are valid, but the permission is missing.
     Denied,
     /// Credentials are absent, wrong or expired, or the role could not be assumed.
     Credentials,
     /// SQS asks us to slow down.
     Throttled,
-    /// As many messages are in flight as SQS allows of a queue, standard or FIFO: 120,000.
+    /// The queue has the most messages in flight that SQS allows, standard or FIFO: 120,000.
     OverLimit,
     /// SQS failed (5xx).
     Server,
@@ -73,7 +79,7 @@ impl QueueErrorKind {
 }
 
 classes! {
-    /// Why a call to SQS failed, for the person who has to mend it.
+    /// Why a call to SQS failed, for the person who has to fix it.
     QueueReason of QueueErrorKind;
 
     QueueMissing, "queue_missing", Missing:
@@ -274,31 +280,31 @@ classes! {
 /// The call that failed.
 #[derive(Debug, Clone, Copy)]
 pub struct Call<'a> {
-    /// SQS's name of the operation.
+    /// SQS's name for the operation.
     pub operation: &'a str,
-    /// IAM's name of it: batches have none of their own.
+    /// IAM's name for the action: batch operations have no action of their own.
     pub action: &'a str,
     /// The queue, as the call named it.
     pub queue: &'a str,
 }
 
-/// What AWS says of a failure beyond its reason.
+/// Details that AWS adds to the reason of a failure.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Named {
-    /// Who was refused.
+    /// The principal that was refused.
     pub principal: Option<String>,
-    /// Which action was refused.
+    /// The action that was refused.
     pub action: Option<String>,
-    /// On what.
+    /// The resource of the refused action.
     pub resource: Option<String>,
-    /// In which policy: `in a resource-based policy`.
+    /// The policy that refused: `in a resource-based policy`.
     pub place: Option<String>,
     /// Difference of the clocks: `by 30 min`.
     pub skew: Option<String>,
 }
 
 impl QueueReason {
-    /// The texts for one failure; what AWS left unsaid is taken from the call.
+    /// The texts for one failure. Details that AWS left out are derived from the call.
     pub fn advice(self, call: &Call<'_>, named: &Named) -> Advice {
         let kms = if call.action == SEND { KMS_OF_SENDERS } else { KMS_OF_CONSUMERS };
         let (action, resource) = if self == Self::KmsDenied {
@@ -308,7 +314,7 @@ impl QueueReason {
         } else {
             (call.action, call.queue)
         };
-        // AWS writes actions of SQS in small letters.
+        // AWS writes the actions of SQS in lower case.
         let said = named.action.as_deref().filter(|said| !said.eq_ignore_ascii_case(action));
         let spaced =
             |text: &Option<String>| text.as_ref().map_or_else(String::new, |text| format!(" {text}"));

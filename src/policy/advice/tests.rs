@@ -1,4 +1,4 @@
-//! That there are words for everything, and that every gap in them is closed.
+//! Every failure has texts, and every placeholder in them is replaced.
 
 use std::collections::BTreeSet;
 
@@ -49,7 +49,7 @@ fn every_class_says_what_it_means_and_what_to_do_and_leaves_no_gap_open() {
 
 #[test]
 fn labels_are_unique_and_fit_for_logs() {
-    // Across all tables: whoever searches for a label finds one class.
+    // Across all tables: a search for a label must find one class only.
     fn unique(labels: impl Iterator<Item = &'static str>) {
         let mut seen = BTreeSet::new();
         for label in labels {

@@ -1,9 +1,9 @@
-//! Traces: a span for each receive that brought something, each message, each POST and each settling call.
+//! Traces: a span for each receive with messages, each message, each POST and each settling call.
 //!
-//! Real with the feature `otlp` and a collector in `OTEL_EXPORTER_OTLP_ENDPOINT`. Without the feature every type here
-//! is empty and every method does nothing, so that the compiler leaves nothing of them: who calls these need not ask.
-//! Names and attributes are OpenTelemetry's for messaging and HTTP clients. A message is *linked* to the context its
-//! sender wrote into `traceparent`, and the endpoint gets that of its POST.
+//! Traces need the feature `otlp` and a collector in `OTEL_EXPORTER_OTLP_ENDPOINT`. Without the feature every
+//! type here is empty and every method does nothing. The compiler removes them, so callers need no check.
+//! Names and attributes follow OpenTelemetry's conventions for messaging and HTTP clients. A message is
+//! *linked* to the context in its `traceparent`, and the endpoint gets the context of its POST.
 
 #[cfg(not(feature = "otlp"))]
 mod none;

@@ -1,4 +1,4 @@
-//! No traces: what stands in their place without the feature `otlp`.
+//! The empty types that replace traces without the feature `otlp`.
 #![allow(
     clippy::unused_self,
     clippy::unused_async,
@@ -12,7 +12,7 @@ use crate::message::Message;
 use crate::policy::outcome::Outcome;
 use crate::ports::{Operation, QueueErrorKind};
 
-/// Nothing to export.
+/// Exports nothing.
 #[derive(Debug)]
 pub struct Traces;
 
@@ -26,7 +26,7 @@ impl Traces {
     pub async fn end(self) {}
 }
 
-/// Nothing of a message.
+/// No span of a message.
 #[derive(Debug)]
 pub struct Journey;
 
@@ -42,7 +42,7 @@ impl Journey {
     }
 }
 
-/// Nothing of a POST.
+/// No span of a POST.
 #[derive(Debug)]
 pub struct Post;
 
@@ -51,7 +51,7 @@ impl Post {
     pub fn ended(self, _journey: &Journey, _outcome: Outcome, _status: Option<u16>) {}
 }
 
-/// Nothing of a call to SQS.
+/// No span of a call to SQS.
 #[derive(Debug)]
 pub struct Call;
 

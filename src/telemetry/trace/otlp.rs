@@ -1,8 +1,9 @@
 //! Traces by OTLP: protobuf over HTTP, in batches, from a thread of their own.
 //!
-//! The exporter reads OpenTelemetry's standard variables; without an address in `OTEL_EXPORTER_OTLP_ENDPOINT` (or
-//! `…_TRACES_ENDPOINT`), or with `OTEL_SDK_DISABLED=true`, nothing is set up and spans cost next to nothing. Spans that
-//! the collector does not take are lost; deliveries never wait for it. An empty receive has no span.
+//! The exporter reads OpenTelemetry's standard variables. It is off without an address in
+//! `OTEL_EXPORTER_OTLP_ENDPOINT` (or `…_TRACES_ENDPOINT`), and with `OTEL_SDK_DISABLED=true`. Then spans cost
+//! next to nothing. Spans that the collector refuses are lost; deliveries never wait for it. An empty receive
+//! has no span.
 
 use std::time::SystemTime;
 
@@ -21,15 +22,15 @@ use crate::policy::outcome::Outcome;
 use crate::ports::{Operation, QueueErrorKind};
 use crate::telemetry::Chain;
 
-/// Any of these says where the collector is.
+/// Each of these variables may hold the collector's address.
 const ADDRESSES: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"];
 
-/// What exports the spans of the process.
+/// The exporter of the process's spans.
 #[derive(Debug)]
 pub struct Traces(Option<SdkTracerProvider>);
 
 impl Traces {
-    /// Sets up what the variables ask for, once in a process.
+    /// Sets the exporter up as the variables say, once per process.
     pub fn start(variable: impl Fn(&str) -> Option<String>) -> Self {
         let set = |name: &str| variable(name).filter(|value| !value.is_empty());
         let disabled = set("OTEL_SDK_DISABLED").is_some_and(|value| value.eq_ignore_ascii_case("true"));
@@ -55,7 +56,7 @@ impl Traces {
         Self(Some(provider))
     }
 
-    /// Sends what is left, and waits for that.
+    /// Sends the remaining spans, and waits for that.
     pub async fn end(self) {
         let Some(provider) = self.0 else { return };
         match tokio::task::spawn_blocking(move || provider.shutdown()).await {
@@ -70,12 +71,12 @@ fn tracer() -> BoxedTracer {
     global::tracer("queuepost")
 }
 
-/// One message, from its receive until its fate is decided: the span `process QUEUE`.
+/// One message, from its receive until its disposition is decided: the span `process QUEUE`.
 #[derive(Debug)]
 pub struct Journey(Context);
 
 impl Journey {
-    /// The message came in.
+    /// The message was received.
     pub fn begin(queue: &str, message: &Message) -> Self {
         let tracer = tracer();
         let span = tracer
@@ -91,7 +92,7 @@ impl Journey {
         Self(Context::new().with_span(span))
     }
 
-    /// A POST of it begins: the span `POST`, whose context goes out in the headers.
+    /// A POST of the message begins: the span `POST`, whose context goes out in the headers.
     pub fn post(&self, endpoint: &str, headers: &mut HeaderMap) -> Post {
         let tracer = tracer();
         let span = tracer
@@ -104,7 +105,7 @@ impl Journey {
             .start_with_context(&tracer, &self.0);
         let context = Context::new().with_span(span);
         if context.span().span_context().is_valid() {
-            // Of the sender's trace, which ours is only linked to.
+            // The trace of the sender, which ours is only linked to.
             headers.remove("tracestate");
             TraceContextPropagator::new().inject_context(&context, &mut Headers(headers));
         }
@@ -112,12 +113,12 @@ impl Journey {
     }
 }
 
-/// One POST under way. Dropped, it ends without a word of what came of it.
+/// One running POST. Dropped, it ends without a result.
 #[derive(Debug)]
 pub struct Post(Context);
 
 impl Post {
-    /// What came of it, for the POST and for the message.
+    /// The result of the POST, for the spans of POST and message.
     pub fn ended(self, journey: &Journey, outcome: Outcome, status: Option<u16>) {
         let span = self.0.span();
         if let Some(status) = status {
@@ -139,12 +140,12 @@ impl Post {
 pub struct Call(SystemTime);
 
 impl Call {
-    /// It begins; whether it is worth a span is known at its end.
+    /// The call begins; whether it gets a span is decided at its end.
     pub fn begin() -> Self {
         Self(opentelemetry::time::now())
     }
 
-    /// A receive brought messages: the span `receive QUEUE`, linked to their senders.
+    /// A receive returned messages: the span `receive QUEUE`, linked to their senders.
     pub fn received(self, queue: &str, messages: &[Message]) {
         if messages.is_empty() {
             return;
@@ -153,14 +154,15 @@ impl Call {
         self.span(queue, "receive", "receive", messages.len(), links).end();
     }
 
-    /// A call ended: the span `delete QUEUE`, `change_visibility QUEUE` or `send QUEUE`; a receive's if it failed.
+    /// A call ended: the span `delete QUEUE`, `change_visibility QUEUE` or `send QUEUE`; `receive QUEUE` if a
+    /// receive failed.
     pub fn ended(self, queue: &str, operation: Operation, messages: usize, error: Option<QueueErrorKind>) {
         let (name, kind) = match operation {
             Operation::Receive if error.is_some() => ("receive", "receive"),
             Operation::Delete => ("delete", "settle"),
             Operation::ChangeVisibility => ("change_visibility", "settle"),
             Operation::Send => ("send", "send"),
-            // Housekeeping, of no message.
+            // These calls concern no message.
             Operation::Receive | Operation::QueueUrl | Operation::Attributes => return,
         };
         let mut span = self.span(queue, name, kind, messages, Vec::new());
@@ -201,7 +203,8 @@ fn messaging(queue: &str, name: &'static str, kind: &'static str) -> [KeyValue; 
     ]
 }
 
-/// The context its sender wrote into the message; an invalid one, which no span is linked to, without it.
+/// The context that the sender wrote into the message; an invalid context is ignored, and no span is linked
+/// to it.
 fn sender(message: &Message) -> SpanContext {
     let context = TraceContextPropagator::new().extract_with_context(&Context::new(), &Attributes(message));
     context.span().span_context().clone()

@@ -1,4 +1,4 @@
-//! What became of each message, read from the exchanges with the queue and with the endpoint.
+//! The history of each message, from the recorded exchanges with the queue and with the endpoint.
 
 use std::collections::BTreeMap;
 
@@ -7,14 +7,14 @@ use tokio::time::Instant;
 
 use crate::e2e::fault_proxy::Exchange;
 
-/// What the exchanges with the queue say of messages.
+/// The events of messages in the exchanges with the queue.
 #[derive(Default)]
 pub struct MessageHistory {
-    /// Whose the handles are.
+    /// The message of each receipt handle.
     pub handles: BTreeMap<String, String>,
-    /// When a delete was asked for first.
+    /// The first delete request of each message.
     pub asked: BTreeMap<String, Instant>,
-    /// When the queue said that a message is deleted, whether anybody heard it or not.
+    /// When the queue confirmed the delete of a message, whether any process received the answer or not.
     pub deleted: BTreeMap<String, Instant>,
 }
 
@@ -24,7 +24,7 @@ impl MessageHistory {
         let list = |value: &Value, key: &str| value[key].as_array().cloned().unwrap_or_default();
         let text = |value: &Value, key: &str| value[key].as_str().unwrap().to_owned();
         let operation = |call: &Exchange, name: &str| call.head.to_lowercase().contains(&name.to_lowercase());
-        // What is handed out first, so that the handles are known.
+        // Receives first, so that the handles are known.
         for call in
             calls.iter().filter(|call| operation(call, "AmazonSQS.ReceiveMessage") && call.succeeded())
         {
@@ -52,7 +52,7 @@ impl MessageHistory {
     }
 }
 
-/// The POSTs that reached the endpoint, by message and in their order: each with the number of its process.
+/// The POSTs that reached the endpoint, by message and in order: each with the number of its process.
 pub fn posts(exchanges: &[Exchange]) -> BTreeMap<String, Vec<(usize, &Exchange)>> {
     let mut posts: BTreeMap<String, Vec<_>> = BTreeMap::new();
     for post in exchanges.iter().filter(|post| post.forwarded()) {

@@ -1,7 +1,7 @@
-//! HTTP/2 by hand (RFC 9113), as little of it as misbehaving takes.
+//! Hand-written HTTP/2 (RFC 9113), as little as the misbehaviour needs.
 //!
-//! The server agrees to the client's settings, answers no ping, and does what it is told to when a request has come
-//! in full, naming the stream that it came on.
+//! The server accepts the client's settings and answers no ping. When a request has arrived in full, it acts
+//! as configured, on the stream of that request.
 
 use std::io;
 use std::sync::atomic::AtomicU64;
@@ -21,11 +21,11 @@ const PING: u8 = 6;
 const GOAWAY: u8 = 7;
 const WINDOW_UPDATE: u8 = 8;
 const CONTINUATION: u8 = 9;
-/// The setting that says how much of an answer may be on its way.
+/// The setting for the flow-control window of a stream.
 const INITIAL_WINDOW_SIZE: u16 = 4;
-/// What that is until it is set, and for a connection until it is raised.
+/// The initial window, before it is set or raised.
 const WINDOW: i64 = 65_535;
-/// A frame of a body without end: the longest there may be is 16,384.
+/// A frame of an endless body: the longest allowed is 16,384.
 const GULP: i64 = 16_000;
 /// Flags.
 const ACK: u8 = 1;
@@ -39,17 +39,17 @@ pub const REFUSED_STREAM: u32 = 7;
 pub const CANCEL: u32 = 8;
 pub const ENHANCE_YOUR_CALM: u32 = 11;
 
-/// What the server does on a connection.
+/// How the server acts on a connection.
 #[derive(Debug, Clone, Default)]
 pub struct Http2 {
-    /// Before any request.
+    /// Frames before any request.
     pub first: Vec<Frame>,
-    /// After a request.
+    /// Frames after a request.
     pub says: Vec<Frame>,
-    /// And then without end; else it stays silent or, if so told, closes.
+    /// Frames repeated without end; otherwise the server stays silent or closes, as configured.
     pub repeats: Vec<Frame>,
     pub closes: bool,
-    /// Then sends a body for as long as the client has room for it.
+    /// Then sends a body while the client's window allows it.
     pub body_without_end: bool,
     /// Acts on the head of a request and reads no body.
     pub hasty: bool,
@@ -58,25 +58,25 @@ pub struct Http2 {
 /// A frame, on the stream of the request.
 #[derive(Debug, Clone, Copy)]
 pub enum Frame {
-    /// The head of an answer; whether it is all of it.
+    /// The head of an answer; whether the stream ends with it.
     Answer([u8; 3], bool),
     /// Headers of this many bytes that do not end.
     OpenHeaders(usize),
-    /// More of them.
+    /// A continuation of those headers.
     MoreHeaders(usize),
     /// An answer whose headers have this many bytes.
     WideAnswer(usize),
-    /// So much of a body.
+    /// A part of the body, with this size.
     Body(usize),
     Reset(u32),
-    /// Whether the request has been looked at.
+    /// Whether the server has processed the request.
     GoAway {
         seen: bool,
         code: u32,
     },
     Ping,
     Settings,
-    /// A stream of the server's, which no client of ours wants.
+    /// A stream opened by the server, which no client of ours accepts.
     Push,
 }
 
@@ -128,7 +128,7 @@ fn head(status: [u8; 3]) -> Vec<u8> {
     [&[0x08, 3][..], &status].concat()
 }
 
-/// Headers of about so many bytes, each a literal of 100 that is not indexed.
+/// Headers of about this many bytes, each a literal of 100 that is not indexed.
 fn filler(length: usize) -> Vec<u8> {
     const HEADER: usize = 100;
     const NAME: &[u8; 8] = b"x-filler";
@@ -150,7 +150,7 @@ where
     assert_eq!(preface, PREFACE);
     write(stream, &frame(SETTINGS, 0, 0, &[]), written).await?;
     write(stream, &encode(&http.first, 0), written).await?;
-    // Room for answers: that of each stream, and that of the connection.
+    // The window for answers: that of each stream, and that of the connection.
     let (mut on_stream, mut on_connection) = (WINDOW, WINDOW);
     let mut answering = None;
     loop {

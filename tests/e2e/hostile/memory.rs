@@ -1,4 +1,4 @@
-//! Floods: what an endpoint says without end costs a process little memory.
+//! Floods: an endpoint that sends without end costs a process little memory.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -12,10 +12,10 @@ use crate::e2e::servers::QueueServer;
 /// Messages for each flood: one is posted after the other.
 const MESSAGES: usize = 8;
 const MIB: u64 = 1024 * 1024;
-/// The row that has a test of its own.
+/// The row with a test of its own.
 const INTERIM: &str = "h2-interim-answers-without-end";
 
-/// The rows that say more than a process should keep.
+/// The rows that send more than a process should keep.
 fn floods(trust: &Trust) -> Vec<Row> {
     let all = rows::plain().into_iter().chain(rows::http2(trust));
     let is_flood = |row: &Row| {
@@ -31,7 +31,7 @@ fn status(pid: u32, name: &str) -> u64 {
     line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
 }
 
-/// Lets endpoints say so much in all, and looks at what a process grows by meanwhile.
+/// Lets endpoints send this much in total, and measures the growth of a process meanwhile.
 async fn cost_little(name: &str, trust: Trust, rows: Vec<Row>, said: u64, growth_max: u64) {
     let queues = QueueServer::start().await;
     let start = |row: Row| {
@@ -71,13 +71,14 @@ async fn cost_little(name: &str, trust: Trust, rows: Vec<Row>, said: u64, growth
         );
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    // The floods end here: one that takes all there is of a processor may outlast the drain.
+    // The floods end here: one that uses a whole processor may outlast the drain.
     drop(rows);
     let ended = bridge.stop().await;
     assert_eq!(ended.code, Some(0), "{}", ended.output);
 }
 
-/// Of each answer 64 KiB are kept, the parser has up to 400 KiB, HTTP/2 its windows: 64 MiB are plenty for all.
+/// Of each answer 64 KiB are kept, the parser has up to 400 KiB, HTTP/2 its windows. So 64 MiB suffice for
+/// all.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn floods_and_bombs_cost_a_bounded_amount_of_memory() {
     let trust = Trust::new();
@@ -86,8 +87,8 @@ async fn floods_and_bombs_cost_a_bounded_amount_of_memory() {
     cost_little("floods", trust, rows, 128 * MIB, 64 * MIB).await;
 }
 
-/// HTTP/2 queues interim answers until the task that waits for the real one runs and drops them. That is once in
-/// some hundred thousand; were they all kept, these would take half a gigabyte.
+/// HTTP/2 queues interim answers until the task that waits for the final one runs and drops them. That
+/// happens once per several hundred thousand. If all were kept, they would take half a gigabyte.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn interim_answers_of_http2_do_not_pile_up_without_bound() {
     let trust = Trust::new();

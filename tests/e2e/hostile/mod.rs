@@ -1,8 +1,10 @@
-//! Endpoints that do what no endpoint should: each comes out as the table says, is counted, and costs little memory.
+//! Hostile endpoints: each gets the outcome of its row, is counted, and costs little memory.
 //!
-//! `rows` is the table of what a server does and what must come of it; `outcomes` runs all of it at once against one
-//! process with a listener for each row; `memory` floods a process and looks at what it keeps. `server` speaks
-//! HTTP/1.1 by hand, in the clear and over TLS, and `frames` HTTP/2: a server made with a library would not misbehave.
+//! - `rows`: the table of what a server does and the outcome it must get.
+//! - `outcomes`: runs all rows at once against one process with a listener for each row.
+//! - `memory`: floods a process and measures its memory.
+//! - `server`: hand-written HTTP/1.1, in clear text and over TLS.
+//! - `frames`: hand-written HTTP/2. A server made with a library would not misbehave.
 
 mod frames;
 mod memory;

@@ -1,4 +1,4 @@
-//! Every row of the table against one process: what its listener counts, and what becomes of its message.
+//! Every row of the table against one process: the counters of its listener, and what becomes of its message.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -12,7 +12,7 @@ use super::server::Running;
 use crate::e2e::process::{PATIENCE, Queuepost};
 use crate::e2e::servers::QueueServer;
 
-/// Counters of one listener: name and the label that is not the listener's.
+/// Counters of one listener: name, and the labels other than the listener's.
 type Counted = BTreeMap<(String, String), f64>;
 
 /// A configuration with an endpoint and a listener for each row.
@@ -44,7 +44,7 @@ pub fn configuration(
     path.to_str().unwrap().to_owned()
 }
 
-/// The counters by which a listener tells what became of its messages.
+/// The counters that show what became of a listener's messages.
 pub async fn counted(bridge: &Queuepost) -> BTreeMap<String, Counted> {
     let (_, text) = bridge.admin("/metrics").await;
     let mut all: BTreeMap<String, Counted> = BTreeMap::new();
@@ -63,7 +63,7 @@ pub async fn counted(bridge: &Queuepost) -> BTreeMap<String, Counted> {
     all
 }
 
-/// What the counters of a row still lack, or have too much of; nothing when they are as they should be.
+/// The difference between a row's counters and their expected values; empty when they are equal.
 fn wrong(row: &Row, counted: &Counted) -> Option<String> {
     let count =
         |name: &str, label: &str| counted.get(&(name.to_owned(), label.to_owned())).copied().unwrap_or(0.0);
@@ -78,7 +78,7 @@ fn wrong(row: &Row, counted: &Counted) -> Option<String> {
         let right = if outcome == row.outcome { deliveries > 0.5 } else { deliveries < 0.5 };
         expect(right, format!("{deliveries} {}", outcome.label()));
     }
-    // By the table, row by row.
+    // By the decision table, row by row.
     let (deleted, parked, deferred) = match row.outcome {
         Outcome::Success => (true, false, None),
         Outcome::Throttled => (false, true, None),
@@ -106,7 +106,7 @@ fn wrong(row: &Row, counted: &Counted) -> Option<String> {
     (!wrong.is_empty()).then(|| wrong.join(", "))
 }
 
-/// Endpoints that are tried at once.
+/// Endpoints that are tested at once.
 const PLAIN_AT_ONCE: usize = 16;
 
 async fn all_come_out_as_the_table_says(name: &str, rows: Vec<Row>, trust: Trust, timeout: &str) {
@@ -116,7 +116,7 @@ async fn all_come_out_as_the_table_says(name: &str, rows: Vec<Row>, trust: Trust
         .map(|row| {
             let mut running = row.server.clone().start();
             if row.name.starts_with("tls-") {
-                // Also where what listens is no TLS at all.
+                // Also where the server does not speak TLS at all.
                 running.origin = running.origin.replace("http://", "https://");
             }
             (row, running)
@@ -159,7 +159,7 @@ async fn all_come_out_as_the_table_says(name: &str, rows: Vec<Row>, trust: Trust
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn endpoints_that_misuse_http_come_out_as_the_table_says() {
-    // Some flood for as long as they are let: all at once they would take the machine from the rest.
+    // Some rows flood until they are stopped: all at once would take the machine from the others.
     let mut rows = rows::plain();
     let mut part = 0;
     while !rows.is_empty() {

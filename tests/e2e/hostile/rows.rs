@@ -1,7 +1,7 @@
-//! The table: what an endpoint does, and what must come of it.
+//! The table: what an endpoint does, and which outcome that must have.
 //!
-//! Three parts: answers of HTTP/1.1 in the clear; TLS, which may fail before there is any HTTP; HTTP/2 over TLS. What
-//! becomes of the message follows from the outcome, as the decision table has it.
+//! Three parts: HTTP/1.1 in clear text; TLS, which may fail before there is any HTTP; HTTP/2 over TLS. The
+//! disposition follows from the outcome by the decision table.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ pub struct Row {
     pub name: String,
     pub server: Server,
     pub outcome: Outcome,
-    /// Bytes of the message.
+    /// Size of the message's body.
     pub body: usize,
 }
 
@@ -30,28 +30,28 @@ impl Row {
     }
 }
 
-/// An endpoint that reads a request, says this, and then.
+/// An endpoint that reads a request, sends this, and then acts.
 pub fn says(text: impl AsRef<[u8]>, then: Then) -> Http1 {
     Http1 { reads: Reads::Request, says: text.as_ref().to_vec(), then }
 }
 
-/// A head that promises `fields`, and the blank line.
+/// A head with these `fields`, and the blank line.
 fn head(status: &str, fields: &str) -> String {
     format!("HTTP/1.1 {status}\r\n{fields}\r\n\r\n")
 }
 
-/// A success that has begun.
+/// The beginning of a success.
 const CHUNKED: &str = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
 const UNENDING: &str = "HTTP/1.1 200 OK\r\n\r\n";
 const EMPTY: &str = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
 
-/// Endpoints that speak in the clear.
+/// Endpoints without TLS.
 #[expect(clippy::too_many_lines, reason = "a table")]
 pub fn plain() -> Vec<Row> {
     let row = |name: &str, http: Http1, outcome| Row::new(name, Server::Plain(http), outcome);
     let whole = |name: &str, text: &str, outcome| row(name, says(text, Then::Closes), outcome);
     let mut rows = vec![
-        // What no answer comes from.
+        // Rows without an answer.
         row("hangs", says("", Then::Hangs), Outcome::TimedOut),
         row("closes-after-request", says("", Then::Closes), Outcome::Broken),
         row("resets-after-request", says("", Then::Resets), Outcome::Broken),
@@ -68,7 +68,7 @@ pub fn plain() -> Vec<Row> {
             says(head("200 OK", "content-length: 9") + "half", Then::Resets),
             Outcome::Broken,
         ),
-        // What is no HTTP, or too much of it.
+        // Bytes that are no HTTP, or too much of it.
         whole("greets-as-mail", "220 mail.example ESMTP\r\n\r\n", Outcome::Broken),
         whole("speaks-http2-unasked", "\0\0\0\x04\0\0\0\0\0", Outcome::Broken),
         whole("status-of-four-digits", "HTTP/1.1 2000 OK\r\n\r\n", Outcome::Broken),
@@ -90,7 +90,7 @@ pub fn plain() -> Vec<Row> {
             says("", Then::Repeats(head("103 Early Hints", "x: y").into())),
             Outcome::TimedOut,
         ),
-        // Lengths that are not those of the body.
+        // Lengths that differ from the body's.
         whole("length-too-great", &(head("200 OK", "content-length: 9") + "half"), Outcome::Broken),
         whole(
             "length-too-small",
@@ -130,7 +130,7 @@ pub fn plain() -> Vec<Row> {
         row("chunks-without-end", says(CHUNKED, Then::Repeats(b"1\r\n \r\n".to_vec())), Outcome::TimedOut),
         whole("body-to-the-end", &format!("{UNENDING}done"), Outcome::Success),
         row("bomb", says(bomb(), Then::Closes), Outcome::Success),
-        // Answers that are whole, and odd.
+        // Complete but unusual answers.
         whole(
             "answers-after-two-interim",
             &format!("{}{}{EMPTY}", head("100 Continue", "x: y"), head("103 Early Hints", "x: y")),
@@ -173,7 +173,7 @@ retry-after: 31000000",
             ),
             Outcome::Unavailable,
         ),
-        // More than a year is a mistake and no wait.
+        // More than a year is taken for a mistake, not a wait.
         whole(
             "unavailable-for-a-century",
             &head(
@@ -185,14 +185,15 @@ retry-after: 4000000000",
         ),
     ];
     let http = Http1 { reads: Reads::Drops, says: Vec::new(), then: Then::Hangs };
-    // More than the buffers of both systems hold.
+    // More than the socket buffers of both sides hold.
     rows.push(Row { body: 1_000_000, ..row("reads-in-drops", http, Outcome::TimedOut) });
     rows
 }
 
-/// 4 MiB that are said to be gzip, and so of zeros when inflated: 600 MiB.
+/// 4 MiB of claimed gzip data, which inflate to 600 MiB of zeros.
 ///
-/// One block of fixed codes (RFC 1951, section 3.2.6): a zero, then again and again "258 bytes from one back".
+/// One block of fixed codes (RFC 1951, section 3.2.6): a zero, then again and again "258 bytes from one
+/// back".
 fn bomb() -> Vec<u8> {
     const LENGTH: usize = 4 * 1024 * 1024;
     // First bit first: last block, fixed codes; literal 0 is 00110000; length 285 is 11000101, distance 0 is 00000.
@@ -206,7 +207,7 @@ fn bomb() -> Vec<u8> {
     head("200 OK", &fields).into_bytes().into_iter().chain(gzip).chain(deflated).collect()
 }
 
-/// What servers show and ask for.
+/// The certificates that servers present and require.
 pub struct Trust {
     pub ours: Authority,
     good: Identity,
@@ -219,7 +220,7 @@ impl Trust {
         Self { ours, good }
     }
 
-    /// One that a client has nothing to say against, for HTTP/1.1.
+    /// A certificate that a client accepts, for HTTP/1.1.
     fn http1(&self) -> Arc<ServerConfig> {
         config(&Tls { protocols: &["http/1.1"], ..Tls::with(&self.good) })
     }
@@ -233,7 +234,7 @@ fn config(tls: &Tls<'_>) -> Arc<ServerConfig> {
     Arc::new(tls.config())
 }
 
-/// Endpoints whose TLS fails, or is ended as it should not be.
+/// Endpoints whose TLS fails, or ends in a wrong way.
 pub fn tls(trust: &Trust) -> Vec<Row> {
     let shows = |name: &str, identity: &Identity| {
         let config = config(&Tls::with(identity));
@@ -242,7 +243,7 @@ pub fn tls(trust: &Trust) -> Vec<Row> {
     let wants = |name: &str, tls: &Tls<'_>| {
         Row::new(name, Server::Tls(config(tls), says(EMPTY, Then::Closes)), Outcome::Unsent)
     };
-    // In the place of a handshake.
+    // Instead of a handshake.
     let shakes = |name: &str, says: &[u8], then| {
         let http = Http1 { reads: Reads::Something, says: says.to_vec(), then };
         Row::new(name, Server::Plain(http), Outcome::Unsent)
@@ -268,7 +269,7 @@ pub fn tls(trust: &Trust) -> Vec<Row> {
         shakes("tls-no-common-cipher", &[0x15, 3, 3, 0, 2, 2, 40], Then::Closes),
         shakes("tls-knows-no-such-name", &[0x15, 3, 3, 0, 2, 2, 112], Then::Closes),
         shakes("tls-internal-error", &[0x15, 3, 3, 0, 2, 2, 80], Then::Closes),
-        // A handshake message of 16 MiB less a byte, of which 16 bytes come in each record; and records of nothing else.
+        // A handshake message of 16 MiB less a byte, with 16 bytes in each record, and no other records.
         shakes(
             "tls-hello-without-end",
             &[0x16, 3, 3, 0, 4, 2, 0xff, 0xff, 0xff],
@@ -282,7 +283,7 @@ pub fn tls(trust: &Trust) -> Vec<Row> {
             Outcome::Broken,
         ),
         answers("tls-cut-off-amid-answer", says(&half, Then::Vanishes), Outcome::Broken),
-        // Without a length only TLS says that the end is the end.
+        // Without a length only TLS marks the end of the answer.
         answers("tls-cut-off-at-no-end", says(format!("{UNENDING}done"), Then::Vanishes), Outcome::Broken),
         answers("tls-ended-at-no-end", says(format!("{UNENDING}done"), Then::Closes), Outcome::Success),
         answers("tls-cut-off-after-answer", says(EMPTY, Then::Vanishes), Outcome::Success),
@@ -316,9 +317,10 @@ pub fn http2(trust: &Trust) -> Vec<Row> {
             &[begun, Frame::Body(4), Frame::Reset(INTERNAL_ERROR)],
             Outcome::Broken,
         ),
-        // After a head it is a refusal no more.
+        // After a head the reset no longer means a refusal.
         does("h2-refuses-amid-answer", &[begun, Frame::Reset(REFUSED_STREAM)], Outcome::Broken),
-        // RFC 9113, section 8.1: an answer may be whole before the request is, whose rest it then asks not to send.
+        // RFC 9113, section 8.1: an answer may be complete before the request is. The rest of the request is
+        // then refused.
         Row {
             body: 1_000_000,
             ..row(
@@ -341,7 +343,7 @@ pub fn http2(trust: &Trust) -> Vec<Row> {
         closes("h2-closes-amid-answer", &[begun, Frame::Body(4)], Outcome::Broken),
         does("h2-pushes", &[Frame::Push], Outcome::Broken),
         does("h2-answer-wide", &[Frame::WideAnswer(8_000)], Outcome::Success),
-        // Each header counts for its bytes and 32 more (RFC 9113, section 6.5.2), and all together for 16 KiB.
+        // Each header counts with its bytes and 32 more (RFC 9113, section 6.5.2), all together up to 16 KiB.
         does("h2-answer-too-wide", &[Frame::WideAnswer(16_000)], Outcome::Broken),
         floods("h2-interim-answers-without-end", &[], &[Frame::Answer(*b"103", false)], Outcome::TimedOut),
         floods(
@@ -358,7 +360,7 @@ pub fn http2(trust: &Trust) -> Vec<Row> {
         floods("h2-body-of-nothing", &[begun], &[Frame::Body(0)], Outcome::Broken),
         floods("h2-pings-without-end", &[], &[Frame::Ping], Outcome::TimedOut),
         floods("h2-settings-without-end", &[], &[Frame::Settings], Outcome::TimedOut),
-        // The window for a request is 65,535 bytes until it is widened, which never happens.
+        // The window for a request is 65,535 bytes until it is raised, which never happens here.
         Row { body: 1_000_000, ..does("h2-reads-nothing", &[], Outcome::TimedOut) },
     ]
 }

@@ -1,4 +1,4 @@
-//! A server that says exactly what it is told to, on every connection, whatever came of the one before.
+//! A server that sends exactly the configured bytes on every connection, whatever happened on earlier ones.
 
 use std::io;
 use std::net::Ipv4Addr;
@@ -14,17 +14,17 @@ use tokio_rustls::rustls::ServerConfig;
 
 use super::frames::{self, Http2};
 
-/// What is written in one go when something is said without end.
+/// Bytes per write of an endless answer.
 const GULP: usize = 32 * 1024;
-/// Between two bytes of what drips.
+/// Pause between two bytes of a slow answer.
 const DRIP: Duration = Duration::from_millis(50);
-/// Room for a request that is read slowly: the least the system gives.
+/// Receive buffer for a request that is read slowly: the least that the system allows.
 const LITTLE_ROOM: u32 = 2_048;
 
-/// How a connection goes.
+/// How a connection proceeds.
 #[derive(Debug, Clone)]
 pub enum Server {
-    /// In the clear, from the first byte on.
+    /// Without TLS, from the first byte on.
     Plain(Http1),
     /// After a TLS handshake as configured.
     Tls(Arc<ServerConfig>, Http1),
@@ -32,7 +32,7 @@ pub enum Server {
     Http2(Arc<ServerConfig>, Http2),
 }
 
-/// What it does on a connection of HTTP/1.1, or before there is any HTTP.
+/// What the server does on an HTTP/1.1 connection, or before there is any HTTP.
 #[derive(Debug, Clone)]
 pub struct Http1 {
     pub reads: Reads,
@@ -40,33 +40,33 @@ pub struct Http1 {
     pub then: Then,
 }
 
-/// What it waits for before it speaks.
+/// What the server waits for before it sends.
 #[derive(Debug, Clone, Copy)]
 pub enum Reads {
     /// A whole request.
     Request,
-    /// Whatever comes first.
+    /// The first bytes, whatever they are.
     Something,
-    /// A byte now and then, and never speaks.
+    /// Reads a byte now and then, and never sends.
     Drops,
 }
 
-/// What it does when all is said.
+/// What the server does after its answer.
 #[derive(Debug, Clone)]
 pub enum Then {
-    /// Ends the connection in good order.
+    /// Closes TLS and TCP in order.
     Closes,
-    /// Ends TCP, and says nothing of it to TLS.
+    /// Closes TCP without closing TLS.
     Vanishes,
-    /// Breaks TCP off.
+    /// Resets TCP.
     Resets,
-    /// Stays, and is silent.
+    /// Stays open and silent.
     Hangs,
-    /// Says this without end.
+    /// Sends this without end.
     Repeats(Vec<u8>),
-    /// Says this without end, a byte now and then.
+    /// Sends this without end, a byte now and then.
     Drips(&'static [u8]),
-    /// Writes this past TLS, as a machine in between might.
+    /// Writes this past TLS, as a machine on the path might.
     Tampers(&'static [u8]),
 }
 
@@ -131,7 +131,7 @@ impl Running {
             let mut connections = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
                 let (server, written) = (server.clone(), Arc::clone(&counter));
-                // A client that goes away in the middle is what most rows are about.
+                // A client that disconnects early is what most rows are about.
                 connections.spawn(async move { server.speak(stream, &written).await.ok() });
                 while connections.try_join_next().is_some() {}
             }
@@ -181,7 +181,7 @@ impl Http1 {
     }
 }
 
-/// Writes and counts.
+/// Writes and counts the bytes.
 pub async fn write<S: AsyncWrite + Unpin>(
     stream: &mut S,
     bytes: &[u8],
@@ -193,7 +193,7 @@ pub async fn write<S: AsyncWrite + Unpin>(
     Ok(())
 }
 
-/// Says the same until nobody listens.
+/// Sends the same until nobody reads.
 pub async fn repeat<S: AsyncWrite + Unpin>(
     stream: &mut S,
     bytes: &[u8],
@@ -205,7 +205,7 @@ pub async fn repeat<S: AsyncWrite + Unpin>(
     }
 }
 
-/// Reads until the other side has ended.
+/// Reads until the other side closes.
 pub async fn read_out<S: AsyncRead + Unpin>(stream: &mut S) {
     let mut sink = vec![0; 16 * 1024];
     while stream.read(&mut sink).await.is_ok_and(|count| count > 0) {}

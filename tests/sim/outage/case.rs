@@ -1,8 +1,8 @@
 //! One case, from an empty world to its figures.
 //!
-//! A backlog of up to [`SMALL`] messages arrives in the moment the outage begins, after other messages at 20 a
-//! second have shown the processes a healthy endpoint; its run goes on until all is done. A larger backlog and a
-//! steady stream are there from the start, and the run ends with the scenario.
+//! A backlog of up to [`SMALL`] messages arrives at the moment the outage begins. Before that, 20 messages a
+//! second show the processes a healthy endpoint. The run goes on until all messages are done. A larger
+//! backlog and a steady stream exist from the start, and the run ends with the scenario.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,15 +26,15 @@ const WORKERS: usize = 64;
 const SQS_LATENCY: Duration = Duration::from_millis(10);
 /// Messages per second of a steady stream.
 pub const STEADY: f64 = 20.0;
-/// Largest backlog that is there only from the beginning of the outage.
+/// Largest backlog that exists only from the beginning of the outage.
 pub const SMALL: u64 = 1_000;
 /// How much longer than the scenario a run with a small backlog may take.
 const PATIENCE: Duration = Duration::from_secs(3_600);
-/// A POST that hangs ends before that.
+/// A POST that hangs ends within this time.
 const DRAIN: Duration = Duration::from_secs(70);
 const QUEUE: &str = "orders";
 
-/// What there is to do.
+/// The messages to deliver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Load {
     Backlog(u64),
@@ -42,7 +42,7 @@ pub enum Load {
     Steady,
 }
 
-/// Who consumes.
+/// The consumer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Variant {
     Ours,
@@ -116,7 +116,7 @@ async fn simulate(case: &Case) -> Figures {
         left
     });
     let figures = Figures::new(case, sent, &measured, &left);
-    // All at once: what one releases the others would receive.
+    // All at once: otherwise one process would receive what another releases.
     for process in &running {
         process.drain.begin(DRAIN);
     }
@@ -132,7 +132,7 @@ fn slow(queue: &SimQueue) {
     queue.set_faults(Faults { latency: SQS_LATENCY, ..Faults::default() });
 }
 
-/// Sends what the load says and waits until the run is over; how many messages count.
+/// Sends the load and waits until the run is over; returns the number of counted messages.
 async fn feed(case: &Case, world: &World, model: &EndpointModel) -> u64 {
     let mut random = fastrand::Rng::with_seed(case.seed ^ 0x5eed);
     let began = Instant::now();
@@ -166,7 +166,7 @@ async fn feed(case: &Case, world: &World, model: &EndpointModel) -> u64 {
     }
 }
 
-/// Sends at random, 20 a second on average; how many.
+/// Sends at random, 20 a second on average; returns the number of messages.
 async fn stream(world: &World, until: Instant, random: &mut fastrand::Rng) -> u64 {
     let mut next = Instant::now();
     let mut sent = 0;

@@ -1,4 +1,4 @@
-//! What a run says: the figures of one row.
+//! The figures of one run: one row of the page.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -6,12 +6,12 @@ use std::time::Duration;
 use super::case::{Case, Load, STEADY};
 use super::model::Counters;
 
-/// Successes over so many seconds say how fast it goes.
+/// Throughput is measured over this many seconds.
 const WINDOW: usize = 5;
 /// The part of the capacity that counts as full speed.
 const FULL_SPEED: f64 = 0.9;
 
-/// What is in the queue and behind it at the end.
+/// The messages left in the queue and in its dead-letter queue at the end.
 #[derive(Debug, Default)]
 pub struct Remaining {
     received: u64,
@@ -34,16 +34,16 @@ pub struct Figures {
     /// Messages that count.
     pub sent: u64,
     pub done: u64,
-    /// Messages in the dead-letter queue, or bound for it: they failed on their last receive.
+    /// Messages in the dead-letter queue, or failed on their last receive.
     pub dead: u64,
     pub posts: u64,
-    /// Share of POSTs in vain.
+    /// Share of POSTs that did not succeed.
     pub in_vain: f64,
     /// Mean over the messages received at least once.
     pub receives_per_message: f64,
-    /// Done, as a share of what an endpoint that is used whenever it can be would have done.
+    /// Deliveries, as a share of those at an endpoint that is always used to its capacity.
     pub useful: f64,
-    /// From the end of the outage to full speed; `None` if it was not reached or there was no backlog for it.
+    /// From the end of the outage to full speed; `None` if it was not reached or the backlog was too small.
     pub full_speed: Option<Duration>,
     /// From the end of the outage to the first success.
     pub first_success: Option<Duration>,
@@ -78,7 +78,7 @@ fn ratio(part: f64, whole: f64) -> f64 {
     if whole > 0.0 { part / whole } else { 0.0 }
 }
 
-/// What an endpoint does that is used whenever it has capacity and there is work.
+/// The deliveries of an endpoint that is used whenever it has capacity and there are messages.
 fn possible(case: &Case) -> f64 {
     let step = Duration::from_millis(100);
     let (mut waiting, arriving) = match case.load {

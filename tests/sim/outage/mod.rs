@@ -1,4 +1,4 @@
-//! Outages: an endpoint that stops taking messages for a while, and what the queue pays for it.
+//! Outages: an endpoint that accepts nothing for a while, and the cost for the queue.
 //!
 //! One run is a *case*: a scenario, a load, a number of processes and one of three ways to consume. Everything
 //! runs on paused time over one broker; equal seeds give equal figures. The tests assert the goals on a few cases,

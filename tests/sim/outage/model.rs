@@ -14,16 +14,16 @@ use super::scenario::{BURST, Behaviour, SERVICE_SECONDS, Scenario};
 
 /// Spread of the time a POST takes: sigma of the log-normal distribution.
 const SERVICE_SIGMA: f64 = 0.3;
-/// How fast an endpoint says no.
+/// How soon an endpoint refuses.
 const REFUSES_IN: Duration = Duration::from_millis(5);
-/// When the listener gives up.
+/// The listener's timeout.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
 pub struct EndpointModel {
     scenario: Scenario,
     started: Instant,
     max_receives: u32,
-    /// Whether the consumer gives a message up for which nothing could be sent.
+    /// Whether the consumer counts a receive as failed when nothing could be sent.
     gives_up_unsent: bool,
     state: Mutex<State>,
 }
@@ -36,11 +36,11 @@ struct State {
     counters: Counters,
 }
 
-/// What has been counted.
+/// What was counted.
 #[derive(Debug, Clone, Default)]
 pub struct Counters {
     pub posts: u64,
-    /// POSTs that brought nothing.
+    /// POSTs that did not succeed.
     pub in_vain: u64,
     /// Successes by second since the start.
     pub successes: Vec<u32>,
@@ -79,7 +79,7 @@ impl EndpointModel {
         self.state.lock().unwrap().counters.clone()
     }
 
-    /// Forgets what was counted so far.
+    /// Resets the counters.
     pub fn start_over(&self) {
         self.state.lock().unwrap().counters = Counters::default();
     }
@@ -119,7 +119,7 @@ impl EndpointModel {
 }
 
 impl State {
-    /// What comes of a POST that begins now, and when.
+    /// The result of a POST that begins now, and its duration.
     fn begin(&mut self, behaviour: Behaviour, now: Duration) -> (Duration, Attempt) {
         match behaviour {
             Behaviour::Takes(sessions) if self.running < sessions => self.work(),
@@ -156,7 +156,7 @@ fn answer(status: u16, retry_after: Option<Duration>) -> Attempt {
     Attempt::Answered(Answer { status, retry_after, ..Answer::default() })
 }
 
-/// Counts a running POST until it ends, however it ends.
+/// Counts a running POST until its end, whatever the end.
 struct Running<'a>(&'a EndpointModel);
 
 impl Drop for Running<'_> {

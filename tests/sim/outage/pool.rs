@@ -1,8 +1,8 @@
-//! The common consumer: a fixed number of workers, each free one gets the next message.
+//! The usual consumer: a fixed number of workers, of which each free one takes the next message.
 //!
-//! It receives no more than it has free workers and treats each message by the decision table, so a 429 is
-//! parked for 300 s and a failure backs off. It has no gate, no adaptive limit and no held messages: what could not
-//! be sent backs off like any failure.
+//! It receives no more messages than it has free workers and treats each by the decision table. So a 429 is
+//! parked for 300 s and a failure backs off. It has no gate, no adaptive limit and no held messages. A
+//! message that could not be sent backs off like any failure.
 
 use std::sync::Arc;
 use std::time::Duration;

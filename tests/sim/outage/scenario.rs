@@ -1,33 +1,33 @@
-//! The scenarios: what the endpoint does, and from when to when.
+//! The scenarios: how the endpoint behaves, and from when to when.
 //!
-//! Each has three parts: before, the outage, after. An endpoint that is up takes 20 POSTs at once.
+//! Each has three parts: before, the outage, after. A healthy endpoint accepts 20 POSTs at once.
 
 use std::time::Duration;
 
-/// POSTs an endpoint that is up takes at once.
+/// POSTs that a healthy endpoint accepts at once.
 pub const SESSIONS: usize = 20;
 /// Mean time such a POST takes, in seconds.
 pub const SERVICE_SECONDS: f64 = 0.2;
-/// Starts a paced endpoint saves up.
+/// Starts that a rate-limited endpoint saves up.
 pub const BURST: f64 = 50.0;
 
-/// What an endpoint does to a POST.
+/// How an endpoint treats a POST.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Behaviour {
-    /// Takes so many at once, and answers the others 429.
+    /// Accepts so many at once, and answers the others 429.
     Takes(usize),
-    /// Takes so many a second (a token bucket that holds [`BURST`]), and answers the others 429.
+    /// Accepts so many a second (a token bucket of size [`BURST`]), and answers the others 429.
     Paced { per_second: f64, retry_after: Option<Duration> },
     /// Answers everything with this status.
     Answers { status: u16, retry_after: Option<Duration> },
     /// Refuses the connection.
     Unreachable,
-    /// Takes the request and does not answer.
+    /// Accepts the request and does not answer.
     Hangs,
 }
 
 impl Behaviour {
-    /// Messages per second it can do.
+    /// Messages per second that the endpoint accepts.
     pub fn capacity(self) -> f64 {
         match self {
             Self::Takes(sessions) => sessions as f64 / SERVICE_SECONDS,
@@ -37,12 +37,12 @@ impl Behaviour {
     }
 }
 
-/// What the POSTs in vain of a scenario met.
+/// The result of the failed POSTs of a scenario.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
     /// 429.
     Throttled,
-    /// Something else.
+    /// Another result.
     Other(&'static str),
 }
 
@@ -53,12 +53,12 @@ pub struct Scenario {
     pub name: &'static str,
     pub title: &'static str,
     pub refusal: Refusal,
-    /// Seconds of an endpoint that is up.
+    /// Seconds of a healthy endpoint before the outage.
     pub before: u64,
     pub outage: Behaviour,
     /// How many seconds that lasts.
     pub lasts: u64,
-    /// Seconds of an endpoint that is up.
+    /// Seconds of a healthy endpoint after the outage.
     pub after: u64,
 }
 
@@ -136,12 +136,12 @@ impl Scenario {
         Duration::from_secs(self.before + self.lasts + self.after)
     }
 
-    /// Whether the endpoint still takes something during the outage.
+    /// Whether the endpoint still accepts something during the outage.
     pub fn is_partial(&self) -> bool {
         self.outage.capacity() > 0.0
     }
 
-    /// What the endpoint does at a time.
+    /// How the endpoint behaves at a time.
     pub fn behaviour(&self, at: Duration) -> Behaviour {
         let (from, to) = self.outage();
         if (from..to).contains(&at) { self.outage } else { Behaviour::Takes(SESSIONS) }

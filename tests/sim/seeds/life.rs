@@ -1,4 +1,4 @@
-//! Lives a plan to its end and takes stock.
+//! Runs a plan to its end and checks the result.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,17 +16,17 @@ use super::plan::{End, Plan};
 use super::watch::Watch;
 use super::watched::{Calls, Process, WatchedEndpoint, WatchedQueue};
 
-/// How often things happen by plan.
+/// How often planned events happen.
 const STEP: Duration = Duration::from_secs(1);
-/// The same when nothing does any more.
+/// The same after the last planned event.
 const CALM_STEP: Duration = Duration::from_secs(20);
-/// How many steps lie between two looks at the books, which are in the metrics' text.
+/// How many steps lie between two checks of the ledger, which is read from the text of the metrics.
 const STEPS_PER_LOOK: u32 = 10;
 /// How long after the calm everything must be done.
 const PATIENCE: Duration = Duration::from_secs(6 * 3_600);
-/// How long before a deadline is looked whether anything runs.
+/// How long before a deadline the running POSTs are counted.
 const JUST_BEFORE: Duration = Duration::from_millis(1);
-/// What a process takes after its deadline to settle what was cut off.
+/// How long after its deadline a process may take to settle the work that was cut off.
 const GRACE: Duration = Duration::from_secs(4);
 
 struct Alive {
@@ -36,7 +36,7 @@ struct Alive {
     ends: Option<(Duration, End)>,
 }
 
-/// The watch has the trace, and the first broken promise, afterwards.
+/// Afterwards the watch has the trace, and the first broken promise.
 pub async fn live(plan: &Plan, watch: &Arc<Watch>) {
     let world = World::new(plan.seed);
     let name = if plan.fifo { "orders.fifo" } else { "orders" };
@@ -84,7 +84,7 @@ pub async fn live(plan: &Plan, watch: &Arc<Watch>) {
         }
         step += 1;
         let stored = world.with(|broker, now| broker.inspect(now, name)).len();
-        // One that hangs since before the calm, of a message that was dead-lettered meanwhile, would be cut off.
+        // A POST that hangs since before the calm, of a message dead-lettered meanwhile, would be cut off.
         let posting = alive.iter().any(|each| watch.running(each.process.number) > 0);
         let done = unsent == plan.messages && stored == 0 && !posting;
         if watch.is_broken() || (done && now >= plan.calm_at) {
@@ -122,7 +122,7 @@ fn take_stock(world: &World, watch: &Watch, name: &str, sent: usize) {
     }
 }
 
-/// Promises 5 and 11, as far as the process itself knows.
+/// Promises 5 and 11, by the process's own metrics.
 fn look(plan: &Plan, alive: &Alive, watch: &Watch) {
     let (received, settled) = alive.sim.books();
     watch.must((received - settled).abs() < f64::EPSILON, || {
@@ -142,7 +142,7 @@ fn look(plan: &Plan, alive: &Alive, watch: &Watch) {
     }
 }
 
-/// Promise 7: whatever a process has been through, it looks for messages again.
+/// Promise 7: after any failure a process receives again.
 async fn still_receives(alive: &Alive, watch: &Watch) {
     let receives = || alive.process.calls.lock().unwrap().receives();
     let (so_far, began) = (receives(), Instant::now());
@@ -234,7 +234,7 @@ async fn end(plan: &Plan, alive: Alive, watch: &Watch) {
     watch.excuse_all_of(alive.process.number);
 }
 
-/// Promise 6: a drain ends in time, cuts off nothing but POSTs, and everything is accounted for.
+/// Promise 6: a drain ends in time, cuts off nothing but POSTs, and settles every message.
 async fn drain(plan: &Plan, mut alive: Alive, watch: &Watch, deadline: Duration, calm: bool) {
     let number = alive.process.number;
     watch.note(&format!("p{number} drains for {deadline:?}"));
@@ -260,12 +260,12 @@ async fn drain(plan: &Plan, mut alive: Alive, watch: &Watch, deadline: Duration,
         let left = alive.sim.count("messages_in_progress", "");
         watch.must(left == 0, || format!("promise 11: {left} messages are in progress after a drain"));
     }
-    // Its process is gone, whatever still runs here.
+    // Its process is gone, even if tasks of it still run here.
     alive.process.dead.store(true, Ordering::Relaxed);
     let (received, settled) = alive.sim.books();
     watch.must((received - settled).abs() < f64::EPSILON, || {
         format!("promise 11: {received} received, {settled} accounted for after a drain")
     });
-    // What could not be settled, or was cut off, comes back by itself.
+    // Messages that could not be settled, or were cut off, come back by themselves.
     watch.excuse_all_of(number);
 }

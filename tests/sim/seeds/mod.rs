@@ -1,9 +1,13 @@
-//! Random lives of whole processes, from seeds: faults of SQS, outages, drains, deaths, several processes, FIFO.
+//! Random lives of whole processes, from seeds: faults of SQS, outages, drains, kills, several processes,
+//! FIFO.
 //!
-//! A [`plan::Plan`] says what happens, a [`watch::Watch`] sees every receive, POST and settlement and knows the
-//! promises. The same seed gives the same life. `QUEUEPOST_SEEDS=1000000` runs so many seeds and tells of its progress,
-//! `QUEUEPOST_SEED_FROM=5000000` begins with another than the first, `QUEUEPOST_SEED=7` runs one and prints what happened.
-//! Only what is wrong with a seed is kept, so any number of them takes the same memory.
+//! A [`plan::Plan`] says what happens. A [`watch::Watch`] sees every receive, POST and settlement and checks
+//! the promises. The same seed gives the same life. Only failures are kept, so any number of seeds takes the
+//! same memory. Environment variables:
+//!
+//! - `QUEUEPOST_SEEDS=1000000` runs so many seeds and reports its progress.
+//! - `QUEUEPOST_SEED_FROM=5000000` begins with another seed than the first.
+//! - `QUEUEPOST_SEED=7` runs one seed and prints its trace.
 
 mod life;
 mod plan;
@@ -23,26 +27,27 @@ use watch::Watch;
 
 /// Seeds of an ordinary run of the tests.
 const SEEDS: u64 = 1_000;
-/// Every so many seeds one is lived twice.
+/// Every so many seeds one is run twice.
 const TWICE_EVERY: u64 = 10;
-/// Seeds that fail before the rest is not tried any more.
+/// Failed seeds after which the run stops.
 const BROKEN_MAX: usize = 10;
-/// How often the lives are looked after, and a long run tells of its progress.
+/// How often stuck lives are looked for, and a long run reports its progress.
 const TELL_EVERY: Duration = Duration::from_secs(10);
-/// A life takes a fraction of a second. One that takes so long spins: its clock stands still, and only another sees that.
+/// A life takes a fraction of a second. One that takes this long spins. Its own clock stands still, so only
+/// another thread notices.
 const SPINS_AFTER: Duration = Duration::from_secs(120);
 
 fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok()?.parse().ok()
 }
 
-/// What a seed led to, in one line that replays it.
+/// The result of a seed, in one line that replays it.
 fn replay(seed: u64, why: &str) -> String {
     let why = why.replace('\n', " ");
     format!("QUEUEPOST_SEED={seed} cargo test --test it sim::seeds -- --nocapture   # {why}")
 }
 
-/// Past the test runner, which keeps what a test prints until it has failed.
+/// Past the test runner, which hides the output of a test until it has failed.
 fn say(text: &str) {
     writeln!(std::io::stderr(), "{text}").ok();
 }
@@ -59,14 +64,14 @@ fn compare(first: &str, second: &str) -> Result<(), String> {
 
 /// The seeds of one run of the tests, taken by several threads.
 struct Seeds {
-    /// Whether what happens in them is to be told.
+    /// Whether to print the traces.
     tell: bool,
     end: u64,
     next: AtomicU64,
-    /// Being lived: since when, in real time, because these are read outside of any runtime.
+    /// Running lives: since when, in real time, because these are read outside of any runtime.
     living: Mutex<BTreeMap<u64, (Instant, Arc<Watch>)>>,
     broken: Mutex<Vec<String>>,
-    /// Whether somebody waits for them and not for the tests.
+    /// Whether a person waits for the seeds, rather than the test suite.
     long: bool,
 }
 
@@ -102,7 +107,7 @@ impl Seeds {
         }
     }
 
-    /// One life: its trace, or the first promise broken.
+    /// One life: its trace, or the first broken promise.
     fn run(&self, seed: u64, tell: bool) -> Result<String, String> {
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
@@ -130,7 +135,7 @@ impl Seeds {
         broken.map_or(Ok(trace), Err)
     }
 
-    /// Tells how far they are, and ends the tests when a life does not end.
+    /// Reports the progress, and ends the tests when a life does not end.
     fn look_after(&self, done: &Receiver<()>) {
         let began = Instant::now();
         while done.recv_timeout(TELL_EVERY) == Err(RecvTimeoutError::Timeout) {
@@ -189,7 +194,7 @@ fn every_promise_holds_in_every_seed() {
 
 #[test]
 fn a_release_that_sqs_carries_out_late_is_nobodys_lapsed_lease() {
-    // A drain's release had its effect at 62.6 s, and got no answer until its time was over at 67.4 s.
+    // A drain's release had its effect at 62.6 s, and timed out without an answer at 67.4 s.
     const SEED: u64 = 777_013_978;
     assert_eq!(Seeds::of(SEED..SEED + 1).run(SEED, false).err(), None);
 }

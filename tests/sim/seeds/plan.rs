@@ -1,4 +1,4 @@
-//! What happens in the life of a seed.
+//! The plan of one life: everything that happens in it, drawn from the seed.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -7,12 +7,12 @@ use queuepost::limit::Rate;
 
 use super::super::simulated_queue::{Deletes, Faults};
 
-/// A life.
+/// The plan of a life.
 #[derive(Debug, Clone)]
 pub struct Plan {
     pub seed: u64,
     pub fifo: bool,
-    /// Of a FIFO queue.
+    /// Whether the queue is a FIFO queue.
     pub high_throughput: bool,
     pub groups: usize,
     pub messages: usize,
@@ -25,20 +25,20 @@ pub struct Plan {
     pub rate: Option<(u32, u32)>,
     pub timeout: Duration,
     pub throttle_delay: Duration,
-    /// Longest time a good POST takes.
+    /// Longest time of a successful POST.
     pub slowest: Duration,
-    /// In percent: how the endpoint answers when it is up.
+    /// The answers of a healthy endpoint, in percent.
     pub answers: Vec<(u32, Answer)>,
-    /// Endpoint outages: from, to, how.
+    /// Endpoint outages: from, to, kind.
     pub outages: Vec<(Duration, Duration, Answer)>,
-    /// SQS: from, to, how bad.
+    /// Failures of SQS: from, to, severity.
     pub faults: Vec<(Duration, Duration, Faults)>,
-    /// SQS: from, to, and how long a call may take to it and its answer back. It is carried out even if it was given up.
+    /// Slow SQS: from, to, longest time to SQS and back. A call is carried out even after its timeout.
     pub spikes: Vec<(Duration, Duration, Duration)>,
     pub processes: Vec<Process>,
     /// Messages that SQS hands out a second time while they are in flight, in percent.
     pub doubled: u32,
-    /// From then on nothing fails any more.
+    /// From this time on nothing fails any more.
     pub calm_at: Duration,
 }
 
@@ -53,7 +53,7 @@ pub enum Answer {
     Hangs,
 }
 
-/// One process, and how it ends.
+/// One process, and its end.
 #[derive(Debug, Clone, Copy)]
 pub struct Process {
     pub starts: Duration,
@@ -63,13 +63,13 @@ pub struct Process {
 /// How a process ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
-    /// Asked to, with so long to finish.
+    /// A drain with this deadline.
     Drain(Duration),
-    /// Without a word.
+    /// A kill.
     Death,
 }
 
-/// What an endpoint in trouble answers.
+/// The answers of an endpoint during an outage.
 const TROUBLES: [Answer; 8] = [
     Answer::Status(429),
     Answer::Pause(429, 10),
@@ -81,7 +81,7 @@ const TROUBLES: [Answer; 8] = [
     Answer::Hangs,
 ];
 
-/// SQS is slow at times in one life of so many.
+/// SQS is slow at times in one life of this many.
 const SPIKES_EVERY: u64 = 3;
 
 impl Plan {
@@ -147,7 +147,7 @@ impl Plan {
             let starts = seconds(r, 0..30);
             let mut ends = (r.u8(..2) == 0).then(|| (starts + seconds(r, 0..within), end(r)));
             processes.push(Process { starts, ends });
-            // It may be started again, twice.
+            // A process may be restarted, twice.
             for _ in 0..2 {
                 let Some((ended, _)) = ends.filter(|_| r.bool()) else { break };
                 let starts = ended + seconds(r, 0..20);
@@ -155,7 +155,7 @@ impl Plan {
                 processes.push(Process { starts, ends });
             }
         }
-        // Somebody has to be there in the end.
+        // One process must exist at the end.
         processes.push(Process { starts: calm_at, ends: None });
         let fifo = r.bool();
         Self {
@@ -182,7 +182,7 @@ impl Plan {
         }
     }
 
-    /// Whether nothing goes wrong at SQS.
+    /// Whether SQS has no failures.
     pub fn is_kind(&self) -> bool {
         self.sqs_is_well() && self.doubled == 0
     }
@@ -198,8 +198,8 @@ impl Plan {
     }
 }
 
-/// Times in which SQS is slow, in every third life. They have a random source of their own, so that the lives without
-/// them stay what they are.
+/// The times of a slow SQS, in every third life. They have a random source of their own, so that the other
+/// lives stay the same.
 fn spikes(seed: u64, within: u64) -> Vec<(Duration, Duration, Duration)> {
     let mut r = fastrand::Rng::with_seed(seed ^ 0x5eed);
     if !seed.is_multiple_of(SPIKES_EVERY) {

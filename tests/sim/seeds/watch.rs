@@ -1,7 +1,8 @@
 //! The promises, checked at every receive, POST and settlement.
 //!
-//! What excuses a broken promise is only what the promise itself names: SQS refused or lost a call, a process died, a
-//! drain ran out of time. What a process itself remembers excuses nothing: it posts no message early that it parked.
+//! Only the exceptions in a promise itself excuse its violation: SQS refused or lost a call, a process was
+//! killed, a drain ran out of time. A process that parked a message must not post it early, whatever
+//! happened.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -12,13 +13,13 @@ use tokio::time::Instant;
 
 use super::plan::Plan;
 
-/// What is early by less is on time: timers count milliseconds.
+/// Tolerance for early events: timers count milliseconds.
 const ROUNDING: Duration = Duration::from_millis(2);
-/// The same of a message that comes back: SQS counts seconds.
+/// Tolerance for the return of a message: SQS counts seconds.
 const SLACK: Duration = Duration::from_secs(2);
-/// No message that was posted is hidden for less, unless the call took that long to get through.
+/// A posted message is hidden for this long at least, unless the call itself took that long.
 const SHORTEST_DELAY: Duration = Duration::from_secs(4);
-/// How long a process remembers what it delivered.
+/// How long a process remembers delivered messages.
 const REMEMBERED: Duration = Duration::from_secs(600);
 
 pub struct Watch {
@@ -31,23 +32,23 @@ struct State {
     trace: String,
     broken: Option<String>,
     messages: BTreeMap<String, Record>,
-    /// Whose handle it is.
+    /// The message of each handle.
     handles: BTreeMap<String, String>,
     running: BTreeMap<usize, usize>,
     /// When the next start is due by the rate, by process.
     paces: BTreeMap<usize, Instant>,
 }
 
-/// How a POST ended.
+/// The end of a POST.
 #[derive(Clone, Copy)]
 pub struct Ended {
-    /// If it was answered.
+    /// Whether it was answered.
     pub status: Option<u16>,
     /// How long a 429 parks it.
     pub park: Duration,
-    /// Nothing was sent.
+    /// Whether nothing was sent.
     pub unsent: bool,
-    /// The process learnt of it.
+    /// Whether the process learnt of the end.
     pub heard: bool,
 }
 
@@ -56,18 +57,18 @@ pub struct Ended {
 struct Record {
     group: Option<String>,
     number: usize,
-    /// Success answers: when, by which process.
+    /// Success answers: time and process.
     accepted: Vec<(Instant, usize)>,
-    /// Who has it in flight here: process and handle.
+    /// The process and handle that have the message in flight here.
     holders: BTreeSet<(usize, String)>,
     /// POSTs running now, by process.
     posting: Vec<usize>,
-    /// After a 429: by whom, and not before.
+    /// After a 429: the process, and the earliest time of the next POST.
     parked: Option<(usize, Instant)>,
-    /// Its last receive, by process: how many there were by then, and when it was posted since.
+    /// Its last receive, by process: the number of receives then, and the POST since.
     receives: BTreeMap<usize, (u32, Option<Instant>)>,
     deleted: bool,
-    /// Something happened to it that may make it come early or twice.
+    /// Whether an event may make it come early or twice.
     excused: bool,
 }
 
@@ -119,12 +120,12 @@ impl Watch {
         self.lock().messages.insert(body.to_owned(), record);
     }
 
-    /// Messages whose work was done.
+    /// Messages with a success.
     pub fn accepted(&self, body: &str) -> bool {
         self.lock().messages.get(body).is_some_and(|record| !record.accepted.is_empty())
     }
 
-    /// A process got a message.
+    /// A process received a message.
     pub fn received(&self, process: usize, body: &str, handle: &str, receives: u32) {
         let mut state = self.lock();
         state.note(&format!("p{process} received {body} ({receives})"));
@@ -171,7 +172,7 @@ impl Watch {
         let mut why = None;
         let (receives, _) = record.receives.get(&process).copied().unwrap_or_default();
         record.receives.insert(process, (receives, Some(now)));
-        // Another park would end a message on its last receive in the dead-letter queue.
+        // Another park would dead-letter a message on its last receive.
         let must_wait = |by| if by == process { receives < self.max_receives } else { !record.excused };
         if record.parked.is_some_and(|(by, until)| now + SLACK < until && must_wait(by)) {
             why = Some(format!("promise 2: {body} is posted before its park is over"));
@@ -189,7 +190,7 @@ impl Watch {
         }
     }
 
-    /// A POST has ended, for the endpoint.
+    /// A POST has ended at the endpoint.
     pub fn posted(&self, process: usize, body: &str, ended: Ended) {
         let Ended { status, park, unsent, heard } = ended;
         let mut state = self.lock();
@@ -213,7 +214,7 @@ impl Watch {
         }
     }
 
-    /// A message is deleted.
+    /// A message was deleted.
     pub fn deletes(&self, process: usize, handle: &str, worked: bool) {
         let mut state = self.lock();
         let Some(body) = state.handles.get(handle).cloned() else { return };
@@ -231,7 +232,7 @@ impl Watch {
         }
     }
 
-    /// Its visibility changes; `leaves` the sim with it.
+    /// Its visibility changed; `leaves`: the process no longer has it in flight.
     pub fn hides(&self, process: usize, handle: &str, seconds: u32, worked: bool) {
         let mut state = self.lock();
         let Some(body) = state.handles.get(handle).cloned() else { return };
@@ -240,7 +241,8 @@ impl Watch {
         if !worked {
             record.excused = true;
         }
-        // An extension keeps it; nobody can tell from outside, so a message not posted now may have left.
+        // An extension keeps the message in flight here, but looks the same. So a message that is not posted
+        // now may have left.
         if record.posting.is_empty() && record.accepted.is_empty() {
             record.holders.retain(|(_, held)| held != handle);
         }
@@ -250,7 +252,7 @@ impl Watch {
         }
     }
 
-    /// What may happen to it from now on is not ours to answer for.
+    /// From now on the process is not responsible for this message.
     pub fn excuse(&self, handle: &str) {
         let mut state = self.lock();
         let Some(body) = state.handles.get(handle).cloned() else { return };

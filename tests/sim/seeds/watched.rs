@@ -1,4 +1,4 @@
-//! A queue and an endpoint of one process, under watch; both fall silent when the process dies.
+//! The queue and the endpoint of one process, under watch; both stop answering when the process is killed.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,21 +22,21 @@ use super::super::simulated_queue::{SimQueue, World};
 use super::plan::{Answer, Plan};
 use super::watch::{Ended, Watch};
 
-/// Calls of one process at one moment that no process makes.
+/// More calls of one process at one moment than any correct process makes.
 const CALLS_AT_ONCE_MAX: u32 = 10_000;
-/// Calls of one process in its life that no process makes.
+/// More calls of one process in its life than any correct process makes.
 const CALLS_MAX: u32 = 2_000_000;
 
-/// Receives of one process that fail one after the other within a minute, when none backs off.
+/// Failed receives in a row within a minute, without back-off.
 const FAILURES_MAX: usize = 200;
 const FAILURES_WITHIN: Duration = Duration::from_secs(60);
 
-/// Time of a call to settle, as the adapter has it.
+/// Timeout of a settling call, as in the adapter.
 const SETTLE_LIMIT: Duration = Duration::from_secs(5);
-/// The same of a receive beyond its wait, and of a look at the queue.
+/// Timeout of a receive beyond its wait, and of an attribute call.
 const OTHER_LIMIT: Duration = Duration::from_secs(10);
 
-/// What the watched parts of one process share.
+/// The state that the watched queue and endpoint of one process share.
 pub struct Process {
     pub number: usize,
     pub dead: AtomicBool,
@@ -48,7 +48,7 @@ pub struct Process {
     pub plan: Plan,
 }
 
-/// How often a process has called somebody: one that spins would do so for ever.
+/// How many calls a process has made: a spinning process would make them for ever.
 #[derive(Default)]
 pub struct Calls {
     in_all: u32,
@@ -56,7 +56,7 @@ pub struct Calls {
     at_once: u32,
     /// Receives begun.
     receives: u32,
-    /// When the latest receives failed, none having been answered since.
+    /// When the latest receives failed, without a successful one since.
     failed: VecDeque<Instant>,
 }
 
@@ -71,7 +71,7 @@ impl Calls {
         self.at_once > CALLS_AT_ONCE_MAX || self.in_all > CALLS_MAX
     }
 
-    /// Whether a receive that ended now shows that there is no back-off.
+    /// Whether a receive that ended now shows a missing back-off.
     fn presses(&mut self, failed: bool) -> bool {
         if !failed {
             self.failed.clear();
@@ -95,7 +95,7 @@ impl Process {
         self.dead.load(Ordering::Relaxed)
     }
 
-    /// A call begins, unless nobody is there to make it. Promise 7: none makes them without pause or end.
+    /// A call begins, unless the process was killed. Promise 7: no process calls without pause or end.
     async fn calls(&self) {
         let too_many = self.calls.lock().unwrap().are_too_many();
         self.watch.must(!too_many, || format!("promise 7: process {} spins", self.number));
@@ -105,7 +105,7 @@ impl Process {
         self.heard(()).await;
     }
 
-    /// An answer, unless nobody is there to hear it.
+    /// An answer, unless the process was killed.
     async fn heard<T>(&self, answer: T) -> T {
         if self.is_dead() {
             std::future::pending::<()>().await;
@@ -124,7 +124,7 @@ fn chance(random: &Mutex<fastrand::Rng>, percent: u32) -> bool {
     random.lock().unwrap().u32(..100) < percent
 }
 
-/// A call that SQS is slow with: its time there, its answer's time back, and when its sender gives it up.
+/// A slow call: its time to SQS, the time of its answer, and its timeout.
 #[derive(Clone, Copy)]
 struct Slow {
     there: Duration,
@@ -155,7 +155,7 @@ impl WatchedQueue {
         (random.u8(..3) > 0).then_some(Slow { there, back, limit })
     }
 
-    /// Makes a call, which is carried out even when its sender has given it up.
+    /// Makes a call, which is carried out even after its caller's timeout.
     async fn call<T: Send + 'static>(
         &self,
         operation: Operation,
@@ -176,7 +176,7 @@ impl WatchedQueue {
         tokio::time::timeout(slow.limit, running).await.map_or_else(|_| Err(given_up()), Result::unwrap)
     }
 
-    /// What becomes of these messages is not the process's doing if it gives the call up.
+    /// After a timeout the process is not responsible for what happens to these messages.
     fn excuse_slow<'a>(&self, slow: Option<Slow>, handles: impl Iterator<Item = &'a ReceiptHandle>) {
         if slow.is_some_and(Slow::is_given_up) {
             handles.for_each(|handle| self.process.watch.excuse(handle.expose()));
@@ -212,7 +212,7 @@ impl Queue for WatchedQueue {
                     p.watch.excuse(handle);
                 }
                 if self.chance(p.plan.doubled) && !p.plan.fifo {
-                    // SQS hands it out again although it is in flight.
+                    // SQS hands the message out again although it is in flight.
                     p.watch.note(&format!("doubled {body}"));
                     p.watch.excuse(handle);
                     let queue = self.inner.name().to_owned();
@@ -262,7 +262,7 @@ impl Queue for WatchedQueue {
                     let handle = change.receipt.expose();
                     p.watch.hides(p.number, handle, change.seconds, worked);
                     if worked && change.seconds > 0 && chance(&random, p.plan.doubled) && !p.plan.fifo {
-                        // SQS has a copy of it that is not hidden.
+                        // SQS has a copy of the message that is not hidden.
                         p.watch.excuse(handle);
                         let queue = inner.name();
                         p.world.with(|broker, now| broker.change_visibility(now, queue, handle, 0)).ok();
@@ -306,7 +306,7 @@ pub struct WatchedEndpoint {
 }
 
 impl WatchedEndpoint {
-    /// What it does with a POST that comes now, and how long that takes.
+    /// How the endpoint treats a POST that comes now, and how long that takes.
     fn decide(&self) -> (Duration, Answer) {
         let p = &self.process;
         let now = p.world.started().elapsed();

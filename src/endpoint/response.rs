@@ -18,8 +18,8 @@ use reqwest::Response;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
+use super::redact::LOOKED_AT_BYTES;
 use super::step::causes;
-use super::words::LOOKED_AT_BYTES;
 use crate::policy::outcome::{Answer, Attempt, Break, Broken, Step, Unsent};
 use crate::policy::retry_after::RetryAfter;
 use crate::telemetry::Chain;
@@ -34,8 +34,8 @@ pub(super) const KEPT_BYTES: usize = 64 * 1024;
 /// (aws-sdk-rails).
 const NEIGHBOURS_ONLY: [&str; 2] = ["RBAC: access denied", "made from untrusted address"];
 
-/// Reads an answer to its end and classifies it; `words` makes its beginning fit for a log.
-pub(super) async fn read(mut response: Response, words: impl Fn(&[u8]) -> Option<String>) -> Attempt {
+/// Reads an answer to its end and classifies it; `excerpt` makes its beginning fit for a log.
+pub(super) async fn read(mut response: Response, excerpt: impl Fn(&[u8]) -> Option<String>) -> Attempt {
     let status = response.status();
     let retry_after =
         response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()).and_then(RetryAfter::parse);
@@ -55,7 +55,7 @@ pub(super) async fn read(mut response: Response, words: impl Fn(&[u8]) -> Option
         }
     }
     let error_in_body = status.is_success() && body.reports_an_error();
-    let beginning = (status != StatusCode::OK || error_in_body).then(|| words(body.beginning())).flatten();
+    let beginning = (status != StatusCode::OK || error_in_body).then(|| excerpt(body.beginning())).flatten();
     Attempt::Answered(Answer {
         status: status.as_u16(),
         retry_after,
@@ -103,7 +103,7 @@ fn was_never_written(error: &reqwest::Error) -> bool {
     causes(error).filter_map(|cause| cause.downcast_ref()).any(hyper::Error::is_canceled)
 }
 
-/// Whether an HTTP/2 peer says that it did nothing for the request (RFC 9113, section 8.7).
+/// Whether an HTTP/2 peer says that it did nothing for the request. Source: RFC 9113, section 8.7.
 ///
 /// Either the peer refused the stream. Or it sent GOAWAY and named an earlier stream as the last one it
 /// processed. A processed stream fails in another way: as a broken pipe.
@@ -141,10 +141,10 @@ impl Body {
         self.kept.get(..LOOKED_AT_BYTES).unwrap_or(&self.kept)
     }
 
-    /// Whether a 403 has the text of a receiver that accepts callers on its own machine or mesh only.
+    /// Whether a 403 says that only callers on the same machine or mesh are accepted.
     fn is_for_neighbours_only(&self) -> bool {
         let text = String::from_utf8_lossy(&self.kept);
-        NEIGHBOURS_ONLY.iter().any(|words| text.contains(words))
+        NEIGHBOURS_ONLY.iter().any(|phrase| text.contains(phrase))
     }
 
     /// Whether the body is a JSON object with a non-null `error`.
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn a_403_for_neighbours_only_is_known_by_its_words() {
+    fn a_403_for_local_callers_only_is_known_by_its_text() {
         for (text, expected) in [
             ("RBAC: access denied", true),
             ("Request with aws-sqsd user agent was made from untrusted address.", true),

@@ -12,8 +12,8 @@ use crate::message::ReceiveCount;
 use crate::policy::backoff;
 use crate::policy::outcome::{Outcome, StatusSet};
 
-/// Delay after a configuration error of listener or endpoint, and of a message that is at fault itself. It is
-/// long enough not to spin, and short enough that SQS dead-letters the message within minutes.
+/// Delay after a configuration error, and of a message that is at fault itself. It is long enough not to
+/// spin, and short enough that SQS dead-letters the message within minutes.
 pub const FAULT_DELAY: Duration = Duration::from_secs(30);
 /// Longest time a message is held because nothing could be sent. After that another process may try.
 pub const HOLD_MAX: Duration = Duration::from_secs(3_600);
@@ -34,7 +34,7 @@ pub const STATUSES: RangeInclusive<u16> = 100..=599;
 pub struct Policy {
     /// Statuses that mean success.
     pub success: StatusSet,
-    /// Whether a JSON `error` member in a successful answer means that the message is at fault.
+    /// Whether a JSON `error` member in a success means that the message is at fault.
     pub error_in_body_is_failure: bool,
     /// How long a message is parked after a 429.
     pub throttle_delay: Duration,

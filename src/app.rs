@@ -186,7 +186,7 @@ async fn unhealthy(health: &[(String, Arc<Health>)], required: bool) {
 /// Logs the state of a listener.
 type Statuses = Box<dyn Fn() -> Status + Send + Sync>;
 
-/// Counts the running POSTs, not the messages that wait for a session or for the rate.
+/// Counts the running POSTs; messages that wait for a session or for the rate do not count.
 fn running_posts(limits: &[EndpointLimits]) -> usize {
     limits.iter().map(|limits| limits.sessions.started()).sum()
 }

@@ -25,8 +25,8 @@ pub fn lines(text: &str) -> Cow<'_, str> {
     escaped(text, |c| c != '\n' && is_unsafe(c))
 }
 
-/// Whether a character may steer a terminal, reorder or end a line, or is invisible (Unicode UAX #9, UTS
-/// #39).
+/// Whether a character steers a terminal, reorders or ends a line, or is invisible. Sources: Unicode UAX #9,
+/// UTS #39.
 pub fn is_unsafe(c: char) -> bool {
     let turns_or_hides = matches!(c,
         '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'

@@ -51,7 +51,7 @@ pub trait Queue: Send + Sync + 'static {
     /// Finds the queue and reads its attributes. Called before the first receive and for gauges.
     fn inspect(&self) -> BoxFuture<'_, Result<QueueFacts, QueueError>>;
 
-    /// How many received messages were left out, and why, since the last call of this method.
+    /// How many received messages were left out since the last call, and why.
     fn left_out(&self) -> Vec<(LeftOut, u64)> {
         Vec::new()
     }

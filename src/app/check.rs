@@ -27,7 +27,7 @@ use crate::telemetry::Chain;
 
 /// Longest time of the check of a queue.
 const QUEUE_MAX: Duration = Duration::from_secs(10);
-/// How much longer than its own limits a connectivity check may take before it counts as stuck.
+/// How much longer than its own limits a connectivity check may take. After that it counts as stuck.
 const CHECK_MARGIN: Duration = Duration::from_secs(2);
 
 /// The result of one check.

@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use crate::cli::{BAD_CONFIGURATION, FAILED, complain, run, sample_algorithm};
+use crate::cli::{BAD_CONFIGURATION, FAILED, complain, run, sample_endpoint};
 use crate::config::{self, ConfigErrors, Overrides, Plan};
 use crate::localqueue::{Broker, BrokerError, Server, SharedBroker, wall_clock};
 use crate::telemetry::log::{DEFAULT_FILTER, DELIVERED};
@@ -146,7 +146,7 @@ impl Local {
         servers.spawn(self.server.serve(queue_stop.cancelled_owned()));
         if let Some((listener, _)) = self.sample {
             let (names, stop) = (self.names, stop.clone());
-            servers.spawn(async move { sample_algorithm::serve(listener, &names, stop).await });
+            servers.spawn(async move { sample_endpoint::serve(listener, &names, stop).await });
         }
         servers
     }

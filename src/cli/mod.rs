@@ -8,7 +8,7 @@ mod queue_options;
 mod receive;
 mod resend;
 mod run;
-mod sample_algorithm;
+mod sample_endpoint;
 mod send;
 mod send_lines;
 mod terminal;

@@ -80,7 +80,7 @@ fn read(path: &Path) -> std::io::Result<String> {
     String::from_utf8(regular_file::read(path, LENGTH_MAX)?).map_err(|_| ErrorKind::InvalidData.into())
 }
 
-/// Warns of a file with a secret that other users of this machine may read or change.
+/// Warns of a file with a secret that other users may read or change.
 ///
 /// The file exists, so the written text is its name and no secret.
 pub(super) fn warn_of_exposed(written: &Written, report: &mut Report) {

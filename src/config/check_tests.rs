@@ -55,7 +55,7 @@ fn listener(lines: &[&str]) -> String {
     format!("listeners:\n  - queue: {QUEUE}\n    url: https://api.example/run\n{lines}")
 }
 
-/// A file with one endpoint that has `lines` beside its address, and a listener that uses it.
+/// A file with a listener and its endpoint, which has `lines` beside its address.
 fn endpoint(lines: &[&str]) -> String {
     let lines = indented(lines);
     format!(
@@ -405,7 +405,7 @@ fn the_words_of_other_programs_are_answered_at_their_key() {
     assert!(problem.ends_with("did you mean `workers`?"), "{problem}");
 }
 
-/// A file whose listeners all differ, each with an endpoint named for it or an address of its own.
+/// A file of different listeners, each with an endpoint or an address of its own.
 fn many(count: usize) -> String {
     let listener = |index: usize| {
         let target = match index % 2 {

@@ -22,7 +22,7 @@ use crate::limit;
 use crate::tuning::Tuning;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// Below the 5 s keep-alive of Node and uvicorn, because a reset on a stale connection costs a receive.
+/// Below the 5 s keep-alive of Node and uvicorn: a reset on a stale connection costs a receive.
 const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(4);
 /// Algorithmia's session limit per account.
 const ALGORITHM_SESSIONS: usize = 80;

@@ -114,7 +114,7 @@ pub fn queue(
     report.finish().map(drop).and_then(|()| settings.ok_or_else(|| Report::default().into_errors()))
 }
 
-/// Reads and checks the admin address of the process on this machine, for commands that call it.
+/// Reads and checks the admin address of the process on this machine. For commands that call it.
 ///
 /// `typed` is the value of `--admin-address`. Its variable is that of `run`, so both name the same process.
 pub fn admin_address(

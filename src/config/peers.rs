@@ -89,7 +89,7 @@ pub(super) fn hint(path: &str, name: &str) -> Option<String> {
     Some(hint.to_owned())
 }
 
-/// Whether the map at `path` is itself an entry of the list or map with this prefix.
+/// Whether the map at `path` is an entry of a list or map with this prefix.
 fn is_below(path: &str, start: &str) -> bool {
     path.strip_prefix(start).is_some_and(|rest| !rest.contains('.'))
 }

@@ -234,7 +234,7 @@ impl Report {
         self.warnings.push(problem.to_string());
     }
 
-    /// Whether there is a problem with `key`, a key below it, or a possible misspelling of it.
+    /// Whether `key`, a key below it or a possible misspelling of it has a problem.
     pub(super) fn mentions(&self, key: &str) -> bool {
         let meant = meant(key);
         let about = |problem: &Problem| problem.key.starts_with(key) || problem.fix.as_ref() == Some(&meant);

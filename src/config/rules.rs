@@ -20,7 +20,7 @@ use crate::sqs::{self, QueueRef};
 const TIMEOUT_MIN: Duration = Duration::from_millis(100);
 /// Longest request timeout: the lease (timeout + 30 s) and its last extension stay below SQS's 12 hours.
 pub(super) const TIMEOUT_MAX: Duration = TWELVE_HOURS.saturating_sub(Duration::from_mins(1));
-/// A delivery of the longest timeout must end this long before the deadline, so that it can be settled.
+/// The longest delivery must end this long before the deadline, to be settled.
 const DEADLINE_MARGIN: Duration = Duration::from_secs(15);
 /// Shortest default deadline: a long poll of 20 s ends, and its messages are released.
 const DEADLINE_LEAST: Duration = Duration::from_secs(25);
@@ -28,7 +28,7 @@ const DEADLINE_LEAST: Duration = Duration::from_secs(25);
 /// user with longer timeouts sets the deadline together with the platform's grace period.
 const DEADLINE_MOST: Duration = Duration::from_secs(110);
 
-/// The message stays hidden while its request runs, and SQS hides it for 12 hours at most.
+/// A message stays hidden during its request: SQS hides it for 12 hours at most.
 pub(super) fn request_fits_twelve_hours(timeout: Duration, longest: Duration) -> Result<(), Fault> {
     if (TIMEOUT_MIN..=longest).contains(&timeout) {
         return Ok(());
@@ -44,7 +44,7 @@ pub(super) fn request_fits_twelve_hours(timeout: Duration, longest: Duration) ->
     })
 }
 
-/// The 12 hours count from the receive, so what the request took is missing from the pause after it.
+/// The 12 hours count from the receive: the time of the request shortens the pause after it.
 pub(super) fn pause_fits_after_request(pause: Duration, timeout: Duration) -> Option<String> {
     (pause.saturating_add(timeout) > TWELVE_HOURS).then(|| {
         format!(
@@ -61,7 +61,7 @@ pub(super) fn deadline_of(longest: Duration) -> Duration {
     longest.saturating_add(DEADLINE_MARGIN).clamp(DEADLINE_LEAST, DEADLINE_MOST)
 }
 
-/// A drain that ends before the longest request can end cuts it off, and the message is retried.
+/// A drain cuts off a request that outlasts it, and the message is retried.
 pub(super) fn deadline_covers_requests(deadline: Duration, longest: Duration) -> Option<String> {
     let enough = longest.saturating_add(DEADLINE_MARGIN);
     (deadline < enough).then(|| {
@@ -85,7 +85,7 @@ pub(super) fn sessions_cover_workers(sessions: usize, workers: usize) -> Option<
     })
 }
 
-/// No more requests run than there are workers, so sessions far beyond the workers limit nothing.
+/// Workers limit the running requests, so sessions far beyond the workers limit nothing.
 pub(super) fn sessions_are_in_reach(sessions: usize, workers: usize) -> Option<String> {
     (sessions > workers.saturating_mul(2)).then(|| {
         format!("is {sessions}, but its listeners have {workers} workers together: it is never reached")
@@ -176,7 +176,7 @@ pub(super) fn success_leaves_out_refusals(low: u16, high: u16) -> Option<String>
     })
 }
 
-/// The first row with the status decides, so a row whose statuses all come earlier never matches.
+/// The first row with the status decides: a row whose statuses all come earlier never matches.
 pub(super) fn row_is_reached(row: &Row, earlier: &[Row]) -> Option<String> {
     (!row.is_reached(earlier)).then(|| "never applies: rows above it have all its statuses".to_owned())
 }

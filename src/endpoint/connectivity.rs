@@ -81,7 +81,7 @@ fn connection(error: &reqwest::Error) -> Option<Box<dyn Connection>> {
     reached.connection.lock().unwrap_or_else(PoisonError::into_inner).take()
 }
 
-/// Closes our side of a TLS connection and reads the peer's last bytes, normally only its close.
+/// Closes our side of a TLS connection and reads the peer's last bytes. Normally they are only its close.
 ///
 /// With TLS 1.3 our handshake ends before the server has seen our certificate (RFC 8446, section 2). A server
 /// that refuses it sends an alert afterwards.

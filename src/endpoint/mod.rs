@@ -12,13 +12,13 @@
 mod client;
 mod connectivity;
 mod echo;
+mod redact;
 pub mod regular_file;
 mod response;
 mod settings;
 mod stack;
 mod step;
 mod trust;
-mod words;
 
 pub use client::{ClientError, HttpClient};
 pub use connectivity::{ConnectivityError, check_connectivity, connectivity_check_takes};

@@ -16,8 +16,8 @@ use http::StatusCode;
 use http::header::{LOCATION, RETRY_AFTER};
 use reqwest::Response;
 
+use super::redact::LOOKED_AT_BYTES;
 use super::step::causes;
-use super::words::LOOKED_AT_BYTES;
 use crate::exchange::reports_an_error;
 use crate::policy::outcome::{self, Answer, Attempt, Break, Broken, Step, Unsent};
 use crate::policy::retry_after::RetryAfter;
@@ -33,8 +33,8 @@ pub(super) const KEPT_BYTES: usize = 64 * 1024;
 /// (aws-sdk-rails).
 const NEIGHBOURS_ONLY: [&str; 2] = ["RBAC: access denied", "made from untrusted address"];
 
-/// Reads an answer to its end and classifies it; `words` makes its beginning fit for a log.
-pub(super) async fn read(mut response: Response, words: impl Fn(&[u8]) -> Option<String>) -> Attempt {
+/// Reads an answer to its end and classifies it; `excerpt` makes its beginning fit for a log.
+pub(super) async fn read(mut response: Response, excerpt: impl Fn(&[u8]) -> Option<String>) -> Attempt {
     let status = response.status();
     let retry_after =
         response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()).and_then(RetryAfter::parse);
@@ -57,7 +57,7 @@ pub(super) async fn read(mut response: Response, words: impl Fn(&[u8]) -> Option
     let body = outcome::Body { is_whole: body.length == body.kept.len(), kept: body.kept.into() };
     let is_failure = status != StatusCode::OK || reports_an_error(&body);
     let beginning = body.kept.get(..LOOKED_AT_BYTES).unwrap_or(&body.kept);
-    let beginning = is_failure.then(|| words(beginning)).flatten();
+    let beginning = is_failure.then(|| excerpt(beginning)).flatten();
     let status = status.as_u16();
     Attempt::Answered(Answer { status, retry_after, body, for_neighbours_only, redirects_to, beginning })
 }
@@ -99,7 +99,7 @@ fn was_never_written(error: &reqwest::Error) -> bool {
     causes(error).filter_map(|cause| cause.downcast_ref()).any(hyper::Error::is_canceled)
 }
 
-/// Whether an HTTP/2 peer says that it did nothing for the request (RFC 9113, section 8.7).
+/// Whether an HTTP/2 peer says that it did nothing for the request. Source: RFC 9113, section 8.7.
 ///
 /// Either the peer refused the stream. Or it sent GOAWAY and named an earlier stream as the last one it
 /// processed. A processed stream fails in another way: as a broken pipe.
@@ -132,10 +132,10 @@ impl Body {
         ControlFlow::Continue(())
     }
 
-    /// Whether a 403 has the text of a receiver that accepts callers on its own machine or mesh only.
+    /// Whether a 403 says that only callers on the same machine or mesh are accepted.
     fn is_for_neighbours_only(&self) -> bool {
         let text = String::from_utf8_lossy(&self.kept);
-        NEIGHBOURS_ONLY.iter().any(|words| text.contains(words))
+        NEIGHBOURS_ONLY.iter().any(|phrase| text.contains(phrase))
     }
 }
 
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn a_403_for_neighbours_only_is_known_by_its_words() {
+    fn a_403_for_local_callers_only_is_known_by_its_text() {
         for (text, expected) in [
             ("RBAC: access denied", true),
             ("Request with aws-sqsd user agent was made from untrusted address.", true),

@@ -17,8 +17,8 @@ use tower::timeout::Timeout;
 use tower::{Service, ServiceExt as _};
 use url::Url;
 
+use super::redact::Secrets;
 use super::response;
-use super::words::Secrets;
 use crate::endpoint::{AuthHeader, ConnectivityError, HttpClient, Target, check_connectivity};
 use crate::exchange::Request;
 use crate::policy::outcome::{Attempt, Break, Step, Unsent};
@@ -140,7 +140,7 @@ impl Service<Request> for Post {
                     if answer.version() < Version::HTTP_2 {
                         this.client.heed(answer.headers());
                     }
-                    response::read(answer, |answer| this.secrets.words(answer, &body)).await
+                    response::read(answer, |answer| this.secrets.excerpt(answer, &body)).await
                 }
                 Err(error) => this.failed(error).await,
             })

@@ -42,7 +42,7 @@ impl Step {
         if let Some(error) = tls(error) {
             return Self::of_tls(error);
         }
-        if causes(error).any(|cause| is_in_words(cause, &OF_CLIENT_CERTIFICATE)) {
+        if causes(error).any(|cause| is_in_text(cause, &OF_CLIENT_CERTIFICATE)) {
             return Self::ClientCertificate;
         }
         let kind = causes(error).filter_map(|cause| cause.downcast_ref::<io::Error>()).map(innermost).last();
@@ -83,7 +83,7 @@ pub(super) fn is_alert(error: &(dyn Error + 'static)) -> bool {
 }
 
 /// Whether a cause is one of these alerts in rustls's wording. Of an I/O error HTTP/2 keeps only the text.
-fn is_in_words(cause: &(dyn Error + 'static), alerts: &[Alert]) -> bool {
+fn is_in_text(cause: &(dyn Error + 'static), alerts: &[Alert]) -> bool {
     let text = cause.to_string();
     alerts.iter().any(|alert| text == rustls::Error::AlertReceived(*alert).to_string())
 }

@@ -11,8 +11,7 @@ use rustls_platform_verifier::Verifier;
 /// Offered by ALPN, in order of preference, as reqwest itself offers them.
 const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
 
-/// TLS for an endpoint without TLS files of its own, as reqwest would set it up. Its session cache is not
-/// shared.
+/// TLS for an endpoint without TLS files, as reqwest would set it up. Its session cache is not shared.
 pub(super) fn of_system() -> Result<ClientConfig, rustls::Error> {
     static READ: OnceLock<ClientConfig> = OnceLock::new();
     let mut config = if let Some(read) = READ.get() {

@@ -88,7 +88,8 @@ impl Broker {
         Ok(())
     }
 
-    /// Hides the message of a receipt handle for so many seconds from now, at most 12 hours after its receive.
+    /// Hides the message of a receipt handle for so many seconds from now. The limit is 12 hours after its
+    /// receive.
     pub fn change_visibility(
         &mut self,
         now: Timestamp,

@@ -153,7 +153,8 @@ fn verdict(random: &mut fastrand::Rng, rates: &FaultRates) -> Verdict {
     if strikes(random, rates.lost_answer) { Verdict::LoseAnswer } else { Verdict::Perform }
 }
 
-/// Draws no number for a rate of 0, so that such rates do not shift the other draws.
+/// Whether a fault of this rate strikes. Draws no number for a rate of 0, so that it does not shift the other
+/// draws.
 fn strikes(random: &mut fastrand::Rng, probability: f64) -> bool {
     probability > 0.0 && random.f64() < probability
 }

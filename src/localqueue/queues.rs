@@ -64,7 +64,7 @@ impl Broker {
         Ok(sources.map(|(name, _)| name.clone()).collect())
     }
 
-    /// All attributes of a queue, with its ARN, its times (seconds) and its message counts (exact).
+    /// All attributes of a queue, with ARN, times (seconds) and message counts (exact).
     pub fn attributes(
         &mut self,
         now: Timestamp,
@@ -147,7 +147,7 @@ impl Broker {
         Ok(())
     }
 
-    /// The dead-letter queue in `settings` must exist, be of the same type and allow this source.
+    /// Checks that the dead-letter queue exists, has the same type and allows this source.
     fn check_redrive(&self, name: &str, settings: &Settings) -> Result<(), BrokerError> {
         let Some(policy) = &settings.redrive else { return Ok(()) };
         let refused = |reason: &str| BrokerError::invalid(RedrivePolicy::NAME, &policy.render(), reason);

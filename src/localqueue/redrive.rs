@@ -19,7 +19,7 @@ pub(super) fn arn_of(queue: &str) -> String {
     format!("{ARN_PREFIX}{queue}")
 }
 
-/// The queue that an ARN names, if the ARN is of this broker's account and region.
+/// The queue of an ARN, if the ARN is of this broker's account and region.
 pub(super) fn queue_of(arn: &str) -> Option<&str> {
     arn.strip_prefix(ARN_PREFIX).filter(|name| !name.is_empty())
 }

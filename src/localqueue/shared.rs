@@ -41,7 +41,7 @@ impl SharedBroker {
         Self { inner: Arc::new(Inner { state, clock }) }
     }
 
-    /// Calls `work` with the broker and the time, then wakes the polls of every changed queue.
+    /// Calls `work` with broker and time, then wakes the polls of every changed queue.
     ///
     /// Blocks while another caller holds the lock; `work` should not do anything slow.
     pub fn with<R>(&self, work: impl FnOnce(&mut Broker, Timestamp) -> R) -> R {

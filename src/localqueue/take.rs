@@ -87,7 +87,7 @@ impl Queue {
         })
     }
 
-    /// Sets the visibility of all messages of one receive, remembers the attempt id and builds the answer.
+    /// Sets the visibility of one receive's messages, remembers the attempt id and builds the answer.
     fn hand_out(
         &mut self,
         now: Timestamp,

@@ -12,8 +12,8 @@ use crate::message::ReceiveCount;
 use crate::policy::backoff;
 use crate::policy::outcome::{Outcome, StatusSet};
 
-/// Delay after a configuration error of listener or endpoint, and of a message that is at fault itself. It is
-/// long enough not to spin, and short enough that SQS dead-letters the message within minutes.
+/// Delay after a configuration error, and of a message that is at fault itself. It is long enough not to
+/// spin, and short enough that SQS dead-letters the message within minutes.
 pub const FAULT_DELAY: Duration = Duration::from_secs(30);
 /// Longest time a message is held because nothing could be sent. After that another process may try.
 pub const HOLD_MAX: Duration = Duration::from_secs(3_600);

@@ -36,7 +36,7 @@ pub struct Answer {
     pub retry_after: Option<RetryAfter>,
     /// The beginning of its body.
     pub body: Body,
-    /// Whether the body of a 403 says that only callers on the same machine or mesh are accepted.
+    /// Whether a 403 says that only callers on the same machine or mesh are accepted.
     pub for_neighbours_only: bool,
     /// Scheme, host and port that a redirect points at. The path is left out, because it may carry a token.
     pub redirects_to: Option<String>,

@@ -310,8 +310,8 @@ fn retention_too_short(facts: &Facts<'_>, redrive: &Redrive<'_>, delays: &Delays
     })
 }
 
-/// On standard queues a moved message keeps its sent time, so its retention goes on from there. On FIFO
-/// queues the retention starts anew (AWS, "Understanding message retention periods for dead-letter queues").
+/// On standard queues a moved message keeps its sent time and so its retention. On FIFO queues the retention
+/// starts anew (AWS, "Understanding message retention periods for dead-letter queues").
 fn dead_letter_retention(facts: &Facts<'_>, redrive: &Redrive<'_>) -> Option<Finding> {
     let (source, dead_letter) = (facts.retention?, redrive.dead_letter_retention?);
     (!facts.fifo && dead_letter <= source).then(|| {

@@ -152,7 +152,7 @@ fn row(ranges: &[(u16, u16)], action: Action, hours: u64) -> Row {
     Row { status: StatusSet::new(ranges.iter().copied()), action, delay }
 }
 
-/// The findings on a sound queue with so many receives under a policy with these rows.
+/// The findings on a sound queue with these max receives and these policy rows.
 fn under(max_receives: u32, rows: Vec<Row>) -> Vec<Finding> {
     let facts = with(|_, redrive| redrive.max_receives = max_receives);
     findings(&facts, &Delays::of(&Policy { rows, ..Policy::default() }))

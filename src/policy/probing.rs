@@ -8,9 +8,9 @@
 
 use std::time::Duration;
 
-/// Longest pause of a gate that is closed for another reason than a 429 without Retry-After.
+/// Longest pause of a gate, unless a 429 without Retry-After closed it.
 pub const LONGEST: Duration = Duration::from_secs(60);
-/// The part of the spare receives that probes in a row may cost before pauses become long.
+/// The part of the spare receives that probes may cost before pauses become long.
 const PART: u64 = 20;
 
 /// The receives a queue can spend on probes.

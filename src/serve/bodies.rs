@@ -63,7 +63,7 @@ impl Bodies {
         Ok(held)
     }
 
-    /// Reserves memory for `length` bytes, doubling the present size, so that few bytes are copied twice.
+    /// Reserves memory for `length` bytes; it doubles the present size, so that few bytes are copied twice.
     fn grow(&self, held: &mut Held, length: usize) -> Result<(), BodyError> {
         let before = held.bytes.capacity();
         if length <= before {

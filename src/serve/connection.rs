@@ -57,7 +57,7 @@ struct State {
 }
 
 impl State {
-    /// Whether the connection waits for a head that its client has not sent, as far as the server can know.
+    /// Whether the connection waits for a head, as far as the server can know.
     fn waits(&self) -> bool {
         self.phase == Phase::Head && self.empty
     }

@@ -39,7 +39,7 @@ impl Connections {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until one more connection may be open, and drops another one for it if possible.
+    /// Waits until one more connection may be open; drops another one for it if possible.
     pub(super) async fn make_room(&self) {
         loop {
             match self.room() {

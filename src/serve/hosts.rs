@@ -77,7 +77,7 @@ impl Hosts {
     }
 }
 
-/// Whether a web page of another site sent the request, by the headers that browsers add.
+/// Whether a page of another site sent the request, by the headers that browsers add.
 pub fn is_from_another_site(headers: &HeaderMap) -> bool {
     let text = |value: &http::HeaderValue| value.to_str().unwrap_or_default().to_ascii_lowercase();
     let site = headers.get("sec-fetch-site").map(text);

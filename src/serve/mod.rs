@@ -39,9 +39,9 @@ pub use server::serve;
 pub struct Limits {
     /// Connections open at once.
     pub connections: usize,
-    /// From the start of a connection, or from its last answer, to the end of the next request head.
+    /// From a connection's start or last answer to the end of the next head.
     pub head: Duration,
-    /// From the end of a request head to the last byte of the answer that the client reads.
+    /// From the end of a request head until the client has read the whole answer.
     pub request: Duration,
     /// From the stop to the end of the last connection.
     pub end: Duration,

@@ -152,7 +152,7 @@ pub(super) fn unanswered_entry() -> EntryError {
     EntryError { kind: EntryErrorKind::Retryable, code: "NoAnswer".to_owned() }
 }
 
-/// Amazon reports an expired handle, or a message that is gone, as a bad value of the parameter
+/// Whether the handle has expired or its message is gone. Amazon reports both as a bad value of the parameter
 /// `ReceiptHandle`. Beyond twelve hours Amazon reports `VisibilityTimeout` instead.
 fn is_about_the_handle(entry: &BatchResultErrorEntry) -> bool {
     let message = entry.message.as_deref().unwrap_or_default().to_ascii_lowercase();

@@ -13,10 +13,10 @@
 
 mod client;
 mod clients;
+mod commands;
 mod convert;
 mod credentials;
 mod error;
-mod hands;
 mod host;
 mod left_out;
 mod queue;
@@ -34,7 +34,7 @@ mod transport;
 mod transport_tests;
 
 pub use clients::Clients;
-pub use hands::{ReceiveRequest, Received};
+pub use commands::{ReceiveRequest, Received};
 pub use host::{is_aws, is_loopback, region};
 pub use queue::SqsQueue;
 pub use send::{Outgoing, Unsent};

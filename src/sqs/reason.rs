@@ -228,7 +228,8 @@ fn word_after(text: &str, before: &str) -> Option<String> {
     Some(word.trim_end_matches('.').to_owned()).filter(|word| !word.is_empty())
 }
 
-/// `with an explicit deny in a VPC endpoint policy`, `because no permissions boundary allows the …`.
+/// The policy that refused: `with an explicit deny in a VPC endpoint policy`, `because no permissions
+/// boundary allows the …`.
 fn place(text: &str) -> Option<String> {
     if let Some((_, rest)) = text.split_once("with an explicit deny in ") {
         // The ARN of the policy may follow.

@@ -279,7 +279,8 @@ pub struct GateMetrics {
 }
 
 impl GateMetrics {
-    /// The gate's present state, and how long it was not open in total, in the order of [`Reason::ALL`].
+    /// Sets the gate's present state, and the total time it was not open. Times are in the order of
+    /// [`Reason::ALL`].
     pub fn mirror(&self, state: GateState, closed_for: &[Duration; Reason::ALL.len()]) {
         for (gauge, each) in self.state.iter().zip(GateState::ALL) {
             gauge.set(i64::from(each == state));

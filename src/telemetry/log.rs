@@ -141,8 +141,8 @@ mod tests {
         }
     }
 
-    /// The output of the layer from `text` or [`json`], for an event with hostile text in every kind of
-    /// field.
+    /// The output for an event with hostile text in every kind of field. The layer is that of `text` or
+    /// [`json`].
     fn written(is_json: bool) -> String {
         let evil = "A\x1b]0;pwn\x07\u{9b}31m\u{202e}\x7f\u{2028}\r\nWARN forged";
         let sink = Sink::default();

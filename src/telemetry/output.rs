@@ -40,7 +40,7 @@ fn printed(text: impl Display) -> String {
     format!("{}\n", escape::lines(&text.to_string()))
 }
 
-/// Prints a text for people on standard error, waiting a second at most for its reader.
+/// Prints a text for people on standard error; waits a second at most for its reader.
 pub fn complain(text: String) {
     let said = Arc::new((Mutex::new(false), Condvar::new()));
     let teller = Arc::clone(&said);

@@ -158,7 +158,7 @@ impl Setup {
     }
 
     /// The life of a process: a random time, and until it has posted something.
-    async fn lives(&mut self, millis: Range<u64>) {
+    async fn run_process(&mut self, millis: Range<u64>) {
         let before = self.to_endpoint.count();
         sleep(Duration::from_millis(self.random.u64(millis))).await;
         // When so little is left, the run is nearly over anyway.
@@ -229,7 +229,7 @@ async fn kills_and_faults(kind: Kind) {
     let start = Instant::now();
     while start.elapsed() < lasts || !sending.is_empty() || setup.to_endpoint.count() < messages / 2 {
         let mut bridge = setup.process().await;
-        setup.lives(lives.clone()).await;
+        setup.run_process(lives.clone()).await;
         bridge.kill().await;
         while let Some(sent) = sending.try_join_next() {
             sent.unwrap();
@@ -309,7 +309,7 @@ async fn rolling_restarts(kind: Kind) {
         stopped += 1;
     };
     while start.elapsed() < lasts || !sending.is_empty() {
-        setup.lives(lives.clone()).await;
+        setup.run_process(lives.clone()).await;
         running.rotate_left(1);
         stop(&mut running[0]).await;
         running[0] = setup.process().await;

@@ -71,7 +71,7 @@ async fn a_denial_names_who_what_and_on_what_everywhere() {
 }
 
 #[tokio::test]
-async fn a_receiver_that_lets_in_only_its_neighbours_is_told_from_a_key_without_rights() {
+async fn a_receiver_that_accepts_only_local_callers_is_distinguished_from_a_key_without_rights() {
     for (body, reason, fix) in [
         ("RBAC: access denied", "sidecar_only", "run queuepost as a sidecar"),
         ("no", "forbidden", "check what the key of the endpoint's auth may do"),
@@ -117,7 +117,7 @@ async fn what_the_endpoint_says_is_in_the_line_without_credentials_and_not_when_
 }
 
 #[tokio::test]
-async fn what_a_command_gives_up_is_told_to_be_tried_again() {
+async fn a_command_that_gives_up_says_to_try_again() {
     let queue = format!("{}/1/orders", answering(500, &json!("no")).await);
     for args in [vec!["receive", "--queue", &queue], vec!["send", "--queue", &queue, "x"]] {
         let ended = ran(&args).await;

@@ -303,7 +303,7 @@ async fn options_that_make_no_sense_are_refused_before_any_call() {
 }
 
 #[tokio::test]
-async fn a_slip_of_the_hand_is_answered_in_our_words_before_any_call() {
+async fn a_mistyped_option_is_refused_with_its_rule_before_any_call() {
     let file = std::env::temp_dir().join(format!("queuepost-{}-empty-body", std::process::id()));
     std::fs::write(&file, "").unwrap();
     let file = file.to_str().unwrap();

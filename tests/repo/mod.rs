@@ -1,10 +1,15 @@
-//! The rules of this project that a compiler does not know: who may name whom, how long a file may be, and that generated
-//! documents say what the code says.
+//! The rules of this project that no compiler checks.
+//!
+//! - this file: the direction of imports, third-party names, the length of files, reasons for dependencies.
+//! - `circles`: no files import each other in a circle.
+//! - `plain_words`: short sentences in comments, and no private idiom.
+//! - `errors_md`, `metrics_md`: generated documents equal the code; `generated` compares and rewrites them.
 
 mod circles;
 mod errors_md;
 mod generated;
 mod metrics_md;
+mod plain_words;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,7 +18,7 @@ use std::path::{Path, PathBuf};
 /// Longest source file, tests aside.
 const LINES_MAX: usize = 400;
 
-/// What each area may name of ours beside itself.
+/// The other areas of this crate that each area may import.
 const MAY_NAME: &[(&str, &[&str])] = &[
     ("escape", &[]),
     ("message", &[]),
@@ -24,7 +29,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("localqueue", &["serve"]),
     ("policy", &["message"]),
     ("exchange", &["message", "policy::outcome"]),
-    // Telemetry observes; the ports know nothing of it.
+    // Telemetry observes the ports; the ports import nothing of it.
     ("ports", &["escape", "message", "policy", "exchange"]),
     ("telemetry", &["escape", "limit", "message", "ports", "policy"]),
     ("observe", &["limit", "message", "ports", "policy", "telemetry"]),
@@ -59,7 +64,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("main", &["cli"]),
 ];
 
-/// Where each third-party name may stand.
+/// The areas in which each third-party name may appear.
 const AT_HOME: &[(&str, &[&str])] = &[
     ("aws_config", &["sqs"]),
     ("aws_sdk_sqs", &["sqs"]),
@@ -90,7 +95,7 @@ const AT_HOME: &[(&str, &[&str])] = &[
     ("rustix", &["app"]),
 ];
 
-/// Files that write to standard output or error. The first two escape all they write, the others have no words from outside.
+/// Files that write to standard output or error. The first two escape all output; the others print fixed texts only.
 const WRITES_TO_A_TERMINAL: &[&str] =
     &["cli/terminal.rs", "telemetry/output.rs", "cli/send_lines.rs", "main.rs"];
 
@@ -195,7 +200,7 @@ fn third_party_names_stay_at_home() {
 #[test]
 fn only_one_file_writes_words_from_outside_to_a_terminal() {
     let writes = |source: &Source| {
-        // To ask for a terminal writes nothing.
+        // Asking whether it is a terminal writes nothing.
         let code = code(&source.text).replace("io::stdout().is_terminal()", "");
         [
             "print!(",

@@ -70,7 +70,7 @@ fn rejecting() -> Arc<ScriptedEndpoint> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_final_receive_is_told_with_where_the_message_goes_and_what_the_endpoint_said() {
+async fn every_final_receive_is_logged_with_where_the_message_goes_and_what_the_endpoint_answered() {
     let (log, _guard) = Log::start();
     let mut process = SimProcess::new(90);
     process.world.queue("refunds", 3);
@@ -115,7 +115,7 @@ async fn messages_that_fail_in_step_each_have_a_line() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_recovery_is_told_once() {
+async fn a_recovery_is_logged_once() {
     let (log, _guard) = Log::start();
     let mut process = SimProcess::new(92);
     process.world.queue("orders", 100);

@@ -184,7 +184,7 @@ async fn a_message_deleted_more_than_ten_minutes_ago_that_reappears_is_posted_ag
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_books_of_a_copy_are_closed_when_its_delivery_panics() {
+async fn the_ledger_entry_of_a_copy_is_closed_when_its_delivery_panics() {
     let mut process = SimProcess::new(86);
     process.world.queue("orders", 10);
     let endpoint = ScriptedEndpoint::new(|_, number| {

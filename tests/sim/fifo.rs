@@ -245,7 +245,7 @@ async fn a_group_counts_as_failing_for_as_long_as_the_backlog_before_it_may_last
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_a_dead_letter_queue_nobody_is_careful() {
+async fn without_a_dead_letter_queue_receives_stay_large_after_a_failed_head() {
     let [at_first, ..] = asked_after_a_failed_head(&[]).await;
     assert!(at_first.last() > Some(&1), "{at_first:?}");
 }

@@ -109,7 +109,7 @@ async fn a_long_delivery_keeps_its_message_hidden() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_heartbeat_never_undoes_a_park() {
+async fn a_lease_extension_never_undoes_a_park() {
     let mut process = SimProcess::new(6);
     process.world.queue("orders", 10);
     // The lease is extended all the time, and the 429s come at every offset to an extension under way.

@@ -18,7 +18,7 @@ use super::simulated_queue::FIFO;
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 /// How long the failure lasts: much longer than a lease, whose length is 90 s here.
-const TROUBLE: Duration = Duration::from_secs(600);
+const FAILURE_LASTS: Duration = Duration::from_secs(600);
 /// Longest step of the back-off, and the longest time until the poller checks whether settling works again.
 const STEP: Duration = Duration::from_millis(30_500);
 /// Most calls of each kind during the failure: ten in the first half minute, then one per 15 s on average.
@@ -119,7 +119,7 @@ impl Setup {
     async fn live_through(&self, row: &Row) -> bool {
         let (on, how) = (row.on, row.how);
         self.queue.set(move |operation| if on.contains(&operation) { how } else { CallBehaviour::Works });
-        let end = Instant::now() + TROUBLE;
+        let end = Instant::now() + FAILURE_LASTS;
         let mut faulted = false;
         while Instant::now() < end {
             tokio::time::sleep(5 * SECOND).await;

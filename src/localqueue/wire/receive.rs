@@ -120,7 +120,7 @@ impl Request {
         }
     }
 
-    /// An attribute is requested by `All`, by its name, or by a prefix such as `trace.*`.
+    /// Whether an attribute is requested: by `All`, by its name, or by a prefix such as `trace.*`.
     fn wants_message_attribute(&self, name: &str) -> bool {
         self.message_attributes.iter().any(|asked| {
             asked == "All"

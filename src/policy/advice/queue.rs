@@ -12,8 +12,8 @@ use super::{Advice, fill};
 
 /// IAM's name for sending.
 const SEND: &str = "sqs:SendMessage";
-/// KMS actions that an encrypted queue requires of receivers and of senders (SQS Developer Guide, "Key
-/// management").
+/// KMS actions that an encrypted queue requires of receivers, and of senders. Source: SQS Developer Guide,
+/// "Key management".
 const KMS_OF_CONSUMERS: &str = "kms:Decrypt";
 const KMS_OF_SENDERS: &str = "kms:GenerateDataKey and kms:Decrypt";
 

@@ -193,7 +193,7 @@ fn every_promise_holds_in_every_seed() {
 }
 
 #[test]
-fn a_release_that_sqs_carries_out_late_is_nobodys_lapsed_lease() {
+fn a_release_that_sqs_carries_out_late_counts_as_no_lost_lease() {
     // A drain's release had its effect at 62.6 s, and timed out without an answer at 67.4 s.
     const SEED: u64 = 777_013_978;
     assert_eq!(Seeds::of(SEED..SEED + 1).run(SEED, false).err(), None);

@@ -70,7 +70,7 @@ pub enum End {
 }
 
 /// The answers of an endpoint during an outage.
-const TROUBLES: [Answer; 8] = [
+const FAILED_ANSWERS: [Answer; 8] = [
     Answer::Status(429),
     Answer::Pause(429, 10),
     Answer::Status(503),
@@ -116,7 +116,7 @@ impl Plan {
         let mut outages = Vec::new();
         for _ in 0..r.usize(..3) {
             let from = seconds(r, 0..within);
-            outages.push((from, from + seconds(r, 1..200), TROUBLES[r.usize(..TROUBLES.len())]));
+            outages.push((from, from + seconds(r, 1..200), FAILED_ANSWERS[r.usize(..FAILED_ANSWERS.len())]));
         }
         let mut faults = Vec::new();
         for _ in 0..r.usize(..3) {

@@ -49,7 +49,7 @@ pub struct Ended {
     /// Whether nothing was sent.
     pub unsent: bool,
     /// Whether the process learnt of the end.
-    pub heard: bool,
+    pub seen_by_process: bool,
 }
 
 /// What is known of one message.
@@ -192,10 +192,13 @@ impl Watch {
 
     /// A POST has ended at the endpoint.
     pub fn posted(&self, process: usize, body: &str, ended: Ended) {
-        let Ended { status, park, unsent, heard } = ended;
+        let Ended { status, park, unsent, seen_by_process } = ended;
         let mut state = self.lock();
         let now = Instant::now();
-        state.note(&format!("p{process} got {status:?} for {body}{}", if heard { "" } else { ", unheard" }));
+        state.note(&format!(
+            "p{process} got {status:?} for {body}{}",
+            if seen_by_process { "" } else { ", unheard" }
+        ));
         if let Some(running) = state.running.get_mut(&process) {
             *running -= 1;
         }
@@ -207,7 +210,7 @@ impl Watch {
             *posted = (!unsent).then_some(now);
         }
         record.parked = (status == Some(429)).then(|| (process, now + park));
-        if !heard {
+        if !seen_by_process {
             record.excused = true;
         } else if status == Some(200) {
             record.accepted.push((now, process));

@@ -102,11 +102,11 @@ impl Process {
         if too_many {
             std::future::pending::<()>().await;
         }
-        self.heard(()).await;
+        self.answered(()).await;
     }
 
     /// An answer, unless the process was killed.
-    async fn heard<T>(&self, answer: T) -> T {
+    async fn answered<T>(&self, answer: T) -> T {
         if self.is_dead() {
             std::future::pending::<()>().await;
         }
@@ -219,7 +219,7 @@ impl Queue for WatchedQueue {
                     p.world.with(|broker, now| broker.change_visibility(now, &queue, handle, 0)).ok();
                 }
             }
-            p.heard(result).await
+            p.answered(result).await
         })
     }
 
@@ -244,7 +244,7 @@ impl Queue for WatchedQueue {
             let slow = self.slow(SETTLE_LIMIT);
             self.excuse_slow(slow, handles.iter());
             let result = self.call(Operation::Delete, slow, call).await;
-            p.heard(result).await
+            p.answered(result).await
         })
     }
 
@@ -273,7 +273,7 @@ impl Queue for WatchedQueue {
             let slow = self.slow(SETTLE_LIMIT);
             self.excuse_slow(slow, changes.iter().map(|change| &change.receipt));
             let result = self.call(Operation::ChangeVisibility, slow, call).await;
-            p.heard(result).await
+            p.answered(result).await
         })
     }
 
@@ -285,7 +285,7 @@ impl Queue for WatchedQueue {
         Box::pin(async move {
             self.process.calls().await;
             let result = self.inner.dead_letter(message, reason).await;
-            self.process.heard(result).await
+            self.process.answered(result).await
         })
     }
 
@@ -295,7 +295,7 @@ impl Queue for WatchedQueue {
             let inner = Arc::clone(&self.inner);
             let slow = self.slow(OTHER_LIMIT);
             let result = self.call(Operation::Attributes, slow, async move { inner.inspect().await }).await;
-            self.process.heard(result).await
+            self.process.answered(result).await
         })
     }
 }
@@ -347,7 +347,7 @@ impl Drop for Posting<'_> {
             status: self.status,
             park: self.park,
             unsent: self.unsent,
-            heard: self.answered && !p.is_dead(),
+            seen_by_process: self.answered && !p.is_dead(),
         };
         p.watch.posted(p.number, &self.body, ended);
     }
@@ -392,7 +392,7 @@ impl Endpoint for WatchedEndpoint {
             posting.unsent = matches!(attempt, Attempt::Unsent(_));
             posting.answered = true;
             drop(posting);
-            p.heard(attempt).await
+            p.answered(attempt).await
         })
     }
 }

@@ -51,7 +51,7 @@ impl Secrets {
     }
 
     /// The beginning of the answer to a request with this body; `None` if there is nothing to show.
-    pub(super) fn words(&self, answer: &[u8], request: &Bytes) -> Option<String> {
+    pub(super) fn excerpt(&self, answer: &[u8], request: &Bytes) -> Option<String> {
         if repeats(&String::from_utf8_lossy(answer), request) {
             return Some(WITHHELD.to_owned());
         }
@@ -93,13 +93,13 @@ mod tests {
         Secrets::new(&URL.parse().unwrap(), auth.as_ref())
     }
 
-    fn words(answer: &str, request: &'static str) -> Option<String> {
-        secrets(None).words(answer.as_bytes(), &Bytes::from_static(request.as_bytes()))
+    fn excerpt(answer: &str, request: &'static str) -> Option<String> {
+        secrets(None).excerpt(answer.as_bytes(), &Bytes::from_static(request.as_bytes()))
     }
 
     #[test]
     fn an_answers_beginning_is_shown_on_one_line() {
-        let shown = |answer: &str| words(answer, "the message").unwrap();
+        let shown = |answer: &str| excerpt(answer, "the message").unwrap();
         assert_eq!(
             shown("{\"error\":\"customer 42 is unknown\"}\n"),
             "{\"error\":\"customer 42 is unknown\"}"
@@ -113,13 +113,13 @@ mod tests {
             format!("{}…", "x".repeat(199)),
             "no half character"
         );
-        assert_eq!(words(" \n", "the message"), None);
+        assert_eq!(excerpt(" \n", "the message"), None);
     }
 
     #[test]
     fn credentials_and_tokens_of_the_address_are_taken_out() {
         let shown = |auth, answer: &str| {
-            secrets(Some(auth)).words(answer.as_bytes(), &Bytes::from_static(b"the message")).unwrap()
+            secrets(Some(auth)).excerpt(answer.as_bytes(), &Bytes::from_static(b"the message")).unwrap()
         };
         assert_eq!(
             shown("Bearer s3cr3t", "no such key: s3cr3t (Bearer s3cr3t)"),
@@ -139,7 +139,7 @@ mod tests {
     #[test]
     fn a_secret_that_begins_in_the_shown_part_and_ends_behind_it_is_taken_out() {
         let answer = format!("{}swordfish", "x".repeat(SHOWN_BYTES - 4));
-        assert_eq!(words(&answer, "the message").unwrap(), format!("{}REDA…", "x".repeat(SHOWN_BYTES - 4)));
+        assert_eq!(excerpt(&answer, "the message").unwrap(), format!("{}REDA…", "x".repeat(SHOWN_BYTES - 4)));
     }
 
     #[test]
@@ -151,11 +151,11 @@ mod tests {
             r#"{"received":"{\"customer\": 42, \"card\": \"4111 1111 1111 1111\"}"}"#,
             "<pre>{\n  'customer': 42,\n  'card': '4111 1111 1111 1111'\n}</pre>",
         ] {
-            assert_eq!(words(answer, MESSAGE).as_deref(), Some(WITHHELD), "{answer}");
+            assert_eq!(excerpt(answer, MESSAGE).as_deref(), Some(WITHHELD), "{answer}");
         }
-        assert_eq!(words("customer 42 is unknown", MESSAGE).as_deref(), Some("customer 42 is unknown"));
-        assert_eq!(words("x", "x").as_deref(), Some(WITHHELD));
-        assert_eq!(words("x is no order", "x").as_deref(), Some("x is no order"));
-        assert_eq!(words("no", "").as_deref(), Some("no"));
+        assert_eq!(excerpt("customer 42 is unknown", MESSAGE).as_deref(), Some("customer 42 is unknown"));
+        assert_eq!(excerpt("x", "x").as_deref(), Some(WITHHELD));
+        assert_eq!(excerpt("x is no order", "x").as_deref(), Some("x is no order"));
+        assert_eq!(excerpt("no", "").as_deref(), Some("no"));
     }
 }

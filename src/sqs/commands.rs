@@ -130,5 +130,5 @@ fn received(mut theirs: types::Message) -> Result<Received, LeftOut> {
 }
 
 #[cfg(test)]
-#[path = "hands_tests.rs"]
+#[path = "commands_tests.rs"]
 mod tests;

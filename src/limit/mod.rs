@@ -6,7 +6,7 @@
 mod adaptive;
 pub mod clock;
 mod gate;
-mod pace;
+mod rate;
 mod sessions;
 mod settings;
 mod slots;
@@ -15,8 +15,8 @@ pub use gate::{
     Away, Circumstances, Evidence, Gate, GateSnapshot, GateState, Pass, Probe, ProbeCost, Rank, Reason,
     Transition,
 };
-pub use pace::{Pace, PaceClaim, PaceClaims};
-pub use sessions::{Claim, Feedback, Seat, Session, Sessions};
+pub use rate::{RateClaims, RateLimit};
+pub use sessions::{Claims, Feedback, Seat, Session, Sessions};
 pub use settings::{Rate, Settings};
 pub use slots::{Reserved, Slot, Slots};
 
@@ -30,7 +30,7 @@ pub struct EndpointLimits {
     /// Most POSTs at once.
     pub sessions: Arc<Sessions>,
     /// Most starts per time.
-    pub pace: Arc<Pace>,
+    pub rate: Arc<RateLimit>,
     /// Whether messages are taken at all.
     pub gate: Arc<Gate>,
 }
@@ -43,7 +43,7 @@ impl EndpointLimits {
         Self {
             name: name.into(),
             sessions: Sessions::new(sessions, learned, tuning.ahead, seed.wrapping_add(1)),
-            pace: Arc::new(Pace::new(rate, tuning.ahead)),
+            rate: Arc::new(RateLimit::new(rate, tuning.ahead)),
             gate: Gate::new(seed),
         }
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::drain::Drain;
-use crate::limit::{Claim, EndpointLimits, PaceClaim, Rank, Seat, Session};
+use crate::limit::{Claims, EndpointLimits, Rank, RateClaims, Seat, Session};
 use crate::pipeline::gates::{Gates, Probes};
 
 /// Leave to post.
@@ -18,6 +18,8 @@ pub(super) struct Admitted {
     pub(super) session: Session,
     /// Of the gates this delivery probes.
     pub(super) probes: Probes,
+    /// How long it waited at gates.
+    pub(super) at_gates: Duration,
 }
 
 /// Why a message is released instead.
@@ -50,26 +52,34 @@ pub(super) struct Patience {
     pub(super) until: Instant,
 }
 
-/// What one message brings along and has waited so far.
+/// What a receive has reserved at the endpoint for the deliveries it may bring, or one of these.
 #[derive(Debug, Default)]
-pub(super) struct Ticket {
-    /// Room claimed before the receive.
-    claim: Option<Claim>,
-    /// Its place in the pace's line, claimed before the receive.
-    pace: Option<PaceClaim>,
-    /// The probes its receive was.
-    probes: Probes,
-    gate_waited: Duration,
+pub(super) struct Reservation {
+    /// Room for their sessions.
+    claims: Option<Claims>,
+    /// Their places in the line of a limited rate.
+    rate: Option<RateClaims>,
+    /// The probes that the receive is; its first delivery has them.
+    pub(super) probes: Probes,
 }
 
-impl Ticket {
-    /// For a message whose receive claimed room, or was a probe.
-    pub(super) fn new(claim: Option<Claim>, pace: Option<PaceClaim>, probes: Probes) -> Self {
-        Self { claim, pace, probes, gate_waited: Duration::ZERO }
+impl Reservation {
+    /// The part of the next delivery.
+    pub(super) fn take(&mut self) -> Self {
+        Self {
+            claims: self.claims.as_mut().and_then(Claims::take),
+            rate: self.rate.as_mut().and_then(RateClaims::take),
+            probes: std::mem::take(&mut self.probes),
+        }
+    }
+
+    /// Deliveries that there is room for.
+    pub(super) fn deliveries(&self) -> usize {
+        self.claims.as_ref().map_or(0, Claims::len)
     }
 }
 
-/// Whatever has to agree before a listener's message is posted: the gates, and the limits of its endpoint.
+/// All that has to agree before a listener's messages are posted: sessions and rate of its endpoint, and both gates.
 #[derive(Debug)]
 pub(super) struct Admission {
     pub(super) gates: Gates,
@@ -79,59 +89,71 @@ pub(super) struct Admission {
 }
 
 impl Admission {
+    /// Reserves room for 1 to `most` deliveries, within the rate and then within the sessions. Waits until there is some,
+    /// then up to `linger` for `enough`.
+    ///
+    /// # Cancel safety
+    /// Dropping the future reserves nothing.
+    pub(super) async fn reserve(&self, enough: usize, most: usize, linger: Duration) -> Reservation {
+        let rate = self.limits.rate.claim(most).await;
+        let most = rate.as_ref().map_or(most, |rate| rate.len().min(most));
+        let claims = Some(self.share.claim(enough.min(most), most, linger).await);
+        Reservation { claims, rate, probes: Probes::default() }
+    }
+
     /// Waits until the message may be posted, or must be released.
     ///
     /// # Cancel safety
-    /// Dropping the future releases all it holds; what was taken from the ticket is then lost to the next, never
-    /// leaked.
+    /// Dropping the future releases all it holds; what was taken from the reservation is free.
     pub(super) async fn admit(
         &self,
-        ticket: &mut Ticket,
+        reservation: &mut Reservation,
         patience: Patience,
         drain: &Drain,
     ) -> Result<Admitted, Refused> {
+        let mut at_gates = Duration::ZERO;
         loop {
-            if !self.gates.let_through(&ticket.probes) {
+            if !self.gates.let_through(&reservation.probes) {
                 // Room and a place in line are for those that can start.
-                ticket.claim = None;
-                ticket.pace = None;
-                self.pass_gates(ticket, patience, drain).await?;
+                reservation.claims = None;
+                reservation.rate = None;
+                let left = patience.longest.saturating_sub(at_gates);
+                at_gates +=
+                    self.pass_gates(reservation, Patience { longest: left, ..patience }, drain).await?;
             }
             let session = tokio::select! {
                 biased;
                 () = drain.draining() => return Err(Refused::Draining),
-                session = self.share.start(ticket.claim.take()) => session,
+                session = self.share.start(reservation.claims.take()) => session,
             };
             tokio::select! {
                 biased;
                 () = drain.draining() => return Err(Refused::Draining),
                 // Leaves the line to the probe, and takes no start it could not use.
-                () = self.gates.closed(&ticket.probes) => continue,
-                () = self.limits.pace.start() => {}
+                () = self.gates.closed(&reservation.probes) => continue,
+                () = self.limits.rate.start() => {}
             }
-            if self.gates.let_through(&ticket.probes) {
-                ticket.pace = None;
-                return Ok(Admitted { session, probes: std::mem::take(&mut ticket.probes) });
+            if self.gates.let_through(&reservation.probes) {
+                reservation.rate = None;
+                let probes = std::mem::take(&mut reservation.probes);
+                return Ok(Admitted { session, probes, at_gates });
             }
         }
     }
 
+    /// Waits until the gates let through; how long that took.
     async fn pass_gates(
         &self,
-        ticket: &mut Ticket,
+        reservation: &mut Reservation,
         patience: Patience,
         drain: &Drain,
-    ) -> Result<(), Refused> {
+    ) -> Result<Duration, Refused> {
         let began = Instant::now();
-        let left = patience.longest.saturating_sub(ticket.gate_waited);
-        let end = patience.until.min(began + left);
+        let end = patience.until.min(began + patience.longest);
         tokio::select! {
             biased;
             () = drain.draining() => Err(Refused::Draining),
-            () = self.gates.pass(patience.rank, &mut ticket.probes) => {
-                ticket.gate_waited += began.elapsed();
-                Ok(())
-            }
+            () = self.gates.pass(patience.rank, &mut reservation.probes) => Ok(began.elapsed()),
             () = tokio::time::sleep_until(end) => Err(Refused::GateClosed(self.gates.pause_left())),
         }
     }

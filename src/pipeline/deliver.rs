@@ -17,7 +17,7 @@ use crate::exchange::{Request, Verdicts};
 use crate::limit::Rank;
 use crate::message::{Message, MessageId};
 use crate::observe::event_log::deliveries::Posted;
-use crate::pipeline::admit::{Admitted, Patience, Refused, Ticket};
+use crate::pipeline::admit::{Admitted, Patience, Refused, Reservation};
 use crate::pipeline::dispatch::Dispatch;
 use crate::pipeline::gates::{evidence, feedback};
 use crate::pipeline::in_flight::InFlight;
@@ -36,7 +36,7 @@ use crate::tuning::Hold;
 #[must_use]
 pub(super) struct Delivery {
     messages: Vec<InFlight>,
-    ticket: Ticket,
+    reservation: Reservation,
 }
 
 /// A place to wait out a 429 in this process, and for how long.
@@ -51,6 +51,8 @@ struct Stay {
     tries: u32,
     /// How often they have waited out a 429 here.
     waited_out: u32,
+    /// How long they have waited at gates.
+    at_gates: Duration,
 }
 
 impl Stay {
@@ -80,8 +82,8 @@ struct Answered {
 
 impl Delivery {
     /// Of these messages, at least one, with what their receive claimed for them.
-    pub(super) fn new(messages: Vec<InFlight>, ticket: Ticket) -> Self {
-        Self { messages, ticket }
+    pub(super) fn new(messages: Vec<InFlight>, reservation: Reservation) -> Self {
+        Self { messages, reservation }
     }
 
     /// Takes the messages through the rest of their life in this process.
@@ -90,11 +92,13 @@ impl Delivery {
         let mut stay = Stay::default();
         while !self.messages.is_empty() {
             let patience = self.patience(&dispatch, &stay);
-            let admitted = dispatch.admission.admit(&mut self.ticket, patience, &dispatch.ctx.drain).await;
+            let admitted =
+                dispatch.admission.admit(&mut self.reservation, patience, &dispatch.ctx.drain).await;
             let admitted = match admitted {
                 Ok(admitted) => admitted,
                 Err(refused) => return self.refuse(&dispatch, refused, &stay).await,
             };
+            stay.at_gates += admitted.at_gates;
             self.leave_lost(&dispatch);
             let Some(request) = self.request(&dispatch, &stay).await else { return };
             let answered = self.attempt(&dispatch, admitted, request, &stay).await;
@@ -103,7 +107,7 @@ impl Delivery {
                 return;
             }
             if let Some((delay, _place)) = place {
-                stay = Stay { waited_out: stay.waited_out + 1, ..Stay::default() };
+                stay = Stay { waited_out: stay.waited_out + 1, at_gates: stay.at_gates, ..Stay::default() };
                 if let Err(until) = self.wait_out(&dispatch, delay).await {
                     return self.give_up_waiting(&dispatch, until).await;
                 }
@@ -127,7 +131,7 @@ impl Delivery {
         self.messages = fresh;
         if self.messages.is_empty() {
             // Room and probe are of no use to these messages.
-            self.ticket = Ticket::default();
+            self.reservation = Reservation::default();
         }
         for (message, seen) in remembered {
             dispatch.ctx.metrics.duplicates_suppressed.inc();
@@ -178,7 +182,7 @@ impl Delivery {
         mut request: Request,
         stay: &Stay,
     ) -> Answered {
-        let Admitted { mut session, mut probes } = admitted;
+        let Admitted { mut session, mut probes, .. } = admitted;
         for message in &mut self.messages {
             message.enter(Stage::Delivering);
         }
@@ -307,6 +311,7 @@ impl Delivery {
         } else {
             dispatch.ctx.settings.tuning.hold.at_gates
         };
+        let longest = longest.saturating_sub(stay.at_gates);
         Patience { rank, longest, until: self.last_start(dispatch) }
     }
 
@@ -319,8 +324,8 @@ impl Delivery {
 
     /// Releases messages that may not be posted now; at once only if they never were.
     async fn refuse(self, dispatch: &Dispatch, refused: Refused, stay: &Stay) {
-        let Self { messages, ticket } = self;
-        drop(ticket);
+        let Self { messages, reservation } = self;
+        drop(reservation);
         let now = Instant::now();
         for message in messages {
             message.last_word(dispatch, refused.words());

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use tokio_util::task::TaskTracker;
 
-use crate::pipeline::admit::Ticket;
+use crate::pipeline::admit::Reservation;
 use crate::pipeline::deliver::Delivery;
 use crate::pipeline::dispatch::Dispatch;
 use crate::pipeline::group::{Groups, release_later, split};
@@ -22,8 +22,8 @@ pub(super) struct Flow {
 }
 
 impl Flow {
-    /// Starts deliveries of the messages of one receive. `ticket` is asked once for each delivery.
-    pub(super) fn start(&self, messages: Vec<InFlight>, mut ticket: impl FnMut() -> Ticket) {
+    /// Starts deliveries of the messages of one receive. `reservation` is asked once for each delivery.
+    pub(super) fn start(&self, messages: Vec<InFlight>, mut reservation: impl FnMut() -> Reservation) {
         let most = self.dispatch.ctx.settings.exchange.messages_max().max(1);
         let mut messages = messages.into_iter();
         loop {
@@ -31,17 +31,17 @@ impl Flow {
             if carried.is_empty() {
                 return;
             }
-            let delivery = Delivery::new(carried, ticket());
+            let delivery = Delivery::new(carried, reservation());
             self.deliveries.spawn(delivery.run(Arc::clone(&self.dispatch)));
         }
     }
 
     /// Starts a run for each group, with one slot. `None` is a message that was in flight already. Only the head of a run
-    /// gets a ticket: messages that wait for others must keep no room, and no probe that those may need.
+    /// gets a reservation: messages that wait for others must keep no room, and no probe that those may need.
     pub(super) fn start_groups(
         &self,
         messages: Vec<(String, Option<InFlight>)>,
-        mut ticket: impl FnMut() -> Ticket,
+        mut reservation: impl FnMut() -> Reservation,
     ) {
         let Self { dispatch, groups, deliveries } = self;
         for mut arrived in split(messages) {
@@ -52,7 +52,7 @@ impl Flow {
             }
             let share = |waiting: &InFlight, joined: &mut InFlight| joined.share_slot_of(waiting);
             if let Some(run) = groups.join(&arrived.group, arrived.run, share) {
-                deliveries.spawn(run.run(Arc::clone(dispatch), ticket(), deliveries.clone()));
+                deliveries.spawn(run.run(Arc::clone(dispatch), reservation(), deliveries.clone()));
             }
             if !arrived.blocked.is_empty() {
                 let (dispatch, groups) = (Arc::clone(dispatch), Arc::clone(groups));

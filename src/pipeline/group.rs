@@ -29,7 +29,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
-use crate::pipeline::admit::{Refused, Ticket};
+use crate::pipeline::admit::{Refused, Reservation};
 use crate::pipeline::completion::Fate;
 use crate::pipeline::context::Context;
 use crate::pipeline::deliver::Delivery;
@@ -223,21 +223,26 @@ impl<T> Drop for GroupRun<T> {
 }
 
 impl GroupRun {
-    /// Delivers the messages in order as far as each is deleted, and releases the rest. The head goes with `ticket`.
+    /// Delivers the messages in order as far as each is deleted, and releases the rest. The head goes with `reservation`.
     /// `deliveries` takes a task for each message, so that a panic ends one delivery and not the rest.
-    pub(super) async fn run(self, dispatch: Arc<Dispatch>, ticket: Ticket, deliveries: TaskTracker) {
+    pub(super) async fn run(
+        self,
+        dispatch: Arc<Dispatch>,
+        reservation: Reservation,
+        deliveries: TaskTracker,
+    ) {
         let ctx = &dispatch.ctx;
         let (mut reason, mut rest) = (ReleaseReason::Group, VecDeque::new());
-        let mut ticket = Some(ticket);
+        let mut reservation = Some(reservation);
         while let Some(mut head) = self.next() {
             // Its time has passed behind those before it: its POST might outlive what SQS grants one receive.
-            let ticket = ticket.take();
-            if ticket.is_none() && head.hideable() < ctx.longest_post() {
+            let reservation = reservation.take();
+            if reservation.is_none() && head.hideable() < ctx.longest_post() {
                 rest.push_back(head);
                 break;
             }
             let (is_last_try, fate) = (head.is_last_try(), head.fate());
-            let delivery = Delivery::new(vec![head], ticket.unwrap_or_default());
+            let delivery = Delivery::new(vec![head], reservation.unwrap_or_default());
             deliveries.spawn(delivery.run(Arc::clone(&dispatch)));
             let fate = tokio::select! {
                 biased;

@@ -25,7 +25,7 @@ use crate::limit::Transition;
 use crate::limit::adaptive::Adaptive;
 use crate::tuning::{Ahead, Learned};
 
-pub use seat::{Claim, Seat, Session};
+pub use seat::{Claims, Seat, Session};
 
 /// The sessions of one endpoint.
 #[derive(Debug)]

@@ -56,7 +56,7 @@ impl Seat {
     ///
     /// # Cancel safety
     /// Dropping the future claims nothing, and a wake-up meant for it goes to the next in line.
-    pub async fn claim(&self, enough: usize, most: usize, linger: Duration) -> Vec<Claim> {
+    pub async fn claim(&self, enough: usize, most: usize, linger: Duration) -> Claims {
         let most = most.max(1);
         // Two that linger at once would split what comes free.
         let _first_in_line = self.sessions.line.lock().await;
@@ -64,8 +64,7 @@ impl Seat {
         // What is there when the time is over has to do.
         tokio::time::timeout(linger, self.room(enough.min(most))).await.ok();
         loop {
-            let claims = self.claim_now(most);
-            if !claims.is_empty() {
+            if let Some(claims) = self.claim_now(most) {
                 return claims;
             }
             self.room(1).await;
@@ -85,21 +84,20 @@ impl Seat {
         }
     }
 
-    fn claim_now(&self, most: usize) -> Vec<Claim> {
+    fn claim_now(&self, most: usize) -> Option<Claims> {
         let mut state = self.sessions.lock();
         let count = state.room().min(most);
         if let Some(listener) = state.listeners.get_mut(&self.key) {
             listener.claimed += count;
         }
-        let claim = || Claim { sessions: Some(Arc::clone(&self.sessions)), key: self.key };
-        std::iter::repeat_with(claim).take(count).collect()
+        (count > 0).then(|| Claims { sessions: Arc::clone(&self.sessions), key: self.key, count })
     }
 
     /// Waits for a session of the endpoint; a claim made before the receive turns into it.
     ///
     /// # Cancel safety
     /// Dropping the future gives the place in the line, or the session just granted, to the next.
-    pub async fn start(&self, claim: Option<Claim>) -> Session {
+    pub async fn start(&self, claim: Option<Claims>) -> Session {
         let receiver = {
             let mut state = self.sessions.lock();
             if let Some(claim) = claim {
@@ -126,34 +124,50 @@ impl Drop for Seat {
     }
 }
 
-/// Room set aside for a message that a busy receive may bring; dropping it frees the room.
+/// Room set aside for the messages that a busy receive may bring; dropping it frees the room.
 #[derive(Debug)]
 #[must_use]
-pub struct Claim {
-    /// `None` once it has turned into a place in the line.
-    sessions: Option<Arc<Sessions>>,
+pub struct Claims {
+    sessions: Arc<Sessions>,
     key: u64,
+    count: usize,
 }
 
-impl Claim {
+impl Claims {
+    /// For how many deliveries.
+    pub fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Whether all have been taken.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// The room of one delivery.
+    pub fn take(&mut self) -> Option<Self> {
+        self.count = self.count.checked_sub(1)?;
+        Some(Self { sessions: Arc::clone(&self.sessions), key: self.key, count: 1 })
+    }
+
+    /// Turns into a place in the line, under a lock that is held already.
     fn end(mut self, state: &mut State) {
-        self.sessions = None;
-        free(state, self.key);
+        free(state, self.key, std::mem::take(&mut self.count));
     }
 }
 
-impl Drop for Claim {
+impl Drop for Claims {
     fn drop(&mut self) {
-        if let Some(sessions) = self.sessions.take() {
-            sessions.change(|state| free(state, self.key));
+        if self.count > 0 {
+            self.sessions.change(|state| free(state, self.key, self.count));
         }
     }
 }
 
-/// One claim of the listener is no more.
-fn free(state: &mut State, key: u64) {
+/// So many claims of the listener are no more.
+fn free(state: &mut State, key: u64, count: usize) {
     if let Some(listener) = state.listeners.get_mut(&key) {
-        listener.claimed -= 1;
+        listener.claimed -= count;
     }
 }
 

@@ -75,7 +75,7 @@ async fn claims_run_ahead_of_the_limit_by_a_fifth_at_most() {
     let mut claims = seat.claim(1, 10, LINGER).await;
     assert_eq!(claims.len(), 9);
     assert!(timeout(SOON, seat.claim(1, 1, LINGER)).await.is_err());
-    let session = seat.start(claims.pop()).await;
+    let session = seat.start(claims.take()).await;
     assert!(timeout(SOON, seat.claim(1, 1, LINGER)).await.is_err(), "a started delivery keeps its room");
     drop(session);
     assert_eq!(seat.claim(1, 10, LINGER).await.len(), 1);
@@ -125,7 +125,8 @@ async fn an_adaptive_limit_grows_while_it_is_used_to_the_full_and_is_cut_by_a_re
     let seat = sessions.seat(100);
     assert_eq!((sessions.cap(), sessions.limit()), (64, 4));
     let mut four = Vec::new();
-    for claim in seat.claim(4, 10, LINGER).await {
+    let mut claims = seat.claim(4, 10, LINGER).await;
+    while let Some(claim) = claims.take() {
         four.push(seat.start(Some(claim)).await);
     }
     assert_eq!(four.len(), 4);

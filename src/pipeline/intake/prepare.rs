@@ -6,10 +6,10 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::limit::{Claim, PaceClaims, Rank, Reserved, Slots};
+use crate::limit::{Rank, Reserved, Slots};
+use crate::pipeline::admit::Reservation;
 use crate::pipeline::controls::Controls;
 use crate::pipeline::dispatch::Dispatch;
-use crate::pipeline::gates::Probes;
 use crate::pipeline::intake::waits::{NotReceiving, Waits};
 use crate::tuning;
 
@@ -17,17 +17,10 @@ use crate::tuning;
 #[derive(Debug)]
 pub(super) struct Prepared {
     pub(super) slots: Reserved,
-    pub(super) room: Room,
+    /// Room at the endpoint, or the right to probe it; freed while a receive has to be repeated.
+    pub(super) reservation: Reservation,
     /// Long-poll time.
     pub(super) wait: Duration,
-}
-
-/// Room at the endpoint, or the right to probe it; given up while a receive has to be repeated.
-#[derive(Debug, Default)]
-pub(super) struct Room {
-    pub(super) claims: Vec<Claim>,
-    pub(super) pace: Option<PaceClaims>,
-    pub(super) probes: Probes,
 }
 
 /// What there is to prepare.
@@ -120,7 +113,7 @@ async fn wait_for_all(means: &Means, wanted: Wanted) -> Prepared {
             gates.are_open().then_some(prepared)
         } else {
             let prepared = reserve_probe(dispatch, slots, waits, wanted.busy).await;
-            (!prepared.room.probes.is_empty()).then_some(prepared)
+            (!prepared.reservation.probes.is_empty()).then_some(prepared)
         };
         if let Some(prepared) = prepared.filter(|_| !health.has_settle_fault()) {
             return prepared;
@@ -134,21 +127,22 @@ async fn reserve(dispatch: &Dispatch, slots: &Arc<Slots>, waits: &Waits, wanted:
     let tuning::Intake { batch, linger, linger_for_one_of, busy_wait, .. } =
         dispatch.ctx.settings.tuning.intake;
     let batch = batch.min(dispatch.ctx.queue.limits().batch);
-    let most = if wanted.busy && !wanted.single { batch.min(admission.share.share()) } else { 1 };
+    let per_delivery = dispatch.ctx.settings.exchange.messages_max().max(1);
+    let share = admission.share.share().saturating_mul(per_delivery);
+    let most = if wanted.busy && !wanted.single { batch.min(share) } else { 1 };
     let enough = |of: usize| most.min(of.div_ceil(linger_for_one_of));
     waits.set(Some(NotReceiving::NoSlot));
     let mut slots = slots.reserve(enough(slots.limit()), most, linger).await;
-    let mut room = Room::default();
+    let mut reservation = Reservation::default();
     if wanted.busy {
         waits.set(Some(NotReceiving::NoRoom));
-        let few_sessions = enough(admission.limits.sessions.limit()).min(slots.len());
-        room.pace = admission.limits.pace.claim(slots.len()).await;
-        let most = room.pace.as_ref().map_or(slots.len(), |pace| pace.len().min(slots.len()));
-        room.claims = admission.share.claim(few_sessions.min(most), most, linger).await;
-        slots.keep(room.claims.len());
+        let deliveries = slots.len().div_ceil(per_delivery);
+        let few = enough(admission.limits.sessions.limit());
+        reservation = admission.reserve(few, deliveries, linger).await;
+        slots.keep(reservation.deliveries().saturating_mul(per_delivery));
     }
     let wait = if wanted.busy { busy_wait.min(idle_wait) } else { idle_wait };
-    Prepared { slots, room, wait }
+    Prepared { slots, reservation, wait }
 }
 
 /// One slot, before the wait at closed gates: without, intake would keep the turn from the messages that have all
@@ -161,11 +155,11 @@ async fn reserve_probe(dispatch: &Dispatch, slots: &Arc<Slots>, waits: &Waits, b
     waits.set(Some(NotReceiving::NoSlot));
     let slots = slots.reserve(1, 1, Duration::ZERO).await;
     waits.set(Some(NotReceiving::GateClosed));
-    let mut room = Room::default();
-    admission.gates.pass(rank, &mut room.probes).await;
+    let mut reservation = Reservation::default();
+    admission.gates.pass(rank, &mut reservation.probes).await;
     // A long poll would keep the turn from other listeners.
-    let may_wait = room.probes.are_idle() && admission.limits.sessions.seats() == 1;
+    let may_wait = reservation.probes.are_idle() && admission.limits.sessions.seats() == 1;
     let busy_wait = dispatch.ctx.settings.tuning.intake.busy_wait;
     let wait = if may_wait { idle_wait } else { busy_wait.min(idle_wait) };
-    Prepared { slots, room, wait }
+    Prepared { slots, reservation, wait }
 }

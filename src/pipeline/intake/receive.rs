@@ -11,8 +11,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::message::Message;
+use crate::pipeline::admit::Reservation;
 use crate::pipeline::dispatch::Dispatch;
-use crate::pipeline::intake::prepare::{Prepared, Room};
+use crate::pipeline::intake::prepare::Prepared;
 use crate::pipeline::lease::Asked;
 use crate::policy::backoff;
 use crate::policy::visibility::lease;
@@ -34,7 +35,7 @@ pub(super) enum Received {
 /// Receives up to as many messages as there are slots in `prepared`; gives up its room while it has to be repeated.
 pub(super) async fn receive(dispatch: &Dispatch, prepared: &mut Prepared, wait: Duration) -> Received {
     let ctx = &dispatch.ctx;
-    if !dispatch.admission.gates.let_through(&prepared.room.probes) {
+    if !dispatch.admission.gates.let_through(&prepared.reservation.probes) {
         return Received::Withheld;
     }
     let visibility = lease(ctx.settings.timeout);
@@ -58,7 +59,7 @@ pub(super) async fn receive(dispatch: &Dispatch, prepared: &mut Prepared, wait: 
         }
         ctx.receive_failed(&error);
         dispatch.admission.share.set_busy(false);
-        prepared.room = Room::default();
+        prepared.reservation = Reservation::default();
         tokio::select! {
             biased;
             () = ctx.drain.draining() => return Received::Failed(error),

@@ -8,9 +8,8 @@ use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 
-use crate::limit::{PaceClaims, Slot, Slots};
+use crate::limit::{Slot, Slots};
 use crate::message::Message;
-use crate::pipeline::admit::Ticket;
 use crate::pipeline::completion::Successor;
 use crate::pipeline::controls::Controls;
 use crate::pipeline::dispatch::Dispatch;
@@ -153,7 +152,7 @@ impl Intake {
     /// Takes what a receive brought in flight, and hands it to flow.
     fn register(&self, messages: Vec<Message>, asked: Asked, prepared: Prepared, max: usize) {
         let ctx = &self.parts.dispatch.ctx;
-        let Prepared { mut slots, mut room, .. } = prepared;
+        let Prepared { mut slots, mut reservation, .. } = prepared;
         if messages.len() > max {
             // No SQS does that; without a slot they could not be taken.
             ctx.events.surplus(messages.len() - max);
@@ -166,17 +165,14 @@ impl Intake {
         }
         if grouped.iter().all(|(_, message)| message.as_ref().is_none_or(InFlight::is_last_try)) {
             // Refused once more such a message would be dead-lettered: it waits, and the turn passes on.
-            std::mem::take(&mut room.probes).found_nothing(!grouped.is_empty());
+            std::mem::take(&mut reservation.probes).found_nothing(!grouped.is_empty());
         }
-        let ticket = || {
-            let pace = room.pace.as_mut().and_then(PaceClaims::take);
-            Ticket::new(room.claims.pop(), pace, std::mem::take(&mut room.probes))
-        };
+        let part = || reservation.take();
         if ctx.settings.fifo {
-            self.parts.flow.start_groups(grouped, ticket);
+            self.parts.flow.start_groups(grouped, part);
         } else {
             let messages = grouped.into_iter().filter_map(|(_, message)| message).collect();
-            self.parts.flow.start(messages, ticket);
+            self.parts.flow.start(messages, part);
         }
     }
 

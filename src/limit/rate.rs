@@ -1,4 +1,4 @@
-//! Pace: starts per second at one endpoint.
+//! Rate: starts per second at one endpoint.
 //!
 //! GCRA by governor, on the runtime's clock so that tests can pause it. Starts in any time t never exceed
 //! burst + t ÷ interval. One line: whoever waits first starts first, and only the first in the line sleeps.
@@ -23,16 +23,16 @@ use crate::tuning::Ahead;
 
 type Limiter = RateLimiter<NotKeyed, InMemoryState, RuntimeClock, NoOpMiddleware<Moment>>;
 
-/// The pace of one endpoint; without a rate every start is free.
+/// The rate limit of one endpoint; without a rate every start is free.
 #[derive(Debug)]
-pub struct Pace {
+pub struct RateLimit {
     rate: Option<Rate>,
     limiter: Option<Limiter>,
     line: Mutex<()>,
     claims: Arc<Semaphore>,
 }
 
-impl Pace {
+impl RateLimit {
     /// Allows `rate`, or everything.
     pub fn new(rate: Option<Rate>, ahead: Ahead) -> Self {
         let limiter = rate.and_then(|rate| {
@@ -47,14 +47,14 @@ impl Pace {
     ///
     /// # Cancel safety
     /// Dropping the future claims nothing.
-    pub async fn claim(&self, most: usize) -> Option<PaceClaims> {
+    pub async fn claim(&self, most: usize) -> Option<RateClaims> {
         self.rate?;
         let mut permit = Arc::clone(&self.claims).acquire_owned().await.ok()?;
         let more = u32::try_from(self.claims.available_permits().min(most.saturating_sub(1))).unwrap_or(0);
         if let Ok(rest) = Arc::clone(&self.claims).try_acquire_many_owned(more) {
             permit.merge(rest);
         }
-        Some(PaceClaims(permit))
+        Some(RateClaims(permit))
     }
 
     /// Waits until one more start is allowed and takes it.
@@ -78,9 +78,9 @@ fn starts_in(time: Duration, rate: Rate) -> usize {
 
 /// Places in the line claimed for one receive.
 #[derive(Debug)]
-pub struct PaceClaims(OwnedSemaphorePermit);
+pub struct RateClaims(OwnedSemaphorePermit);
 
-impl PaceClaims {
+impl RateClaims {
     /// How many are left.
     pub fn len(&self) -> usize {
         self.0.num_permits()
@@ -91,17 +91,11 @@ impl PaceClaims {
         self.len() == 0
     }
 
-    /// The place of one message, freed when it has started.
-    pub fn take(&mut self) -> Option<PaceClaim> {
-        self.0.split(1).map(PaceClaim)
+    /// One of them, freed when its message has started.
+    pub fn take(&mut self) -> Option<Self> {
+        self.0.split(1).map(Self)
     }
 }
-
-/// A message's place in the line.
-#[derive(Debug)]
-pub struct PaceClaim(
-    #[expect(dead_code, reason = "held until the message has started")] OwnedSemaphorePermit,
-);
 
 /// The runtime's clock, as governor wants it.
 #[derive(Debug, Clone)]
@@ -150,11 +144,11 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn starts_never_exceed_burst_plus_rate_times_time() {
-        let pace = Pace::new(Some(rate(50, 5)), AHEAD);
+        let limit = RateLimit::new(Some(rate(50, 5)), AHEAD);
         let began = Instant::now();
         let mut starts = Vec::new();
         for _ in 0..200 {
-            pace.start().await;
+            limit.start().await;
             starts.push(began.elapsed());
         }
         for (first, from) in starts.iter().enumerate() {
@@ -169,13 +163,13 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn whoever_waits_first_starts_first() {
-        let pace = Arc::new(Pace::new(Some(rate(1, 1)), AHEAD));
+        let limit = Arc::new(RateLimit::new(Some(rate(1, 1)), AHEAD));
         let order = Arc::new(std::sync::Mutex::new(Vec::new()));
         let mut tasks = tokio::task::JoinSet::new();
         for number in 0..5 {
-            let (pace, order) = (Arc::clone(&pace), Arc::clone(&order));
+            let (limit, order) = (Arc::clone(&limit), Arc::clone(&order));
             tasks.spawn(async move {
-                pace.start().await;
+                limit.start().await;
                 order.lock().unwrap().push(number);
             });
         }
@@ -185,15 +179,15 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn all_receives_together_claim_at_most_a_second_of_starts() {
-        assert!(Pace::new(None, AHEAD).claim(10).await.is_none());
-        let pace = Pace::new(Some(rate(7, 1)), AHEAD);
-        let mut first = pace.claim(5).await.unwrap();
-        let second = pace.claim(5).await.unwrap();
+        assert!(RateLimit::new(None, AHEAD).claim(10).await.is_none());
+        let limit = RateLimit::new(Some(rate(7, 1)), AHEAD);
+        let mut first = limit.claim(5).await.unwrap();
+        let second = limit.claim(5).await.unwrap();
         assert_eq!((first.len(), second.len()), (5, 2));
-        assert!(tokio::time::timeout(Duration::from_secs(9), pace.claim(1)).await.is_err());
+        assert!(tokio::time::timeout(Duration::from_secs(9), limit.claim(1)).await.is_err());
         drop(first.take());
-        assert_eq!(pace.claim(5).await.map(|claims| claims.len()), Some(1));
+        assert_eq!(limit.claim(5).await.map(|claims| claims.len()), Some(1));
         let slow = Rate { interval: Duration::from_secs(10), burst: NonZeroU32::MIN };
-        assert_eq!(Pace::new(Some(slow), AHEAD).claim(10).await.map(|claims| claims.len()), Some(1));
+        assert_eq!(RateLimit::new(Some(slow), AHEAD).claim(10).await.map(|claims| claims.len()), Some(1));
     }
 }

@@ -1,4 +1,4 @@
-//! One delivery, start to finish: admit, shape, post, decide, for the messages that one POST carries.
+//! One delivery, start to finish: admitted, attempted (`attempt.rs`), and what its messages do then.
 //!
 //! A [`Delivery`] owns one message or more. Lease, ledger and settlement stay per message: after a POST each leaves as
 //! decided, and those that may be posted again stay for the next round.
@@ -13,21 +13,16 @@ use std::time::Duration;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
-use crate::exchange::{Request, Verdicts};
 use crate::limit::Rank;
-use crate::message::{Message, MessageId};
 use crate::observe::event_log::deliveries::Posted;
-use crate::pipeline::admit::{Admitted, Patience, Refused, Reservation};
+use crate::pipeline::admit::{Patience, Refused, Reservation};
+use crate::pipeline::attempt::{Answered, Stay, attempt, request};
 use crate::pipeline::dispatch::Dispatch;
-use crate::pipeline::gates::{evidence, feedback};
 use crate::pipeline::in_flight::InFlight;
 use crate::pipeline::ledger::Settled;
 use crate::pipeline::memory::Seen;
-use crate::pipeline::post::{circumstances, post};
 use crate::policy::backoff;
-use crate::policy::decide::{
-    Decision, DeferReason, Disposition, FAULT_DELAY, Facts, Signal, decide, hold_max,
-};
+use crate::policy::decide::{DeferReason, Disposition, FAULT_DELAY, hold_max};
 use crate::policy::outcome::Outcome;
 use crate::telemetry::labels::{ReleaseReason, Stage};
 use crate::tuning::Hold;
@@ -42,26 +37,6 @@ pub(super) struct Delivery {
 /// A place to wait out a 429 in this process, and for how long.
 type Place = (Duration, OwnedSemaphorePermit);
 
-/// What the messages have been through since their receive.
-#[derive(Debug, Default)]
-struct Stay {
-    /// Nothing could be sent of them since then.
-    held_since: Option<Instant>,
-    /// Tries since then while the gates were open.
-    tries: u32,
-    /// How often they have waited out a 429 here.
-    waited_out: u32,
-    /// How long they have waited at gates.
-    at_gates: Duration,
-}
-
-impl Stay {
-    /// Whether nothing was tried yet.
-    fn is_new(&self) -> bool {
-        self.held_since.is_none() && self.waited_out == 0
-    }
-}
-
 /// What a message does after a POST.
 enum Next {
     /// It leaves.
@@ -70,14 +45,6 @@ enum Next {
     Hold,
     /// It waits out a 429 here, and is posted again.
     WaitOut(Place),
-}
-
-/// A POST, and what it came to for each of its messages.
-struct Answered {
-    posted: Posted,
-    decisions: Vec<Decision>,
-    /// The outcome of each message, where the answer tells them apart.
-    outcomes: Option<Vec<Outcome>>,
 }
 
 impl Delivery {
@@ -100,8 +67,8 @@ impl Delivery {
             };
             stay.at_gates += admitted.at_gates;
             self.leave_lost(&dispatch);
-            let Some(request) = self.request(&dispatch, &stay).await else { return };
-            let answered = self.attempt(&dispatch, admitted, request, &stay).await;
+            let Some(request) = request(&mut self.messages, &dispatch, &stay).await else { return };
+            let answered = attempt(&mut self.messages, &dispatch, admitted, request, &stay).await;
             let place = self.part(&dispatch, answered, &stay).await;
             if self.messages.is_empty() {
                 return;
@@ -147,86 +114,6 @@ impl Delivery {
         for lost in self.messages.extract_if(.., |message| !message.lease.is_ours()) {
             lost.leave_to_sqs(dispatch);
         }
-    }
-
-    /// The request that carries the messages. Those that no request can be made of leave; `None` when none is left.
-    async fn request(&mut self, dispatch: &Dispatch, stay: &Stay) -> Option<Request> {
-        while !self.messages.is_empty() {
-            // Shaping again after a hold is cheaper than keeping a copy for every message that needs none.
-            let messages: Vec<&Message> = self.messages.iter().map(|message| &message.message).collect();
-            let unshapeable = match dispatch.ctx.settings.exchange.request(&messages) {
-                Ok(request) => {
-                    if stay.is_new() {
-                        dispatch.ctx.metrics.headers_dropped.inc_by(u64::from(request.headers_dropped));
-                    }
-                    return Some(request);
-                }
-                Err(unshapeable) => unshapeable,
-            };
-            let message = self.messages.remove(unshapeable.position.min(self.messages.len() - 1));
-            let posted = Posted { why: Some(unshapeable.why), ..Posted::not(Outcome::Unshapeable) };
-            let facts = facts(dispatch, &message, &posted, stay);
-            let decision = decide(Outcome::Unshapeable, &facts, &dispatch.ctx.settings.policy);
-            dispatch.ctx.metrics.delivered(Outcome::Unshapeable, None);
-            message.tell(dispatch, &posted, decision.disposition, false);
-            message.leave(dispatch, decision.disposition, &posted).await;
-        }
-        None
-    }
-
-    /// Posts the request, and tells limits and gates what came of that.
-    async fn attempt(
-        &mut self,
-        dispatch: &Dispatch,
-        admitted: Admitted,
-        mut request: Request,
-        stay: &Stay,
-    ) -> Answered {
-        let Admitted { mut session, mut probes, .. } = admitted;
-        for message in &mut self.messages {
-            message.enter(Stage::Delivering);
-        }
-        let probing = !probes.is_empty();
-        session.starts();
-        let endpoint = &dispatch.admission.limits.name;
-        let traced = self.messages.first().map(|message| message.trace.post(endpoint, &mut request.headers));
-        let ids: Vec<MessageId> = self.messages.iter().map(|message| message.id().clone()).collect();
-        let (posted, verdicts) = post(dispatch, request, &ids, &mut probes).await;
-        if let (Some(traced), Some(message)) = (traced, self.messages.first()) {
-            traced.ended(&message.trace, posted.outcome, posted.seen.status);
-        }
-        let alone = dispatch.admission.limits.sessions.started() <= 1;
-        let answered = self.decided(dispatch, posted, verdicts, stay);
-        dispatch.ctx.metrics.delivered(answered.posted.outcome, answered.posted.took);
-        let signal = answered.signal();
-        let closes_gate = dispatch.ctx.settings.retry_after_closes_gate;
-        session.end(feedback(signal, closes_gate, probing));
-        let outcome = answered.posted.outcome;
-        if let Some(id) = ids.first().filter(|_| outcome != Outcome::Aborted) {
-            let evidence = evidence(outcome, signal, closes_gate, id, alone);
-            let circumstances = circumstances(dispatch, &answered.posted);
-            let change =
-                dispatch.admission.gates.report(evidence, probes, circumstances, &dispatch.ctx.events);
-            dispatch.admission.limits.sessions.gate_changed(change);
-        }
-        answered
-    }
-
-    /// What becomes of each message.
-    fn decided(&self, dispatch: &Dispatch, posted: Posted, verdicts: Verdicts, stay: &Stay) -> Answered {
-        let outcomes = match verdicts {
-            Verdicts::All(_) => None,
-            Verdicts::Each(outcomes) => Some(outcomes),
-        };
-        let decision = |(position, message): (usize, &InFlight)| {
-            let outcome = outcomes.as_ref().map_or(posted.outcome, |outcomes| {
-                // A message without a verdict has failed.
-                outcomes.get(position).copied().unwrap_or(Outcome::Failed)
-            });
-            decide(outcome, &facts(dispatch, message, &posted, stay), &dispatch.ctx.settings.policy)
-        };
-        let decisions = self.messages.iter().enumerate().map(decision).collect();
-        Answered { posted, decisions, outcomes }
     }
 
     /// Parts with the messages that leave; a place for those that wait out a 429, if that is what the others do.
@@ -349,24 +236,6 @@ impl Delivery {
     }
 }
 
-impl Answered {
-    /// What the POST as a whole says of the endpoint: where the answer tells its messages apart, it did its work.
-    fn signal(&self) -> Signal {
-        match (&self.outcomes, self.decisions.first()) {
-            (None, Some(decision)) => decision.signal,
-            (Some(_), _) | (None, None) => Signal::Success,
-        }
-    }
-
-    /// What it came to for one message.
-    fn of(&self, position: usize) -> (Posted, Disposition) {
-        let disposition =
-            self.decisions.get(position).map_or(Disposition::Hold, |decision| decision.disposition);
-        let outcome = self.outcomes.as_ref().and_then(|outcomes| outcomes.get(position).copied());
-        (outcome.map_or_else(|| self.posted.clone(), |outcome| self.posted.of(outcome)), disposition)
-    }
-}
-
 /// What one message does after a POST.
 fn next(
     dispatch: &Dispatch,
@@ -387,18 +256,5 @@ fn next(
             place.map_or(Next::Leave(disposition), |place| Next::WaitOut((delay, place)))
         }
         other => Next::Leave(other),
-    }
-}
-
-/// What a decision on one message rests on.
-fn facts(dispatch: &Dispatch, message: &InFlight, posted: &Posted, stay: &Stay) -> Facts {
-    Facts {
-        receives: message.message.receive_count,
-        final_receive: message.final_receive.is_some(),
-        status: posted.seen.status,
-        retry_after: posted.retry_after,
-        hideable: message.hideable(),
-        held: stay.held_since.map(|since| since.elapsed()).unwrap_or_default(),
-        unit: dispatch.ctx.unit(),
     }
 }

@@ -166,32 +166,14 @@ impl Listener {
         }));
         let deliveries = TaskTracker::new();
         if preflight(ctx).await {
-            let intake = Arc::new(Mutex::new(Intake::new(intake::Parts {
+            let flow = Flow {
                 dispatch: Arc::clone(&dispatch),
-                slots: Arc::clone(&slots),
-                controls: handle.watch(),
-                waits,
-                leases,
-                flow: Flow {
-                    dispatch: Arc::clone(&dispatch),
-                    groups: Arc::new(Groups::new(ctx.settings.tuning.groups)),
-                    deliveries: deliveries.clone(),
-                },
-                settler: settler.clone(),
-            })));
-            let (of_looks, mut receiving) = (Arc::clone(ctx), JoinSet::new());
-            receiving.spawn(kept_running(Arc::clone(ctx), "look at the queue", move || {
-                inspect_now_and_then(Arc::clone(&of_looks))
-            }));
-            let followed = Arc::clone(&dispatch);
-            receiving.spawn(kept_running(Arc::clone(ctx), "control loop", move || {
-                follow(Arc::clone(&followed), Arc::clone(&slots), handle.watch())
-            }));
-            receiving.spawn(kept_running(Arc::clone(ctx), "intake", move || {
-                let intake = Arc::clone(&intake);
-                async move { intake.lock().await.run().await }
-            }));
-            while receiving.join_next().await.is_some() {}
+                groups: Arc::new(Groups::new(ctx.settings.tuning.groups)),
+                deliveries: deliveries.clone(),
+            };
+            let (dispatch, settler) = (Arc::clone(&dispatch), settler.clone());
+            let controls = handle.watch();
+            receive(intake::Parts { dispatch, slots, controls, waits, leases, flow, settler }, &handle).await;
         }
         deliveries.close();
         deliveries.wait().await;
@@ -203,6 +185,27 @@ impl Listener {
         // Whoever still asks for its status keeps the rest of it.
         dispatch.admission.share.leave();
     }
+}
+
+/// Receives until the drain, and meanwhile looks at the queue and follows the controls.
+async fn receive(parts: intake::Parts, handle: &Handle) {
+    let (dispatch, slots) = (Arc::clone(&parts.dispatch), Arc::clone(&parts.slots));
+    let ctx = Arc::clone(&dispatch.ctx);
+    let mut receiving = JoinSet::new();
+    let of_looks = Arc::clone(&ctx);
+    receiving.spawn(kept_running(Arc::clone(&ctx), "look at the queue", move || {
+        inspect_now_and_then(Arc::clone(&of_looks))
+    }));
+    let handle = handle.clone();
+    receiving.spawn(kept_running(Arc::clone(&ctx), "control loop", move || {
+        follow(Arc::clone(&dispatch), Arc::clone(&slots), handle.watch())
+    }));
+    let intake = Arc::new(Mutex::new(Intake::new(parts)));
+    receiving.spawn(kept_running(ctx, "intake", move || {
+        let intake = Arc::clone(&intake);
+        async move { intake.lock().await.run().await }
+    }));
+    while receiving.join_next().await.is_some() {}
 }
 
 /// Takes changed controls over, until the drain.

@@ -4,6 +4,7 @@
 //! value. The seams to the outside are [`crate::ports`].
 
 mod admit;
+mod attempt;
 mod batching;
 mod completion;
 mod context;

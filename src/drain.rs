@@ -13,12 +13,13 @@ use tokio_util::sync::CancellationToken;
 /// What the end of the drain keeps for settling what it cuts off.
 pub const RECEIVES_END_BEFORE: Duration = Duration::from_secs(3);
 
-/// The phase of the process, as its parts see it.
+/// The phase of the process, or of one part of it that may end by itself, as those inside see it.
 #[derive(Debug, Clone, Default)]
 pub struct Drain {
     draining: CancellationToken,
     aborting: CancellationToken,
-    deadline: Arc<OnceLock<Instant>>,
+    /// Its own deadline, and that of the whole.
+    deadlines: [Arc<OnceLock<Instant>>; 2],
 }
 
 impl Drain {
@@ -27,15 +28,25 @@ impl Drain {
         Self::default()
     }
 
+    /// The phase of a part: it drains with the whole, and may drain alone.
+    #[must_use]
+    pub fn of_a_part(&self) -> Self {
+        let [own, _] = &self.deadlines;
+        let deadlines = [Arc::default(), Arc::clone(own)];
+        Self { draining: self.draining.child_token(), aborting: self.aborting.child_token(), deadlines }
+    }
+
     /// Starts the drain; what runs at `deadline` from now is cut off by whoever calls [`Drain::abort`].
     pub fn begin(&self, deadline: Duration) {
-        self.deadline.get_or_init(|| Instant::now() + deadline);
+        let [own, _] = &self.deadlines;
+        own.get_or_init(|| Instant::now() + deadline);
         self.draining.cancel();
     }
 
     /// Cuts off what still runs.
     pub fn abort(&self) {
-        self.deadline.get_or_init(Instant::now);
+        let [own, _] = &self.deadlines;
+        own.get_or_init(Instant::now);
         self.draining.cancel();
         self.aborting.cancel();
     }
@@ -64,7 +75,8 @@ impl Drain {
     /// it might still bring could be released in time.
     pub async fn receives_end(&self) {
         self.draining.cancelled().await;
-        let deadline = self.deadline.get().copied().unwrap_or_else(Instant::now);
+        let deadline = self.deadlines.iter().filter_map(|deadline| deadline.get()).min();
+        let deadline = deadline.copied().unwrap_or_else(Instant::now);
         let end = deadline.checked_sub(RECEIVES_END_BEFORE).unwrap_or(deadline);
         tokio::select! {
             biased;
@@ -86,6 +98,25 @@ mod tests {
         drain.receives_end().await;
         assert_eq!(began.elapsed(), Duration::from_secs(22));
         assert!(drain.is_draining() && !drain.is_aborting());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_part_drains_with_the_whole_and_the_whole_goes_on_when_a_part_drains() {
+        let whole = Drain::new();
+        let (one, other) = (whole.of_a_part(), whole.of_a_part());
+        one.begin(Duration::from_secs(60));
+        assert!(one.is_draining() && !other.is_draining() && !whole.is_draining());
+        whole.begin(Duration::from_secs(25));
+        assert!(other.is_draining());
+        let began = Instant::now();
+        one.receives_end().await;
+        assert_eq!(began.elapsed(), Duration::from_secs(22), "the earlier deadline holds");
+        other.receives_end().await;
+        assert_eq!(began.elapsed(), Duration::from_secs(22));
+        one.abort();
+        assert!(one.is_aborting() && !other.is_aborting() && !whole.is_aborting());
+        whole.abort();
+        assert!(other.is_aborting());
     }
 
     #[tokio::test(start_paused = true)]

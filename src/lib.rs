@@ -15,13 +15,14 @@
 //! - [`message`]: a message as SQS hands it out.
 //! - [`policy`]: what an answer means and what becomes of the message. The table is [`policy::decide`].
 //! - [`limit`]: which POSTs may run and when: workers, sessions, rate, gate.
-//! - [`shape`]: message → HTTP request.
+//! - [`exchange`]: messages → HTTP request, answer → a verdict on each message.
 //! - [`ports`]: the two ports: a queue to receive messages from, an endpoint to deliver them to.
 //! - [`pipeline`]: the stages above, between the two ports.
 //! - [`observe`]: what a listener reports: log lines, health, failures.
 //! - [`sqs`] and [`endpoint`]: the ports over the AWS SDK and over HTTP.
 //! - [`localqueue`]: an embedded SQS for development, tests and simulation.
 //! - [`serve`]: the HTTP server under admin port, embedded queue and sample endpoint.
+//! - [`tuning`]: every number of intake and flow control that is not a setting.
 //! - [`telemetry`], [`config`], [`admin`], [`drain`]: metrics and logs, settings, probes, shutdown.
 //! - [`escape`]: text from outside made harmless for terminals and logs.
 //! - [`app`] wires it all together for [`cli`].
@@ -32,11 +33,11 @@
 //! use std::time::Duration;
 //! use queuepost::message::ReceiveCount;
 //! use queuepost::policy::decide::{Disposition, Facts, Policy, decide};
-//! use queuepost::policy::outcome::{Answer, Attempt, classify};
+//! use queuepost::policy::outcome::{Answer, Attempt, StatusSet, classify};
 //!
 //! let policy = Policy::default();
 //! let attempt = Attempt::Answered(Answer { status: 429, ..Answer::default() });
-//! let outcome = classify(&attempt, &policy.success, policy.error_in_body_is_failure);
+//! let outcome = classify(&attempt, &StatusSet::default());
 //! let facts = Facts {
 //!     receives: ReceiveCount::FIRST,
 //!     final_receive: false,
@@ -57,6 +58,7 @@ pub mod config;
 pub mod drain;
 pub mod endpoint;
 pub mod escape;
+pub mod exchange;
 pub mod limit;
 pub mod localqueue;
 pub mod message;
@@ -65,6 +67,6 @@ pub mod pipeline;
 pub mod policy;
 pub mod ports;
 pub mod serve;
-pub mod shape;
 pub mod sqs;
 pub mod telemetry;
+pub mod tuning;

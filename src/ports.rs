@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::escape;
+use crate::exchange::Request;
 use crate::message::{Message, ReceiptHandle};
 use crate::policy::advice::Advice;
 pub use crate::policy::advice::entry::EntryErrorKind;
@@ -18,7 +19,6 @@ use crate::policy::advice::queue::{Call, Named};
 pub use crate::policy::advice::queue::{QueueErrorKind, QueueReason};
 use crate::policy::outcome::Attempt;
 use crate::policy::preflight;
-use crate::shape::Request;
 
 /// A boxed future: one allocation per call, small beside a system call.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

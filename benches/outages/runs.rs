@@ -3,6 +3,8 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use queuepost::tuning::Tuning;
+
 use crate::options::Options;
 use crate::outage::{Case, Figures, Load, SCENARIOS, Scenario, Variant, run};
 
@@ -71,7 +73,15 @@ fn loads(scenario: Scenario) -> Vec<Load> {
 
 fn cases(row: &Row, seed: u64) -> impl Iterator<Item = Case> {
     let Row { scenario, processes, load, variant, .. } = *row;
-    let case = move |max_receives| Case { scenario, variant, processes, load, max_receives, seed };
+    let case = move |max_receives| Case {
+        scenario,
+        variant,
+        processes,
+        load,
+        max_receives,
+        seed,
+        tuning: Tuning::default(),
+    };
     MAX_RECEIVES.into_iter().map(case)
 }
 

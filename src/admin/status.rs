@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use crate::admin::View;
 use crate::limit::{EndpointLimits, GateSnapshot, GateState};
-use crate::pipeline::{DepthView, Failures, Preflight, Status};
+use crate::pipeline::{DepthView, Failures, NotReceiving, Preflight, Status};
 use crate::ports::QueueDepth;
 use crate::telemetry::handles::Totals;
 use crate::telemetry::metrics::Metrics;
@@ -55,6 +55,7 @@ fn listener(status: &Status) -> Value {
         },
         "messages": messages,
         "parked": status.parked,
+        "not_receiving": status.not_receiving.map(NotReceiving::label),
         "totals": totals(&status.totals),
         "failures": failures(&status.failures),
         "queue_depth": status.depth.as_ref().map(|view| depth(&view.depth, view)),
@@ -163,6 +164,7 @@ mod tests {
             workers_reserved: 0,
             messages: [("waiting", 0), ("held", 0), ("delivering", 2), ("settling", 0)],
             parked: 1,
+            not_receiving: Some(NotReceiving::NoSlot),
             depth: Some(DepthView { age: MINUTE / 4, depth, dead_letter: Some(dead_letter) }),
             max_receives: Some(3),
             totals: Totals { received: 9, deferred: 6, parked: 1, ..Totals::default() },

@@ -5,6 +5,7 @@
 //! combinations of values. This file knows which rule belongs to which key, and the defaults.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use url::Url;
@@ -19,11 +20,12 @@ use crate::config::problem::{Fault, Place, Report};
 use crate::config::queue::parse as parse_queue;
 use crate::config::rules;
 use crate::config::value::{self, TWELVE_HOURS};
+use crate::exchange::{Algorithm, Exchange, Raw, Success};
 use crate::policy::decide;
 use crate::policy::outcome::StatusSet;
-use crate::shape::{Algorithm, Shape};
 use crate::sqs::{self, QueueRef, Role};
 use crate::telemetry::log;
+use crate::tuning::Tuning;
 use crate::{endpoint, pipeline};
 
 pub(super) const ADMIN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9464);
@@ -132,7 +134,8 @@ fn listener(
     let workers = |text: &str| value::whole(text, 1, WORKERS_MAX);
     let workers = value::size(report.parse(written.workers.as_ref(), workers).unwrap_or(WORKERS));
     let receive_wait = report.parse(written.receive_wait.as_ref(), receive_wait).unwrap_or(RECEIVE_WAIT);
-    let policy = policy(written, timeout, report);
+    let success = success(written, report);
+    let policy = policy(written, timeout, &success, report);
     let query = algorithm_path(written, algorithm.as_ref(), timeout, report);
     let target = target(written, query.as_deref(), endpoints, env, report);
     let name = others.add(written, queue.as_ref(), target.as_ref(), report);
@@ -142,7 +145,8 @@ fn listener(
     let retry_after_closes_gate = endpoints.join(endpoint, &joining);
     let (queue, name) = (queue?, name?);
     let queue_name = queue.queue.name().to_owned();
-    let shape = if is_algorithm { Shape::algorithm } else { Shape::raw }(&name, &queue_name);
+    let raw = if is_algorithm { Raw::algorithm } else { Raw::new };
+    let exchange: Arc<dyn Exchange> = Arc::new(raw(&name, &queue_name, success));
     Some(ListenerPlan {
         listener: pipeline::Settings {
             name,
@@ -152,8 +156,9 @@ fn listener(
             timeout,
             receive_wait,
             policy,
-            shape,
+            exchange,
             retry_after_closes_gate,
+            tuning: Tuning::default(),
         },
         queue,
         target: endpoint::Target { url: url?, timeout },
@@ -192,35 +197,36 @@ fn receive_wait(text: &str) -> Result<Duration, Fault> {
     if wait.subsec_nanos() == 0 { Ok(wait) } else { Err(Fault::new("is not in whole seconds")) }
 }
 
-fn policy(written: &Listener, timeout: Duration, report: &mut Report) -> decide::Policy {
+fn policy(written: &Listener, timeout: Duration, success: &Success, report: &mut Report) -> decide::Policy {
     let default = decide::Policy::default();
     let delay = |text: &str| value::duration(text, SECOND, TWELVE_HOURS);
-    let errors = |text: &str| value::one_of(text, &[("permanent", true), ("success", false)]);
     let throttle_delay =
         report.parse(written.throttle_delay.as_ref(), delay).unwrap_or(default.throttle_delay);
     report.advise(written.throttle_delay.as_ref(), rules::pause_fits_after_request(throttle_delay, timeout));
-    let success = success(written, report).unwrap_or(default.success);
     let mut rows: Vec<decide::Row> = Vec::new();
     for written in &written.on_response {
         let Some(row) = row(written, report) else { continue };
         let pause = row.delay.and_then(|delay| rules::pause_fits_after_request(delay, timeout));
         report.advise(written.delay.as_ref(), pause);
-        let status = [rules::row_is_reached(&row, &rows), rules::row_leaves_success(&row, &success)];
+        let status = [rules::row_is_reached(&row, &rows), rules::row_leaves_success(&row, &success.statuses)];
         for warning in status.into_iter().flatten() {
             report.warn(&written.place, &written.key, &warning);
         }
         rows.push(row);
     }
-    let error_in_body = report.parse(written.error_in_body.as_ref(), errors);
-    decide::Policy {
-        success,
-        error_in_body_is_failure: error_in_body.unwrap_or(default.error_in_body_is_failure),
-        throttle_delay,
-        rows,
-    }
+    decide::Policy { throttle_delay, rows }
 }
 
-fn success(written: &Listener, report: &mut Report) -> Option<StatusSet> {
+fn success(written: &Listener, report: &mut Report) -> Success {
+    let default = Success::default();
+    let errors = |text: &str| value::one_of(text, &[("permanent", true), ("success", false)]);
+    let statuses = success_statuses(written, report).unwrap_or(default.statuses);
+    let error_in_body = report.parse(written.error_in_body.as_ref(), errors);
+    let error_in_body_is_failure = error_in_body.unwrap_or(default.error_in_body_is_failure);
+    Success { statuses, error_in_body_is_failure }
+}
+
+fn success_statuses(written: &Listener, report: &mut Report) -> Option<StatusSet> {
     let mut all = Vec::new();
     for item in written.success.as_deref()? {
         let ranges = |text: &str| {

@@ -1,9 +1,13 @@
 //! Every rule: what it refuses, and with which text.
 
+use bytes::Bytes;
+
 use super::*;
 use crate::config::firsts::comparisons;
 use crate::config::problem::ConfigErrors;
+use crate::exchange::Verdicts;
 use crate::policy::decide::Action;
+use crate::policy::outcome::{Answer, Body, Outcome};
 
 const QUEUE: &str = "https://sqs.eu-west-1.amazonaws.com/123456789012/orders";
 
@@ -69,6 +73,19 @@ fn only_problem(source: &str) -> String {
     problem.to_owned()
 }
 
+/// The statuses that a listener takes for success.
+fn statuses_of_success(listener: &ListenerPlan) -> Vec<u16> {
+    let answer = |status| Answer { status, ..Answer::default() };
+    let verdicts = |status| listener.listener.exchange.verdicts(&answer(status), &[]);
+    (100..600).filter(|status| verdicts(*status) == Verdicts::All(Outcome::Success)).collect()
+}
+
+fn fails_for_an_error_in_the_body(listener: &ListenerPlan) -> bool {
+    let body = Body { kept: Bytes::from_static(br#"{"error":"no"}"#), is_whole: true };
+    let answer = Answer { status: 200, body, ..Answer::default() };
+    listener.listener.exchange.verdicts(&answer, &[]) == Verdicts::All(Outcome::AlgorithmError)
+}
+
 #[test]
 fn the_defaults_are_those_of_the_documentation() {
     let plan = good(&listener(&[]));
@@ -80,9 +97,9 @@ fn the_defaults_are_those_of_the_documentation() {
     assert_eq!(only.target.timeout, Duration::from_mins(1));
     assert_eq!(only.target.url.as_str(), "https://api.example/run");
     assert_eq!(only.listener.receive_wait, Duration::from_secs(20));
-    assert_eq!(only.listener.policy.success, StatusSet::new([(200, 200)]));
+    assert_eq!(statuses_of_success(only), [200]);
     assert_eq!(only.listener.policy.throttle_delay, Duration::from_mins(5));
-    assert!(only.listener.policy.rows.is_empty() && !only.listener.policy.error_in_body_is_failure);
+    assert!(only.listener.policy.rows.is_empty() && !fails_for_an_error_in_the_body(only));
     assert!(only.listener.retry_after_closes_gate);
     assert!(only.queue.region.is_none() && only.queue.role.is_none() && only.queue.address.is_none());
     let [endpoint] = plan.endpoints.as_slice() else { panic!("{plan:?}") };
@@ -120,9 +137,9 @@ fn every_key_reaches_its_place() {
     assert_eq!(only.queue.region.as_deref(), Some("eu-west-1"));
     assert_eq!(only.queue.profile.as_deref(), Some("work"));
     let policy = &only.listener.policy;
-    assert_eq!(policy.success, StatusSet::new([(200, 200), (202, 204)]));
+    assert_eq!(statuses_of_success(only), [200, 202, 203, 204]);
     assert_eq!(policy.throttle_delay, Duration::from_mins(1));
-    assert!(policy.error_in_body_is_failure && !only.listener.retry_after_closes_gate);
+    assert!(fails_for_an_error_in_the_body(only) && !only.listener.retry_after_closes_gate);
     let [park, delete] = policy.rows.as_slice() else { panic!("{policy:?}") };
     assert_eq!((park.action, park.delay), (Action::Park, Some(Duration::from_secs(30))));
     assert_eq!(park.status, StatusSet::new([(500, 599), (409, 409)]));

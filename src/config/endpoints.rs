@@ -19,6 +19,7 @@ use crate::config::shown::did_you_mean;
 use crate::config::{reveal, rules, value};
 use crate::endpoint::{self, AuthHeader, Tls, regular_file};
 use crate::limit;
+use crate::tuning::Tuning;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Below the 5 s keep-alive of Node and uvicorn: a reset on a stale connection costs a receive.
@@ -300,7 +301,12 @@ impl Known {
                 auth,
                 tls,
             },
-            limits: limit::Settings { sessions, adaptive: self.adaptive, rate: self.rate },
+            limits: limit::Settings {
+                sessions,
+                adaptive: self.adaptive,
+                rate: self.rate,
+                tuning: Tuning::default(),
+            },
         }
     }
 }

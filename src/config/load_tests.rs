@@ -4,6 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::*;
+use crate::exchange::Verdicts;
+use crate::policy::outcome::{Answer, Outcome};
 use crate::telemetry::log::Format;
 
 const TWO: &str = "listeners:\n- {queue: a, url: 'https://h/'}\n- {queue: b, url: 'https://h/'}\n";
@@ -87,7 +89,8 @@ fn variables_alone_are_a_configuration() {
     assert_eq!(listener.queue.region.as_deref(), Some("eu-west-1"));
     assert_eq!(listener.queue.profile.as_deref(), Some("work"));
     assert_eq!((listener.listener.workers, endpoint.limits.sessions), (3, 7));
-    assert!(listener.listener.policy.success.contains(203));
+    let answer = Answer { status: 203, ..Answer::default() };
+    assert_eq!(listener.listener.exchange.verdicts(&answer, &[]), Verdicts::All(Outcome::Success));
     assert_eq!(listener.listener.policy.throttle_delay, Duration::from_mins(2));
     assert_eq!(listener.listener.receive_wait, Duration::from_secs(1));
     assert_eq!(endpoint.limits.rate.map(|rate| rate.burst.get()), Some(4));

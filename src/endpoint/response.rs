@@ -1,8 +1,7 @@
 //! Turns an HTTP answer, or the failure to get one, into an [`Attempt`].
 //!
 //! An answer counts when its last byte has arrived: a status line may come from a proxy whose server then
-//! dies.
-//! then dies. Bytes beyond [`KEPT_BYTES`] are thrown away. An answer beyond [`ANSWER_MAX_BYTES`] counts as
+//! dies. Bytes beyond [`KEPT_BYTES`] are thrown away. An answer beyond [`ANSWER_MAX_BYTES`] counts as
 //! one without end, which is a timeout that came early. Texts carry no credentials and no query string.
 //!
 //! The program reads a body in two cases only. One is a success that hides a failure. The other is the 403 of
@@ -15,12 +14,11 @@ use bytes::Bytes;
 use http::StatusCode;
 use http::header::{LOCATION, RETRY_AFTER};
 use reqwest::Response;
-use serde::Deserialize;
-use serde::de::IgnoredAny;
 
 use super::redact::LOOKED_AT_BYTES;
 use super::step::causes;
-use crate::policy::outcome::{Answer, Attempt, Break, Broken, Step, Unsent};
+use crate::exchange::reports_an_error;
+use crate::policy::outcome::{self, Answer, Attempt, Break, Broken, Step, Unsent};
 use crate::policy::retry_after::RetryAfter;
 use crate::telemetry::Chain;
 
@@ -54,16 +52,13 @@ pub(super) async fn read(mut response: Response, excerpt: impl Fn(&[u8]) -> Opti
             Err(error) => return broken(Break::AmidAnswer, error),
         }
     }
-    let error_in_body = status.is_success() && body.reports_an_error();
-    let beginning = (status != StatusCode::OK || error_in_body).then(|| excerpt(body.beginning())).flatten();
-    Attempt::Answered(Answer {
-        status: status.as_u16(),
-        retry_after,
-        error_in_body,
-        beginning,
-        for_neighbours_only: status == StatusCode::FORBIDDEN && body.is_for_neighbours_only(),
-        redirects_to,
-    })
+    let for_neighbours_only = status == StatusCode::FORBIDDEN && body.is_for_neighbours_only();
+    let body = outcome::Body { is_whole: body.length == body.kept.len(), kept: body.kept.into() };
+    let is_failure = status != StatusCode::OK || reports_an_error(&body);
+    let beginning = body.kept.get(..LOOKED_AT_BYTES).unwrap_or(&body.kept);
+    let beginning = is_failure.then(|| excerpt(beginning)).flatten();
+    let status = status.as_u16();
+    Attempt::Answered(Answer { status, retry_after, body, for_neighbours_only, redirects_to, beginning })
 }
 
 /// The target of a redirect, without parts that could carry a token.
@@ -136,26 +131,10 @@ impl Body {
         ControlFlow::Continue(())
     }
 
-    /// The part of the body that may be shown to people.
-    fn beginning(&self) -> &[u8] {
-        self.kept.get(..LOOKED_AT_BYTES).unwrap_or(&self.kept)
-    }
-
     /// Whether a 403 says that only callers on the same machine or mesh are accepted.
     fn is_for_neighbours_only(&self) -> bool {
         let text = String::from_utf8_lossy(&self.kept);
         NEIGHBOURS_ONLY.iter().any(|phrase| text.contains(phrase))
-    }
-
-    /// Whether the body is a JSON object with a non-null `error`.
-    fn reports_an_error(&self) -> bool {
-        #[derive(Deserialize)]
-        struct Report {
-            error: Option<IgnoredAny>,
-        }
-        self.length == self.kept.len()
-            && self.kept.trim_ascii_start().starts_with(b"{")
-            && serde_json::from_slice::<Report>(&self.kept).is_ok_and(|report| report.error.is_some())
     }
 }
 
@@ -167,22 +146,6 @@ mod tests {
         let mut body = Body { keep: KEPT_BYTES, ..Body::default() };
         assert!(body.take(&Bytes::copy_from_slice(text.as_bytes())).is_continue());
         body
-    }
-
-    #[test]
-    fn only_an_object_with_an_error_that_is_not_null_reports_one() {
-        for (text, expected) in [
-            (r#"{"error":{"message":"no"},"metadata":{}}"#, true),
-            (" \n{\"error\":\"no\"}", true),
-            (r#"{"error":null,"result":1}"#, false),
-            (r#"{"result":{"error":1}}"#, false),
-            (r#"[{"error":1}]"#, false),
-            (r#""error""#, false),
-            (r#"{"error":1"#, false),
-            ("", false),
-        ] {
-            assert_eq!(body(text).reports_an_error(), expected, "{text}");
-        }
     }
 
     #[test]
@@ -198,11 +161,9 @@ mod tests {
     }
 
     #[test]
-    fn a_body_longer_than_what_is_kept_reports_nothing() {
-        let text = format!(r#"{{"error":"{}"}}"#, "x".repeat(KEPT_BYTES));
-        let body = body(&text);
-        assert_eq!(body.kept.len(), KEPT_BYTES);
-        assert!(!body.reports_an_error());
+    fn no_more_of_a_body_is_kept_than_is_of_use() {
+        let body = body(&"x".repeat(KEPT_BYTES + 1));
+        assert_eq!((body.kept.len(), body.length), (KEPT_BYTES, KEPT_BYTES + 1));
     }
 
     #[test]

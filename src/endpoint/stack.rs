@@ -20,9 +20,9 @@ use url::Url;
 use super::redact::Secrets;
 use super::response;
 use crate::endpoint::{AuthHeader, ConnectivityError, HttpClient, Target, check_connectivity};
+use crate::exchange::Request;
 use crate::policy::outcome::{Attempt, Break, Step, Unsent};
 use crate::ports::{BoxFuture, Endpoint};
-use crate::shape::Request;
 
 /// The address of one listener's POSTs.
 #[derive(Clone)]

@@ -13,7 +13,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::*;
 use crate::endpoint::{Settings, Tls};
-use crate::policy::outcome::{Answer, Unsent};
+use crate::policy::outcome::{Answer, Body, Unsent};
 use crate::policy::retry_after::RetryAfter;
 
 const PATIENT: Duration = Duration::from_secs(30);
@@ -90,7 +90,7 @@ fn at(address: SocketAddr, timeout: Duration) -> HttpEndpoint {
 }
 
 fn body(body: &'static [u8]) -> Request {
-    Request { headers: HeaderMap::new(), body: Bytes::from_static(body) }
+    Request { headers: HeaderMap::new(), body: Bytes::from_static(body), headers_dropped: 0 }
 }
 
 async fn answered(text: &'static str) -> Answer {
@@ -188,7 +188,7 @@ async fn a_mebibyte_arrives_byte_for_byte_with_its_headers() {
     let (address, server) = answer("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
     let mut headers = HeaderMap::new();
     headers.insert("x-queuepost-message-id", HeaderValue::from_static("4a1b"));
-    let post = Request { headers, body: Bytes::from(sent.clone()) };
+    let post = Request { headers, body: Bytes::from(sent.clone()), headers_dropped: 0 };
     let attempt = at(address, PATIENT).post(post).await;
     assert_eq!(attempt, Attempt::Answered(Answer { status: 200, ..Answer::default() }));
     let (head, received) = ended(server).await;
@@ -208,7 +208,8 @@ async fn a_connection_is_used_again_when_its_answer_was_read() {
     let endpoint = at(address, PATIENT);
     for _ in 0..2 {
         let attempt = endpoint.post(body(b"{}")).await;
-        assert_eq!(attempt, Attempt::Answered(Answer { status: 200, ..Answer::default() }));
+        let body = Body { kept: Bytes::from_static(b"done"), is_whole: true };
+        assert_eq!(attempt, Attempt::Answered(Answer { status: 200, body, ..Answer::default() }));
     }
     ended(server).await;
 }
@@ -247,11 +248,14 @@ async fn a_429_brings_its_retry_after_in_both_forms() {
 }
 
 #[tokio::test]
-async fn an_error_in_the_body_is_seen_in_a_success_only() {
+async fn the_beginning_of_a_body_is_kept_and_said_to_be_one() {
     let answer = answered("HTTP/1.1 200 OK\r\ncontent-length: 15\r\n\r\n{\"error\":\"bad\"}").await;
-    assert!(answer.error_in_body);
-    let answer = answered("HTTP/1.1 500 No\r\ncontent-length: 15\r\n\r\n{\"error\":\"bad\"}").await;
-    assert!(!answer.error_in_body);
+    assert_eq!((&answer.body.kept[..], answer.body.is_whole), (&b"{\"error\":\"bad\"}"[..], true));
+    assert!(answer.beginning.is_some(), "a failure that a success hides is shown to people");
+    let long = format!("HTTP/1.1 200 OK\r\ncontent-length: 99999\r\n\r\n{}", "x".repeat(99_999));
+    let answer = answered(long.leak()).await;
+    assert_eq!((answer.body.kept.len(), answer.body.is_whole), (64 * 1024, false));
+    assert!(answer.beginning.is_none());
 }
 
 #[tokio::test]

@@ -15,31 +15,12 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Limit of a new process: four doublings reach 64.
-const INITIAL: f64 = 4.0;
-/// What is left of the limit after a cut.
-const CUT: f64 = 0.7;
-/// Time between two steps above the last good level.
-const INTERVAL: Duration = Duration::from_secs(10);
-/// Below this level a step is a large part of it, and a level so low is mostly one of several processes: what each
-/// of them tries adds up. Intervals are longer there, the lower the longer.
-const SMALL: f64 = 5.0;
-/// How many times longer at most.
-const RARER_MAX: f64 = 2.5;
-/// Shortest such time, after steps that met no refusal.
-const INTERVAL_MIN: Duration = Duration::from_secs(1);
-/// By what an interval is divided after a step that met no refusal.
-const FASTER: u32 = 3;
-/// Intervals are lengthened or shortened by up to a fifth, so that processes do not step together.
-const SPREAD: f64 = 0.2;
-/// A step that is refused costs the pause asked for; at so many times that pause it costs a tenth at most.
-const INTERVAL_PER_RETRY_AFTER: u32 = 10;
-/// No refusal costs a longer pause than the gate makes of what was asked for.
-const RETRY_AFTER_MAX: Duration = Duration::from_secs(60);
+use crate::tuning::Learned;
 
 /// The limit of one endpoint, and what it learned.
 #[derive(Debug, Clone)]
 pub(super) struct Adaptive {
+    numbers: Learned,
     /// Configured cap.
     max: f64,
     /// At least 1, at most `max`; its integer part is in force.
@@ -59,18 +40,25 @@ pub(super) struct Adaptive {
 
 impl Adaptive {
     /// For a cap of `max` POSTs, at least one.
-    pub(super) fn new(max: usize, now: Instant) -> Self {
+    pub(super) fn new(max: usize, numbers: Learned, now: Instant) -> Self {
         let max = f64::from(u32::try_from(max).unwrap_or(u32::MAX)).max(1.0);
         Self {
+            numbers,
             max,
-            limit: INITIAL.min(max),
+            limit: numbers.initial.clamp(1.0, max),
             refused: None,
             cut_at: None,
             proven: false,
             step_at: now,
-            interval: INTERVAL,
+            interval: numbers.interval,
             step: 1.0,
         }
+    }
+
+    /// Changes the cap, at least one; what was learned below it stays.
+    pub(super) fn set_max(&mut self, max: usize) {
+        self.max = f64::from(u32::try_from(max).unwrap_or(u32::MAX)).max(1.0);
+        self.limit = self.limit.min(self.max);
     }
 
     /// The limit in force: at least 1, at most the cap.
@@ -110,41 +98,44 @@ impl Adaptive {
             self.refused = Some(self.limit);
         }
         self.proven = false;
-        let rare = INTERVAL.mul_f64((SMALL / self.limit).clamp(1.0, RARER_MAX));
-        self.limit = (self.limit * CUT).max(1.0);
+        let numbers = self.numbers;
+        let rare = numbers.interval.mul_f64((numbers.small / self.limit).clamp(1.0, numbers.rarer_max));
+        self.limit = (self.limit * numbers.cut).max(1.0);
         self.cut_at = Some(now);
-        let coupled = retry_after.min(RETRY_AFTER_MAX).saturating_mul(INTERVAL_PER_RETRY_AFTER);
+        let asked = retry_after.min(numbers.retry_after_max);
+        let coupled = asked.saturating_mul(numbers.interval_per_retry_after);
         self.interval = rare.max(coupled);
         self.step = 1.0;
-        self.step_at = now + spread(self.interval, unit);
+        self.step_at = now + self.spread(unit);
         true
     }
 
     /// What was refused since the last success was an outage, not a lack of capacity: one cut stands for all of it.
     pub(super) fn forgive(&mut self) {
         if let (false, Some(refused)) = (self.proven, self.refused) {
-            self.limit = self.limit.max(refused * CUT);
+            self.limit = self.limit.max(refused * self.numbers.cut);
         }
     }
 
     /// An outage is over: the pauses it asked for say nothing of what a step costs now.
     pub(super) fn outage_ended(&mut self, now: Instant, unit: f64) {
-        self.interval = self.interval.min(INTERVAL);
-        self.step_at = self.step_at.min(now + spread(self.interval, unit));
+        self.interval = self.interval.min(self.numbers.interval);
+        self.step_at = self.step_at.min(now + self.spread(unit));
     }
 
     fn step_up(&mut self, now: Instant, unit: f64) -> f64 {
-        if self.interval <= INTERVAL_MIN {
+        if self.interval <= self.numbers.interval_min {
             self.step *= 2.0;
         }
-        self.interval = (self.interval / FASTER).max(INTERVAL_MIN);
-        self.step_at = now + spread(self.interval, unit);
+        self.interval = (self.interval / self.numbers.faster).max(self.numbers.interval_min);
+        self.step_at = now + self.spread(unit);
         self.limit.floor() + self.step
     }
-}
 
-fn spread(interval: Duration, unit: f64) -> Duration {
-    interval.mul_f64(1.0 - SPREAD + 2.0 * SPREAD * unit)
+    /// The interval, longer or shorter.
+    fn spread(&self, unit: f64) -> Duration {
+        self.interval.mul_f64(1.0 - self.numbers.spread + 2.0 * self.numbers.spread * unit)
+    }
 }
 
 #[cfg(test)]
@@ -159,7 +150,7 @@ mod tests {
 
     /// A limiter of at most 64 that was refused at 21.
     fn refused_at_21(start: Instant) -> Adaptive {
-        let mut adaptive = Adaptive::new(64, start);
+        let mut adaptive = Adaptive::new(64, Learned::default(), start);
         for _ in 0..17 {
             adaptive.succeeded(start, true, start, 0.5);
         }
@@ -171,20 +162,20 @@ mod tests {
     #[tokio::test]
     async fn a_new_limit_starts_low_and_doubles_with_each_round_of_successes() {
         let now = Instant::now();
-        let mut adaptive = Adaptive::new(64, now);
+        let mut adaptive = Adaptive::new(64, Learned::default(), now);
         for expected in [4, 8, 16, 32, 64, 64] {
             assert_eq!(adaptive.limit(), expected);
             for _ in 0..expected {
                 adaptive.succeeded(now, true, now, 0.5);
             }
         }
-        assert_eq!(Adaptive::new(1, now).limit(), 1);
+        assert_eq!(Adaptive::new(1, Learned::default(), now).limit(), 1);
     }
 
     #[tokio::test]
     async fn a_limit_that_is_not_used_does_not_grow() {
         let now = Instant::now();
-        let mut adaptive = Adaptive::new(64, now);
+        let mut adaptive = Adaptive::new(64, Learned::default(), now);
         for _ in 0..1_000 {
             adaptive.succeeded(now, false, now, 0.5);
         }
@@ -228,7 +219,7 @@ mod tests {
     #[tokio::test]
     async fn what_an_outage_at_the_start_asked_for_does_not_keep_the_limit_low() {
         let start = Instant::now();
-        let mut adaptive = Adaptive::new(64, start);
+        let mut adaptive = Adaptive::new(64, Learned::default(), start);
         adaptive.refused(at(start, 1), 60 * SECOND, at(start, 1), 0.5);
         adaptive.forgive();
         adaptive.outage_ended(at(start, 70), 0.5);
@@ -249,7 +240,7 @@ mod tests {
     #[tokio::test]
     async fn a_limit_never_falls_below_one() {
         let start = Instant::now();
-        let mut adaptive = Adaptive::new(64, start);
+        let mut adaptive = Adaptive::new(64, Learned::default(), start);
         adaptive.succeeded(start, false, start, 0.5);
         for second in 1..50 {
             adaptive.refused(at(start, second), Duration::ZERO, at(start, second), 0.5);
@@ -315,7 +306,7 @@ mod tests {
     #[tokio::test]
     async fn a_pause_that_was_asked_for_makes_steps_rare() {
         let start = Instant::now();
-        let mut adaptive = Adaptive::new(64, start);
+        let mut adaptive = Adaptive::new(64, Learned::default(), start);
         adaptive.succeeded(start, false, start, 0.5);
         adaptive.refused(at(start, 1), 3 * SECOND, at(start, 1), 0.5);
         for _ in 0..100 {

@@ -1,4 +1,4 @@
-//! What may run when: worker permits per listener; sessions, pace and gate per endpoint.
+//! What may run when: slots per listener; sessions, rate and gate per endpoint.
 //!
 //! Everything here is a value whose drop frees what it holds, on the runtime's clock, and knows nothing
 //! of queues, messages or HTTP.
@@ -7,18 +7,18 @@ mod adaptive;
 pub mod clock;
 mod gate;
 mod pace;
-mod permits;
 mod sessions;
 mod settings;
+mod slots;
 
 pub use gate::{
     Away, Circumstances, Evidence, Gate, GateSnapshot, GateState, Pass, Probe, ProbeCost, Rank, Reason,
     Transition,
 };
 pub use pace::{Pace, PaceClaim, PaceClaims};
-pub use permits::{Reservation, WorkerPermit, Workers};
 pub use sessions::{Claim, Feedback, Seat, Session, Sessions};
 pub use settings::{Rate, Settings};
+pub use slots::{Reserved, Slot, Slots};
 
 use std::sync::Arc;
 
@@ -38,10 +38,12 @@ pub struct EndpointLimits {
 impl EndpointLimits {
     /// Fresh limits of the endpoint `name`; `seed` drives jitter.
     pub fn new(name: &str, settings: &Settings, seed: u64) -> Self {
+        let Settings { sessions, adaptive, rate, tuning } = *settings;
+        let learned = adaptive.then_some(tuning.learned);
         Self {
             name: name.into(),
-            sessions: Sessions::new(settings.sessions, settings.adaptive, seed.wrapping_add(1)),
-            pace: Arc::new(Pace::new(settings.rate)),
+            sessions: Sessions::new(sessions, learned, tuning.ahead, seed.wrapping_add(1)),
+            pace: Arc::new(Pace::new(rate, tuning.ahead)),
             gate: Gate::new(seed),
         }
     }

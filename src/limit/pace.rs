@@ -19,6 +19,7 @@ use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 use crate::limit::Rate;
+use crate::tuning::Ahead;
 
 type Limiter = RateLimiter<NotKeyed, InMemoryState, RuntimeClock, NoOpMiddleware<Moment>>;
 
@@ -33,12 +34,12 @@ pub struct Pace {
 
 impl Pace {
     /// Allows `rate`, or everything.
-    pub fn new(rate: Option<Rate>) -> Self {
+    pub fn new(rate: Option<Rate>, ahead: Ahead) -> Self {
         let limiter = rate.and_then(|rate| {
             let quota = Quota::with_period(rate.interval)?.allow_burst(rate.burst);
             Some(RateLimiter::direct_with_clock(quota, RuntimeClock))
         });
-        let claims = Arc::new(Semaphore::new(rate.map_or(0, per_second)));
+        let claims = Arc::new(Semaphore::new(rate.map_or(0, |rate| starts_in(ahead.starts, rate))));
         Self { rate, limiter, line: Mutex::new(()), claims }
     }
 
@@ -69,9 +70,9 @@ impl Pace {
     }
 }
 
-/// Starts per second at the rate; at least 1.
-fn per_second(rate: Rate) -> usize {
-    let starts = Duration::from_secs(1).as_nanos() / rate.interval.as_nanos().max(1);
+/// Starts within that time at the rate; at least 1.
+fn starts_in(time: Duration, rate: Rate) -> usize {
+    let starts = time.as_nanos() / rate.interval.as_nanos().max(1);
     usize::try_from(starts).unwrap_or(Semaphore::MAX_PERMITS).clamp(1, Semaphore::MAX_PERMITS)
 }
 
@@ -141,13 +142,15 @@ mod tests {
     use super::*;
     use std::num::NonZeroU32;
 
+    const AHEAD: Ahead = Ahead { sessions_per_message: 5, starts: Duration::from_secs(1) };
+
     fn rate(per_second: u32, burst: u32) -> Rate {
         Rate { interval: Duration::from_secs(1) / per_second, burst: NonZeroU32::new(burst).unwrap() }
     }
 
     #[tokio::test(start_paused = true)]
     async fn starts_never_exceed_burst_plus_rate_times_time() {
-        let pace = Pace::new(Some(rate(50, 5)));
+        let pace = Pace::new(Some(rate(50, 5)), AHEAD);
         let began = Instant::now();
         let mut starts = Vec::new();
         for _ in 0..200 {
@@ -166,7 +169,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn whoever_waits_first_starts_first() {
-        let pace = Arc::new(Pace::new(Some(rate(1, 1))));
+        let pace = Arc::new(Pace::new(Some(rate(1, 1)), AHEAD));
         let order = Arc::new(std::sync::Mutex::new(Vec::new()));
         let mut tasks = tokio::task::JoinSet::new();
         for number in 0..5 {
@@ -182,8 +185,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn all_receives_together_claim_at_most_a_second_of_starts() {
-        assert!(Pace::new(None).claim(10).await.is_none());
-        let pace = Pace::new(Some(rate(7, 1)));
+        assert!(Pace::new(None, AHEAD).claim(10).await.is_none());
+        let pace = Pace::new(Some(rate(7, 1)), AHEAD);
         let mut first = pace.claim(5).await.unwrap();
         let second = pace.claim(5).await.unwrap();
         assert_eq!((first.len(), second.len()), (5, 2));
@@ -191,6 +194,6 @@ mod tests {
         drop(first.take());
         assert_eq!(pace.claim(5).await.map(|claims| claims.len()), Some(1));
         let slow = Rate { interval: Duration::from_secs(10), burst: NonZeroU32::MIN };
-        assert_eq!(Pace::new(Some(slow)).claim(10).await.map(|claims| claims.len()), Some(1));
+        assert_eq!(Pace::new(Some(slow), AHEAD).claim(10).await.map(|claims| claims.len()), Some(1));
     }
 }

@@ -3,6 +3,8 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use crate::tuning::Tuning;
+
 /// Caps of one endpoint.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -12,6 +14,8 @@ pub struct Settings {
     pub adaptive: bool,
     /// Most starts per time, if limited.
     pub rate: Option<Rate>,
+    /// Numbers of flow control.
+    pub tuning: Tuning,
 }
 
 /// A rate limit: starts in any time t never exceed `burst + t ÷ interval`.

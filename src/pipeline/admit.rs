@@ -12,9 +12,6 @@ use crate::drain::Drain;
 use crate::limit::{Claim, EndpointLimits, PaceClaim, Rank, Seat, Session};
 use crate::pipeline::gates::{Gates, Probes};
 
-/// How long a message waits at closed gates, in total.
-pub(super) const GATE_WAIT_MAX: Duration = Duration::from_secs(120);
-
 /// Leave to post.
 #[derive(Debug)]
 pub(super) struct Admitted {

@@ -1,12 +1,11 @@
-//! One message, start to finish: shape, admit, post, decide, settle.
+//! One delivery, start to finish: admit, shape, post, decide, for the messages that one POST carries.
 //!
-//! A [`Delivery`] owns the message, its lease, its worker's permit and its entry in the ledger; settling takes
-//! it by value, so a message cannot be settled twice. If it is dropped on the way (a panic, the end of the
-//! process), its permit is freed, its lease ends and it is counted as abandoned: SQS hands it out again.
+//! A [`Delivery`] owns one message or more. Lease, ledger and settlement stay per message: after a POST each leaves as
+//! decided, and those that may be posted again stay for the next round.
 //!
 //! Only waiting is raced against the drain. A POST that runs is awaited until the drain aborts; its outcome is
-//! then unknown, so the message is deferred and never made visible at once. A POST does not begin when the
-//! lease has been lost: somebody else may have the message.
+//! then unknown, so its messages are deferred and never made visible at once. A POST does not begin with a message
+//! whose lease has been lost: somebody else may have it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,185 +13,259 @@ use std::time::Duration;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
-use crate::limit::{Rank, WorkerPermit};
-use crate::message::Message;
+use crate::exchange::{Request, Verdicts};
+use crate::limit::Rank;
+use crate::message::{Message, MessageId};
 use crate::observe::event_log::deliveries::Posted;
-use crate::pipeline::admit::{Admitted, GATE_WAIT_MAX, Patience, Refused, Ticket};
-use crate::pipeline::completion::{Fate, Successor};
+use crate::pipeline::admit::{Admitted, Patience, Refused, Ticket};
 use crate::pipeline::dispatch::Dispatch;
 use crate::pipeline::gates::{evidence, feedback};
-use crate::pipeline::lease::Lease;
-use crate::pipeline::ledger::{LedgerEntry, Settled};
+use crate::pipeline::in_flight::InFlight;
+use crate::pipeline::ledger::Settled;
 use crate::pipeline::memory::Seen;
 use crate::pipeline::post::{circumstances, post};
-use crate::pipeline::settlement::{Action, Settlement, Settler};
-use crate::pipeline::wait_out::WAITS_MAX;
 use crate::policy::backoff;
-use crate::policy::decide::{DeferReason, Disposition, FAULT_DELAY, Facts, decide, hold_max};
+use crate::policy::decide::{
+    Decision, DeferReason, Disposition, FAULT_DELAY, Facts, Signal, decide, hold_max,
+};
 use crate::policy::outcome::Outcome;
-use crate::policy::visibility::CEILING;
-use crate::ports::{DeadLetterReason, EntryErrorKind};
 use crate::telemetry::labels::{ReleaseReason, Stage};
-use crate::telemetry::trace::Journey;
+use crate::tuning::Hold;
 
-/// First pause before a message nothing could be sent of is posted again; doubles up to [`HOLD_PAUSE_MAX`].
-const HOLD_PAUSE: Duration = Duration::from_secs(1);
-/// Longest such pause.
-const HOLD_PAUSE_MAX: Duration = Duration::from_secs(60);
-
-/// A message in flight here, and all that has to be freed when it leaves.
+/// The messages that one POST carries, at least one.
 #[must_use]
 pub(super) struct Delivery {
-    pub(super) message: Message,
-    pub(super) lease: Lease,
-    /// Shared by the messages of a group, of which one runs at a time.
-    pub(super) permit: Arc<WorkerPermit>,
-    pub(super) ledger: LedgerEntry,
-    pub(super) ticket: Ticket,
-    pub(super) settler: Settler,
-    /// Who waits for its end (FIFO).
-    pub(super) successor: Successor,
-    /// Its trace.
-    pub(super) journey: Journey,
+    messages: Vec<InFlight>,
+    ticket: Ticket,
 }
 
 /// A place to wait out a 429 in this process, and for how long.
 type Place = (Duration, OwnedSemaphorePermit);
 
-/// What a message has been through since its receive.
+/// What the messages have been through since their receive.
 #[derive(Debug, Default)]
 struct Stay {
-    /// Nothing could be sent of it since then.
+    /// Nothing could be sent of them since then.
     held_since: Option<Instant>,
     /// Tries since then while the gates were open.
     tries: u32,
-    /// How often it has waited out a 429 here.
-    kept: u32,
+    /// How often they have waited out a 429 here.
+    waited_out: u32,
 }
 
 impl Stay {
     /// Whether nothing was tried yet.
     fn is_new(&self) -> bool {
-        self.held_since.is_none() && self.kept == 0
+        self.held_since.is_none() && self.waited_out == 0
     }
 }
 
+/// What a message does after a POST.
+enum Next {
+    /// It leaves.
+    Leave(Disposition),
+    /// Nothing was sent of it: it stays for another POST.
+    Hold,
+    /// It waits out a 429 here, and is posted again.
+    WaitOut(Place),
+}
+
+/// A POST, and what it came to for each of its messages.
+struct Answered {
+    posted: Posted,
+    decisions: Vec<Decision>,
+    /// The outcome of each message, where the answer tells them apart.
+    outcomes: Option<Vec<Outcome>>,
+}
+
 impl Delivery {
-    /// Takes the message through the rest of its life in this process.
+    /// Of these messages, at least one, with what their receive claimed for them.
+    pub(super) fn new(messages: Vec<InFlight>, ticket: Ticket) -> Self {
+        Self { messages, ticket }
+    }
+
+    /// Takes the messages through the rest of their life in this process.
     pub(super) async fn run(mut self, dispatch: Arc<Dispatch>) {
-        match dispatch.memory.seen(&self.message.id) {
-            Some(Seen::Done) => {
-                dispatch.ctx.metrics.duplicates_suppressed.inc();
-                return self.delete(&dispatch, Settled::Deleted).await;
-            }
-            Some(Seen::Hidden(until, how)) if !dispatch.ctx.view.is_final_receive(&self.message) => {
-                dispatch.ctx.metrics.duplicates_suppressed.inc();
-                return self.hide(until, how).await;
-            }
-            Some(Seen::Hidden(..)) | None => {}
-        }
+        self.settle_remembered(&dispatch).await;
         let mut stay = Stay::default();
-        loop {
+        while !self.messages.is_empty() {
             let patience = self.patience(&dispatch, &stay);
-            let ticket = &mut self.ticket;
-            let admitted = dispatch.admission.admit(ticket, patience, &dispatch.ctx.drain).await;
+            let admitted = dispatch.admission.admit(&mut self.ticket, patience, &dispatch.ctx.drain).await;
             let admitted = match admitted {
                 Ok(admitted) => admitted,
                 Err(refused) => return self.refuse(&dispatch, refused, &stay).await,
             };
-            if !self.lease.is_ours() {
-                return self.leave_to_sqs(&dispatch);
+            self.leave_lost(&dispatch);
+            let Some(request) = self.request(&dispatch, &stay).await else { return };
+            let answered = self.attempt(&dispatch, admitted, request, &stay).await;
+            let place = self.part(&dispatch, answered, &stay).await;
+            if self.messages.is_empty() {
+                return;
             }
-            let (posted, disposition, place) = self.attempt(&dispatch, admitted, &stay).await;
             if let Some((delay, _place)) = place {
-                stay = Stay { kept: stay.kept + 1, ..Stay::default() };
+                stay = Stay { waited_out: stay.waited_out + 1, ..Stay::default() };
                 if let Err(until) = self.wait_out(&dispatch, delay).await {
-                    self.last_word(&dispatch, Refused::Draining.words());
-                    return self.hide(until, Settled::Parked).await;
+                    return self.give_up_waiting(&dispatch, until).await;
                 }
-            } else if disposition != Disposition::Hold {
-                return self.settle(&dispatch, disposition, &posted).await;
             } else if let Err(refused) = self.hold(&dispatch, &mut stay).await {
                 return self.refuse(&dispatch, refused, &stay).await;
             }
         }
     }
 
-    /// Posts it, and tells limits, gates, ledger and log what came of that.
+    /// Settles the messages whose work is done, and hides again those that came too early.
+    async fn settle_remembered(&mut self, dispatch: &Dispatch) {
+        let mut remembered = Vec::new();
+        let mut fresh = Vec::new();
+        for message in std::mem::take(&mut self.messages) {
+            match dispatch.memory.seen(message.id()) {
+                Some(Seen::Hidden(..)) if message.is_last_try() => fresh.push(message),
+                Some(seen) => remembered.push((message, seen)),
+                None => fresh.push(message),
+            }
+        }
+        self.messages = fresh;
+        if self.messages.is_empty() {
+            // Room and probe are of no use to these messages.
+            self.ticket = Ticket::default();
+        }
+        for (message, seen) in remembered {
+            dispatch.ctx.metrics.duplicates_suppressed.inc();
+            match seen {
+                Seen::Done => message.delete(dispatch, Settled::Deleted).await,
+                Seen::Hidden(until, how) => message.hide(until, how).await,
+            }
+        }
+    }
+
+    /// Leaves the messages to SQS whose lease is over.
+    fn leave_lost(&mut self, dispatch: &Dispatch) {
+        for lost in self.messages.extract_if(.., |message| !message.lease.is_ours()) {
+            lost.leave_to_sqs(dispatch);
+        }
+    }
+
+    /// The request that carries the messages. Those that no request can be made of leave; `None` when none is left.
+    async fn request(&mut self, dispatch: &Dispatch, stay: &Stay) -> Option<Request> {
+        while !self.messages.is_empty() {
+            // Shaping again after a hold is cheaper than keeping a copy for every message that needs none.
+            let messages: Vec<&Message> = self.messages.iter().map(|message| &message.message).collect();
+            let unshapeable = match dispatch.ctx.settings.exchange.request(&messages) {
+                Ok(request) => {
+                    if stay.is_new() {
+                        dispatch.ctx.metrics.headers_dropped.inc_by(u64::from(request.headers_dropped));
+                    }
+                    return Some(request);
+                }
+                Err(unshapeable) => unshapeable,
+            };
+            let message = self.messages.remove(unshapeable.position.min(self.messages.len() - 1));
+            let posted = Posted { why: Some(unshapeable.why), ..Posted::not(Outcome::Unshapeable) };
+            let facts = facts(dispatch, &message, &posted, stay);
+            let decision = decide(Outcome::Unshapeable, &facts, &dispatch.ctx.settings.policy);
+            dispatch.ctx.metrics.delivered(Outcome::Unshapeable, None);
+            message.tell(dispatch, &posted, decision.disposition, false);
+            message.leave(dispatch, decision.disposition, &posted).await;
+        }
+        None
+    }
+
+    /// Posts the request, and tells limits and gates what came of that.
     async fn attempt(
         &mut self,
         dispatch: &Dispatch,
         admitted: Admitted,
+        mut request: Request,
         stay: &Stay,
-    ) -> (Posted, Disposition, Option<Place>) {
+    ) -> Answered {
         let Admitted { mut session, mut probes } = admitted;
-        self.enter(Stage::Delivering);
-        // Shaping again after a hold is cheaper than keeping a copy for every message that needs none.
-        let shaped = dispatch.ctx.settings.shape.request(&self.message);
-        if stay.is_new() {
-            dispatch.ctx.metrics.headers_dropped.inc_by(u64::from(shaped.headers_dropped));
+        for message in &mut self.messages {
+            message.enter(Stage::Delivering);
         }
         let probing = !probes.is_empty();
         session.starts();
-        let mut request = shaped.request;
-        let traced = self.journey.post(&dispatch.admission.limits.name, &mut request.headers);
-        let posted = post(dispatch, request, &mut probes).await;
-        traced.ended(&self.journey, posted.outcome, posted.seen.status);
+        let endpoint = &dispatch.admission.limits.name;
+        let traced = self.messages.first().map(|message| message.trace.post(endpoint, &mut request.headers));
+        let ids: Vec<MessageId> = self.messages.iter().map(|message| message.id().clone()).collect();
+        let (posted, verdicts) = post(dispatch, request, &ids, &mut probes).await;
+        if let (Some(traced), Some(message)) = (traced, self.messages.first()) {
+            traced.ended(&message.trace, posted.outcome, posted.seen.status);
+        }
         let alone = dispatch.admission.limits.sessions.started() <= 1;
-        let facts = Facts {
-            receives: self.message.receive_count,
-            final_receive: dispatch.ctx.view.final_receive(&self.message).is_some(),
-            status: posted.seen.status,
-            retry_after: posted.retry_after,
-            hideable: self.lease.hideable(),
-            held: stay.held_since.map(|since| since.elapsed()).unwrap_or_default(),
-            unit: dispatch.ctx.unit(),
-        };
-        let decision = decide(posted.outcome, &facts, &dispatch.ctx.settings.policy);
-        dispatch.ctx.metrics.delivered(posted.outcome, posted.took);
-        let place = self.place(dispatch, &posted, decision.disposition, stay);
-        self.tell(dispatch, &posted, decision.disposition, place.is_some());
+        let answered = self.decided(dispatch, posted, verdicts, stay);
+        dispatch.ctx.metrics.delivered(answered.posted.outcome, answered.posted.took);
+        let signal = answered.signal();
         let closes_gate = dispatch.ctx.settings.retry_after_closes_gate;
-        session.end(feedback(decision.signal, closes_gate, probing));
-        if posted.outcome != Outcome::Aborted {
-            let evidence = evidence(posted.outcome, decision.signal, closes_gate, &self.message.id, alone);
-            let change = dispatch.admission.gates.report(
-                evidence,
-                probes,
-                circumstances(dispatch, &posted),
-                &dispatch.ctx.events,
-            );
+        session.end(feedback(signal, closes_gate, probing));
+        let outcome = answered.posted.outcome;
+        if let Some(id) = ids.first().filter(|_| outcome != Outcome::Aborted) {
+            let evidence = evidence(outcome, signal, closes_gate, id, alone);
+            let circumstances = circumstances(dispatch, &answered.posted);
+            let change =
+                dispatch.admission.gates.report(evidence, probes, circumstances, &dispatch.ctx.events);
             dispatch.admission.limits.sessions.gate_changed(change);
         }
-        (posted, decision.disposition, place)
+        answered
     }
 
-    /// The place, if to park the message were to dead-letter it.
-    fn place(
-        &self,
-        dispatch: &Dispatch,
-        posted: &Posted,
-        disposition: Disposition,
-        stay: &Stay,
-    ) -> Option<Place> {
-        let Disposition::Park { delay } = disposition else { return None };
-        let throttled = posted.outcome == Outcome::Throttled;
-        let may = throttled && stay.kept < WAITS_MAX && dispatch.ctx.view.is_final_receive(&self.message);
-        let place = may.then(|| dispatch.waits.place(delay, self.lease.hideable()))??;
-        Some((delay, place))
+    /// What becomes of each message.
+    fn decided(&self, dispatch: &Dispatch, posted: Posted, verdicts: Verdicts, stay: &Stay) -> Answered {
+        let outcomes = match verdicts {
+            Verdicts::All(_) => None,
+            Verdicts::Each(outcomes) => Some(outcomes),
+        };
+        let decision = |(position, message): (usize, &InFlight)| {
+            let outcome = outcomes.as_ref().map_or(posted.outcome, |outcomes| {
+                // A message without a verdict has failed.
+                outcomes.get(position).copied().unwrap_or(Outcome::Failed)
+            });
+            decide(outcome, &facts(dispatch, message, &posted, stay), &dispatch.ctx.settings.policy)
+        };
+        let decisions = self.messages.iter().enumerate().map(decision).collect();
+        Answered { posted, decisions, outcomes }
+    }
+
+    /// Parts with the messages that leave; a place for those that wait out a 429, if that is what the others do.
+    async fn part(&mut self, dispatch: &Dispatch, answered: Answered, stay: &Stay) -> Option<Place> {
+        let mut place = None;
+        for (position, message) in std::mem::take(&mut self.messages).into_iter().enumerate() {
+            let (posted, disposition) = answered.of(position);
+            let next = next(dispatch, &message, &posted, disposition, stay);
+            message.tell(dispatch, &posted, disposition, matches!(next, Next::WaitOut(_)));
+            match next {
+                Next::Leave(disposition) => message.leave(dispatch, disposition, &posted).await,
+                Next::Hold => self.messages.push(message),
+                Next::WaitOut(found) => {
+                    place = Some(found);
+                    self.messages.push(message);
+                }
+            }
+        }
+        place
     }
 
     /// Waits so long; `Err` is the end of the wait when the drain begins before.
     async fn wait_out(&mut self, dispatch: &Dispatch, delay: Duration) -> Result<(), Instant> {
         let until = Instant::now() + delay;
-        dispatch.ctx.events.kept(&self.message, delay);
-        self.enter(Stage::Held);
+        for message in &mut self.messages {
+            dispatch.ctx.events.kept(&message.message, delay);
+            message.enter(Stage::Held);
+        }
         tokio::select! {
             biased;
             () = dispatch.ctx.drain.draining() => return Err(until),
-            () = tokio::time::sleep_until(until) => self.enter(Stage::Waiting),
+            () = tokio::time::sleep_until(until) => {}
         }
+        self.enter(Stage::Waiting);
         Ok(())
+    }
+
+    /// The drain has begun while the messages waited out a 429.
+    async fn give_up_waiting(self, dispatch: &Dispatch, until: Instant) {
+        for message in self.messages {
+            message.last_word(dispatch, Refused::Draining.words());
+            message.hide(until, Settled::Parked).await;
+        }
     }
 
     /// Nothing was sent: waits for the next try.
@@ -203,8 +276,8 @@ impl Delivery {
             // The gate says when to try again.
             return Ok(());
         }
-        let pause =
-            backoff::doubled(HOLD_PAUSE, stay.tries, HOLD_PAUSE_MAX).mul_f64(0.8 + 0.4 * dispatch.ctx.unit());
+        let Hold { pause, pause_max, .. } = dispatch.ctx.settings.tuning.hold;
+        let pause = backoff::doubled(pause, stay.tries, pause_max).mul_f64(0.8 + 0.4 * dispatch.ctx.unit());
         stay.tries += 1;
         if Instant::now() + pause >= self.last_start(dispatch) {
             return Err(Refused::GateClosed(Duration::ZERO));
@@ -212,141 +285,115 @@ impl Delivery {
         tokio::select! {
             biased;
             () = dispatch.ctx.drain.draining() => return Err(Refused::Draining),
-            () = tokio::time::sleep(pause) => self.enter(Stage::Waiting),
+            () = tokio::time::sleep(pause) => {}
         }
+        self.enter(Stage::Waiting);
         Ok(())
     }
 
-    /// How it waits at closed gates.
+    fn enter(&mut self, stage: Stage) {
+        for message in &mut self.messages {
+            message.enter(stage);
+        }
+    }
+
+    /// How the delivery waits at closed gates.
     fn patience(&self, dispatch: &Dispatch, stay: &Stay) -> Patience {
-        let view = &dispatch.ctx.view;
-        // Posted again and refused it would be dead-lettered, whether or not anything could be sent before.
-        let rank = if view.is_final_receive(&self.message) { Rank::HeldLastReceive } else { Rank::Held };
-        let longest = if stay.held_since.is_some() || rank == Rank::HeldLastReceive {
-            hold_max(view.final_receive(&self.message).is_some())
+        // Posted again and refused a message would be dead-lettered, whether or not anything could be sent before.
+        let is_last_try = self.messages.iter().any(InFlight::is_last_try);
+        let rank = if is_last_try { Rank::HeldLastReceive } else { Rank::Held };
+        let longest = if stay.held_since.is_some() || is_last_try {
+            hold_max(self.messages.iter().any(|message| message.final_receive.is_some()))
         } else {
-            GATE_WAIT_MAX
+            dispatch.ctx.settings.tuning.hold.at_gates
         };
         Patience { rank, longest, until: self.last_start(dispatch) }
     }
 
     /// A POST that begins later may outlast what SQS grants one receive.
     fn last_start(&self, dispatch: &Dispatch) -> Instant {
-        self.lease.ceiling() - dispatch.ctx.settings.timeout.min(CEILING / 2)
+        let timeout = dispatch.ctx.settings.timeout;
+        let first = self.messages.iter().map(|message| message.last_start(timeout)).min();
+        first.unwrap_or_else(Instant::now)
     }
 
-    /// Releases a message that may not be posted now; at once only if it never was.
+    /// Releases messages that may not be posted now; at once only if they never were.
     async fn refuse(self, dispatch: &Dispatch, refused: Refused, stay: &Stay) {
+        let Self { messages, ticket } = self;
+        drop(ticket);
         let now = Instant::now();
-        self.last_word(dispatch, refused.words());
-        match refused {
-            Refused::GateClosed(_) if stay.held_since.is_some() => {
-                let delay = backoff::defer(self.message.receive_count, dispatch.ctx.unit());
-                self.keep_away(dispatch, delay, Settled::Deferred(DeferReason::Unreachable)).await;
-            }
-            Refused::GateClosed(pause) if stay.kept > 0 => {
-                self.keep_away(dispatch, pause.max(FAULT_DELAY), Settled::Parked).await;
-            }
-            Refused::Draining if stay.kept > 0 => {
-                self.keep_away(dispatch, FAULT_DELAY, Settled::Parked).await;
-            }
-            Refused::GateClosed(pause) => self.release(dispatch, now + pause, ReleaseReason::Gate).await,
-            Refused::Draining => self.release(dispatch, now, ReleaseReason::Drain).await,
-        }
-    }
-
-    /// Releases the message unattempted, hidden until then. One whose lease is over is left to SQS: somebody else may
-    /// have it, and a standard queue may take the older handle all the same.
-    pub(super) async fn release(self, dispatch: &Dispatch, until: Instant, reason: ReleaseReason) {
-        if !self.lease.is_ours() {
-            return self.leave_to_sqs(dispatch);
-        }
-        self.hide(until, Settled::Released(reason)).await;
-    }
-
-    /// Its lease is over. Dropping it counts it as abandoned; the lost lease has been counted already.
-    fn leave_to_sqs(self, dispatch: &Dispatch) {
-        let (id, fix) = (self.message.id.as_str(), EntryErrorKind::LeaseLost.fix());
-        dispatch.ctx.events.left_to_sqs(id, "keep a message", "its lease was lost", fix);
-        self.last_word(dispatch, "its lease was lost");
-    }
-
-    async fn settle(self, dispatch: &Dispatch, disposition: Disposition, posted: &Posted) {
-        match disposition {
-            Disposition::Delete => {
-                dispatch.completed(&self.message);
-                self.delete(dispatch, Settled::Deleted).await;
-            }
-            Disposition::Park { delay } => self.keep_away(dispatch, delay, Settled::Parked).await,
-            Disposition::Defer { delay, reason } => {
-                self.keep_away(dispatch, delay, Settled::Deferred(reason)).await;
-            }
-            Disposition::DeadLetter => self.dead_letter(dispatch, posted).await,
-            // Held messages stay; a hold that ends up here is deferred like any failure.
-            Disposition::Hold => {
-                self.keep_away(dispatch, FAULT_DELAY, Settled::Deferred(DeferReason::Unreachable)).await;
+        for message in messages {
+            message.last_word(dispatch, refused.words());
+            match refused {
+                Refused::GateClosed(_) if stay.held_since.is_some() => {
+                    let delay = backoff::defer(message.message.receive_count, dispatch.ctx.unit());
+                    message.keep_away(dispatch, delay, Settled::Deferred(DeferReason::Unreachable)).await;
+                }
+                Refused::GateClosed(pause) if stay.waited_out > 0 => {
+                    message.keep_away(dispatch, pause.max(FAULT_DELAY), Settled::Parked).await;
+                }
+                Refused::Draining if stay.waited_out > 0 => {
+                    message.keep_away(dispatch, FAULT_DELAY, Settled::Parked).await;
+                }
+                Refused::GateClosed(pause) => {
+                    message.release(dispatch, now + pause, ReleaseReason::Gate).await;
+                }
+                Refused::Draining => message.release(dispatch, now, ReleaseReason::Drain).await,
             }
         }
     }
+}
 
-    /// Sends a copy to the dead-letter queue, then deletes. If sending fails the message is deferred; if the
-    /// delete fails it is in both queues until it comes again.
-    async fn dead_letter(self, dispatch: &Dispatch, posted: &Posted) {
-        let reason = DeadLetterReason { outcome: posted.outcome.label(), status: posted.seen.status };
-        match dispatch.ctx.queue.dead_letter(&self.message, &reason).await {
-            Ok(()) => self.delete(dispatch, Settled::DeadLettered).await,
-            Err(error) => {
-                dispatch.ctx.events.queue_error(&error);
-                self.keep_away(dispatch, FAULT_DELAY, Settled::Deferred(DeferReason::Message)).await;
-            }
+impl Answered {
+    /// What the POST as a whole says of the endpoint: where the answer tells its messages apart, it did its work.
+    fn signal(&self) -> Signal {
+        match (&self.outcomes, self.decisions.first()) {
+            (None, Some(decision)) => decision.signal,
+            (Some(_), _) | (None, None) => Signal::Success,
         }
     }
 
-    /// It moves on, in the ledger too.
-    fn enter(&mut self, stage: Stage) {
-        self.ledger.enter(stage);
-        self.lease.enter(stage);
+    /// What it came to for one message.
+    fn of(&self, position: usize) -> (Posted, Disposition) {
+        let disposition =
+            self.decisions.get(position).map_or(Disposition::Hold, |decision| decision.disposition);
+        let outcome = self.outcomes.as_ref().and_then(|outcomes| outcomes.get(position).copied());
+        (outcome.map_or_else(|| self.posted.clone(), |outcome| self.posted.of(outcome)), disposition)
     }
+}
 
-    /// Parks or defers it, and remembers that for a copy that comes too early.
-    async fn keep_away(self, dispatch: &Dispatch, delay: Duration, how: Settled) {
-        let until = Instant::now() + delay.min(self.lease.hideable());
-        dispatch.memory.hidden(&self.message.id, until, how);
-        self.hide(until, how).await;
+/// What one message does after a POST.
+fn next(
+    dispatch: &Dispatch,
+    message: &InFlight,
+    posted: &Posted,
+    disposition: Disposition,
+    stay: &Stay,
+) -> Next {
+    match disposition {
+        Disposition::Hold => Next::Hold,
+        // To park it were to dead-letter it.
+        Disposition::Park { delay }
+            if posted.outcome == Outcome::Throttled
+                && stay.waited_out < dispatch.ctx.settings.tuning.last_receive.waits_max
+                && message.is_last_try() =>
+        {
+            let place = dispatch.waits.place(delay, message.hideable());
+            place.map_or(Next::Leave(disposition), |place| Next::WaitOut((delay, place)))
+        }
+        other => Next::Leave(other),
     }
+}
 
-    async fn delete(mut self, dispatch: &Dispatch, how: Settled) {
-        self.enter(Stage::Settling);
-        // Room and probe are of no more use to this message.
-        drop(std::mem::take(&mut self.ticket));
-        dispatch.memory.done(&self.message.id);
-        let Some(place) = self.settler.place().await else { return };
-        let settlement = Settlement {
-            id: self.message.id,
-            action: Action::Delete { how, lease: self.lease },
-            ledger: self.ledger,
-            successor: self.successor,
-        };
-        place.fill(settlement).await;
-        drop(self.permit);
-    }
-
-    async fn hide(mut self, until: Instant, how: Settled) {
-        // SQS refuses a visibility past its twelve hours.
-        let until = until.min(self.lease.ceiling());
-        self.enter(Stage::Settling);
-        // Room and probe are of no more use to this message.
-        drop(self.ticket);
-        let Some(place) = self.settler.place().await else { return };
-        let settlement = Settlement {
-            id: self.message.id,
-            action: Action::Hide { until, how, lease: self.lease.close(until).await },
-            ledger: self.ledger,
-            successor: Successor::default(),
-        };
-        place.fill(settlement).await;
-        // Only now: what stands behind it in its group is released after it.
-        self.successor.tell(Fate::Hidden(until));
-        drop(self.permit);
+/// What a decision on one message rests on.
+fn facts(dispatch: &Dispatch, message: &InFlight, posted: &Posted, stay: &Stay) -> Facts {
+    Facts {
+        receives: message.message.receive_count,
+        final_receive: message.final_receive.is_some(),
+        status: posted.seen.status,
+        retry_after: posted.retry_after,
+        hideable: message.hideable(),
+        held: stay.held_since.map(|since| since.elapsed()).unwrap_or_default(),
+        unit: dispatch.ctx.unit(),
     }
 }

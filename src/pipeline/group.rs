@@ -25,31 +25,24 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
-use crate::pipeline::admit::Refused;
-use crate::pipeline::completion::{Fate, Successor};
+use crate::pipeline::admit::{Refused, Ticket};
+use crate::pipeline::completion::Fate;
 use crate::pipeline::context::Context;
 use crate::pipeline::deliver::Delivery;
 use crate::pipeline::dispatch::Dispatch;
+use crate::pipeline::in_flight::InFlight;
 use crate::pipeline::queue_view::QueueView;
 use crate::policy::backoff;
 use crate::policy::visibility::{CEILING, lease};
 use crate::telemetry::labels::ReleaseReason;
+use crate::tuning;
 
-/// Groups in trouble known by name; of any more only when the last of them is over.
-const TROUBLED_MAX: usize = 1_024;
-/// How long after its head is visible again a group counts as in trouble at least. A backlog may stand before it: where
-/// messages wait longer for their first receive, it is as long as that. Somebody else may have taken the group over, so
-/// it ends.
-const TROUBLE_LINGERS: Duration = Duration::from_secs(300);
 /// Why a message of a group is released, in words.
 const BEHIND: &str = "it stands behind a message of its group that was not deleted";
-/// With fewer receives a tail that comes along once may be dead-lettered without having been tried.
-const RECEIVES_MIN: u32 = 3;
 
 /// What one receive brought of one group.
 #[derive(Debug)]
@@ -82,7 +75,8 @@ pub(super) fn split<T>(messages: Vec<(String, Option<T>)>) -> Vec<Arrived<T>> {
 
 /// The groups of a listener that are being delivered, and those in trouble.
 #[derive(Debug)]
-pub(super) struct Groups<T = Delivery> {
+pub(super) struct Groups<T = InFlight> {
+    numbers: tuning::Groups,
     state: Mutex<State<T>>,
 }
 
@@ -102,14 +96,13 @@ struct Trouble {
     left: usize,
 }
 
-impl<T> Default for Groups<T> {
-    fn default() -> Self {
-        let (runs, troubled) = (BTreeMap::new(), BTreeMap::new());
-        Self { state: Mutex::new(State { runs, troubled, others_troubled: None }) }
-    }
-}
-
 impl<T> Groups<T> {
+    /// None is being delivered yet.
+    pub(super) fn new(numbers: tuning::Groups) -> Self {
+        let (runs, troubled) = (BTreeMap::new(), BTreeMap::new());
+        Self { numbers, state: Mutex::new(State { runs, troubled, others_troubled: None }) }
+    }
+
     /// Adds to the run of a group; if there was none, the right to deliver this one. `share` makes a message that
     /// joins share what those have that wait already.
     pub(super) fn join(
@@ -149,9 +142,9 @@ impl<T> Groups<T> {
         let mut state = self.lock();
         if let Some(trouble) = state.troubled.get_mut(group) {
             (trouble.until, trouble.left) = (until, trouble.left.max(in_vain));
-        } else if state.troubled.len() < TROUBLED_MAX {
+        } else if state.troubled.len() < self.numbers.troubled_max {
             state.troubled.insert(group.to_owned(), Trouble { until, left: in_vain.max(1) });
-        } else {
+        } else if self.numbers.troubled_max > 0 {
             state.others_troubled = state.others_troubled.max(Some(until));
         }
     }
@@ -176,20 +169,21 @@ impl<T> Groups<T> {
     /// Whether a receive asks for one message only, so that no tail follows its head to the dead-letter queue.
     pub(super) fn want_single_receives(&self, ctx: &Context) -> bool {
         let fifo = ctx.settings.fifo;
-        fifo && ctx.view.max_receives().is_some_and(|max| max < RECEIVES_MIN || self.in_trouble())
+        let careful = |max| max < self.numbers.receives_min || self.in_trouble();
+        fifo && ctx.view.max_receives().is_some_and(careful)
     }
 
     /// The head of a group will be visible again at `visible`; `in_vain` messages behind it are released.
     fn head_failed(&self, view: &QueueView, group: &str, visible: Instant, in_vain: usize) {
         let backlog = view.backlog().min(CEILING);
-        self.trouble(group, visible + TROUBLE_LINGERS.max(backlog), in_vain);
+        self.trouble(group, visible + self.numbers.trouble_lingers.max(backlog), in_vain);
     }
 }
 
 /// The right to deliver the messages of a group; dropping it lets the next run of it start.
 #[derive(Debug)]
 #[must_use]
-pub(super) struct GroupRun<T = Delivery> {
+pub(super) struct GroupRun<T = InFlight> {
     groups: Arc<Groups<T>>,
     group: String,
     /// Its place under the group's name is given up, and may be another run's.
@@ -197,14 +191,6 @@ pub(super) struct GroupRun<T = Delivery> {
 }
 
 impl<T> GroupRun<T> {
-    /// Does something with the first, before the run starts.
-    pub(super) fn with_head(&self, work: impl FnOnce(&mut T)) {
-        let mut state = self.groups.lock();
-        if let Some(head) = state.runs.get_mut(&self.group).and_then(VecDeque::front_mut) {
-            work(head);
-        }
-    }
-
     /// The first that is left; `None` is the end of the run.
     fn next(&self) -> Option<T> {
         let mut state = self.groups.lock();
@@ -237,23 +223,23 @@ impl<T> Drop for GroupRun<T> {
 }
 
 impl GroupRun {
-    /// Delivers the messages in order as far as each is deleted, and gives the rest back. `deliveries` takes a task
-    /// for each, so that a panic is the end of one delivery and not of the rest.
-    pub(super) async fn run(self, dispatch: Arc<Dispatch>, deliveries: TaskTracker) {
+    /// Delivers the messages in order as far as each is deleted, and releases the rest. The head goes with `ticket`.
+    /// `deliveries` takes a task for each message, so that a panic ends one delivery and not the rest.
+    pub(super) async fn run(self, dispatch: Arc<Dispatch>, ticket: Ticket, deliveries: TaskTracker) {
         let ctx = &dispatch.ctx;
         let (mut reason, mut rest) = (ReleaseReason::Group, VecDeque::new());
-        let mut is_first = true;
+        let mut ticket = Some(ticket);
         while let Some(mut head) = self.next() {
             // Its time has passed behind those before it: its POST might outlive what SQS grants one receive.
             let needs = ctx.settings.timeout.min(CEILING / 2);
-            if !std::mem::take(&mut is_first) && head.lease.hideable() < needs {
+            let ticket = ticket.take();
+            if ticket.is_none() && head.hideable() < needs {
                 rest.push_back(head);
                 break;
             }
-            let is_final_receive = ctx.view.is_final_receive(&head.message);
-            let (successor, fate) = Successor::new();
-            head.successor = successor;
-            deliveries.spawn(head.run(Arc::clone(&dispatch)));
+            let (is_last_try, fate) = (head.is_last_try(), head.fate());
+            let delivery = Delivery::new(vec![head], ticket.unwrap_or_default());
+            deliveries.spawn(delivery.run(Arc::clone(&dispatch)));
             let fate = tokio::select! {
                 biased;
                 fate = fate => fate,
@@ -272,7 +258,7 @@ impl GroupRun {
                 Err(_dropped) => Instant::now() + lease(ctx.settings.timeout),
             };
             rest = self.end();
-            if is_final_receive && rest.is_empty() {
+            if is_last_try && rest.is_empty() {
                 // SQS moves it to the dead-letter queue instead, and nobody has come along with it.
                 self.groups.gone(&self.group);
             } else {
@@ -282,9 +268,9 @@ impl GroupRun {
         }
         rest.extend(self.end());
         let why = if reason == ReleaseReason::Drain { Refused::Draining.words() } else { BEHIND };
-        for delivery in rest {
-            delivery.last_word(&dispatch, why);
-            delivery.release(&dispatch, Instant::now(), reason).await;
+        for message in rest {
+            message.last_word(&dispatch, why);
+            message.release(&dispatch, Instant::now(), reason).await;
         }
     }
 }
@@ -294,21 +280,27 @@ pub(super) async fn release_later(
     dispatch: Arc<Dispatch>,
     groups: Arc<Groups>,
     group: String,
-    blocked: Vec<Delivery>,
+    blocked: Vec<InFlight>,
 ) {
     let ctx = &dispatch.ctx;
     let in_vain = blocked.len();
-    for delivery in blocked {
-        let until = Instant::now() + backoff::defer(delivery.message.receive_count, ctx.unit());
+    for message in blocked {
+        let until = Instant::now() + backoff::defer(message.message.receive_count, ctx.unit());
         groups.head_failed(&ctx.view, &group, until, in_vain);
-        delivery.last_word(&dispatch, BEHIND);
-        delivery.release(&dispatch, until, ReleaseReason::Group).await;
+        message.last_word(&dispatch, BEHIND);
+        message.release(&dispatch, until, ReleaseReason::Group).await;
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::pipeline::completion::Successor;
+
+    const TROUBLED_MAX: usize = 1_024;
+    const TROUBLE_LINGERS: Duration = Duration::from_secs(300);
 
     fn arrived(messages: &[(&str, Option<u32>)]) -> Vec<(String, Vec<u32>, Vec<u32>)> {
         let messages = messages.iter().map(|(group, message)| ((*group).to_owned(), *message)).collect();
@@ -317,7 +309,7 @@ mod tests {
     }
 
     fn groups() -> Arc<Groups<u32>> {
-        Arc::new(Groups::default())
+        Arc::new(Groups::new(tuning::Groups::default()))
     }
 
     fn join(groups: &Arc<Groups<u32>>, group: &str, messages: &[u32]) -> Option<GroupRun<u32>> {

@@ -7,24 +7,26 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::drain::Drain;
 use crate::limit::clock::Wall;
-use crate::limit::{EndpointLimits, Gate, Workers};
+use crate::limit::{EndpointLimits, Gate, Slots};
 use crate::observe::event_log::{self, EventLog};
 use crate::observe::health::Health;
 use crate::observe::metered::Metered;
 use crate::pipeline::Settings;
 use crate::pipeline::admit::Admission;
 use crate::pipeline::context::{Context, Random};
+use crate::pipeline::controls::{Controls, Handle};
 use crate::pipeline::dispatch::Dispatch;
+use crate::pipeline::flow::Flow;
 use crate::pipeline::gates::Gates;
 use crate::pipeline::group::Groups;
-use crate::pipeline::intake::{self, Intake};
+use crate::pipeline::intake::{self, Intake, Waits};
 use crate::pipeline::lease::LeaseTable;
 use crate::pipeline::memory::Memory;
 use crate::pipeline::queue_view::QueueView;
@@ -64,7 +66,9 @@ pub struct Parts {
 /// One listener, ready to run.
 pub struct Listener {
     dispatch: Arc<Dispatch>,
-    workers: Arc<Workers>,
+    slots: Arc<Slots>,
+    waits: Arc<Waits>,
+    handle: Handle,
     leases: Arc<LeaseTable>,
     seed: u64,
 }
@@ -82,8 +86,12 @@ impl Listener {
             Arc::clone(&events),
             seed.wrapping_add(3),
         );
-        let workers = Arc::new(Workers::new(settings.workers));
-        let waits = InProcessWaits::new(settings.workers);
+        let workers = settings.workers;
+        let drain = drain.of_a_part();
+        let handle = Handle::new(workers, drain.clone());
+        let per_delivery = settings.exchange.messages_max().max(1);
+        let waits = InProcessWaits::new(workers, settings.tuning.last_receive);
+        let memory = Arc::new(Memory::new(settings.tuning.memory));
         let ctx = Arc::new(Context {
             settings,
             queue,
@@ -97,9 +105,10 @@ impl Listener {
             view: QueueView::default(),
         });
         let gates = Gates::new(Gate::new(seed.wrapping_add(2)), Arc::clone(&limits.gate));
-        let admission = Admission { gates, share: limits.sessions.seat(), limits };
-        let dispatch = Arc::new(Dispatch { ctx, admission, memory: Arc::new(Memory::default()), waits });
-        Self { dispatch, workers, leases, seed }
+        let admission = Admission { gates, share: limits.sessions.seat(workers), limits };
+        let dispatch = Arc::new(Dispatch { ctx, admission, memory, waits });
+        let slots = Slots::new(workers.saturating_mul(per_delivery));
+        Self { dispatch, slots, waits: Arc::default(), handle, leases, seed }
     }
 
     /// Its name.
@@ -112,21 +121,27 @@ impl Listener {
         Arc::clone(&self.dispatch.ctx.health)
     }
 
+    /// Tells it what to do while it runs.
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
     /// Sets the gauges that mirror its state; called when somebody scrapes.
     pub fn gauges(&self) -> impl Fn() + Send + Sync + 'static {
-        let (dispatch, workers) = (Arc::clone(&self.dispatch), Arc::clone(&self.workers));
-        move || status::set_gauges(&dispatch, &workers)
+        let (dispatch, slots) = (Arc::clone(&self.dispatch), Arc::clone(&self.slots));
+        move || status::set_gauges(&dispatch, &slots)
     }
 
     /// What it does now, for whoever asks.
     pub fn status(&self) -> impl Fn() -> Status + Send + Sync + 'static {
-        let (dispatch, workers) = (Arc::clone(&self.dispatch), Arc::clone(&self.workers));
-        move || status::status(&dispatch, &workers)
+        let (dispatch, slots) = (Arc::clone(&self.dispatch), Arc::clone(&self.slots));
+        let waits = Arc::clone(&self.waits);
+        move || status::status(&dispatch, &slots, &waits)
     }
 
     /// Runs until the drain is over and everything is settled.
     pub async fn run(self) {
-        let Self { dispatch, workers, leases, seed } = self;
+        let Self { dispatch, slots, waits, handle, leases, seed } = self;
         let ctx = &dispatch.ctx;
         let stop = CancellationToken::new();
         let mut extending = JoinSet::new();
@@ -152,15 +167,24 @@ impl Listener {
         if preflight(ctx).await {
             let intake = Arc::new(Mutex::new(Intake::new(intake::Parts {
                 dispatch: Arc::clone(&dispatch),
-                workers,
+                slots: Arc::clone(&slots),
+                controls: handle.watch(),
+                waits,
                 leases,
-                groups: Arc::new(Groups::default()),
+                flow: Flow {
+                    dispatch: Arc::clone(&dispatch),
+                    groups: Arc::new(Groups::new(ctx.settings.tuning.groups)),
+                    deliveries: deliveries.clone(),
+                },
                 settler: settler.clone(),
-                deliveries: deliveries.clone(),
             })));
             let (of_looks, mut receiving) = (Arc::clone(ctx), JoinSet::new());
             receiving.spawn(kept_running(Arc::clone(ctx), "look at the queue", move || {
                 inspect_now_and_then(Arc::clone(&of_looks))
+            }));
+            let followed = Arc::clone(&dispatch);
+            receiving.spawn(kept_running(Arc::clone(ctx), "control loop", move || {
+                follow(Arc::clone(&followed), Arc::clone(&slots), handle.watch())
             }));
             receiving.spawn(kept_running(Arc::clone(ctx), "intake", move || {
                 let intake = Arc::clone(&intake);
@@ -175,6 +199,28 @@ impl Listener {
         while settling.join_next().await.is_some() {}
         stop.cancel();
         while extending.join_next().await.is_some() {}
+        // Whoever still asks for its status keeps the rest of it.
+        dispatch.admission.share.leave();
+    }
+}
+
+/// Takes changed controls over, until the drain.
+async fn follow(dispatch: Arc<Dispatch>, slots: Arc<Slots>, mut controls: watch::Receiver<Controls>) {
+    let per_delivery = dispatch.ctx.settings.exchange.messages_max().max(1);
+    loop {
+        let sessions = controls.borrow_and_update().sessions();
+        dispatch.admission.share.set_cap(sessions);
+        slots.set_limit(sessions.saturating_mul(per_delivery));
+        tokio::select! {
+            biased;
+            () = dispatch.ctx.drain.draining() => return,
+            changed = controls.changed() => {
+                if changed.is_err() {
+                    // Nobody is left who could change them.
+                    return dispatch.ctx.drain.draining().await;
+                }
+            }
+        }
     }
 }
 

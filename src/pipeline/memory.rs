@@ -8,26 +8,19 @@
 //! queue may hand out a copy of a hidden message, and a hiding that SQS did not take lets it come back with the end of its
 //! lease. On its final receive it is posted all the same; that is the caller's business.
 //!
-//! Bounded: of each kind [`CAPACITY`] ids are remembered; past that the one is forgotten that would be forgotten next, so
-//! unconfirmed deletes go last. A forgotten message may be posted twice, or too early. Above 109 messages a second the
+//! Bounded: [`tuning::Memory`] says how many ids of each kind are remembered. Past that the one is forgotten that would
+//! be forgotten next, so unconfirmed deletes go last. A forgotten message may be posted twice, or too early. Above 109 messages a second the
 //! ten minutes are therefore fewer. The memory is the process's own: another process, or this one after a crash, knows
 //! nothing of it.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use tokio::time::Instant;
 
 use crate::message::MessageId;
 use crate::pipeline::ledger::Settled;
-
-/// Ids remembered per listener and kind: about 10 MiB at worst.
-const CAPACITY: usize = 65_536;
-/// How long a confirmed delete is remembered.
-const CONFIRMED_FOR: Duration = Duration::from_secs(600);
-/// SQS counts whole seconds on a clock of its own: a message that is due within so long is on time.
-const SLACK: Duration = Duration::from_secs(2);
+use crate::tuning;
 
 /// What is remembered of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +34,7 @@ pub(super) enum Seen {
 /// The messages a listener remembers.
 #[derive(Debug, Default)]
 pub(super) struct Memory {
+    numbers: tuning::Memory,
     kinds: Mutex<Kinds>,
 }
 
@@ -76,20 +70,26 @@ enum Until {
 }
 
 impl Memory {
+    /// Nothing is remembered yet.
+    pub(super) fn new(numbers: tuning::Memory) -> Self {
+        Self { numbers, kinds: Mutex::default() }
+    }
+
     /// The message's work is done; its delete is on the way.
     pub(super) fn done(&self, id: &MessageId) {
-        self.lock().done.remember(id, (), Until::Confirmed);
+        self.lock().done.remember(id, (), Until::Confirmed, self.numbers.done_max);
     }
 
     /// SQS confirmed the delete.
     pub(super) fn confirmed(&self, id: &MessageId) {
-        self.lock().done.remember(id, (), Until::Then(Instant::now() + CONFIRMED_FOR));
+        let until = Until::Then(Instant::now() + self.numbers.confirmed_for);
+        self.lock().done.remember(id, (), until, self.numbers.done_max);
     }
 
     /// The message is hidden until then.
     pub(super) fn hidden(&self, id: &MessageId, until: Instant, how: Settled) {
-        let due = until.checked_sub(SLACK).unwrap_or(until);
-        self.lock().hidden.remember(id, (until, how), Until::Then(due));
+        let due = until.checked_sub(self.numbers.slack).unwrap_or(until);
+        self.lock().hidden.remember(id, (until, how), Until::Then(due), self.numbers.hidden_max);
     }
 
     /// What is remembered of a message that comes now.
@@ -110,7 +110,7 @@ impl<T: Copy> Ids<T> {
         self.by_id.get(id).map(|(what, _)| *what)
     }
 
-    fn remember(&mut self, id: &MessageId, what: T, until: Until) {
+    fn remember(&mut self, id: &MessageId, what: T, until: Until, capacity: usize) {
         self.expire();
         let place = (until, self.next);
         self.next += 1;
@@ -118,7 +118,7 @@ impl<T: Copy> Ids<T> {
             self.by_place.remove(&before);
         }
         self.by_place.insert(place, id.clone());
-        if self.by_id.len() > CAPACITY {
+        if self.by_id.len() > capacity {
             self.forget_first();
         }
     }
@@ -139,8 +139,13 @@ impl<T: Copy> Ids<T> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
+    const CAPACITY: usize = 65_536;
+    const CONFIRMED_FOR: Duration = Duration::from_secs(600);
+    const SLACK: Duration = Duration::from_secs(2);
     const MINUTE: Duration = Duration::from_secs(60);
 
     fn id(number: usize) -> MessageId {

@@ -4,22 +4,28 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::exchange::{Request, Verdicts};
 use crate::limit::{Circumstances, ProbeCost};
+use crate::message::MessageId;
 use crate::observe::event_log::deliveries::Posted;
 use crate::pipeline::dispatch::Dispatch;
 use crate::pipeline::gates::Probes;
 use crate::policy::advice::endpoint::{EndpointReason, Seen};
-use crate::policy::outcome::{Attempt, Outcome, classify};
+use crate::policy::outcome::{Attempt, Outcome};
 use crate::policy::probing;
-use crate::shape::Request;
 
 /// A probe without an answer for so long has probably been taken: who throttles or refuses answers fast.
 const SLOW_PROBE: Duration = Duration::from_secs(5);
 /// When a probe without an answer is looked at. The second time it is most likely connected.
 const LONG_PROBE: [Duration; 2] = [SLOW_PROBE, Duration::from_secs(10)];
 
-/// Posts and names what came of it.
-pub(super) async fn post(dispatch: &Dispatch, request: Request, probes: &mut Probes) -> Posted {
+/// Posts the messages `ids`, and names what came of it: for the POST as a whole, and of each message.
+pub(super) async fn post(
+    dispatch: &Dispatch,
+    request: Request,
+    ids: &[MessageId],
+    probes: &mut Probes,
+) -> (Posted, Verdicts) {
     let started = Instant::now();
     let mut answer = dispatch.ctx.endpoint.post(request);
     let mut looks = LONG_PROBE.into_iter();
@@ -28,7 +34,9 @@ pub(super) async fn post(dispatch: &Dispatch, request: Request, probes: &mut Pro
         tokio::select! {
             biased;
             attempt = &mut answer => break attempt,
-            () = dispatch.ctx.drain.aborting() => return Posted::not(Outcome::Aborted),
+            () = dispatch.ctx.drain.aborting() => {
+                return (Posted::not(Outcome::Aborted), Verdicts::All(Outcome::Aborted));
+            }
             () = tokio::time::sleep_until(started + look.unwrap_or_default()),
                 if look.is_some() && !probes.is_empty() =>
             {
@@ -38,11 +46,16 @@ pub(super) async fn post(dispatch: &Dispatch, request: Request, probes: &mut Pro
             }
         }
     };
-    let outcome = classify(
-        &attempt,
-        &dispatch.ctx.settings.policy.success,
-        dispatch.ctx.settings.policy.error_in_body_is_failure,
-    );
+    let verdicts = match &attempt {
+        Attempt::Answered(answer) => dispatch.ctx.settings.exchange.verdicts(answer, ids),
+        Attempt::TimedOut | Attempt::Endless => Verdicts::All(Outcome::TimedOut),
+        Attempt::Broken(_) => Verdicts::All(Outcome::Broken),
+        Attempt::Unsent(_) => Verdicts::All(Outcome::Unsent),
+    };
+    let outcome = match verdicts {
+        Verdicts::All(outcome) => outcome,
+        Verdicts::Each(_) => Outcome::Success,
+    };
     let reason = EndpointReason::of(outcome, &attempt);
     let mut posted = Posted { reason, took: Some(started.elapsed()), ..Posted::not(outcome) };
     match attempt {
@@ -56,7 +69,7 @@ pub(super) async fn post(dispatch: &Dispatch, request: Request, probes: &mut Pro
         Attempt::Unsent(unsent) => posted.why = Some(unsent.text),
         Attempt::TimedOut | Attempt::Endless => {}
     }
-    posted
+    (posted, verdicts)
 }
 
 /// What else bears on closing a gate.

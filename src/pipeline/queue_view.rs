@@ -11,8 +11,8 @@ use tokio::time::Instant;
 
 use crate::message::Message;
 use crate::observe::event_log::EventLog;
-use crate::observe::event_log::deliveries::FinalReceive;
 use crate::pipeline::lately::Lately;
+use crate::policy::final_receive::FinalReceive;
 use crate::policy::probing::Budget;
 use crate::ports::{QueueDepth, QueueFacts};
 use crate::telemetry::handles::ListenerMetrics;
@@ -88,12 +88,6 @@ impl QueueView {
         let backlog =
             depth.map(|depth| depth.visible.saturating_add(depth.not_visible).saturating_add(depth.delayed));
         Budget { backlog, max_receives: self.max_receives() }
-    }
-
-    /// Whether SQS moves the message to the dead-letter queue when it has to be received again, after other receives
-    /// that it could have succeeded in.
-    pub(super) fn is_final_receive(&self, message: &Message) -> bool {
-        self.max_receives().is_some_and(|max| max > 1 && message.receive_count.get() >= max)
     }
 
     /// A message was received.

@@ -1,9 +1,11 @@
 //! One listener's own numbers and choices, already valid.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use crate::exchange::Exchange;
 use crate::policy::decide::Policy;
-use crate::shape::Shape;
+use crate::tuning::Tuning;
 
 /// What a listener needs to know beside its queue, its endpoint and their limits.
 #[derive(Debug, Clone)]
@@ -22,8 +24,10 @@ pub struct Settings {
     pub receive_wait: Duration,
     /// The table's parameters and the listener's own rows.
     pub policy: Policy,
-    /// How a message becomes a request.
-    pub shape: Shape,
+    /// How messages become a request, and what its answer says of them.
+    pub exchange: Arc<dyn Exchange>,
     /// Whether a Retry-After closes the gate of the endpoint or only hides the message.
     pub retry_after_closes_gate: bool,
+    /// Numbers of intake and flow control.
+    pub tuning: Tuning,
 }

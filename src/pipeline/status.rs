@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use crate::limit::{GateSnapshot, Workers};
+use crate::limit::{GateSnapshot, Slots};
 use crate::observe::failing::Failures;
 use crate::observe::health::Preflight;
 use crate::pipeline::dispatch::Dispatch;
+use crate::pipeline::intake::{NotReceiving, Waits};
 use crate::pipeline::queue_view::DepthView;
 use crate::telemetry::handles::Totals;
 
@@ -33,6 +34,8 @@ pub struct Status {
     pub messages: [(&'static str, i64); 4],
     /// Messages this process parked whose time has not come (an estimate).
     pub parked: i64,
+    /// Why it receives nothing just now.
+    pub not_receiving: Option<NotReceiving>,
     /// What was in the queue and its dead-letter queue when they were last looked at.
     pub depth: Option<DepthView>,
     /// Receives before the dead-letter queue.
@@ -50,7 +53,7 @@ pub struct Status {
 }
 
 /// What a listener does now.
-pub(super) fn status(dispatch: &Dispatch, workers: &Workers) -> Status {
+pub(super) fn status(dispatch: &Dispatch, slots: &Slots, waits: &Waits) -> Status {
     let (ctx, gates) = (&dispatch.ctx, &dispatch.admission.gates);
     let (gate, endpoint_gate) = (gates.own.snapshot(), gates.shared.snapshot());
     let failures = ctx.health.failing.now();
@@ -62,11 +65,12 @@ pub(super) fn status(dispatch: &Dispatch, workers: &Workers) -> Status {
         queue: ctx.settings.queue_name.clone(),
         endpoint: dispatch.admission.limits.name.to_string(),
         preflight: ctx.health.preflight(),
-        workers: workers.limit(),
-        workers_in_use: workers.in_use(),
-        workers_reserved: workers.reserved(),
+        workers: slots.limit(),
+        workers_in_use: slots.in_use(),
+        workers_reserved: slots.reserved(),
         messages: ctx.metrics.in_progress(),
         parked: ctx.metrics.parked_current.get(),
+        not_receiving: waits.now(),
         depth: ctx.view.depths(),
         max_receives: ctx.view.max_receives(),
         totals: ctx.metrics.totals(),
@@ -78,12 +82,12 @@ pub(super) fn status(dispatch: &Dispatch, workers: &Workers) -> Status {
 }
 
 /// Sets the gauges that mirror the state of a listener.
-pub(super) fn set_gauges(dispatch: &Dispatch, workers: &Workers) {
+pub(super) fn set_gauges(dispatch: &Dispatch, slots: &Slots) {
     let (ctx, own) = (&dispatch.ctx, &dispatch.admission.gates.own);
     let gauge = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
-    ctx.metrics.workers_limit.set(gauge(workers.limit()));
-    ctx.metrics.workers_in_use.set(gauge(workers.in_use()));
-    ctx.metrics.workers_reserved.set(gauge(workers.reserved()));
+    ctx.metrics.workers_limit.set(gauge(slots.limit()));
+    ctx.metrics.workers_in_use.set(gauge(slots.in_use()));
+    ctx.metrics.workers_reserved.set(gauge(slots.reserved()));
     ctx.metrics.gate.mirror(own.snapshot().state, &own.closed_for());
     ctx.metrics.oldest_age.set(ctx.view.oldest_age(ctx.wall.now()).as_secs_f64());
 }

@@ -12,27 +12,21 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
-/// How often one message is kept; a message refused again and again is not wanted.
-pub(super) const WAITS_MAX: u32 = 2;
-/// One of so many workers may wait with such a message.
-const WORKERS_PER_PLACE: usize = 4;
-/// An endpoint that did some work so lately takes messages.
-const WORKS_FOR: Duration = Duration::from_secs(60);
-/// Longest wait; beyond it the worker is worth more.
-const LONGEST: Duration = Duration::from_secs(3_600);
+use crate::tuning::LastReceive;
 
 /// Who may be kept.
 #[derive(Debug)]
 pub(super) struct InProcessWaits {
+    numbers: LastReceive,
     places: Arc<Semaphore>,
     last_success: Mutex<Option<Instant>>,
 }
 
 impl InProcessWaits {
     /// For a listener with so many workers.
-    pub(super) fn new(workers: usize) -> Self {
-        let places = Arc::new(Semaphore::new(workers / WORKERS_PER_PLACE));
-        Self { places, last_success: Mutex::default() }
+    pub(super) fn new(workers: usize, numbers: LastReceive) -> Self {
+        let places = Arc::new(Semaphore::new(workers / numbers.workers_per_place));
+        Self { numbers, places, last_success: Mutex::default() }
     }
 
     /// The endpoint took a message.
@@ -43,8 +37,9 @@ impl InProcessWaits {
     /// A place for a message that would be parked for `delay`, and that SQS lets us have for `hideable`.
     pub(super) fn place(&self, delay: Duration, hideable: Duration) -> Option<OwnedSemaphorePermit> {
         let last_success = *self.last_success.lock().unwrap_or_else(PoisonError::into_inner);
-        let works = last_success.is_some_and(|at| at.elapsed() < WORKS_FOR);
-        if !works || delay > LONGEST || delay.saturating_add(LONGEST) > hideable {
+        let LastReceive { works_for, longest, .. } = self.numbers;
+        let works = last_success.is_some_and(|at| at.elapsed() < works_for);
+        if !works || delay > longest || delay.saturating_add(longest) > hideable {
             return None;
         }
         Arc::clone(&self.places).try_acquire_owned().ok()
@@ -56,30 +51,35 @@ mod tests {
     use super::*;
 
     const MINUTES: Duration = Duration::from_secs(300);
+    const HOUR: Duration = Duration::from_secs(3_600);
     const HOURS: Duration = Duration::from_secs(43_195);
+
+    fn waits_of(workers: usize) -> InProcessWaits {
+        InProcessWaits::new(workers, LastReceive::default())
+    }
 
     #[tokio::test(start_paused = true)]
     async fn a_message_is_kept_only_where_others_are_taken() {
-        let waits = InProcessWaits::new(16);
+        let waits = waits_of(16);
         assert!(waits.place(MINUTES, HOURS).is_none(), "there was never a success");
         waits.succeeded();
         assert!(waits.place(MINUTES, HOURS).is_some());
-        tokio::time::advance(WORKS_FOR).await;
+        tokio::time::advance(LastReceive::default().works_for).await;
         assert!(waits.place(MINUTES, HOURS).is_none());
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_part_of_the_workers_keeps_messages_for_a_limited_time() {
-        let waits = InProcessWaits::new(11);
+        let waits = waits_of(11);
         waits.succeeded();
         let places = [waits.place(MINUTES, HOURS), waits.place(MINUTES, HOURS)];
         assert!(places.iter().all(Option::is_some));
         assert!(waits.place(MINUTES, HOURS).is_none(), "two of eleven workers are enough");
         drop(places);
-        assert!(waits.place(2 * LONGEST, HOURS).is_none(), "the endpoint asked for hours");
-        assert!(waits.place(MINUTES, LONGEST).is_none(), "its twelve hours are nearly over");
+        assert!(waits.place(2 * HOUR, HOURS).is_none(), "the endpoint asked for hours");
+        assert!(waits.place(MINUTES, HOUR).is_none(), "its twelve hours are nearly over");
         assert!(waits.place(MINUTES, HOURS).is_some());
-        let lonely = InProcessWaits::new(3);
+        let lonely = waits_of(3);
         lonely.succeeded();
         assert!(lonely.place(MINUTES, HOURS).is_none(), "its few workers have others to deliver");
     }

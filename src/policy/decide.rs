@@ -32,10 +32,6 @@ pub const STATUSES: RangeInclusive<u16> = 100..=599;
 /// The choices of one listener; the table holds the rest.
 #[derive(Debug, Clone)]
 pub struct Policy {
-    /// Statuses that mean success.
-    pub success: StatusSet,
-    /// Whether a JSON `error` member in a success means that the message is at fault.
-    pub error_in_body_is_failure: bool,
     /// How long a message is parked after a 429.
     pub throttle_delay: Duration,
     /// Rows before the table; the first match wins.
@@ -44,12 +40,7 @@ pub struct Policy {
 
 impl Default for Policy {
     fn default() -> Self {
-        Self {
-            success: StatusSet::default(),
-            error_in_body_is_failure: false,
-            throttle_delay: Duration::from_secs(300),
-            rows: Vec::new(),
-        }
+        Self { throttle_delay: Duration::from_secs(300), rows: Vec::new() }
     }
 }
 

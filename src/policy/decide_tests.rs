@@ -20,7 +20,7 @@ fn facts() -> Facts {
 fn answered(status: u16, retry_after: Option<u64>, policy: &Policy) -> (Outcome, Decision) {
     let wait = retry_after.map(Duration::from_secs);
     let answer = Answer { status, retry_after: wait.map(RetryAfter::Delay), ..Answer::default() };
-    let outcome = classify(&Attempt::Answered(answer), &policy.success, false);
+    let outcome = classify(&Attempt::Answered(answer), &StatusSet::default());
     let facts = Facts { status: Some(status), retry_after: wait, ..facts() };
     (outcome, decide(outcome, &facts, policy))
 }
@@ -117,17 +117,9 @@ fn a_message_nothing_was_sent_of_is_held_for_an_hour_and_then_deferred() {
 
 #[test]
 fn success_can_be_widened() {
-    let policy = Policy { success: StatusSet::new([(200, 299)]), ..Policy::default() };
-    let (outcome, decision) = answered(204, None, &policy);
-    assert_eq!((outcome, decision.disposition), (Outcome::Success, Disposition::Delete));
-}
-
-#[test]
-fn an_error_in_the_body_of_a_200_counts_only_when_asked_for() {
-    let answer = Answer { status: 200, error_in_body: true, ..Answer::default() };
-    let attempt = Attempt::Answered(answer);
-    assert_eq!(classify(&attempt, &StatusSet::default(), false), Outcome::Success);
-    assert_eq!(classify(&attempt, &StatusSet::default(), true), Outcome::AlgorithmError);
+    let attempt = Attempt::Answered(Answer { status: 204, ..Answer::default() });
+    assert_eq!(classify(&attempt, &StatusSet::default()), Outcome::UnlistedSuccess);
+    assert_eq!(classify(&attempt, &StatusSet::new([(200, 299)])), Outcome::Success);
 }
 
 #[test]

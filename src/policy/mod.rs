@@ -13,6 +13,7 @@
 pub mod advice;
 pub mod backoff;
 pub mod decide;
+pub mod final_receive;
 pub mod outcome;
 pub mod preflight;
 pub mod probing;

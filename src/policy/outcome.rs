@@ -5,6 +5,10 @@
 //! An unknown status counts as a temporary failure of the server. So the message is retried and at worst
 //! dead-lettered by SQS, never deleted.
 
+use std::fmt;
+
+use bytes::Bytes;
+
 use crate::policy::retry_after::RetryAfter;
 
 /// The result of one POST.
@@ -30,8 +34,8 @@ pub struct Answer {
     pub status: u16,
     /// The value of `Retry-After`, when it could be parsed.
     pub retry_after: Option<RetryAfter>,
-    /// Whether the body is a JSON object with an `error` member: so an algorithm reports its own failure.
-    pub error_in_body: bool,
+    /// The beginning of its body.
+    pub body: Body,
     /// Whether a 403 says that only callers on the same machine or mesh are accepted.
     pub for_neighbours_only: bool,
     /// Scheme, host and port that a redirect points at. The path is left out, because it may carry a token.
@@ -40,6 +44,30 @@ pub struct Answer {
     /// withheld where it repeats the beginning of the message. `None` for a plain success and for an empty
     /// body.
     pub beginning: Option<String>,
+}
+
+/// The beginning of an answer's body: of a success the first 64 KiB, of a failure less.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Body {
+    /// Its first bytes.
+    pub kept: Bytes,
+    /// Whether there were no more.
+    pub is_whole: bool,
+}
+
+impl Default for Body {
+    /// An empty body.
+    fn default() -> Self {
+        Self { kept: Bytes::new(), is_whole: true }
+    }
+}
+
+impl fmt::Debug for Body {
+    /// Its length: what an endpoint answers is in no log.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let more = if self.is_whole { "" } else { " and more" };
+        write!(f, "{} bytes{more}", self.kept.len())
+    }
 }
 
 /// A connection that failed when part of the request may have been sent.
@@ -178,26 +206,29 @@ impl Outcome {
     }
 }
 
-/// Classifies an attempt. `success` is the listener's list, `error_is_failure` its `error_in_body` option.
-pub fn classify(attempt: &Attempt, success: &StatusSet, error_is_failure: bool) -> Outcome {
+/// Classifies an attempt by its status alone. `success` holds the statuses that mean success.
+pub fn classify(attempt: &Attempt, success: &StatusSet) -> Outcome {
     match attempt {
         Attempt::TimedOut | Attempt::Endless => Outcome::TimedOut,
         Attempt::Broken(_) => Outcome::Broken,
         Attempt::Unsent(_) => Outcome::Unsent,
-        Attempt::Answered(answer) if success.contains(answer.status) => {
-            if error_is_failure && answer.error_in_body { Outcome::AlgorithmError } else { Outcome::Success }
-        }
-        Attempt::Answered(answer) => match answer.status {
-            200..=299 => Outcome::UnlistedSuccess,
-            429 => Outcome::Throttled,
-            503 if answer.retry_after.is_some() => Outcome::Unavailable,
-            502..=504 | 529 => Outcome::Overloaded,
-            401 | 403 | 407 => Outcome::Unauthorized,
-            300..=399 | 404 | 405 | 410 => Outcome::Misdirected,
-            408 | 409 | 421 | 423 | 425 => Outcome::Failed,
-            400..=499 | 501 => Outcome::Rejected,
-            _ => Outcome::Failed,
-        },
+        Attempt::Answered(answer) => classify_answer(answer, success),
+    }
+}
+
+/// Names what a complete answer says, by its status alone.
+pub fn classify_answer(answer: &Answer, success: &StatusSet) -> Outcome {
+    match answer.status {
+        status if success.contains(status) => Outcome::Success,
+        200..=299 => Outcome::UnlistedSuccess,
+        429 => Outcome::Throttled,
+        503 if answer.retry_after.is_some() => Outcome::Unavailable,
+        502..=504 | 529 => Outcome::Overloaded,
+        401 | 403 | 407 => Outcome::Unauthorized,
+        300..=399 | 404 | 405 | 410 => Outcome::Misdirected,
+        408 | 409 | 421 | 423 | 425 => Outcome::Failed,
+        400..=499 | 501 => Outcome::Rejected,
+        _ => Outcome::Failed,
     }
 }
 

@@ -4,6 +4,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use queuepost::limit::{self, EndpointLimits, Rate};
+use queuepost::tuning::Tuning;
 
 use super::process::{SimProcess, limits, settings};
 use super::scripted_endpoint::ScriptedEndpoint;
@@ -71,8 +72,11 @@ async fn starts_never_exceed_burst_plus_rate_times_time() {
     process.world.queue("orders", 10);
     let endpoint = ScriptedEndpoint::always(200, 1);
     let rate = Rate { interval: Duration::from_millis(100), burst: NonZeroU32::new(3).unwrap() };
-    let paced =
-        EndpointLimits::new("api", &limit::Settings { sessions: 100, adaptive: false, rate: Some(rate) }, 1);
+    let paced = EndpointLimits::new(
+        "api",
+        &limit::Settings { sessions: 100, adaptive: false, rate: Some(rate), tuning: Tuning::default() },
+        1,
+    );
     process.listen(settings("orders", 50), &endpoint, &paced);
     for number in 0..200 {
         process.world.send("orders", &format!("m-{number}"));

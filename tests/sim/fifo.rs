@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use proptest::prelude::*;
+use queuepost::exchange::Request;
 use queuepost::policy::outcome::Attempt;
 use queuepost::ports::{BoxFuture, Endpoint};
-use queuepost::shape::Request;
 
 use super::process::{Census, SimProcess, limits, settings};
 use super::scripted_endpoint::{Post, ScriptedEndpoint, answer, answer_with_retry_after, refused};

@@ -4,6 +4,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use queuepost::limit::{self, EndpointLimits, GateState, Rate};
+use queuepost::tuning::Tuning;
 
 use super::process::{SimProcess, limits, settings};
 use super::scripted_endpoint::{ScriptedEndpoint, answer, answer_with_retry_after};
@@ -164,8 +165,11 @@ async fn a_pause_costs_the_pace_no_starts() {
         (Duration::from_millis(20), attempt)
     });
     let rate = Rate { interval: Duration::from_secs(1), burst: NonZeroU32::MIN };
-    let paced =
-        EndpointLimits::new("api", &limit::Settings { sessions: 50, adaptive: false, rate: Some(rate) }, 1);
+    let paced = EndpointLimits::new(
+        "api",
+        &limit::Settings { sessions: 50, adaptive: false, rate: Some(rate), tuning: Tuning::default() },
+        1,
+    );
     process.listen(settings("orders", 50), &endpoint, &paced);
     for number in 0..200 {
         process.world.send("orders", &format!("m-{number}"));

@@ -1,6 +1,8 @@
 //! The whole pipeline on paused time: hours in milliseconds, the same trace for the same seed.
 //!
+//! - `batches`: one POST carries several messages, each of which is settled by its own verdict.
 //! - `caps`: running POSTs and receives stay within workers, sessions and rate.
+//! - `controls`: a listener paused, resumed, given other workers and stopped; caps that change while POSTs run.
 //! - `delivery_log`: which log lines a delivery writes, and how often.
 //! - `drain`: a drain at any moment leaves every message deleted, visible, in flight or dead-lettered.
 //! - `duplicates`: a message received twice is posted once.
@@ -31,7 +33,9 @@ mod scripted_endpoint;
 mod scripted_queue;
 mod simulated_queue;
 
+mod batches;
 mod caps;
+mod controls;
 mod delivery_log;
 mod drain;
 mod duplicates;

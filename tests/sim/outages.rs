@@ -1,11 +1,21 @@
 //! The goals of docs/outages.md on a few cases; `cargo bench --bench outages` has all of them.
 
+use queuepost::tuning::Tuning;
+
 use super::outage::{
     Case, FULL_SPEED_MOST, Figures, IN_VAIN_MOST, Load, SCENARIOS, Scenario, USEFUL_LEAST, Variant, run,
 };
 
 fn ours(scenario: Scenario, processes: usize, load: Load, max_receives: u32) -> Figures {
-    run(&Case { scenario, variant: Variant::Ours, processes, load, max_receives, seed: 2 })
+    run(&Case {
+        scenario,
+        variant: Variant::Ours,
+        processes,
+        load,
+        max_receives,
+        seed: 2,
+        tuning: Tuning::default(),
+    })
 }
 
 fn named(name: &str) -> Scenario {
@@ -79,6 +89,7 @@ fn a_fixed_pool_dead_letters_what_the_gate_saves() {
         load: Load::Backlog(100),
         max_receives: 5,
         seed: 2,
+        tuning: Tuning::default(),
     };
     assert_eq!(run(&case).dead, 100);
 }

@@ -4,14 +4,15 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use queuepost::drain::Drain;
+use queuepost::exchange::{Raw, Success};
 use queuepost::limit::clock::Wall;
 use queuepost::limit::{self, EndpointLimits};
 use queuepost::localqueue::MessageState;
-use queuepost::pipeline::{Health, Listener, Parts, Settings, Status};
+use queuepost::pipeline::{Handle, Health, Listener, Parts, Settings, Status};
 use queuepost::policy::decide::Policy;
 use queuepost::ports::{Endpoint, Queue};
-use queuepost::shape::Shape;
 use queuepost::telemetry::metrics::Metrics;
+use queuepost::tuning::Tuning;
 use tokio::task::JoinSet;
 
 use super::simulated_queue::{EPOCH_MILLIS, FIFO, SimQueue, World, dead_letter_name};
@@ -56,13 +57,21 @@ pub fn settings(name: &str, workers: usize) -> Settings {
         timeout: Duration::from_secs(60),
         receive_wait: Duration::from_secs(20),
         policy: Policy::default(),
-        shape: Shape::raw(name, name),
+        exchange: Arc::new(Raw::new(name, name, Success::default())),
         retry_after_closes_gate: true,
+        tuning: Tuning::default(),
     }
 }
 
 pub fn limits(sessions: usize) -> EndpointLimits {
-    EndpointLimits::new("api", &limit::Settings { sessions, adaptive: false, rate: None }, 7)
+    let settings = limit::Settings { sessions, adaptive: false, rate: None, tuning: Tuning::default() };
+    EndpointLimits::new("api", &settings, 7)
+}
+
+/// A listener that has been started.
+struct Started {
+    health: Arc<Health>,
+    handle: Handle,
 }
 
 impl SimProcess {
@@ -104,6 +113,27 @@ impl SimProcess {
         endpoint: Arc<dyn Endpoint>,
         limits: &EndpointLimits,
     ) -> Arc<Health> {
+        self.start(settings, queue, endpoint, limits).health
+    }
+
+    /// Starts a listener on the queue of its name, and returns what tells it what to do.
+    pub fn listen_and_control(
+        &mut self,
+        settings: Settings,
+        endpoint: &Arc<impl Endpoint>,
+        limits: &EndpointLimits,
+    ) -> Handle {
+        let queue = SimQueue::new(&self.world, &settings.queue_name, self.seed);
+        self.start(settings, queue, Arc::clone(endpoint) as _, limits).handle
+    }
+
+    fn start(
+        &mut self,
+        settings: Settings,
+        queue: Arc<dyn Queue>,
+        endpoint: Arc<dyn Endpoint>,
+        limits: &EndpointLimits,
+    ) -> Started {
         let parts = Parts {
             metrics: Arc::new(self.metrics.listener(&settings.name, &limits.name)),
             settings,
@@ -116,11 +146,11 @@ impl SimProcess {
         };
         self.seed += 1;
         let listener = Listener::new(parts);
-        let health = listener.health();
+        let started = Started { health: listener.health(), handle: listener.handle() };
         self.gauges.push(Box::new(listener.gauges()));
         self.statuses.push(Box::new(listener.status()));
         self.running.spawn(listener.run());
-        health
+        started
     }
 
     /// The status of each listener, in the order of their starts.

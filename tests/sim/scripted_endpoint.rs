@@ -3,10 +3,10 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use queuepost::exchange::Request;
 use queuepost::policy::outcome::{Answer, Attempt, Step, Unsent};
 use queuepost::policy::retry_after::RetryAfter;
 use queuepost::ports::{BoxFuture, Endpoint};
-use queuepost::shape::Request;
 use tokio::time::Instant;
 
 /// One POST as the endpoint received it.

@@ -4,6 +4,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use queuepost::limit::{self, EndpointLimits, Rate};
+use queuepost::tuning::Tuning;
 
 use super::process::{SimProcess, limits, settings};
 use super::scripted_endpoint::{ScriptedEndpoint, answer, refused};
@@ -14,7 +15,11 @@ const HOUR: Duration = Duration::from_secs(3_600);
 
 fn one_start_every(interval: Duration) -> EndpointLimits {
     let rate = Some(Rate { interval, burst: NonZeroU32::MIN });
-    EndpointLimits::new("api", &limit::Settings { sessions: 16, adaptive: false, rate }, 7)
+    EndpointLimits::new(
+        "api",
+        &limit::Settings { sessions: 16, adaptive: false, rate, tuning: Tuning::default() },
+        7,
+    )
 }
 
 fn closed_for(limits: &EndpointLimits) -> Duration {

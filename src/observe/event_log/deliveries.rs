@@ -4,7 +4,6 @@
 //! message is never left out: its final receive, and that it is sent to the dead-letter queue. The beginning of the
 //! endpoint's answer is in `answer`, as [`crate::policy::outcome::Answer`] has it: fit for a log.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::EventLog;
@@ -14,11 +13,12 @@ use crate::observe::failing::Recovery;
 use crate::policy::advice::Advice;
 use crate::policy::advice::endpoint::{EndpointReason, Seen};
 use crate::policy::decide::Disposition;
+use crate::policy::final_receive::FinalReceive;
 use crate::policy::outcome::Outcome;
 use crate::telemetry::log::DELIVERED;
 
 /// What one POST came to.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Posted {
     pub(crate) outcome: Outcome,
     /// Its class, for people.
@@ -40,27 +40,22 @@ impl Posted {
         Self { outcome, reason, seen, retry_after: None, took: None, why: None, answer: None }
     }
 
+    /// The same POST, for a message of it that came to something else.
+    pub(crate) fn of(&self, outcome: Outcome) -> Self {
+        Self { outcome, reason: EndpointReason::of_outcome(outcome), ..self.clone() }
+    }
+
     /// What it was, in a sentence.
     pub(crate) fn meaning(&self) -> String {
         self.reason.advice(&self.seen).meaning
     }
 }
 
-/// The last receive of a message: SQS dead-letters it when it is due instead of handing it out again.
-#[derive(Debug, Clone)]
-pub(crate) struct FinalReceive {
-    /// Receives the queue grants.
-    pub(crate) max: u32,
-    /// Name of the dead-letter queue, where it is known.
-    pub(crate) dead_letter_queue: Option<Arc<str>>,
-}
-
-impl FinalReceive {
-    fn words(&self, message: &Message) -> String {
-        let (count, max) = (message.receive_count.get(), self.max);
-        let next = self.dead_letter_queue.as_deref().unwrap_or("the dead-letter queue");
-        format!("final receive ({count} of {max}): {next} next")
-    }
+/// Where a message on its final receive goes.
+fn next_stop(last: &FinalReceive, message: &Message) -> String {
+    let (count, max) = (message.receive_count.get(), last.max);
+    let next = last.dead_letter_queue.as_deref().unwrap_or("the dead-letter queue");
+    format!("final receive ({count} of {max}): {next} next")
 }
 
 impl EventLog {
@@ -80,7 +75,7 @@ impl EventLog {
             Disposition::Hold => false,
         };
         let then = last.filter(|_| is_final && disposition != Disposition::DeadLetter);
-        let then = then.map_or_else(|| describe(disposition), |last| last.words(message));
+        let then = then.map_or_else(|| describe(disposition), |last| next_stop(last, message));
         if is_final {
             self.repeats().says(About::Endpoint, reason, id);
             return self.line(message, posted, &then, Some(&LeftOut::default()));
@@ -177,7 +172,7 @@ impl EventLog {
             message_id = message.id.as_str(),
             receive_count = message.receive_count.get(),
             "{}: released, {why}",
-            last.words(message)
+            next_stop(last, message)
         );
     }
 

@@ -12,5 +12,8 @@ mod plan;
 mod prepare;
 mod receive;
 mod task;
+mod waits;
 
 pub(super) use task::{Intake, Parts};
+pub use waits::NotReceiving;
+pub(super) use waits::Waits;

@@ -7,19 +7,15 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::policy::backoff;
+use crate::tuning;
 
-/// Long-poll time of a busy or probing listener.
-pub(super) const BUSY_WAIT: Duration = Duration::from_secs(1);
-/// A listener may have one receive under way for each so many workers.
-const WORKERS_PER_RECEIVE: usize = 10;
-/// Receives under way of a listener that receives one message at a time, at most.
-const SINGLE_RECEIVES_MAX: usize = 100;
 /// Pause after a receive that panicked.
 const AFTER_PANIC: Duration = Duration::from_secs(1);
 
 /// What receives have told so far.
 #[derive(Debug)]
 pub(super) struct Plan {
+    numbers: tuning::Intake,
     workers: usize,
     /// Whether the last receive brought something.
     busy: bool,
@@ -56,8 +52,13 @@ impl Yield {
 
 impl Plan {
     /// For a listener with so many workers.
-    pub(super) fn new(workers: usize) -> Self {
-        Self { workers, busy: false, side_by_side: 1, failures: 0, not_before: None, is_first: true }
+    pub(super) fn new(workers: usize, numbers: tuning::Intake) -> Self {
+        Self { numbers, workers, busy: false, side_by_side: 1, failures: 0, not_before: None, is_first: true }
+    }
+
+    /// The listener has so many workers from now on.
+    pub(super) fn set_workers(&mut self, workers: usize) {
+        self.workers = workers;
     }
 
     /// Whether the last receive brought something.
@@ -91,7 +92,7 @@ impl Plan {
         };
         if came == Yield::Nothing && no_wait {
             // Without a long poll an empty queue would be asked as fast as it answers.
-            self.not_before = Some(now + BUSY_WAIT);
+            self.not_before = Some(now + self.numbers.busy_wait);
         }
     }
 
@@ -113,14 +114,20 @@ impl Plan {
     }
 
     fn most(&self, single: bool) -> usize {
-        let most = self.workers.div_ceil(WORKERS_PER_RECEIVE);
-        if single { most.max(self.workers.min(SINGLE_RECEIVES_MAX)) } else { most }
+        let most = self.workers.div_ceil(self.numbers.workers_per_receive);
+        if single { most.max(self.workers.min(self.numbers.single_receives_max)) } else { most }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const BUSY_WAIT: Duration = Duration::from_secs(1);
+
+    fn plan_for(workers: usize) -> Plan {
+        Plan::new(workers, tuning::Intake::default())
+    }
 
     fn answered(plan: &mut Plan, came: &[Yield], single: bool) -> usize {
         for came in came {
@@ -131,7 +138,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn full_receives_bring_more_side_by_side_one_for_ten_workers_at_most() {
-        let mut plan = Plan::new(35);
+        let mut plan = plan_for(35);
         assert_eq!(plan.side_by_side(false), 1);
         assert_eq!(answered(&mut plan, &[Yield::Full], false), 2);
         assert_eq!(answered(&mut plan, &[Yield::Full; 9], false), 4);
@@ -142,15 +149,15 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn receives_of_one_message_may_be_as_many_as_workers_and_a_hundred_at_most() {
-        let mut plan = Plan::new(16);
+        let mut plan = plan_for(16);
         assert_eq!(answered(&mut plan, &[Yield::Full; 40], true), 16);
         assert_eq!(plan.side_by_side(false), 2, "they are for more than one message again");
-        assert_eq!(answered(&mut Plan::new(400), &[Yield::Full; 400], true), 100);
+        assert_eq!(answered(&mut plan_for(400), &[Yield::Full; 400], true), 100);
     }
 
     #[tokio::test(start_paused = true)]
     async fn failures_in_a_row_wait_longer_and_longer_and_an_answer_ends_that() {
-        let (mut plan, now) = (Plan::new(16), Instant::now());
+        let (mut plan, now) = (plan_for(16), Instant::now());
         let pause = |plan: &mut Plan| {
             plan.failed(now, 1.0);
             plan.not_before().unwrap() - now
@@ -166,7 +173,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_empty_queue_that_is_asked_without_a_long_poll_is_asked_once_a_second() {
-        let (mut plan, now) = (Plan::new(16), Instant::now());
+        let (mut plan, now) = (plan_for(16), Instant::now());
         plan.answered(Yield::Nothing, false, true, now);
         assert_eq!(plan.not_before(), Some(now + BUSY_WAIT));
         assert_eq!(plan.wait(BUSY_WAIT), Duration::ZERO, "the very first receive returns at once");

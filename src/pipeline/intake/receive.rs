@@ -2,7 +2,7 @@
 //!
 //! Its answer may have been lost when SQS had hidden the messages already, and with them their groups, until the
 //! visibility time-out. Under the same attempt id SQS hands them out again, and that counts as no receive. Nothing may
-//! be changed for that, neither the number of messages nor their visibility, so the workers reserved for the receive
+//! be changed for that, neither the number of messages nor their visibility, so the slots reserved for the receive
 //! stay so; room at the endpoint is given up meanwhile. When a gate closes or the drain begins it is not repeated, nor
 //! when the visibility time-out is over: what was hidden comes back by itself.
 
@@ -18,9 +18,6 @@ use crate::policy::backoff;
 use crate::policy::visibility::lease;
 use crate::ports::{QueueError, QueueErrorKind, Receive};
 
-/// How long an attempt id is used again; SQS knows it for five minutes.
-const ATTEMPT_MAX: Duration = Duration::from_secs(240);
-
 /// What became of a receive.
 #[derive(Debug)]
 pub(super) enum Received {
@@ -34,7 +31,7 @@ pub(super) enum Received {
     Withheld,
 }
 
-/// Receives up to as many messages as there are workers in `prepared`; gives up its room while it has to be repeated.
+/// Receives up to as many messages as there are slots in `prepared`; gives up its room while it has to be repeated.
 pub(super) async fn receive(dispatch: &Dispatch, prepared: &mut Prepared, wait: Duration) -> Received {
     let ctx = &dispatch.ctx;
     if !dispatch.admission.gates.let_through(&prepared.room.probes) {
@@ -42,9 +39,9 @@ pub(super) async fn receive(dispatch: &Dispatch, prepared: &mut Prepared, wait: 
     }
     let visibility = lease(ctx.settings.timeout);
     let attempt = ctx.settings.fifo.then(|| ctx.random.attempt_id());
-    let receive = Receive { max: prepared.workers.len(), wait, visibility, attempt };
+    let receive = Receive { max: prepared.slots.len(), wait, visibility, attempt };
     let first = Instant::now();
-    let end = first + visibility.min(ATTEMPT_MAX);
+    let end = first + visibility.min(ctx.settings.tuning.intake.repeat_for);
     let mut failures = 0_u32;
     loop {
         let asked = Asked { first, last: Instant::now() };

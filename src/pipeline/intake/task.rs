@@ -4,34 +4,36 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
-use tokio_util::task::TaskTracker;
 
-use crate::limit::{PaceClaims, WorkerPermit, Workers};
+use crate::limit::{PaceClaims, Slot, Slots};
 use crate::message::Message;
 use crate::pipeline::admit::Ticket;
 use crate::pipeline::completion::Successor;
-use crate::pipeline::deliver::Delivery;
+use crate::pipeline::controls::Controls;
 use crate::pipeline::dispatch::Dispatch;
-use crate::pipeline::group::{Groups, release_later, split};
+use crate::pipeline::flow::Flow;
+use crate::pipeline::in_flight::InFlight;
 use crate::pipeline::intake::plan::{Plan, Yield};
-use crate::pipeline::intake::prepare::{Prepared, Wanted, prepare};
+use crate::pipeline::intake::prepare::{Means, Prepared, Wanted, prepare};
 use crate::pipeline::intake::receive::{Received, receive};
+use crate::pipeline::intake::waits::Waits;
 use crate::pipeline::lease::{Asked, Lease, LeaseTable};
 use crate::pipeline::ledger::LedgerEntry;
 use crate::pipeline::settlement::Settler;
 use crate::telemetry::trace::Journey;
 
-/// What messages are given on their way.
+/// What intake works with, and what messages are given on their way.
 pub(in crate::pipeline) struct Parts {
     pub(in crate::pipeline) dispatch: Arc<Dispatch>,
-    pub(in crate::pipeline) workers: Arc<Workers>,
+    pub(in crate::pipeline) slots: Arc<Slots>,
+    pub(in crate::pipeline) controls: watch::Receiver<Controls>,
+    pub(in crate::pipeline) waits: Arc<Waits>,
     pub(in crate::pipeline) leases: Arc<LeaseTable>,
-    pub(in crate::pipeline) groups: Arc<Groups>,
+    pub(in crate::pipeline) flow: Flow,
     pub(in crate::pipeline) settler: Settler,
-    /// Takes a task for each delivery.
-    pub(in crate::pipeline) deliveries: TaskTracker,
 }
 
 /// Intake of one listener.
@@ -56,7 +58,7 @@ type Preparing = Pin<Box<dyn Future<Output = Option<Prepared>> + Send>>;
 impl Intake {
     /// Nothing is received yet.
     pub(in crate::pipeline) fn new(parts: Parts) -> Self {
-        let plan = Plan::new(parts.workers.limit());
+        let plan = Plan::new(parts.slots.limit(), parts.dispatch.ctx.settings.tuning.intake);
         Self { parts, plan, receives: JoinSet::new() }
     }
 
@@ -86,13 +88,14 @@ impl Intake {
     }
 
     /// Receives that may be under way. While a gate is not open they go one at a time.
-    fn side_by_side(&self) -> usize {
+    fn side_by_side(&mut self) -> usize {
+        self.plan.set_workers(self.parts.slots.limit());
         let gates = &self.parts.dispatch.admission.gates;
         if gates.are_open() { self.plan.side_by_side(self.wants_single()) } else { 1 }
     }
 
     fn wants_single(&self) -> bool {
-        self.parts.groups.want_single_receives(&self.parts.dispatch.ctx)
+        self.parts.flow.groups.want_single_receives(&self.parts.dispatch.ctx)
     }
 
     fn prepare(&self) -> Preparing {
@@ -101,12 +104,18 @@ impl Intake {
             single: self.wants_single(),
             not_before: self.plan.not_before(),
         };
-        let (dispatch, workers) = (Arc::clone(&self.parts.dispatch), Arc::clone(&self.parts.workers));
-        Box::pin(prepare(dispatch, workers, wanted))
+        let Parts { dispatch, slots, controls, waits, .. } = &self.parts;
+        let means = Means {
+            dispatch: Arc::clone(dispatch),
+            slots: Arc::clone(slots),
+            controls: controls.clone(),
+            waits: Arc::clone(waits),
+        };
+        Box::pin(prepare(means, wanted))
     }
 
     fn start(&mut self, mut prepared: Prepared) {
-        let (max, no_wait) = (prepared.workers.len(), prepared.wait.is_zero());
+        let (max, no_wait) = (prepared.slots.len(), prepared.wait.is_zero());
         let wait = self.plan.wait(prepared.wait);
         let dispatch = Arc::clone(&self.parts.dispatch);
         self.receives.spawn(async move {
@@ -141,39 +150,38 @@ impl Intake {
         }
     }
 
-    /// Starts a delivery for each message.
+    /// Takes what a receive brought in flight, and hands it to flow.
     fn register(&self, messages: Vec<Message>, asked: Asked, prepared: Prepared, max: usize) {
         let ctx = &self.parts.dispatch.ctx;
-        let Prepared { mut workers, mut room, .. } = prepared;
-        if messages.iter().all(|message| ctx.view.is_final_receive(message)) {
-            // Refused once more such a message would be dead-lettered: it waits, and the turn passes on.
-            std::mem::take(&mut room.probes).found_nothing(!messages.is_empty());
-        }
+        let Prepared { mut slots, mut room, .. } = prepared;
         if messages.len() > max {
-            // No SQS does that; without a worker they could not be taken.
+            // No SQS does that; without a slot they could not be taken.
             ctx.events.surplus(messages.len() - max);
         }
-        let mut ticket = || {
+        let mut grouped = Vec::new();
+        for message in messages {
+            let Some(slot) = slots.take() else { break };
+            let group = message.group_id.clone().unwrap_or_default();
+            grouped.push((group, self.in_flight(message, asked, slot)));
+        }
+        if grouped.iter().all(|(_, message)| message.as_ref().is_none_or(InFlight::is_last_try)) {
+            // Refused once more such a message would be dead-lettered: it waits, and the turn passes on.
+            std::mem::take(&mut room.probes).found_nothing(!grouped.is_empty());
+        }
+        let ticket = || {
             let pace = room.pace.as_mut().and_then(PaceClaims::take);
             Ticket::new(room.claims.pop(), pace, std::mem::take(&mut room.probes))
         };
-        let mut grouped = Vec::new();
-        for message in messages {
-            let Some(permit) = workers.take() else { break };
-            let group = ctx.settings.fifo.then(|| message.group_id.clone().unwrap_or_default());
-            let delivery = self.delivery(message, asked, permit);
-            if let Some(group) = group {
-                grouped.push((group, delivery));
-            } else if let Some(mut delivery) = delivery {
-                delivery.ticket = ticket();
-                self.parts.deliveries.spawn(delivery.run(Arc::clone(&self.parts.dispatch)));
-            }
+        if ctx.settings.fifo {
+            self.parts.flow.start_groups(grouped, ticket);
+        } else {
+            let messages = grouped.into_iter().filter_map(|(_, message)| message).collect();
+            self.parts.flow.start(messages, ticket);
         }
-        self.start_groups(grouped, ticket);
     }
 
-    /// The delivery of a message; `None` when it is in flight already, whose handle is now the newer one.
-    fn delivery(&self, message: Message, asked: Asked, permit: WorkerPermit) -> Option<Delivery> {
+    /// The message, in flight; `None` when it is already, and has the newer handle now.
+    fn in_flight(&self, message: Message, asked: Asked, slot: Slot) -> Option<InFlight> {
         let ctx = &self.parts.dispatch.ctx;
         ctx.observe(&message);
         let entry = LedgerEntry::new(&ctx.metrics);
@@ -181,38 +189,16 @@ impl Intake {
             ctx.metrics.duplicates_suppressed.inc();
             return None;
         };
-        let journey = Journey::begin(&ctx.settings.queue_name, &message);
-        Some(Delivery {
+        Some(InFlight {
+            final_receive: ctx.view.final_receive(&message),
+            trace: Journey::begin(&ctx.settings.queue_name, &message),
             message,
             lease,
-            permit: Arc::new(permit),
             ledger,
-            ticket: Ticket::default(),
-            settler: self.parts.settler.clone(),
+            slot,
             successor: Successor::default(),
-            journey,
+            settler: self.parts.settler.clone(),
         })
-    }
-
-    /// Starts a run for each group, with one worker. Only its head gets a ticket: what waits for others must keep no
-    /// room, and no probe that those may need.
-    fn start_groups(&self, messages: Vec<(String, Option<Delivery>)>, mut ticket: impl FnMut() -> Ticket) {
-        let Parts { dispatch, groups, deliveries, .. } = &self.parts;
-        for mut arrived in split(messages) {
-            if let Some(worker) = arrived.run.front().map(|head| Arc::clone(&head.permit)) {
-                arrived.run.iter_mut().for_each(|delivery| delivery.permit = Arc::clone(&worker));
-            }
-            let share =
-                |waiting: &Delivery, joined: &mut Delivery| joined.permit = Arc::clone(&waiting.permit);
-            if let Some(run) = groups.join(&arrived.group, arrived.run, share) {
-                run.with_head(|head| head.ticket = ticket());
-                deliveries.spawn(run.run(Arc::clone(dispatch), deliveries.clone()));
-            }
-            if !arrived.blocked.is_empty() {
-                let (dispatch, groups) = (Arc::clone(dispatch), Arc::clone(groups));
-                deliveries.spawn(release_later(dispatch, groups, arrived.group, arrived.blocked));
-            }
-        }
     }
 }
 

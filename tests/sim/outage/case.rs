@@ -8,6 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use queuepost::limit::{self, EndpointLimits};
+use queuepost::pipeline::Settings;
+use queuepost::tuning::Tuning;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
 
@@ -59,6 +61,7 @@ pub struct Case {
     pub load: Load,
     pub max_receives: u32,
     pub seed: u64,
+    pub tuning: Tuning,
 }
 
 impl Load {
@@ -90,9 +93,11 @@ async fn simulate(case: &Case) -> Figures {
         } else {
             let mut process = SimProcess::in_world(&world, seed);
             let adaptive = case.variant == Variant::Ours;
-            let settings_of_limits = limit::Settings { sessions: WORKERS, adaptive, rate: None };
+            let settings_of_limits =
+                limit::Settings { sessions: WORKERS, adaptive, rate: None, tuning: case.tuning };
             let limits = EndpointLimits::new("api", &settings_of_limits, seed);
-            let (queue, _) = process.listen(settings(QUEUE, WORKERS), &model, &limits);
+            let settings = Settings { tuning: case.tuning, ..settings(QUEUE, WORKERS) };
+            let (queue, _) = process.listen(settings, &model, &limits);
             slow(&queue);
             running.push(process);
         }

@@ -4,10 +4,10 @@ use std::collections::HashSet;
 use std::sync::Mutex;
 use std::time::Duration;
 
+use queuepost::exchange::Request;
 use queuepost::policy::outcome::{Answer, Attempt, Step, Unsent};
 use queuepost::policy::retry_after::RetryAfter;
 use queuepost::ports::{BoxFuture, Endpoint};
-use queuepost::shape::Request;
 use tokio::time::Instant;
 
 use super::scenario::{BURST, Behaviour, SERVICE_SECONDS, Scenario};

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use queuepost::message::Message;
 use queuepost::policy::decide::{Disposition, Facts, HOLD_MAX, Policy, decide};
-use queuepost::policy::outcome::{Attempt, classify};
+use queuepost::policy::outcome::{Attempt, StatusSet, classify};
 use queuepost::policy::visibility::{CEILING, lease, whole_seconds};
 use queuepost::ports::{Queue, Receive, VisibilityChange};
 use tokio::sync::Semaphore;
@@ -61,7 +61,7 @@ async fn deliver(queue: &SimQueue, model: &EndpointModel, message: Message, unit
         held: HOLD_MAX,
         unit,
     };
-    match decide(classify(&attempt, &policy.success, false), &facts, &policy).disposition {
+    match decide(classify(&attempt, &StatusSet::default()), &facts, &policy).disposition {
         Disposition::Park { delay } | Disposition::Defer { delay, .. } => {
             let change = VisibilityChange { receipt: message.receipt, seconds: whole_seconds(delay) };
             queue.change_visibility(&[change]).await.unwrap()[0].as_ref().ok();

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use queuepost::limit::{self, EndpointLimits};
 use queuepost::localqueue::SendMessage;
+use queuepost::tuning::Tuning;
 use tokio::time::Instant;
 
 use super::super::process::{SimProcess, Stopped, settings};
@@ -184,7 +185,12 @@ fn start(
     let mut sim = SimProcess::in_world(world, seed);
     let limits = EndpointLimits::new(
         "api",
-        &limit::Settings { sessions: plan.sessions, adaptive: plan.adaptive, rate: plan.rate() },
+        &limit::Settings {
+            sessions: plan.sessions,
+            adaptive: plan.adaptive,
+            rate: plan.rate(),
+            tuning: Tuning::default(),
+        },
         seed,
     );
     let process = Arc::new(Process {

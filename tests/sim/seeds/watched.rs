@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use queuepost::drain::Drain;
+use queuepost::exchange::Request;
 use queuepost::limit::{Gate, GateState};
 use queuepost::message::{Message, ReceiptHandle};
 use queuepost::policy::advice::queue::Named;
@@ -14,7 +15,6 @@ use queuepost::ports::{
     BatchResult, BoxFuture, DeadLetterReason, Endpoint, Operation, Queue, QueueError, QueueFacts,
     QueueReason, Receive, VisibilityChange,
 };
-use queuepost::shape::Request;
 use tokio::time::Instant;
 
 use super::super::scripted_endpoint::{answer, answer_with_retry_after, refused};

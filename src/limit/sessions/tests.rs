@@ -9,12 +9,12 @@ const LINGER: Duration = Duration::from_millis(20);
 
 /// Sessions whose limit does not change.
 fn fixed(limit: usize) -> Arc<Sessions> {
-    Sessions::new(limit, false, 1)
+    Sessions::new(limit, None, Ahead::default(), 1)
 }
 
 #[tokio::test(start_paused = true)]
 async fn running_deliveries_never_exceed_the_limit_and_a_drop_frees_one() {
-    let seat = fixed(2).seat();
+    let seat = fixed(2).seat(100);
     let first = seat.start(None).await;
     let _second = seat.start(None).await;
     assert!(timeout(SOON, seat.start(None)).await.is_err());
@@ -25,7 +25,7 @@ async fn running_deliveries_never_exceed_the_limit_and_a_drop_frees_one() {
 #[tokio::test(start_paused = true)]
 async fn a_waiter_that_left_does_not_swallow_a_session() {
     let sessions = fixed(1);
-    let seat = sessions.seat();
+    let seat = sessions.seat(100);
     let held = seat.start(None).await;
     for _ in 0..3 {
         assert!(timeout(SOON, seat.start(None)).await.is_err());
@@ -39,7 +39,7 @@ async fn a_waiter_that_left_does_not_swallow_a_session() {
 #[tokio::test(start_paused = true)]
 async fn sessions_go_round_between_listeners() {
     let sessions = fixed(1);
-    let (busy, quiet) = (sessions.seat(), sessions.seat());
+    let (busy, quiet) = (sessions.seat(100), sessions.seat(100));
     let mut session = busy.start(None).await;
     let mut order = Vec::new();
     let mut busy_waits: VecDeque<_> = (0..3).map(|_| Box::pin(busy.start(None))).collect();
@@ -71,7 +71,7 @@ async fn sessions_go_round_between_listeners() {
 #[tokio::test(start_paused = true)]
 async fn claims_run_ahead_of_the_limit_by_a_fifth_at_most() {
     let sessions = fixed(8);
-    let seat = sessions.seat();
+    let seat = sessions.seat(100);
     let mut claims = seat.claim(1, 10, LINGER).await;
     assert_eq!(claims.len(), 9);
     assert!(timeout(SOON, seat.claim(1, 1, LINGER)).await.is_err());
@@ -86,7 +86,7 @@ async fn claims_run_ahead_of_the_limit_by_a_fifth_at_most() {
 #[tokio::test(start_paused = true)]
 async fn a_poller_that_waits_for_room_is_woken_by_a_free_session() {
     let sessions = fixed(1);
-    let seat = sessions.seat();
+    let seat = sessions.seat(100);
     let session = seat.start(None).await;
     let mut claim = Box::pin(seat.claim(1, 3, LINGER));
     assert!(futures_pending(&mut claim).await);
@@ -96,7 +96,7 @@ async fn a_poller_that_waits_for_room_is_woken_by_a_free_session() {
 
 #[tokio::test(start_paused = true)]
 async fn a_claim_lingers_for_enough_and_then_makes_do() {
-    let seat = fixed(4).seat();
+    let seat = fixed(4).seat(100);
     let running = [seat.start(None).await, seat.start(None).await];
     let before = tokio::time::Instant::now();
     let claims = seat.claim(3, 4, LINGER).await;
@@ -107,7 +107,7 @@ async fn a_claim_lingers_for_enough_and_then_makes_do() {
 #[tokio::test(start_paused = true)]
 async fn busy_listeners_share_the_limit() {
     let sessions = fixed(80);
-    let seats: Vec<Seat> = (0..9).map(|_| sessions.seat()).collect();
+    let seats: Vec<Seat> = (0..9).map(|_| sessions.seat(100)).collect();
     assert_eq!(seats[0].share(), 80);
     seats[0].set_busy(true);
     assert_eq!(seats[0].share(), 80, "idle listeners take nothing");
@@ -121,8 +121,8 @@ async fn futures_pending<F: Future + Unpin>(future: &mut F) -> bool {
 
 #[tokio::test(start_paused = true)]
 async fn an_adaptive_limit_grows_while_it_is_used_to_the_full_and_is_cut_by_a_refusal() {
-    let sessions = Sessions::new(64, true, 1);
-    let seat = sessions.seat();
+    let sessions = Sessions::new(64, Some(Learned::default()), Ahead::default(), 1);
+    let seat = sessions.seat(100);
     assert_eq!((sessions.cap(), sessions.limit()), (64, 4));
     let mut four = Vec::new();
     for claim in seat.claim(4, 10, LINGER).await {
@@ -143,4 +143,89 @@ async fn an_adaptive_limit_grows_while_it_is_used_to_the_full_and_is_cut_by_a_re
     assert!(refused.0.end(congestion));
     assert!(!refused.1.end(congestion), "posted before the cut");
     assert_eq!((sessions.limit(), sessions.running()), (5, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_listener_has_no_more_sessions_than_its_own_cap_and_keeps_none_from_the_others() {
+    let sessions = fixed(4);
+    let (small, other) = (sessions.seat(1), sessions.seat(4));
+    let first = small.start(None).await;
+    let mut second = Box::pin(small.start(None));
+    assert!(futures_pending(&mut second).await, "its cap is one");
+    let others = [other.start(None).await, other.start(None).await, other.start(None).await];
+    drop(first);
+    assert!(timeout(SOON, second).await.is_ok());
+    drop(others);
+}
+
+#[tokio::test(start_paused = true)]
+async fn deliveries_that_wait_for_their_listeners_cap_take_no_room_of_the_others() {
+    let sessions = fixed(4);
+    let (small, other) = (sessions.seat(1), sessions.seat(4));
+    let running = small.start(None).await;
+    let mut waiting: Vec<_> = (0..10).map(|_| Box::pin(small.start(None))).collect();
+    for wait in &mut waiting {
+        assert!(futures_pending(wait).await);
+    }
+    assert_eq!(timeout(SOON, other.claim(3, 10, LINGER)).await.map(|claims| claims.len()), Ok(3));
+    drop((running, waiting));
+}
+
+#[tokio::test(start_paused = true)]
+async fn caps_that_change_while_posts_run_let_them_finish_and_hold_from_then_on() {
+    let sessions = fixed(3);
+    let seat = sessions.seat(3);
+    let mut running = vec![seat.start(None).await, seat.start(None).await, seat.start(None).await];
+    sessions.set_cap(1);
+    let mut next = Box::pin(seat.start(None));
+    for left in [2, 1] {
+        drop(running.pop());
+        assert!(futures_pending(&mut next).await, "{left} run");
+        assert_eq!(sessions.running(), left);
+    }
+    drop(running.pop());
+    let one = timeout(SOON, &mut next).await.unwrap();
+    let mut next = Box::pin(seat.start(None));
+    assert!(futures_pending(&mut next).await);
+    sessions.set_cap(2);
+    let two = timeout(SOON, next).await.unwrap();
+    seat.set_cap(1);
+    let mut next = Box::pin(seat.start(None));
+    drop(two);
+    assert!(futures_pending(&mut next).await, "the listener's own cap holds as well");
+    seat.set_cap(2);
+    assert!(timeout(SOON, next).await.is_ok());
+    drop(one);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_listener_that_leaves_frees_its_place_and_its_share() {
+    let sessions = fixed(10);
+    let (leaver, stayer) = (sessions.seat(10), sessions.seat(10));
+    leaver.set_busy(true);
+    stayer.set_busy(true);
+    let claims = leaver.claim(10, 10, LINGER).await;
+    let running = leaver.start(None).await;
+    assert_eq!((sessions.seats(), stayer.share()), (2, 5));
+    leaver.leave();
+    assert_eq!((sessions.seats(), stayer.share()), (1, 10));
+    drop((claims, running));
+    assert_eq!((sessions.running(), sessions.lock().room()), (0, 12));
+    drop(leaver);
+    assert_eq!(sessions.seats(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cap_below_what_was_learned_cuts_it_and_a_higher_one_lets_it_grow() {
+    let sessions = Sessions::new(64, Some(Learned::default()), Ahead::default(), 1);
+    let seat = sessions.seat(64);
+    sessions.set_cap(2);
+    assert_eq!((sessions.cap(), sessions.limit()), (2, 2));
+    sessions.set_cap(64);
+    for _ in 0..3 {
+        let both = (seat.start(None).await, seat.start(None).await);
+        both.0.end(Feedback::Success);
+        both.1.end(Feedback::Success);
+    }
+    assert!(sessions.limit() > 2, "{}", sessions.limit());
 }

@@ -14,9 +14,8 @@ use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
+use crate::exchange::trace_context::{is_traceparent, is_tracestate, is_x_ray, without_outer_space};
 use crate::message::{Attribute, AttributeValue};
-use crate::shape::Request;
-use crate::shape::trace_context::{is_traceparent, is_tracestate, is_x_ray, without_outer_space};
 
 /// All headers made from a message together, names and values. Servers commonly take 8 KiB in all.
 const BUDGET_BYTES: usize = 8 * 1024;
@@ -30,15 +29,6 @@ const ATTRIBUTE_PREFIX: &str = "x-queuepost-attr-";
 const COMPANION: &str = "-encoding";
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
-
-/// A request and what had to be left out of it.
-#[derive(Debug, Clone)]
-pub struct Shaped {
-    /// What to post.
-    pub request: Request,
-    /// Headers left out: because of their name, for trace context that is not valid, or for lack of room.
-    pub headers_dropped: u32,
-}
 
 /// Room for the headers made from a message.
 #[derive(Debug)]

@@ -30,18 +30,18 @@ fn text(name: &str, value: &str) -> Attribute {
     Attribute { name: name.to_owned(), data_type: "String".to_owned(), value }
 }
 
-fn shape(message: &Message) -> Shaped {
-    Shape::raw("orders", "orders-queue").request(message)
+fn shape(message: &Message) -> Request {
+    Raw::new("orders", "orders-queue", Success::default()).request(&[message]).unwrap()
 }
 
-fn header<'a>(shaped: &'a Shaped, name: &str) -> Option<&'a str> {
-    shaped.request.headers.get(name).map(|value| value.to_str().unwrap())
+fn header<'a>(shaped: &'a Request, name: &str) -> Option<&'a str> {
+    shaped.headers.get(name).map(|value| value.to_str().unwrap())
 }
 
 #[test]
 fn a_message_becomes_its_body_and_its_properties() {
     let shaped = shape(&message(r#"{"hello":"world"}"#));
-    assert_eq!(shaped.request.body, r#"{"hello":"world"}"#);
+    assert_eq!(shaped.body, r#"{"hello":"world"}"#);
     let expected = [
         ("content-type", "application/json"),
         ("user-agent", concat!("queuepost/", env!("CARGO_PKG_VERSION"))),
@@ -55,14 +55,14 @@ fn a_message_becomes_its_body_and_its_properties() {
     for (name, value) in expected {
         assert_eq!(header(&shaped, name), Some(value), "{name}");
     }
-    assert_eq!(shaped.request.headers.len(), expected.len());
+    assert_eq!(shaped.headers.len(), expected.len());
     assert_eq!(shaped.headers_dropped, 0);
 }
 
 #[test]
 fn a_body_that_is_not_json_is_sent_as_text() {
     assert_eq!(header(&shape(&message("hello")), "content-type"), Some("text/plain; charset=utf-8"));
-    let shaped = Shape::algorithm("a", "q").request(&message("hello"));
+    let shaped = Raw::algorithm("a", "q", Success::default()).request(&[&message("hello")]).unwrap();
     assert_eq!(header(&shaped, "content-type"), Some("application/text"));
     assert_eq!(header(&shape(&message("3")), "content-type"), Some("application/json"));
 }
@@ -137,7 +137,7 @@ fn attributes_that_differ_in_case_only_are_all_dropped_whatever_their_order() {
         let mut message = message("x");
         message.attributes = vec![text(names[0], "A"), text(names[1], "B"), text("other", "C")];
         let shaped = shape(&message);
-        assert_eq!(shaped.request.headers.get_all("x-queuepost-attr-tenant").iter().count(), 0, "{names:?}");
+        assert_eq!(shaped.headers.get_all("x-queuepost-attr-tenant").iter().count(), 0, "{names:?}");
         assert_eq!(header(&shaped, "x-queuepost-attr-other"), Some("C"));
         assert_eq!(shaped.headers_dropped, 2);
     }
@@ -154,8 +154,7 @@ fn an_attribute_cannot_pass_for_the_companion_of_another() {
     assert_eq!(shaped.headers_dropped, 2);
     message.attributes = vec![text("tenant", "ü"), text("tenant-Encoding", "none")];
     let shaped = shape(&message);
-    let companions: Vec<_> =
-        shaped.request.headers.get_all("x-queuepost-attr-tenant-encoding").iter().collect();
+    let companions: Vec<_> = shaped.headers.get_all("x-queuepost-attr-tenant-encoding").iter().collect();
     assert_eq!(companions, ["percent"]);
 }
 
@@ -174,4 +173,46 @@ fn trace_context_that_is_not_valid_is_dropped_and_counted() {
     let shaped = shape(&message);
     assert_eq!((header(&shaped, "traceparent"), header(&shaped, "tracestate")), (Some(TRACEPARENT), None));
     assert_eq!(shaped.headers_dropped, 1);
+}
+
+fn judged(body: &'static [u8], is_whole: bool, error_in_body_is_failure: bool) -> Verdicts {
+    let success = Success { error_in_body_is_failure, ..Success::default() };
+    let body = Body { kept: Bytes::from_static(body), is_whole };
+    Raw::new("a", "q", success).verdicts(&Answer { status: 200, body, ..Answer::default() }, &[])
+}
+
+#[test]
+fn an_error_in_the_body_of_a_200_counts_only_when_asked_for() {
+    let success = Verdicts::All(Outcome::Success);
+    let failure = Verdicts::All(Outcome::AlgorithmError);
+    assert_eq!(judged(br#"{"error":"bad"}"#, true, false), success);
+    assert_eq!(judged(b" \n{\"error\":{\"message\":\"bad\"},\"metadata\":{}}", true, true), failure);
+    let harmless = [
+        &br#"{"error":null,"result":1}"#[..],
+        br#"{"result":{"error":1}}"#,
+        br#"[{"error":1}]"#,
+        br#""error""#,
+        br#"{"error":1"#,
+        b"",
+    ];
+    for harmless in harmless {
+        assert_eq!(judged(harmless, true, true), success, "{harmless:?}");
+    }
+    assert_eq!(judged(br#"{"error":"bad"}"#, false, true), success, "it goes on beyond what is kept");
+}
+
+#[test]
+fn a_status_that_is_not_listed_is_no_success_whatever_the_body_says() {
+    let raw = Raw::new("a", "q", Success { statuses: StatusSet::new([(202, 202)]), ..Success::default() });
+    let verdicts = |status| raw.verdicts(&Answer { status, ..Answer::default() }, &[]);
+    assert_eq!(verdicts(202), Verdicts::All(Outcome::Success));
+    assert_eq!(verdicts(200), Verdicts::All(Outcome::UnlistedSuccess));
+    assert_eq!(verdicts(429), Verdicts::All(Outcome::Throttled));
+}
+
+#[test]
+fn a_request_carries_exactly_one_message() {
+    let (raw, one) = (Raw::new("a", "q", Success::default()), message("1"));
+    assert!(raw.request(&[&one]).is_ok());
+    assert_eq!(raw.request(&[&one, &one]).map(|_| ()).unwrap_err().position, 0);
 }

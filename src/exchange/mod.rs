@@ -1,0 +1,69 @@
+//! The shape of a delivery, both ways: messages → request, answer → verdicts.
+//!
+//! Pure: no I/O, no clock, no randomness. [`Raw`] sends one message's body byte for byte, with its properties as
+//! headers, and judges by the status. An [`Algorithm`] is the address of an Algorithmia-style algorithm. An exchange
+//! knows nothing of hosts or credentials: those are the endpoint's business.
+
+mod algorithm;
+mod headers;
+mod raw;
+mod trace_context;
+
+pub use algorithm::{Algorithm, AlgorithmError};
+pub use raw::{Raw, Success, reports_an_error};
+
+use std::fmt::Debug;
+
+use bytes::Bytes;
+use http::HeaderMap;
+
+use crate::message::{Message, MessageId};
+use crate::policy::outcome::{Answer, Outcome};
+
+/// How messages become a request, and what its answer says of each of them.
+pub trait Exchange: Debug + Send + Sync {
+    /// The most messages that one request carries.
+    fn messages_max(&self) -> usize {
+        1
+    }
+
+    /// The request that carries `messages`, at least one and at most [`Exchange::messages_max`].
+    ///
+    /// # Errors
+    /// The first message that no request can be made of. The others may still make one.
+    fn request(&self, messages: &[&Message]) -> Result<Request, Unshapeable>;
+
+    /// What a complete answer says of the messages `ids`, in the order of the request.
+    fn verdicts(&self, answer: &Answer, ids: &[MessageId]) -> Verdicts;
+}
+
+/// What an answer says of the messages of a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdicts {
+    /// The same of all: the endpoint took or refused the request as a whole.
+    All(Outcome),
+    /// The endpoint did its work; one outcome for each message, in the order of the request. A message without one has
+    /// failed.
+    Each(Vec<Outcome>),
+}
+
+/// A message that no request can be made of.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("no request can be made of the message: {why}")]
+pub struct Unshapeable {
+    /// Its place among the messages, from 0.
+    pub position: usize,
+    /// Why, without words of the message.
+    pub why: String,
+}
+
+/// What is to be posted, before it is signed and addressed.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// `Content-Type` and the message's properties; no `Host`, no credentials.
+    pub headers: HeaderMap,
+    /// The body, byte for byte.
+    pub body: Bytes,
+    /// Headers left out: because of their name, for trace context that is not valid, or for lack of room.
+    pub headers_dropped: u32,
+}

@@ -1,0 +1,253 @@
+//! Sessions: POSTs that run at one endpoint, shared by its listeners.
+//!
+//! A session is granted when a delivery starts, in turn between the listeners that wait (round-robin), so a
+//! busy listener cannot push a quiet one aside. Before a busy listener receives, it *claims* room: what runs,
+//! waits or is claimed together exceeds the limit by a fifth at most, so messages are not received only to wait
+//! here, and no session waits for a receive. An idle listener's single long poll claims nothing; at most its one
+//! message waits.
+//!
+//! The endpoint's limit is the cap, or what the adaptive limit below it has learned from how sessions end. Each listener
+//! has a cap of its own as well: its workers.
+//!
+//! Invariant: running ≤ limit, and of each listener running ≤ its cap, except that lowering either lets what runs finish.
+
+mod seat;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::ops::Bound;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{Notify, oneshot};
+use tokio::time::Instant;
+
+use crate::limit::Transition;
+use crate::limit::adaptive::Adaptive;
+use crate::tuning::{Ahead, Learned};
+
+pub use seat::{Claim, Seat, Session};
+
+/// The sessions of one endpoint.
+#[derive(Debug)]
+pub struct Sessions {
+    state: Mutex<State>,
+    /// Wakes the listener that waits for room; there is one at most, the first in the line.
+    room: Notify,
+    line: tokio::sync::Mutex<()>,
+}
+
+#[derive(Debug)]
+struct State {
+    /// The configured limit.
+    cap: usize,
+    /// The limit below it, unless that is turned off.
+    adaptive: Option<Adaptive>,
+    ahead: Ahead,
+    random: fastrand::Rng,
+    /// Over all listeners, those that have left included.
+    running: usize,
+    /// Of those that run, the POSTs that have started; the others wait for the rate.
+    started: usize,
+    listeners: BTreeMap<u64, Listener>,
+    next_key: u64,
+    /// The listener that was served last.
+    served: u64,
+}
+
+/// What one listener has of the sessions.
+#[derive(Debug)]
+struct Listener {
+    /// POSTs it may have running: its workers.
+    cap: usize,
+    running: usize,
+    claimed: usize,
+    /// Deliveries that wait; one that left counts until its turn comes.
+    line: VecDeque<oneshot::Sender<Session>>,
+    /// Whether its last receive brought something.
+    is_busy: bool,
+}
+
+impl Listener {
+    /// Sessions that it runs on, waits for or has claimed, as far as its cap lets it use them.
+    fn taken(&self) -> usize {
+        (self.running + self.line.len() + self.claimed).min(self.cap.max(self.running))
+    }
+
+    fn may_start(&self) -> bool {
+        self.running < self.cap
+    }
+}
+
+/// How the POST of a session ended, as far as it tells of the endpoint's capacity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Feedback {
+    /// The endpoint took it.
+    Success,
+    /// The endpoint has too much to do.
+    Congestion {
+        /// The pause it asked for; zero if none.
+        retry_after: Duration,
+    },
+    /// Says nothing.
+    Nothing,
+}
+
+impl Sessions {
+    /// At most `cap` sessions (at least one), none running; with an adaptive limit below if there are numbers for
+    /// it. `seed` drives its jitter.
+    pub fn new(cap: usize, learned: Option<Learned>, ahead: Ahead, seed: u64) -> Arc<Self> {
+        let cap = cap.max(1);
+        let state = State {
+            cap,
+            adaptive: learned.map(|learned| Adaptive::new(cap, learned, Instant::now())),
+            ahead,
+            random: fastrand::Rng::with_seed(seed),
+            running: 0,
+            started: 0,
+            listeners: BTreeMap::new(),
+            next_key: 0,
+            served: 0,
+        };
+        Arc::new(Self { state: Mutex::new(state), room: Notify::new(), line: tokio::sync::Mutex::default() })
+    }
+
+    /// The configured limit.
+    pub fn cap(&self) -> usize {
+        self.lock().cap
+    }
+
+    /// Changes the configured limit, at least one. What runs beyond a lower one finishes.
+    pub fn set_cap(self: &Arc<Self>, cap: usize) {
+        self.change(|state| {
+            state.cap = cap.max(1);
+            if let Some(adaptive) = &mut state.adaptive {
+                adaptive.set_max(cap.max(1));
+            }
+        });
+    }
+
+    /// The limit in force: the cap, or the adaptive limit below it.
+    pub fn limit(&self) -> usize {
+        self.lock().limit()
+    }
+
+    /// The endpoint's gate has changed: refusals that closed it, and those of its probes, were an outage and tell
+    /// nothing of capacity.
+    pub fn gate_changed(self: &Arc<Self>, change: Option<Transition>) {
+        self.change(|state| {
+            let unit = state.random.f64();
+            match (&mut state.adaptive, change) {
+                (Some(adaptive), Some(Transition::Closed { by_probe: false, .. })) => adaptive.forgive(),
+                (Some(adaptive), Some(Transition::Opened { outage: true, .. })) => {
+                    adaptive.outage_ended(Instant::now(), unit);
+                }
+                _ => {}
+            }
+        });
+    }
+
+    /// Whether the limit adapts to what the endpoint answers.
+    pub fn is_adaptive(&self) -> bool {
+        self.lock().adaptive.is_some()
+    }
+
+    /// Listeners that share them.
+    pub fn seats(&self) -> usize {
+        self.lock().listeners.len()
+    }
+
+    /// How many run.
+    pub fn running(&self) -> usize {
+        self.lock().running
+    }
+
+    /// How many POSTs have started and not ended.
+    pub fn started(&self) -> usize {
+        self.lock().started
+    }
+
+    /// A place for one more listener, which may have so many sessions.
+    pub fn seat(self: &Arc<Self>, cap: usize) -> Seat {
+        let mut state = self.lock();
+        let key = state.next_key;
+        state.next_key += 1;
+        let (line, cap) = (VecDeque::new(), cap.max(1));
+        state.listeners.insert(key, Listener { cap, running: 0, claimed: 0, line, is_busy: false });
+        Seat::new(self, key)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Grants free sessions in turn, then wakes a listener if there is room left.
+    fn settle(self: &Arc<Self>, state: &mut State) {
+        while let Some((key, waiter)) = state.next_in_turn() {
+            state.begun(key);
+            if let Err(mut refused) = waiter.send(Session::granted(self, key, state)) {
+                // Whoever waited has left; dropping the grant must not lock the state again.
+                refused.forget();
+                state.ended(key, false);
+            }
+        }
+        if state.room() > 0 {
+            self.room.notify_one();
+        }
+    }
+
+    fn change(self: &Arc<Self>, change: impl FnOnce(&mut State)) {
+        let mut state = self.lock();
+        change(&mut state);
+        self.settle(&mut state);
+    }
+}
+
+impl State {
+    fn limit(&self) -> usize {
+        self.adaptive.as_ref().map_or(self.cap, Adaptive::limit)
+    }
+
+    /// A session of a listener begins.
+    fn begun(&mut self, key: u64) {
+        self.running += 1;
+        self.served = key;
+        if let Some(listener) = self.listeners.get_mut(&key) {
+            listener.running += 1;
+        }
+    }
+
+    /// A session is free again. Its listener may have left meanwhile.
+    fn ended(&mut self, key: u64, started: bool) {
+        self.running -= 1;
+        self.started -= usize::from(started);
+        if let Some(listener) = self.listeners.get_mut(&key) {
+            listener.running -= 1;
+        }
+    }
+
+    /// The first that waits of the next listener in turn, if a session is free for it.
+    fn next_in_turn(&mut self) -> Option<(u64, oneshot::Sender<Session>)> {
+        if self.running >= self.limit() {
+            return None;
+        }
+        let may_start = |(_, listener): &(&u64, &Listener)| listener.may_start() && !listener.line.is_empty();
+        let after = (Bound::Excluded(self.served), Bound::Unbounded);
+        let next = self.listeners.range(after).chain(self.listeners.range(..=self.served)).find(may_start);
+        let key = *next?.0;
+        let waiter = self.listeners.get_mut(&key)?.line.pop_front()?;
+        Some((key, waiter))
+    }
+
+    /// Sessions nobody runs on, waits for or has claimed, and those that come free during a receive.
+    fn room(&self) -> usize {
+        let limit = self.limit();
+        (limit + limit / self.ahead.sessions_per_message).saturating_sub(self.taken())
+    }
+
+    fn taken(&self) -> usize {
+        self.listeners.values().map(Listener::taken).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,220 @@
+//! A listener's place among the sessions of an endpoint: room claimed before a receive, sessions granted to POSTs.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use super::{Feedback, Sessions, State};
+
+/// A listener's place at an endpoint; dropping it frees the place.
+#[derive(Debug)]
+pub struct Seat {
+    sessions: Arc<Sessions>,
+    key: u64,
+}
+
+impl Seat {
+    pub(super) fn new(sessions: &Arc<Sessions>, key: u64) -> Self {
+        Self { sessions: Arc::clone(sessions), key }
+    }
+
+    /// Says whether the listener's last receive brought something.
+    pub fn set_busy(&self, is_busy: bool) {
+        if let Some(listener) = self.sessions.lock().listeners.get_mut(&self.key) {
+            listener.is_busy = is_busy;
+        }
+    }
+
+    /// Changes how many sessions the listener may have, at least one. What runs beyond a lower cap finishes.
+    pub fn set_cap(&self, cap: usize) {
+        self.sessions.change(|state| {
+            if let Some(listener) = state.listeners.get_mut(&self.key) {
+                listener.cap = cap.max(1);
+            }
+        });
+    }
+
+    /// Gives the place up: the listener has ended. The others share the sessions from now on.
+    pub fn leave(&self) {
+        self.sessions.change(|state| {
+            state.listeners.remove(&self.key);
+        });
+    }
+
+    /// A busy listener's part of the limit; at least 1.
+    pub fn share(&self) -> usize {
+        let state = self.sessions.lock();
+        let busy = state.listeners.values().filter(|listener| listener.is_busy).count();
+        (state.limit() / busy.max(1)).max(1)
+    }
+
+    /// Claims room for 1 to `most` deliveries, first come, first served.
+    ///
+    /// Waits until there is some, then up to `linger` until there is `enough`.
+    ///
+    /// # Cancel safety
+    /// Dropping the future claims nothing, and a wake-up meant for it goes to the next in line.
+    pub async fn claim(&self, enough: usize, most: usize, linger: Duration) -> Vec<Claim> {
+        let most = most.max(1);
+        // Two that linger at once would split what comes free.
+        let _first_in_line = self.sessions.line.lock().await;
+        self.room(1).await;
+        // What is there when the time is over has to do.
+        tokio::time::timeout(linger, self.room(enough.min(most))).await.ok();
+        loop {
+            let claims = self.claim_now(most);
+            if !claims.is_empty() {
+                return claims;
+            }
+            self.room(1).await;
+        }
+    }
+
+    /// Waits until there is room for so many, as far as the limit ever has.
+    async fn room(&self, count: usize) {
+        loop {
+            {
+                let state = self.sessions.lock();
+                if state.room() >= count.min(state.limit()) {
+                    return;
+                }
+            }
+            self.sessions.room.notified().await;
+        }
+    }
+
+    fn claim_now(&self, most: usize) -> Vec<Claim> {
+        let mut state = self.sessions.lock();
+        let count = state.room().min(most);
+        if let Some(listener) = state.listeners.get_mut(&self.key) {
+            listener.claimed += count;
+        }
+        let claim = || Claim { sessions: Some(Arc::clone(&self.sessions)), key: self.key };
+        std::iter::repeat_with(claim).take(count).collect()
+    }
+
+    /// Waits for a session of the endpoint; a claim made before the receive turns into it.
+    ///
+    /// # Cancel safety
+    /// Dropping the future gives the place in the line, or the session just granted, to the next.
+    pub async fn start(&self, claim: Option<Claim>) -> Session {
+        let receiver = {
+            let mut state = self.sessions.lock();
+            if let Some(claim) = claim {
+                claim.end(&mut state);
+            }
+            let (sender, receiver) = oneshot::channel();
+            if let Some(listener) = state.listeners.get_mut(&self.key) {
+                listener.line.push_back(sender);
+            }
+            self.sessions.settle(&mut state);
+            receiver
+        };
+        match receiver.await {
+            Ok(session) => session,
+            // The listener has ended, and nobody waits any more.
+            Err(_closed) => std::future::pending().await,
+        }
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.leave();
+    }
+}
+
+/// Room set aside for a message that a busy receive may bring; dropping it frees the room.
+#[derive(Debug)]
+#[must_use]
+pub struct Claim {
+    /// `None` once it has turned into a place in the line.
+    sessions: Option<Arc<Sessions>>,
+    key: u64,
+}
+
+impl Claim {
+    fn end(mut self, state: &mut State) {
+        self.sessions = None;
+        free(state, self.key);
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        if let Some(sessions) = self.sessions.take() {
+            sessions.change(|state| free(state, self.key));
+        }
+    }
+}
+
+/// One claim of the listener is no more.
+fn free(state: &mut State, key: u64) {
+    if let Some(listener) = state.listeners.get_mut(&key) {
+        listener.claimed -= 1;
+    }
+}
+
+/// Right to have one POST running at the endpoint; dropping it frees the session.
+#[derive(Debug)]
+#[must_use]
+pub struct Session {
+    /// `None` when the grant came back because nobody waited for it any more, and once it has ended.
+    sessions: Option<Arc<Sessions>>,
+    key: u64,
+    began: Instant,
+    /// Whether its POST has started.
+    started: bool,
+    /// Whether the limit was used to the full when it began, receives under way included.
+    saturated: bool,
+}
+
+impl Session {
+    pub(super) fn granted(sessions: &Arc<Sessions>, key: u64, state: &State) -> Self {
+        let saturated = state.taken() >= state.limit();
+        Self { sessions: Some(Arc::clone(sessions)), key, began: Instant::now(), started: false, saturated }
+    }
+
+    /// Nobody took it: its drop changes nothing.
+    pub(super) fn forget(&mut self) {
+        self.sessions = None;
+    }
+
+    /// Its POST starts only now: the wait for the rate is over.
+    pub fn starts(&mut self) {
+        self.began = Instant::now();
+        if let (Some(sessions), false) = (&self.sessions, std::mem::replace(&mut self.started, true)) {
+            sessions.lock().started += 1;
+        }
+    }
+
+    /// Ends it, and tells the adaptive limit how; whether the limit was cut for it.
+    pub fn end(mut self, feedback: Feedback) -> bool {
+        let Some(sessions) = self.sessions.take() else { return false };
+        let (mut cut, now) = (false, Instant::now());
+        sessions.change(|state| {
+            state.ended(self.key, self.started);
+            let unit = state.random.f64();
+            match (&mut state.adaptive, feedback) {
+                (None, _) | (_, Feedback::Nothing) => {}
+                (Some(adaptive), Feedback::Success) => {
+                    adaptive.succeeded(self.began, self.saturated, now, unit);
+                }
+                (Some(adaptive), Feedback::Congestion { retry_after }) => {
+                    cut = adaptive.refused(self.began, retry_after, now, unit);
+                }
+            }
+        });
+        cut
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        if let Some(sessions) = self.sessions.take() {
+            sessions.change(|state| state.ended(self.key, self.started));
+        }
+    }
+}

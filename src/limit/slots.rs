@@ -1,0 +1,240 @@
+//! Slots: room for messages under lease, the cap on what one listener has in flight.
+//!
+//! Intake *reserves* slots before it receives, each message that comes takes one of them into use, and what is left over
+//! frees itself: no message is received that there is no room for. A slot is a value; dropping its last copy frees it,
+//! whatever the path.
+//!
+//! Invariant: reserved + in use ≤ limit, except that lowering the limit lets what is in flight finish.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+/// The slots of one listener.
+#[derive(Debug)]
+pub struct Slots {
+    counts: Mutex<Counts>,
+    /// Wakes intake, the only one that waits for slots.
+    changed: Notify,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Counts {
+    limit: usize,
+    reserved: usize,
+    in_use: usize,
+}
+
+impl Counts {
+    fn free(self) -> usize {
+        self.limit.saturating_sub(self.reserved).saturating_sub(self.in_use)
+    }
+}
+
+impl Slots {
+    /// `limit` slots, at least one, all free.
+    pub fn new(limit: usize) -> Arc<Self> {
+        let counts = Counts { limit: limit.max(1), reserved: 0, in_use: 0 };
+        Arc::new(Self { counts: Mutex::new(counts), changed: Notify::new() })
+    }
+
+    /// How many there are.
+    pub fn limit(&self) -> usize {
+        self.lock().limit
+    }
+
+    /// Changes how many there are, at least one. What is in flight beyond a lower limit finishes.
+    pub fn set_limit(&self, limit: usize) {
+        self.lock().limit = limit.max(1);
+        self.changed.notify_one();
+    }
+
+    /// How many are reserved by receives under way.
+    pub fn reserved(&self) -> usize {
+        self.lock().reserved
+    }
+
+    /// How many hold a message.
+    pub fn in_use(&self) -> usize {
+        self.lock().in_use
+    }
+
+    /// Reserves 1 to `most` slots.
+    ///
+    /// Waits up to `linger` for `enough` of them, then for one; takes as many as are free by then.
+    ///
+    /// # Cancel safety
+    /// Dropping the future reserves nothing.
+    pub async fn reserve(self: &Arc<Self>, enough: usize, most: usize, linger: Duration) -> Reserved {
+        tokio::time::timeout(linger, self.free(enough)).await.ok();
+        loop {
+            self.free(1).await;
+            let mut counts = self.lock();
+            let count = counts.free().min(most);
+            if count > 0 {
+                counts.reserved += count;
+                return Reserved { slots: Arc::clone(self), count };
+            }
+        }
+    }
+
+    /// Waits until so many are free, as far as there are so many.
+    async fn free(&self, count: usize) {
+        loop {
+            {
+                let counts = self.lock();
+                if counts.free() >= count.clamp(1, counts.limit) {
+                    return;
+                }
+            }
+            self.changed.notified().await;
+        }
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Counts)) {
+        change(&mut self.lock());
+        self.changed.notify_one();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Counts> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Slots set aside for one receive.
+#[derive(Debug)]
+#[must_use]
+pub struct Reserved {
+    slots: Arc<Slots>,
+    count: usize,
+}
+
+impl Reserved {
+    /// How many are left in it.
+    pub fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Whether it is used up.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// Frees all but `keep`.
+    pub fn keep(&mut self, keep: usize) {
+        let surplus = self.count.saturating_sub(keep);
+        self.count -= surplus;
+        self.slots.change(|counts| counts.reserved -= surplus);
+    }
+
+    /// Takes one slot into use; `None` when used up.
+    pub fn take(&mut self) -> Option<Slot> {
+        self.count = self.count.checked_sub(1)?;
+        self.slots.change(|counts| {
+            counts.reserved -= 1;
+            counts.in_use += 1;
+        });
+        Some(Slot { _in_use: Arc::new(InUse(Arc::clone(&self.slots))) })
+    }
+}
+
+impl Drop for Reserved {
+    fn drop(&mut self) {
+        self.keep(0);
+    }
+}
+
+/// Room for the messages of one delivery; dropping its last copy frees the slot.
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct Slot {
+    _in_use: Arc<InUse>,
+}
+
+#[derive(Debug)]
+struct InUse(Arc<Slots>);
+
+impl Drop for InUse {
+    fn drop(&mut self) {
+        self.0.change(|counts| counts.in_use -= 1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LINGER: Duration = Duration::from_millis(20);
+
+    fn counts(slots: &Slots) -> (usize, usize) {
+        (slots.reserved(), slots.in_use())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reservation_takes_what_is_free_up_to_what_is_wanted() {
+        let slots = Slots::new(16);
+        let mut ten = slots.reserve(6, 10, LINGER).await;
+        assert_eq!((ten.len(), counts(&slots)), (10, (10, 0)));
+        let in_use = (ten.take(), ten.take());
+        assert_eq!((ten.len(), counts(&slots)), (8, (8, 2)));
+        ten.keep(3);
+        assert_eq!((ten.len(), counts(&slots)), (3, (3, 2)));
+        drop(ten);
+        assert_eq!(counts(&slots), (0, 2));
+        drop(in_use);
+        assert_eq!(counts(&slots), (0, 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slot_that_messages_share_is_free_when_the_last_has_left() {
+        let slots = Slots::new(1);
+        let slot = slots.reserve(1, 1, LINGER).await.take().unwrap();
+        let shared = slot.clone();
+        drop(slot);
+        assert_eq!(counts(&slots), (0, 1));
+        drop(shared);
+        assert_eq!(counts(&slots), (0, 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reservation_lingers_for_enough_and_then_makes_do_with_one() {
+        let slots = Slots::new(4);
+        let busy = slots.reserve(3, 3, LINGER).await;
+        let before = tokio::time::Instant::now();
+        assert_eq!(slots.reserve(2, 4, LINGER).await.len(), 1);
+        assert_eq!(before.elapsed(), LINGER);
+        drop(busy);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_dropped_wait_reserves_nothing() {
+        let slots = Slots::new(1);
+        let held = slots.reserve(1, 1, LINGER).await;
+        let waited = tokio::time::timeout(Duration::from_secs(1), slots.reserve(1, 1, LINGER)).await;
+        assert!(waited.is_err());
+        drop(held);
+        assert_eq!(counts(&slots), (0, 0));
+        assert_eq!(slots.reserve(1, 1, LINGER).await.len(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_limit_that_is_lowered_lets_what_is_in_flight_finish_and_one_that_is_raised_wakes_who_waits() {
+        let slots = Slots::new(3);
+        let mut reserved = slots.reserve(3, 3, LINGER).await;
+        let in_flight: Vec<Slot> = std::iter::from_fn(|| reserved.take()).collect();
+        slots.set_limit(1);
+        assert_eq!((slots.limit(), counts(&slots)), (1, (0, 3)));
+        let mut waiting = Box::pin(slots.reserve(1, 10, LINGER));
+        let soon = Duration::from_secs(1);
+        assert!(tokio::time::timeout(soon, &mut waiting).await.is_err());
+        drop(in_flight);
+        assert_eq!(waiting.await.len(), 1, "one at most");
+        let one = slots.reserve(1, 1, LINGER).await;
+        let mut waiting = Box::pin(slots.reserve(1, 10, LINGER));
+        assert!(tokio::time::timeout(soon, &mut waiting).await.is_err());
+        slots.set_limit(4);
+        assert_eq!(waiting.await.len(), 3);
+        drop(one);
+    }
+}

@@ -1,0 +1,136 @@
+//! What a listener is told while it runs: pause, resume, other workers, another share of them, stop.
+//!
+//! One watched value per listener, changed through its [`Handle`] by whoever operates it. The listener follows: intake
+//! waits while it is paused, slots and sessions take the number of workers over. A stop is the drain of one listener.
+//! No other listener of the process notices.
+
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use crate::drain::Drain;
+
+/// What a listener is told to do.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Controls {
+    /// Whether it receives nothing. What is in flight is delivered.
+    pub paused: bool,
+    /// POSTs it may have running, at least 1.
+    pub workers: usize,
+    /// The part of the workers that this process may use, in `(0, 1]`; the others are other processes'.
+    pub share: f64,
+}
+
+impl Controls {
+    /// POSTs that this process may have running: the workers' share, rounded down, at least 1.
+    pub fn sessions(&self) -> usize {
+        let workers = f64::from(u32::try_from(self.workers).unwrap_or(u32::MAX));
+        #[expect(
+            clippy::as_conversions,
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "between 0 and a number of workers"
+        )]
+        let sessions = (workers * self.share.clamp(0.0, 1.0)) as usize;
+        sessions.max(1)
+    }
+}
+
+/// How a listener that runs is told what to do.
+#[derive(Debug, Clone)]
+pub struct Handle {
+    controls: watch::Sender<Controls>,
+    drain: Drain,
+}
+
+impl Handle {
+    /// For a listener with so many workers that drains with `drain`.
+    pub(super) fn new(workers: usize, drain: Drain) -> Self {
+        Self { controls: watch::Sender::new(Controls { paused: false, workers, share: 1.0 }), drain }
+    }
+
+    /// What it has been told.
+    pub fn controls(&self) -> Controls {
+        *self.controls.borrow()
+    }
+
+    /// Receives nothing from now on. A receive under way ends first, and what it brings is delivered.
+    pub fn pause(&self) {
+        self.change(|controls| controls.paused = true);
+    }
+
+    /// Receives again.
+    pub fn resume(&self) {
+        self.change(|controls| controls.paused = false);
+    }
+
+    /// Changes how many POSTs it may have running. What runs beyond a lower number finishes.
+    pub fn set_workers(&self, workers: usize) {
+        self.change(|controls| controls.workers = workers.max(1));
+    }
+
+    /// Changes the part of the workers that this process may use, in `(0, 1]`.
+    pub fn set_share(&self, share: f64) {
+        self.change(|controls| controls.share = share);
+    }
+
+    /// Ends the listener as a drain does: it receives nothing more, releases what was never attempted and finishes what
+    /// runs. What runs at `deadline` from now is cut off by whoever calls [`Handle::abort`].
+    pub fn stop(&self, deadline: Duration) {
+        self.drain.begin(deadline);
+    }
+
+    /// Cuts off what still runs.
+    pub fn abort(&self) {
+        self.drain.abort();
+    }
+
+    /// The value as the listener watches it.
+    pub(super) fn watch(&self) -> watch::Receiver<Controls> {
+        self.controls.subscribe()
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Controls)) {
+        self.controls.send_if_modified(|controls| {
+            let before = *controls;
+            change(controls);
+            *controls != before
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_of_the_workers_is_rounded_down_and_never_less_than_one() {
+        let sessions = |workers, share| Controls { paused: false, workers, share }.sessions();
+        assert_eq!([sessions(16, 1.0), sessions(16, 0.5), sessions(10, 1.0 / 3.0)], [16, 8, 3]);
+        assert_eq!(
+            [sessions(1, 0.1), sessions(16, 0.0), sessions(16, f64::NAN), sessions(16, 7.0)],
+            [1, 1, 1, 16]
+        );
+    }
+
+    #[test]
+    fn a_change_that_changes_nothing_wakes_nobody() {
+        let handle = Handle::new(16, Drain::new());
+        let watched = handle.watch();
+        handle.resume();
+        handle.set_workers(16);
+        assert!(!watched.has_changed().unwrap());
+        handle.set_workers(0);
+        assert_eq!((watched.has_changed().unwrap(), handle.controls().workers), (true, 1));
+    }
+
+    #[test]
+    fn a_listener_that_is_stopped_drains_alone() {
+        let process = Drain::new();
+        let (one, other) = (Handle::new(1, process.of_a_part()), Handle::new(1, process.of_a_part()));
+        one.stop(Duration::from_secs(60));
+        assert!(one.drain.is_draining() && !other.drain.is_draining() && !process.is_draining());
+        one.abort();
+        assert!(one.drain.is_aborting());
+    }
+}

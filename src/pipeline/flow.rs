@@ -1,0 +1,63 @@
+//! Flow: how the messages of one receive become deliveries, and in which order.
+//!
+//! On a standard queue every message goes its own way; where a POST carries several, those of one receive go together.
+//! On a FIFO queue the messages of a group go one after the other ([`Groups`]).
+
+use std::sync::Arc;
+
+use tokio_util::task::TaskTracker;
+
+use crate::pipeline::admit::Ticket;
+use crate::pipeline::deliver::Delivery;
+use crate::pipeline::dispatch::Dispatch;
+use crate::pipeline::group::{Groups, release_later, split};
+use crate::pipeline::in_flight::InFlight;
+
+/// Starts deliveries.
+pub(super) struct Flow {
+    pub(super) dispatch: Arc<Dispatch>,
+    pub(super) groups: Arc<Groups>,
+    /// Takes a task for each delivery.
+    pub(super) deliveries: TaskTracker,
+}
+
+impl Flow {
+    /// Starts deliveries of the messages of one receive. `ticket` is asked once for each delivery.
+    pub(super) fn start(&self, messages: Vec<InFlight>, mut ticket: impl FnMut() -> Ticket) {
+        let most = self.dispatch.ctx.settings.exchange.messages_max().max(1);
+        let mut messages = messages.into_iter();
+        loop {
+            let carried: Vec<InFlight> = messages.by_ref().take(most).collect();
+            if carried.is_empty() {
+                return;
+            }
+            let delivery = Delivery::new(carried, ticket());
+            self.deliveries.spawn(delivery.run(Arc::clone(&self.dispatch)));
+        }
+    }
+
+    /// Starts a run for each group, with one slot. `None` is a message that was in flight already. Only the head of a run
+    /// gets a ticket: messages that wait for others must keep no room, and no probe that those may need.
+    pub(super) fn start_groups(
+        &self,
+        messages: Vec<(String, Option<InFlight>)>,
+        mut ticket: impl FnMut() -> Ticket,
+    ) {
+        let Self { dispatch, groups, deliveries } = self;
+        for mut arrived in split(messages) {
+            if let Some((head, tail)) = arrived.run.make_contiguous().split_first_mut() {
+                for message in tail {
+                    message.share_slot_of(head);
+                }
+            }
+            let share = |waiting: &InFlight, joined: &mut InFlight| joined.share_slot_of(waiting);
+            if let Some(run) = groups.join(&arrived.group, arrived.run, share) {
+                deliveries.spawn(run.run(Arc::clone(dispatch), ticket(), deliveries.clone()));
+            }
+            if !arrived.blocked.is_empty() {
+                let (dispatch, groups) = (Arc::clone(dispatch), Arc::clone(groups));
+                deliveries.spawn(release_later(dispatch, groups, arrived.group, arrived.blocked));
+            }
+        }
+    }
+}

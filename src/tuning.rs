@@ -1,0 +1,211 @@
+//! Every number of intake and flow control that is not a setting, in one value.
+//!
+//! The product runs with the defaults; tests and benches set what they measure. Each area takes the part it needs. By
+//! values alone every mechanism can be switched off: each field says with which. What each is worth is measured in
+//! `docs/flow-control.md`.
+//!
+//! Pure data. What SQS prescribes (batches of ten, twelve hours) is no tunable and stands in `ports` and `policy`.
+
+use std::time::Duration;
+
+/// All of them.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Tuning {
+    /// How messages are asked for.
+    pub intake: Intake,
+    /// What may be on its way before it can start.
+    pub ahead: Ahead,
+    /// How long messages that cannot be posted stay.
+    pub hold: Hold,
+    /// Messages refused for lack of capacity on their last receive.
+    pub last_receive: LastReceive,
+    /// Groups of FIFO queues whose head has failed.
+    pub groups: Groups,
+    /// What is remembered of messages.
+    pub memory: Memory,
+    /// The learned limit of an endpoint.
+    pub learned: Learned,
+}
+
+/// How messages are asked for.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Intake {
+    /// Messages one receive asks for at most; SQS grants ten. 1: no batches.
+    pub batch: usize,
+    /// A listener may have one receive under way for each so many workers. `usize::MAX`: never two side by side.
+    pub workers_per_receive: usize,
+    /// Receives under way of a listener that receives one message at a time, at most.
+    pub single_receives_max: usize,
+    /// How long a busy listener waits for a batch's worth of free workers and of room: about
+    /// the time of one call to SQS. Zero: it makes do with what is free.
+    pub linger: Duration,
+    /// It lingers until one of so many workers is free, and room for as many.
+    pub linger_for_one_of: usize,
+    /// Long-poll time of a busy or probing listener, and the pause of one without long polls after an empty receive.
+    pub busy_wait: Duration,
+    /// How long a receive of a FIFO queue is repeated under its id; SQS knows it for 300 s. Zero: never.
+    pub repeat_for: Duration,
+}
+
+impl Default for Intake {
+    fn default() -> Self {
+        Self {
+            batch: 10,
+            workers_per_receive: 10,
+            single_receives_max: 100,
+            linger: Duration::from_millis(20),
+            linger_for_one_of: 3,
+            busy_wait: Duration::from_secs(1),
+            repeat_for: Duration::from_secs(240),
+        }
+    }
+}
+
+/// What may be on its way before it can start.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Ahead {
+    /// One message for each so many sessions may be on its way before a session is free: otherwise each would stand
+    /// idle for the time of a receive, which with POSTs of 0.2 s wastes a tenth of them. Such a message waits for a
+    /// fifth of the time of a POST. `usize::MAX`: none.
+    pub sessions_per_message: usize,
+    /// Messages are claimed for the starts of so long, where starts are limited. At least one is.
+    pub starts: Duration,
+}
+
+impl Default for Ahead {
+    fn default() -> Self {
+        Self { sessions_per_message: 5, starts: Duration::from_secs(1) }
+    }
+}
+
+/// How long messages that cannot be posted stay.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Hold {
+    /// How long a message waits at closed gates, in total, before it is released. Zero: it is released at once.
+    pub at_gates: Duration,
+    /// First pause before a message nothing could be sent of is posted again; doubles.
+    pub pause: Duration,
+    /// Longest such pause.
+    pub pause_max: Duration,
+}
+
+impl Default for Hold {
+    fn default() -> Self {
+        Self {
+            at_gates: Duration::from_secs(120),
+            pause: Duration::from_secs(1),
+            pause_max: Duration::from_secs(60),
+        }
+    }
+}
+
+/// Messages refused for lack of capacity on their last receive, which wait in this process.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct LastReceive {
+    /// How often one message waits; one refused again and again is not wanted. Zero: never.
+    pub waits_max: u32,
+    /// One of so many workers may wait with such a message.
+    pub workers_per_place: usize,
+    /// An endpoint that did some work so lately takes messages.
+    pub works_for: Duration,
+    /// Longest wait; beyond it the worker is worth more.
+    pub longest: Duration,
+}
+
+impl Default for LastReceive {
+    fn default() -> Self {
+        Self {
+            waits_max: 2,
+            workers_per_place: 4,
+            works_for: Duration::from_secs(60),
+            longest: Duration::from_secs(3_600),
+        }
+    }
+}
+
+/// Groups of FIFO queues whose head has failed: receives are for one message while one is in trouble.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Groups {
+    /// Groups in trouble known by name; of any more only when the last of them is over. Zero: none is ever known.
+    pub troubled_max: usize,
+    /// How long after its head is visible again a group counts as in trouble at least. A backlog may stand before it:
+    /// where messages wait longer for their first receive, it is as long as that. Somebody else may have taken the
+    /// group over, so it ends.
+    pub trouble_lingers: Duration,
+    /// With fewer receives a tail that comes along once may be dead-lettered without having been tried: then receives
+    /// are always for one message. Zero: never.
+    pub receives_min: u32,
+}
+
+impl Default for Groups {
+    fn default() -> Self {
+        Self { troubled_max: 1_024, trouble_lingers: Duration::from_secs(300), receives_min: 3 }
+    }
+}
+
+/// What is remembered of messages that are done or hidden.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Memory {
+    /// Ids of messages that are done, per listener: about 10 MiB at worst. Zero: none.
+    pub done_max: usize,
+    /// Ids of hidden ones, likewise.
+    pub hidden_max: usize,
+    /// How long a confirmed delete is remembered.
+    pub confirmed_for: Duration,
+    /// SQS counts whole seconds on a clock of its own: a message that is due within so long is on time.
+    pub slack: Duration,
+}
+
+impl Default for Memory {
+    fn default() -> Self {
+        Self {
+            done_max: 65_536,
+            hidden_max: 65_536,
+            confirmed_for: Duration::from_secs(600),
+            slack: Duration::from_secs(2),
+        }
+    }
+}
+
+/// The learned limit of an endpoint; its module says what each does.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Learned {
+    /// Limit of a new process, in POSTs at once: four doublings reach 64.
+    pub initial: f64,
+    /// What is left of the limit after a cut, as a share.
+    pub cut: f64,
+    /// Time between two steps above the last good level.
+    pub interval: Duration,
+    /// Below this level a step is a large part of it, and a level so low is mostly one of several processes: what each
+    /// of them tries adds up. Intervals are longer there, the lower the longer. Zero: they are not.
+    pub small: f64,
+    /// How many times longer at most.
+    pub rarer_max: f64,
+    /// Shortest such time, after steps that met no refusal.
+    pub interval_min: Duration,
+    /// By what an interval is divided after a step that met no refusal. 1: it stays.
+    pub faster: u32,
+    /// Intervals are lengthened or shortened by up to this share, so that processes do not step together.
+    pub spread: f64,
+    /// A step that is refused costs the pause asked for; at so many times that pause it costs a tenth at most.
+    pub interval_per_retry_after: u32,
+    /// No refusal costs a longer pause than the gate makes of what was asked for.
+    pub retry_after_max: Duration,
+}
+
+impl Default for Learned {
+    fn default() -> Self {
+        Self {
+            initial: 4.0,
+            cut: 0.7,
+            interval: Duration::from_secs(10),
+            small: 5.0,
+            rarer_max: 2.5,
+            interval_min: Duration::from_secs(1),
+            faster: 3,
+            spread: 0.2,
+            interval_per_retry_after: 10,
+            retry_after_max: Duration::from_secs(60),
+        }
+    }
+}

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 /// What the end of the drain keeps for settling what it cuts off.
 pub const RECEIVES_END_BEFORE: Duration = Duration::from_secs(3);
 
-/// The phase of the process, or of one part of it that may end by itself, as those inside see it.
+/// The phase of the process, or of one part of it that may end alone.
 #[derive(Debug, Clone, Default)]
 pub struct Drain {
     draining: CancellationToken,

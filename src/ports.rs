@@ -19,12 +19,15 @@ use crate::policy::advice::queue::{Call, Named};
 pub use crate::policy::advice::queue::{QueueErrorKind, QueueReason};
 use crate::policy::outcome::Attempt;
 use crate::policy::preflight;
+use crate::policy::visibility::CEILING;
 
 /// A boxed future: one allocation per call, small beside a system call.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// Most entries one batch call takes (AWS limit).
 pub const BATCH_MAX: usize = 10;
+/// Messages of one standard queue that may be in flight, parked ones included (SQS quota).
+const IN_FLIGHT_MAX: u64 = 120_000;
 
 /// One queue, as the pipeline needs it.
 ///
@@ -51,9 +54,32 @@ pub trait Queue: Send + Sync + 'static {
     /// Finds the queue and reads its attributes. Called before the first receive and for gauges.
     fn inspect(&self) -> BoxFuture<'_, Result<QueueFacts, QueueError>>;
 
+    /// What the queue can do at most.
+    fn limits(&self) -> QueueLimits;
+
     /// How many received messages were left out since the last call, and why.
     fn left_out(&self) -> Vec<(LeftOut, u64)> {
         Vec::new()
+    }
+}
+
+/// What a queue can do at most in one call, and with one message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QueueLimits {
+    /// Messages of one receive, and entries of one batch call.
+    pub batch: usize,
+    /// Total time that one receive of a message may be hidden, from its request on.
+    pub longest_visibility: Duration,
+    /// Messages that may be in flight over all consumers, parked ones included; `None` where none is known.
+    pub in_flight: Option<u64>,
+}
+
+impl QueueLimits {
+    /// The limits of a queue of Amazon SQS.
+    pub fn of_sqs(fifo: bool) -> Self {
+        // A FIFO queue is limited by its groups as well: its total tells little.
+        let in_flight = (!fifo).then_some(IN_FLIGHT_MAX);
+        Self { batch: BATCH_MAX, longest_visibility: CEILING, in_flight }
     }
 }
 

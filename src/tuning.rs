@@ -64,9 +64,9 @@ impl Default for Intake {
 /// What may be on its way before it can start.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Ahead {
-    /// One message for each so many sessions may be on its way before a session is free: otherwise each would stand
-    /// idle for the time of a receive, which with POSTs of 0.2 s wastes a tenth of them. Such a message waits for a
-    /// fifth of the time of a POST. `usize::MAX`: none.
+    /// One message for each so many sessions may be on its way before a session is free. Otherwise each session would
+    /// stand idle for the time of a receive: with POSTs of 0.2 s a tenth of the time. Such a message waits for a fifth
+    /// of the time of a POST. `usize::MAX`: none.
     pub sessions_per_message: usize,
     /// Messages are claimed for the starts of so long, where starts are limited. At least one is.
     pub starts: Duration,
@@ -176,8 +176,8 @@ pub struct Learned {
     pub cut: f64,
     /// Time between two steps above the last good level.
     pub interval: Duration,
-    /// Below this level a step is a large part of it, and a level so low is mostly one of several processes: what each
-    /// of them tries adds up. Intervals are longer there, the lower the longer. Zero: they are not.
+    /// Below this level intervals are longer, the lower the longer. A step is a large part of such a level. A level so
+    /// low is mostly one of several processes, whose tries add up. Zero: they are not.
     pub small: f64,
     /// How many times longer at most.
     pub rarer_max: f64,

@@ -1,7 +1,7 @@
 //! Message properties as header values: what fits, what is encoded, what is dropped.
 //!
-//! A value that is not visible ASCII (control characters, line breaks, anything beyond `~`) is percent-encoded
-//! and announced by a companion header `…-Encoding: percent`. Dropped and counted are: an attribute whose name is no
+//! A value that is not visible ASCII is percent-encoded: control characters, line breaks, anything beyond `~`. A
+//! companion header `…-Encoding: percent` says so. Dropped and counted are: an attribute whose name is no
 //! header token; attributes whose names differ in case only, all of them, because their headers would be one; a name
 //! that ends in `-Encoding`, because it would pass for a companion; trace context that is not valid; and whatever
 //! would take all message headers together past 8 KiB. Nothing here can make one header into two.

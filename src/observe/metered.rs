@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use crate::message::{Message, ReceiptHandle};
 use crate::ports::{
-    BatchResult, BoxFuture, DeadLetterReason, Operation, Queue, QueueError, QueueFacts, Receive,
+    BatchResult, BoxFuture, DeadLetterReason, Operation, Queue, QueueError, QueueFacts, QueueLimits, Receive,
     VisibilityChange,
 };
 use crate::telemetry::handles::ListenerMetrics;
@@ -77,6 +77,10 @@ impl Queue for Metered {
         reason: &'a DeadLetterReason,
     ) -> BoxFuture<'a, Result<(), QueueError>> {
         Box::pin(self.count(Operation::Send, 1, self.queue.dead_letter(message, reason)))
+    }
+
+    fn limits(&self) -> QueueLimits {
+        self.queue.limits()
     }
 
     fn inspect(&self) -> BoxFuture<'_, Result<QueueFacts, QueueError>> {

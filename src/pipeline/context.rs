@@ -53,6 +53,11 @@ impl Random {
 }
 
 impl Context {
+    /// The longest that a POST may take: a long time-out leaves half of what SQS grants one receive for the rest.
+    pub(super) fn longest_post(&self) -> Duration {
+        self.settings.timeout.min(self.queue.limits().longest_visibility / 2)
+    }
+
     /// A random number in `[0, 1)`.
     pub(super) fn unit(&self) -> f64 {
         self.random.unit()
@@ -94,7 +99,7 @@ impl Context {
     /// The queue said what it is; what there is to say about that.
     pub(super) fn inspected(&self, facts: &QueueFacts) -> Vec<Finding> {
         self.was_read();
-        self.view.note(facts, &self.metrics, &self.events);
+        self.view.note(facts, self.queue.limits(), &self.metrics, &self.events);
         let findings = preflight::findings(&facts.settings(), &Delays::of(&self.settings.policy));
         self.metrics.preflight(&findings);
         findings

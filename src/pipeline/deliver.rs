@@ -312,8 +312,8 @@ impl Delivery {
 
     /// A POST that begins later may outlast what SQS grants one receive.
     fn last_start(&self, dispatch: &Dispatch) -> Instant {
-        let timeout = dispatch.ctx.settings.timeout;
-        let first = self.messages.iter().map(|message| message.last_start(timeout)).min();
+        let longest_post = dispatch.ctx.longest_post();
+        let first = self.messages.iter().map(|message| message.last_start(longest_post)).min();
         first.unwrap_or_else(Instant::now)
     }
 

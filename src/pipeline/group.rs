@@ -231,9 +231,8 @@ impl GroupRun {
         let mut ticket = Some(ticket);
         while let Some(mut head) = self.next() {
             // Its time has passed behind those before it: its POST might outlive what SQS grants one receive.
-            let needs = ctx.settings.timeout.min(CEILING / 2);
             let ticket = ticket.take();
-            if ticket.is_none() && head.hideable() < needs {
+            if ticket.is_none() && head.hideable() < ctx.longest_post() {
                 rest.push_back(head);
                 break;
             }

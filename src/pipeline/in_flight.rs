@@ -19,7 +19,6 @@ use crate::pipeline::lease::Lease;
 use crate::pipeline::ledger::LedgerEntry;
 use crate::pipeline::settlement::Settler;
 use crate::policy::final_receive::FinalReceive;
-use crate::policy::visibility::CEILING;
 use crate::telemetry::labels::Stage;
 use crate::telemetry::trace::Journey;
 
@@ -61,9 +60,9 @@ impl InFlight {
         self.lease.hideable()
     }
 
-    /// The time after which a POST of at most `timeout` may outlast what SQS grants one receive.
-    pub(super) fn last_start(&self, timeout: Duration) -> Instant {
-        self.lease.ceiling() - timeout.min(CEILING / 2)
+    /// The time after which a POST that takes so long would outlast what SQS grants one receive.
+    pub(super) fn last_start(&self, longest_post: Duration) -> Instant {
+        self.lease.ceiling() - longest_post
     }
 
     /// Lets it share the slot of a message of its group.

@@ -82,6 +82,7 @@ impl Listener {
         let events = Arc::new(EventLog::new(&settings.name, &settings.queue_name, &limits.name));
         let leases = LeaseTable::new(
             lease(settings.timeout),
+            queue.limits(),
             Arc::clone(&metrics),
             Arc::clone(&events),
             seed.wrapping_add(3),

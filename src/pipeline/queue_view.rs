@@ -14,12 +14,9 @@ use crate::observe::event_log::EventLog;
 use crate::pipeline::lately::Lately;
 use crate::policy::final_receive::FinalReceive;
 use crate::policy::probing::Budget;
-use crate::ports::{QueueDepth, QueueFacts};
+use crate::ports::{QueueDepth, QueueFacts, QueueLimits};
 use crate::telemetry::handles::ListenerMetrics;
 use crate::telemetry::labels::QueueRole;
-
-/// Messages of one standard queue that may be in flight, parked ones included (SQS quota).
-const IN_FLIGHT_MAX: u64 = 120_000;
 
 /// What the queue last said of itself.
 #[derive(Debug, Default)]
@@ -111,10 +108,17 @@ impl QueueView {
     }
 
     /// The queue said what it is.
-    pub(super) fn note(&self, facts: &QueueFacts, metrics: &ListenerMetrics, events: &EventLog) {
+    pub(super) fn note(
+        &self,
+        facts: &QueueFacts,
+        limits: QueueLimits,
+        metrics: &ListenerMetrics,
+        events: &EventLog,
+    ) {
         metrics.depth(QueueRole::Source, &facts.depth);
         let in_flight = facts.depth.not_visible;
-        let crowded = in_flight > IN_FLIGHT_MAX / 2 && !facts.fifo;
+        let most = limits.in_flight.unwrap_or(u64::MAX);
+        let crowded = in_flight > most / 2;
         let redrive = facts.redrive.as_ref();
         let known = Known {
             at: Instant::now(),
@@ -128,7 +132,7 @@ impl QueueView {
         };
         let before = self.lock().replace(known);
         if crowded && !before.is_some_and(|before| before.crowded) {
-            events.crowded(in_flight, IN_FLIGHT_MAX);
+            events.crowded(in_flight, most);
         }
         match redrive.and_then(|redrive| redrive.dead_letter_depth.as_ref()) {
             Some(depth) => metrics.depth(QueueRole::DeadLetter, depth),

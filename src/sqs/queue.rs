@@ -17,7 +17,7 @@ use super::{convert, error, redrive, salvage, send};
 use crate::message::{Message, MessageId, ReceiptHandle};
 use crate::ports::{
     BATCH_MAX, BatchResult, BoxFuture, DeadLetterReason, EntryError, LeftOut, Operation, Queue, QueueError,
-    QueueErrorKind, QueueFacts, QueueReason, Receive, VisibilityChange,
+    QueueErrorKind, QueueFacts, QueueLimits, QueueReason, Receive, VisibilityChange,
 };
 use crate::sqs::{Outgoing, QueueRef};
 use aws_sdk_sqs::types::{
@@ -90,6 +90,10 @@ impl Queue for SqsQueue {
 
     fn inspect(&self) -> BoxFuture<'_, Result<QueueFacts, QueueError>> {
         Box::pin(self.facts())
+    }
+
+    fn limits(&self) -> QueueLimits {
+        QueueLimits::of_sqs(self.fifo)
     }
 
     fn left_out(&self) -> Vec<(LeftOut, u64)> {

@@ -6,8 +6,8 @@ use std::time::Duration;
 use queuepost::message::{Message, ReceiptHandle};
 use queuepost::policy::advice::queue::Named;
 use queuepost::ports::{
-    BatchResult, BoxFuture, DeadLetterReason, Operation, Queue, QueueError, QueueFacts, QueueReason, Receive,
-    VisibilityChange,
+    BatchResult, BoxFuture, DeadLetterReason, Operation, Queue, QueueError, QueueFacts, QueueLimits,
+    QueueReason, Receive, VisibilityChange,
 };
 use tokio::time::Instant;
 
@@ -167,6 +167,10 @@ impl Queue for ScriptedQueue {
         reason: &'a DeadLetterReason,
     ) -> BoxFuture<'a, Result<(), QueueError>> {
         Box::pin(self.call(Operation::Send, SETTLE_LIMIT, self.queue.dead_letter(message, reason)))
+    }
+
+    fn limits(&self) -> QueueLimits {
+        self.queue.limits()
     }
 
     fn inspect(&self) -> BoxFuture<'_, Result<QueueFacts, QueueError>> {

@@ -14,7 +14,7 @@ use queuepost::message::{Message, MessageId, ReceiptHandle, ReceiveCount};
 use queuepost::policy::advice::queue::Named;
 use queuepost::ports::{
     BatchResult, BoxFuture, DeadLetterReason, EntryError, EntryErrorKind, Operation, Queue, QueueDepth,
-    QueueError, QueueErrorKind, QueueFacts, QueueReason, Receive, Redrive, VisibilityChange,
+    QueueError, QueueErrorKind, QueueFacts, QueueLimits, QueueReason, Receive, Redrive, VisibilityChange,
 };
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
@@ -427,6 +427,10 @@ impl Queue for SimQueue {
                 .map_err(|error| refused(Operation::Send, error))?;
             self.after(Operation::Send, ()).await
         })
+    }
+
+    fn limits(&self) -> QueueLimits {
+        QueueLimits::of_sqs(self.name.ends_with(FIFO))
     }
 
     fn inspect(&self) -> BoxFuture<'_, Result<QueueFacts, QueueError>> {

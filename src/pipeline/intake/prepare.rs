@@ -11,7 +11,6 @@ use crate::pipeline::controls::Controls;
 use crate::pipeline::dispatch::Dispatch;
 use crate::pipeline::gates::Probes;
 use crate::pipeline::intake::waits::{NotReceiving, Waits};
-use crate::ports::BATCH_MAX;
 use crate::tuning;
 
 /// What a receive is prepared with.
@@ -134,7 +133,7 @@ async fn reserve(dispatch: &Dispatch, slots: &Arc<Slots>, waits: &Waits, wanted:
     let (admission, idle_wait) = (&dispatch.admission, dispatch.ctx.settings.receive_wait);
     let tuning::Intake { batch, linger, linger_for_one_of, busy_wait, .. } =
         dispatch.ctx.settings.tuning.intake;
-    let batch = batch.min(BATCH_MAX);
+    let batch = batch.min(dispatch.ctx.queue.limits().batch);
     let most = if wanted.busy && !wanted.single { batch.min(admission.share.share()) } else { 1 };
     let enough = |of: usize| most.min(of.div_ceil(linger_for_one_of));
     waits.set(Some(NotReceiving::NoSlot));

@@ -22,7 +22,7 @@ use crate::pipeline::lease::entry::{Entries, Extension, Loss};
 use crate::pipeline::lease::table::{LeaseTable, begins};
 use crate::policy::backoff;
 use crate::policy::visibility::{ANSWER_SLACK, whole_seconds};
-use crate::ports::{BATCH_MAX, BatchResult, EntryErrorKind, Queue, QueueErrorKind, VisibilityChange};
+use crate::ports::{BatchResult, EntryErrorKind, Queue, QueueErrorKind, VisibilityChange};
 use crate::telemetry::labels::ExtensionResult;
 
 /// First pause before a failed extension is tried again; doubles, with jitter in the upper half.
@@ -33,9 +33,9 @@ const RETRY_MAX: Duration = Duration::from_secs(30);
 const COMPANY: u32 = 12;
 /// Extension calls that may be under way at once, at least: a slow SQS must not make the other leases wait.
 const CALLS_MIN: usize = 8;
-/// One more may be for so many leases: four rounds of calls that take 5 s, their longest, fit into the time a
-/// lease has left when it is due.
-const LEASES_PER_CALL: usize = 4 * BATCH_MAX;
+/// One call carries the leases of so many batches, one after the other. Four calls of 5 s, their longest, fit into the
+/// time that a lease has left when it is due.
+const CALLS_IN_A_ROW: usize = 4;
 /// How long the extender sleeps at most; its watchdog ticks that often.
 const IDLE: Duration = Duration::from_secs(15);
 
@@ -98,7 +98,7 @@ impl LeaseTable {
     }
 
     fn calls_max(&self) -> usize {
-        CALLS_MIN.max(self.lock().by_key.len() / LEASES_PER_CALL)
+        CALLS_MIN.max(self.lock().by_key.len() / (CALLS_IN_A_ROW * self.limits.batch))
     }
 
     fn next_due(&self) -> Option<Instant> {
@@ -110,7 +110,7 @@ impl LeaseTable {
         let now = Instant::now();
         let (mut keys, mut changes, mut ended) = (Vec::new(), Vec::new(), Vec::new());
         let mut state = self.lock();
-        while keys.len() < BATCH_MAX {
+        while keys.len() < self.limits.batch {
             let near = if keys.is_empty() { now } else { now + self.length / COMPANY };
             let Some(&(at, key)) = state.due.first().filter(|(at, _)| *at <= near) else { break };
             state.due.remove(&(at, key));
@@ -289,6 +289,7 @@ mod tests {
     use crate::pipeline::ledger::LedgerEntry;
     use crate::policy::visibility::CEILING;
     use crate::ports::EntryError;
+    use crate::ports::QueueLimits;
     use crate::telemetry::metrics::Metrics;
 
     const LENGTH: Duration = Duration::from_secs(90);
@@ -309,7 +310,13 @@ mod tests {
 
     fn table() -> Arc<LeaseTable> {
         let metrics = Arc::new(Metrics::new().listener("orders", "api"));
-        LeaseTable::new(LENGTH, metrics, Arc::new(EventLog::new("orders", "orders", "api")), 1)
+        LeaseTable::new(
+            LENGTH,
+            QueueLimits::of_sqs(false),
+            metrics,
+            Arc::new(EventLog::new("orders", "orders", "api")),
+            1,
+        )
     }
 
     fn message(receipt: &str) -> Message {

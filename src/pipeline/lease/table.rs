@@ -14,14 +14,15 @@ use crate::message::{Message, MessageId};
 use crate::observe::event_log::EventLog;
 use crate::pipeline::lease::entry::{Entries, Entry, Loss, Span};
 use crate::pipeline::ledger::LedgerEntry;
-use crate::policy::visibility::{ANSWER_SLACK, CEILING, extend_when_left};
-use crate::ports::EntryErrorKind;
+use crate::policy::visibility::{ANSWER_SLACK, extend_when_left};
+use crate::ports::{EntryErrorKind, QueueLimits};
 use crate::telemetry::handles::ListenerMetrics;
 
 /// All leases of one listener, behind one lock; nothing waits while it holds that.
 #[derive(Debug)]
 pub(in crate::pipeline) struct LeaseTable {
     pub(in crate::pipeline) length: Duration,
+    pub(in crate::pipeline) limits: QueueLimits,
     entries: Mutex<Entries>,
     pub(in crate::pipeline) changed: Notify,
     pub(in crate::pipeline) random: Mutex<fastrand::Rng>,
@@ -33,12 +34,21 @@ impl LeaseTable {
     /// An empty table for leases of `length`; `seed` drives its jitter.
     pub(in crate::pipeline) fn new(
         length: Duration,
+        limits: QueueLimits,
         metrics: Arc<ListenerMetrics>,
         events: Arc<EventLog>,
         seed: u64,
     ) -> Arc<Self> {
         let random = Mutex::new(fastrand::Rng::with_seed(seed));
-        Arc::new(Self { length, entries: Mutex::default(), changed: Notify::new(), random, metrics, events })
+        Arc::new(Self {
+            length,
+            limits,
+            entries: Mutex::default(),
+            changed: Notify::new(),
+            random,
+            metrics,
+            events,
+        })
     }
 
     /// Registers a message received just now; its key. `None` when it is in flight already: its lease has the newer
@@ -50,7 +60,11 @@ impl LeaseTable {
         ledger: LedgerEntry,
     ) -> Option<(u64, LedgerEntry)> {
         let expires = begins(asked.last, Instant::now()) + self.length;
-        let span = Span { expires, ceiling: asked.first + CEILING, due: self.next_extension(expires) };
+        let span = Span {
+            expires,
+            ceiling: asked.first + self.limits.longest_visibility,
+            due: self.next_extension(expires),
+        };
         let mut state = self.lock();
         let first_before = state.due.first().copied();
         let ledger = state.adopt(&message.id, &message.receipt, span, ledger);

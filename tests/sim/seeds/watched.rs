@@ -13,7 +13,7 @@ use queuepost::policy::advice::queue::Named;
 use queuepost::policy::outcome::{Attempt, Break, Broken};
 use queuepost::ports::{
     BatchResult, BoxFuture, DeadLetterReason, Endpoint, Operation, Queue, QueueError, QueueFacts,
-    QueueReason, Receive, VisibilityChange,
+    QueueLimits, QueueReason, Receive, VisibilityChange,
 };
 use tokio::time::Instant;
 
@@ -287,6 +287,10 @@ impl Queue for WatchedQueue {
             let result = self.inner.dead_letter(message, reason).await;
             self.process.answered(result).await
         })
+    }
+
+    fn limits(&self) -> QueueLimits {
+        self.inner.limits()
     }
 
     fn inspect(&self) -> BoxFuture<'_, Result<QueueFacts, QueueError>> {

@@ -4,7 +4,6 @@
 //! with 429 (`?retry_after=5` adds the header); `POST /answer/200` ends that. Web pages of other sites may
 //! not send this request. The check is here because browsers send it for any page, without asking the server
 //! first.
-//! do that: browsers send such a request for any page, without asking the server first.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, AtomicU32, Ordering};

@@ -6,8 +6,7 @@
 //! endpoint itself is not reached: only the proxy is.
 //!
 //! A missing or refused client certificate is noticed when the server sends an alert during the handshake or
-//! soon after.
-//! sends one soon after. It is not noticed in three cases:
+//! soon after. It is not noticed in three cases:
 //!
 //! - the server takes longer than [`LAST_WORD`];
 //! - the server asks for the certificate only after a request;

@@ -1,8 +1,7 @@
 //! Turns an HTTP answer, or the failure to get one, into an [`Attempt`].
 //!
 //! An answer counts when its last byte has arrived: a status line may come from a proxy whose server then
-//! dies.
-//! then dies. Bytes beyond [`KEPT_BYTES`] are thrown away. An answer beyond [`ANSWER_MAX_BYTES`] counts as
+//! dies. Bytes beyond [`KEPT_BYTES`] are thrown away. An answer beyond [`ANSWER_MAX_BYTES`] counts as
 //! one without end, which is a timeout that came early. Texts carry no credentials and no query string.
 //!
 //! The program reads a body in two cases only. One is a success that hides a failure. The other is the 403 of

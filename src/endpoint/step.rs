@@ -1,8 +1,7 @@
 //! The step towards a connection at which an attempt failed, and its cause.
 //!
 //! The types in the chain of causes tell the step. Failures of the resolver and of a proxy have no type of
-//! their own. Nor has an alert that HTTP/2 passes on.
-//! their own, nor has an alert that HTTP/2 passes on. Two steps are kept apart only where a person would fix
+//! their own. Nor has an alert that HTTP/2 passes on. Two steps are kept apart only where a person would fix
 //! them differently.
 
 use std::error::Error;

@@ -6,11 +6,10 @@
 //!
 //! The embedded queue is not for production. It writes nothing to disk, checks no signature, and one process
 //! holds all messages. Intended differences from Amazon:
-//! differs from Amazon on purpose:
-//! * only the JSON protocol, not the older query protocol with XML answers; no `AddPermission`, no `RemovePermission`;
-//! * policies, encryption keys and throughput quotas are kept as attributes and enforce nothing;
-//! * counts are exact and standard queues keep the order of visibility, where Amazon promises neither;
-//! * a deleted queue's name may be used again at once.
+//! - only the JSON protocol, not the older query protocol with XML answers; no `AddPermission`, no `RemovePermission`;
+//! - policies, encryption keys and throughput quotas are kept as attributes and enforce nothing;
+//! - counts are exact and standard queues keep the order of visibility, where Amazon promises neither;
+//! - a deleted queue's name may be used again at once.
 //!
 //! This area imports only `serve`, the HTTP server under it. Reading order: `message`, `broker`, `queue`,
 //! `take`, `store`, then `server`, `front`.

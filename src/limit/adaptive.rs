@@ -1,12 +1,13 @@
 //! The adaptive limit: how many POSTs at once an endpoint takes, found from its answers.
 //!
-//! Additive increase, multiplicative decrease, with three changes that keep answers of "too many" rare. One cut
-//! per *epoch*: what was posted before the last cut says nothing about the limit after it. After a cut the limit
-//! climbs to one below the level that was refused, not to it; refusals with no success in between are one outage,
-//! and what they refuse says nothing about capacity, so the level stays what it was before. Beyond, the limit is
-//! raised by one at intervals and only while it is used to the full; as long as that meets no refusal each
-//! interval is a third of the one before (halves took twice as long to find capacity that came back, quarters
-//! met more than 3.5 % refusals with ten processes), then the steps grow.
+//! Additive increase, multiplicative decrease, with three changes that keep refusals rare.
+//!
+//! - One cut per *epoch*: what was posted before the last cut says nothing about the limit after it.
+//! - After a cut the limit climbs to one below the level that was refused, not to it. Refusals with no success in between
+//!   are one outage, which says nothing about capacity: the level stays what it was before.
+//! - Beyond that level the limit rises by one at intervals, while it is used to the full. Each interval without
+//!   a refusal is a third of the one before, then the steps grow. Halves took twice as long to find capacity that came
+//!   back; quarters met more than 3.5 % refusals with ten processes.
 //!
 //! Pure: time and randomness are arguments. Several processes at one endpoint run one each and share the
 //! capacity without talking: who holds more is refused more often.

@@ -1,7 +1,6 @@
 //! What may run when: slots per listener; sessions, rate and gate per endpoint.
 //!
-//! Everything here is a value whose drop frees what it holds, on the runtime's clock, and knows nothing
-//! of queues, messages or HTTP.
+//! Each of them is a value whose drop frees what it holds, on the runtime's clock. None knows queues, messages or HTTP.
 
 mod adaptive;
 pub mod clock;

@@ -3,8 +3,8 @@
 //! GCRA by governor, on the runtime's clock so that tests can pause it. Starts in any time t never exceed
 //! burst + t ÷ interval. One line: whoever waits first starts first, and only the first in the line sleeps.
 //!
-//! A busy receive claims its messages' places in the line beforehand, over all listeners of the endpoint as many
-//! as may start within a second: messages are not taken only to wait here.
+//! A busy receive claims its messages' places in the line beforehand. All listeners of the endpoint together claim as many
+//! as may start within a second. So messages are not received only to wait here.
 
 use std::ops::Add;
 use std::sync::Arc;

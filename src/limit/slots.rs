@@ -1,8 +1,7 @@
 //! Slots: room for messages under lease, the cap on what one listener has in flight.
 //!
-//! Intake *reserves* slots before it receives, each message that comes takes one of them into use, and what is left over
-//! frees itself: no message is received that there is no room for. A slot is a value; dropping its last copy frees it,
-//! whatever the path.
+//! Intake *reserves* slots before it receives. Each message that comes takes one of them into use; the rest frees itself. So
+//! no message is received that there is no room for. A slot is a value: dropping its last copy frees it, whatever the path.
 //!
 //! Invariant: reserved + in use ≤ limit, except that lowering the limit lets what is in flight finish.
 

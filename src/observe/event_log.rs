@@ -1,9 +1,9 @@
 //! What a listener tells the log, and how often.
 //!
-//! One line per event for whoever must act; the same kind of event again within ten seconds is counted and its
-//! message named, and the next line or a summary says so. The words for what failed are the catalogue's
-//! ([`crate::policy::advice`]): what it means in the message, its class in `reason`, what to do in `fix`, what the
-//! other side said in `error`. Never bodies, receipt handles or credentials.
+//! One line per event for whoever must act. The same kind of event again within ten seconds is counted and its message
+//! named; the next line or a summary says so. The texts are the catalogue's ([`crate::policy::advice`]). The message says
+//! what a failure means and `reason` its class. `fix` says what to do, `error` what the other side said. Never bodies, receipt
+//! handles or credentials.
 
 pub(crate) mod deliveries;
 mod gates;

@@ -1,7 +1,7 @@
 //! Whether deliveries fail, since when, and why: what the status shows and what a recovery is measured by.
 //!
-//! A streak begins with a failure and ends with the next success, so a message at fault among others that succeed is
-//! none. What was cut off by the end of the process is no failure.
+//! A streak begins with a failure and ends with the next success. So one message at fault among others that succeed makes no
+//! streak. A delivery that the end of the process cut off is no failure.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

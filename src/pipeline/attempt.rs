@@ -1,7 +1,7 @@
 //! One attempt of a delivery: shape, post, decide.
 //!
-//! The exchange makes the request and reads the answer; the table decides on each message. What the POST as a whole came
-//! to is told to the limits and to the gates here, and nowhere else.
+//! The exchange makes the request and reads the answer; the table decides on each message. Limits and gates learn here what
+//! the POST as a whole came to.
 
 use std::time::Duration;
 

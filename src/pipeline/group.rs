@@ -1,26 +1,25 @@
 //! FIFO: the order within message groups.
 //!
-//! SQS hands out several messages of a group in one receive, and no more of it while any of them is in flight. Such
-//! a run has a head and a tail. The head is delivered; its successor starts only after SQS has confirmed the head's
-//! delete. Anything else (park, deferral, release, lost lease, panic) ends the run: what is left of it is given
-//! back unattempted, behind its head. A run holds one worker, which goes from head to successor, so that as many
-//! groups run side by side as there are workers; each of its messages is under lease, the head alone holds a
-//! session and a place in line.
+//! SQS hands out several messages of a group in one receive. It hands out no more of the group while one of them is in
+//! flight. Those of one receive are a run with a head and a tail. The head is delivered; its successor starts only after SQS
+//! has confirmed the head's delete. Anything else (park, deferral, release, lost lease, panic) ends the run: its tail is
+//! released unattempted, behind its head. A run holds one slot, so as many groups run side by side as there are workers.
+//! Each of its messages is under lease; the head alone has a session.
 //!
-//! A group has one run per process. What comes of it meanwhile joins that at its end: SQS hands out the next message
-//! as soon as it has deleted the last, which is before we know, or when a lease was lost. It shares the worker of those
-//! that wait, so a run holds two at most. What stands behind a message that is in flight here already does not join:
-//! whether that is in the same run is not known, so it is released for a while.
+//! A group has one run per process. Messages of the group that arrive meanwhile join the run at its end. That happens when
+//! SQS has deleted the head before we know, or when a lease was lost. They share the slot of those that wait. A message
+//! that arrives behind a copy of one in flight does not join: whether the copy is of this run is not known. It is
+//! released for a while.
 //!
-//! In which order a run is released does not matter, nor how long that takes: SQS hands out nothing of a group
-//! behind a message that is hidden. The head is hidden before and for longer; and of its tail, what is visible already
-//! waits for what stands before it and is still being released.
+//! The order in which a run is released does not matter, nor how long that takes. SQS hands out nothing of a group behind a
+//! hidden message, and the head is hidden first and for longer. The visible part of its tail waits for the part
+//! before it that is still being released.
 //!
-//! A head that fails must not take its tail along to the dead-letter queue: each receive of the tail counts. So
-//! while a group is known to be in trouble its listener receives one message at a time: until as many of the group
-//! are gone as were released, for each of these has been received in vain and may fail in its turn. That is what
-//! this process knows: with P processes a tail is received up to P times for each head that fails. Without a
-//! dead-letter queue receives cost nothing, and nobody is careful.
+//! A head that fails must not take its tail along to the dead-letter queue: each receive of the tail counts. So while a group
+//! is in trouble its listener receives one message at a time. The trouble ends when as many of the group are gone as were
+//! released: each of these was received in vain, and may fail in its turn. Each process knows its own groups only: with P
+//! processes a tail is received up to P times for each head that fails. Without a dead-letter queue receives cost
+//! nothing, and receives stay large.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -92,7 +91,7 @@ struct State<T> {
 #[derive(Debug)]
 struct Trouble {
     until: Instant,
-    /// How many of the group must be gone before none is left that was received in vain, but for the next head.
+    /// Messages of the group that were received in vain. The trouble is over when so many are gone.
     left: usize,
 }
 
@@ -328,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_behind_a_message_in_the_house_must_not_start() {
+    fn a_message_behind_one_that_is_in_flight_must_not_start() {
         let messages = [("a", Some(1)), ("a", None), ("b", Some(2)), ("a", Some(3)), ("c", None)];
         let expected = [
             ("a".to_owned(), vec![1], vec![3]),

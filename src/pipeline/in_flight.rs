@@ -1,9 +1,9 @@
 //! A message in flight: received, and not yet settled by us.
 //!
-//! [`InFlight`] owns the message and all that is freed when it leaves: lease, ledger entry, slot. It is made once, by
-//! intake, and moved by value from stage to stage; settling consumes it, so a message cannot be settled twice. If it is
-//! dropped on the way (a panic, the end of the process), its slot is free, its lease ends, and the ledger counts it as
-//! abandoned: SQS hands it out again.
+//! [`InFlight`] owns the message and all that is freed when it leaves: lease, ledger entry, slot. Intake makes it once, and
+//! the stages move it by value. Settling consumes it, so a message cannot be settled twice. A panic or the end of the process
+//! may drop it on the way. Then its slot is free, its lease ends and the ledger counts it as abandoned: SQS hands it out
+//! again.
 //!
 //! Whether this is the message's final receive is computed here, once, and read everywhere else.
 

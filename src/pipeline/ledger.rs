@@ -1,9 +1,9 @@
 //! The ledger: every message received is in one stage until it is settled in one way.
 //!
 //! received = deleted + parked + deferred + released + dead-lettered + abandoned + in progress. An entry that
-//! is dropped unsettled (a bug, a panic, the end of the process) counts as abandoned: SQS will hand the message
-//! out again by itself. What is counted are receives: a message that comes again while it is in flight here has a
-//! second entry, which is settled as the first is.
+//! is dropped unsettled (a bug, a panic, the end of the process) counts as abandoned: SQS hands the message out again by
+//! itself. The ledger counts receives. A message that comes again while it is in flight has a second entry, which is settled
+//! as the first is.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::policy::decide::DeferReason;
 use crate::telemetry::handles::ListenerMetrics;
 use crate::telemetry::labels::{ReleaseReason, Stage};
 
-/// How a message left the house.
+/// How a message left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Settled {
     /// Deleted, confirmed.

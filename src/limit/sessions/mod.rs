@@ -1,15 +1,14 @@
 //! Sessions: POSTs that run at one endpoint, shared by its listeners.
 //!
-//! A session is granted when a delivery starts, in turn between the listeners that wait (round-robin), so a
-//! busy listener cannot push a quiet one aside. Before a busy listener receives, it *claims* room: what runs,
-//! waits or is claimed together exceeds the limit by a fifth at most, so messages are not received only to wait
-//! here, and no session waits for a receive. An idle listener's single long poll claims nothing; at most its one
-//! message waits.
+//! A session is granted when a delivery starts. Listeners that wait take turns (round-robin), so a busy one cannot push a
+//! quiet one aside. Before a busy listener receives, it *claims* room. What runs, waits or is claimed together exceeds the
+//! limit by a fifth at most. So messages are not received only to wait here, and no session waits for a receive. An idle
+//! listener's single long poll claims nothing; at most its one message waits.
 //!
 //! The endpoint's limit is the cap, or what the adaptive limit below it has learned from how sessions end. Each listener
 //! has a cap of its own as well: its workers.
 //!
-//! Invariant: running ≤ limit, and of each listener running ≤ its cap, except that lowering either lets what runs finish.
+//! Invariant: running ≤ limit, and of each listener running ≤ its cap. Lowering either lets what runs finish.
 
 mod seat;
 

@@ -1,7 +1,7 @@
 //! What the log says of gates: that one closed, that a probe left it closed, that it opened.
 //!
-//! Each of the three has one line in ten seconds for each gate. What was left out is made up for afterwards by a line
-//! that says how the gate stands, so that the last word of the log on a gate is true.
+//! Each of the three has one line in ten seconds for each gate. A later line says how a gate stands whose changes had no
+//! line. So the last line of the log on a gate is true.
 
 use std::sync::PoisonError;
 

@@ -1,8 +1,8 @@
 //! How often the log says the same: one line of a kind in ten seconds, and what the others were about.
 //!
-//! The lines left out are counted, and the messages they were about are named: by the next line of the kind, or by a
-//! summary when none came for ten seconds. A message that had a line lately leaves the next one to another, so that
-//! messages that fail in step take turns.
+//! The lines left out are counted, and their messages are named: by the next line of the kind, or by a summary when none came
+//! for ten seconds. A message that had a line lately leaves the next one to another. So messages that fail in step take
+//! turns.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;

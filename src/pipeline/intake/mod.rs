@@ -1,9 +1,10 @@
-//! Intake: how many messages are asked for, when, and how what comes starts its way.
+//! Intake: how many messages are asked for, when, and how those that come start their way.
 //!
-//! Idle (the last receive was empty): one long poll for one message, holding one worker and no session. Busy: up to ten
-//! per receive, sized by free workers, by room at the endpoint and by its rate, with a wait of a second at most; several
-//! receives side by side while they come back full. While a gate is not open nothing is received but a probe of one.
-//! While a group of a FIFO queue has failed every receive is for one message, and more run side by side.
+//! - Idle (the last receive was empty): one long poll for one message. It holds one slot and no session.
+//! - Busy: up to ten per receive, with a wait of a second at most. Free slots, room at the endpoint and its rate size it.
+//!   Several receives run side by side while they come back full.
+//! - While a gate is not open: nothing is received but a probe of one message.
+//! - While a group of a FIFO queue is in trouble: every receive is for one message, and more run side by side.
 //!
 //! A receive under way is never cancelled: SQS would hide what it was about to hand out. In a drain it is awaited, and
 //! what it brings is released.

@@ -1,10 +1,10 @@
-//! One receive, asked for until it is answered: on a FIFO queue one that failed on the way is repeated as it was.
+//! One receive. On a FIFO queue one that failed on the way is repeated as it was.
 //!
-//! Its answer may have been lost when SQS had hidden the messages already, and with them their groups, until the
-//! visibility time-out. Under the same attempt id SQS hands them out again, and that counts as no receive. Nothing may
-//! be changed for that, neither the number of messages nor their visibility, so the slots reserved for the receive
-//! stay so; room at the endpoint is given up meanwhile. When a gate closes or the drain begins it is not repeated, nor
-//! when the visibility time-out is over: what was hidden comes back by itself.
+//! Its answer may have been lost when SQS had already hidden the messages, and with them their groups. Under the same
+//! attempt id SQS hands them out again, and that counts as no receive. Nothing of the receive may change for that, neither
+//! the number of messages nor their visibility. So its slots stay reserved; room at the endpoint is freed meanwhile. It is
+//! not repeated when a gate closes, when the drain begins, or when the visibility timeout is over. Hidden messages come back
+//! by themselves.
 
 use std::time::Duration;
 

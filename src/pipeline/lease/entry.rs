@@ -1,11 +1,11 @@
 //! The entries of the lease table: one per message in flight, by key, by message id and by the time to extend it.
 //!
-//! Changes without waiting and without a clock of its own, but for asking the runtime's time.
+//! Changes without waiting; of time it asks the runtime's clock alone.
 //!
-//! A message that comes again while it is in flight (its visibility lapsed, or SQS handed it out twice) gets no second
-//! entry: the entry there is takes its newer handle, and with it another twelve hours. An answer about the older handle
-//! proves nothing then. A lease that is closed takes the newer handle too, unless its message was released: that one
-//! may come again before we know.
+//! A message that comes again while it is in flight gets no second entry. Its visibility lapsed, or SQS handed it out twice.
+//! Its entry takes the newer handle, and with it another twelve hours. An answer about the older handle proves nothing then.
+//! A lease that is closed takes the newer handle too, unless its message was released: that one may come again before we
+//! know.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,8 +1,7 @@
 //! The lease table: which messages are in flight, until when each is ours, and the newest receipt handle of each.
 //!
-//! Shared by the leases, which look their own entry up, and by the lease extender, which extends those whose time is
-//! near. A lease that ends before its message is settled (unextended in time, at SQS's twelve hours, or because SQS
-//! says so) is counted once.
+//! Two parties share it. A lease looks up its own entry; the lease extender extends those whose time is near. A lease may end
+//! before its message is settled: unextended in time, at SQS's twelve hours, or because SQS says so. That is counted once.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

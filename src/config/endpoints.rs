@@ -300,7 +300,12 @@ impl Known {
                 auth,
                 tls,
             },
-            limits: limit::Settings { sessions, adaptive: self.adaptive, rate: self.rate },
+            limits: limit::Settings {
+                sessions,
+                adaptive: self.adaptive,
+                rate: self.rate,
+                gate: limit::Tuning::default(),
+            },
         }
     }
 }

@@ -12,8 +12,8 @@ mod sessions;
 mod settings;
 
 pub use gate::{
-    Away, Circumstances, Evidence, Gate, GateSnapshot, GateState, Pass, Probe, ProbeCost, Rank, Reason,
-    Transition,
+    Blocked, Circumstances, Evidence, Gate, GateSnapshot, GateState, Pass, Pauses, Probe, Rank, Reason,
+    Transition, Tuning,
 };
 pub use pace::{Pace, PaceClaim, PaceClaims};
 pub use permits::{Reservation, WorkerPermit, Workers};
@@ -42,7 +42,7 @@ impl EndpointLimits {
             name: name.into(),
             sessions: Sessions::new(settings.sessions, settings.adaptive, seed.wrapping_add(1)),
             pace: Arc::new(Pace::new(settings.rate)),
-            gate: Gate::new(seed),
+            gate: Gate::new(settings.gate, seed),
         }
     }
 }

@@ -3,6 +3,8 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use crate::limit::Tuning;
+
 /// Caps of one endpoint.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -12,6 +14,8 @@ pub struct Settings {
     pub adaptive: bool,
     /// Most starts per time, if limited.
     pub rate: Option<Rate>,
+    /// The numbers of its gate, and of those of its listeners.
+    pub gate: Tuning,
 }
 
 /// A rate limit: starts in any time t never exceed `burst + t ÷ interval`.

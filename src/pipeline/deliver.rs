@@ -125,7 +125,7 @@ impl Delivery {
         admitted: Admitted,
         stay: &Stay,
     ) -> (Posted, Disposition, Option<Place>) {
-        let Admitted { mut session, mut probes } = admitted;
+        let Admitted { mut session, probes } = admitted;
         self.enter(Stage::Delivering);
         // Shaping again after a hold is cheaper than keeping a copy for every message that needs none.
         let shaped = dispatch.ctx.settings.shape.request(&self.message);
@@ -136,7 +136,7 @@ impl Delivery {
         session.starts();
         let mut request = shaped.request;
         let traced = self.journey.post(&dispatch.admission.limits.name, &mut request.headers);
-        let posted = post(dispatch, request, &mut probes).await;
+        let posted = post(dispatch, request, &probes).await;
         traced.ended(&self.journey, posted.outcome, posted.seen.status);
         let alone = dispatch.admission.limits.sessions.started() <= 1;
         let facts = Facts {
@@ -221,8 +221,8 @@ impl Delivery {
     fn patience(&self, dispatch: &Dispatch, stay: &Stay) -> Patience {
         let view = &dispatch.ctx.view;
         // Posted again and refused it would be dead-lettered, whether or not anything could be sent before.
-        let rank = if view.is_final_receive(&self.message) { Rank::HeldLastReceive } else { Rank::Held };
-        let longest = if stay.held_since.is_some() || rank == Rank::HeldLastReceive {
+        let rank = if view.is_final_receive(&self.message) { Rank::FinalReceive } else { Rank::Held };
+        let longest = if stay.held_since.is_some() || rank == Rank::FinalReceive {
             hold_max(view.final_receive(&self.message).is_some())
         } else {
             GATE_WAIT_MAX

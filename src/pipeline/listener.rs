@@ -96,7 +96,10 @@ impl Listener {
             health: Arc::new(Health::default()),
             view: QueueView::default(),
         });
-        let gates = Gates::new(Gate::new(seed.wrapping_add(2)), Arc::clone(&limits.gate));
+        let gates = Gates {
+            own: Gate::new(limits.gate.tuning(), seed.wrapping_add(2)),
+            shared: Arc::clone(&limits.gate),
+        };
         let admission = Admission { gates, share: limits.sessions.seat(), limits };
         let dispatch = Arc::new(Dispatch { ctx, admission, memory: Arc::new(Memory::default()), waits });
         Self { dispatch, workers, leases, seed }

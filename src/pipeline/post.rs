@@ -1,40 +1,29 @@
 //! One POST, from the request to what came of it, and what a gate is told beside that.
 
-use std::time::Duration;
-
 use tokio::time::Instant;
 
-use crate::limit::{Circumstances, ProbeCost};
+use crate::limit::Circumstances;
 use crate::observe::event_log::deliveries::Posted;
 use crate::pipeline::dispatch::Dispatch;
 use crate::pipeline::gates::Probes;
 use crate::policy::advice::endpoint::{EndpointReason, Seen};
 use crate::policy::outcome::{Attempt, Outcome, classify};
-use crate::policy::probing;
 use crate::shape::Request;
 
-/// A probe without an answer for so long has probably been taken: who throttles or refuses answers fast.
-const SLOW_PROBE: Duration = Duration::from_secs(5);
-/// When a probe without an answer is looked at. The second time it is most likely connected.
-const LONG_PROBE: [Duration; 2] = [SLOW_PROBE, Duration::from_secs(10)];
-
 /// Posts and names what came of it.
-pub(super) async fn post(dispatch: &Dispatch, request: Request, probes: &mut Probes) -> Posted {
+pub(super) async fn post(dispatch: &Dispatch, request: Request, probes: &Probes) -> Posted {
     let started = Instant::now();
+    let runs_long = started + dispatch.admission.gates.shared.tuning().taken_after;
+    let mut is_looked_at = !probes.is_empty();
     let mut answer = dispatch.ctx.endpoint.post(request);
-    let mut looks = LONG_PROBE.into_iter();
-    let mut look = looks.next();
     let attempt = loop {
         tokio::select! {
             biased;
             attempt = &mut answer => break attempt,
             () = dispatch.ctx.drain.aborting() => return Posted::not(Outcome::Aborted),
-            () = tokio::time::sleep_until(started + look.unwrap_or_default()),
-                if look.is_some() && !probes.is_empty() =>
-            {
-                let cost = probe_cost(dispatch, Outcome::TimedOut);
-                probes.run_long(started.elapsed(), cost, &dispatch.ctx.events);
-                look = looks.next();
+            () = tokio::time::sleep_until(runs_long), if is_looked_at => {
+                is_looked_at = false;
+                probes.run_long(&dispatch.ctx.events);
             }
         }
     };
@@ -61,16 +50,10 @@ pub(super) async fn post(dispatch: &Dispatch, request: Request, probes: &mut Pro
 
 /// What else bears on closing a gate.
 pub(super) fn circumstances(dispatch: &Dispatch, posted: &Posted) -> Circumstances {
-    let probes = probe_cost(dispatch, posted.outcome);
-    let slow = posted.took.is_some_and(|took| took > SLOW_PROBE);
-    Circumstances { limit: dispatch.admission.limits.sessions.limit(), probes, slow }
-}
-
-/// What the next probes cost, after such an outcome.
-fn probe_cost(dispatch: &Dispatch, outcome: Outcome) -> ProbeCost {
-    let longest_pause = match outcome {
-        Outcome::Throttled => dispatch.ctx.settings.policy.throttle_delay.max(probing::LONGEST),
-        _ => probing::LONGEST,
-    };
-    ProbeCost { affordable: dispatch.ctx.view.budget().probes(), longest_pause }
+    Circumstances {
+        limit: dispatch.admission.limits.sessions.limit(),
+        took: posted.took.unwrap_or_default(),
+        spare_receives: dispatch.ctx.view.spare_receives(),
+        throttle_delay: dispatch.ctx.settings.policy.throttle_delay,
+    }
 }

@@ -11,6 +11,5 @@ pub mod backoff;
 pub mod decide;
 pub mod outcome;
 pub mod preflight;
-pub mod probing;
 pub mod retry_after;
 pub mod visibility;

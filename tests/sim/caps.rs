@@ -71,8 +71,11 @@ async fn starts_never_exceed_burst_plus_rate_times_time() {
     house.world.queue("orders", 10);
     let endpoint = Scripted::always(200, 1);
     let rate = Rate { interval: Duration::from_millis(100), burst: NonZeroU32::new(3).unwrap() };
-    let paced =
-        EndpointLimits::new("api", &limit::Settings { sessions: 100, adaptive: false, rate: Some(rate) }, 1);
+    let paced = EndpointLimits::new(
+        "api",
+        &limit::Settings { sessions: 100, adaptive: false, rate: Some(rate), gate: limit::Tuning::default() },
+        1,
+    );
     house.listen(settings("orders", 50), &endpoint, &paced);
     for number in 0..200 {
         house.world.send("orders", &format!("m-{number}"));

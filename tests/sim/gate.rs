@@ -164,8 +164,11 @@ async fn a_pause_costs_the_pace_no_starts() {
         (Duration::from_millis(20), attempt)
     });
     let rate = Rate { interval: Duration::from_secs(1), burst: NonZeroU32::MIN };
-    let paced =
-        EndpointLimits::new("api", &limit::Settings { sessions: 50, adaptive: false, rate: Some(rate) }, 1);
+    let paced = EndpointLimits::new(
+        "api",
+        &limit::Settings { sessions: 50, adaptive: false, rate: Some(rate), gate: limit::Tuning::default() },
+        1,
+    );
     house.listen(settings("orders", 50), &endpoint, &paced);
     for number in 0..200 {
         house.world.send("orders", &format!("m-{number}"));

@@ -62,7 +62,11 @@ pub fn settings(name: &str, workers: usize) -> Settings {
 }
 
 pub fn limits(sessions: usize) -> EndpointLimits {
-    EndpointLimits::new("api", &limit::Settings { sessions, adaptive: false, rate: None }, 7)
+    EndpointLimits::new(
+        "api",
+        &limit::Settings { sessions, adaptive: false, rate: None, gate: limit::Tuning::default() },
+        7,
+    )
 }
 
 impl House {

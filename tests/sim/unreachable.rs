@@ -14,7 +14,11 @@ const HOUR: Duration = Duration::from_secs(3_600);
 
 fn one_start_every(interval: Duration) -> EndpointLimits {
     let rate = Some(Rate { interval, burst: NonZeroU32::MIN });
-    EndpointLimits::new("api", &limit::Settings { sessions: 16, adaptive: false, rate }, 7)
+    EndpointLimits::new(
+        "api",
+        &limit::Settings { sessions: 16, adaptive: false, rate, gate: limit::Tuning::default() },
+        7,
+    )
 }
 
 fn closed_for(limits: &EndpointLimits) -> Duration {

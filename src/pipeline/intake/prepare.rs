@@ -64,17 +64,13 @@ async fn wait_for_all(dispatch: &Dispatch, workers: &Workers, wanted: Wanted) ->
         tokio::time::sleep_until(not_before).await;
     }
     loop {
-        {
-            // It will be back: no reason for a message on its final receive to probe.
-            let _away = gates.away();
-            health.settles().await;
-        }
+        health.settles().await;
         let prepared = if gates.are_open() {
             let prepared = reserve(dispatch, workers, wanted).await;
             // It may have closed meanwhile.
             gates.are_open().then_some(prepared)
         } else {
-            let prepared = reserve_probe(dispatch, workers, wanted.busy).await;
+            let prepared = reserve_probe(dispatch, workers).await;
             (!prepared.room.probes.is_empty()).then_some(prepared)
         };
         if let Some(prepared) = prepared.filter(|_| !health.has_settle_fault()) {
@@ -88,7 +84,7 @@ async fn reserve(dispatch: &Dispatch, workers: &Workers, wanted: Wanted) -> Prep
     let (admission, idle_wait) = (&dispatch.admission, dispatch.ctx.settings.receive_wait);
     let most = if wanted.busy && !wanted.single { BATCH_MAX.min(admission.share.share()) } else { 1 };
     let enough = |of: usize| most.min(of.div_ceil(3));
-    let mut workers = workers.reserve(enough(workers.limit()), most, LINGER).await;
+    let mut workers = free(dispatch, workers, enough(workers.limit()), most, LINGER).await;
     let mut room = Room::default();
     if wanted.busy {
         let few_sessions = enough(admission.limits.sessions.limit()).min(workers.len());
@@ -103,16 +99,25 @@ async fn reserve(dispatch: &Dispatch, workers: &Workers, wanted: Wanted) -> Prep
 
 /// One worker, before the wait at closed gates: without, intake would keep the turn from the messages that have all
 /// workers and wait there too. No probes when the gates have opened.
-async fn reserve_probe(dispatch: &Dispatch, workers: &Workers, busy: bool) -> Prepared {
+async fn reserve_probe(dispatch: &Dispatch, workers: &Workers) -> Prepared {
     let (admission, idle_wait) = (&dispatch.admission, dispatch.ctx.settings.receive_wait);
-    // Whose last probe was refused lets others look, whose way may be healthy.
-    let first = busy && !admission.gates.has_refused_a_probe();
-    let rank = if first { Rank::BusyPoller } else { Rank::IdlePoller };
-    let workers = workers.reserve(1, 1, Duration::ZERO).await;
+    let workers = free(dispatch, workers, 1, 1, Duration::ZERO).await;
     let mut room = Room::default();
-    admission.gates.pass(rank, &mut room.probes).await;
+    admission.gates.pass(Rank::Poller, &mut room.probes).await;
     // A long poll would keep the turn from other listeners.
     let may_wait = room.probes.are_idle() && admission.limits.sessions.seats() == 1;
     let wait = if may_wait { idle_wait } else { BUSY_WAIT.min(idle_wait) };
     Prepared { workers, room, wait }
+}
+
+/// Free workers. Without one nobody looks for another message than those on their final receive.
+async fn free(
+    dispatch: &Dispatch,
+    workers: &Workers,
+    enough: usize,
+    most: usize,
+    linger: Duration,
+) -> Reservation {
+    let _blocked = dispatch.admission.gates.blocked();
+    workers.reserve(enough, most, linger).await
 }

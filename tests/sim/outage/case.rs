@@ -90,7 +90,8 @@ async fn simulate(case: &Case) -> Figures {
         } else {
             let mut house = House::in_world(&world, seed);
             let adaptive = case.variant == Variant::Ours;
-            let settings_of_limits = limit::Settings { sessions: WORKERS, adaptive, rate: None };
+            let settings_of_limits =
+                limit::Settings { sessions: WORKERS, adaptive, rate: None, gate: limit::Tuning::default() };
             let limits = EndpointLimits::new("api", &settings_of_limits, seed);
             let (queue, _) = house.listen(settings(QUEUE, WORKERS), &model, &limits);
             slow(&queue);

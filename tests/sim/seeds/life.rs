@@ -184,7 +184,12 @@ fn start(
     let mut house = House::in_world(world, seed);
     let limits = EndpointLimits::new(
         "api",
-        &limit::Settings { sessions: plan.sessions, adaptive: plan.adaptive, rate: plan.rate() },
+        &limit::Settings {
+            sessions: plan.sessions,
+            adaptive: plan.adaptive,
+            rate: plan.rate(),
+            gate: limit::Tuning::default(),
+        },
         seed,
     );
     let process = Arc::new(Process {

@@ -25,6 +25,8 @@ pub struct Tuning {
     pub memory: Memory,
     /// The learned limit of an endpoint.
     pub learned: Learned,
+    /// The gates, of endpoints and of listeners.
+    pub gate: Gate,
 }
 
 /// How messages are asked for.
@@ -206,6 +208,78 @@ impl Default for Learned {
             spread: 0.2,
             interval_per_retry_after: 10,
             retry_after_max: Duration::from_secs(60),
+        }
+    }
+}
+
+/// The numbers of a gate.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Gate {
+    /// Fewest rejections in a row that close, unless only one POST may run at once: one may be chance.
+    pub rejections_min: usize,
+    /// Most: at a large limit a small backlog would be used up before as many were rejected as may run at once.
+    pub rejections_max: usize,
+    /// Refused credentials, or messages nobody takes at the listener's path, in a row that close.
+    pub faults: usize,
+    /// Times between probes.
+    pub pauses: Pauses,
+    /// Probes out at once while the endpoint hangs: a pause apart they cover a time-out of a minute and more.
+    pub probes_max: usize,
+    /// A probe without an answer for so long was taken. To connect takes 5 s at most, and who refuses is faster.
+    pub taken_after: Duration,
+    /// Between two rounds of receives that find no message.
+    pub idle_pause: Duration,
+    /// The same while messages on their final receive are kept here, at least: each round may bring one more.
+    pub kept_pause: Duration,
+    /// A message on its final receive is no probe for so long: another may be found, or arrive.
+    pub patience: Duration,
+    /// The same where no poller can look, because such messages hold all workers.
+    pub patience_alone: Duration,
+}
+
+impl Default for Gate {
+    fn default() -> Self {
+        Self {
+            rejections_min: 3,
+            rejections_max: 20,
+            faults: 5,
+            pauses: Pauses::default(),
+            probes_max: 4,
+            taken_after: Duration::from_secs(10),
+            idle_pause: Duration::from_secs(5),
+            kept_pause: Duration::from_secs(20),
+            patience: Duration::from_secs(3_600),
+            patience_alone: Duration::from_secs(75),
+        }
+    }
+}
+
+/// Times between probes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Pauses {
+    /// The first; each is twice the one before.
+    pub first: Duration,
+    /// The longest where receives can be spared or none is spent: a backlog is at full speed half a minute after the end.
+    pub spared: Duration,
+    /// The longest where receives are few. Where 429s or a Retry-After closed it, the time for which 429s are parked.
+    pub scarce: Duration,
+    /// An hour of probes may cost one in so many of the receives to spare; ten processes still leave half of them.
+    pub spare_part: u64,
+    /// The longest pause taken from a Retry-After; the next probe is asked for what is beyond it.
+    pub asked_max: Duration,
+    /// By so much of itself a pause is shortened or lengthened at random, so that processes go apart.
+    pub spread: f64,
+}
+
+impl Default for Pauses {
+    fn default() -> Self {
+        Self {
+            first: Duration::from_secs(1),
+            spared: Duration::from_secs(26),
+            scarce: Duration::from_secs(60),
+            spare_part: 20,
+            asked_max: Duration::from_secs(60),
+            spread: 0.1,
         }
     }
 }

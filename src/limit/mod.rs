@@ -11,8 +11,7 @@ mod settings;
 mod slots;
 
 pub use gate::{
-    Away, Circumstances, Evidence, Gate, GateSnapshot, GateState, Pass, Probe, ProbeCost, Rank, Reason,
-    Transition,
+    Blocked, Circumstances, Evidence, Gate, GateSnapshot, GateState, Pass, Probe, Rank, Reason, Transition,
 };
 pub use rate::{RateClaims, RateLimit};
 pub use sessions::{Claims, Feedback, Seat, Session, Sessions};
@@ -43,7 +42,7 @@ impl EndpointLimits {
             name: name.into(),
             sessions: Sessions::new(sessions, learned, tuning.ahead, seed.wrapping_add(1)),
             rate: Arc::new(RateLimit::new(rate, tuning.ahead)),
-            gate: Gate::new(seed),
+            gate: Gate::new(tuning.gate, seed),
         }
     }
 }

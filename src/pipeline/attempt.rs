@@ -84,7 +84,7 @@ pub(super) async fn attempt(
     mut request: Request,
     stay: &Stay,
 ) -> Answered {
-    let Admitted { mut session, mut probes, .. } = admitted;
+    let Admitted { mut session, probes, .. } = admitted;
     for message in messages.iter_mut() {
         message.enter(Stage::Delivering);
     }
@@ -93,7 +93,7 @@ pub(super) async fn attempt(
     let endpoint = &dispatch.admission.limits.name;
     let traced = messages.first().map(|message| message.trace.post(endpoint, &mut request.headers));
     let ids: Vec<MessageId> = messages.iter().map(|message| message.id().clone()).collect();
-    let (posted, verdicts) = post(dispatch, request, &ids, &mut probes).await;
+    let (posted, verdicts) = post(dispatch, request, &ids, &probes).await;
     if let (Some(traced), Some(message)) = (traced, messages.first()) {
         traced.ended(&message.trace, posted.outcome, posted.seen.status);
     }

@@ -192,7 +192,7 @@ impl Delivery {
     fn patience(&self, dispatch: &Dispatch, stay: &Stay) -> Patience {
         // Posted again and refused a message would be dead-lettered, whether or not anything could be sent before.
         let is_last_try = self.messages.iter().any(InFlight::is_last_try);
-        let rank = if is_last_try { Rank::HeldLastReceive } else { Rank::Held };
+        let rank = if is_last_try { Rank::FinalReceive } else { Rank::Held };
         let longest = if stay.held_since.is_some() || is_last_try {
             hold_max(self.messages.iter().any(|message| message.final_receive.is_some()))
         } else {

@@ -6,14 +6,17 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crate::limit::{Away, Circumstances, Evidence, Feedback, Gate, Pass, Probe, ProbeCost, Rank, Transition};
+use crate::limit::{Blocked, Circumstances, Evidence, Feedback, Gate, Pass, Probe, Rank, Transition};
 use crate::message::MessageId;
 use crate::observe::event_log::EventLog;
 use crate::policy::decide::Signal;
 use crate::policy::outcome::Outcome;
+
+/// Whose gate it is, in the log.
+const ENDPOINT: &str = "endpoint";
+const LISTENER: &str = "listener";
 
 /// Both gates.
 #[derive(Debug)]
@@ -22,8 +25,6 @@ pub(super) struct Gates {
     pub(super) own: Arc<Gate>,
     /// Closed by what the endpoint does to all its listeners.
     pub(super) shared: Arc<Gate>,
-    /// Whether the listener's last probe was refused.
-    probe_refused: AtomicBool,
 }
 
 /// The probes somebody holds.
@@ -52,26 +53,16 @@ impl Probes {
     }
 
     /// Their POST has run for long without an answer.
-    pub(super) fn run_long(&mut self, ran: Duration, cost: ProbeCost, events: &EventLog) {
-        events.listener_gate(self.own.as_mut().and_then(|probe| probe.runs_long(ran, cost)));
-        events.endpoint_gate(self.shared.as_mut().and_then(|probe| probe.runs_long(ran, cost)));
+    pub(super) fn run_long(&self, events: &EventLog) {
+        events.gate(LISTENER, self.own.as_ref().and_then(Probe::runs_long));
+        events.gate(ENDPOINT, self.shared.as_ref().and_then(Probe::runs_long));
     }
 }
 
 impl Gates {
-    /// Both gates, open.
-    pub(super) fn new(own: Arc<Gate>, shared: Arc<Gate>) -> Self {
-        Self { own, shared, probe_refused: AtomicBool::new(false) }
-    }
-
-    /// Whether the listener's last probe was refused: then it lets others look, whose way may be healthy.
-    pub(super) fn has_refused_a_probe(&self) -> bool {
-        self.probe_refused.load(Ordering::Relaxed)
-    }
-
-    /// Intake will be back at the gates: until this is dropped.
-    pub(super) fn away(&self) -> (Away<'_>, Away<'_>) {
-        (self.own.away(), self.shared.away())
+    /// Intake cannot look, for want of a worker: until this is dropped.
+    pub(super) fn blocked(&self) -> (Blocked<'_>, Blocked<'_>) {
+        (self.own.blocked(), self.shared.blocked())
     }
 
     /// Whether messages may be taken without asking.
@@ -128,16 +119,13 @@ impl Gates {
         circumstances: Circumstances,
         events: &EventLog,
     ) -> Option<Transition> {
-        if !probes.is_empty() {
-            self.probe_refused.store(evidence != Evidence::Success, Ordering::Relaxed);
-        }
         let misdirected = matches!(evidence, Evidence::Misdirected(_));
         let for_shared = if misdirected { Evidence::Neutral } else { evidence };
         let shared = match probes.shared {
             Some(probe) => probe.end(for_shared, circumstances),
             None => self.shared.learn(for_shared, circumstances),
         };
-        events.endpoint_gate(shared);
+        events.gate(ENDPOINT, shared);
         let about_listener = matches!(evidence, Evidence::Success | Evidence::Neutral) || misdirected;
         let own = match probes.own {
             Some(probe) if about_listener => probe.end(evidence, circumstances),
@@ -145,7 +133,7 @@ impl Gates {
             // A probe is dropped and the next one tries: what stopped this one was not the listener's fault.
             _ => None,
         };
-        events.listener_gate(own);
+        events.gate(LISTENER, own);
         shared
     }
 }
@@ -194,15 +182,5 @@ pub(super) fn feedback(signal: Signal, retry_after_closes: bool, probing: bool) 
         | Signal::EndpointFault
         | Signal::ListenerFault
         | Signal::Neutral => Feedback::Nothing,
-    }
-}
-
-impl EventLog {
-    fn endpoint_gate(&self, transition: Option<Transition>) {
-        self.gate("endpoint", transition);
-    }
-
-    fn listener_gate(&self, transition: Option<Transition>) {
-        self.gate("listener", transition);
     }
 }

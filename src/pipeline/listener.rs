@@ -105,7 +105,8 @@ impl Listener {
             health: Arc::new(Health::default()),
             view: QueueView::default(),
         });
-        let gates = Gates::new(Gate::new(seed.wrapping_add(2)), Arc::clone(&limits.gate));
+        let own = Gate::new(limits.gate.tuning(), seed.wrapping_add(2));
+        let gates = Gates { own, shared: Arc::clone(&limits.gate) };
         let admission = Admission { gates, share: limits.sessions.seat(workers), limits };
         let dispatch = Arc::new(Dispatch { ctx, admission, memory, waits });
         let slots = Slots::new(workers.saturating_mul(per_delivery));

@@ -1,35 +1,27 @@
 //! One POST, from the request to what came of it, and what a gate is told beside that.
 
-use std::time::Duration;
-
 use tokio::time::Instant;
 
 use crate::exchange::{Request, Verdicts};
-use crate::limit::{Circumstances, ProbeCost};
+use crate::limit::Circumstances;
 use crate::message::MessageId;
 use crate::observe::event_log::deliveries::Posted;
 use crate::pipeline::dispatch::Dispatch;
 use crate::pipeline::gates::Probes;
 use crate::policy::advice::endpoint::{EndpointReason, Seen};
 use crate::policy::outcome::{Attempt, Outcome};
-use crate::policy::probing;
-
-/// A probe without an answer for so long has probably been taken: who throttles or refuses answers fast.
-const SLOW_PROBE: Duration = Duration::from_secs(5);
-/// When a probe without an answer is looked at. The second time it is most likely connected.
-const LONG_PROBE: [Duration; 2] = [SLOW_PROBE, Duration::from_secs(10)];
 
 /// Posts the messages `ids`, and names what came of it: for the POST as a whole, and of each message.
 pub(super) async fn post(
     dispatch: &Dispatch,
     request: Request,
     ids: &[MessageId],
-    probes: &mut Probes,
+    probes: &Probes,
 ) -> (Posted, Verdicts) {
     let started = Instant::now();
+    let runs_long = started + dispatch.admission.gates.shared.tuning().taken_after;
+    let mut is_looked_at = !probes.is_empty();
     let mut answer = dispatch.ctx.endpoint.post(request);
-    let mut looks = LONG_PROBE.into_iter();
-    let mut look = looks.next();
     let attempt = loop {
         tokio::select! {
             biased;
@@ -37,12 +29,9 @@ pub(super) async fn post(
             () = dispatch.ctx.drain.aborting() => {
                 return (Posted::not(Outcome::Aborted), Verdicts::All(Outcome::Aborted));
             }
-            () = tokio::time::sleep_until(started + look.unwrap_or_default()),
-                if look.is_some() && !probes.is_empty() =>
-            {
-                let cost = probe_cost(dispatch, Outcome::TimedOut);
-                probes.run_long(started.elapsed(), cost, &dispatch.ctx.events);
-                look = looks.next();
+            () = tokio::time::sleep_until(runs_long), if is_looked_at => {
+                is_looked_at = false;
+                probes.run_long(&dispatch.ctx.events);
             }
         }
     };
@@ -74,16 +63,10 @@ pub(super) async fn post(
 
 /// What else bears on closing a gate.
 pub(super) fn circumstances(dispatch: &Dispatch, posted: &Posted) -> Circumstances {
-    let probes = probe_cost(dispatch, posted.outcome);
-    let slow = posted.took.is_some_and(|took| took > SLOW_PROBE);
-    Circumstances { limit: dispatch.admission.limits.sessions.limit(), probes, slow }
-}
-
-/// What the next probes cost, after such an outcome.
-fn probe_cost(dispatch: &Dispatch, outcome: Outcome) -> ProbeCost {
-    let longest_pause = match outcome {
-        Outcome::Throttled => dispatch.ctx.settings.policy.throttle_delay.max(probing::LONGEST),
-        _ => probing::LONGEST,
-    };
-    ProbeCost { affordable: dispatch.ctx.view.budget().probes(), longest_pause }
+    Circumstances {
+        limit: dispatch.admission.limits.sessions.limit(),
+        took: posted.took.unwrap_or_default(),
+        spare_receives: dispatch.ctx.view.spare_receives(),
+        throttle_delay: dispatch.ctx.settings.policy.throttle_delay,
+    }
 }

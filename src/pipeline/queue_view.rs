@@ -13,7 +13,6 @@ use crate::message::Message;
 use crate::observe::event_log::EventLog;
 use crate::pipeline::lately::Lately;
 use crate::policy::final_receive::FinalReceive;
-use crate::policy::probing::Budget;
 use crate::ports::{QueueDepth, QueueFacts, QueueLimits};
 use crate::telemetry::handles::ListenerMetrics;
 use crate::telemetry::labels::QueueRole;
@@ -79,12 +78,16 @@ impl QueueView {
         Some(FinalReceive { max, dead_letter_queue: name.filter(|name| !name.is_empty()) })
     }
 
-    /// What the queue can spend on probes.
-    pub(super) fn budget(&self) -> Budget {
-        let depth = self.lock().as_ref().map(|known| known.depth);
-        let backlog =
-            depth.map(|depth| depth.visible.saturating_add(depth.not_visible).saturating_add(depth.delayed));
-        Budget { backlog, max_receives: self.max_receives() }
+    /// Receives that all its messages together can lose before they are dead-lettered; none while that is unknown.
+    pub(super) fn spare_receives(&self) -> u64 {
+        let max_receives = self.max_receives();
+        let Some(QueueDepth { visible, not_visible, delayed }) =
+            self.lock().as_ref().map(|known| known.depth)
+        else {
+            return 0;
+        };
+        let messages = visible.saturating_add(not_visible).saturating_add(delayed);
+        max_receives.map_or(u64::MAX, |max| messages.saturating_mul(u64::from(max.saturating_sub(1))))
     }
 
     /// A message was received.

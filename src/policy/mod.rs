@@ -16,6 +16,5 @@ pub mod decide;
 pub mod final_receive;
 pub mod outcome;
 pub mod preflight;
-pub mod probing;
 pub mod retry_after;
 pub mod visibility;

@@ -1,46 +1,16 @@
-//! What a gate remembers: its phase, who waits for it, and the time it was not open.
+//! What a gate remembers, and how that changes. Without waiting; the gate wakes those that wait.
 //!
-//! Changes without waiting; the gate wakes those that wait. Invariant: `closed` says why exactly while the phase is
-//! not open.
+//! *Probing* is no phase of its own: it is closed with probes out.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::judge::{Evidence, Judge, ProbeCost, Reason};
-
-/// Time between two rounds of probes that find nothing.
-const IDLE_PAUSE: Duration = Duration::from_secs(5);
-/// Least time between two rounds that find only messages on their last receive: each round takes one more.
-const KEPT_PAUSE: Duration = Duration::from_secs(20);
-/// A message on its last receive does not probe a gate closed for less than this: another may be found for it, or
-/// arrive.
-const LAST_RECEIVE_PATIENCE: Duration = Duration::from_secs(3_600);
-/// A poller that waited at the gate within this time will be back: it receives (30 s at most) or backs off (30 s at most).
-const POLLER_ABSENCE: Duration = Duration::from_secs(75);
-/// Probes without an answer beside which others may go: with pauses of half a minute between them they cover a time-out
-/// of a minute and more, and an endpoint that hangs holds no more of our messages.
-const OUTSTANDING_MAX: usize = 3;
-
-/// Who asks to pass, in the order in which they may probe.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Rank {
-    /// A message in flight here.
-    Held,
-    /// A poller whose last receive brought something.
-    BusyPoller,
-    /// Another poller.
-    IdlePoller,
-    /// A message in flight here that SQS moves to the dead-letter queue when it has to be received again.
-    HeldLastReceive,
-}
-
-impl Rank {
-    pub(super) fn is_poller(self) -> bool {
-        matches!(self, Self::BusyPoller | Self::IdlePoller)
-    }
-}
+use super::evidence::{Circumstances, Evidence, Reason};
+use super::judge::Judge;
+use super::line::{Line, Place, Rank};
+use crate::tuning::Gate as Tuning;
 
 /// What a change of the gate was, for whoever tells of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,258 +36,279 @@ pub enum Transition {
 /// What a gate remembers.
 #[derive(Debug)]
 pub(super) struct State {
+    pub(super) tuning: Tuning,
     pub(super) phase: Phase,
-    pub(super) judge: Judge,
-    /// Who waits, best first; the number is the order of arrival.
-    pub(super) waiting: BTreeSet<(Rank, u64)>,
-    pub(super) arrivals: u64,
-    /// When a poller last waited here.
-    poller_seen: Instant,
-    /// Pollers that have said they will be back.
-    pub(super) away: usize,
-    /// Probes in a row that received nothing.
-    empty_probes: usize,
-    /// Every poller's probe received nothing: a message on its last receive may go.
-    all_empty: bool,
-    /// What probes cost when it closed last.
-    cost: ProbeCost,
-    /// The pause before the current or last probe.
-    pub(super) pause: Duration,
-    /// Number of the last probe; one that went before a change of the gate says nothing.
-    pub(super) probe: u64,
-    /// Probes that run without an answer while others go; should one succeed after all, the gate opens.
-    pub(super) outstanding: BTreeSet<u64>,
-    /// The current probe runs without an answer too, and waits for one of those to end; what the next one costs.
-    pub(super) hangs: Option<ProbeCost>,
-    /// What closed it took long to come: a probe without an answer proves nothing.
-    pub(super) slow: bool,
-    /// Every poller's probe found nothing: there is nothing to hold back, and none of the time counts as closed.
-    pub(super) idle: bool,
-    /// Why it is not open, and since when for this reason.
-    pub(super) closed: Option<(Reason, Instant)>,
-    /// Start of the time it is not open.
-    pub(super) closed_since: Instant,
-    /// Time not open in the past, by reason.
+    pub(super) line: Line,
+    /// Whether a message was ever taken.
+    has_worked: bool,
+    /// Closings, and probes refused, since the last success.
+    refusals: u32,
+    /// Number of the last probe.
+    probes: u64,
+    /// Time not open, by reason, as far as it is not that of the phase.
     closed_for: [Duration; Reason::ALL.len()],
     random: fastrand::Rng,
 }
 
-/// What has become of a probe.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Standing {
-    /// Its verdict is awaited.
-    Current,
-    /// Others go; only a success of it counts, and a pause it is asked for.
-    Outstanding,
-    /// The gate has changed since.
-    Forgotten,
+#[derive(Debug)]
+pub(super) enum Phase {
+    Open(Judge),
+    Closed(Closed),
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Phase {
-    Open,
+#[derive(Debug)]
+pub(super) struct Closed {
+    pub(super) reason: Reason,
+    pub(super) since: Instant,
+    /// Since when the time counts for this reason; not at all while nobody finds a message: nothing is held back.
+    counts_from: Option<Instant>,
     /// A probe may go from then on.
-    Closed(Instant),
-    /// One probe is out.
-    Probing,
+    pub(super) next: Instant,
+    /// The pause before that.
+    pub(super) pause: Duration,
+    /// What pauses double to.
+    longest_pause: Duration,
+    /// What closed it took long: a probe without an answer proves nothing, and others may go beside it.
+    hangs: bool,
+    /// Probes without a verdict. One that is not among them says nothing.
+    pub(super) out: BTreeSet<u64>,
+    /// Probes in a row that found no message.
+    empty: usize,
+    /// Whether a round of all pollers found none and patience is over: a message on its final receive goes.
+    in_vain: bool,
+}
+
+impl Closed {
+    /// Whether nobody found a message to probe with lately.
+    pub(super) fn is_idle(&self) -> bool {
+        self.counts_from.is_none()
+    }
+
+    /// Keeps a pause that was asked for: what went out before it says nothing of it.
+    fn ask(&mut self, pause: Duration) {
+        self.pause = self.pause.max(pause);
+        self.next = self.next.max(Instant::now() + pause);
+        self.out.clear();
+    }
 }
 
 impl State {
     /// Open; `seed` drives the spread of pauses.
-    pub(super) fn new(seed: u64) -> Self {
+    pub(super) fn new(tuning: Tuning, seed: u64) -> Self {
         Self {
-            phase: Phase::Open,
-            judge: Judge::default(),
-            waiting: BTreeSet::new(),
-            arrivals: 0,
-            poller_seen: Instant::now(),
-            away: 0,
-            empty_probes: 0,
-            all_empty: false,
-            cost: ProbeCost::default(),
-            pause: Duration::ZERO,
-            probe: 0,
-            outstanding: BTreeSet::new(),
-            hangs: None,
-            slow: false,
-            idle: false,
-            closed: None,
-            closed_since: Instant::now(),
+            tuning,
+            phase: Phase::Open(Judge::default()),
+            line: Line::default(),
+            has_worked: false,
+            refusals: 0,
+            probes: 0,
             closed_for: Default::default(),
             random: fastrand::Rng::with_seed(seed),
         }
     }
 
-    /// Closes, or keeps closed, for a pause that the judge measures.
-    pub(super) fn close(&mut self, reason: Reason, asked: Duration, cost: ProbeCost) -> Duration {
-        let now = Instant::now();
-        let unit = self.random.f64();
-        let pause = self.judge.pause(reason, asked, cost, unit);
-        self.cost = cost;
-        self.wake_up();
-        match self.closed {
-            None => self.closed_since = now,
-            Some((before, _)) if before == reason => {}
-            Some(_) => self.closed_for = self.closed_for(),
+    pub(super) fn is_open(&self) -> bool {
+        matches!(self.phase, Phase::Open(_))
+    }
+
+    /// Takes note of what came of a POST that was no probe.
+    pub(super) fn learn(&mut self, evidence: Evidence, circumstances: &Circumstances) -> Option<Transition> {
+        match (&mut self.phase, evidence) {
+            (Phase::Open(judge), _) => {
+                let reason = judge.consider(evidence, circumstances.limit, self.has_worked, &self.tuning);
+                if evidence == Evidence::Success {
+                    self.worked();
+                }
+                let reason = reason?;
+                let pause = self.close(reason, evidence, circumstances);
+                Some(Transition::Closed { reason, pause, by_probe: false })
+            }
+            (Phase::Closed(closed), Evidence::Asked(pause)) => {
+                closed.ask(self.tuning.pauses.asked(pause, self.random.f64()));
+                None
+            }
+            (Phase::Closed(_), _) => None,
         }
-        if self.closed.is_none_or(|(before, _)| before != reason) {
-            self.closed = Some((reason, now));
-        }
-        self.phase = Phase::Closed(now + pause);
-        self.pause = pause;
-        self.empty_probes = 0;
-        self.all_empty = false;
+    }
+
+    fn worked(&mut self) {
+        self.has_worked = true;
+        self.refusals = 0;
+    }
+
+    /// Closes, or stays closed, for the pause that it returns.
+    fn close(&mut self, reason: Reason, evidence: Evidence, circumstances: &Circumstances) -> Duration {
+        let (now, unit, pauses) = (Instant::now(), self.random.f64(), &self.tuning.pauses);
+        let longest_pause = pauses.longest(reason, circumstances);
+        let doubled = pauses.after(self.refusals, longest_pause, unit);
+        let pause = match evidence {
+            // The first is exactly as asked; an endpoint that asks for a second for an hour is not asked each second.
+            Evidence::Asked(pause) if self.refusals == 0 => pauses.asked(pause, unit),
+            Evidence::Asked(pause) => pauses.asked(pause, unit).max(doubled),
+            _ => doubled,
+        };
+        self.refusals = self.refusals.saturating_add(1);
+        self.phase = Phase::Closed(Closed {
+            reason,
+            since: now,
+            counts_from: Some(now),
+            next: now + pause,
+            pause,
+            longest_pause,
+            hangs: reason == Reason::Unanswered || circumstances.took > self.tuning.taken_after / 2,
+            out: BTreeSet::new(),
+            empty: 0,
+            in_vain: false,
+        });
         pause
     }
 
-    /// Lengthens the pause to what an answer under way asked for.
-    pub(super) fn extend(&mut self, asked: Duration) {
-        let unit = self.random.f64();
-        let pause = Judge::default().pause(Reason::RetryAfter, asked, self.cost, unit);
-        let until = Instant::now() + pause;
-        self.phase = match self.phase {
-            Phase::Closed(before) => Phase::Closed(before.max(until)),
-            Phase::Probing => Phase::Closed(until),
-            Phase::Open => return,
-        };
-        self.pause = self.pause.max(pause);
-        self.outstanding.clear();
-        self.wake_up();
-    }
-
-    /// What has become of a probe.
-    pub(super) fn standing(&self, number: u64) -> Standing {
-        if self.phase == Phase::Probing && self.probe == number {
-            Standing::Current
-        } else if self.outstanding.contains(&number) {
-            Standing::Outstanding
+    /// Whether one that waits may go on: as the probe of a number while it is not open. `Err`: not now, and until when.
+    pub(super) fn ask(&mut self, place: Place) -> Result<Option<u64>, Option<Instant>> {
+        let now = Instant::now();
+        let first = self.first();
+        let patience_ends = self.patience_ends();
+        let Phase::Closed(closed) = &mut self.phase else { return Ok(None) };
+        let can_spare = closed.longest_pause <= self.tuning.pauses.spared;
+        let most = if closed.hangs && can_spare { self.tuning.probes_max } else { 1 };
+        if closed.out.len() >= most {
+            Err(None)
+        } else if closed.next > now {
+            Err(Some(closed.next))
+        } else if first == Some(place) {
+            let refusals = self.refusals.saturating_add(u32::try_from(closed.out.len()).unwrap_or(u32::MAX));
+            closed.pause = self.tuning.pauses.after(refusals, closed.longest_pause, self.random.f64());
+            closed.next = now + closed.pause;
+            self.probes += 1;
+            closed.out.insert(self.probes);
+            Ok(Some(self.probes))
         } else {
-            Standing::Forgotten
+            Err(patience_ends.filter(|ends| place.0 == Rank::FinalReceive && *ends > now))
         }
     }
 
-    /// The probe that is out has no answer yet, which is what closed the gate. The next one does not wait for its
-    /// time-out, so that the end of an outage is found soon, as long as that can be afforded.
-    pub(super) fn let_another_go(&mut self, cost: ProbeCost) {
-        let Some((reason, _)) = self.closed else { return };
-        if !self.judge.can_afford(cost) {
+    /// Who may probe next. A message on its final receive goes last, unless the others have just looked in vain.
+    fn first(&self) -> Option<Place> {
+        let Phase::Closed(closed) = &self.phase else { return None };
+        let (first, last) = self.line.heads();
+        let last = last.filter(|_| self.patience_is_over());
+        if closed.in_vain { last.or(first) } else { first.or(last) }
+    }
+
+    fn patience_is_over(&self) -> bool {
+        self.patience_ends().is_some_and(|ends| ends <= Instant::now())
+    }
+
+    /// From when on a message on its final receive may probe: one more refusal would dead-letter it.
+    fn patience_ends(&self) -> Option<Instant> {
+        let Phase::Closed(closed) = &self.phase else { return None };
+        let patience = match closed.reason {
+            // Nothing is sent of it.
+            Reason::Unreachable => Duration::ZERO,
+            // The endpoint itself said when to come back, and was not asked since.
+            Reason::RetryAfter if self.refusals <= 1 => Duration::ZERO,
+            _ if self.line.blocked > 0 && self.line.pollers() == 0 => self.tuning.patience_alone,
+            _ => self.tuning.patience,
+        };
+        Some(closed.since + patience)
+    }
+
+    /// The end of a probe: it opens the gate, or leaves it closed.
+    pub(super) fn verdict(
+        &mut self,
+        probe: u64,
+        evidence: Evidence,
+        circumstances: &Circumstances,
+    ) -> Option<Transition> {
+        self.end(probe)?;
+        let Some(reason) = evidence.reason() else {
+            let opened = self.open();
+            if evidence == Evidence::Success {
+                self.worked();
+            }
+            return opened;
+        };
+        self.count();
+        let before = std::mem::replace(&mut self.phase, Phase::Open(Judge::default()));
+        let pause = self.close(reason, evidence, circumstances);
+        if let (Phase::Closed(closed), Phase::Closed(before)) = (&mut self.phase, before) {
+            closed.since = before.since;
+            if !matches!(evidence, Evidence::Asked(_)) && !before.out.is_empty() {
+                // Others are out: the next one goes a pause after the last of them.
+                (closed.next, closed.out) = (before.next, before.out);
+            }
+        }
+        Some(Transition::Closed { reason, pause, by_probe: true })
+    }
+
+    /// A probe runs without an answer: who refuses answers fast, so the endpoint has taken it, unless it hangs.
+    pub(super) fn taken(&mut self, probe: u64) -> Option<Transition> {
+        match &self.phase {
+            Phase::Closed(closed) if !closed.hangs && closed.out.contains(&probe) => self.open(),
+            Phase::Closed(_) | Phase::Open(_) => None,
+        }
+    }
+
+    /// A probe found no message that can be spared (`kept`: it brought some on their final receive): the turn passes on,
+    /// until every poller had it. Then they go on looking, in turn.
+    pub(super) fn found_nothing(&mut self, probe: u64, kept: bool) {
+        let (pollers, Tuning { idle_pause, kept_pause, .. }) = (self.line.pollers(), self.tuning);
+        let held = kept || self.line.has_messages();
+        let patience_is_over = self.patience_is_over();
+        let Some(closed) = self.end(probe) else { return };
+        closed.empty += 1;
+        closed.next = Instant::now();
+        if closed.empty <= pollers {
             return;
         }
-        if self.outstanding.len() < OUTSTANDING_MAX {
-            self.outstanding.insert(self.probe);
-            self.close(reason, Duration::ZERO, cost);
-        } else {
-            self.hangs = Some(cost);
+        (closed.empty, closed.in_vain) = (0, held && patience_is_over);
+        if !held {
+            closed.next += idle_pause;
+            self.count();
+        } else if !patience_is_over {
+            closed.next += closed.pause.max(kept_pause);
         }
     }
 
-    /// An outstanding probe has brought nothing either.
-    pub(super) fn outstanding_failed(&mut self, number: u64, evidence: Evidence) {
-        self.outstanding.remove(&number);
-        if let Evidence::Asked(pause) = evidence {
-            self.extend(pause);
-        } else if let (Phase::Probing, Some(cost)) = (self.phase, self.hangs.take()) {
-            self.let_another_go(cost);
+    /// A probe is no more, without a verdict: the next one may go.
+    pub(super) fn abandoned(&mut self, probe: u64) {
+        if let Some(closed) = self.end(probe) {
+            closed.next = Instant::now();
         }
     }
 
-    /// Time counts as closed again.
-    fn wake_up(&mut self) {
-        if let (true, Some((reason, _))) = (std::mem::take(&mut self.idle), self.closed) {
-            self.closed = Some((reason, Instant::now()));
-        }
+    /// A probe is out no longer; `None`: the gate has changed since it went.
+    fn end(&mut self, probe: u64) -> Option<&mut Closed> {
+        let Phase::Closed(closed) = &mut self.phase else { return None };
+        closed.out.remove(&probe).then_some(closed)
     }
 
     /// Opens, and tells how long it was not.
-    pub(super) fn open(&mut self) -> Transition {
-        let outage = self.judge.has_refused_a_probe();
+    fn open(&mut self) -> Option<Transition> {
+        self.count();
+        let outage = self.refusals > 1;
+        let before = std::mem::replace(&mut self.phase, Phase::Open(Judge::default()));
+        let Phase::Closed(closed) = before else { return None };
+        Some(Transition::Opened { after: closed.since.elapsed(), outage })
+    }
+
+    /// Books the time until now; what follows is not counted.
+    fn count(&mut self) {
         self.closed_for = self.closed_for();
-        self.closed = None;
-        self.idle = false;
-        self.phase = Phase::Open;
-        self.outstanding.clear();
-        self.empty_probes = 0;
-        self.all_empty = false;
-        Transition::Opened { after: self.closed_since.elapsed(), outage }
-    }
-
-    /// A probe had no message that can be spared (`kept`: it brought some on their last receive): passes the turn
-    /// on, until every poller had it. Then the pollers go on looking, in turn; messages on their last receive are
-    /// kept for as long as there is patience.
-    pub(super) fn found_nothing(&mut self, kept: bool) {
-        let now = Instant::now();
-        if self.empty_probes < self.pollers() {
-            self.empty_probes += 1;
-            self.phase = Phase::Closed(now);
-            return;
-        }
-        self.empty_probes = 0;
-        let held = kept || self.waiting.iter().any(|(rank, _)| !rank.is_poller());
-        self.phase = if !held {
-            if !self.idle {
-                self.closed_for = self.closed_for();
-                self.idle = true;
-            }
-            Phase::Closed(now + IDLE_PAUSE)
-        } else if self.patience_ends() > now {
-            Phase::Closed(now + self.pause.max(KEPT_PAUSE))
-        } else {
-            self.all_empty = true;
-            Phase::Closed(now)
-        };
-    }
-
-    /// Pollers that wait.
-    pub(super) fn pollers(&self) -> usize {
-        self.waiting.iter().filter(|(rank, _)| rank.is_poller()).count()
-    }
-
-    /// From when on a message on its last receive may probe. Where the endpoint itself said when to come back, and was not
-    /// asked since, that is at once; where no poller comes any more, because such messages hold all workers, soon.
-    pub(super) fn patience_ends(&self) -> Instant {
-        match self.closed {
-            Some((Reason::RetryAfter, _)) if !self.judge.has_refused_a_probe() => return self.closed_since,
-            // Nothing is sent of it.
-            Some((Reason::Unreachable, _)) => return self.closed_since,
-            _ => {}
-        }
-        let patience = self.closed_since + LAST_RECEIVE_PATIENCE;
-        if self.pollers() + self.away > 0 {
-            return patience;
-        }
-        patience.min(self.poller_seen.max(self.closed_since) + POLLER_ABSENCE)
-    }
-
-    /// Whether one of this rank may probe now; on a last receive it needs patience.
-    pub(super) fn may_probe(&self, rank: Rank) -> bool {
-        rank != Rank::HeldLastReceive || self.patience_ends() <= Instant::now()
-    }
-
-    /// Somebody begins or ends to wait.
-    pub(super) fn note_wait(&mut self, rank: Rank) {
-        if rank.is_poller() {
-            self.poller_seen = Instant::now();
+        if let Phase::Closed(closed) = &mut self.phase {
+            closed.counts_from = None;
         }
     }
 
     /// Time not open in all, by reason in the order of [`Reason::ALL`].
     pub(super) fn closed_for(&self) -> [Duration; Reason::ALL.len()] {
         let mut closed_for = self.closed_for;
-        if let (Some((reason, since)), false) = (self.closed, self.idle) {
-            let index = Reason::ALL.iter().position(|each| *each == reason).unwrap_or_default();
+        if let Phase::Closed(Closed { reason, counts_from: Some(from), .. }) = &self.phase {
+            let index = Reason::ALL.iter().position(|each| each == reason).unwrap_or_default();
             if let Some(sum) = closed_for.get_mut(index) {
-                *sum += since.elapsed();
+                *sum += from.elapsed();
             }
         }
         closed_for
-    }
-
-    /// Who may probe next.
-    pub(super) fn first(&self) -> Option<(Rank, u64)> {
-        let first = self.waiting.first().copied()?;
-        if self.all_empty && first.0.is_poller() {
-            return self.waiting.iter().find(|(rank, _)| !rank.is_poller()).copied().or(Some(first));
-        }
-        Some(first)
     }
 }

@@ -7,13 +7,16 @@ use super::*;
 
 const CALM: Circumstances = Circumstances {
     limit: 4,
-    probes: ProbeCost { affordable: 0, longest_pause: Duration::from_secs(60) },
-    slow: false,
+    took: Duration::from_millis(20),
+    spare_receives: 0,
+    throttle_delay: Duration::from_secs(60),
 };
-const RICH: Circumstances = Circumstances { probes: ProbeCost { affordable: 1_000, ..CALM.probes }, ..CALM };
+const TIMED_OUT: Circumstances =
+    Circumstances { took: Duration::from_secs(60), spare_receives: 1_000_000, ..CALM };
 
-/// How long a probe has run that is looked at.
-const LONG: Duration = Duration::from_secs(5);
+fn new(seed: u64) -> Arc<Gate> {
+    Gate::new(Tuning::default(), seed)
+}
 
 fn asked(seconds: u64) -> Evidence {
     Evidence::Asked(Duration::from_secs(seconds))
@@ -21,7 +24,7 @@ fn asked(seconds: u64) -> Evidence {
 
 /// A gate that a Retry-After closed.
 fn closed(seed: u64, seconds: u64) -> Arc<Gate> {
-    let gate = Gate::new(seed);
+    let gate = new(seed);
     assert!(matches!(gate.learn(asked(seconds), CALM), Some(Transition::Closed { by_probe: false, .. })));
     gate
 }
@@ -39,12 +42,12 @@ fn time_closed(gate: &Gate) -> Duration {
 
 #[tokio::test(start_paused = true)]
 async fn a_retry_after_closes_for_that_long_and_a_probe_that_succeeds_opens() {
-    let gate = Gate::new(1);
-    assert!(matches!(gate.pass(Rank::IdlePoller).await, Pass::Open));
+    let gate = new(1);
+    assert!(matches!(gate.pass(Rank::Poller).await, Pass::Open));
     let Some(Transition::Closed { pause, .. }) = gate.learn(asked(10), CALM) else { panic!("still open") };
     assert!((10.0..=12.0).contains(&pause.as_secs_f64()), "{pause:?}");
     let began = Instant::now();
-    let probe = probe(gate.pass(Rank::IdlePoller).await);
+    let probe = probe(gate.pass(Rank::Poller).await);
     assert!(began.elapsed() >= Duration::from_secs(10));
     let opened = probe.end(Evidence::Success, CALM);
     assert_eq!(opened, Some(Transition::Opened { after: began.elapsed(), outage: false }));
@@ -55,20 +58,20 @@ async fn a_retry_after_closes_for_that_long_and_a_probe_that_succeeds_opens() {
 #[tokio::test(start_paused = true)]
 async fn one_probe_goes_and_one_that_is_dropped_passes_the_turn_on() {
     let gate = closed(3, 1);
-    let first = probe(gate.pass(Rank::IdlePoller).await);
+    let first = probe(gate.pass(Rank::Poller).await);
     assert_eq!(gate.snapshot().state, GateState::Probing);
-    assert!(timeout(Duration::from_secs(60), gate.pass(Rank::IdlePoller)).await.is_err());
+    assert!(timeout(Duration::from_secs(60), gate.pass(Rank::Poller)).await.is_err());
     drop(first);
-    let second = probe(gate.pass(Rank::IdlePoller).await);
+    let second = probe(gate.pass(Rank::Poller).await);
     assert_eq!(gate.learn(asked(5), CALM), None);
     assert_eq!(second.end(Evidence::Success, CALM), None);
     assert_eq!(gate.snapshot().state, GateState::Closed, "an answer that closes wins over the probe");
 }
 
 #[tokio::test(start_paused = true)]
-async fn probes_go_held_messages_first_then_pollers_with_a_backlog_then_others() {
+async fn probes_go_held_messages_first_then_pollers_then_messages_on_their_final_receive() {
     let gate = closed(4, 1);
-    let ranks = [Rank::IdlePoller, Rank::BusyPoller, Rank::Held, Rank::HeldLastReceive];
+    let ranks = [Rank::FinalReceive, Rank::Poller, Rank::Poller, Rank::Held];
     let mut tasks = JoinSet::new();
     for rank in ranks {
         let gate = Arc::clone(&gate);
@@ -79,12 +82,12 @@ async fn probes_go_held_messages_first_then_pollers_with_a_backlog_then_others()
         order.push(rank);
         drop(probe(pass));
     }
-    assert_eq!(order, [Rank::Held, Rank::BusyPoller, Rank::IdlePoller, Rank::HeldLastReceive]);
+    assert_eq!(order, [Rank::Held, Rank::Poller, Rank::Poller, Rank::FinalReceive]);
 }
 
 /// A gate that rejections closed.
 fn overloaded(seed: u64) -> Arc<Gate> {
-    let gate = Gate::new(seed);
+    let gate = new(seed);
     for _ in 0..4 {
         gate.learn(Evidence::Overloaded, CALM);
     }
@@ -96,11 +99,11 @@ async fn a_message_on_its_last_receive_probes_after_an_hour_in_which_no_poller_f
     let gate = overloaded(5);
     let (held, began) = (Arc::clone(&gate), Instant::now());
     let mut last = JoinSet::new();
-    last.spawn(async move { held.pass(Rank::HeldLastReceive).await });
+    last.spawn(async move { held.pass(Rank::FinalReceive).await });
     sleep(Duration::from_millis(1)).await;
     let mut rounds = 0;
     while began.elapsed() < Duration::from_secs(3_600) {
-        probe(gate.pass(Rank::IdlePoller).await).found_nothing(false);
+        probe(gate.pass(Rank::Poller).await).found_nothing(false);
         rounds += 1;
     }
     assert!((150..=181).contains(&rounds), "{rounds} rounds, 20 s apart");
@@ -111,23 +114,24 @@ async fn a_message_on_its_last_receive_probes_after_an_hour_in_which_no_poller_f
 #[tokio::test(start_paused = true)]
 async fn it_probes_at_once_where_the_endpoint_said_when_although_a_poller_waits() {
     let (gate, began) = (closed(11, 1), Instant::now());
-    let _poller = Box::pin(gate.pass(Rank::IdlePoller));
-    drop(probe(gate.pass(Rank::HeldLastReceive).await));
+    let _poller = Box::pin(gate.pass(Rank::Poller));
+    drop(probe(gate.pass(Rank::FinalReceive).await));
     assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_probes_soon_where_no_poller_comes_back_and_not_while_one_backs_off() {
+async fn it_probes_soon_where_no_poller_has_a_worker_and_not_while_one_backs_off() {
     let (gate, began) = (overloaded(12), Instant::now());
     let (held, mut last) = (Arc::clone(&gate), JoinSet::new());
-    last.spawn(async move { held.pass(Rank::HeldLastReceive).await });
+    last.spawn(async move { held.pass(Rank::FinalReceive).await });
     for _ in 0..20 {
         // Its receive fails, and it backs off.
-        drop(probe(gate.pass(Rank::BusyPoller).await));
+        drop(probe(gate.pass(Rank::Poller).await));
         sleep(Duration::from_secs(30)).await;
     }
     assert!(last.try_join_next().is_none(), "a poller looked {:?} ago", began.elapsed());
     let gone = Instant::now();
+    let _blocked = gate.blocked();
     last.join_next().await.unwrap().unwrap();
     assert!(gone.elapsed() < Duration::from_secs(60), "{:?}", gone.elapsed());
 }
@@ -145,18 +149,18 @@ async fn a_probe_after_whose_start_the_gate_changed_says_nothing() {
 
 #[tokio::test(start_paused = true)]
 async fn after_answers_that_were_slow_a_probe_without_an_answer_does_not_open() {
-    let gate = Gate::new(14);
+    let gate = new(14);
     for _ in 0..4 {
-        gate.learn(Evidence::Overloaded, Circumstances { slow: true, ..CALM });
+        gate.learn(Evidence::Overloaded, TIMED_OUT);
     }
-    assert_eq!(probe(gate.pass(Rank::Held).await).runs_long(LONG, RICH.probes), None);
+    assert_eq!(probe(gate.pass(Rank::Held).await).runs_long(), None);
 }
 
 #[tokio::test(start_paused = true)]
 async fn pollers_that_find_nothing_go_on_probing_in_turn_and_the_time_does_not_count_as_closed() {
     let gate = closed(6, 1);
     let mut order = Vec::new();
-    let mut waiting: Vec<_> = (0..3).map(|name| (name, Box::pin(gate.pass(Rank::IdlePoller)))).collect();
+    let mut waiting: Vec<_> = (0..3).map(|name| (name, Box::pin(gate.pass(Rank::Poller)))).collect();
     for (_, pass) in &mut waiting {
         assert!(timeout(Duration::ZERO, pass).await.is_err());
     }
@@ -167,7 +171,7 @@ async fn pollers_that_find_nothing_go_on_probing_in_turn_and_the_time_does_not_c
         let probe = probe(pass);
         assert_eq!(probe.is_idle(), turn >= 3);
         probe.found_nothing(false);
-        waiting.push((name, Box::pin(gate.pass(Rank::IdlePoller))));
+        waiting.push((name, Box::pin(gate.pass(Rank::Poller))));
         assert!(timeout(Duration::ZERO, &mut waiting.last_mut().unwrap().1).await.is_err());
     }
     assert_eq!(order[..6], [0, 1, 2, 0, 1, 2]);
@@ -183,7 +187,7 @@ async fn pollers_that_find_nothing_go_on_probing_in_turn_and_the_time_does_not_c
 
 #[tokio::test(start_paused = true)]
 async fn a_probe_that_fails_closes_for_twice_as_long() {
-    let gate = Gate::new(7);
+    let gate = new(7);
     for _ in 0..4 {
         gate.learn(Evidence::Overloaded, CALM);
     }
@@ -203,92 +207,95 @@ async fn a_probe_that_fails_closes_for_twice_as_long() {
 #[tokio::test(start_paused = true)]
 async fn a_probe_without_an_answer_opens_unless_that_is_what_closed_the_gate() {
     let throttled = closed(8, 1);
-    let mut slow = probe(throttled.pass(Rank::Held).await);
-    assert!(matches!(slow.runs_long(LONG, CALM.probes), Some(Transition::Opened { .. })));
-    let hanging = Gate::new(9);
-    for message in 0..4 {
-        hanging.learn(Evidence::Unanswered(message), CALM);
-    }
-    let mut slow = probe(hanging.pass(Rank::Held).await);
-    assert_eq!(slow.runs_long(LONG, CALM.probes), None);
+    let slow = probe(throttled.pass(Rank::Held).await);
+    assert!(matches!(slow.runs_long(), Some(Transition::Opened { .. })));
+    assert_eq!(slow.end(Evidence::Throttled, CALM), None, "it began before");
+    let hanging = hanging(9);
+    let slow = probe(hanging.pass(Rank::Held).await);
+    assert_eq!(slow.runs_long(), None);
     assert_eq!(hanging.snapshot().state, GateState::Probing);
-    assert!(matches!(slow.end(Evidence::Unanswered(9), CALM), Some(Transition::Closed { .. })));
+    assert!(matches!(slow.end(Evidence::Unanswered(9), TIMED_OUT), Some(Transition::Closed { .. })));
 }
 
 /// A gate that closed because nothing answered.
-fn hanging(seed: u64, circumstances: Circumstances) -> Arc<Gate> {
-    let gate = Gate::new(seed);
+fn hanging(seed: u64) -> Arc<Gate> {
+    let gate = new(seed);
     for message in 0..4 {
-        gate.learn(Evidence::Unanswered(message), circumstances);
+        gate.learn(Evidence::Unanswered(message), TIMED_OUT);
     }
     gate
 }
 
 #[tokio::test(start_paused = true)]
 async fn while_a_probe_hangs_three_others_go_at_most_and_any_of_them_opens() {
-    let gate = hanging(15, RICH);
+    let gate = hanging(15);
     let mut hang = Vec::new();
-    let began = Instant::now();
-    for _ in 0..3 {
-        let mut slow = probe(gate.pass(Rank::Held).await);
-        assert_eq!(slow.runs_long(LONG, RICH.probes), None);
-        assert_eq!(gate.snapshot().state, GateState::Closed, "the next one has its pause");
-        hang.push(slow);
+    let mut last = Duration::ZERO;
+    for _ in 0..4 {
+        let began = Instant::now();
+        hang.push(probe(gate.pass(Rank::Held).await));
+        assert!(began.elapsed() > last, "the next one has its pause, of more than {last:?}");
+        last = began.elapsed();
+        assert_eq!(gate.snapshot().state, GateState::Probing);
     }
-    assert!(began.elapsed() > Duration::from_secs(5), "{:?}", began.elapsed());
-    let mut last = probe(gate.pass(Rank::Held).await);
-    assert_eq!(last.runs_long(LONG, RICH.probes), None);
-    assert_eq!(gate.snapshot().state, GateState::Probing, "it is waited for");
-    assert_eq!(hang.remove(0).end(Evidence::Unanswered(9), RICH), None);
-    assert_eq!(gate.snapshot().state, GateState::Closed, "there is room for one more");
-    assert!(matches!(hang.remove(0).end(Evidence::Success, RICH), Some(Transition::Opened { .. })));
+    assert!(timeout(Duration::from_secs(600), gate.pass(Rank::Held)).await.is_err(), "four are enough");
+    hang.remove(0).end(Evidence::Unanswered(9), TIMED_OUT);
+    let fifth = probe(gate.pass(Rank::Held).await);
+    assert!(matches!(hang.remove(0).end(Evidence::Success, CALM), Some(Transition::Opened { .. })));
     assert!(gate.is_open());
-    assert_eq!(last.end(Evidence::Unanswered(10), RICH), None);
-    assert_eq!(hang.remove(0).end(Evidence::Unanswered(11), RICH), None);
+    assert_eq!(fifth.end(Evidence::Unanswered(10), TIMED_OUT), None);
+    assert_eq!(hang.remove(0).end(Evidence::Unanswered(11), TIMED_OUT), None);
     assert!(gate.is_open(), "what began before says nothing of it");
 }
 
 #[tokio::test(start_paused = true)]
+async fn how_many_probes_may_be_out_is_a_number_of_the_tuning() {
+    let gate = Gate::new(Tuning { probes_max: 1, ..Tuning::default() }, 20);
+    for message in 0..4 {
+        gate.learn(Evidence::Unanswered(message), TIMED_OUT);
+    }
+    let hangs = probe(gate.pass(Rank::Held).await);
+    assert!(timeout(Duration::from_secs(600), gate.pass(Rank::Held)).await.is_err());
+    drop(hangs);
+    assert!(timeout(Duration::from_secs(1), gate.pass(Rank::Held)).await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_outstanding_probe_does_not_open_what_an_answer_closed_since() {
-    let gate = hanging(16, RICH);
-    let mut slow = probe(gate.pass(Rank::Held).await);
-    assert_eq!(slow.runs_long(LONG, RICH.probes), None);
-    gate.learn(asked(30), RICH);
-    assert_eq!(slow.end(Evidence::Success, RICH), None);
+    let gate = hanging(16);
+    let slow = probe(gate.pass(Rank::Held).await);
+    gate.learn(asked(30), TIMED_OUT);
+    assert_eq!(slow.end(Evidence::Success, TIMED_OUT), None);
     assert_eq!(gate.snapshot().state, GateState::Closed);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_pause_that_any_of_several_probes_is_asked_for_is_kept() {
-    let gate = hanging(17, RICH);
-    let mut first = probe(gate.pass(Rank::Held).await);
-    first.runs_long(LONG, RICH.probes);
+    let gate = hanging(17);
+    let first = probe(gate.pass(Rank::Held).await);
     let second = probe(gate.pass(Rank::Held).await);
-    second.end(asked(30), RICH);
-    assert_eq!(first.end(Evidence::Success, RICH), None, "it began before");
-    let gate = hanging(18, RICH);
-    let mut first = probe(gate.pass(Rank::Held).await);
-    first.runs_long(LONG, RICH.probes);
-    assert_eq!(first.end(asked(30), RICH), None);
+    second.end(asked(30), TIMED_OUT);
+    assert_eq!(first.end(Evidence::Success, TIMED_OUT), None, "it began before");
+    let gate = hanging(18);
+    let first = probe(gate.pass(Rank::Held).await);
+    assert!(matches!(first.end(asked(30), TIMED_OUT), Some(Transition::Closed { .. })));
     assert!(gate.snapshot().pause_left >= Duration::from_secs(30), "{:?}", gate.snapshot());
 }
 
 #[tokio::test(start_paused = true)]
 async fn probes_of_an_outage_that_is_over_say_nothing_of_the_next_one() {
-    let gate = hanging(19, RICH);
+    let gate = hanging(19);
     let mut hang = Vec::new();
     for _ in 0..3 {
-        let mut slow = probe(gate.pass(Rank::Held).await);
-        slow.runs_long(LONG, RICH.probes);
-        hang.push(slow);
+        hang.push(probe(gate.pass(Rank::Held).await));
     }
-    assert!(hang.remove(0).end(Evidence::Success, RICH).is_some());
-    gate.learn(asked(1), RICH);
+    assert!(hang.remove(0).end(Evidence::Success, TIMED_OUT).is_some());
+    gate.learn(asked(1), TIMED_OUT);
     let current = probe(gate.pass(Rank::Held).await);
     for stale in hang {
-        assert_eq!(stale.end(Evidence::Unanswered(9), RICH), None);
+        assert_eq!(stale.end(Evidence::Unanswered(9), TIMED_OUT), None);
     }
-    assert!(matches!(current.end(Evidence::Success, RICH), Some(Transition::Opened { .. })));
+    assert!(matches!(current.end(Evidence::Success, TIMED_OUT), Some(Transition::Opened { .. })));
 }
 
 #[tokio::test(start_paused = true)]
@@ -301,4 +308,30 @@ async fn the_time_it_is_not_open_is_booked_by_reason() {
     let booked = gate.closed_for();
     assert_eq!(booked[0], asked_for);
     assert_eq!(booked[4], Duration::from_secs(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_asked_for_is_kept_and_doubles_only_when_it_is_asked_again_and_again() {
+    let gate = closed(20, 10);
+    let mut pauses = Vec::new();
+    for _ in 0..8 {
+        let probe = probe(gate.pass(Rank::Held).await);
+        let Some(Transition::Closed { pause, .. }) = probe.end(asked(10), CALM) else { panic!("it opened") };
+        assert!(pause >= Duration::from_secs(10), "{pause:?}");
+        pauses.push(pause.as_secs());
+    }
+    assert!(pauses[..2].iter().all(|pause| *pause <= 12), "{pauses:?}");
+    assert!(pauses[6..].iter().all(|pause| (54..=66).contains(pause)), "{pauses:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_success_pauses_start_over() {
+    let gate = overloaded(21);
+    for _ in 0..6 {
+        let _ = probe(gate.pass(Rank::Held).await).end(Evidence::Overloaded, CALM);
+    }
+    assert!(gate.snapshot().pause_left > Duration::from_secs(20));
+    let _ = probe(gate.pass(Rank::Held).await).end(Evidence::Success, CALM);
+    assert!((0..4).any(|_| gate.learn(Evidence::Overloaded, CALM).is_some()));
+    assert!(gate.snapshot().pause_left <= Duration::from_millis(1_100));
 }

@@ -103,8 +103,6 @@ async fn wait_for_all(means: &Means, wanted: Wanted) -> Prepared {
     loop {
         if health.has_settle_fault() {
             waits.set(Some(NotReceiving::SettleFault));
-            // It will be back: no reason for a message on its final receive to probe.
-            let _away = gates.away();
             health.settles().await;
         }
         let prepared = if gates.are_open() {
@@ -112,7 +110,7 @@ async fn wait_for_all(means: &Means, wanted: Wanted) -> Prepared {
             // It may have closed meanwhile.
             gates.are_open().then_some(prepared)
         } else {
-            let prepared = reserve_probe(dispatch, slots, waits, wanted.busy).await;
+            let prepared = reserve_probe(dispatch, slots, waits).await;
             (!prepared.reservation.probes.is_empty()).then_some(prepared)
         };
         if let Some(prepared) = prepared.filter(|_| !health.has_settle_fault()) {
@@ -132,7 +130,7 @@ async fn reserve(dispatch: &Dispatch, slots: &Arc<Slots>, waits: &Waits, wanted:
     let most = if wanted.busy && !wanted.single { batch.min(share) } else { 1 };
     let enough = |of: usize| most.min(of.div_ceil(linger_for_one_of));
     waits.set(Some(NotReceiving::NoSlot));
-    let mut slots = slots.reserve(enough(slots.limit()), most, linger).await;
+    let mut slots = free(dispatch, slots, enough(slots.limit()), most, linger).await;
     let mut reservation = Reservation::default();
     if wanted.busy {
         waits.set(Some(NotReceiving::NoRoom));
@@ -147,19 +145,28 @@ async fn reserve(dispatch: &Dispatch, slots: &Arc<Slots>, waits: &Waits, wanted:
 
 /// One slot, before the wait at closed gates: without, intake would keep the turn from the messages that have all
 /// slots and wait there too. No probes when the gates have opened.
-async fn reserve_probe(dispatch: &Dispatch, slots: &Arc<Slots>, waits: &Waits, busy: bool) -> Prepared {
+async fn reserve_probe(dispatch: &Dispatch, slots: &Arc<Slots>, waits: &Waits) -> Prepared {
     let (admission, idle_wait) = (&dispatch.admission, dispatch.ctx.settings.receive_wait);
-    // Whose last probe was refused lets others look, whose way may be healthy.
-    let first = busy && !admission.gates.has_refused_a_probe();
-    let rank = if first { Rank::BusyPoller } else { Rank::IdlePoller };
     waits.set(Some(NotReceiving::NoSlot));
-    let slots = slots.reserve(1, 1, Duration::ZERO).await;
+    let slots = free(dispatch, slots, 1, 1, Duration::ZERO).await;
     waits.set(Some(NotReceiving::GateClosed));
     let mut reservation = Reservation::default();
-    admission.gates.pass(rank, &mut reservation.probes).await;
+    admission.gates.pass(Rank::Poller, &mut reservation.probes).await;
     // A long poll would keep the turn from other listeners.
     let may_wait = reservation.probes.are_idle() && admission.limits.sessions.seats() == 1;
     let busy_wait = dispatch.ctx.settings.tuning.intake.busy_wait;
     let wait = if may_wait { idle_wait } else { busy_wait.min(idle_wait) };
     Prepared { slots, reservation, wait }
+}
+
+/// Free slots. Without one nobody looks for another message than those on their final receive.
+async fn free(
+    dispatch: &Dispatch,
+    slots: &Arc<Slots>,
+    enough: usize,
+    most: usize,
+    linger: Duration,
+) -> Reserved {
+    let _blocked = dispatch.admission.gates.blocked();
+    slots.reserve(enough, most, linger).await
 }

@@ -18,14 +18,14 @@ use crate::limit::{Rank, WorkerPermit};
 use crate::message::Message;
 use crate::observe::event_log::deliveries::Posted;
 use crate::pipeline::admit::{Admitted, GATE_WAIT_MAX, Patience, Refused, Ticket};
-use crate::pipeline::completion::{Fate, Successor};
+use crate::pipeline::completion::Successor;
 use crate::pipeline::dispatch::Dispatch;
 use crate::pipeline::gates::{evidence, feedback};
 use crate::pipeline::lease::Lease;
-use crate::pipeline::ledger::{LedgerEntry, Settled};
-use crate::pipeline::memory::Seen;
+use crate::pipeline::ledger::LedgerEntry;
 use crate::pipeline::post::{circumstances, post};
-use crate::pipeline::settlement::{Action, Settlement, Settler};
+use crate::pipeline::settle::exit::{Exit, Forward};
+use crate::pipeline::settle::settler::{Leaving, Settler};
 use crate::pipeline::wait_out::WAITS_MAX;
 use crate::policy::backoff;
 use crate::policy::decide::{DeferReason, Disposition, FAULT_DELAY, Facts, decide, hold_max};
@@ -80,16 +80,12 @@ impl Stay {
 impl Delivery {
     /// Takes the message through the rest of its life in this process.
     pub(super) async fn run(mut self, dispatch: Arc<Dispatch>) {
-        match dispatch.memory.seen(&self.message.id) {
-            Some(Seen::Done) => {
+        if let Some(exit) = dispatch.memory.seen(&self.message.id) {
+            let is_done = matches!(exit, Exit::Delete { .. });
+            if is_done || !dispatch.ctx.view.is_final_receive(&self.message) {
                 dispatch.ctx.metrics.duplicates_suppressed.inc();
-                return self.delete(&dispatch, Settled::Deleted).await;
+                return self.leave(exit).await;
             }
-            Some(Seen::Hidden(until, how)) if !dispatch.ctx.view.is_final_receive(&self.message) => {
-                dispatch.ctx.metrics.duplicates_suppressed.inc();
-                return self.hide(until, how).await;
-            }
-            Some(Seen::Hidden(..)) | None => {}
         }
         let mut stay = Stay::default();
         loop {
@@ -108,7 +104,7 @@ impl Delivery {
                 stay = Stay { kept: stay.kept + 1, ..Stay::default() };
                 if let Err(until) = self.wait_out(&dispatch, delay).await {
                     self.last_word(&dispatch, Refused::Draining.words());
-                    return self.hide(until, Settled::Parked).await;
+                    return self.leave(Exit::Park { until }).await;
                 }
             } else if disposition != Disposition::Hold {
                 return self.settle(&dispatch, disposition, &posted).await;
@@ -242,14 +238,10 @@ impl Delivery {
         match refused {
             Refused::GateClosed(_) if stay.held_since.is_some() => {
                 let delay = backoff::defer(self.message.receive_count, dispatch.ctx.unit());
-                self.keep_away(dispatch, delay, Settled::Deferred(DeferReason::Unreachable)).await;
+                self.defer(delay, DeferReason::Unreachable).await;
             }
-            Refused::GateClosed(pause) if stay.kept > 0 => {
-                self.keep_away(dispatch, pause.max(FAULT_DELAY), Settled::Parked).await;
-            }
-            Refused::Draining if stay.kept > 0 => {
-                self.keep_away(dispatch, FAULT_DELAY, Settled::Parked).await;
-            }
+            Refused::GateClosed(pause) if stay.kept > 0 => self.park(pause.max(FAULT_DELAY)).await,
+            Refused::Draining if stay.kept > 0 => self.park(FAULT_DELAY).await,
             Refused::GateClosed(pause) => self.release(dispatch, now + pause, ReleaseReason::Gate).await,
             Refused::Draining => self.release(dispatch, now, ReleaseReason::Drain).await,
         }
@@ -261,7 +253,7 @@ impl Delivery {
         if !self.lease.is_ours() {
             return self.leave_to_sqs(dispatch);
         }
-        self.hide(until, Settled::Released(reason)).await;
+        self.leave(Exit::Release { until, reason }).await;
     }
 
     /// Its lease is over. Dropping it counts it as abandoned; the lost lease has been counted already.
@@ -275,30 +267,16 @@ impl Delivery {
         match disposition {
             Disposition::Delete => {
                 dispatch.completed(&self.message);
-                self.delete(dispatch, Settled::Deleted).await;
+                self.leave(Exit::DELETE).await;
             }
-            Disposition::Park { delay } => self.keep_away(dispatch, delay, Settled::Parked).await,
-            Disposition::Defer { delay, reason } => {
-                self.keep_away(dispatch, delay, Settled::Deferred(reason)).await;
+            Disposition::Park { delay } => self.park(delay).await,
+            Disposition::Defer { delay, reason } => self.defer(delay, reason).await,
+            Disposition::DeadLetter => {
+                let reason = DeadLetterReason { outcome: posted.outcome.label(), status: posted.seen.status };
+                self.leave(Exit::Delete { first: vec![Forward::DeadLetter(reason)] }).await;
             }
-            Disposition::DeadLetter => self.dead_letter(dispatch, posted).await,
             // Held messages stay; a hold that ends up here is deferred like any failure.
-            Disposition::Hold => {
-                self.keep_away(dispatch, FAULT_DELAY, Settled::Deferred(DeferReason::Unreachable)).await;
-            }
-        }
-    }
-
-    /// Sends a copy to the dead-letter queue, then deletes. If sending fails the message is deferred; if the
-    /// delete fails it is in both queues until it comes again.
-    async fn dead_letter(self, dispatch: &Dispatch, posted: &Posted) {
-        let reason = DeadLetterReason { outcome: posted.outcome.label(), status: posted.seen.status };
-        match dispatch.ctx.queue.dead_letter(&self.message, &reason).await {
-            Ok(()) => self.delete(dispatch, Settled::DeadLettered).await,
-            Err(error) => {
-                dispatch.ctx.events.queue_error(&error);
-                self.keep_away(dispatch, FAULT_DELAY, Settled::Deferred(DeferReason::Message)).await;
-            }
+            Disposition::Hold => self.defer(FAULT_DELAY, DeferReason::Unreachable).await,
         }
     }
 
@@ -308,45 +286,27 @@ impl Delivery {
         self.lease.enter(stage);
     }
 
-    /// Parks or defers it, and remembers that for a copy that comes too early.
-    async fn keep_away(self, dispatch: &Dispatch, delay: Duration, how: Settled) {
-        let until = Instant::now() + delay.min(self.lease.hideable());
-        dispatch.memory.hidden(&self.message.id, until, how);
-        self.hide(until, how).await;
+    async fn park(self, delay: Duration) {
+        let until = self.after(delay);
+        self.leave(Exit::Park { until }).await;
     }
 
-    async fn delete(mut self, dispatch: &Dispatch, how: Settled) {
-        self.enter(Stage::Settling);
-        // Room and probe are of no more use to this message.
-        drop(std::mem::take(&mut self.ticket));
-        dispatch.memory.done(&self.message.id);
-        let Some(place) = self.settler.place().await else { return };
-        let settlement = Settlement {
-            id: self.message.id,
-            action: Action::Delete { how, lease: self.lease },
-            ledger: self.ledger,
-            successor: self.successor,
-        };
-        place.fill(settlement).await;
-        drop(self.permit);
+    async fn defer(self, delay: Duration, reason: DeferReason) {
+        let until = self.after(delay);
+        self.leave(Exit::Defer { until, reason }).await;
     }
 
-    async fn hide(mut self, until: Instant, how: Settled) {
-        // SQS refuses a visibility past its twelve hours.
-        let until = until.min(self.lease.ceiling());
-        self.enter(Stage::Settling);
-        // Room and probe are of no more use to this message.
-        drop(self.ticket);
-        let Some(place) = self.settler.place().await else { return };
-        let settlement = Settlement {
-            id: self.message.id,
-            action: Action::Hide { until, how, lease: self.lease.close(until).await },
-            ledger: self.ledger,
-            successor: Successor::default(),
-        };
-        place.fill(settlement).await;
-        // Only now: what stands behind it in its group is released after it.
-        self.successor.tell(Fate::Hidden(until));
-        drop(self.permit);
+    /// So long from now, within what SQS grants this receive.
+    fn after(&self, delay: Duration) -> Instant {
+        Instant::now() + delay.min(self.lease.hideable())
+    }
+
+    /// Hands the message to settlement. Its worker is free once that has a place for it; room and probe, of no more use
+    /// to it, are free at once.
+    async fn leave(self, exit: Exit) {
+        let Self { message, lease, permit, ledger, ticket, settler, successor, journey: _journey } = self;
+        drop(ticket);
+        settler.settle(Leaving { message, lease, ledger, successor }, exit).await;
+        drop(permit);
     }
 }

@@ -4,7 +4,6 @@
 //! value. The seams to the outside are [`crate::ports`].
 
 mod admit;
-mod batching;
 mod completion;
 mod context;
 mod deliver;
@@ -22,7 +21,6 @@ mod post;
 mod queue_view;
 mod settings;
 mod settle;
-mod settlement;
 mod status;
 mod told;
 mod wait_out;

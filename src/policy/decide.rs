@@ -130,7 +130,7 @@ pub enum Disposition {
     },
     /// Kept under its lease and posted again.
     Hold,
-    /// Sent to the dead-letter queue, then deleted; deferred when that fails.
+    /// Sent to the dead-letter queue; deleted once that has it.
     DeadLetter,
 }
 

@@ -13,6 +13,7 @@ mod fairness;
 mod faults;
 mod fifo;
 mod final_receive;
+mod forwards;
 mod gate;
 mod leases;
 mod outages;

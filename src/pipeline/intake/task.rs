@@ -20,7 +20,7 @@ use crate::pipeline::intake::prepare::{Prepared, Wanted, prepare};
 use crate::pipeline::intake::receive::{Received, receive};
 use crate::pipeline::lease::{Asked, Lease, LeaseTable};
 use crate::pipeline::ledger::LedgerEntry;
-use crate::pipeline::settlement::Settler;
+use crate::pipeline::settle::settler::Settler;
 use crate::telemetry::trace::Journey;
 
 /// What messages are given on their way.

@@ -47,6 +47,8 @@ pub struct Ended {
     pub park: Duration,
     /// Nothing was sent.
     pub unsent: bool,
+    /// It is to be dead-lettered by the process.
+    pub gives_up: bool,
     /// The process learnt of it.
     pub heard: bool,
 }
@@ -58,6 +60,8 @@ struct Record {
     number: usize,
     /// Success answers: when, by which process.
     accepted: Vec<(Instant, usize)>,
+    /// Answers after which it is only to be dead-lettered: when, by which process.
+    given_up: Vec<(Instant, usize)>,
     /// Who has it in flight here: process and handle.
     holders: BTreeSet<(usize, String)>,
     /// POSTs running now, by process.
@@ -177,8 +181,8 @@ impl Watch {
             why = Some(format!("promise 2: {body} is posted before its park is over"));
         }
         let remembers = |(at, by): &(Instant, usize)| *by == process && now.duration_since(*at) < REMEMBERED;
-        if record.accepted.iter().any(remembers) {
-            why = Some(format!("promise 10: process {process} posts {body}, which it delivered before"));
+        if record.accepted.iter().chain(&record.given_up).any(remembers) {
+            why = Some(format!("promise 10: process {process} posts {body}, whose work it had done before"));
         }
         if record.posting.contains(&process) {
             why = Some(format!("promise 10: process {process} posts {body} while it posts it already"));
@@ -191,7 +195,7 @@ impl Watch {
 
     /// A POST has ended, for the endpoint.
     pub fn posted(&self, process: usize, body: &str, ended: Ended) {
-        let Ended { status, park, unsent, heard } = ended;
+        let Ended { status, park, unsent, gives_up, heard } = ended;
         let mut state = self.lock();
         let now = Instant::now();
         state.note(&format!("p{process} got {status:?} for {body}{}", if heard { "" } else { ", unheard" }));
@@ -210,16 +214,19 @@ impl Watch {
             record.excused = true;
         } else if status == Some(200) {
             record.accepted.push((now, process));
+        } else if gives_up {
+            record.given_up.push((now, process));
         }
     }
 
-    /// A message is deleted.
-    pub fn deletes(&self, process: usize, handle: &str, worked: bool) {
+    /// A message is deleted. `is_copied`: the dead-letter queue has it, too.
+    pub fn deletes(&self, process: usize, handle: &str, worked: bool, is_copied: impl FnOnce(&str) -> bool) {
         let mut state = self.lock();
         let Some(body) = state.handles.get(handle).cloned() else { return };
         state.note(&format!("p{process} deletes {body}: {worked}"));
         let Some(record) = state.messages.get_mut(&body) else { return };
-        let undone = record.accepted.is_empty();
+        let owes = record.accepted.is_empty() && !record.given_up.is_empty();
+        let undone = record.accepted.is_empty() && record.given_up.is_empty();
         if worked {
             record.deleted = true;
             record.holders.retain(|(holder, _)| *holder != process);
@@ -228,6 +235,9 @@ impl Watch {
         }
         if undone {
             state.broken(format!("promise 1: {body} is deleted without a success"));
+        }
+        if owes && !is_copied(&body) {
+            state.broken(format!("promise 13: {body} is deleted before its copy was accepted"));
         }
     }
 

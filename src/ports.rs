@@ -154,7 +154,7 @@ pub struct VisibilityChange {
 }
 
 /// Why this process, rather than SQS, sends a message to the dead-letter queue.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeadLetterReason {
     /// Name of the outcome, for example `rejected`.
     pub outcome: &'static str,
@@ -280,6 +280,12 @@ impl QueueError {
         use QueueReason::{ConnectTimedOut, ConnectionRefused, Dns, Tls};
         matches!(self.kind, QueueErrorKind::TimedOut | QueueErrorKind::Network)
             && !matches!(self.reason, ConnectTimedOut | ConnectionRefused | Dns | Tls)
+    }
+
+    /// Whether SQS refused what a message sent to it contains, so that it refuses the same again.
+    pub fn is_of_the_message(&self) -> bool {
+        use QueueReason::{Contents, Parameter, TooLong};
+        matches!(self.reason, Contents | Parameter | TooLong)
     }
 }
 

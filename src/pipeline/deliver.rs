@@ -19,8 +19,7 @@ use crate::pipeline::admit::{Patience, Refused, Reservation};
 use crate::pipeline::attempt::{Answered, Stay, attempt, request};
 use crate::pipeline::dispatch::Dispatch;
 use crate::pipeline::in_flight::InFlight;
-use crate::pipeline::ledger::Settled;
-use crate::pipeline::memory::Seen;
+use crate::pipeline::settle::exit::Exit;
 use crate::policy::backoff;
 use crate::policy::decide::{DeferReason, Disposition, FAULT_DELAY, hold_max};
 use crate::policy::outcome::Outcome;
@@ -84,15 +83,16 @@ impl Delivery {
         }
     }
 
-    /// Settles the messages whose work is done, and hides again those that came too early.
+    /// Parts with the messages that have left before: their work is done, or they came too early.
     async fn settle_remembered(&mut self, dispatch: &Dispatch) {
         let mut remembered = Vec::new();
         let mut fresh = Vec::new();
         for message in std::mem::take(&mut self.messages) {
             match dispatch.memory.seen(message.id()) {
-                Some(Seen::Hidden(..)) if message.is_last_try() => fresh.push(message),
-                Some(seen) => remembered.push((message, seen)),
-                None => fresh.push(message),
+                Some(exit) if matches!(exit, Exit::Delete { .. }) || !message.is_last_try() => {
+                    remembered.push((message, exit));
+                }
+                Some(_) | None => fresh.push(message),
             }
         }
         self.messages = fresh;
@@ -100,12 +100,9 @@ impl Delivery {
             // Room and probe are of no use to these messages.
             self.reservation = Reservation::default();
         }
-        for (message, seen) in remembered {
+        for (message, exit) in remembered {
             dispatch.ctx.metrics.duplicates_suppressed.inc();
-            match seen {
-                Seen::Done => message.delete(dispatch, Settled::Deleted).await,
-                Seen::Hidden(until, how) => message.hide(until, how).await,
-            }
+            message.exit(exit).await;
         }
     }
 
@@ -155,7 +152,7 @@ impl Delivery {
     async fn give_up_waiting(self, dispatch: &Dispatch, until: Instant) {
         for message in self.messages {
             message.last_word(dispatch, Refused::Draining.words());
-            message.hide(until, Settled::Parked).await;
+            message.exit(Exit::Park { until }).await;
         }
     }
 
@@ -219,13 +216,13 @@ impl Delivery {
             match refused {
                 Refused::GateClosed(_) if stay.held_since.is_some() => {
                     let delay = backoff::defer(message.message.receive_count, dispatch.ctx.unit());
-                    message.keep_away(dispatch, delay, Settled::Deferred(DeferReason::Unreachable)).await;
+                    message.defer(delay, DeferReason::Unreachable).await;
                 }
                 Refused::GateClosed(pause) if stay.waited_out > 0 => {
-                    message.keep_away(dispatch, pause.max(FAULT_DELAY), Settled::Parked).await;
+                    message.park(pause.max(FAULT_DELAY)).await;
                 }
                 Refused::Draining if stay.waited_out > 0 => {
-                    message.keep_away(dispatch, FAULT_DELAY, Settled::Parked).await;
+                    message.park(FAULT_DELAY).await;
                 }
                 Refused::GateClosed(pause) => {
                     message.release(dispatch, now + pause, ReleaseReason::Gate).await;

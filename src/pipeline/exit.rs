@@ -1,22 +1,20 @@
-//! How a message leaves: its delete, its hiding, its release, or none of them when its lease is over.
+//! How a message in flight leaves: as decided, released, or left to SQS when its lease is over.
 //!
-//! Each takes the message by value and hands it to settlement. What a message must be remembered for (done, or hidden
-//! until a time) is noted before.
+//! Each way takes the message by value and hands it to settlement with its [`Exit`].
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use crate::observe::event_log::deliveries::Posted;
-use crate::pipeline::completion::{Fate, Successor};
 use crate::pipeline::dispatch::Dispatch;
 use crate::pipeline::in_flight::InFlight;
-use crate::pipeline::ledger::Settled;
-use crate::pipeline::settlement::{Action, Settlement};
+use crate::pipeline::settle::exit::{Exit, Forward};
+use crate::pipeline::settle::settler::Leaving;
 use crate::policy::decide::{DeferReason, Disposition, FAULT_DELAY};
 use crate::policy::outcome::Outcome;
 use crate::ports::{DeadLetterReason, EntryErrorKind};
-use crate::telemetry::labels::{ReleaseReason, Stage};
+use crate::telemetry::labels::ReleaseReason;
 
 impl InFlight {
     /// Leaves as decided.
@@ -24,17 +22,16 @@ impl InFlight {
         match disposition {
             Disposition::Delete => {
                 dispatch.completed(&self.message);
-                self.delete(dispatch, Settled::Deleted).await;
+                self.exit(Exit::DELETE).await;
             }
-            Disposition::Park { delay } => self.keep_away(dispatch, delay, Settled::Parked).await,
-            Disposition::Defer { delay, reason } => {
-                self.keep_away(dispatch, delay, Settled::Deferred(reason)).await;
+            Disposition::Park { delay } => self.park(delay).await,
+            Disposition::Defer { delay, reason } => self.defer(delay, reason).await,
+            Disposition::DeadLetter => {
+                let reason = DeadLetterReason { outcome: posted.outcome.label(), status: posted.seen.status };
+                self.exit(Exit::Delete { first: vec![Forward::DeadLetter(reason)] }).await;
             }
-            Disposition::DeadLetter => self.dead_letter(dispatch, posted).await,
             // Held messages stay; a hold that ends up here is deferred like any failure.
-            Disposition::Hold => {
-                self.keep_away(dispatch, FAULT_DELAY, Settled::Deferred(DeferReason::Unreachable)).await;
-            }
+            Disposition::Hold => self.defer(FAULT_DELAY, DeferReason::Unreachable).await,
         }
     }
 
@@ -44,7 +41,7 @@ impl InFlight {
         if !self.lease.is_ours() {
             return self.leave_to_sqs(dispatch);
         }
-        self.hide(until, Settled::Released(reason)).await;
+        self.exit(Exit::Release { until, reason }).await;
     }
 
     /// Its lease is over. Dropping it counts it as abandoned; the lost lease has been counted already.
@@ -54,55 +51,28 @@ impl InFlight {
         self.last_word(dispatch, "its lease was lost");
     }
 
-    /// Sends a copy to the dead-letter queue, then deletes. If sending fails the message is deferred; if the
-    /// delete fails it is in both queues until it comes again.
-    async fn dead_letter(self, dispatch: &Dispatch, posted: &Posted) {
-        let reason = DeadLetterReason { outcome: posted.outcome.label(), status: posted.seen.status };
-        match dispatch.ctx.queue.dead_letter(&self.message, &reason).await {
-            Ok(()) => self.delete(dispatch, Settled::DeadLettered).await,
-            Err(error) => {
-                dispatch.ctx.events.queue_error(&error);
-                self.keep_away(dispatch, FAULT_DELAY, Settled::Deferred(DeferReason::Message)).await;
-            }
-        }
+    /// Hides it after throttling.
+    pub(super) async fn park(self, delay: Duration) {
+        let until = self.after(delay);
+        self.exit(Exit::Park { until }).await;
     }
 
-    /// Parks or defers it, and remembers that for a copy that comes too early.
-    pub(super) async fn keep_away(self, dispatch: &Dispatch, delay: Duration, how: Settled) {
-        let until = Instant::now() + delay.min(self.hideable());
-        dispatch.memory.hidden(self.id(), until, how);
-        self.hide(until, how).await;
+    /// Hides it after another failure.
+    pub(super) async fn defer(self, delay: Duration, reason: DeferReason) {
+        let until = self.after(delay);
+        self.exit(Exit::Defer { until, reason }).await;
     }
 
-    /// Deletes it.
-    pub(super) async fn delete(mut self, dispatch: &Dispatch, how: Settled) {
-        self.enter(Stage::Settling);
-        dispatch.memory.done(self.id());
-        let Some(place) = self.settler.place().await else { return };
-        let settlement = Settlement {
-            id: self.message.id,
-            action: Action::Delete { how, lease: self.lease },
-            ledger: self.ledger,
-            successor: self.successor,
-        };
-        place.fill(settlement).await;
+    /// So long from now, within what SQS grants this receive.
+    fn after(&self, delay: Duration) -> Instant {
+        Instant::now() + delay.min(self.hideable())
     }
 
-    /// Hides it until then.
-    pub(super) async fn hide(mut self, until: Instant, how: Settled) {
-        // SQS refuses a visibility past its twelve hours.
-        let until = until.min(self.lease.ceiling());
-        self.enter(Stage::Settling);
-        let Some(place) = self.settler.place().await else { return };
-        let settlement = Settlement {
-            id: self.message.id,
-            action: Action::Hide { until, how, lease: self.lease.close(until).await },
-            ledger: self.ledger,
-            successor: Successor::default(),
-        };
-        place.fill(settlement).await;
-        // Only now: what stands behind it in its group is released after it.
-        self.successor.tell(Fate::Hidden(until));
+    /// Hands the message to settlement. Its slot is free once that has a place for it.
+    pub(super) async fn exit(self, exit: Exit) {
+        let Self { message, lease, ledger, successor, settler, slot, .. } = self;
+        settler.settle(Leaving { message, lease, ledger, successor }, exit).await;
+        drop(slot);
     }
 
     /// Tells log and status what came of a POST. `waits`: the message is not parked at SQS, but waits in this process.

@@ -17,7 +17,7 @@ use crate::message::{Message, MessageId};
 use crate::pipeline::completion::{Fate, Successor};
 use crate::pipeline::lease::Lease;
 use crate::pipeline::ledger::LedgerEntry;
-use crate::pipeline::settlement::Settler;
+use crate::pipeline::settle::settler::Settler;
 use crate::policy::final_receive::FinalReceive;
 use crate::telemetry::labels::Stage;
 use crate::telemetry::trace::Journey;

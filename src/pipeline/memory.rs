@@ -1,16 +1,16 @@
-//! What this process remembers of messages it has no longer in flight: done, or hidden until a time.
+//! How messages were to leave that are no longer in flight here: the next receive of one leaves in the same way.
 //!
-//! A message that is done is deleted and not posted when it comes again: its delete failed, the answer was lost, SQS handed
-//! it out twice or forgot the delete, as standard queues may. It is remembered until SQS has confirmed the delete, and
-//! for ten minutes after.
+//! A message whose work is done is never posted again: its delete failed, the answer was lost, SQS handed it out twice or
+//! forgot the delete, as standard queues may. What it still owes is sent first, then it is deleted. It is remembered until
+//! SQS has confirmed the delete, and for ten minutes after.
 //!
 //! A message parked or deferred that comes too early is hidden for the rest of the time instead of being posted: a standard
 //! queue may hand out a copy of a hidden message, and a hiding that SQS did not take lets it come back with the end of its
 //! lease. On its final receive it is posted all the same; that is the caller's business.
 //!
 //! Bounded: [`tuning::Memory`] says how many ids of each kind are remembered. Past that the one is forgotten that would
-//! be forgotten next, so unconfirmed deletes go last. A forgotten message may be posted twice, or too early. Above 109 messages a second the
-//! ten minutes are therefore fewer. The memory is the process's own: another process, or this one after a crash, knows
+//! be forgotten next, so unconfirmed deletes go last. A forgotten message may be posted twice, or too early. Above 109
+//! messages a second the ten minutes are therefore fewer. The memory is the process's own: another process, or this one after a crash, knows
 //! nothing of it.
 
 use std::collections::BTreeMap;
@@ -19,17 +19,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::time::Instant;
 
 use crate::message::MessageId;
-use crate::pipeline::ledger::Settled;
+use crate::pipeline::settle::exit::Exit;
 use crate::tuning;
-
-/// What is remembered of a message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Seen {
-    /// Its work is done.
-    Done,
-    /// It is to be hidden until then, and how that is counted.
-    Hidden(Instant, Settled),
-}
 
 /// The messages a listener remembers.
 #[derive(Debug, Default)]
@@ -40,26 +31,20 @@ pub(super) struct Memory {
 
 #[derive(Debug, Default)]
 struct Kinds {
-    done: Ids<()>,
-    hidden: Ids<(Instant, Settled)>,
+    done: Exits,
+    hidden: Exits,
 }
 
-/// The ids of one kind.
-#[derive(Debug)]
-struct Ids<T> {
-    by_id: BTreeMap<MessageId, (T, Place)>,
+/// Messages of one kind, and how each leaves.
+#[derive(Debug, Default)]
+struct Exits {
+    by_id: BTreeMap<MessageId, (Exit, Place)>,
     /// First what is forgotten first.
     by_place: BTreeMap<Place, MessageId>,
     next: u64,
 }
 
-impl<T> Default for Ids<T> {
-    fn default() -> Self {
-        Self { by_id: BTreeMap::new(), by_place: BTreeMap::new(), next: 0 }
-    }
-}
-
-/// When an id is forgotten, and a number that no other has.
+/// When a message is forgotten, and a number that no other has.
 type Place = (Until, u64);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -75,28 +60,30 @@ impl Memory {
         Self { numbers, kinds: Mutex::default() }
     }
 
-    /// The message's work is done; its delete is on the way.
-    pub(super) fn done(&self, id: &MessageId) {
-        self.lock().done.remember(id, (), Until::Confirmed, self.numbers.done_max);
+    /// A message leaves. One that was never attempted is not remembered.
+    pub(super) fn left(&self, id: &MessageId, exit: Exit) {
+        match exit {
+            Exit::Delete { .. } => {
+                self.lock().done.remember(id, exit, Until::Confirmed, self.numbers.done_max)
+            }
+            Exit::Park { until } | Exit::Defer { until, .. } => {
+                let due = until.checked_sub(self.numbers.slack).unwrap_or(until);
+                self.lock().hidden.remember(id, exit, Until::Then(due), self.numbers.hidden_max);
+            }
+            Exit::Release { .. } => {}
+        }
     }
 
     /// SQS confirmed the delete.
     pub(super) fn confirmed(&self, id: &MessageId) {
         let until = Until::Then(Instant::now() + self.numbers.confirmed_for);
-        self.lock().done.remember(id, (), until, self.numbers.done_max);
+        self.lock().done.remember(id, Exit::DELETE, until, self.numbers.done_max);
     }
 
-    /// The message is hidden until then.
-    pub(super) fn hidden(&self, id: &MessageId, until: Instant, how: Settled) {
-        let due = until.checked_sub(self.numbers.slack).unwrap_or(until);
-        self.lock().hidden.remember(id, (until, how), Until::Then(due), self.numbers.hidden_max);
-    }
-
-    /// What is remembered of a message that comes now.
-    pub(super) fn seen(&self, id: &MessageId) -> Option<Seen> {
+    /// How a message that comes now has left before.
+    pub(super) fn seen(&self, id: &MessageId) -> Option<Exit> {
         let mut kinds = self.lock();
-        let done = kinds.done.get(id).map(|()| Seen::Done);
-        done.or_else(|| kinds.hidden.get(id).map(|(until, how)| Seen::Hidden(until, how)))
+        kinds.done.get(id).or_else(|| kinds.hidden.get(id))
     }
 
     fn lock(&self) -> MutexGuard<'_, Kinds> {
@@ -104,17 +91,17 @@ impl Memory {
     }
 }
 
-impl<T: Copy> Ids<T> {
-    fn get(&mut self, id: &MessageId) -> Option<T> {
+impl Exits {
+    fn get(&mut self, id: &MessageId) -> Option<Exit> {
         self.expire();
-        self.by_id.get(id).map(|(what, _)| *what)
+        self.by_id.get(id).map(|(exit, _)| exit.clone())
     }
 
-    fn remember(&mut self, id: &MessageId, what: T, until: Until, capacity: usize) {
+    fn remember(&mut self, id: &MessageId, exit: Exit, until: Until, capacity: usize) {
         self.expire();
         let place = (until, self.next);
         self.next += 1;
-        if let Some((_, before)) = self.by_id.insert(id.clone(), (what, place)) {
+        if let Some((_, before)) = self.by_id.insert(id.clone(), (exit, place)) {
             self.by_place.remove(&before);
         }
         self.by_place.insert(place, id.clone());
@@ -142,6 +129,10 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::pipeline::settle::exit::Forward;
+    use crate::policy::decide::DeferReason;
+    use crate::ports::DeadLetterReason;
+    use crate::telemetry::labels::ReleaseReason;
 
     const CAPACITY: usize = 65_536;
     const CONFIRMED_FOR: Duration = Duration::from_secs(600);
@@ -163,13 +154,13 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_message_is_done_until_its_delete_is_confirmed_and_ten_minutes_more() {
         let memory = Memory::default();
-        memory.done(&id(1));
-        memory.done(&id(1));
+        memory.left(&id(1), Exit::DELETE);
+        memory.left(&id(1), Exit::DELETE);
         tokio::time::advance(20 * CONFIRMED_FOR).await;
-        assert_eq!([memory.seen(&id(1)), memory.seen(&id(2))], [Some(Seen::Done), None]);
+        assert_eq!([memory.seen(&id(1)), memory.seen(&id(2))], [Some(Exit::DELETE), None]);
         memory.confirmed(&id(1));
         tokio::time::advance(Duration::from_millis(599_999)).await;
-        assert_eq!(memory.seen(&id(1)), Some(Seen::Done));
+        assert_eq!(memory.seen(&id(1)), Some(Exit::DELETE));
         tokio::time::advance(Duration::from_millis(1)).await;
         assert_eq!((memory.seen(&id(1)), remembered(&memory)), (None, (0, 0)));
     }
@@ -177,25 +168,25 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_delete_confirmed_again_is_remembered_from_then_on() {
         let memory = Memory::default();
-        memory.done(&id(1));
+        memory.left(&id(1), Exit::DELETE);
         memory.confirmed(&id(1));
         tokio::time::advance(CONFIRMED_FOR / 2).await;
-        memory.done(&id(1));
+        memory.left(&id(1), Exit::DELETE);
         tokio::time::advance(CONFIRMED_FOR).await;
-        assert_eq!(memory.seen(&id(1)), Some(Seen::Done), "its second delete is on the way");
+        assert_eq!(memory.seen(&id(1)), Some(Exit::DELETE), "its second delete is on the way");
         memory.confirmed(&id(1));
         tokio::time::advance(CONFIRMED_FOR / 2).await;
-        assert_eq!(memory.seen(&id(1)), Some(Seen::Done));
+        assert_eq!(memory.seen(&id(1)), Some(Exit::DELETE));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_hidden_message_is_early_until_it_is_due() {
         let memory = Memory::default();
         let until = Instant::now() + 5 * MINUTE;
-        memory.hidden(&id(1), Instant::now() + MINUTE, Settled::Parked);
-        memory.hidden(&id(1), until, Settled::Parked);
+        memory.left(&id(1), Exit::Park { until: Instant::now() + MINUTE });
+        memory.left(&id(1), Exit::Park { until });
         tokio::time::advance(4 * MINUTE).await;
-        assert_eq!(memory.seen(&id(1)), Some(Seen::Hidden(until, Settled::Parked)));
+        assert_eq!(memory.seen(&id(1)), Some(Exit::Park { until }));
         tokio::time::advance(MINUTE.saturating_sub(SLACK)).await;
         assert_eq!((memory.seen(&id(1)), remembered(&memory)), (None, (0, 0)));
     }
@@ -203,27 +194,49 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_message_that_was_hidden_and_then_delivered_is_done() {
         let memory = Memory::default();
-        memory.hidden(&id(1), Instant::now() + MINUTE, Settled::Parked);
-        memory.done(&id(1));
-        assert_eq!(memory.seen(&id(1)), Some(Seen::Done));
+        memory.left(&id(1), Exit::Park { until: Instant::now() + MINUTE });
+        memory.left(&id(1), Exit::DELETE);
+        assert_eq!(memory.seen(&id(1)), Some(Exit::DELETE));
         tokio::time::advance(2 * MINUTE).await;
-        assert_eq!((memory.seen(&id(1)), memory.seen(&id(2))), (Some(Seen::Done), None));
+        assert_eq!((memory.seen(&id(1)), memory.seen(&id(2))), (Some(Exit::DELETE), None));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_a_message_still_owes_is_remembered_until_it_was_sent() {
+        let memory = Memory::default();
+        let reason = DeadLetterReason { outcome: "rejected", status: Some(422) };
+        let owing = Exit::Delete { first: vec![Forward::DeadLetter(reason)] };
+        memory.left(&id(1), owing.clone());
+        tokio::time::advance(20 * CONFIRMED_FOR).await;
+        assert_eq!(memory.seen(&id(1)), Some(owing));
+        memory.left(&id(1), Exit::DELETE);
+        assert_eq!((memory.seen(&id(1)), remembered(&memory)), (Some(Exit::DELETE), (1, 0)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_released_message_is_not_remembered_and_a_deferred_one_is() {
+        let memory = Memory::default();
+        let until = Instant::now() + MINUTE;
+        let deferred = Exit::Defer { until, reason: DeferReason::Failure };
+        memory.left(&id(1), Exit::Release { until, reason: ReleaseReason::Gate });
+        memory.left(&id(2), deferred.clone());
+        assert_eq!([memory.seen(&id(1)), memory.seen(&id(2))], [None, Some(deferred)]);
     }
 
     #[tokio::test(start_paused = true)]
     async fn the_memory_is_bounded_and_unconfirmed_deletes_are_forgotten_last_the_oldest_first() {
         let memory = Memory::default();
-        memory.done(&id(0));
+        memory.left(&id(0), Exit::DELETE);
         for number in 1..=2 * CAPACITY {
             memory.confirmed(&id(number));
         }
-        assert_eq!((memory.seen(&id(0)), remembered(&memory)), (Some(Seen::Done), (CAPACITY, 0)));
-        assert_eq!(memory.seen(&id(2 * CAPACITY)), Some(Seen::Done));
+        assert_eq!((memory.seen(&id(0)), remembered(&memory)), (Some(Exit::DELETE), (CAPACITY, 0)));
+        assert_eq!(memory.seen(&id(2 * CAPACITY)), Some(Exit::DELETE));
         assert_eq!(memory.seen(&id(CAPACITY)), None, "the oldest confirmed ones go first");
         for number in 0..CAPACITY + 10 {
-            memory.done(&id(number));
+            memory.left(&id(number), Exit::DELETE);
         }
-        assert_eq!((memory.seen(&id(9)), memory.seen(&id(10))), (None, Some(Seen::Done)));
+        assert_eq!((memory.seen(&id(9)), memory.seen(&id(10))), (None, Some(Exit::DELETE)));
         assert_eq!(remembered(&memory), (CAPACITY, 0));
     }
 
@@ -233,19 +246,19 @@ mod tests {
         memory.confirmed(&id(0));
         for number in 1..=CAPACITY + 10 {
             let until = Instant::now() + MINUTE + Duration::from_millis(number.try_into().unwrap());
-            memory.hidden(&id(number), until, Settled::Parked);
+            memory.left(&id(number), Exit::Park { until });
         }
         assert_eq!((memory.seen(&id(10)), remembered(&memory)), (None, (1, CAPACITY)));
-        assert!(memory.seen(&id(11)).is_some() && memory.seen(&id(0)) == Some(Seen::Done));
+        assert!(memory.seen(&id(11)).is_some() && memory.seen(&id(0)) == Some(Exit::DELETE));
     }
 
     #[tokio::test(start_paused = true)]
     async fn an_id_done_over_and_over_takes_the_room_of_one() {
         let memory = Memory::default();
         for _ in 0..CAPACITY {
-            memory.done(&id(1));
+            memory.left(&id(1), Exit::DELETE);
             memory.confirmed(&id(1));
         }
-        assert_eq!((memory.seen(&id(1)), remembered(&memory)), (Some(Seen::Done), (1, 0)));
+        assert_eq!((memory.seen(&id(1)), remembered(&memory)), (Some(Exit::DELETE), (1, 0)));
     }
 }

@@ -5,7 +5,6 @@
 
 mod admit;
 mod attempt;
-mod batching;
 mod completion;
 mod context;
 mod controls;
@@ -26,7 +25,6 @@ mod post;
 mod queue_view;
 mod settings;
 mod settle;
-mod settlement;
 mod status;
 mod wait_out;
 

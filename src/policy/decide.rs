@@ -124,7 +124,7 @@ pub enum Disposition {
     },
     /// The message stays under its lease and is posted again.
     Hold,
-    /// Sent to the dead-letter queue, then deleted; deferred when that fails.
+    /// Sent to the dead-letter queue; deleted once that has it.
     DeadLetter,
 }
 

@@ -62,7 +62,8 @@ fn class(text: &mut String, label: &str, meaning: &str, fix: &str) {
 fn sqs(text: &mut String) {
     text.push_str(
         "## SQS\n\nThe groups are the values of the label `result` of `queuepost_sqs_requests_total`. When only the copy for \
-         a dead-letter queue fails (`SendMessage`), no listener is faulted: that message comes back after 30 s.\n\n",
+         a dead-letter queue fails (`SendMessage`), it is tried again under the message's lease; the listener is \
+         faulted only while such a copy waits.\n\n",
     );
     let most = spoken(backoff::call(u32::MAX, 1.0));
     for kind in QueueErrorKind::ALL {
@@ -93,7 +94,7 @@ fn sqs(text: &mut String) {
         let meanwhile = match kind {
             EntryErrorKind::Retryable => "It is sent again as long as the lease of the message lasts.",
             EntryErrorKind::LeaseLost | EntryErrorKind::Refused => {
-                "SQS hands the message out again by itself; if it was delivered, its next copy is deleted."
+                "SQS hands the message out again by itself; if its work was done, it is not posted again."
             }
         };
         writeln!(text, "{meanwhile}\n").unwrap();

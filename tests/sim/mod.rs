@@ -9,6 +9,7 @@
 //! - `fairness`: listeners that share an endpoint share its sessions.
 //! - `fifo`: order within message groups, with drains, kills and several processes.
 //! - `final_receive`: messages on their final receive while an endpoint accepts nothing.
+//! - `forwards`: copies for the dead-letter queue that fail are sent again, and cost no second POST.
 //! - `gate`: when a gate closes, probes and opens.
 //! - `leases`: every way in which a lease ends before its message is settled.
 //! - `outages`: the goals of `docs/outages.md` on a few cases.
@@ -42,6 +43,7 @@ mod duplicates;
 mod fairness;
 mod fifo;
 mod final_receive;
+mod forwards;
 mod gate;
 mod leases;
 mod outages;

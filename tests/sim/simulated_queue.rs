@@ -41,6 +41,8 @@ pub struct Faults {
     pub deletes: Deletes,
     /// Every visibility change is refused.
     pub changes_refused: bool,
+    /// Every message sent to the dead-letter queue is denied.
+    pub sends_denied: bool,
     /// A message received from a standard queue stays visible.
     pub duplicate: f64,
     /// A receive returns nothing although there are messages.
@@ -417,6 +419,9 @@ impl Queue for SimQueue {
     ) -> BoxFuture<'a, Result<(), QueueError>> {
         Box::pin(async move {
             self.before(Operation::Send).await?;
+            if self.faults.lock().unwrap().sends_denied {
+                return Err(failure(Operation::Send, QueueErrorKind::Denied));
+            }
             let body = String::from_utf8(message.body.to_vec()).unwrap();
             let dlq = dead_letter_name(&self.name);
             let id = dlq.ends_with(FIFO).then(|| message.id.as_str().to_owned());

@@ -21,7 +21,7 @@ use crate::pipeline::intake::receive::{Received, receive};
 use crate::pipeline::intake::waits::Waits;
 use crate::pipeline::lease::{Asked, Lease, LeaseTable};
 use crate::pipeline::ledger::LedgerEntry;
-use crate::pipeline::settlement::Settler;
+use crate::pipeline::settle::settler::Settler;
 use crate::telemetry::trace::Journey;
 
 /// What intake works with, and what messages are given on their way.

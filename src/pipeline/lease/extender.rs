@@ -423,7 +423,7 @@ mod tests {
         let closed = lease.close(Instant::now() + 5 * LENGTH).await;
         tokio::time::advance(Duration::from_secs(80)).await;
         assert!(admit(&table, "second").is_none());
-        assert_eq!(closed.lease().receipt().handle.expose(), "second");
+        assert_eq!(closed.as_ref().receipt().handle.expose(), "second");
         assert_eq!(closed.expires(), Instant::now() + Duration::from_secs(85));
         tokio::time::advance(LENGTH).await;
         assert_eq!(due(&table).1, [""; 0]);
@@ -435,7 +435,7 @@ mod tests {
         let (lease, _books) = admit(&table, "first").unwrap();
         let closed = lease.close(Instant::now()).await;
         let (again, _books) = admit(&table, "second").unwrap();
-        assert_eq!(closed.lease().receipt().handle.expose(), "first");
+        assert_eq!(closed.as_ref().receipt().handle.expose(), "first");
         drop(closed);
         assert!(again.is_ours());
         assert!(admit(&table, "third").is_none(), "the end of the first lease is not that of the second");
@@ -458,6 +458,6 @@ mod tests {
         table.extended(&keys, Instant::now(), None);
         let closed = closing.await;
         assert!(closed.is_uncertain(), "that call may still take effect");
-        assert_eq!(closed.lease().receipt().handle.expose(), "second");
+        assert_eq!(closed.as_ref().receipt().handle.expose(), "second");
     }
 }

@@ -5,5 +5,6 @@ mod extender;
 mod owned;
 mod table;
 
+pub(super) use entry::Receipt;
 pub(super) use owned::{Closed, Lease};
 pub(super) use table::{Asked, LeaseTable};

@@ -126,10 +126,17 @@ impl Closed {
     pub(in crate::pipeline) fn is_uncertain(&self) -> bool {
         self.0.look(|entry| entry.uncertain).unwrap_or(true)
     }
+}
 
-    /// The lease that was closed.
-    pub(in crate::pipeline) fn lease(&self) -> &Lease {
+impl AsRef<Lease> for Closed {
+    fn as_ref(&self) -> &Lease {
         &self.0
+    }
+}
+
+impl AsRef<Self> for Lease {
+    fn as_ref(&self) -> &Self {
+        self
     }
 }
 

@@ -21,4 +21,4 @@ classes! {
 pub const TOO_LATE: &str = "SQS did not take the settlement before the lease ended";
 /// What to do about such a settlement.
 pub const TOO_LATE_FIX: &str = "look at the calls to SQS that failed before this (reason, fix); the message comes back by \
-     itself, and if it was delivered, its next copy is only deleted";
+     itself, and is not posted again if its work was done";

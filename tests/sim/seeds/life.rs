@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use queuepost::limit::{self, EndpointLimits};
 use queuepost::localqueue::SendMessage;
+use queuepost::policy::decide::{Action, Row};
+use queuepost::policy::outcome::StatusSet;
 use queuepost::tuning::Tuning;
 use tokio::time::Instant;
 
@@ -220,6 +222,10 @@ fn start(
     let mut own = settings(name, plan.workers);
     own.timeout = plan.timeout;
     own.policy.throttle_delay = plan.throttle_delay;
+    if plan.dead_letters() {
+        let row = Row { status: StatusSet::new([(422, 422)]), action: Action::DeadLetter, delay: None };
+        own.policy.rows.push(row);
+    }
     sim.listen_on(own, Arc::new(watched), Arc::new(endpoint), &limits);
     watch.note(&format!("p{number} starts"));
     Alive { sim, process, queue, ends }

@@ -83,6 +83,8 @@ const FAILED_ANSWERS: [Answer; 8] = [
 
 /// SQS is slow at times in one life of this many.
 const SPIKES_EVERY: u64 = 3;
+/// One life of so many has a row that dead-letters.
+const DEAD_LETTERS_EVERY: u64 = 4;
 
 impl Plan {
     pub fn from_seed(seed: u64) -> Self {
@@ -131,6 +133,7 @@ impl Plan {
                     entry_failed: r.f64() * 0.3,
                     deletes: if r.u8(..10) == 0 { Deletes::Denied } else { Deletes::Work },
                     changes_refused: r.u8(..10) == 0,
+                    sends_denied: false,
                     duplicate: 0.0,
                     blind: r.f64() * 0.2,
                     late: r.f64() * 0.1,
@@ -158,6 +161,9 @@ impl Plan {
         // One process must exist at the end.
         processes.push(Process { starts: calm_at, ends: None });
         let fifo = r.bool();
+        if seed.is_multiple_of(DEAD_LETTERS_EVERY) {
+            send_faults(seed, &mut answers, &mut faults);
+        }
         Self {
             spikes: spikes(seed, within),
             seed,
@@ -180,6 +186,11 @@ impl Plan {
             doubled: [0, 0, 5, 20][r.usize(..4)],
             calm_at,
         }
+    }
+
+    /// Whether what is answered 422 is sent to the dead-letter queue by the process, and deleted.
+    pub fn dead_letters(&self) -> bool {
+        self.seed.is_multiple_of(DEAD_LETTERS_EVERY)
     }
 
     /// Whether SQS has no failures.
@@ -212,4 +223,14 @@ fn spikes(seed: u64, within: u64) -> Vec<(Duration, Duration, Duration)> {
             (from, from + lasts, Duration::from_secs([3, 8, 20][r.usize(..3)]))
         })
         .collect()
+}
+
+/// Answers that dead-letter, and times in which that is denied. They too have a random source of their own.
+fn send_faults(seed: u64, answers: &mut Vec<(u32, Answer)>, faults: &mut [(Duration, Duration, Faults)]) {
+    let mut r = fastrand::Rng::with_seed(seed ^ 0xdead);
+    answers.retain(|(_, answer)| *answer != Answer::Status(422));
+    answers.insert(0, (r.u32(5..40), Answer::Status(422)));
+    for (.., faults) in faults {
+        faults.sends_denied = r.u8(..3) == 0;
+    }
 }

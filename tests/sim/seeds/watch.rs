@@ -48,6 +48,8 @@ pub struct Ended {
     pub park: Duration,
     /// Whether nothing was sent.
     pub unsent: bool,
+    /// Whether the process is to dead-letter it.
+    pub gives_up: bool,
     /// Whether the process learnt of the end.
     pub seen_by_process: bool,
 }
@@ -59,6 +61,8 @@ struct Record {
     number: usize,
     /// Success answers: time and process.
     accepted: Vec<(Instant, usize)>,
+    /// Answers after which it is only to be dead-lettered: when, by which process.
+    given_up: Vec<(Instant, usize)>,
     /// The process and handle that have the message in flight here.
     holders: BTreeSet<(usize, String)>,
     /// POSTs running now, by process.
@@ -178,8 +182,8 @@ impl Watch {
             why = Some(format!("promise 2: {body} is posted before its park is over"));
         }
         let remembers = |(at, by): &(Instant, usize)| *by == process && now.duration_since(*at) < REMEMBERED;
-        if record.accepted.iter().any(remembers) {
-            why = Some(format!("promise 10: process {process} posts {body}, which it delivered before"));
+        if record.accepted.iter().chain(&record.given_up).any(remembers) {
+            why = Some(format!("promise 10: process {process} posts {body}, whose work it had done before"));
         }
         if record.posting.contains(&process) {
             why = Some(format!("promise 10: process {process} posts {body} while it posts it already"));
@@ -192,7 +196,7 @@ impl Watch {
 
     /// A POST has ended at the endpoint.
     pub fn posted(&self, process: usize, body: &str, ended: Ended) {
-        let Ended { status, park, unsent, seen_by_process } = ended;
+        let Ended { status, park, unsent, gives_up, seen_by_process } = ended;
         let mut state = self.lock();
         let now = Instant::now();
         state.note(&format!(
@@ -214,16 +218,19 @@ impl Watch {
             record.excused = true;
         } else if status == Some(200) {
             record.accepted.push((now, process));
+        } else if gives_up {
+            record.given_up.push((now, process));
         }
     }
 
-    /// A message was deleted.
-    pub fn deletes(&self, process: usize, handle: &str, worked: bool) {
+    /// A message is deleted. `is_copied`: the dead-letter queue has it, too.
+    pub fn deletes(&self, process: usize, handle: &str, worked: bool, is_copied: impl FnOnce(&str) -> bool) {
         let mut state = self.lock();
         let Some(body) = state.handles.get(handle).cloned() else { return };
         state.note(&format!("p{process} deletes {body}: {worked}"));
         let Some(record) = state.messages.get_mut(&body) else { return };
-        let undone = record.accepted.is_empty();
+        let owes = record.accepted.is_empty() && !record.given_up.is_empty();
+        let undone = record.accepted.is_empty() && record.given_up.is_empty();
         if worked {
             record.deleted = true;
             record.holders.retain(|(holder, _)| *holder != process);
@@ -232,6 +239,9 @@ impl Watch {
         }
         if undone {
             state.broken(format!("promise 1: {body} is deleted without a success"));
+        }
+        if owes && !is_copied(&body) {
+            state.broken(format!("promise 13: {body} is deleted before its copy was accepted"));
         }
     }
 

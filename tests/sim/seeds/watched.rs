@@ -18,7 +18,7 @@ use queuepost::ports::{
 use tokio::time::Instant;
 
 use super::super::scripted_endpoint::{answer, answer_with_retry_after, refused};
-use super::super::simulated_queue::{SimQueue, World};
+use super::super::simulated_queue::{SimQueue, World, dead_letter_name};
 use super::plan::{Answer, Plan};
 use super::watch::{Ended, Watch};
 
@@ -234,7 +234,11 @@ impl Queue for WatchedQueue {
                 let result = if forgets { Ok(vec![Ok(()); own.len()]) } else { inner.delete(&own).await };
                 for (index, handle) in own.iter().enumerate() {
                     let worked = result.as_ref().is_ok_and(|entries| entries[index].is_ok());
-                    process.watch.deletes(process.number, handle.expose(), worked);
+                    process.watch.deletes(process.number, handle.expose(), worked, |body| {
+                        let dead = dead_letter_name(inner.name());
+                        let dead = process.world.look(|broker, now| broker.inspect(now, &dead));
+                        dead.iter().any(|message| message.body == body)
+                    });
                     if forgets {
                         process.watch.excuse(handle.expose());
                     }
@@ -284,8 +288,13 @@ impl Queue for WatchedQueue {
     ) -> BoxFuture<'a, Result<(), QueueError>> {
         Box::pin(async move {
             self.process.calls().await;
-            let result = self.inner.dead_letter(message, reason).await;
-            self.process.answered(result).await
+            let p = &self.process;
+            let (inner, message, reason) = (Arc::clone(&self.inner), message.clone(), reason.clone());
+            p.watch.note(&format!("p{} copies {}", p.number, message.id));
+            let slow = self.slow(SETTLE_LIMIT);
+            let call = async move { inner.dead_letter(&message, &reason).await };
+            let result = self.call(Operation::Send, slow, call).await;
+            p.answered(result).await
         })
     }
 
@@ -351,6 +360,7 @@ impl Drop for Posting<'_> {
             status: self.status,
             park: self.park,
             unsent: self.unsent,
+            gives_up: p.plan.dead_letters() && self.status == Some(422),
             seen_by_process: self.answered && !p.is_dead(),
         };
         p.watch.posted(p.number, &self.body, ended);

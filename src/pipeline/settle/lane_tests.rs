@@ -1,0 +1,338 @@
+//! A lane alone, over a queue that answers by a script.
+
+use std::collections::VecDeque;
+use std::sync::Mutex;
+
+use tokio::sync::Semaphore;
+
+use super::*;
+use crate::message::{Message, MessageId, ReceiptHandle, ReceiveCount};
+use crate::pipeline::completion::Successor;
+use crate::pipeline::lease::{Asked, Lease, LeaseTable};
+use crate::pipeline::ledger::{LedgerEntry, Settled};
+use crate::pipeline::settle::exit::Forward;
+use crate::pipeline::settle::work::{Delete, Hide, Leaver, Owing};
+use crate::policy::advice::queue::{Named, QueueReason};
+use crate::ports::{
+    BoxFuture, DeadLetterReason, Operation, QueueFacts, QueueLimits, Receive, VisibilityChange,
+};
+use crate::telemetry::handles::ListenerMetrics;
+use crate::telemetry::metrics::Metrics;
+
+const SECOND: Duration = Duration::from_secs(1);
+const LEASE: Duration = Duration::from_secs(90);
+
+/// Answers calls by a list; panics when that is at its end.
+#[derive(Default)]
+struct Script {
+    answers: Mutex<VecDeque<BatchResult>>,
+    /// The handles of each call, or the message whose copy was sent.
+    calls: Mutex<Vec<Vec<String>>>,
+}
+
+impl Script {
+    fn call(&self, of: Vec<String>) -> BoxFuture<'_, BatchResult> {
+        self.calls.lock().unwrap().push(of);
+        let answer = self.answers.lock().unwrap().pop_front();
+        Box::pin(async move { answer.unwrap() })
+    }
+}
+
+impl Queue for Script {
+    fn limits(&self) -> QueueLimits {
+        QueueLimits::of_sqs(false)
+    }
+
+    fn receive(&self, _: Receive) -> BoxFuture<'_, Result<Vec<Message>, QueueError>> {
+        unreachable!()
+    }
+
+    fn delete<'a>(&'a self, handles: &'a [ReceiptHandle]) -> BoxFuture<'a, BatchResult> {
+        self.call(handles.iter().map(|handle| handle.expose().to_owned()).collect())
+    }
+
+    fn change_visibility<'a>(&'a self, changes: &'a [VisibilityChange]) -> BoxFuture<'a, BatchResult> {
+        let text = |change: &VisibilityChange| format!("{} {} s", change.receipt.expose(), change.seconds);
+        self.call(changes.iter().map(text).collect())
+    }
+
+    fn dead_letter<'a>(
+        &'a self,
+        message: &'a Message,
+        _: &'a DeadLetterReason,
+    ) -> BoxFuture<'a, Result<(), QueueError>> {
+        let sent = self.call(vec![message.id.to_string()]);
+        Box::pin(async move { sent.await.map(drop) })
+    }
+
+    fn inspect(&self) -> BoxFuture<'_, Result<QueueFacts, QueueError>> {
+        unreachable!()
+    }
+}
+
+/// One lane, the queue behind it, and where its messages come from.
+struct Bench<W> {
+    lane: Lane<W>,
+    queue: Arc<Script>,
+    table: Arc<LeaseTable>,
+    metrics: Arc<ListenerMetrics>,
+}
+
+impl<W: Work> Bench<W> {
+    fn new(answers: impl IntoIterator<Item = BatchResult>) -> Self {
+        let metrics = Arc::new(Metrics::new().listener("orders", "api"));
+        let events = Arc::new(EventLog::new("orders", "orders", "api"));
+        let table =
+            LeaseTable::new(LEASE, QueueLimits::of_sqs(false), Arc::clone(&metrics), Arc::clone(&events), 1);
+        let queue =
+            Arc::new(Script { answers: Mutex::new(answers.into_iter().collect()), ..Script::default() });
+        Self { lane: Lane::new(Duration::ZERO, events), queue, table, metrics }
+    }
+
+    /// A receive of the message; none if it is in flight already.
+    fn receive(&self, number: usize, handle: &str) -> Option<(Message, Lease, LedgerEntry)> {
+        let message = message(number, handle);
+        let now = Instant::now();
+        let ledger = LedgerEntry::new(&self.metrics);
+        let (lease, ledger) = Lease::begin(&self.table, &message, Asked { first: now, last: now }, ledger)?;
+        Some((message, lease, ledger))
+    }
+
+    fn delete(&self, number: usize) -> (Message, Delete) {
+        let (message, lease, ledger) = self.receive(number, &format!("h-{number}")).unwrap();
+        let leaver = Leaver { id: message.id.clone(), lease, ledger, _place: place() };
+        (message, Delete { leaver, how: Settled::Deleted, successor: Successor::default() })
+    }
+
+    async fn hide(&self, number: usize, until: Instant) -> Hide {
+        let (message, lease, ledger) = self.receive(number, &format!("h-{number}")).unwrap();
+        let leaver = Leaver { id: message.id, lease: lease.close(until).await, ledger, _place: place() };
+        Hide { leaver, how: Settled::Parked, until }
+    }
+
+    fn owing(&self, number: usize) -> Owing {
+        let (message, delete) = self.delete(number);
+        let reason = DeadLetterReason { outcome: "rejected", status: Some(422) };
+        Owing { message, owed: vec![Forward::DeadLetter(reason)], delete }
+    }
+
+    /// Sends what is due, now or when its time comes, and takes in the answer: what is done, and whether that is sure.
+    async fn turn(&mut self) -> Vec<(String, bool)> {
+        if let Some(at) = self.lane.next_at() {
+            tokio::time::sleep_until(at).await;
+        }
+        self.lane.send(&port(&self.queue), true);
+        let Some(answer) = self.lane.answer().await else { return Vec::new() };
+        let outcome = self.lane.answered(answer, 1.0);
+        outcome.done.into_iter().map(|done| (done.work.id().to_string(), done.is_sure)).collect()
+    }
+
+    fn calls(&self) -> Vec<Vec<String>> {
+        self.queue.calls.lock().unwrap().clone()
+    }
+
+    fn abandoned(&self) -> u64 {
+        self.metrics.abandoned.get()
+    }
+}
+
+fn message(number: usize, handle: &str) -> Message {
+    Message {
+        id: MessageId::new(format!("m-{number}")),
+        receipt: ReceiptHandle::new(handle),
+        body: "x".into(),
+        receive_count: ReceiveCount::FIRST,
+        sent_at: None,
+        first_received_at: None,
+        group_id: None,
+        deduplication_id: None,
+        sequence_number: None,
+        trace_header: None,
+        attributes: Vec::new(),
+    }
+}
+
+fn port(queue: &Arc<Script>) -> Arc<dyn Queue> {
+    Arc::<Script>::clone(queue)
+}
+
+fn place() -> tokio::sync::OwnedSemaphorePermit {
+    Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap()
+}
+
+fn failed(reason: QueueReason) -> BatchResult {
+    let named = Named::default();
+    Err(QueueError::new(Operation::Delete, Arc::from("orders"), reason, &named, "by the script".into()))
+}
+
+fn entry(kind: EntryErrorKind) -> Result<(), EntryError> {
+    Err(EntryError { kind, code: "ByTheScript".to_owned() })
+}
+
+fn sure(number: usize) -> (String, bool) {
+    (format!("m-{number}"), true)
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_a_batch_that_failed_in_part_only_the_entries_that_may_pass_are_sent_again() {
+    use EntryErrorKind::{LeaseLost, Refused, Retryable};
+    let first = vec![Ok(()), entry(Retryable), entry(LeaseLost), entry(Refused)];
+    let mut bench = Bench::<Delete>::new([Ok(first), Ok(vec![Ok(()), Ok(())])]);
+    for number in 0..5 {
+        let (_, delete) = bench.delete(number);
+        bench.lane.push(delete);
+    }
+    assert_eq!(bench.turn().await, [sure(0)]);
+    assert_eq!(bench.abandoned(), 1 + 2, "two that SQS refused; what is done is dropped by the test");
+    assert_eq!(bench.turn().await, [sure(1), sure(4)], "the one without a result too");
+    assert_eq!(bench.calls()[1], ["h-1", "h-4"]);
+    assert!(bench.lane.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_that_fail_back_off_and_stay_together() {
+    let server = || failed(QueueReason::Server);
+    let mut bench = Bench::<Delete>::new([server(), server(), server(), Ok(vec![Ok(()), Ok(())])]);
+    for number in 0..2 {
+        let (_, delete) = bench.delete(number);
+        bench.lane.push(delete);
+    }
+    let began = Instant::now();
+    for waited in [0, 200, 600] {
+        assert_eq!(bench.turn().await, []);
+        assert_eq!(began.elapsed(), Duration::from_millis(waited));
+    }
+    assert_eq!(bench.turn().await, [sure(0), sure(1)]);
+    assert_eq!(bench.calls(), vec![["h-0", "h-1"]; 4]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lane_is_at_fault_until_a_call_works_or_nothing_is_left_to_try() {
+    let mut bench = Bench::<Delete>::new([
+        failed(QueueReason::AccessDenied),
+        failed(QueueReason::Server),
+        Ok(vec![Ok(())]),
+    ]);
+    let (_, delete) = bench.delete(0);
+    bench.lane.push(delete);
+    bench.turn().await;
+    assert!(bench.lane.fault().is_some());
+    bench.turn().await;
+    assert!(bench.lane.fault().is_some(), "another failure mends nothing");
+    assert_eq!(bench.turn().await, [sure(0)]);
+    assert_eq!(bench.lane.fault(), None);
+
+    let mut bench = Bench::<Delete>::new([failed(QueueReason::AccessDenied)]);
+    let (_, delete) = bench.delete(0);
+    bench.lane.push(delete);
+    bench.turn().await;
+    tokio::time::sleep(Duration::from_secs(12 * 3_600)).await;
+    assert_eq!(bench.turn().await, [], "its time is over");
+    assert_eq!(bench.lane.fault(), None);
+    assert_eq!(bench.abandoned(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_invalid_handle_after_a_lost_answer_ends_a_delete_but_proves_nothing_and_ends_no_hiding() {
+    let answers = || [failed(QueueReason::TimedOut), Ok(vec![entry(EntryErrorKind::LeaseLost)])];
+    let mut deletes = Bench::<Delete>::new(answers());
+    let (_, delete) = deletes.delete(0);
+    deletes.lane.push(delete);
+    deletes.turn().await;
+    assert_eq!(deletes.turn().await, [("m-0".to_owned(), false)]);
+
+    let mut hides = Bench::<Hide>::new(answers());
+    let hide = hides.hide(0, Instant::now() + 30 * SECOND).await;
+    hides.lane.push(hide);
+    hides.turn().await;
+    assert_eq!((hides.turn().await, hides.abandoned()), (Vec::new(), 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_about_a_handle_replaced_meanwhile_proves_nothing() {
+    for answer in [Ok(()), entry(EntryErrorKind::LeaseLost)] {
+        let mut bench = Bench::<Delete>::new([Ok(vec![answer]), Ok(vec![Ok(())])]);
+        let (_, delete) = bench.delete(0);
+        bench.lane.push(delete);
+        bench.lane.send(&port(&bench.queue), true);
+        let answer = bench.lane.answer().await.unwrap();
+        assert!(bench.receive(0, "newer").is_none());
+        assert!(bench.lane.answered(answer, 1.0).done.is_empty());
+        assert_eq!(bench.turn().await, [sure(0)]);
+        assert_eq!(bench.calls(), [["h-0"], ["newer"]]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hiding_without_an_answer_is_not_sent_again_when_its_message_may_be_somebody_elses() {
+    let mut bench = Bench::<Hide>::new([failed(QueueReason::TimedOut), Ok(vec![Ok(())])]);
+    let hide = bench.hide(0, Instant::now() + 6 * SECOND).await;
+    bench.lane.push(hide);
+    bench.turn().await;
+    assert_eq!(bench.turn().await, [sure(0)]);
+    assert_eq!(bench.calls(), [["h-0 6 s"], ["h-0 6 s"]], "a second later at most");
+
+    for seconds in [0, 5] {
+        let mut bench = Bench::<Hide>::new([failed(QueueReason::TimedOut)]);
+        let hide = bench.hide(0, Instant::now() + seconds * SECOND).await;
+        bench.lane.push(hide);
+        bench.turn().await;
+        assert!(bench.lane.is_empty(), "{seconds} s");
+        assert_eq!(bench.abandoned(), 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_forward_is_tried_again_one_by_one_also_where_a_queue_is_missing() {
+    let missing = || failed(QueueReason::NoDeadLetterQueue);
+    let mut bench = Bench::<Owing>::new([missing(), missing(), Ok(vec![Ok(())]), Ok(vec![Ok(())])]);
+    for number in 0..2 {
+        let owing = bench.owing(number);
+        bench.lane.push(owing);
+    }
+    bench.turn().await;
+    bench.turn().await;
+    assert!(bench.lane.fault().is_some());
+    assert_eq!([bench.turn().await, bench.turn().await], [[sure(0)], [sure(1)]]);
+    assert_eq!(bench.lane.fault(), None);
+    assert_eq!(bench.calls(), [["m-0"], ["m-1"], ["m-0"], ["m-1"]]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_the_other_queue_never_takes_is_left_to_sqs_and_no_fault() {
+    let mut bench = Bench::<Owing>::new([failed(QueueReason::TooLong)]);
+    let (long, other) = (bench.owing(0), bench.owing(1));
+    bench.lane.push(long);
+    bench.turn().await;
+    assert_eq!(bench.abandoned(), 1);
+    bench.lane.push(other);
+    assert_eq!(bench.lane.fault(), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_lease_ends_the_tries_unless_the_message_came_again() {
+    for comes_again in [false, true] {
+        let mut bench = Bench::<Owing>::new([failed(QueueReason::Server)]);
+        let owing = bench.owing(0);
+        owing.lease().refused();
+        bench.lane.push(owing);
+        if comes_again {
+            assert!(bench.receive(0, "newer").is_none());
+        }
+        bench.turn().await;
+        assert_eq!(bench.lane.is_empty(), !comes_again);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_panics_leaves_its_messages_to_sqs_and_the_lane_goes_on() {
+    let mut bench = Bench::<Delete>::new([]);
+    let (_, delete) = bench.delete(0);
+    bench.lane.push(delete);
+    assert_eq!((bench.turn().await, bench.abandoned()), (Vec::new(), 1));
+    assert!(bench.lane.is_empty());
+    bench.queue.answers.lock().unwrap().push_back(Ok(vec![Ok(())]));
+    let (_, delete) = bench.delete(1);
+    bench.lane.push(delete);
+    assert_eq!(bench.turn().await, [sure(1)]);
+}

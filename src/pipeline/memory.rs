@@ -64,7 +64,7 @@ impl Memory {
     pub(super) fn left(&self, id: &MessageId, exit: Exit) {
         match exit {
             Exit::Delete { .. } => {
-                self.lock().done.remember(id, exit, Until::Confirmed, self.numbers.done_max)
+                self.lock().done.remember(id, exit, Until::Confirmed, self.numbers.done_max);
             }
             Exit::Park { until } | Exit::Defer { until, .. } => {
                 let due = until.checked_sub(self.numbers.slack).unwrap_or(until);

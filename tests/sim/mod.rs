@@ -3,7 +3,7 @@
 mod endpoint;
 mod house;
 #[allow(dead_code, unused_imports, reason = "the benchmark uses more of it")]
-mod outage;
+pub mod outage;
 mod queue;
 
 mod caps;

@@ -1,7 +1,7 @@
 //! The embedded broker behind the pipeline's port, on the runtime's clock, with failures on demand.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
@@ -153,6 +153,8 @@ pub struct SimQueue {
     random: Mutex<fastrand::Rng>,
     /// When each receive was asked for, and how many messages it asked for.
     pub receives: Mutex<Vec<(Duration, usize)>>,
+    /// Calls of every kind.
+    calls: AtomicU64,
     /// Latest handle given for each body.
     handles: Mutex<BTreeMap<String, String>>,
     /// Calls that nobody waits for any more.
@@ -173,6 +175,7 @@ impl SimQueue {
             faults: Mutex::default(),
             random: Mutex::new(fastrand::Rng::with_seed(seed)),
             receives: Mutex::default(),
+            calls: AtomicU64::new(0),
             handles: Mutex::default(),
             late: Mutex::default(),
             dead: AtomicBool::new(false),
@@ -221,6 +224,11 @@ impl SimQueue {
         }
     }
 
+    /// How many calls have begun.
+    pub fn calls(&self) -> u64 {
+        self.calls.load(Ordering::Relaxed)
+    }
+
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -237,6 +245,7 @@ impl SimQueue {
     /// What happens to a call before it has an effect.
     async fn before(&self, operation: Operation) -> Result<(), QueueError> {
         self.alive().await;
+        self.calls.fetch_add(1, Ordering::Relaxed);
         let latency = self.faults.lock().unwrap().latency;
         if !latency.is_zero() {
             let share = self.random.lock().unwrap().f64();

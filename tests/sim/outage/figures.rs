@@ -4,7 +4,8 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use super::case::{Case, Load, STEADY};
-use super::model::Tally;
+use super::model::{Tally, is_poison};
+use super::scenario::SERVICE_SECONDS;
 
 /// Successes over so many seconds say how fast it goes.
 const WINDOW: usize = 5;
@@ -18,6 +19,8 @@ pub struct Left {
     receives: u64,
     /// Bodies in the dead-letter queue.
     pub dead: HashSet<String>,
+    /// Calls to SQS.
+    pub calls: u64,
 }
 
 impl Left {
@@ -49,12 +52,16 @@ pub struct Figures {
     pub first_success: Option<Duration>,
     /// From the end of the outage to the last success.
     pub all_done: Option<Duration>,
+    /// Calls to SQS for each message done.
+    pub calls_per_message: f64,
+    /// POSTs of messages that had been taken before.
+    pub again: u64,
 }
 
 impl Figures {
     pub(super) fn new(case: &Case, sent: u64, tally: &Tally, left: &Left) -> Self {
         let done = tally.done();
-        let dead = tally.doomed.union(&left.dead).count() as u64;
+        let dead = tally.doomed.union(&left.dead).filter(|body| !is_poison(body)).count() as u64;
         let after = case.scenario.outage().1;
         Self {
             sent,
@@ -66,10 +73,12 @@ impl Figures {
                 (tally.receives + left.receives) as f64,
                 (done + left.received) as f64,
             ),
-            useful: ratio(done as f64, possible(case)),
+            useful: ratio((done - tally.again) as f64, possible(case)),
             full_speed: full_speed(case, &tally.successes),
             first_success: tally.first_success_after.map(|at| at - after),
-            all_done: (done + dead == sent).then(|| tally.last_success.saturating_sub(after)),
+            all_done: (done - tally.again + dead == sent).then(|| tally.last_success.saturating_sub(after)),
+            calls_per_message: ratio(left.calls as f64, done as f64),
+            again: tally.again,
         }
     }
 }
@@ -82,7 +91,7 @@ fn ratio(part: f64, whole: f64) -> f64 {
 fn possible(case: &Case) -> f64 {
     let step = Duration::from_millis(100);
     let (mut waiting, arriving) = match case.load {
-        Load::Backlog(count) => (count as f64, 0.0),
+        Load::Backlog(_) | Load::Groups { .. } => (case.load.count() as f64, 0.0),
         Load::Steady => (0.0, STEADY * step.as_secs_f64()),
     };
     let mut at = Duration::ZERO;
@@ -90,9 +99,13 @@ fn possible(case: &Case) -> f64 {
         at = case.scenario.outage().0;
     }
     let mut done = 0.0;
+    let side_by_side = match case.load {
+        Load::Groups { groups, .. } => f64::from(groups) / SERVICE_SECONDS,
+        Load::Backlog(_) | Load::Steady => f64::INFINITY,
+    };
     while at < case.scenario.end() {
         waiting += arriving;
-        let now = waiting.min(case.scenario.weather(at).capacity() * step.as_secs_f64());
+        let now = waiting.min(case.scenario.weather(at).capacity().min(side_by_side) * step.as_secs_f64());
         (waiting, done) = (waiting - now, done + now);
         at += step;
     }

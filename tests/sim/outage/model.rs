@@ -16,6 +16,8 @@ use super::scenario::{BURST, SERVICE_SECONDS, Scenario, Weather};
 const SERVICE_SIGMA: f64 = 0.3;
 /// How fast an endpoint says no.
 const REFUSES_IN: Duration = Duration::from_millis(5);
+/// How the bodies of poisonous messages begin.
+pub const POISON: &str = "poison";
 /// When the listener gives up.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -50,6 +52,10 @@ pub struct Tally {
     pub last_success: Duration,
     /// Messages that failed on their last receive and were not posted again.
     pub doomed: HashSet<String>,
+    /// Messages that succeeded.
+    taken: HashSet<String>,
+    /// POSTs of messages that had succeeded before.
+    pub again: u64,
 }
 
 impl Tally {
@@ -86,8 +92,11 @@ impl Model {
 
     /// One POST of the message `body`, received so many times.
     pub async fn take(&self, body: &str, receives: u32) -> Attempt {
-        let (takes, attempt) =
-            self.state.lock().unwrap().begin(self.scenario.weather(self.elapsed()), self.elapsed());
+        let (takes, attempt) = if self.scenario.poison && is_poison(body) {
+            (REFUSES_IN, answer(500, None))
+        } else {
+            self.state.lock().unwrap().begin(self.scenario.weather(self.elapsed()), self.elapsed())
+        };
         let works = matches!(&attempt, Attempt::Answered(answer) if answer.status == 200);
         let running = works.then(|| Running(self));
         tokio::time::sleep(takes).await;
@@ -96,6 +105,7 @@ impl Model {
         let tally = &mut self.state.lock().unwrap().tally;
         tally.posts += 1;
         if works {
+            tally.again += u64::from(!tally.taken.insert(body.to_owned()));
             let second = at.as_secs() as usize;
             if tally.successes.len() <= second {
                 tally.successes.resize(second + 1, 0);
@@ -154,6 +164,11 @@ impl State {
 fn answer(status: u16, retry_after: Option<Duration>) -> Attempt {
     let retry_after = retry_after.map(RetryAfter::Delay);
     Attempt::Answered(Answer { status, retry_after, ..Answer::default() })
+}
+
+/// Whether a message is one that a scenario with poison refuses.
+pub fn is_poison(body: &str) -> bool {
+    body.starts_with(POISON)
 }
 
 /// Counts a running POST until it ends, however it ends.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// The workers of one listener.
 #[derive(Debug)]
@@ -16,8 +16,6 @@ pub struct Workers {
     free: Arc<Semaphore>,
     limit: usize,
     reserved: Arc<AtomicUsize>,
-    /// Pollers gather one after the other: two that linger at once would split what comes free.
-    line: Mutex<()>,
 }
 
 impl Workers {
@@ -27,7 +25,6 @@ impl Workers {
             free: Arc::new(Semaphore::new(limit)),
             limit,
             reserved: Arc::new(AtomicUsize::new(0)),
-            line: Mutex::new(()),
         }
     }
 
@@ -49,11 +46,11 @@ impl Workers {
     /// Reserves 1 to `most` workers, first come, first served.
     ///
     /// Waits up to `linger` for `enough` of them, then for one; takes as many as are free by then. Dropping
-    /// the future leaves nothing reserved.
+    /// the future leaves nothing reserved. For one poller at a time: two that linger at once would split what comes
+    /// free.
     pub async fn reserve(&self, enough: usize, most: usize, linger: Duration) -> Reservation {
         let most = most.clamp(1, self.limit);
         let enough = enough.clamp(1, most);
-        let _first_in_line = self.line.lock().await;
         let waited = tokio::time::timeout(linger, self.acquire(enough)).await;
         let mut permit = match waited {
             Ok(permit) => permit,

@@ -8,7 +8,10 @@
 //!
 //! Each run is a runtime of its own on one thread; the runs are spread over all processors.
 //!
-//! Reading order: `options`, `runs`, `goals`, `page`.
+//! `--without NAME` does the same without one mechanism of flow control. `--flow-control` runs each mechanism's own rows
+//! with and without it, and prints `docs/flow-control.md`.
+//!
+//! Reading order: `options`, `runs`, `goals`, `page`, `flow_control`.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -28,6 +31,8 @@ use clap::Parser as _;
 
 use crate::options::Options;
 
+#[path = "outages/flow_control.rs"]
+mod flow_control;
 #[path = "outages/goals.rs"]
 mod goals;
 #[path = "outages/options.rs"]
@@ -48,19 +53,24 @@ mod simulated_queue;
 
 /// Path of the page.
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/outages.md");
+/// And the one of the mechanisms.
+const FLOW_CONTROL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/flow-control.md");
 
 fn main() -> ExitCode {
     let options = Options::parse();
-    let rows = runs::all(&options);
-    let page = page::render(&rows);
+    let (path, page) = if options.flow_control {
+        (FLOW_CONTROL, flow_control::page(options.without.as_deref()))
+    } else {
+        (PAGE, page::render(&runs::all(&options)))
+    };
     if !options.write {
         print!("{page}");
         return ExitCode::SUCCESS;
     }
-    match std::fs::write(PAGE, page) {
+    match std::fs::write(path, page) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("outages: {PAGE}: {error}");
+            eprintln!("outages: {path}: {error}");
             ExitCode::FAILURE
         }
     }

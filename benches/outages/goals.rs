@@ -15,7 +15,7 @@ pub struct Goal {
 
 /// All goals.
 pub fn all(rows: &[Row]) -> Vec<Goal> {
-    let ours = || rows.iter().filter(|row| row.variant == Variant::Ours);
+    let ours = || rows.iter().filter(|row| row.variant == Variant::Ours && !row.load.is_fifo());
     let many = || ours().filter(|row| !row.load.is_small());
     let patient = many().filter(|row| !asks_for_long(row));
     // A stream at a shrunken endpoint counts as small load: each process posts at least one at a time.

@@ -17,22 +17,30 @@ pub fn render(rows: &[Row]) -> String {
         let mark = if goal.holds { "✔" } else { "✘" };
         writeln!(page, "| {} | {mark} | {} |", goal.text, goal.worst).unwrap();
     }
-    for table in rows.chunk_by(|one, next| one.scenario.name == next.scenario.name) {
-        let scenario = table[0].scenario;
+    let is_same = |one: &Row, next: &Row| {
+        one.scenario.name == next.scenario.name && one.load.is_fifo() == next.load.is_fifo()
+    };
+    for table in rows.chunk_by(is_same) {
+        let (scenario, is_fifo) = (table[0].scenario, table[0].load.is_fifo());
         let in_vain = match scenario.refusal {
             Refusal::Throttled => "answered 429".to_owned(),
             Refusal::Other(met) => format!("in vain ({met})"),
         };
         let limits = MAX_RECEIVES.map(|receives| receives.to_string()).join(" / ");
-        writeln!(page, "\n## {}: {}\n", scenario.name, scenario.title).unwrap();
+        let of = if is_fifo { "FIFO, " } else { "" };
+        let calls = if is_fifo { " calls to SQS per message |" } else { "" };
+        writeln!(page, "\n## {of}{}: {}\n", scenario.name, scenario.title).unwrap();
         writeln!(
             page,
-            "| processes | to do | consumer | dead-lettered at {limits} | receives per message | useful | POSTs {in_vain} | after the end |"
+            "| processes | to do | consumer | dead-lettered at {limits} | receives per message | useful | POSTs {in_vain} | after the end |{calls}"
         )
         .unwrap();
-        writeln!(page, "|---:|---:|---|---:|---:|---:|---:|---|").unwrap();
+        let line = if is_fifo { "---:|" } else { "" };
+        writeln!(page, "|---:|---:|---|---:|---:|---:|---:|---|{line}").unwrap();
         for row in table {
-            writeln!(page, "|{}", cells(row).map(|cell| format!(" {cell} |")).concat()).unwrap();
+            let calls = format!(" {:.2} |", row.last().calls_per_message);
+            let calls = if is_fifo { &calls } else { "" };
+            writeln!(page, "|{}{calls}", cells(row).map(|cell| format!(" {cell} |")).concat()).unwrap();
         }
     }
     page + "\n" + TAIL
@@ -49,6 +57,7 @@ fn cells(row: &Row) -> [String; 8] {
         match row.variant {
             Variant::Ours => "queuepost",
             Variant::NotAdaptive => "`adaptive: false`",
+            Variant::Single => "always one",
             Variant::Pool => "fixed pool",
         }
         .to_owned(),
@@ -83,6 +92,9 @@ pub fn backlog(load: Load) -> String {
     match load {
         Load::Backlog(count) if count >= 1_000 => format!("{},{:03}", count / 1_000, count % 1_000),
         Load::Backlog(count) => count.to_string(),
+        Load::Groups { groups, each } => {
+            format!("{} × {}", backlog(Load::Backlog(groups.into())), backlog(Load::Backlog(each.into())))
+        }
         Load::Steady => "20/s".to_owned(),
     }
 }

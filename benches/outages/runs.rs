@@ -3,10 +3,10 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::options::Options;
 use queuepost::tuning::Tuning;
 
-use crate::options::Options;
-use crate::outage::{Case, Figures, Load, SCENARIOS, Scenario, Variant, run};
+use crate::outage::{Case, Figures, Load, MECHANISMS, OF_FIFO, SCENARIOS, Scenario, Sqs, Variant, run};
 
 /// Max receives of the queues; the other figures of a row belong to the last value.
 pub const MAX_RECEIVES: [u32; 3] = [3, 5, 10];
@@ -14,7 +14,9 @@ pub const MAX_RECEIVES: [u32; 3] = [3, 5, 10];
 const LARGE: u64 = 100_000;
 
 const VARIANTS: [Variant; 3] = [Variant::Ours, Variant::NotAdaptive, Variant::Pool];
+const VARIANTS_OF_FIFO: [Variant; 2] = [Variant::Ours, Variant::Single];
 const PROCESSES: [usize; 3] = [1, 4, 10];
+const PROCESSES_OF_FIFO: [usize; 2] = [1, 4];
 
 /// One line of a table.
 #[derive(Debug)]
@@ -38,30 +40,42 @@ impl Row {
 pub fn all(options: &Options) -> Vec<Row> {
     let mut rows = Vec::new();
     for scenario in SCENARIOS {
-        let asked = options.only.is_empty() || options.only.iter().any(|name| name == scenario.name);
-        if !asked {
-            continue;
-        }
-        for processes in PROCESSES {
-            let asked = options.processes.is_empty() || options.processes.contains(&processes);
-            if !asked {
-                continue;
-            }
-            for load in loads(scenario) {
-                for variant in VARIANTS {
-                    if options.ours && variant != Variant::Ours {
-                        continue;
-                    }
-                    rows.push(Row { scenario, processes, load, variant, figures: Vec::new() });
-                }
-            }
-        }
+        add(options, scenario, &PROCESSES, &loads(scenario), &VARIANTS, &mut rows);
     }
-    let cases: Vec<Case> = rows.iter().flat_map(|row| cases(row, options.seed)).collect();
+    for scenario in OF_FIFO {
+        add(options, scenario, &PROCESSES_OF_FIFO, &groups(scenario), &VARIANTS_OF_FIFO, &mut rows);
+    }
+    let cases: Vec<Case> = rows.iter().flat_map(|row| cases(row, options)).collect();
     for (index, figures) in spread(&cases).into_iter().enumerate() {
         rows[index / MAX_RECEIVES.len()].figures.push(figures);
     }
     rows
+}
+
+/// Adds the rows of a scenario.
+fn add(
+    options: &Options,
+    scenario: Scenario,
+    processes: &[usize],
+    loads: &[Load],
+    variants: &[Variant],
+    rows: &mut Vec<Row>,
+) {
+    let is_asked = options.only.is_empty() || options.only.iter().any(|name| name == scenario.name);
+    let is_fifo = loads.iter().any(|load| load.is_fifo());
+    if !is_asked || (options.fifo && !is_fifo) {
+        return;
+    }
+    let only_ours = options.ours || options.without.is_some();
+    let of = |number: &&usize| options.processes.is_empty() || options.processes.contains(number);
+    for processes in processes.iter().filter(of) {
+        for load in loads {
+            for variant in variants.iter().filter(|variant| !only_ours || **variant == Variant::Ours) {
+                let (processes, load, variant) = (*processes, *load, *variant);
+                rows.push(Row { scenario, processes, load, variant, figures: Vec::new() });
+            }
+        }
+    }
 }
 
 fn loads(scenario: Scenario) -> Vec<Load> {
@@ -71,22 +85,30 @@ fn loads(scenario: Scenario) -> Vec<Load> {
     small.chain([Load::Backlog(LARGE), Load::Steady]).collect()
 }
 
-fn cases(row: &Row, seed: u64) -> impl Iterator<Item = Case> {
+/// Loads of a FIFO queue: many groups of a few messages, a few long groups, and a few of a few.
+fn groups(scenario: Scenario) -> Vec<Load> {
+    let small = Load::Groups { groups: 20, each: 5 };
+    let large = [Load::Groups { groups: 20_000, each: 5 }, Load::Groups { groups: 40, each: 2_500 }];
+    std::iter::once(small).filter(|_| !scenario.is_partial() || scenario.poison).chain(large).collect()
+}
+
+fn cases(row: &Row, options: &Options) -> impl Iterator<Item = Case> {
     let Row { scenario, processes, load, variant, .. } = *row;
-    let case = move |max_receives| Case {
-        scenario,
-        variant,
-        processes,
-        load,
-        max_receives,
-        seed,
-        tuning: Tuning::default(),
+    let seed = options.seed;
+    let without = MECHANISMS.iter().find(|mechanism| Some(mechanism.name) == options.without.as_deref());
+    let case = move |max_receives| {
+        let (tuning, sqs) = (Tuning::default(), Sqs::Works);
+        let mut case = Case { scenario, variant, processes, load, max_receives, seed, tuning, sqs };
+        if let Some(mechanism) = without {
+            (mechanism.without)(&mut case);
+        }
+        case
     };
     MAX_RECEIVES.into_iter().map(case)
 }
 
 /// Runs the cases on all processors; figures in the same order.
-fn spread(cases: &[Case]) -> Vec<Figures> {
+pub fn spread(cases: &[Case]) -> Vec<Figures> {
     let (next, done) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
     let work = || {
         while let Some((index, case)) = take(cases, &next) {

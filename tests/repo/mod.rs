@@ -7,6 +7,7 @@
 
 mod circles;
 mod errors_md;
+mod flow_control_md;
 mod generated;
 mod metrics_md;
 mod plain_words;

@@ -28,7 +28,7 @@
 //! `outage` simulates outages, for the tests and for `benches/outages.rs`.
 
 #[allow(dead_code, unused_imports, reason = "the benchmark uses more of it")]
-mod outage;
+pub mod outage;
 mod process;
 mod scripted_endpoint;
 mod scripted_queue;

@@ -3,7 +3,7 @@
 use queuepost::tuning::Tuning;
 
 use super::outage::{
-    Case, FULL_SPEED_MOST, Figures, IN_VAIN_MOST, Load, SCENARIOS, Scenario, USEFUL_LEAST, Variant, run,
+    Case, FULL_SPEED_MOST, Figures, IN_VAIN_MOST, Load, SCENARIOS, Scenario, Sqs, USEFUL_LEAST, Variant, run,
 };
 
 fn ours(scenario: Scenario, processes: usize, load: Load, max_receives: u32) -> Figures {
@@ -15,6 +15,7 @@ fn ours(scenario: Scenario, processes: usize, load: Load, max_receives: u32) -> 
         max_receives,
         seed: 2,
         tuning: Tuning::default(),
+        sqs: Sqs::Works,
     })
 }
 
@@ -90,6 +91,7 @@ fn a_fixed_pool_dead_letters_what_the_gate_saves() {
         max_receives: 5,
         seed: 2,
         tuning: Tuning::default(),
+        sqs: Sqs::Works,
     };
     assert_eq!(run(&case).dead, 100);
 }

@@ -1,7 +1,7 @@
 //! The embedded broker behind the queue port, on the runtime's clock, with failures on demand.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
@@ -155,6 +155,8 @@ pub struct SimQueue {
     random: Mutex<fastrand::Rng>,
     /// When each receive began, and how many messages it asked for.
     pub receives: Mutex<Vec<(Duration, usize)>>,
+    /// Calls of every kind.
+    calls: AtomicU64,
     /// Latest handle issued for each body.
     handles: Mutex<BTreeMap<String, String>>,
     /// Calls whose caller no longer waits.
@@ -175,6 +177,7 @@ impl SimQueue {
             faults: Mutex::default(),
             random: Mutex::new(fastrand::Rng::with_seed(seed)),
             receives: Mutex::default(),
+            calls: AtomicU64::new(0),
             handles: Mutex::default(),
             late: Mutex::default(),
             dead: AtomicBool::new(false),
@@ -223,6 +226,11 @@ impl SimQueue {
         }
     }
 
+    /// How many calls have begun.
+    pub fn calls(&self) -> u64 {
+        self.calls.load(Ordering::Relaxed)
+    }
+
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -239,6 +247,7 @@ impl SimQueue {
     /// The fault of a call before it has an effect.
     async fn before(&self, operation: Operation) -> Result<(), QueueError> {
         self.alive().await;
+        self.calls.fetch_add(1, Ordering::Relaxed);
         let latency = self.faults.lock().unwrap().latency;
         if !latency.is_zero() {
             let share = self.random.lock().unwrap().f64();

@@ -1,8 +1,8 @@
 //! One case, from an empty world to its figures.
 //!
-//! A backlog of up to [`SMALL`] messages arrives at the moment the outage begins. Before that, 20 messages a
-//! second show the processes a healthy endpoint. The run goes on until all messages are done. A larger
-//! backlog and a steady stream exist from the start, and the run ends with the scenario.
+//! A backlog of up to [`SMALL`] messages arrives in the moment the outage begins, after other messages at 20 a
+//! second have shown the processes a healthy endpoint; its run goes on until all is done. A larger backlog and a
+//! steady stream are there from the start, and the run ends with the scenario.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,46 +14,64 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::super::process::{SimProcess, settings};
-use super::super::simulated_queue::{Faults, SimQueue, World};
+use super::super::simulated_queue::{Faults, SimQueue, World, dead_letter_name};
 use super::figures::{Figures, Remaining};
-use super::model::EndpointModel;
+use super::model::{EndpointModel, POISON};
 use super::pool;
 use super::scenario::Scenario;
 
-/// Workers, and sessions, of each process.
-const WORKERS: usize = 64;
 /// Longest time an SQS call takes; the mean is half of it.
 const SQS_LATENCY: Duration = Duration::from_millis(10);
 /// Messages per second of a steady stream.
 pub const STEADY: f64 = 20.0;
-/// Largest backlog that exists only from the beginning of the outage.
+/// Largest backlog that is there only from the beginning of the outage.
 pub const SMALL: u64 = 1_000;
 /// How much longer than the scenario a run with a small backlog may take.
 const PATIENCE: Duration = Duration::from_secs(3_600);
-/// A POST that hangs ends within this time.
+/// A POST that hangs ends before that.
 const DRAIN: Duration = Duration::from_secs(70);
-const QUEUE: &str = "orders";
+/// So many messages of a group arrive in a row.
+const IN_A_ROW: u32 = 5;
+/// One group in so many begins with a message that always fails, where a scenario has such.
+const GROUPS_PER_POISON: u32 = 1_000;
 
-/// The messages to deliver.
+/// What there is to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Load {
     Backlog(u64),
+    /// Of a FIFO queue.
+    Groups {
+        groups: u32,
+        each: u32,
+    },
     /// 20 a second on average.
     Steady,
 }
 
-/// The consumer.
+/// Who consumes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Variant {
     Ours,
     /// Ours, with `adaptive: false`.
     NotAdaptive,
+    /// Ours, with every receive of a FIFO queue for one message.
+    Single,
     /// A fixed pool of 64 workers.
     Pool,
 }
 
+/// What is wrong with SQS meanwhile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sqs {
+    Works,
+    /// One in fifty calls has its effect and no answer.
+    LosesAnswers,
+    /// One message in fifty stays visible when it is received.
+    HandsOutTwice,
+}
+
 /// One run.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Case {
     pub scenario: Scenario,
     pub variant: Variant,
@@ -62,11 +80,52 @@ pub struct Case {
     pub max_receives: u32,
     pub seed: u64,
     pub tuning: Tuning,
+    pub sqs: Sqs,
 }
 
 impl Load {
     pub fn is_small(self) -> bool {
-        matches!(self, Self::Backlog(count) if count <= SMALL)
+        self != Self::Steady && self.count() <= SMALL
+    }
+
+    pub fn is_fifo(self) -> bool {
+        matches!(self, Self::Groups { .. })
+    }
+
+    /// Messages there are from the start.
+    pub fn count(self) -> u64 {
+        match self {
+            Self::Backlog(count) => count,
+            Self::Groups { groups, each } => u64::from(groups) * u64::from(each),
+            Self::Steady => 0,
+        }
+    }
+
+    fn queue(self) -> &'static str {
+        if self.is_fifo() { "orders.fifo" } else { "orders" }
+    }
+
+    /// Sends a backlog; how many of its messages count.
+    fn send_all(self, world: &World, poison: bool) -> u64 {
+        let Self::Groups { groups, each } = self else {
+            for number in 0..self.count() {
+                world.send(self.queue(), &number.to_string());
+            }
+            return self.count();
+        };
+        let is_poisonous =
+            |group: u32, number: u32| poison && number == 0 && group.is_multiple_of(GROUPS_PER_POISON);
+        let mut poisonous = 0;
+        for first in (0..each).step_by(IN_A_ROW as usize) {
+            for group in 0..groups {
+                for number in first..(first + IN_A_ROW).min(each) {
+                    let what = if is_poisonous(group, number) { POISON } else { "m" };
+                    poisonous += u64::from(what == POISON);
+                    world.send_to(self.queue(), &format!("g-{group}"), &format!("{what}-{group}-{number}"));
+                }
+            }
+        }
+        self.count() - poisonous
     }
 }
 
@@ -79,26 +138,29 @@ pub fn run(case: &Case) -> Figures {
 
 async fn simulate(case: &Case) -> Figures {
     let world = World::new(case.seed);
-    world.queue(QUEUE, case.max_receives);
+    let name = case.load.queue();
+    world.queue(name, case.max_receives);
     let is_pool = case.variant == Variant::Pool;
     let model = Arc::new(EndpointModel::new(case.scenario, case.max_receives, is_pool, case.seed));
     let mut pools = JoinSet::new();
-    let mut running = Vec::new();
+    let (mut running, mut queues) = (Vec::new(), Vec::new());
+    let (workers, tuning) = (case.scenario.workers, case.tuning());
     for number in 0..case.processes {
         let seed = case.seed + 1_000 * (number as u64 + 1);
         if is_pool {
-            let queue = SimQueue::new(&world, QUEUE, seed);
-            slow(&queue);
-            pools.spawn(pool::run(queue, Arc::clone(&model), WORKERS, seed));
+            let queue = SimQueue::new(&world, name, seed);
+            queue.set_faults(case.sqs.faults());
+            queues.push(Arc::clone(&queue));
+            pools.spawn(pool::run(queue, Arc::clone(&model), workers, seed));
         } else {
             let mut process = SimProcess::in_world(&world, seed);
-            let adaptive = case.variant == Variant::Ours;
-            let settings_of_limits =
-                limit::Settings { sessions: WORKERS, adaptive, rate: None, tuning: case.tuning };
+            let adaptive = case.variant != Variant::NotAdaptive;
+            let settings_of_limits = limit::Settings { sessions: workers, adaptive, rate: None, tuning };
             let limits = EndpointLimits::new("api", &settings_of_limits, seed);
-            let settings = Settings { tuning: case.tuning, ..settings(QUEUE, WORKERS) };
+            let settings = Settings { tuning, ..settings(name, workers) };
             let (queue, _) = process.listen(settings, &model, &limits);
-            slow(&queue);
+            queue.set_faults(case.sqs.faults());
+            queues.push(queue);
             running.push(process);
         }
     }
@@ -106,17 +168,18 @@ async fn simulate(case: &Case) -> Figures {
     let measured = model.counters();
     let left = world.with(|broker, now| {
         let mut left = Remaining::default();
-        for message in broker.inspect(now, QUEUE) {
+        left.calls = queues.iter().map(|queue| queue.calls()).sum();
+        for message in broker.inspect(now, name) {
             left.count(message.receive_count.min(case.max_receives));
         }
-        for message in broker.inspect(now, &format!("{QUEUE}-dlq")) {
+        for message in broker.inspect(now, &dead_letter_name(name)) {
             left.count(case.max_receives);
             left.dead.insert(message.body);
         }
         left
     });
     let figures = Figures::new(case, sent, &measured, &left);
-    // All at once: otherwise one process would receive what another releases.
+    // All at once: what one releases the others would receive.
     for process in &running {
         process.drain.begin(DRAIN);
     }
@@ -128,46 +191,60 @@ async fn simulate(case: &Case) -> Figures {
     figures
 }
 
-fn slow(queue: &SimQueue) {
-    queue.set_faults(Faults { latency: SQS_LATENCY, ..Faults::default() });
+impl Sqs {
+    fn faults(self) -> Faults {
+        let works = Faults { latency: SQS_LATENCY, ..Faults::default() };
+        match self {
+            Self::Works => works,
+            Self::LosesAnswers => Faults { answer_lost: 0.02, ..works },
+            Self::HandsOutTwice => Faults { duplicate: 0.02, ..works },
+        }
+    }
 }
 
-/// Sends the load and waits until the run is over; returns the number of counted messages.
+impl Case {
+    fn tuning(&self) -> Tuning {
+        let mut tuning = self.tuning;
+        if self.variant == Variant::Single {
+            tuning.groups.receives_min = u32::MAX;
+        }
+        tuning
+    }
+}
+
+/// Sends what the load says and waits until the run is over; how many messages count.
 async fn feed(case: &Case, world: &World, model: &EndpointModel) -> u64 {
     let mut random = fastrand::Rng::with_seed(case.seed ^ 0x5eed);
     let began = Instant::now();
     let (outage, _) = case.scenario.outage();
     let end = case.scenario.end();
+    let until_before = began + outage.saturating_sub(Duration::from_secs(5));
     match case.load {
-        Load::Backlog(count) if case.load.is_small() => {
-            stream(world, began + outage.saturating_sub(Duration::from_secs(5)), &mut random).await;
+        Load::Backlog(_) | Load::Groups { .. } if case.load.is_small() => {
+            stream(case.load, world, until_before, &mut random).await;
             sleep_until(began + outage).await;
             model.start_over();
-            for number in 0..count {
-                world.send(QUEUE, &number.to_string());
-            }
+            let count = case.load.send_all(world, case.scenario.poison);
             let mut done = false;
             while !done && began.elapsed() < end + PATIENCE {
                 sleep(Duration::from_secs(1)).await;
-                done = is_empty(world);
+                done = is_empty(world, case.load.queue());
             }
             count
         }
-        Load::Backlog(count) => {
-            for number in 0..count {
-                world.send(QUEUE, &number.to_string());
-            }
-            while began.elapsed() < end && !is_empty(world) {
+        Load::Backlog(_) | Load::Groups { .. } => {
+            let count = case.load.send_all(world, case.scenario.poison);
+            while began.elapsed() < end && !is_empty(world, case.load.queue()) {
                 sleep(Duration::from_secs(1)).await;
             }
             count
         }
-        Load::Steady => stream(world, began + end, &mut random).await,
+        Load::Steady => stream(case.load, world, began + end, &mut random).await,
     }
 }
 
-/// Sends at random, 20 a second on average; returns the number of messages.
-async fn stream(world: &World, until: Instant, random: &mut fastrand::Rng) -> u64 {
+/// Sends at random, 20 a second on average; how many.
+async fn stream(load: Load, world: &World, until: Instant, random: &mut fastrand::Rng) -> u64 {
     let mut next = Instant::now();
     let mut sent = 0;
     loop {
@@ -177,13 +254,18 @@ async fn stream(world: &World, until: Instant, random: &mut fastrand::Rng) -> u6
             return sent;
         }
         sleep_until(next).await;
-        world.send(QUEUE, &sent.to_string());
+        let body = sent.to_string();
+        if load.is_fifo() {
+            world.send_to(load.queue(), &body, &body);
+        } else {
+            world.send(load.queue(), &body);
+        }
         sent += 1;
     }
 }
 
-fn is_empty(world: &World) -> bool {
-    let attributes = world.with(|broker, now| broker.attributes(now, QUEUE)).unwrap();
+fn is_empty(world: &World, queue: &str) -> bool {
+    let attributes = world.with(|broker, now| broker.attributes(now, queue)).unwrap();
     let is_zero = |name: &str| attributes.get(name).is_some_and(|value| value == "0");
     is_zero("ApproximateNumberOfMessages") && is_zero("ApproximateNumberOfMessagesNotVisible")
 }

@@ -1,6 +1,6 @@
-//! Outages: an endpoint that accepts nothing for a while, and the cost for the queue.
+//! Outages: an endpoint that stops taking messages for a while, and what the queue pays for it.
 //!
-//! One run is a *case*: a scenario, a load, a number of processes and one of three ways to consume. Everything
+//! One run is a *case*: a scenario, a load, a number of processes and one of four ways to consume. Everything
 //! runs on paused time over one broker; equal seeds give equal figures. The tests assert the goals on a few cases,
 //! `benches/outages.rs` prints all of them; both use this.
 
@@ -8,13 +8,15 @@ use std::time::Duration;
 
 mod case;
 mod figures;
+mod mechanisms;
 mod model;
 mod pool;
 mod scenario;
 
-pub use case::{Case, Load, Variant, run};
+pub use case::{Case, Load, Sqs, Variant, run};
 pub use figures::Figures;
-pub use scenario::{Behaviour, Refusal, SCENARIOS, Scenario};
+pub use mechanisms::{MECHANISMS, Measured, Mechanism};
+pub use scenario::{Behaviour, CALM, OF_FIFO, Refusal, SCENARIOS, Scenario};
 
 /// Goal: the least part of the useful throughput.
 pub const USEFUL_LEAST: f64 = 0.92;

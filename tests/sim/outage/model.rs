@@ -14,16 +14,18 @@ use super::scenario::{BURST, Behaviour, SERVICE_SECONDS, Scenario};
 
 /// Spread of the time a POST takes: sigma of the log-normal distribution.
 const SERVICE_SIGMA: f64 = 0.3;
-/// How soon an endpoint refuses.
+/// How fast an endpoint says no.
 const REFUSES_IN: Duration = Duration::from_millis(5);
-/// The listener's timeout.
+/// How the bodies of poisonous messages begin.
+pub const POISON: &str = "poison";
+/// When the listener gives up.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
 pub struct EndpointModel {
     scenario: Scenario,
     started: Instant,
     max_receives: u32,
-    /// Whether the consumer counts a receive as failed when nothing could be sent.
+    /// Whether the consumer gives a message up for which nothing could be sent.
     gives_up_unsent: bool,
     state: Mutex<State>,
 }
@@ -36,11 +38,11 @@ struct State {
     counters: Counters,
 }
 
-/// What was counted.
+/// What has been counted.
 #[derive(Debug, Clone, Default)]
 pub struct Counters {
     pub posts: u64,
-    /// POSTs that did not succeed.
+    /// POSTs that brought nothing.
     pub in_vain: u64,
     /// Successes by second since the start.
     pub successes: Vec<u32>,
@@ -50,6 +52,10 @@ pub struct Counters {
     pub last_success: Duration,
     /// Messages that failed on their last receive and were not posted again.
     pub doomed: HashSet<String>,
+    /// Messages that succeeded.
+    taken: HashSet<String>,
+    /// POSTs of messages that had succeeded before.
+    pub again: u64,
 }
 
 impl Counters {
@@ -79,15 +85,18 @@ impl EndpointModel {
         self.state.lock().unwrap().counters.clone()
     }
 
-    /// Resets the counters.
+    /// Forgets what was counted so far.
     pub fn start_over(&self) {
         self.state.lock().unwrap().counters = Counters::default();
     }
 
     /// One POST of the message `body`, received so many times.
     pub async fn take(&self, body: &str, receives: u32) -> Attempt {
-        let (takes, attempt) =
-            self.state.lock().unwrap().begin(self.scenario.behaviour(self.elapsed()), self.elapsed());
+        let (takes, attempt) = if self.scenario.poison && is_poison(body) {
+            (REFUSES_IN, answer(500, None))
+        } else {
+            self.state.lock().unwrap().begin(self.scenario.behaviour(self.elapsed()), self.elapsed())
+        };
         let works = matches!(&attempt, Attempt::Answered(answer) if answer.status == 200);
         let running = works.then(|| Running(self));
         tokio::time::sleep(takes).await;
@@ -96,6 +105,7 @@ impl EndpointModel {
         let counters = &mut self.state.lock().unwrap().counters;
         counters.posts += 1;
         if works {
+            counters.again += u64::from(!counters.taken.insert(body.to_owned()));
             let second = at.as_secs() as usize;
             if counters.successes.len() <= second {
                 counters.successes.resize(second + 1, 0);
@@ -119,7 +129,7 @@ impl EndpointModel {
 }
 
 impl State {
-    /// The result of a POST that begins now, and its duration.
+    /// What comes of a POST that begins now, and when.
     fn begin(&mut self, behaviour: Behaviour, now: Duration) -> (Duration, Attempt) {
         match behaviour {
             Behaviour::Takes(sessions) if self.running < sessions => self.work(),
@@ -156,7 +166,12 @@ fn answer(status: u16, retry_after: Option<Duration>) -> Attempt {
     Attempt::Answered(Answer { status, retry_after, ..Answer::default() })
 }
 
-/// Counts a running POST until its end, whatever the end.
+/// Whether a message is one that a scenario with poison refuses.
+pub fn is_poison(body: &str) -> bool {
+    body.starts_with(POISON)
+}
+
+/// Counts a running POST until it ends, however it ends.
 struct Running<'a>(&'a EndpointModel);
 
 impl Drop for Running<'_> {

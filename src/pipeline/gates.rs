@@ -1,7 +1,7 @@
 //! The gates a message of a listener passes: its own, for what is wrong with the listener, and its endpoint's.
 //!
-//! The translation from what an outcome signals to what a gate makes of it is here, and every change of a gate is
-//! told here, once. A probe of the own gate may wait at the endpoint's, never the other way round: the endpoint
+//! Here an outcome becomes evidence for a gate, and the log learns of each change of a gate, once. A probe of the own
+//! gate may wait at the endpoint's, never the other way round: the endpoint
 //! has other listeners.
 
 use std::hash::{DefaultHasher, Hash, Hasher};

@@ -4,14 +4,14 @@
 //! forgot the delete, as standard queues may. What it still owes is sent first, then it is deleted. It is remembered until
 //! SQS has confirmed the delete, and for ten minutes after.
 //!
-//! A message parked or deferred that comes too early is hidden for the rest of the time instead of being posted: a standard
-//! queue may hand out a copy of a hidden message, and a hiding that SQS did not take lets it come back with the end of its
-//! lease. On its final receive it is posted all the same; that is the caller's business.
+//! A parked or deferred message that comes too early is not posted, but hidden for the rest of the time. A standard queue
+//! may hand out a copy of a hidden message. A hiding that SQS did not take lets it come back with the end of its lease.
+//! On its final receive it is posted all the same; that is the caller's business.
 //!
 //! Bounded: [`tuning::Memory`] says how many ids of each kind are remembered. Past that the one is forgotten that would
 //! be forgotten next, so unconfirmed deletes go last. A forgotten message may be posted twice, or too early. Above 109
-//! messages a second the ten minutes are therefore fewer. The memory is the process's own: another process, or this one after a crash, knows
-//! nothing of it.
+//! messages a second the ten minutes are therefore fewer. The memory is the process's own: another process, or this one
+//! after a crash, knows nothing of it.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -1,4 +1,4 @@
-//! What came of a POST, as far as a gate is concerned, and the reason to be closed that follows from it.
+//! What a POST tells a gate, and the reason to be closed that follows from it.
 
 use std::time::Duration;
 

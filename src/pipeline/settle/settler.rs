@@ -1,7 +1,7 @@
 //! How a message that leaves gets to the settle loop, and how the memory learns of it.
 //!
-//! Settlement has so many places and no more. A slow SQS therefore holds up the workers and, behind them, the
-//! receives, instead of filling the memory of the process.
+//! Settlement has so many places and no more. A slow SQS therefore holds up deliveries and, behind them,
+//! receives. It does not fill the memory of the process.
 
 use std::sync::Arc;
 

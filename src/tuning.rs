@@ -187,8 +187,6 @@ pub struct Learned {
     pub interval_min: Duration,
     /// By what an interval is divided after a step that met no refusal. 1: it stays.
     pub faster: u32,
-    /// Intervals are lengthened or shortened by up to this share, so that processes do not step together.
-    pub spread: f64,
     /// A step that is refused costs the pause asked for; at so many times that pause it costs a tenth at most.
     pub interval_per_retry_after: u32,
     /// No refusal costs a longer pause than the gate makes of what was asked for.
@@ -205,7 +203,6 @@ impl Default for Learned {
             rarer_max: 2.5,
             interval_min: Duration::from_secs(1),
             faster: 3,
-            spread: 0.2,
             interval_per_retry_after: 10,
             retry_after_max: Duration::from_secs(60),
         }

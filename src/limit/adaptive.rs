@@ -9,7 +9,7 @@
 //!   a refusal is a third of the one before, then the steps grow. Halves took twice as long to find capacity that came
 //!   back; quarters met more than 3.5 % refusals with ten processes.
 //!
-//! Pure: time and randomness are arguments. Several processes at one endpoint run one each and share the
+//! Pure: time is an argument. Several processes at one endpoint run one each and share the
 //! capacity without talking: who holds more is refused more often.
 
 use std::time::Duration;
@@ -74,9 +74,8 @@ impl Adaptive {
         whole.max(1)
     }
 
-    /// A POST that began at `began` succeeded. `saturated`: the limit was then used to the full. `unit` is in
-    /// `[0, 1)`.
-    pub(super) fn succeeded(&mut self, began: Instant, saturated: bool, now: Instant, unit: f64) {
+    /// A POST that began at `began` succeeded. `saturated`: the limit was then used to the full.
+    pub(super) fn succeeded(&mut self, began: Instant, saturated: bool, now: Instant) {
         self.proven |= self.cut_at.is_none_or(|cut_at| began > cut_at);
         if !saturated || self.limit >= self.max {
             return;
@@ -84,14 +83,14 @@ impl Adaptive {
         let limit = match self.refused {
             None => self.limit + 1.0,
             Some(refused) if self.limit < refused - 1.0 => (self.limit + 1.0 / self.limit).min(refused - 1.0),
-            Some(_) if now >= self.step_at => self.step_up(now, unit),
+            Some(_) if now >= self.step_at => self.step_up(now),
             Some(_) => return,
         };
         self.limit = limit.min(self.max);
     }
 
     /// A POST that began at `began` was refused for lack of capacity; whether that cut the limit.
-    pub(super) fn refused(&mut self, began: Instant, retry_after: Duration, now: Instant, unit: f64) -> bool {
+    pub(super) fn refused(&mut self, began: Instant, retry_after: Duration, now: Instant) -> bool {
         if self.cut_at.is_some_and(|cut_at| began <= cut_at) {
             return false;
         }
@@ -107,7 +106,7 @@ impl Adaptive {
         let coupled = asked.saturating_mul(numbers.interval_per_retry_after);
         self.interval = rare.max(coupled);
         self.step = 1.0;
-        self.step_at = now + self.spread(unit);
+        self.step_at = now + self.interval;
         true
     }
 
@@ -119,23 +118,18 @@ impl Adaptive {
     }
 
     /// An outage is over: the pauses it asked for say nothing of what a step costs now.
-    pub(super) fn outage_ended(&mut self, now: Instant, unit: f64) {
+    pub(super) fn outage_ended(&mut self, now: Instant) {
         self.interval = self.interval.min(self.numbers.interval);
-        self.step_at = self.step_at.min(now + self.spread(unit));
+        self.step_at = self.step_at.min(now + self.interval);
     }
 
-    fn step_up(&mut self, now: Instant, unit: f64) -> f64 {
+    fn step_up(&mut self, now: Instant) -> f64 {
         if self.interval <= self.numbers.interval_min {
             self.step *= 2.0;
         }
         self.interval = (self.interval / self.numbers.faster).max(self.numbers.interval_min);
-        self.step_at = now + self.spread(unit);
+        self.step_at = now + self.interval;
         self.limit.floor() + self.step
-    }
-
-    /// The interval, longer or shorter.
-    fn spread(&self, unit: f64) -> Duration {
-        self.interval.mul_f64(1.0 - self.numbers.spread + 2.0 * self.numbers.spread * unit)
     }
 }
 
@@ -153,10 +147,10 @@ mod tests {
     fn refused_at_21(start: Instant) -> Adaptive {
         let mut adaptive = Adaptive::new(64, Learned::default(), start);
         for _ in 0..17 {
-            adaptive.succeeded(start, true, start, 0.5);
+            adaptive.succeeded(start, true, start);
         }
         assert_eq!(adaptive.limit(), 21);
-        assert!(adaptive.refused(at(start, 1), Duration::ZERO, at(start, 1), 0.5));
+        assert!(adaptive.refused(at(start, 1), Duration::ZERO, at(start, 1)));
         adaptive
     }
 
@@ -167,7 +161,7 @@ mod tests {
         for expected in [4, 8, 16, 32, 64, 64] {
             assert_eq!(adaptive.limit(), expected);
             for _ in 0..expected {
-                adaptive.succeeded(now, true, now, 0.5);
+                adaptive.succeeded(now, true, now);
             }
         }
         assert_eq!(Adaptive::new(1, Learned::default(), now).limit(), 1);
@@ -178,7 +172,7 @@ mod tests {
         let now = Instant::now();
         let mut adaptive = Adaptive::new(64, Learned::default(), now);
         for _ in 0..1_000 {
-            adaptive.succeeded(now, false, now, 0.5);
+            adaptive.succeeded(now, false, now);
         }
         assert_eq!(adaptive.limit(), 4);
     }
@@ -189,13 +183,10 @@ mod tests {
         let mut adaptive = refused_at_21(start);
         assert_eq!(adaptive.limit(), 14);
         for _ in 0..20 {
-            assert!(
-                !adaptive.refused(at(start, 1), Duration::ZERO, at(start, 2), 0.5),
-                "posted before the cut"
-            );
+            assert!(!adaptive.refused(at(start, 1), Duration::ZERO, at(start, 2)), "posted before the cut");
         }
         assert_eq!(adaptive.limit(), 14);
-        assert!(adaptive.refused(at(start, 2), Duration::ZERO, at(start, 2), 0.5));
+        assert!(adaptive.refused(at(start, 2), Duration::ZERO, at(start, 2)));
         assert_eq!(adaptive.limit(), 10);
     }
 
@@ -204,14 +195,14 @@ mod tests {
         let start = Instant::now();
         let mut adaptive = refused_at_21(start);
         for second in 2..10 {
-            adaptive.refused(at(start, second), Duration::ZERO, at(start, second), 0.5);
+            adaptive.refused(at(start, second), Duration::ZERO, at(start, second));
         }
         assert_eq!(adaptive.limit(), 1);
         adaptive.forgive();
         assert_eq!(adaptive.limit(), 14);
-        adaptive.succeeded(at(start, 10), true, at(start, 10), 0.5);
-        adaptive.refused(at(start, 11), Duration::ZERO, at(start, 11), 0.5);
-        adaptive.succeeded(at(start, 12), false, at(start, 12), 0.5);
+        adaptive.succeeded(at(start, 10), true, at(start, 10));
+        adaptive.refused(at(start, 11), Duration::ZERO, at(start, 11));
+        adaptive.succeeded(at(start, 12), false, at(start, 12));
         let limit = adaptive.limit();
         adaptive.forgive();
         assert_eq!(adaptive.limit(), limit, "there was a success in between");
@@ -221,18 +212,18 @@ mod tests {
     async fn what_an_outage_at_the_start_asked_for_does_not_keep_the_limit_low() {
         let start = Instant::now();
         let mut adaptive = Adaptive::new(64, Learned::default(), start);
-        adaptive.refused(at(start, 1), 60 * SECOND, at(start, 1), 0.5);
+        adaptive.refused(at(start, 1), 60 * SECOND, at(start, 1));
         adaptive.forgive();
-        adaptive.outage_ended(at(start, 70), 0.5);
+        adaptive.outage_ended(at(start, 70));
         for _ in 0..100 {
-            adaptive.succeeded(at(start, 71), true, at(start, 71), 0.5);
+            adaptive.succeeded(at(start, 71), true, at(start, 71));
         }
         assert_eq!(adaptive.limit(), 64, "nothing is known of it yet");
-        adaptive.refused(at(start, 80), 3_600 * SECOND, at(start, 80), 0.5);
-        adaptive.outage_ended(at(start, 90), 0.5);
+        adaptive.refused(at(start, 80), 3_600 * SECOND, at(start, 80));
+        adaptive.outage_ended(at(start, 90));
         for second in 91..130 {
             for _ in 0..64 {
-                adaptive.succeeded(at(start, second), true, at(start, second), 0.5);
+                adaptive.succeeded(at(start, second), true, at(start, second));
             }
         }
         assert_eq!(adaptive.limit(), 64);
@@ -242,13 +233,13 @@ mod tests {
     async fn a_limit_never_falls_below_one() {
         let start = Instant::now();
         let mut adaptive = Adaptive::new(64, Learned::default(), start);
-        adaptive.succeeded(start, false, start, 0.5);
+        adaptive.succeeded(start, false, start);
         for second in 1..50 {
-            adaptive.refused(at(start, second), Duration::ZERO, at(start, second), 0.5);
+            adaptive.refused(at(start, second), Duration::ZERO, at(start, second));
         }
         assert_eq!(adaptive.limit(), 1);
         for _ in 0..10 {
-            adaptive.succeeded(at(start, 80), true, at(start, 80), 0.5);
+            adaptive.succeeded(at(start, 80), true, at(start, 80));
         }
         assert_eq!(adaptive.limit(), 4, "and leaves it again");
     }
@@ -258,12 +249,12 @@ mod tests {
         let start = Instant::now();
         let mut adaptive = refused_at_21(start);
         for _ in 0..1_000 {
-            adaptive.succeeded(at(start, 2), true, at(start, 2), 0.5);
+            adaptive.succeeded(at(start, 2), true, at(start, 2));
         }
         assert_eq!(adaptive.limit(), 20);
-        adaptive.succeeded(at(start, 11), true, at(start, 11), 0.5);
+        adaptive.succeeded(at(start, 11), true, at(start, 11));
         assert_eq!(adaptive.limit(), 21, "a step after ten seconds");
-        adaptive.succeeded(at(start, 11), true, at(start, 11), 0.5);
+        adaptive.succeeded(at(start, 11), true, at(start, 11));
         assert_eq!(adaptive.limit(), 21, "and not another");
     }
 
@@ -272,19 +263,19 @@ mod tests {
         let start = Instant::now();
         let mut adaptive = refused_at_21(start);
         for second in 2..6 {
-            adaptive.succeeded(start, true, at(start, second), 0.5);
-            assert!(adaptive.refused(at(start, second), Duration::ZERO, at(start, second), 0.5));
+            adaptive.succeeded(start, true, at(start, second));
+            assert!(adaptive.refused(at(start, second), Duration::ZERO, at(start, second)));
         }
         assert_eq!(adaptive.limit(), 3, "an outage");
         for _ in 0..1_000 {
-            adaptive.succeeded(at(start, 7), true, at(start, 7), 0.5);
+            adaptive.succeeded(at(start, 7), true, at(start, 7));
         }
         assert_eq!(adaptive.limit(), 20, "and its end");
-        assert!(adaptive.refused(at(start, 8), Duration::ZERO, at(start, 8), 0.5));
-        adaptive.succeeded(at(start, 9), true, at(start, 9), 0.5);
-        assert!(adaptive.refused(at(start, 10), Duration::ZERO, at(start, 10), 0.5));
+        assert!(adaptive.refused(at(start, 8), Duration::ZERO, at(start, 8)));
+        adaptive.succeeded(at(start, 9), true, at(start, 9));
+        assert!(adaptive.refused(at(start, 10), Duration::ZERO, at(start, 10)));
         for _ in 0..1_000 {
-            adaptive.succeeded(at(start, 11), true, at(start, 11), 0.5);
+            adaptive.succeeded(at(start, 11), true, at(start, 11));
         }
         assert_eq!(adaptive.limit(), 13, "less capacity");
     }
@@ -294,11 +285,11 @@ mod tests {
         let start = Instant::now();
         let mut adaptive = refused_at_21(start);
         for _ in 0..1_000 {
-            adaptive.succeeded(at(start, 2), true, at(start, 2), 0.5);
+            adaptive.succeeded(at(start, 2), true, at(start, 2));
         }
         let mut now = at(start, 11);
         while adaptive.limit() < 64 {
-            adaptive.succeeded(now, true, now, 0.5);
+            adaptive.succeeded(now, true, now);
             now += SECOND / 10;
         }
         assert!(now - at(start, 11) < 30 * SECOND, "{:?}", now - start);
@@ -308,13 +299,13 @@ mod tests {
     async fn a_pause_that_was_asked_for_makes_steps_rare() {
         let start = Instant::now();
         let mut adaptive = Adaptive::new(64, Learned::default(), start);
-        adaptive.succeeded(start, false, start, 0.5);
-        adaptive.refused(at(start, 1), 3 * SECOND, at(start, 1), 0.5);
+        adaptive.succeeded(start, false, start);
+        adaptive.refused(at(start, 1), 3 * SECOND, at(start, 1));
         for _ in 0..100 {
-            adaptive.succeeded(at(start, 30), true, at(start, 30), 0.5);
+            adaptive.succeeded(at(start, 30), true, at(start, 30));
         }
         assert_eq!(adaptive.limit(), 3);
-        adaptive.succeeded(at(start, 31), true, at(start, 31), 0.5);
+        adaptive.succeeded(at(start, 31), true, at(start, 31));
         assert_eq!(adaptive.limit(), 4);
     }
 }

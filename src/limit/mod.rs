@@ -40,7 +40,7 @@ impl EndpointLimits {
         let learned = adaptive.then_some(tuning.learned);
         Self {
             name: name.into(),
-            sessions: Sessions::new(sessions, learned, tuning.ahead, seed.wrapping_add(1)),
+            sessions: Sessions::new(sessions, learned, tuning.ahead),
             rate: Arc::new(RateLimit::new(rate, tuning.ahead)),
             gate: Gate::new(tuning.gate, seed),
         }

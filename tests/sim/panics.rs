@@ -37,6 +37,7 @@ async fn a_settle_loop_that_panics_is_counted_and_goes_on() {
     process.listen_on(settings("orders", 4), Arc::clone(&queue) as _, Arc::clone(&endpoint) as _, &limits(4));
     process.world.send("orders", "x");
     tokio::time::sleep(SECOND / 2).await;
+    tracing::callsite::rebuild_interest_cache();
     log.0.store(true, Ordering::Relaxed);
     queue.set_for(Operation::Delete, CallBehaviour::Refused(QueueReason::Server));
     tokio::time::sleep(SECOND).await;
@@ -66,6 +67,7 @@ async fn a_lease_extender_that_panics_is_counted_and_loses_no_lease() {
     process.world.send("orders", "x");
     tokio::time::sleep(70 * SECOND).await;
     // A lease of 120 s, extended from 75 s on.
+    tracing::callsite::rebuild_interest_cache();
     log.0.store(true, Ordering::Relaxed);
     queue.set_for(Operation::ChangeVisibility, CallBehaviour::Refused(QueueReason::Server));
     tokio::time::sleep(10 * SECOND).await;

@@ -42,7 +42,6 @@ struct State {
     /// The limit below it, unless that is turned off.
     adaptive: Option<Adaptive>,
     ahead: Ahead,
-    random: fastrand::Rng,
     /// Over all listeners, those that have left included.
     running: usize,
     /// Of those that run, the POSTs that have started; the others wait for the rate.
@@ -93,14 +92,13 @@ pub enum Feedback {
 
 impl Sessions {
     /// At most `cap` sessions (at least one), none running; with an adaptive limit below if there are numbers for
-    /// it. `seed` drives its jitter.
-    pub fn new(cap: usize, learned: Option<Learned>, ahead: Ahead, seed: u64) -> Arc<Self> {
+    /// it.
+    pub fn new(cap: usize, learned: Option<Learned>, ahead: Ahead) -> Arc<Self> {
         let cap = cap.max(1);
         let state = State {
             cap,
             adaptive: learned.map(|learned| Adaptive::new(cap, learned, Instant::now())),
             ahead,
-            random: fastrand::Rng::with_seed(seed),
             running: 0,
             started: 0,
             listeners: BTreeMap::new(),
@@ -133,15 +131,12 @@ impl Sessions {
     /// The endpoint's gate has changed: refusals that closed it, and those of its probes, were an outage and tell
     /// nothing of capacity.
     pub fn gate_changed(self: &Arc<Self>, change: Option<Transition>) {
-        self.change(|state| {
-            let unit = state.random.f64();
-            match (&mut state.adaptive, change) {
-                (Some(adaptive), Some(Transition::Closed { by_probe: false, .. })) => adaptive.forgive(),
-                (Some(adaptive), Some(Transition::Opened { outage: true, .. })) => {
-                    adaptive.outage_ended(Instant::now(), unit);
-                }
-                _ => {}
+        self.change(|state| match (&mut state.adaptive, change) {
+            (Some(adaptive), Some(Transition::Closed { by_probe: false, .. })) => adaptive.forgive(),
+            (Some(adaptive), Some(Transition::Opened { outage: true, .. })) => {
+                adaptive.outage_ended(Instant::now());
             }
+            _ => {}
         });
     }
 

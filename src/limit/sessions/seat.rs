@@ -210,14 +210,13 @@ impl Session {
         let (mut cut, now) = (false, Instant::now());
         sessions.change(|state| {
             state.ended(self.key, self.started);
-            let unit = state.random.f64();
             match (&mut state.adaptive, feedback) {
                 (None, _) | (_, Feedback::Nothing) => {}
                 (Some(adaptive), Feedback::Success) => {
-                    adaptive.succeeded(self.began, self.saturated, now, unit);
+                    adaptive.succeeded(self.began, self.saturated, now);
                 }
                 (Some(adaptive), Feedback::Congestion { retry_after }) => {
-                    cut = adaptive.refused(self.began, retry_after, now, unit);
+                    cut = adaptive.refused(self.began, retry_after, now);
                 }
             }
         });

@@ -9,7 +9,7 @@ const LINGER: Duration = Duration::from_millis(20);
 
 /// Sessions whose limit does not change.
 fn fixed(limit: usize) -> Arc<Sessions> {
-    Sessions::new(limit, None, Ahead::default(), 1)
+    Sessions::new(limit, None, Ahead::default())
 }
 
 #[tokio::test(start_paused = true)]
@@ -121,7 +121,7 @@ async fn futures_pending<F: Future + Unpin>(future: &mut F) -> bool {
 
 #[tokio::test(start_paused = true)]
 async fn an_adaptive_limit_grows_while_it_is_used_to_the_full_and_is_cut_by_a_refusal() {
-    let sessions = Sessions::new(64, Some(Learned::default()), Ahead::default(), 1);
+    let sessions = Sessions::new(64, Some(Learned::default()), Ahead::default());
     let seat = sessions.seat(100);
     assert_eq!((sessions.cap(), sessions.limit()), (64, 4));
     let mut four = Vec::new();
@@ -218,7 +218,7 @@ async fn a_listener_that_leaves_frees_its_place_and_its_share() {
 
 #[tokio::test(start_paused = true)]
 async fn a_cap_below_what_was_learned_cuts_it_and_a_higher_one_lets_it_grow() {
-    let sessions = Sessions::new(64, Some(Learned::default()), Ahead::default(), 1);
+    let sessions = Sessions::new(64, Some(Learned::default()), Ahead::default());
     let seat = sessions.seat(64);
     sessions.set_cap(2);
     assert_eq!((sessions.cap(), sessions.limit()), (2, 2));

@@ -227,26 +227,105 @@ pub const MECHANISMS: &[Mechanism] = &[
         demanded_by: None,
     },
     Mechanism {
-        name: "spread-steps",
-        purpose: "Times between steps vary by a fifth, so that processes do not step together.",
-        without: |case| case.tuning.learned.spread = 0.0,
-        rows: &[
-            row("capacity", 4, LARGE, 10),
-            row("capacity", 10, LARGE, 10),
-            row("capacity", 10, Load::Steady, 10),
-            row("paced", 10, LARGE, 10),
-        ],
-        demanded_by: None,
-    },
-    Mechanism {
         name: "steps-by-retry-after",
         purpose: "Where a refusal costs the pause the endpoint asks for, the learned limit tries more only at ten times that pause.",
         without: |case| case.tuning.learned.interval_per_retry_after = 0,
         rows: &[
-            row("paced-half", 1, LARGE, 10),
+            row("paced-5", 1, MEDIUM, 10),
+            row("paced-5", 4, MEDIUM, 10),
             row("paced-1", 1, LARGE, 10),
-            row("paced-1", 4, LARGE, 10),
             row("paced-1", 10, LARGE, 10),
+        ],
+        demanded_by: None,
+    },
+    Mechanism {
+        name: "gate",
+        purpose: "After rejections in a row nothing is received but probes, so that an outage costs few receives.",
+        without: |case| {
+            case.tuning.gate.rejections_min = usize::MAX;
+            case.tuning.gate.faults = usize::MAX;
+        },
+        rows: &[
+            row("throttled", 1, HUNDRED, 3),
+            row("deploy", 1, HUNDRED, 3),
+            row("wrong-key", 1, HUNDRED, 3),
+            row("hanging", 1, HUNDRED, 3),
+        ],
+        demanded_by: None,
+    },
+    Mechanism {
+        name: "short-pauses",
+        purpose: "Where receives can be spared, pauses between probes stay at 26 s, so that a backlog is soon at full speed.",
+        without: |case| case.tuning.gate.pauses.spare_part = u64::MAX,
+        rows: &[
+            row("throttled", 1, LARGE, 10),
+            row("throttled", 10, LARGE, 10),
+            row("hanging", 1, LARGE, 10),
+            row("deploy", 4, LARGE, 10),
+        ],
+        demanded_by: None,
+    },
+    Mechanism {
+        name: "long-pauses",
+        purpose: "Where receives are few, pauses between probes grow, so that probes do not use a small backlog up.",
+        without: |case| case.tuning.gate.pauses.spare_part = 0,
+        rows: &[
+            row("throttled", 1, HUNDRED, 3),
+            row("throttled", 4, HUNDRED, 3),
+            row("throttled", 10, HUNDRED, 3),
+            row("wrong-key", 10, HUNDRED, 3),
+        ],
+        demanded_by: None,
+    },
+    Mechanism {
+        name: "pauses-asked-for",
+        purpose: "A Retry-After is the least pause before the next probe, up to a minute.",
+        without: |case| case.tuning.gate.pauses.asked_max = Duration::ZERO,
+        rows: &[
+            row("throttled-30", 1, HUNDRED, 3),
+            row("throttled-30", 10, HUNDRED, 3),
+            row("throttled-30", 1, LARGE, 10),
+            row("throttled-30", 10, LARGE, 10),
+        ],
+        demanded_by: Some("an endpoint that asks for a pause is given it (docs/gate.md)"),
+    },
+    Mechanism {
+        name: "spread-pauses",
+        purpose: "Pauses between probes vary by a tenth, so that processes go apart.",
+        without: |case| case.tuning.gate.pauses.spread = 0.0,
+        rows: &[
+            row("throttled", 10, HUNDRED, 3),
+            row("throttled", 10, LARGE, 10),
+            row("deploy", 10, LARGE, 10),
+            row("paced-half", 10, LARGE, 10),
+        ],
+        demanded_by: None,
+    },
+    Mechanism {
+        name: "several-probes",
+        purpose: "While the endpoint hangs up to four probes are out, so that its end is not found a time-out late.",
+        without: |case| case.tuning.gate.probes_max = 1,
+        rows: &[
+            row("hanging", 1, LARGE, 10),
+            row("hanging", 4, LARGE, 10),
+            row("hanging", 10, LARGE, 10),
+            row("hanging", 1, Load::Steady, 10),
+        ],
+        demanded_by: None,
+    },
+    Mechanism {
+        name: "final-receive-patience",
+        purpose: "A message on its final receive is a probe only when no other was found for long, since a refusal dead-letters it.",
+        without: |case| {
+            case.tuning.gate.patience = Duration::ZERO;
+            case.tuning.gate.patience_alone = Duration::ZERO;
+        },
+        rows: &[
+            row("throttled", 1, HUNDRED, 3),
+            row("throttled", 10, HUNDRED, 3),
+            row("deploy", 10, HUNDRED, 3),
+            row("deploy", 1, Load::Steady, 3),
+            row("throttled", 1, Load::Steady, 3),
         ],
         demanded_by: None,
     },

@@ -142,13 +142,14 @@ pub const OF_FIFO: [Scenario; 4] = [
     },
 ];
 
-/// Those without an outage: what a mechanism costs or saves while nothing is wrong.
-pub const CALM: [Scenario; 2] = [
+/// Those for mechanisms alone: what one costs or saves while nothing is wrong, or where refusals cost long pauses.
+pub const CALM: [Scenario; 3] = [
     up("calm", "an endpoint that takes 20 at once, for two minutes", SESSIONS, 2 * MINUTES),
     Scenario {
         workers: 512,
         ..up("fast", "an endpoint that takes 512 at once, for 15 seconds, with 512 workers", 512, 15)
     },
+    paced("paced-5", "50 a second for ten minutes, with Retry-After: 5", Some(Duration::from_secs(5))),
 ];
 
 /// Those of standard queues, in the order of the page.

@@ -1,20 +1,28 @@
-//! queuepost: worker pools consume Amazon SQS queues and POST each message to an HTTP endpoint.
+//! queuepost: listeners consume Amazon SQS queues and POST each message to an HTTP endpoint.
 //!
 //! # The life of a message
 //!
 //! ```text
-//! intake ──▶ flow ──▶ admit ──▶ shape ──▶ post ──▶ decide ──▶ settle
-//!  (SQS)     order     gate,     request   once     outcome    batched delete,
-//!                      session,  (pure)             → table    park, defer,
-//!                      rate                         (pure)     release
-//!    └──── lease extender: visibility is extended while the message is in flight ────┘
+//!       Controls (pause, workers, share)    QueueView (depth, max receives)
+//!                     │                            │
+//! SQS ─▶ intake ─InFlight─▶ flow ─Delivery (1..n)─▶ admission ─▶ exchange ─▶ decide ─▶ settle ─▶ SQS
+//!          └─────── lease extender: extends visibility while a message is in flight ──────┘
 //! ```
+//!
+//! - **intake** reserves room, then receives.
+//! - **flow** makes deliveries of messages, and keeps the order of FIFO groups.
+//! - **admission** waits for the gates, a session and the rate.
+//! - **exchange** makes the request, and reads verdicts from the answer. The POST between runs once.
+//! - **decide** looks up in a table what becomes of each message.
+//! - **settle** deletes or hides at SQS, in batches.
+//!
+//! `ARCHITECTURE.md` says who owns which state, and why.
 //!
 //! The modules in reading order:
 //!
 //! - [`message`]: a message as SQS hands it out.
 //! - [`policy`]: what an answer means and what becomes of the message. The table is [`policy::decide`].
-//! - [`limit`]: which POSTs may run and when: workers, sessions, rate, gate.
+//! - [`limit`]: what may run when: slots, sessions, rate, gate.
 //! - [`exchange`]: messages → HTTP request, answer → a verdict on each message.
 //! - [`ports`]: the two ports: a queue to receive messages from, an endpoint to deliver them to.
 //! - [`pipeline`]: the stages above, between the two ports.

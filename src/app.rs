@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use crate::admin::{Admin, AdminError, View};
 use crate::app::resources::{Limits, Shortage};
 use crate::config::{self, EndpointPlan, ListenerPlan, Plan};
-use crate::drain::{Drain, RECEIVES_END_BEFORE};
+use crate::drain::{ABORT_GRACE, Drain, RECEIVES_END_BEFORE};
 use crate::endpoint::{ClientError, HttpClient, HttpEndpoint};
 use crate::limit::EndpointLimits;
 use crate::limit::clock::Wall;
@@ -27,8 +27,6 @@ use crate::sqs;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::trace::Traces;
 
-/// How long the settlement of aborted deliveries may take.
-const ABORT_GRACE: Duration = Duration::from_secs(4);
 /// How a person can end the drain at once.
 const CUTS_OFF: &str = "a second signal (Ctrl-C once more) cuts off what runs at that time";
 /// How often `--require-healthy` checks the listeners.

@@ -13,11 +13,16 @@ use tokio_util::sync::CancellationToken;
 /// What the end of the drain keeps for settling what it cuts off.
 pub const RECEIVES_END_BEFORE: Duration = Duration::from_secs(3);
 
+/// Time to settle what an abort has cut off.
+pub const ABORT_GRACE: Duration = Duration::from_secs(4);
+
 /// The phase of the process, or of one part of it that may end alone.
 #[derive(Debug, Clone, Default)]
 pub struct Drain {
     draining: CancellationToken,
     aborting: CancellationToken,
+    /// Of a part: whether the whole drains.
+    whole: Option<CancellationToken>,
     /// Its own deadline, and that of the whole.
     deadlines: [Arc<OnceLock<Instant>>; 2],
 }
@@ -33,7 +38,12 @@ impl Drain {
     pub fn of_a_part(&self) -> Self {
         let [own, _] = &self.deadlines;
         let deadlines = [Arc::default(), Arc::clone(own)];
-        Self { draining: self.draining.child_token(), aborting: self.aborting.child_token(), deadlines }
+        Self {
+            draining: self.draining.child_token(),
+            aborting: self.aborting.child_token(),
+            whole: Some(self.draining.clone()),
+            deadlines,
+        }
     }
 
     /// Starts the drain; what runs at `deadline` from now is cut off by whoever calls [`Drain::abort`].
@@ -71,17 +81,32 @@ impl Drain {
         self.aborting.cancelled().await;
     }
 
+    fn whole_is_draining(&self) -> bool {
+        self.whole.as_ref().is_none_or(CancellationToken::is_cancelled)
+    }
+
+    async fn whole_drains(&self) {
+        match &self.whole {
+            Some(whole) => whole.cancelled().await,
+            None => std::future::pending().await,
+        }
+    }
+
     /// Completes when a receive under way is no longer waited for: shortly before the deadline, so that what
     /// it might still bring could be released in time.
     pub async fn receives_end(&self) {
         self.draining.cancelled().await;
-        let deadline = self.deadlines.iter().filter_map(|deadline| deadline.get()).min();
-        let deadline = deadline.copied().unwrap_or_else(Instant::now);
-        let end = deadline.checked_sub(RECEIVES_END_BEFORE).unwrap_or(deadline);
-        tokio::select! {
-            biased;
-            () = self.aborting.cancelled() => {}
-            () = tokio::time::sleep_until(end) => {}
+        loop {
+            let deadline = self.deadlines.iter().filter_map(|deadline| deadline.get()).min();
+            let deadline = deadline.copied().unwrap_or_else(Instant::now);
+            let end = deadline.checked_sub(RECEIVES_END_BEFORE).unwrap_or(deadline);
+            tokio::select! {
+                biased;
+                () = self.aborting.cancelled() => return,
+                // The whole may begin to drain later than its part, and end sooner.
+                () = self.whole_drains(), if !self.whole_is_draining() => {}
+                () = tokio::time::sleep_until(end) => return,
+            }
         }
     }
 }
@@ -117,6 +142,19 @@ mod tests {
         assert!(one.is_aborting() && !other.is_aborting() && !whole.is_aborting());
         whole.abort();
         assert!(other.is_aborting());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_part_that_drains_already_follows_the_sooner_end_of_the_whole() {
+        let whole = Drain::new();
+        let part = whole.of_a_part();
+        part.begin(Duration::from_secs(60));
+        let began = Instant::now();
+        tokio::join!(part.receives_end(), async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            whole.begin(Duration::from_secs(25));
+        });
+        assert_eq!(began.elapsed(), Duration::from_secs(23));
     }
 
     #[tokio::test(start_paused = true)]

@@ -14,7 +14,7 @@ pub use gate::{
     Blocked, Circumstances, Evidence, Gate, GateSnapshot, GateState, Pass, Probe, Rank, Reason, Transition,
 };
 pub use rate::{RateClaims, RateLimit};
-pub use sessions::{Claims, Feedback, Seat, Session, Sessions};
+pub use sessions::{Claims, Feedback, Membership, Session, Sessions};
 pub use settings::{Rate, Settings};
 pub use slots::{Reserved, Slot, Slots};
 

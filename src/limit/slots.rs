@@ -49,6 +49,11 @@ impl Slots {
         self.changed.notify_one();
     }
 
+    /// Whether one is free.
+    pub fn has_free(&self) -> bool {
+        self.lock().free() > 0
+    }
+
     /// How many are reserved by receives under way.
     pub fn reserved(&self) -> usize {
         self.lock().reserved

@@ -1,7 +1,7 @@
 //! What a listener knows of its own health: preflight, receives under way, loops that tick.
 //!
 //! Alive means that no `ReceiveMessage` is outstanding past its time and every loop still turns; waiting for
-//! permits, the gate, the pace or a back-off is alive. Ready means that the queue could be read in the last minute.
+//! slots, the gate, the rate or a back-off is alive. Ready means that the queue could be read in the last minute.
 //! Neither ever depends on what the endpoint answers.
 
 use std::collections::BTreeMap;

@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::drain::Drain;
-use crate::limit::{Claims, EndpointLimits, Rank, RateClaims, Seat, Session};
+use crate::limit::{Claims, EndpointLimits, Membership, Rank, RateClaims, Session};
 use crate::pipeline::gates::{Gates, Probes};
 
 /// Leave to post.
@@ -28,7 +28,7 @@ pub(super) struct Admitted {
 /// Why a message is released instead.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Refused {
-    /// The process stops.
+    /// The listener stops, alone or with the process.
     Draining,
     /// A gate stays closed for so much longer.
     GateClosed(Duration),
@@ -38,7 +38,7 @@ impl Refused {
     /// Why, in words.
     pub(super) fn words(self) -> &'static str {
         match self {
-            Self::Draining => "the process is stopping",
+            Self::Draining => "the listener is stopping",
             Self::GateClosed(_) => "the gate stayed closed",
         }
     }
@@ -87,8 +87,8 @@ impl Reservation {
 pub(super) struct Admission {
     pub(super) gates: Gates,
     pub(super) limits: EndpointLimits,
-    /// The listener's share of the endpoint's sessions.
-    pub(super) share: Seat,
+    /// The listener's place among those that share the sessions.
+    pub(super) membership: Membership,
 }
 
 impl Admission {
@@ -100,7 +100,7 @@ impl Admission {
     pub(super) async fn reserve(&self, enough: usize, most: usize, linger: Duration) -> Reservation {
         let rate = self.limits.rate.claim(most).await;
         let most = rate.as_ref().map_or(most, |rate| rate.len().min(most));
-        let claims = Some(self.share.claim(enough.min(most), most, linger).await);
+        let claims = Some(self.membership.claim(enough.min(most), most, linger).await);
         Reservation { claims, rate, probes: Probes::default() }
     }
 
@@ -127,7 +127,7 @@ impl Admission {
             let session = tokio::select! {
                 biased;
                 () = drain.draining() => return Err(Refused::Draining),
-                session = self.share.start(reservation.claims.take()) => session,
+                session = self.membership.start(reservation.claims.take()) => session,
             };
             tokio::select! {
                 biased;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::exchange::{Request, Verdicts};
+use crate::exchange::{Request, Unshapeable, Verdicts};
 use crate::message::{Message, MessageId};
 use crate::observe::event_log::deliveries::Posted;
 use crate::pipeline::admit::Admitted;
@@ -15,7 +15,7 @@ use crate::pipeline::dispatch::Dispatch;
 use crate::pipeline::gates::{evidence, feedback};
 use crate::pipeline::in_flight::InFlight;
 use crate::pipeline::post::{circumstances, post};
-use crate::policy::decide::{Decision, Disposition, Facts, Signal, decide};
+use crate::policy::decide::{Decision, DeferReason, Disposition, FAULT_DELAY, Facts, Signal, decide};
 use crate::policy::outcome::Outcome;
 use crate::telemetry::labels::Stage;
 
@@ -47,33 +47,49 @@ impl Stay {
     }
 }
 
-/// The request that carries the messages. Those that no request can be made of leave; `None` when none is left.
-pub(super) async fn request(
+/// The request that carries the messages, and those that no request can be made of. `None` when none is left.
+pub(super) fn request(
     messages: &mut Vec<InFlight>,
     dispatch: &Dispatch,
     stay: &Stay,
-) -> Option<Request> {
+) -> (Option<Request>, Vec<Misshapen>) {
+    let mut misshapen = Vec::new();
     while !messages.is_empty() {
         // Shaping again after a hold is cheaper than keeping a copy for every message that needs none.
         let carried: Vec<&Message> = messages.iter().map(|message| &message.message).collect();
-        let unshapeable = match dispatch.ctx.settings.exchange.request(&carried) {
+        match dispatch.ctx.settings.exchange.request(&carried) {
             Ok(request) => {
                 if stay.is_new() {
                     dispatch.ctx.metrics.headers_dropped.inc_by(u64::from(request.headers_dropped));
                 }
-                return Some(request);
+                return (Some(request), misshapen);
             }
-            Err(unshapeable) => unshapeable,
-        };
-        let message = messages.remove(unshapeable.position.min(messages.len() - 1));
-        let posted = Posted { why: Some(unshapeable.why), ..Posted::not(Outcome::Unshapeable) };
+            Err(Unshapeable { position, why }) => {
+                let message = messages.remove(position.min(messages.len() - 1));
+                misshapen.push(Misshapen { message, why });
+            }
+        }
+    }
+    (None, misshapen)
+}
+
+/// A message that no request can be made of.
+pub(super) struct Misshapen {
+    message: InFlight,
+    why: String,
+}
+
+impl Misshapen {
+    /// Leaves as the table says of such a message.
+    pub(super) async fn leave(self, dispatch: &Dispatch, stay: &Stay) {
+        let Self { message, why } = self;
+        let posted = Posted { why: Some(why), ..Posted::not(Outcome::Unshapeable) };
         let facts = facts(dispatch, &message, &posted, stay);
         let decision = decide(Outcome::Unshapeable, &facts, &dispatch.ctx.settings.policy);
         dispatch.ctx.metrics.delivered(Outcome::Unshapeable, None);
         message.tell(dispatch, &posted, decision.disposition, false);
         message.leave(dispatch, decision.disposition, &posted).await;
     }
-    None
 }
 
 /// Posts the request, and tells limits and gates what came of that.
@@ -147,8 +163,9 @@ impl Answered {
 
     /// What it came to for one message.
     pub(super) fn of(&self, position: usize) -> (Posted, Disposition) {
-        let disposition =
-            self.decisions.get(position).map_or(Disposition::Hold, |decision| decision.disposition);
+        // There is a decision for each message.
+        let unknown = Disposition::Defer { delay: FAULT_DELAY, reason: DeferReason::Unknown };
+        let disposition = self.decisions.get(position).map_or(unknown, |decision| decision.disposition);
         let outcome = self.outcomes.as_ref().and_then(|outcomes| outcomes.get(position).copied());
         (outcome.map_or_else(|| self.posted.clone(), |outcome| self.posted.of(outcome)), disposition)
     }

@@ -33,8 +33,8 @@ pub(super) struct Delivery {
     reservation: Reservation,
 }
 
-/// A place to wait out a 429 in this process, and for how long.
-type Place = (Duration, OwnedSemaphorePermit);
+/// Places to wait out a 429 in this process, and for how long.
+type Place = (Duration, Vec<OwnedSemaphorePermit>);
 
 /// What a message does after a POST.
 enum Next {
@@ -43,7 +43,7 @@ enum Next {
     /// Nothing was sent of it: it stays for another POST.
     Hold,
     /// It waits out a 429 here, and is posted again.
-    WaitOut(Place),
+    WaitOut(Duration, OwnedSemaphorePermit),
 }
 
 impl Delivery {
@@ -66,13 +66,22 @@ impl Delivery {
             };
             stay.at_gates += admitted.at_gates;
             self.leave_lost(&dispatch);
-            let Some(request) = request(&mut self.messages, &dispatch, &stay).await else { return };
-            let answered = attempt(&mut self.messages, &dispatch, admitted, request, &stay).await;
-            let place = self.part(&dispatch, answered, &stay).await;
+            let (request, misshapen) = request(&mut self.messages, &dispatch, &stay);
+            let place = if let Some(request) = request {
+                let answered = attempt(&mut self.messages, &dispatch, admitted, request, &stay).await;
+                self.part(&dispatch, answered, &stay).await
+            } else {
+                drop(admitted);
+                None
+            };
+            // Only now: the others have a session, which must not wait for these.
+            for message in misshapen {
+                message.leave(&dispatch, &stay).await;
+            }
             if self.messages.is_empty() {
                 return;
             }
-            if let Some((delay, _place)) = place {
+            if let Some((delay, _places)) = place {
                 stay = Stay { waited_out: stay.waited_out + 1, at_gates: stay.at_gates, ..Stay::default() };
                 if let Err(until) = self.wait_out(&dispatch, delay).await {
                     return self.give_up_waiting(&dispatch, until).await;
@@ -115,16 +124,18 @@ impl Delivery {
 
     /// Parts with the messages that leave; a place for those that wait out a 429, if that is what the others do.
     async fn part(&mut self, dispatch: &Dispatch, answered: Answered, stay: &Stay) -> Option<Place> {
-        let mut place = None;
+        let mut place: Option<Place> = None;
         for (position, message) in std::mem::take(&mut self.messages).into_iter().enumerate() {
             let (posted, disposition) = answered.of(position);
             let next = next(dispatch, &message, &posted, disposition, stay);
-            message.tell(dispatch, &posted, disposition, matches!(next, Next::WaitOut(_)));
+            message.tell(dispatch, &posted, disposition, matches!(next, Next::WaitOut(..)));
             match next {
                 Next::Leave(disposition) => message.leave(dispatch, disposition, &posted).await,
                 Next::Hold => self.messages.push(message),
-                Next::WaitOut(found) => {
-                    place = Some(found);
+                Next::WaitOut(delay, found) => {
+                    let (longest, places) = place.get_or_insert((delay, Vec::new()));
+                    *longest = delay.max(*longest);
+                    places.push(found);
                     self.messages.push(message);
                 }
             }
@@ -250,7 +261,7 @@ fn next(
                 && message.is_last_try() =>
         {
             let place = dispatch.waits.place(delay, message.hideable());
-            place.map_or(Next::Leave(disposition), |place| Next::WaitOut((delay, place)))
+            place.map_or(Next::Leave(disposition), |place| Next::WaitOut(delay, place))
         }
         other => Next::Leave(other),
     }

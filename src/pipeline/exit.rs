@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use crate::observe::event_log::deliveries::Posted;
 use crate::pipeline::dispatch::Dispatch;
 use crate::pipeline::in_flight::InFlight;
+use crate::pipeline::ledger::Settled;
 use crate::pipeline::settle::exit::{Exit, Forward};
 use crate::pipeline::settle::settler::Leaving;
 use crate::policy::decide::{DeferReason, Disposition, FAULT_DELAY};
@@ -28,7 +29,8 @@ impl InFlight {
             Disposition::Defer { delay, reason } => self.defer(delay, reason).await,
             Disposition::DeadLetter => {
                 let reason = DeadLetterReason { outcome: posted.outcome.label(), status: posted.seen.status };
-                self.exit(Exit::Delete { first: vec![Forward::DeadLetter(reason)] }).await;
+                let (first, how) = (vec![Forward::DeadLetter(reason)], Settled::DeadLettered);
+                self.exit(Exit::Delete { first, how }).await;
             }
             // Held messages stay; a hold that ends up here is deferred like any failure.
             Disposition::Hold => self.defer(FAULT_DELAY, DeferReason::Unreachable).await,

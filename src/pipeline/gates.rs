@@ -52,10 +52,12 @@ impl Probes {
         }
     }
 
-    /// Their POST has run for long without an answer.
-    pub(super) fn run_long(&self, events: &EventLog) {
+    /// Their POST has run for long without an answer. What that changed at the endpoint's gate.
+    pub(super) fn run_long(&self, events: &EventLog) -> Option<Transition> {
         events.gate(LISTENER, self.own.as_ref().and_then(Probe::runs_long));
-        events.gate(ENDPOINT, self.shared.as_ref().and_then(Probe::runs_long));
+        let shared = self.shared.as_ref().and_then(Probe::runs_long);
+        events.gate(ENDPOINT, shared);
+        shared
     }
 }
 

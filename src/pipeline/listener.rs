@@ -107,7 +107,7 @@ impl Listener {
         });
         let own = Gate::new(limits.gate.tuning(), seed.wrapping_add(2));
         let gates = Gates { own, shared: Arc::clone(&limits.gate) };
-        let admission = Admission { gates, share: limits.sessions.seat(workers), limits };
+        let admission = Admission { gates, membership: limits.sessions.join(workers), limits };
         let dispatch = Arc::new(Dispatch { ctx, admission, memory, waits });
         let slots = Slots::new(workers.saturating_mul(per_delivery));
         Self { dispatch, slots, waits: Arc::default(), handle, leases, seed }
@@ -184,7 +184,7 @@ impl Listener {
         stop.cancel();
         while extending.join_next().await.is_some() {}
         // Whoever still asks for its status keeps the rest of it.
-        dispatch.admission.share.leave();
+        dispatch.admission.membership.leave();
     }
 }
 
@@ -214,7 +214,7 @@ async fn follow(dispatch: Arc<Dispatch>, slots: Arc<Slots>, mut controls: watch:
     let per_delivery = dispatch.ctx.settings.exchange.messages_max().max(1);
     loop {
         let sessions = controls.borrow_and_update().sessions();
-        dispatch.admission.share.set_cap(sessions);
+        dispatch.admission.membership.set_cap(sessions);
         slots.set_limit(sessions.saturating_mul(per_delivery));
         tokio::select! {
             biased;

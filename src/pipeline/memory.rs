@@ -129,6 +129,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::pipeline::ledger::Settled;
     use crate::pipeline::settle::exit::Forward;
     use crate::policy::decide::DeferReason;
     use crate::ports::DeadLetterReason;
@@ -205,7 +206,7 @@ mod tests {
     async fn what_a_message_still_owes_is_remembered_until_it_was_sent() {
         let memory = Memory::default();
         let reason = DeadLetterReason { outcome: "rejected", status: Some(422) };
-        let owing = Exit::Delete { first: vec![Forward::DeadLetter(reason)] };
+        let owing = Exit::Delete { first: vec![Forward::DeadLetter(reason)], how: Settled::DeadLettered };
         memory.left(&id(1), owing.clone());
         tokio::time::advance(20 * CONFIRMED_FOR).await;
         assert_eq!(memory.seen(&id(1)), Some(owing));

@@ -31,7 +31,8 @@ pub(super) async fn post(
             }
             () = tokio::time::sleep_until(runs_long), if is_looked_at => {
                 is_looked_at = false;
-                probes.run_long(&dispatch.ctx.events);
+                let change = probes.run_long(&dispatch.ctx.events);
+                dispatch.admission.limits.sessions.gate_changed(change);
             }
         }
     };

@@ -40,6 +40,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use crate::drain::{ABORT_GRACE, Drain};
 use crate::message::ReceiptHandle;
 use crate::observe::health::Tick;
 use crate::pipeline::completion::Fate;
@@ -49,7 +50,7 @@ use crate::pipeline::memory::Memory;
 use crate::pipeline::settle::exit::Exit;
 use crate::pipeline::settle::lane::{Done, LAST_TRY_BEFORE, Lane};
 use crate::pipeline::settle::parked::Parked;
-use crate::pipeline::settle::settler::{Incoming, Settler};
+use crate::pipeline::settle::settler::{Incoming, Places, Settler};
 use crate::pipeline::settle::work::{Delete, Hide, Owing, change};
 use crate::ports::QueueError;
 
@@ -85,6 +86,7 @@ pub(super) struct SettleLoop {
     /// Hidings sent once more, after their messages have left the ledger.
     repeats: JoinSet<()>,
     repeats_at_once: Arc<Semaphore>,
+    places: Places,
     hurry: bool,
 }
 
@@ -103,13 +105,15 @@ impl SettleLoop {
             repeats: JoinSet::new(),
             repeats_at_once: Arc::new(Semaphore::new(REPEATS_MAX)),
             hurry: false,
+            places: settler.places(),
             receiver,
             parts,
         };
         (settler, settle_loop)
     }
 
-    /// Settles until there is nothing left to settle and nobody left who could bring more.
+    /// Settles until there is nothing left to settle and nobody left who could bring more, or until an abort has left it
+    /// no more time: then what is left is abandoned.
     /// After a panic it runs again: what it was settling by then has been left to SQS, and the rest is there.
     pub(super) async fn run(&mut self) {
         // If what was left to SQS was the last of its kind, nobody else would end a fault.
@@ -117,10 +121,14 @@ impl SettleLoop {
         let mut open = true;
         let mut incoming = Vec::new();
         let drain = self.parts.ctx.drain.clone();
+        let out_of_time = out_of_time(drain.clone());
+        tokio::pin!(out_of_time);
         loop {
             self.parts.tick.touch();
             self.parts.ctx.metrics.parked_current.sub(self.parked.returned(Instant::now()));
             self.send();
+            // What came too late was the last of its lane, perhaps: nobody else would end its fault.
+            self.settle_fault(None);
             if !open && self.is_done() {
                 return;
             }
@@ -149,9 +157,21 @@ impl SettleLoop {
                     for each in incoming.drain(..) { self.take(each); }
                 }
                 () = drain.draining(), if !self.hurry => self.hurry = true,
+                () = &mut out_of_time => return self.abandon(),
                 () = tokio::time::sleep_until(wake_at) => {}
             }
         }
+    }
+
+    /// Leaves to SQS whatever has not been settled: dropping it counts it as abandoned.
+    fn abandon(&mut self) {
+        self.places.close();
+        self.receiver.close();
+        while self.receiver.try_recv().is_ok() {}
+        self.deletes.abandon();
+        self.hides.abandon();
+        self.forwards.abandon();
+        self.repeats.abort_all();
     }
 
     fn is_done(&self) -> bool {
@@ -212,7 +232,7 @@ impl SettleLoop {
     fn forwarded(&mut self, owing: Owing) {
         let Owing { message, mut owed, delete } = owing;
         owed.remove(0);
-        self.parts.memory.left(&message.id, Exit::Delete { first: owed.clone() });
+        self.parts.memory.left(&message.id, Exit::Delete { first: owed.clone(), how: delete.how });
         self.take(Incoming::owing(message, owed, delete));
     }
 
@@ -231,6 +251,12 @@ impl SettleLoop {
             None => ctx.events.settles_again(),
         }
     }
+}
+
+/// Completes when an abort has left no more time to settle.
+async fn out_of_time(drain: Drain) {
+    drain.aborting().await;
+    tokio::time::sleep(ABORT_GRACE).await;
 }
 
 /// Sends a hiding once more, some time after it was confirmed: an extension without an answer may have arrived after it.

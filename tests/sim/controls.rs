@@ -59,7 +59,7 @@ async fn a_listener_is_paused_resumed_given_other_workers_and_stopped_while_anot
     assert_eq!((stopped, why), (0, Some(NotReceiving::Draining)));
     assert!(process.has_ended(), "its task has ended");
     assert!(!process.has_ended(), "and the other's has not");
-    assert_eq!(shared.sessions.seats(), 1, "its place at the endpoint is free");
+    assert_eq!(shared.sessions.listeners(), 1, "its place at the endpoint is free");
     let (least, most) = (others.iter().min().unwrap(), others.iter().max().unwrap());
     assert!(*least >= 105 && *most <= 120, "the other did {others:?} in 30 s");
     process.assert_balanced();

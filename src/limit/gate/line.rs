@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use tokio::time::Instant;
+
 /// Who asks to pass, in the order in which they may probe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Rank {
@@ -21,7 +23,10 @@ pub(super) type Place = (Rank, u64);
 pub(super) struct Line {
     waiting: BTreeSet<Place>,
     arrivals: u64,
-    /// Pollers that cannot look: they wait for a free worker.
+    pollers: usize,
+    /// When a poller last began or ended to wait.
+    poller_seen: Option<Instant>,
+    /// Pollers that cannot look: they wait for a free slot.
     pub(super) blocked: usize,
 }
 
@@ -31,17 +36,31 @@ impl Line {
         let place = (rank, self.arrivals);
         self.arrivals += 1;
         self.waiting.insert(place);
+        if rank == Rank::Poller {
+            self.pollers += 1;
+            self.poller_seen = Some(Instant::now());
+        }
         place
     }
 
     /// Somebody waits no longer.
     pub(super) fn leave(&mut self, place: Place) {
-        self.waiting.remove(&place);
+        if self.waiting.remove(&place) && place.0 == Rank::Poller {
+            self.pollers -= 1;
+            self.poller_seen = Some(Instant::now());
+        }
     }
 
     /// Pollers that wait.
     pub(super) fn pollers(&self) -> usize {
-        self.waiting.iter().filter(|(rank, _)| *rank == Rank::Poller).count()
+        self.pollers
+    }
+
+    /// Since when no poller looks at a gate closed since then: one at least cannot, and none waits. `None`: one looks. A
+    /// poller that is out with a probe waited here shortly before.
+    pub(super) fn alone_since(&self, closed: Instant) -> Option<Instant> {
+        let seen = || self.poller_seen.map_or(closed, |seen| seen.max(closed));
+        (self.blocked > 0 && self.pollers == 0).then(seen)
     }
 
     /// Whether messages wait.

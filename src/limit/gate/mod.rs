@@ -188,11 +188,11 @@ impl Gate {
     /// Changes the state, and wakes those that wait if that may concern them.
     fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
         let mut state = self.lock();
-        let was_open = state.is_open();
+        let before = state.concerns_waiting();
         let result = change(&mut state);
-        let is_open = state.is_open();
+        let is_changed = state.concerns_waiting() != before;
         drop(state);
-        if !(was_open && is_open) {
+        if is_changed {
             self.changed.notify_waiters();
         }
         result
@@ -241,9 +241,14 @@ impl Probe {
         self.gate.snapshot().idle
     }
 
-    /// Its POST has ended.
+    /// Its POST has ended. If the gate has changed since it went, it tells as much as any other POST.
     pub fn end(self, evidence: Evidence, circumstances: Circumstances) -> Option<Transition> {
-        self.gate.change(|state| state.verdict(self.number, evidence, &circumstances))
+        self.gate.change(|state| {
+            if state.is_open() {
+                return state.learn(evidence, &circumstances);
+            }
+            state.verdict(self.number, evidence, &circumstances)
+        })
     }
 
     /// The receive brought nothing, or only messages on their final receive, which are `kept`.

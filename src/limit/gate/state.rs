@@ -33,6 +33,9 @@ pub enum Transition {
     },
 }
 
+/// What those that wait at a gate depend on; `None`: it is open.
+pub(super) type Concerns = Option<(Instant, usize, bool, bool, (Option<Place>, Option<Place>))>;
+
 /// What a gate remembers.
 #[derive(Debug)]
 pub(super) struct State {
@@ -131,6 +134,13 @@ impl State {
         }
     }
 
+    /// What those that wait depend on: while it stays the same, nobody has to look again.
+    pub(super) fn concerns_waiting(&self) -> Concerns {
+        let Phase::Closed(closed) = &self.phase else { return None };
+        let alone = self.line.alone_since(closed.since).is_some();
+        Some((closed.next, closed.out.len(), closed.in_vain, alone, self.line.heads()))
+    }
+
     fn worked(&mut self) {
         self.has_worked = true;
         self.refusals = 0;
@@ -202,15 +212,15 @@ impl State {
     /// From when on a message on its final receive may probe: one more refusal would dead-letter it.
     fn patience_ends(&self) -> Option<Instant> {
         let Phase::Closed(closed) = &self.phase else { return None };
-        let patience = match closed.reason {
+        let at_last = closed.since + self.tuning.patience;
+        Some(match (closed.reason, self.line.alone_since(closed.since)) {
             // Nothing is sent of it.
-            Reason::Unreachable => Duration::ZERO,
+            (Reason::Unreachable, _) => closed.since,
             // The endpoint itself said when to come back, and was not asked since.
-            Reason::RetryAfter if self.refusals <= 1 => Duration::ZERO,
-            _ if self.line.blocked > 0 && self.line.pollers() == 0 => self.tuning.patience_alone,
-            _ => self.tuning.patience,
-        };
-        Some(closed.since + patience)
+            (Reason::RetryAfter, _) if self.refusals <= 1 => closed.since,
+            (_, Some(since)) => at_last.min(since + self.tuning.patience_alone),
+            (_, None) => at_last,
+        })
     }
 
     /// The end of a probe: it opens the gate, or leaves it closed.

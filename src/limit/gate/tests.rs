@@ -137,6 +137,19 @@ async fn it_probes_soon_where_no_poller_has_a_worker_and_not_while_one_backs_off
 }
 
 #[tokio::test(start_paused = true)]
+async fn it_does_not_probe_while_another_listener_looks_although_one_has_no_slot() {
+    let (gate, began) = (overloaded(12), Instant::now());
+    let (held, mut last) = (Arc::clone(&gate), JoinSet::new());
+    last.spawn(async move { held.pass(Rank::FinalReceive).await });
+    let _blocked = gate.blocked();
+    while began.elapsed() < Duration::from_secs(3_000) {
+        probe(gate.pass(Rank::Poller).await).found_nothing(false);
+        sleep(Duration::from_millis(1)).await;
+        assert!(last.try_join_next().is_none(), "after {:?}", began.elapsed());
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_probe_after_whose_start_the_gate_changed_says_nothing() {
     let gate = closed(13, 1);
     let first = probe(gate.pass(Rank::Held).await);

@@ -10,7 +10,7 @@
 //!
 //! Invariant: running ≤ limit, and of each listener running ≤ its cap. Lowering either lets what runs finish.
 
-mod seat;
+mod membership;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
@@ -24,7 +24,7 @@ use crate::limit::Transition;
 use crate::limit::adaptive::Adaptive;
 use crate::tuning::{Ahead, Learned};
 
-pub use seat::{Claims, Seat, Session};
+pub use membership::{Claims, Membership, Session};
 
 /// The sessions of one endpoint.
 #[derive(Debug)]
@@ -146,7 +146,7 @@ impl Sessions {
     }
 
     /// Listeners that share them.
-    pub fn seats(&self) -> usize {
+    pub fn listeners(&self) -> usize {
         self.lock().listeners.len()
     }
 
@@ -161,13 +161,13 @@ impl Sessions {
     }
 
     /// A place for one more listener, which may have so many sessions.
-    pub fn seat(self: &Arc<Self>, cap: usize) -> Seat {
+    pub fn join(self: &Arc<Self>, cap: usize) -> Membership {
         let mut state = self.lock();
         let key = state.next_key;
         state.next_key += 1;
         let (line, cap) = (VecDeque::new(), cap.max(1));
         state.listeners.insert(key, Listener { cap, running: 0, claimed: 0, line, is_busy: false });
-        Seat::new(self, key)
+        Membership::new(self, key)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -235,7 +235,8 @@ impl State {
     /// Sessions nobody runs on, waits for or has claimed, and those that come free during a receive.
     fn room(&self) -> usize {
         let limit = self.limit();
-        (limit + limit / self.ahead.sessions_per_message).saturating_sub(self.taken())
+        let ahead = limit.checked_div(self.ahead.sessions_per_message).unwrap_or_default();
+        limit.saturating_add(ahead).saturating_sub(self.taken())
     }
 
     fn taken(&self) -> usize {

@@ -14,32 +14,32 @@ fn fixed(limit: usize) -> Arc<Sessions> {
 
 #[tokio::test(start_paused = true)]
 async fn running_deliveries_never_exceed_the_limit_and_a_drop_frees_one() {
-    let seat = fixed(2).seat(100);
-    let first = seat.start(None).await;
-    let _second = seat.start(None).await;
-    assert!(timeout(SOON, seat.start(None)).await.is_err());
+    let member = fixed(2).join(100);
+    let first = member.start(None).await;
+    let _second = member.start(None).await;
+    assert!(timeout(SOON, member.start(None)).await.is_err());
     drop(first);
-    assert!(timeout(SOON, seat.start(None)).await.is_ok());
+    assert!(timeout(SOON, member.start(None)).await.is_ok());
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_waiter_that_left_does_not_swallow_a_session() {
     let sessions = fixed(1);
-    let seat = sessions.seat(100);
-    let held = seat.start(None).await;
+    let member = sessions.join(100);
+    let held = member.start(None).await;
     for _ in 0..3 {
-        assert!(timeout(SOON, seat.start(None)).await.is_err());
+        assert!(timeout(SOON, member.start(None)).await.is_err());
     }
     drop(held);
-    assert!(timeout(SOON, seat.start(None)).await.is_ok());
+    assert!(timeout(SOON, member.start(None)).await.is_ok());
     assert_eq!(sessions.running(), 0);
-    assert_eq!(timeout(SOON, seat.claim(1, 10, LINGER)).await.map(|claims| claims.len()), Ok(1));
+    assert_eq!(timeout(SOON, member.claim(1, 10, LINGER)).await.map(|claims| claims.len()), Ok(1));
 }
 
 #[tokio::test(start_paused = true)]
 async fn sessions_go_round_between_listeners() {
     let sessions = fixed(1);
-    let (busy, quiet) = (sessions.seat(100), sessions.seat(100));
+    let (busy, quiet) = (sessions.join(100), sessions.join(100));
     let mut session = busy.start(None).await;
     let mut order = Vec::new();
     let mut busy_waits: VecDeque<_> = (0..3).map(|_| Box::pin(busy.start(None))).collect();
@@ -71,14 +71,14 @@ async fn sessions_go_round_between_listeners() {
 #[tokio::test(start_paused = true)]
 async fn claims_run_ahead_of_the_limit_by_a_fifth_at_most() {
     let sessions = fixed(8);
-    let seat = sessions.seat(100);
-    let mut claims = seat.claim(1, 10, LINGER).await;
+    let member = sessions.join(100);
+    let mut claims = member.claim(1, 10, LINGER).await;
     assert_eq!(claims.len(), 9);
-    assert!(timeout(SOON, seat.claim(1, 1, LINGER)).await.is_err());
-    let session = seat.start(claims.take()).await;
-    assert!(timeout(SOON, seat.claim(1, 1, LINGER)).await.is_err(), "a started delivery keeps its room");
+    assert!(timeout(SOON, member.claim(1, 1, LINGER)).await.is_err());
+    let session = member.start(claims.take()).await;
+    assert!(timeout(SOON, member.claim(1, 1, LINGER)).await.is_err(), "a started delivery keeps its room");
     drop(session);
-    assert_eq!(seat.claim(1, 10, LINGER).await.len(), 1);
+    assert_eq!(member.claim(1, 10, LINGER).await.len(), 1);
     drop(claims);
     assert_eq!(sessions.lock().room(), 9);
 }
@@ -86,9 +86,9 @@ async fn claims_run_ahead_of_the_limit_by_a_fifth_at_most() {
 #[tokio::test(start_paused = true)]
 async fn a_poller_that_waits_for_room_is_woken_by_a_free_session() {
     let sessions = fixed(1);
-    let seat = sessions.seat(100);
-    let session = seat.start(None).await;
-    let mut claim = Box::pin(seat.claim(1, 3, LINGER));
+    let member = sessions.join(100);
+    let session = member.start(None).await;
+    let mut claim = Box::pin(member.claim(1, 3, LINGER));
     assert!(futures_pending(&mut claim).await);
     drop(session);
     assert_eq!(timeout(SOON, claim).await.map(|claims| claims.len()), Ok(1));
@@ -96,10 +96,10 @@ async fn a_poller_that_waits_for_room_is_woken_by_a_free_session() {
 
 #[tokio::test(start_paused = true)]
 async fn a_claim_lingers_for_enough_and_then_makes_do() {
-    let seat = fixed(4).seat(100);
-    let running = [seat.start(None).await, seat.start(None).await];
+    let member = fixed(4).join(100);
+    let running = [member.start(None).await, member.start(None).await];
     let before = tokio::time::Instant::now();
-    let claims = seat.claim(3, 4, LINGER).await;
+    let claims = member.claim(3, 4, LINGER).await;
     assert_eq!((claims.len(), before.elapsed()), (2, LINGER));
     drop(running);
 }
@@ -107,12 +107,12 @@ async fn a_claim_lingers_for_enough_and_then_makes_do() {
 #[tokio::test(start_paused = true)]
 async fn busy_listeners_share_the_limit() {
     let sessions = fixed(80);
-    let seats: Vec<Seat> = (0..9).map(|_| sessions.seat(100)).collect();
-    assert_eq!(seats[0].share(), 80);
-    seats[0].set_busy(true);
-    assert_eq!(seats[0].share(), 80, "idle listeners take nothing");
-    seats[1].set_busy(true);
-    assert_eq!(seats[0].share(), 40);
+    let members: Vec<Membership> = (0..9).map(|_| sessions.join(100)).collect();
+    assert_eq!(members[0].fair_part(), 80);
+    members[0].set_busy(true);
+    assert_eq!(members[0].fair_part(), 80, "idle listeners take nothing");
+    members[1].set_busy(true);
+    assert_eq!(members[0].fair_part(), 40);
 }
 
 async fn futures_pending<F: Future + Unpin>(future: &mut F) -> bool {
@@ -122,23 +122,23 @@ async fn futures_pending<F: Future + Unpin>(future: &mut F) -> bool {
 #[tokio::test(start_paused = true)]
 async fn an_adaptive_limit_grows_while_it_is_used_to_the_full_and_is_cut_by_a_refusal() {
     let sessions = Sessions::new(64, Some(Learned::default()), Ahead::default());
-    let seat = sessions.seat(100);
+    let member = sessions.join(100);
     assert_eq!((sessions.cap(), sessions.limit()), (64, 4));
     let mut four = Vec::new();
-    let mut claims = seat.claim(4, 10, LINGER).await;
+    let mut claims = member.claim(4, 10, LINGER).await;
     while let Some(claim) = claims.take() {
-        four.push(seat.start(Some(claim)).await);
+        four.push(member.start(Some(claim)).await);
     }
     assert_eq!(four.len(), 4);
-    assert!(timeout(SOON, seat.start(None)).await.is_err());
+    assert!(timeout(SOON, member.start(None)).await.is_err());
     for session in four {
         assert!(!session.end(Feedback::Success));
     }
     assert_eq!(sessions.limit(), 8, "claimed room counts as used");
-    assert!(!seat.start(None).await.end(Feedback::Success));
+    assert!(!member.start(None).await.end(Feedback::Success));
     assert_eq!(sessions.limit(), 8, "one of eight is not");
     tokio::time::advance(SOON).await;
-    let refused = (seat.start(None).await, seat.start(None).await);
+    let refused = (member.start(None).await, member.start(None).await);
     tokio::time::advance(SOON).await;
     let congestion = Feedback::Congestion { retry_after: Duration::ZERO };
     assert!(refused.0.end(congestion));
@@ -149,7 +149,7 @@ async fn an_adaptive_limit_grows_while_it_is_used_to_the_full_and_is_cut_by_a_re
 #[tokio::test(start_paused = true)]
 async fn a_listener_has_no_more_sessions_than_its_own_cap_and_keeps_none_from_the_others() {
     let sessions = fixed(4);
-    let (small, other) = (sessions.seat(1), sessions.seat(4));
+    let (small, other) = (sessions.join(1), sessions.join(4));
     let first = small.start(None).await;
     let mut second = Box::pin(small.start(None));
     assert!(futures_pending(&mut second).await, "its cap is one");
@@ -162,7 +162,7 @@ async fn a_listener_has_no_more_sessions_than_its_own_cap_and_keeps_none_from_th
 #[tokio::test(start_paused = true)]
 async fn deliveries_that_wait_for_their_listeners_cap_take_no_room_of_the_others() {
     let sessions = fixed(4);
-    let (small, other) = (sessions.seat(1), sessions.seat(4));
+    let (small, other) = (sessions.join(1), sessions.join(4));
     let running = small.start(None).await;
     let mut waiting: Vec<_> = (0..10).map(|_| Box::pin(small.start(None))).collect();
     for wait in &mut waiting {
@@ -175,10 +175,10 @@ async fn deliveries_that_wait_for_their_listeners_cap_take_no_room_of_the_others
 #[tokio::test(start_paused = true)]
 async fn caps_that_change_while_posts_run_let_them_finish_and_hold_from_then_on() {
     let sessions = fixed(3);
-    let seat = sessions.seat(3);
-    let mut running = vec![seat.start(None).await, seat.start(None).await, seat.start(None).await];
+    let member = sessions.join(3);
+    let mut running = vec![member.start(None).await, member.start(None).await, member.start(None).await];
     sessions.set_cap(1);
-    let mut next = Box::pin(seat.start(None));
+    let mut next = Box::pin(member.start(None));
     for left in [2, 1] {
         drop(running.pop());
         assert!(futures_pending(&mut next).await, "{left} run");
@@ -186,15 +186,15 @@ async fn caps_that_change_while_posts_run_let_them_finish_and_hold_from_then_on(
     }
     drop(running.pop());
     let one = timeout(SOON, &mut next).await.unwrap();
-    let mut next = Box::pin(seat.start(None));
+    let mut next = Box::pin(member.start(None));
     assert!(futures_pending(&mut next).await);
     sessions.set_cap(2);
     let two = timeout(SOON, next).await.unwrap();
-    seat.set_cap(1);
-    let mut next = Box::pin(seat.start(None));
+    member.set_cap(1);
+    let mut next = Box::pin(member.start(None));
     drop(two);
     assert!(futures_pending(&mut next).await, "the listener's own cap holds as well");
-    seat.set_cap(2);
+    member.set_cap(2);
     assert!(timeout(SOON, next).await.is_ok());
     drop(one);
 }
@@ -202,29 +202,29 @@ async fn caps_that_change_while_posts_run_let_them_finish_and_hold_from_then_on(
 #[tokio::test(start_paused = true)]
 async fn a_listener_that_leaves_frees_its_place_and_its_share() {
     let sessions = fixed(10);
-    let (leaver, stayer) = (sessions.seat(10), sessions.seat(10));
+    let (leaver, stayer) = (sessions.join(10), sessions.join(10));
     leaver.set_busy(true);
     stayer.set_busy(true);
     let claims = leaver.claim(10, 10, LINGER).await;
     let running = leaver.start(None).await;
-    assert_eq!((sessions.seats(), stayer.share()), (2, 5));
+    assert_eq!((sessions.listeners(), stayer.fair_part()), (2, 5));
     leaver.leave();
-    assert_eq!((sessions.seats(), stayer.share()), (1, 10));
+    assert_eq!((sessions.listeners(), stayer.fair_part()), (1, 10));
     drop((claims, running));
     assert_eq!((sessions.running(), sessions.lock().room()), (0, 12));
     drop(leaver);
-    assert_eq!(sessions.seats(), 1);
+    assert_eq!(sessions.listeners(), 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_cap_below_what_was_learned_cuts_it_and_a_higher_one_lets_it_grow() {
     let sessions = Sessions::new(64, Some(Learned::default()), Ahead::default());
-    let seat = sessions.seat(64);
+    let member = sessions.join(64);
     sessions.set_cap(2);
     assert_eq!((sessions.cap(), sessions.limit()), (2, 2));
     sessions.set_cap(64);
     for _ in 0..3 {
-        let both = (seat.start(None).await, seat.start(None).await);
+        let both = (member.start(None).await, member.start(None).await);
         both.0.end(Feedback::Success);
         both.1.end(Feedback::Success);
     }

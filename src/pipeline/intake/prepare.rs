@@ -126,7 +126,7 @@ async fn reserve(dispatch: &Dispatch, slots: &Arc<Slots>, waits: &Waits, wanted:
         dispatch.ctx.settings.tuning.intake;
     let batch = batch.min(dispatch.ctx.queue.limits().batch);
     let per_delivery = dispatch.ctx.settings.exchange.messages_max().max(1);
-    let share = admission.share.share().saturating_mul(per_delivery);
+    let share = admission.membership.fair_part().saturating_mul(per_delivery);
     let most = if wanted.busy && !wanted.single { batch.min(share) } else { 1 };
     let enough = |of: usize| most.min(of.div_ceil(linger_for_one_of));
     waits.set(Some(NotReceiving::NoSlot));
@@ -153,7 +153,7 @@ async fn reserve_probe(dispatch: &Dispatch, slots: &Arc<Slots>, waits: &Waits) -
     let mut reservation = Reservation::default();
     admission.gates.pass(Rank::Poller, &mut reservation.probes).await;
     // A long poll would keep the turn from other listeners.
-    let may_wait = reservation.probes.are_idle() && admission.limits.sessions.seats() == 1;
+    let may_wait = reservation.probes.are_idle() && admission.limits.sessions.listeners() == 1;
     let busy_wait = dispatch.ctx.settings.tuning.intake.busy_wait;
     let wait = if may_wait { idle_wait } else { busy_wait.min(idle_wait) };
     Prepared { slots, reservation, wait }
@@ -167,6 +167,6 @@ async fn free(
     most: usize,
     linger: Duration,
 ) -> Reserved {
-    let _blocked = dispatch.admission.gates.blocked();
+    let _blocked = (!slots.has_free()).then(|| dispatch.admission.gates.blocked());
     slots.reserve(enough, most, linger).await
 }

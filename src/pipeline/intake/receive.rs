@@ -3,15 +3,17 @@
 //! Its answer may have been lost when SQS had already hidden the messages, and with them their groups. Under the same
 //! attempt id SQS hands them out again, and that counts as no receive. Nothing of the receive may change for that, neither
 //! the number of messages nor their visibility. So its slots stay reserved; room at the endpoint is freed meanwhile. It is
-//! not repeated when a gate closes, when the drain begins, or when the visibility timeout is over. Hidden messages come back
+//! not repeated when a gate closes, when the listener is paused or drains, or when the visibility timeout is over. Hidden messages come back
 //! by themselves.
 
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::message::Message;
 use crate::pipeline::admit::Reservation;
+use crate::pipeline::controls::Controls;
 use crate::pipeline::dispatch::Dispatch;
 use crate::pipeline::intake::prepare::Prepared;
 use crate::pipeline::lease::Asked;
@@ -33,7 +35,12 @@ pub(super) enum Received {
 }
 
 /// Receives up to as many messages as there are slots in `prepared`; gives up its room while it has to be repeated.
-pub(super) async fn receive(dispatch: &Dispatch, prepared: &mut Prepared, wait: Duration) -> Received {
+pub(super) async fn receive(
+    dispatch: &Dispatch,
+    controls: &watch::Receiver<Controls>,
+    prepared: &mut Prepared,
+    wait: Duration,
+) -> Received {
     let ctx = &dispatch.ctx;
     if !dispatch.admission.gates.let_through(&prepared.reservation.probes) {
         return Received::Withheld;
@@ -58,14 +65,15 @@ pub(super) async fn receive(dispatch: &Dispatch, prepared: &mut Prepared, wait: 
             return Received::Failed(error);
         }
         ctx.receive_failed(&error);
-        dispatch.admission.share.set_busy(false);
+        dispatch.admission.membership.set_busy(false);
         prepared.reservation = Reservation::default();
         tokio::select! {
             biased;
             () = ctx.drain.draining() => return Received::Failed(error),
             () = tokio::time::sleep(pause) => {}
         }
-        if ctx.health.has_settle_fault() || !dispatch.admission.gates.are_open() {
+        let is_paused = controls.borrow().paused;
+        if is_paused || ctx.health.has_settle_fault() || !dispatch.admission.gates.are_open() {
             return Received::Failed(error);
         }
     }

@@ -116,9 +116,9 @@ impl Intake {
     fn start(&mut self, mut prepared: Prepared) {
         let (max, no_wait) = (prepared.slots.len(), prepared.wait.is_zero());
         let wait = self.plan.wait(prepared.wait);
-        let dispatch = Arc::clone(&self.parts.dispatch);
+        let (dispatch, controls) = (Arc::clone(&self.parts.dispatch), self.parts.controls.clone());
         self.receives.spawn(async move {
-            let received = receive(&dispatch, &mut prepared, wait).await;
+            let received = receive(&dispatch, &controls, &mut prepared, wait).await;
             Ended { received, prepared, max, no_wait }
         });
     }
@@ -129,20 +129,20 @@ impl Intake {
         let Ok(Ended { received, prepared, max, no_wait }) = ended else {
             ctx.metrics.panics.inc();
             tracing::error!(listener = %ctx.settings.name, "a receive panicked");
-            dispatch.admission.share.set_busy(false);
+            dispatch.admission.membership.set_busy(false);
             return self.plan.panicked(now);
         };
         match received {
             Received::Answered(messages, asked) => {
                 ctx.received();
-                dispatch.admission.share.set_busy(!messages.is_empty());
+                dispatch.admission.membership.set_busy(!messages.is_empty());
                 let came = Yield::of(messages.len(), max);
                 self.plan.answered(came, self.wants_single(), no_wait, now);
                 self.register(messages, asked, prepared, max);
             }
             Received::Failed(error) => {
                 ctx.receive_failed(&error);
-                dispatch.admission.share.set_busy(false);
+                dispatch.admission.membership.set_busy(false);
                 self.plan.failed(now, ctx.unit());
             }
             Received::CutOff | Received::Withheld => {}

@@ -9,11 +9,11 @@ pub enum NotReceiving {
     Draining,
     /// An operator has paused it.
     Paused,
-    /// Deletes or hidings fail until a person acts.
+    /// Deletes, hidings or forwards fail until a person acts.
     SettleFault,
     /// The last receive failed, or the queue is asked without a long poll.
     BackOff,
-    /// A gate is not open, and others probe it.
+    /// A gate is not open: its pause runs, or others probe it.
     GateClosed,
     /// The listener has as many messages in flight as it may.
     NoSlot,

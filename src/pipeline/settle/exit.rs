@@ -16,6 +16,8 @@ pub(in crate::pipeline) enum Exit {
     Delete {
         /// Empty for a message that is only to be deleted.
         first: Vec<Forward>,
+        /// For the ledger: deleted, or dead-lettered.
+        how: Settled,
     },
     /// Hidden after throttling.
     Park {
@@ -47,13 +49,12 @@ pub(in crate::pipeline) enum Forward {
 
 impl Exit {
     /// Deleted, with nothing to be sent before.
-    pub(in crate::pipeline) const DELETE: Self = Self::Delete { first: Vec::new() };
+    pub(in crate::pipeline) const DELETE: Self = Self::Delete { first: Vec::new(), how: Settled::Deleted };
 
     /// How the ledger counts it.
     pub(in crate::pipeline) fn settled(&self) -> Settled {
         match self {
-            Self::Delete { first } if first.is_empty() => Settled::Deleted,
-            Self::Delete { .. } => Settled::DeadLettered,
+            Self::Delete { how, .. } => *how,
             Self::Park { .. } => Settled::Parked,
             Self::Defer { reason, .. } => Settled::Deferred(*reason),
             Self::Release { reason, .. } => Settled::Released(*reason),

@@ -71,6 +71,13 @@ impl<W: Work> Lane<W> {
         self.waiting.push(Job::new(work));
     }
 
+    /// Drops all work, wherever it is: its messages are abandoned.
+    pub(super) fn abandon(&mut self) {
+        self.waiting = Buffer::new(Duration::ZERO, W::BATCH);
+        self.retries = Later::default();
+        self.calls.abort_all();
+    }
+
     /// Whether there is no work, wherever it could be.
     pub(super) fn is_empty(&self) -> bool {
         self.waiting.is_empty() && self.retries.is_empty() && self.calls.is_empty()

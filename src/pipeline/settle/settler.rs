@@ -1,6 +1,6 @@
 //! How a message that leaves gets to the settle loop, and how the memory learns of it.
 //!
-//! Settlement has so many places and no more. A slow SQS therefore holds up deliveries and, behind them,
+//! Settlement has so many places and no more, of two kinds. A slow SQS therefore holds up deliveries and, behind them,
 //! receives. It does not fill the memory of the process.
 
 use std::sync::Arc;
@@ -29,9 +29,25 @@ pub(in crate::pipeline) struct Leaving {
 /// Where deliveries hand over their messages.
 #[derive(Debug, Clone)]
 pub(in crate::pipeline) struct Settler {
-    places: Arc<Semaphore>,
+    places: Places,
     sender: mpsc::Sender<Incoming>,
     memory: Arc<Memory>,
+}
+
+/// Room for messages in settlement. Those that owe forwards have room of their own: a dead-letter queue that takes
+/// nothing must not keep others from being deleted and hidden.
+#[derive(Debug, Clone)]
+pub(super) struct Places {
+    owing: Arc<Semaphore>,
+    others: Arc<Semaphore>,
+}
+
+impl Places {
+    /// Nobody gets room any more.
+    pub(super) fn close(&self) {
+        self.owing.close();
+        self.others.close();
+    }
 }
 
 /// What comes to the settle loop.
@@ -54,10 +70,16 @@ impl Incoming {
 }
 
 impl Settler {
-    /// A way for `places` messages at once, and where they come out.
-    pub(super) fn new(places: usize, memory: Arc<Memory>) -> (Self, mpsc::Receiver<Incoming>) {
-        let (sender, receiver) = mpsc::channel(places);
-        (Self { places: Arc::new(Semaphore::new(places)), sender, memory }, receiver)
+    /// A way for so many messages at once that owe forwards, and as many others; and where they come out.
+    pub(super) fn new(each: usize, memory: Arc<Memory>) -> (Self, mpsc::Receiver<Incoming>) {
+        let (sender, receiver) = mpsc::channel(2 * each);
+        let places = Places { owing: Arc::new(Semaphore::new(each)), others: Arc::new(Semaphore::new(each)) };
+        (Self { places, sender, memory }, receiver)
+    }
+
+    /// The room, for whoever closes it.
+    pub(super) fn places(&self) -> Places {
+        self.places.clone()
     }
 
     /// Takes a message over and remembers how it leaves. Waits for a place; the caller may free its worker then.
@@ -66,11 +88,13 @@ impl Settler {
         ledger.enter(Stage::Settling);
         lease.enter(Stage::Settling);
         self.memory.left(&message.id, exit.clone());
-        // The semaphore is never closed.
-        let Ok(place) = Arc::clone(&self.places).acquire_owned().await else { return };
+        let owes = matches!(&exit, Exit::Delete { first, .. } if !first.is_empty());
+        let room = if owes { &self.places.owing } else { &self.places.others };
+        // Closed: the loop has ended, and the ledger counts the message as abandoned.
+        let Ok(place) = Arc::clone(room).acquire_owned().await else { return };
         let (id, how) = (message.id.clone(), exit.settled());
         match exit {
-            Exit::Delete { first } => {
+            Exit::Delete { first, .. } => {
                 let leaver = Leaver { id, lease, ledger, _place: place };
                 let delete = Delete { leaver, how, successor };
                 self.hand_over(Incoming::owing(message, first, delete)).await;

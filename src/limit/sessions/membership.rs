@@ -10,12 +10,12 @@ use super::{Feedback, Sessions, State};
 
 /// A listener's place at an endpoint; dropping it frees the place.
 #[derive(Debug)]
-pub struct Seat {
+pub struct Membership {
     sessions: Arc<Sessions>,
     key: u64,
 }
 
-impl Seat {
+impl Membership {
     pub(super) fn new(sessions: &Arc<Sessions>, key: u64) -> Self {
         Self { sessions: Arc::clone(sessions), key }
     }
@@ -44,7 +44,7 @@ impl Seat {
     }
 
     /// A busy listener's part of the limit; at least 1.
-    pub fn share(&self) -> usize {
+    pub fn fair_part(&self) -> usize {
         let state = self.sessions.lock();
         let busy = state.listeners.values().filter(|listener| listener.is_busy).count();
         (state.limit() / busy.max(1)).max(1)
@@ -118,7 +118,7 @@ impl Seat {
     }
 }
 
-impl Drop for Seat {
+impl Drop for Membership {
     fn drop(&mut self) {
         self.leave();
     }

@@ -214,7 +214,7 @@ impl Default for Learned {
 pub struct Gate {
     /// Fewest rejections in a row that close, unless only one POST may run at once: one may be chance.
     pub rejections_min: usize,
-    /// Most: at a large limit a small backlog would be used up before as many were rejected as may run at once.
+    /// Most: at a large limit a small backlog would be used up before so many were rejected.
     pub rejections_max: usize,
     /// Refused credentials, or messages nobody takes at the listener's path, in a row that close.
     pub faults: usize,

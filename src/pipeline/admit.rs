@@ -1,8 +1,8 @@
 //! Admission: from "in flight" to "may be posted now".
 //!
 //! A delivery passes the gates, waits its turn for a session and then for the rate. It looks at the gates once more: one may
-//! have closed meanwhile. A wait ends early when the process drains, or when a gate has stayed closed for longer than the
-//! messages can wait. Then the messages are released.
+//! have closed meanwhile. A wait ends early when the process drains, or when a gate stays closed for longer than
+//! messages can wait. Then they are released.
 //!
 //! What a receive needs is reserved beforehand as one [`Reservation`]: sessions, starts within the rate, or the right to
 //! probe a gate. Each of its deliveries takes its part.

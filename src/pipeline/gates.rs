@@ -1,7 +1,6 @@
 //! The gates a message of a listener passes: its own, for what is wrong with the listener, and its endpoint's.
 //!
-//! The translation from what an outcome signals to what a gate makes of it is here, and every change of a gate is
-//! told here, once. A probe of the own gate may wait at the endpoint's, never the other way round: the endpoint
+//! What an outcome signals becomes evidence for a gate here. Every change of a gate is logged here, once. A probe of the own gate may wait at the endpoint's, never the other way round: the endpoint
 //! has other listeners.
 
 use std::hash::{DefaultHasher, Hash, Hasher};

@@ -2,8 +2,8 @@
 //!
 //! received = deleted + parked + deferred + released + dead-lettered + abandoned + in progress. An entry that
 //! is dropped unsettled (a bug, a panic, the end of the process) counts as abandoned: SQS hands the message out again by
-//! itself. The ledger counts receives. A message that comes again while it is in flight has a second entry, which is settled
-//! as the first is.
+//! itself. The ledger counts receives. A message that comes again while it is in flight has a second entry. It is settled as
+//! the first is.
 
 use std::sync::Arc;
 

@@ -4,9 +4,8 @@
 //! forgot the delete, as standard queues may. What it still owes is sent first, then it is deleted. It is remembered until
 //! SQS has confirmed the delete, and for ten minutes after.
 //!
-//! A message parked or deferred that comes too early is hidden for the rest of the time instead of being posted: a standard
-//! queue may hand out a copy of a hidden message, and a hiding that SQS did not take lets it come back with the end of its
-//! lease. On its final receive it is posted all the same; that is the caller's business.
+//! A message parked or deferred that comes too early is not posted: it is hidden for the rest of the time. A standard queue
+//! may hand out a copy of a hidden message. A message whose hiding SQS refused comes back when its lease ends. On its final receive it is posted all the same; that is the caller's business.
 //!
 //! Bounded: [`tuning::Memory`] says how many ids of each kind are remembered. Past that the one is forgotten that would
 //! be forgotten next, so unconfirmed deletes go last. A forgotten message may be posted twice, or too early. Above 109

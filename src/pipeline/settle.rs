@@ -13,7 +13,7 @@
 //! When a call or an entry of it fails, that entry alone is sent again, with back-off. What was confirmed beside it is
 //! settled. Until when it is sent again depends on the lane:
 //!
-//! * A delete or a forward is tried for as long as SQS lets the message be leased, twelve hours at most. The message
+//! * A delete or a forward is tried while the message can be leased, twelve hours at most. The message
 //!   stays under its lease meanwhile, because its work is done and nobody else may get it.
 //! * A hiding has given its lease up, because an extension would undo it. It is tried until just before that lease ends.
 //! * A hiding without an answer may have been carried out. It is not sent again once its own time is over, at once for a

@@ -1,10 +1,11 @@
 //! Messages that a busy endpoint answered with 429 on their final receive.
 //!
-//! To park such a message is to dead-letter it: SQS moves it when it is due. Where the endpoint takes others that is
-//! not what anybody wants of a 429, so the message is kept in this process instead: it stays under its lease, with
-//! its worker, for as long as it would have been hidden, and is posted again. That is bounded: to twice for a message
-//! and to endpoints that did some work a minute ago, so that one nobody takes still reaches the dead-letter queue;
-//! to a part of the workers; and by the hours SQS lets a receive last.
+//! To park such a message is to dead-letter it: SQS moves it when it is due. Where the endpoint takes others, that is
+//! not what anybody wants of a 429. So the message waits in this process instead, under its lease and in its slot. After as
+//! long as it would have been hidden it is posted again.
+//!
+//! That is bounded, so that a message nobody takes still reaches the dead-letter queue. A message waits twice at most. The
+//! endpoint must have taken others in the last minute. A part of the workers may wait so, and SQS's twelve hours end it.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;

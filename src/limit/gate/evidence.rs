@@ -1,4 +1,4 @@
-//! What came of a POST, as far as a gate is concerned, and the reason to be closed that follows from it.
+//! What came of a POST, as far as a gate is concerned, and the reason to close that follows.
 
 use std::time::Duration;
 

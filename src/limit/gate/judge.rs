@@ -1,6 +1,6 @@
 //! An open gate: what has been seen in a row, that is since the last success, and whether that is enough to close.
 //!
-//! Where a single message may be to blame, *distinct* messages have to agree, so that one that always fails closes
+//! Where a single message may be to blame, *distinct* messages have to agree. So one that always fails closes
 //! nothing. Pure: no clock, no tasks.
 
 use std::collections::BTreeSet;

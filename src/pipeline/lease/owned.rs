@@ -1,8 +1,7 @@
 //! A lease as its message owns it: our right to the message until a time, and the newest receipt handle.
 //!
-//! Dropping a [`Lease`] ends its extensions. Before a message is hidden (park, defer, release) its lease is closed with
-//! [`Lease::close`], which waits for an extension under way: a late extension would overwrite the hiding. A delete does
-//! not wait.
+//! Dropping a [`Lease`] ends its extensions. Before a message is hidden (park, defer, release) its lease is closed.
+//! [`Lease::close`] waits for an extension under way: a late extension would overwrite the hiding. A delete does not wait.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -99,8 +98,8 @@ impl Lease {
         self.table.lock().by_key.get_mut(&self.key)?.copies.take()
     }
 
-    /// Ends the extensions before the message is hidden until then, after one under way has been answered (within the
-    /// time-out of that call).
+    /// Ends the extensions, before the message is hidden until then. Waits for one under way, within the timeout of that
+    /// call.
     pub(in crate::pipeline) async fn close(self, until: Instant) -> Closed {
         let waiting = self.table.lock().close(self.key, until);
         if let Some(waiting) = waiting {

@@ -1,4 +1,4 @@
-//! A lane: all work of one kind, from the moment it comes until SQS has taken it or no try makes sense any more.
+//! A lane: all work of one kind, until SQS has done it or no further try makes sense.
 //!
 //! Work waits for a batch, is in a call, or waits for its next try; nowhere else. What failed in one call is tried
 //! again in one, with back-off. What cannot be done is said and dropped: SQS hands the message out again.
@@ -92,8 +92,7 @@ impl<W: Work> Lane<W> {
         }
         while self.calls.len() < CALLS_MAX {
             let Some(jobs) = self.waiting.batch(now, hurry) else { break };
-            // The time of a further try may have passed while it waited for a call to end, or while the process
-            // stood still.
+            // The time of a further try may have passed while it waited, or while the process stood still.
             let (late, mut jobs): (Vec<_>, Vec<_>) = jobs.into_iter().partition(|job| job.is_late(now));
             for job in &late {
                 self.give_up(job, TOO_LATE, TOO_LATE_FIX);

@@ -1,7 +1,7 @@
 //! How a message that leaves gets to the settle loop, and how the memory learns of it.
 //!
-//! Settlement has so many places and no more. A slow SQS therefore holds up the workers and, behind them, the
-//! receives, instead of filling the memory of the process.
+//! Settlement has so many places and no more. So a slow SQS holds up the workers and, behind them, the
+//! receives. The memory of the process does not fill.
 
 use std::sync::Arc;
 

@@ -255,3 +255,7 @@ fn next(
         other => Next::Leave(other),
     }
 }
+
+#[cfg(test)]
+#[path = "deliver_tests.rs"]
+mod tests;

@@ -161,3 +161,7 @@ impl Admission {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "admit_tests.rs"]
+mod tests;

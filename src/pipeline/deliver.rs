@@ -266,3 +266,7 @@ fn next(
         other => Next::Leave(other),
     }
 }
+
+#[cfg(test)]
+#[path = "deliver_tests.rs"]
+mod tests;

@@ -61,3 +61,7 @@ impl Flow {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "flow_tests.rs"]
+mod tests;

@@ -186,3 +186,68 @@ pub(super) fn feedback(signal: Signal, retry_after_closes: bool, probing: bool) 
         | Signal::Neutral => Feedback::Nothing,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pipeline::stage_kit::{MINUTE, Setup, circumstances, close};
+
+    const PAUSE: Option<Duration> = Some(MINUTE);
+
+    fn of(outcome: Outcome, signal: Signal, retry_after_closes: bool) -> Evidence {
+        evidence(outcome, signal, retry_after_closes, &MessageId::new("m-1"), true)
+    }
+
+    #[test]
+    fn a_retry_after_closes_a_gate_only_where_the_listener_wants_that() {
+        let asks = Signal::Congestion { retry_after: PAUSE };
+        assert_eq!(of(Outcome::Throttled, asks, true), Evidence::Asked(MINUTE));
+        assert_eq!(of(Outcome::Throttled, asks, false), Evidence::Throttled);
+        assert_eq!(of(Outcome::Unavailable, asks, false), Evidence::Overloaded);
+        let asks_for_nothing = Signal::Congestion { retry_after: Some(Duration::ZERO) };
+        assert_eq!(of(Outcome::Throttled, asks_for_nothing, true), Evidence::Throttled);
+        assert_eq!(feedback(asks, true, false), Feedback::Congestion { retry_after: MINUTE });
+        assert_eq!(feedback(asks, true, true), Feedback::Nothing, "a probe tells nothing of capacity");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wrong_path_closes_the_listeners_gate_and_everything_else_the_endpoints() {
+        let kit = Setup::default().kit();
+        let (gates, events) = (&kit.dispatch.admission.gates, &kit.dispatch.ctx.events);
+        for number in 0..5 {
+            gates.report(Evidence::Misdirected(number), Probes::default(), circumstances(), events);
+        }
+        assert_eq!((gates.own.is_open(), gates.shared.is_open()), (false, true));
+        let kit = Setup::default().kit();
+        let gates = &kit.dispatch.admission.gates;
+        gates.report(Evidence::Asked(MINUTE), Probes::default(), circumstances(), events);
+        assert_eq!((gates.own.is_open(), gates.shared.is_open()), (true, false));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_success_opens_both_gates_that_it_probed() {
+        let kit = Setup::default().kit();
+        let (gates, events) = (&kit.dispatch.admission.gates, &kit.dispatch.ctx.events);
+        close(&gates.own, MINUTE);
+        close(&gates.shared, MINUTE);
+        let mut probes = Probes::default();
+        gates.pass(Rank::Held, &mut probes).await;
+        assert!(probes.own.is_some() && probes.shared.is_some() && !gates.are_open());
+        gates.report(Evidence::Success, probes, circumstances(), events);
+        assert!(gates.are_open());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_waits_at_the_listeners_gate_keeps_no_probe_of_the_endpoints() {
+        let kit = Setup::default().kit();
+        let gates = &kit.dispatch.admission.gates;
+        close(&gates.shared, MINUTE);
+        let mut probes = Probes::default();
+        gates.pass(Rank::Held, &mut probes).await;
+        close(&gates.own, MINUTE);
+        let passed = tokio::time::timeout(MINUTE / 2, gates.pass(Rank::Held, &mut probes)).await;
+        assert!(passed.is_err() && probes.is_empty());
+        let other = tokio::time::timeout(MINUTE / 4, gates.shared.pass(Rank::Held)).await;
+        assert!(matches!(other, Ok(Pass::Probe(_))), "another listener's message may probe");
+    }
+}

@@ -77,3 +77,64 @@ impl InFlight {
         fate
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pipeline::stage_kit::{MINUTE, Setup};
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_is_dropped_is_abandoned_its_slot_is_free_and_its_lease_ended() {
+        let kit = Setup::default().kit();
+        let messages = kit.messages(1).await;
+        assert_eq!((kit.slots.in_use(), kit.leases.lock().by_key.len()), (1, 1));
+        drop(messages);
+        assert_eq!((kit.slots.in_use(), kit.leases.lock().by_key.len()), (0, 0));
+        let metrics = &kit.dispatch.ctx.metrics;
+        assert_eq!((kit.abandoned(), metrics.in_progress().map(|(_, count)| count)), (1, [0; 4]));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_a_final_receive_that_others_came_before_is_a_last_try() {
+        let kit = Setup::default().kit();
+        let mut message = kit.last_try().await;
+        assert!(message.is_last_try());
+        message.final_receive = Some(FinalReceive { max: 1, dead_letter_queue: None });
+        assert!(!message.is_last_try(), "with a single receive none could be spared");
+        message.final_receive = None;
+        assert!(!message.is_last_try());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_post_may_start_as_long_as_it_ends_within_the_hours_of_its_receive() {
+        let kit = Setup::default().kit();
+        let received = Instant::now();
+        let messages = kit.messages(1).await;
+        let hours = Duration::from_secs(43_195);
+        assert_eq!(messages[0].last_start(MINUTE), received + hours - MINUTE);
+        tokio::time::advance(MINUTE).await;
+        assert_eq!(messages[0].hideable(), hours - MINUTE);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn messages_that_share_a_slot_free_it_with_the_last_of_them() {
+        let kit = Setup::default().kit();
+        let mut messages = kit.messages(2).await;
+        let (head, tail) = messages.split_first_mut().unwrap();
+        tail[0].share_slot_of(head);
+        assert_eq!(kit.slots.in_use(), 1);
+        messages.pop();
+        assert_eq!(kit.slots.in_use(), 1);
+        messages.pop();
+        assert_eq!(kit.slots.in_use(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_waits_for_one_that_is_dropped_learns_that_it_was_left_to_sqs() {
+        let kit = Setup::default().kit();
+        let mut message = kit.messages(1).await.remove(0);
+        let fate = message.fate();
+        drop(message);
+        assert!(fate.await.is_err());
+    }
+}

@@ -33,6 +33,8 @@ mod post;
 mod queue_view;
 mod settings;
 mod settle;
+#[cfg(test)]
+mod stage_kit;
 mod status;
 mod wait_out;
 

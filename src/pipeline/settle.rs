@@ -31,6 +31,8 @@ pub(super) mod exit;
 mod lane;
 mod parked;
 pub(super) mod settler;
+#[cfg(test)]
+pub(super) mod taken;
 mod work;
 
 use std::sync::Arc;

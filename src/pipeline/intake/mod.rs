@@ -18,3 +18,10 @@ mod waits;
 pub(super) use task::{Intake, Parts};
 pub use waits::NotReceiving;
 pub(super) use waits::Waits;
+
+#[cfg(test)]
+mod prepare_tests;
+#[cfg(test)]
+mod receive_tests;
+#[cfg(test)]
+mod task_tests;

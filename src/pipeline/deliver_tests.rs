@@ -1,0 +1,259 @@
+//! One delivery alone, over an endpoint that answers by a script: what its messages leave with.
+
+use std::pin::pin;
+
+use tokio::time::timeout;
+
+use super::*;
+use crate::exchange::Verdicts;
+use crate::message::Message;
+use crate::pipeline::settle::exit::Forward;
+use crate::pipeline::stage_kit::{
+    HOUR, Kit, LEASE, MINUTE, SECOND, Setup, Together, asking, close, message, status, unsent,
+};
+use crate::policy::decide::{Action, Row};
+use crate::policy::outcome::{Attempt, StatusSet};
+use crate::ports::DeadLetterReason;
+
+/// Every POST is answered at once with this.
+fn always(answer: &Attempt) -> Kit {
+    let answer = answer.clone();
+    Setup::answering(move |_, _| (Duration::ZERO, answer.clone())).kit()
+}
+
+/// POSTs carry up to ten messages.
+fn together(verdicts: Verdicts) -> Kit {
+    let mut setup = Setup::default();
+    setup.settings.exchange = Arc::new(Together { most: 10, verdicts });
+    setup.kit()
+}
+
+fn deliver(kit: &Kit, messages: Vec<InFlight>) -> impl Future<Output = ()> + use<> {
+    Delivery::new(messages, Reservation::default()).run(Arc::clone(&kit.dispatch))
+}
+
+fn of(number: usize, exit: Exit) -> (String, Exit) {
+    (format!("m-{number}"), exit)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_200_deletes_the_message_and_frees_its_slot_and_session() {
+    let mut kit = Setup::default().kit();
+    deliver(&kit, kit.messages(1).await).await;
+    assert_eq!((kit.slots.in_use(), kit.dispatch.admission.limits.sessions.running()), (0, 0));
+    assert_eq!((kit.all_left(), kit.endpoint.posts()), (vec![of(1, Exit::DELETE)], vec!["m-1".to_owned()]));
+    assert_eq!(kit.dispatch.ctx.metrics.deleted.get(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_429_is_parked_for_the_longer_of_the_throttle_delay_and_retry_after() {
+    for (answer, parked) in
+        [(status(429), 5 * MINUTE), (asking(429, MINUTE), 5 * MINUTE), (asking(429, HOUR), HOUR)]
+    {
+        let mut kit = always(&answer);
+        deliver(&kit, kit.messages(1).await).await;
+        assert_eq!(kit.all_left(), [of(1, Exit::Park { until: Instant::now() + parked })], "{answer:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_is_hidden_no_longer_than_sqs_lets_its_receive_be() {
+    let mut kit = always(&asking(429, 24 * HOUR));
+    let messages = kit.messages(1).await;
+    let ceiling = messages[0].lease.ceiling();
+    deliver(&kit, messages).await;
+    assert_eq!(kit.all_left(), [of(1, Exit::Park { until: ceiling })]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_of_which_nothing_was_sent_is_held_and_posted_again() {
+    let mut kit =
+        Setup::answering(|number, _| (Duration::ZERO, if number < 3 { unsent() } else { status(200) })).kit();
+    deliver(&kit, kit.messages(1).await).await;
+    assert_eq!(kit.endpoint.posts().len(), 4);
+    assert_eq!(kit.all_left(), [of(1, Exit::DELETE)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_is_held_for_an_hour_and_then_deferred_as_unreachable() {
+    let mut kit = always(&unsent());
+    let began = Instant::now();
+    deliver(&kit, kit.messages(1).await).await;
+    let left = kit.all_left();
+    assert!(matches!(left[0].1, Exit::Defer { reason: DeferReason::Unreachable, .. }), "{left:?}");
+    assert!((HOUR..HOUR + MINUTE).contains(&began.elapsed()), "{:?}", began.elapsed());
+    assert!(kit.endpoint.posts().len() > 50, "it was tried {} times", kit.endpoint.posts().len());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_whose_lease_is_lost_is_left_to_sqs_and_the_others_are_posted() {
+    let mut kit = together(Verdicts::All(Outcome::Success));
+    let messages = kit.messages(3).await;
+    messages[1].lease.refused();
+    deliver(&kit, messages).await;
+    assert_eq!(kit.endpoint.posts(), ["m-1 m-3"]);
+    assert_eq!(kit.all_left(), [of(1, Exit::DELETE), of(3, Exit::DELETE)]);
+    assert_eq!(kit.abandoned(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_whose_lease_ran_out_while_it_waited_is_not_posted() {
+    let mut kit = Setup::default().kit();
+    let messages = kit.messages(1).await;
+    tokio::time::advance(LEASE).await;
+    deliver(&kit, messages).await;
+    assert!(kit.endpoint.posts().is_empty() && kit.all_left().is_empty());
+    assert_eq!(kit.abandoned(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_no_request_can_be_made_of_leaves_and_the_others_are_posted() {
+    let mut kit = together(Verdicts::All(Outcome::Success));
+    let mut messages = kit.messages(3).await;
+    messages[1].message.body = "unshapeable".into();
+    deliver(&kit, messages).await;
+    assert_eq!(kit.endpoint.posts(), ["m-1 m-3"]);
+    let deferred = Exit::Defer { until: Instant::now() + FAULT_DELAY, reason: DeferReason::Message };
+    assert_eq!(kit.all_left(), [of(2, deferred), of(1, Exit::DELETE), of(3, Exit::DELETE)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_message_leaves_by_its_own_verdict_and_one_without_has_failed() {
+    let mut kit = together(Verdicts::Each(vec![Outcome::Success, Outcome::Rejected]));
+    deliver(&kit, kit.messages(3).await).await;
+    let left = kit.all_left();
+    let rejected = Exit::Defer { until: Instant::now() + FAULT_DELAY, reason: DeferReason::Message };
+    assert_eq!(left[..2], [of(1, Exit::DELETE), of(2, rejected)]);
+    assert!(matches!(left[2].1, Exit::Defer { reason: DeferReason::Failure, .. }), "{left:?}");
+    assert_eq!(kit.endpoint.posts().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_remembered_as_done_leaves_without_a_post_and_frees_its_reservation_first() {
+    let mut kit = Setup { places: 1, ..Setup::default() }.kit();
+    let messages = kit.messages(2).await;
+    let mut messages = messages.into_iter();
+    messages.next().unwrap().exit(Exit::DELETE).await;
+    let done = messages.next().unwrap();
+    kit.dispatch.memory.left(done.id(), Exit::DELETE);
+    let reservation = kit.dispatch.admission.reserve(16, 16, Duration::ZERO).await;
+    let mut delivery = pin!(Delivery::new(vec![done], reservation).run(Arc::clone(&kit.dispatch)));
+    assert!(timeout(SECOND, &mut delivery).await.is_err(), "settlement has no place for it yet");
+    let room = timeout(SECOND, kit.dispatch.admission.share.claim(16, 16, Duration::ZERO)).await;
+    assert_eq!(room.map(|claims| claims.len()).ok(), Some(16));
+    assert_eq!(kit.all_left(), [of(1, Exit::DELETE)]);
+    delivery.await;
+    assert_eq!((kit.all_left(), kit.endpoint.posts().len()), (vec![of(2, Exit::DELETE)], 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_comes_too_early_is_hidden_for_the_rest_unless_it_is_its_last_try() {
+    let mut kit = Setup::default().kit();
+    let parked = Exit::Park { until: Instant::now() + HOUR };
+    kit.dispatch.memory.left(&message(1).id, parked.clone());
+    deliver(&kit, kit.messages(1).await).await;
+    assert_eq!((kit.all_left(), kit.endpoint.posts().len()), (vec![of(1, parked)], 0));
+    deliver(&kit, vec![kit.last_try().await]).await;
+    assert_eq!((kit.all_left(), kit.endpoint.posts().len()), (vec![of(1, Exit::DELETE)], 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drain_while_messages_wait_releases_them_visible_at_once() {
+    let mut kit = Setup::default().kit();
+    close(&kit.dispatch.admission.gates.shared, HOUR);
+    let messages = kit.messages(1).await;
+    tokio::join!(deliver(&kit, messages), async { kit.dispatch.ctx.drain.begin(MINUTE) });
+    let released = Exit::Release { until: Instant::now(), reason: ReleaseReason::Drain };
+    assert_eq!((kit.all_left(), kit.endpoint.posts().len()), (vec![of(1, released)], 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn messages_behind_a_gate_that_stays_closed_are_released_until_its_pause_is_over() {
+    let mut setup = Setup::default();
+    setup.settings.tuning.hold.at_gates = 10 * SECOND;
+    let mut kit = setup.kit();
+    close(&kit.dispatch.admission.gates.shared, MINUTE);
+    deliver(&kit, kit.messages(1).await).await;
+    let until = Instant::now() + kit.dispatch.admission.gates.pause_left();
+    assert!(until > Instant::now());
+    assert_eq!(kit.all_left(), [of(1, Exit::Release { until, reason: ReleaseReason::Gate })]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_post_that_runs_is_awaited_in_a_drain_and_deferred_when_that_aborts() {
+    for aborts in [false, true] {
+        let mut kit = Setup::answering(|_, _| (MINUTE, status(200))).kit();
+        let (drain, messages) = (kit.dispatch.ctx.drain.clone(), kit.messages(1).await);
+        let mut delivery = pin!(deliver(&kit, messages));
+        assert!(timeout(SECOND, &mut delivery).await.is_err());
+        drain.begin(MINUTE);
+        assert!(timeout(SECOND, &mut delivery).await.is_err(), "the drain waits for it");
+        if aborts {
+            drain.abort();
+        }
+        delivery.await;
+        let (left, now) = (kit.all_left(), Instant::now());
+        match &left[0].1 {
+            Exit::Defer { until, reason: DeferReason::Aborted } if aborts => assert!(*until > now),
+            exit => assert!(!aborts && *exit == Exit::DELETE, "{aborts}: {exit:?}"),
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_429_on_the_last_try_is_waited_out_here_where_the_endpoint_takes_others() {
+    for works in [true, false] {
+        let answers = |number, _: &str| (Duration::ZERO, status(if number == 0 { 429 } else { 200 }));
+        let mut kit = Setup::answering(answers).kit();
+        if works {
+            kit.dispatch.waits.succeeded();
+        }
+        let began = Instant::now();
+        deliver(&kit, vec![kit.last_try().await]).await;
+        let waited = began.elapsed();
+        let (exit, posts) = match works {
+            true => (Exit::DELETE, 2),
+            false => (Exit::Park { until: began + 5 * MINUTE }, 1),
+        };
+        assert_eq!((kit.all_left(), kit.endpoint.posts().len()), (vec![of(1, exit)], posts));
+        assert_eq!(waited, if works { 5 * MINUTE } else { Duration::ZERO });
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drain_while_a_429_is_waited_out_parks_the_message_for_the_rest() {
+    let mut kit = always(&status(429));
+    kit.dispatch.waits.succeeded();
+    let (began, drain) = (Instant::now(), kit.dispatch.ctx.drain.clone());
+    let message = kit.last_try().await;
+    let mut delivery = pin!(deliver(&kit, vec![message]));
+    assert!(timeout(MINUTE, &mut delivery).await.is_err());
+    drain.begin(MINUTE);
+    delivery.await;
+    assert_eq!(kit.all_left(), [of(1, Exit::Park { until: began + 5 * MINUTE })]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_row_that_dead_letters_owes_a_copy_with_its_reason_before_the_delete() {
+    let mut setup = Setup::answering(|_, _| (Duration::ZERO, status(422)));
+    let row = Row { status: StatusSet::new([(422, 422)]), action: Action::DeadLetter, delay: None };
+    setup.settings.policy.rows = vec![row];
+    let mut kit = setup.kit();
+    deliver(&kit, kit.messages(1).await).await;
+    let reason = DeadLetterReason { outcome: "rejected", status: Some(422) };
+    let exit = Exit::Delete { first: vec![Forward::DeadLetter(reason)] };
+    assert_eq!(kit.all_left(), [of(1, exit.clone())]);
+    let again = Message { receipt: crate::message::ReceiptHandle::new("h-2"), ..message(1) };
+    deliver(&kit, vec![kit.in_flight(again).await]).await;
+    assert_eq!((kit.all_left(), kit.endpoint.posts().len()), (vec![of(1, exit)], 1), "it still owes that");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_whose_lease_is_over_is_not_released() {
+    let mut kit = Setup::default().kit();
+    let lost = kit.in_flight(message(1)).await;
+    tokio::time::advance(LEASE).await;
+    lost.release(&kit.dispatch, Instant::now(), ReleaseReason::Drain).await;
+    assert!(kit.all_left().is_empty());
+    assert_eq!((kit.abandoned(), kit.slots.in_use()), (1, 0));
+}

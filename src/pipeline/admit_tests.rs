@@ -66,7 +66,7 @@ async fn a_drain_ends_the_wait_at_a_gate_for_a_session_and_for_the_rate() {
         let mut in_the_way = None;
         match waits_for {
             "gate" => close(&admission.gates.own, MINUTE),
-            "session" => in_the_way = Some(admission.share.start(None).await),
+            "session" => in_the_way = Some(admission.membership.start(None).await),
             _ => admission.limits.rate.start().await,
         }
         let mut reservation = Reservation::default();
@@ -146,6 +146,6 @@ async fn a_delivery_that_waits_at_a_gate_keeps_no_room_from_others() {
     close(&admission.gates.shared, MINUTE);
     let mut waits = pin!(admission.admit(&mut reservation, held(), &drain));
     assert!(timeout(SECOND, &mut waits).await.is_err());
-    let room = timeout(SECOND, admission.share.claim(4, 4, Duration::ZERO)).await;
+    let room = timeout(SECOND, admission.membership.claim(4, 4, Duration::ZERO)).await;
     assert_eq!(room.map(|claims| claims.len()).ok(), Some(4));
 }

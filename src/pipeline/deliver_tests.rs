@@ -7,6 +7,7 @@ use tokio::time::timeout;
 use super::*;
 use crate::exchange::Verdicts;
 use crate::message::Message;
+use crate::pipeline::ledger::Settled;
 use crate::pipeline::settle::exit::Forward;
 use crate::pipeline::stage_kit::{
     HOUR, Kit, LEASE, MINUTE, SECOND, Setup, Together, asking, close, message, status, unsent,
@@ -114,7 +115,7 @@ async fn a_message_that_no_request_can_be_made_of_leaves_and_the_others_are_post
     deliver(&kit, messages).await;
     assert_eq!(kit.endpoint.posts(), ["m-1 m-3"]);
     let deferred = Exit::Defer { until: Instant::now() + FAULT_DELAY, reason: DeferReason::Message };
-    assert_eq!(kit.all_left(), [of(2, deferred), of(1, Exit::DELETE), of(3, Exit::DELETE)]);
+    assert_eq!(kit.all_left(), [of(1, Exit::DELETE), of(3, Exit::DELETE), of(2, deferred)]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -139,7 +140,7 @@ async fn a_message_remembered_as_done_leaves_without_a_post_and_frees_its_reserv
     let reservation = kit.dispatch.admission.reserve(16, 16, Duration::ZERO).await;
     let mut delivery = pin!(Delivery::new(vec![done], reservation).run(Arc::clone(&kit.dispatch)));
     assert!(timeout(SECOND, &mut delivery).await.is_err(), "settlement has no place for it yet");
-    let room = timeout(SECOND, kit.dispatch.admission.share.claim(16, 16, Duration::ZERO)).await;
+    let room = timeout(SECOND, kit.dispatch.admission.membership.claim(16, 16, Duration::ZERO)).await;
     assert_eq!(room.map(|claims| claims.len()).ok(), Some(16));
     assert_eq!(kit.all_left(), [of(1, Exit::DELETE)]);
     delivery.await;
@@ -241,7 +242,7 @@ async fn a_row_that_dead_letters_owes_a_copy_with_its_reason_before_the_delete()
     let mut kit = setup.kit();
     deliver(&kit, kit.messages(1).await).await;
     let reason = DeadLetterReason { outcome: "rejected", status: Some(422) };
-    let exit = Exit::Delete { first: vec![Forward::DeadLetter(reason)] };
+    let exit = Exit::Delete { first: vec![Forward::DeadLetter(reason)], how: Settled::DeadLettered };
     assert_eq!(kit.all_left(), [of(1, exit.clone())]);
     let again = Message { receipt: crate::message::ReceiptHandle::new("h-2"), ..message(1) };
     deliver(&kit, vec![kit.in_flight(again).await]).await;

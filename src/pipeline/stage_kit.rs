@@ -213,7 +213,7 @@ impl Setup {
         let memory = Arc::new(Memory::new(settings.tuning.memory));
         let limits = EndpointLimits::new("api", &limits, 2);
         let gates = Gates { own: Gate::new(limits.gate.tuning(), 3), shared: Arc::clone(&limits.gate) };
-        let admission = Admission { gates, share: limits.sessions.seat(settings.workers), limits };
+        let admission = Admission { gates, membership: limits.sessions.join(settings.workers), limits };
         let ctx = Arc::new(Context {
             settings,
             queue: Arc::<ScriptedQueue>::clone(&queue),

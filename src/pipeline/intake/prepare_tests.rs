@@ -61,7 +61,7 @@ impl Bench {
                 self.taken.0 = Some(self.kit.slots.reserve(16, 16, Duration::ZERO).await);
             }
             NotReceiving::NoRoom => {
-                self.taken.1 = Some(dispatch.admission.share.claim(4, 4, Duration::ZERO).await);
+                self.taken.1 = Some(dispatch.admission.membership.claim(4, 4, Duration::ZERO).await);
             }
         }
         BUSY
@@ -123,7 +123,7 @@ async fn a_drain_ends_each_of_these_waits_and_frees_what_was_reserved() {
         assert_eq!(bench.means.waits.now(), Some(NotReceiving::Draining));
         bench.taken = (None, None);
         assert_eq!(bench.kit.slots.reserved(), 0, "{reason:?}");
-        let room = timeout(SECOND, bench.kit.dispatch.admission.share.claim(4, 4, Duration::ZERO)).await;
+        let room = timeout(SECOND, bench.kit.dispatch.admission.membership.claim(4, 4, Duration::ZERO)).await;
         assert_eq!(room.map(|claims| claims.len()).ok(), Some(4), "{reason:?}");
     }
 }

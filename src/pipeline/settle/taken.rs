@@ -42,9 +42,10 @@ impl Left {
     pub(in crate::pipeline) fn exit(&self) -> (String, Exit) {
         match &self.0 {
             Incoming::Delete(delete) => (delete.leaver.id.to_string(), Exit::DELETE),
-            Incoming::Owing(owing) => {
-                (owing.message.id.to_string(), Exit::Delete { first: owing.owed.clone() })
-            }
+            Incoming::Owing(owing) => (
+                owing.message.id.to_string(),
+                Exit::Delete { first: owing.owed.clone(), how: owing.delete.how },
+            ),
             Incoming::Hide(hide) => (hide.leaver.id.to_string(), hidden(hide)),
         }
     }

@@ -29,10 +29,7 @@ async fn prepared(kit: &Kit) -> Prepared {
 }
 
 fn kind(received: &Received) -> Option<QueueErrorKind> {
-    match received {
-        Received::Failed(error) => Some(error.kind),
-        _ => None,
-    }
+    if let Received::Failed(error) = received { Some(error.kind) } else { None }
 }
 
 #[tokio::test(start_paused = true)]
@@ -43,10 +40,10 @@ async fn a_fifo_receive_that_failed_on_the_way_is_repeated_exactly_as_it_was() {
     let began = Instant::now();
     let received = receive(&kit.dispatch, &mut prepared, SECOND).await;
     let Received::Answered(messages, asked) = received else { panic!("{received:?}") };
-    let receives = kit.queue.receives();
-    assert_eq!((messages.len(), receives.len()), (1, 3));
-    assert!(receives[0].attempt.is_some() && receives.iter().all(|receive| *receive == receives[0]));
-    assert_eq!((receives[0].max, receives[0].visibility), (10, 90 * SECOND));
+    let calls = kit.queue.receives();
+    assert_eq!((messages.len(), calls.len()), (1, 3));
+    assert!(calls[0].attempt.is_some() && calls.iter().all(|call| *call == calls[0]));
+    assert_eq!((calls[0].max, calls[0].visibility), (10, 90 * SECOND));
     assert_eq!(
         (asked.first, asked.last),
         (began, Instant::now()),
@@ -89,8 +86,8 @@ async fn a_receive_is_repeated_for_as_long_as_its_messages_may_be_hidden() {
     let began = Instant::now();
     let received = receive(&kit.dispatch, &mut prepared(&kit).await, SECOND).await;
     assert_eq!(kind(&received), Some(QueueErrorKind::TimedOut));
-    let (took, receives) = (began.elapsed(), kit.queue.receives().len());
-    assert!(took < 90 * SECOND && took > 30 * SECOND && receives > 5, "{receives} in {took:?}");
+    let (took, calls) = (began.elapsed(), kit.queue.receives().len());
+    assert!(took < 90 * SECOND && took > 30 * SECOND && calls > 5, "{calls} in {took:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -128,8 +125,7 @@ async fn no_receive_begins_at_a_closed_gate_without_its_probe() {
 #[tokio::test(start_paused = true)]
 async fn a_receive_under_way_is_awaited_in_a_drain_until_shortly_before_its_deadline() {
     for (takes, is_answered) in [(20 * SECOND, true), (MINUTE, false)] {
-        let receives = vec![(takes, Ok(vec![message(1)]))];
-        let kit = Setup { receives, ..Setup::default() }.kit();
+        let kit = Setup { receives: vec![(takes, Ok(vec![message(1)]))], ..Setup::default() }.kit();
         let (mut prepared, began) = (prepared(&kit).await, Instant::now());
         kit.dispatch.ctx.drain.begin(30 * SECOND);
         let received = receive(&kit.dispatch, &mut prepared, 20 * SECOND).await;

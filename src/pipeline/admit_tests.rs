@@ -15,8 +15,8 @@ fn kit(sessions: usize, rate: Option<Rate>) -> Kit {
 }
 
 /// One start a minute.
-fn slow() -> Option<Rate> {
-    Some(Rate { interval: MINUTE, burst: NonZeroU32::MIN })
+fn slow() -> Rate {
+    Rate { interval: MINUTE, burst: NonZeroU32::MIN }
 }
 
 fn held() -> Patience {
@@ -45,7 +45,7 @@ async fn nothing_passes_a_closed_gate_but_a_probe_until_that_has_opened_it() {
 
 #[tokio::test(start_paused = true)]
 async fn a_gate_that_closes_while_a_delivery_waits_for_the_rate_makes_it_give_up_its_session() {
-    let kit = kit(16, slow());
+    let kit = kit(16, Some(slow()));
     let (admission, drain) = (&kit.dispatch.admission, Drain::new());
     admission.limits.rate.start().await;
     let mut reservation = Reservation::default();
@@ -61,7 +61,7 @@ async fn a_gate_that_closes_while_a_delivery_waits_for_the_rate_makes_it_give_up
 #[tokio::test(start_paused = true)]
 async fn a_drain_ends_the_wait_at_a_gate_for_a_session_and_for_the_rate() {
     for waits_for in ["gate", "session", "rate"] {
-        let kit = kit(1, slow());
+        let kit = kit(1, Some(slow()));
         let (admission, drain) = (&kit.dispatch.admission, Drain::new());
         let mut in_the_way = None;
         match waits_for {
@@ -122,7 +122,7 @@ async fn no_patience_outlasts_the_last_time_at_which_a_post_may_start() {
 
 #[tokio::test(start_paused = true)]
 async fn patience_counts_the_waits_at_gates_together() {
-    let kit = kit(16, slow());
+    let kit = kit(16, Some(slow()));
     let (admission, drain) = (&kit.dispatch.admission, Drain::new());
     close(&admission.gates.own, 10 * SECOND);
     admission.limits.rate.start().await;

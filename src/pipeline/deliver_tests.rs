@@ -212,10 +212,8 @@ async fn a_429_on_the_last_try_is_waited_out_here_where_the_endpoint_takes_other
         let began = Instant::now();
         deliver(&kit, vec![kit.last_try().await]).await;
         let waited = began.elapsed();
-        let (exit, posts) = match works {
-            true => (Exit::DELETE, 2),
-            false => (Exit::Park { until: began + 5 * MINUTE }, 1),
-        };
+        let (exit, posts) =
+            if works { (Exit::DELETE, 2) } else { (Exit::Park { until: began + 5 * MINUTE }, 1) };
         assert_eq!((kit.all_left(), kit.endpoint.posts().len()), (vec![of(1, exit)], posts));
         assert_eq!(waited, if works { 5 * MINUTE } else { Duration::ZERO });
     }

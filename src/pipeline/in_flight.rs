@@ -113,7 +113,7 @@ mod tests {
         let hours = Duration::from_secs(43_195);
         assert_eq!(messages[0].last_start(MINUTE), received + hours - MINUTE);
         tokio::time::advance(MINUTE).await;
-        assert_eq!(messages[0].hideable(), hours - MINUTE);
+        assert_eq!(messages[0].hideable(), hours.saturating_sub(MINUTE));
     }
 
     #[tokio::test(start_paused = true)]

@@ -7,7 +7,7 @@ use tokio::time::timeout;
 
 use super::*;
 use crate::limit::{self, Evidence, Rate};
-use crate::pipeline::stage_kit::{HOUR, Kit, MINUTE, SECOND, Setup, circumstances, close, patient};
+use crate::pipeline::kit_for_tests::{HOUR, Kit, MINUTE, SECOND, Setup, circumstances, close, patient};
 
 fn kit(sessions: usize, rate: Option<Rate>) -> Kit {
     let limits = limit::Settings { sessions, rate, ..Setup::default().limits };

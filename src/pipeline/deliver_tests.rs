@@ -7,11 +7,11 @@ use tokio::time::timeout;
 use super::*;
 use crate::exchange::Verdicts;
 use crate::message::Message;
-use crate::pipeline::ledger::Settled;
-use crate::pipeline::settle::exit::Forward;
-use crate::pipeline::stage_kit::{
+use crate::pipeline::kit_for_tests::{
     HOUR, Kit, LEASE, MINUTE, SECOND, Setup, Together, asking, close, message, status, unsent,
 };
+use crate::pipeline::ledger::Settled;
+use crate::pipeline::settle::exit::Forward;
 use crate::policy::decide::{Action, Row};
 use crate::policy::outcome::{Attempt, StatusSet};
 use crate::ports::DeadLetterReason;

@@ -6,8 +6,8 @@ use tokio::time::Instant;
 
 use super::*;
 use crate::exchange::Verdicts;
+use crate::pipeline::kit_for_tests::{Kit, SECOND, Setup, Together, status};
 use crate::pipeline::settle::exit::Exit;
-use crate::pipeline::stage_kit::{Kit, SECOND, Setup, Together, status};
 use crate::policy::decide::DeferReason;
 use crate::policy::outcome::Outcome;
 use crate::telemetry::labels::ReleaseReason;

@@ -190,7 +190,7 @@ pub(super) fn feedback(signal: Signal, retry_after_closes: bool, probing: bool) 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pipeline::stage_kit::{MINUTE, Setup, circumstances, close};
+    use crate::pipeline::kit_for_tests::{MINUTE, Setup, circumstances, close};
 
     const PAUSE: Option<Duration> = Some(MINUTE);
 

@@ -81,7 +81,7 @@ impl InFlight {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pipeline::stage_kit::{MINUTE, Setup};
+    use crate::pipeline::kit_for_tests::{MINUTE, Setup};
 
     #[tokio::test(start_paused = true)]
     async fn one_that_is_dropped_is_abandoned_its_slot_is_free_and_its_lease_ended() {

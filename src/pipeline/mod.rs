@@ -24,6 +24,8 @@ mod gates;
 mod group;
 mod in_flight;
 mod intake;
+#[cfg(test)]
+mod kit_for_tests;
 mod lately;
 mod lease;
 mod ledger;
@@ -33,8 +35,6 @@ mod post;
 mod queue_view;
 mod settings;
 mod settle;
-#[cfg(test)]
-mod stage_kit;
 mod status;
 mod wait_out;
 

@@ -32,7 +32,7 @@ mod lane;
 mod parked;
 pub(super) mod settler;
 #[cfg(test)]
-pub(super) mod taken;
+pub(super) mod taken_for_tests;
 mod work;
 
 use std::sync::Arc;
@@ -114,8 +114,8 @@ impl SettleLoop {
         (settler, settle_loop)
     }
 
-    /// Settles until there is nothing left to settle and nobody left who could bring more, or until an abort has left it
-    /// no more time: then what is left is abandoned.
+    /// Settles until there is nothing left to settle and nobody left who could bring more. When an abort has left it no
+    /// more time, what is left is abandoned.
     /// After a panic it runs again: what it was settling by then has been left to SQS, and the rest is there.
     pub(super) async fn run(&mut self) {
         // If what was left to SQS was the last of its kind, nobody else would end a fault.

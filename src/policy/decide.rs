@@ -10,21 +10,12 @@ use std::time::Duration;
 
 use crate::message::ReceiveCount;
 use crate::policy::backoff;
+pub use crate::policy::final_receive::{HOLD_MAX, HOLD_MAX_FINAL, hold_max};
 use crate::policy::outcome::{Outcome, StatusSet};
 
 /// Delay after a configuration error, and of a message that is at fault itself. It is long enough not to
 /// spin, and short enough that SQS dead-letters the message within minutes.
 pub const FAULT_DELAY: Duration = Duration::from_secs(30);
-/// Longest time a message is held because nothing could be sent. After that another process may try.
-pub const HOLD_MAX: Duration = Duration::from_secs(3_600);
-/// Longest hold of a message on its final receive, because a release would dead-letter it. SQS ends a receive
-/// after 12 h.
-pub const HOLD_MAX_FINAL: Duration = Duration::from_secs(11 * 3_600);
-
-/// Longest time a message is held because nothing could be sent.
-pub fn hold_max(final_receive: bool) -> Duration {
-    if final_receive { HOLD_MAX_FINAL } else { HOLD_MAX }
-}
 
 /// Every final status of HTTP.
 pub const STATUSES: RangeInclusive<u16> = 100..=599;

@@ -1,6 +1,21 @@
 //! The final receive of a message: SQS dead-letters the message instead of handing it out once more.
+//!
+//! What that changes, all in one place. Intake finds it out when the message arrives, once:
+//!
+//! - **Nothing could be sent**: it is held for eleven hours instead of one ([`hold_max`]).
+//! - **A gate is closed**: it waits as long, and probes last of all. It probes itself after an hour in which no other was
+//!   found, or when such messages hold all slots (`limit/gate/state.rs`).
+//! - **429 from an endpoint that takes others**: it waits in this process and is posted again, twice at most
+//!   (`pipeline/wait_out.rs`).
+//! - **It came too early**, before the end of a park or deferral: it is posted all the same, since nothing is gained by
+//!   hiding it.
+//! - **It fails or is released**: the log says where it goes, always, and counts it as near the dead-letter queue.
+//!
+//! The first three apply only where other receives came before it ([`FinalReceive::follows_others`]), but for the time
+//! it is held.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What is special about a message on its final receive.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,4 +32,15 @@ impl FinalReceive {
     pub fn follows_others(&self) -> bool {
         self.max > 1
     }
+}
+
+/// Longest time a message is held because nothing could be sent. After that another process may try.
+pub const HOLD_MAX: Duration = Duration::from_secs(3_600);
+/// Longest hold of a message on its final receive, because a release would dead-letter it. SQS ends a receive
+/// after 12 h.
+pub const HOLD_MAX_FINAL: Duration = Duration::from_secs(11 * 3_600);
+
+/// Longest time a message is held because nothing could be sent.
+pub fn hold_max(final_receive: bool) -> Duration {
+    if final_receive { HOLD_MAX_FINAL } else { HOLD_MAX }
 }

@@ -10,7 +10,7 @@ use crate::limit::{self, Reserved};
 use crate::pipeline::controls::Handle;
 use crate::pipeline::intake::prepare::{Means, Wanted, prepare};
 use crate::pipeline::intake::waits::{NotReceiving, Waits};
-use crate::pipeline::stage_kit::{Kit, MINUTE, SECOND, Setup, close};
+use crate::pipeline::kit_for_tests::{Kit, MINUTE, SECOND, Setup, close};
 
 const IDLE: Wanted = Wanted { busy: false, single: false, not_before: None };
 const BUSY: Wanted = Wanted { busy: true, ..IDLE };

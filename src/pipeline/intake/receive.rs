@@ -3,8 +3,8 @@
 //! Its answer may have been lost when SQS had already hidden the messages, and with them their groups. Under the same
 //! attempt id SQS hands them out again, and that counts as no receive. Nothing of the receive may change for that, neither
 //! the number of messages nor their visibility. So its slots stay reserved; room at the endpoint is freed meanwhile. It is
-//! not repeated when a gate closes, when the listener is paused or drains, or when the visibility timeout is over. Hidden messages come back
-//! by themselves.
+//! not repeated when a gate closes, or when the listener is paused or drains. Nor is it after the visibility timeout:
+//! hidden messages come back by themselves.
 
 use std::time::Duration;
 

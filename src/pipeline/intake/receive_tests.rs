@@ -11,7 +11,7 @@ use crate::pipeline::admit::Reservation;
 use crate::pipeline::controls::Controls;
 use crate::pipeline::intake::prepare::Prepared;
 use crate::pipeline::intake::receive::{Received, receive};
-use crate::pipeline::stage_kit::{Kit, MINUTE, SECOND, Setup, close, failed, message};
+use crate::pipeline::kit_for_tests::{Kit, MINUTE, SECOND, Setup, close, failed, message};
 use crate::policy::advice::queue::QueueReason;
 use crate::ports::{QueueError, QueueErrorKind};
 

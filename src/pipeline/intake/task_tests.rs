@@ -13,8 +13,10 @@ use crate::pipeline::flow::Flow;
 use crate::pipeline::group::Groups;
 use crate::pipeline::intake::task::{Intake, Parts};
 use crate::pipeline::intake::waits::Waits;
+use crate::pipeline::kit_for_tests::{
+    Kit, MINUTE, SECOND, Setup, circumstances, close, failed, message, status,
+};
 use crate::pipeline::settle::exit::Exit;
-use crate::pipeline::stage_kit::{Kit, MINUTE, SECOND, Setup, circumstances, close, failed, message, status};
 use crate::policy::advice::queue::QueueReason;
 use crate::ports::{QueueFacts, QueueLimits, Redrive};
 use crate::telemetry::labels::ReleaseReason;

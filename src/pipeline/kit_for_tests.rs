@@ -30,7 +30,7 @@ use crate::pipeline::memory::Memory;
 use crate::pipeline::queue_view::QueueView;
 use crate::pipeline::settle::exit::Exit;
 use crate::pipeline::settle::settler::Settler;
-use crate::pipeline::settle::taken::{Left, Taken, settler};
+use crate::pipeline::settle::taken_for_tests::{Left, Taken, settler};
 use crate::pipeline::wait_out::InProcessWaits;
 use crate::policy::advice::queue::{Named, QueueReason};
 use crate::policy::decide::Policy;

@@ -12,8 +12,8 @@
 //! released for a while.
 //!
 //! The order in which a run is released does not matter, nor how long that takes. SQS hands out nothing of a group behind a
-//! hidden message, and the head is hidden first and for longer. The visible part of its tail waits for the part
-//! before it that is still being released.
+//! hidden message, and the head is hidden first and for longer. SQS hands out the released part of its tail
+//! only behind the part that is still to be released.
 //!
 //! A head that fails must not take its tail along to the dead-letter queue: each receive of the tail counts. So while a group
 //! is in trouble its listener receives one message at a time. The trouble ends when as many of the group are gone as were

@@ -2,17 +2,17 @@
 //!
 //! What that changes, all in one place. Intake finds it out when the message arrives, once:
 //!
-//! - **Nothing could be sent**: it is held for eleven hours instead of one ([`hold_max`]).
-//! - **A gate is closed**: it waits as long, and probes last of all. It probes itself after an hour in which no other was
-//!   found, or when such messages hold all slots (`limit/gate/state.rs`).
-//! - **429 from an endpoint that takes others**: it waits in this process and is posted again, twice at most
-//!   (`pipeline/wait_out.rs`).
+//! - **Nothing could be sent**: it is held for eleven hours instead of one ([`hold_max`], `pipeline/deliver.rs`).
+//! - **A gate is closed**: it waits as long (`pipeline/deliver.rs`), and probes last of all. It probes itself after an hour
+//!   in which no other was found, or when such messages hold all slots (`limit/gate/state.rs`).
+//! - **429 from an endpoint that takes others**: it waits in this process and is posted again, twice at most, in a quarter
+//!   of the slots (`pipeline/wait_out.rs`).
 //! - **It came too early**, before the end of a park or deferral: it is posted all the same, since nothing is gained by
-//!   hiding it.
-//! - **It fails or is released**: the log says where it goes, always, and counts it as near the dead-letter queue.
+//!   hiding it (`pipeline/deliver.rs`).
+//! - **It fails or is released**: the log always says where it goes (`observe/event_log/deliveries.rs`).
 //!
-//! The first three apply only where other receives came before it ([`FinalReceive::follows_others`]), but for the time
-//! it is held.
+//! With a max receives of one every message is on its final receive ([`FinalReceive::follows_others`]). Then only the
+//! eleven hours and the log apply.
 
 use std::sync::Arc;
 use std::time::Duration;

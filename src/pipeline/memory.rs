@@ -38,7 +38,8 @@ struct Kinds {
 /// Messages of one kind, and how each leaves.
 #[derive(Debug, Default)]
 struct Exits {
-    by_id: BTreeMap<MessageId, (Exit, Place)>,
+    /// `None` is the plain delete, which most of them are: an exit takes four times the room.
+    by_id: BTreeMap<MessageId, (Option<Box<Exit>>, Place)>,
     /// First what is forgotten first.
     by_place: BTreeMap<Place, MessageId>,
     next: u64,
@@ -94,11 +95,12 @@ impl Memory {
 impl Exits {
     fn get(&mut self, id: &MessageId) -> Option<Exit> {
         self.expire();
-        self.by_id.get(id).map(|(exit, _)| exit.clone())
+        self.by_id.get(id).map(|(exit, _)| exit.as_deref().cloned().unwrap_or(Exit::DELETE))
     }
 
     fn remember(&mut self, id: &MessageId, exit: Exit, until: Until, capacity: usize) {
         self.expire();
+        let exit = (exit != Exit::DELETE).then(|| Box::new(exit));
         let place = (until, self.next);
         self.next += 1;
         if let Some((_, before)) = self.by_id.insert(id.clone(), (exit, place)) {

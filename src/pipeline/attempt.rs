@@ -146,7 +146,11 @@ fn decided(
             // A message without a verdict has failed.
             outcomes.get(position).copied().unwrap_or(Outcome::Failed)
         });
-        decide(outcome, &facts(dispatch, message, &posted, stay), &dispatch.ctx.settings.policy)
+        let facts = facts(dispatch, message, &posted, stay);
+        // A row for the status is about the answer, not about a message that the answer calls failed.
+        let is_own = outcomes.is_some() && outcome != Outcome::Success;
+        let status = facts.status.filter(|_| !is_own);
+        decide(outcome, &Facts { status, ..facts }, &dispatch.ctx.settings.policy)
     };
     let decisions = messages.iter().enumerate().map(decision).collect();
     Answered { posted, decisions, outcomes }

@@ -8,6 +8,7 @@ use http::{HeaderMap, HeaderValue};
 use queuepost::exchange::{Exchange, Request, Unshapeable, Verdicts};
 use queuepost::message::{Message, MessageId};
 use queuepost::pipeline::Settings;
+use queuepost::policy::decide::{Action, Policy, Row};
 use queuepost::policy::outcome::{Answer, Attempt, Body, Outcome, StatusSet, classify_answer};
 
 use super::process::{SimProcess, limits, settings};
@@ -92,6 +93,23 @@ async fn each_record_of_a_batch_is_settled_by_its_own_verdict() {
     assert_eq!(process.count("messages_deleted_total", ""), 39);
     assert_eq!(process.count("messages_deferred_total", "failure"), 3);
     process.assert_balanced();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_row_that_deletes_after_a_success_does_not_delete_what_the_answer_calls_failed() {
+    let mut process = SimProcess::new(95);
+    process.world.queue("orders", 3);
+    let endpoint = ScriptedEndpoint::new(|post, _| (SECOND, fails_lines_with("poison", &post.body)));
+    for body in ["a", "b", "poison", "c"] {
+        process.world.send("orders", body);
+    }
+    let row = Row { status: StatusSet::new([(200, 299)]), action: Action::Delete, delay: None };
+    let policy = Policy { rows: vec![row], ..Policy::default() };
+    process.listen(Settings { policy, ..batches(2) }, &endpoint, &limits(100));
+    process.until_empty("orders", 60 * MINUTE).await;
+    process.stop(MINUTE).await;
+    assert_eq!(process.count("messages_deleted_total", ""), 3);
+    assert_eq!(process.census("orders").dead, 1, "it went the way of a failure");
 }
 
 #[tokio::test(start_paused = true)]

@@ -93,13 +93,13 @@ def overview():
             lines("In flight", "Received by anybody and not settled, parked ones included. SQS stops handing out at 120,000.", [(per_queue("queue_messages_not_visible", SOURCE_QUEUE), "{{listener}}")], "short"),
             lines("Parked by these processes", "Hidden after a 429, not yet due.", [(f"sum by (listener) ({of('messages_parked_current')})", "{{listener}}")], "short"),
             lines("Age of messages at completion", "From sending to success; 95 of 100 messages were younger. Objective: 15 minutes.", [(f"histogram_quantile(0.95, {rate('message_age_seconds_bucket', 'listener, le', COMPLETED)}) >= 0", "{{listener}}")], "s"),
-            lines("Messages on their last receive", "Per second. If they fail once more SQS dead-letters them.", [(rate("messages_near_dead_letter_total", "listener"), "{{listener}}")], "mps"),
+            lines("Messages on their final receive", "Per second. If they fail once more SQS dead-letters them.", [(rate("messages_near_dead_letter_total", "listener"), "{{listener}}")], "mps"),
             lines("Dead-letter queues", "Messages in each, read every 30 s.", [(per_queue("queue_messages_visible", DEAD_LETTER), "{{listener}}")], "short"),
         ]),
         ("Workers and sessions: use, saturation, errors", [
             lines("Workers in use", "Share of the workers that hold a message. At 100 % with a backlog: more workers or more processes.", [(f"sum by (listener) ({of('workers_in_use')}) / sum by (listener) ({of('workers_limit')})", "{{listener}}")], "percentunit", max=1, steps=[(0.95, "orange")]),
             lines("Sessions in use", "Share of the POSTs at once that the configuration allows.", [(f"sum by (endpoint) ({of('sessions_in_use', listener=False)}) / sum by (endpoint) ({of('sessions_limit', listener=False)})", "{{endpoint}}")], "percentunit", max=1),
-            lines("Messages in flight here", "By where they are. Waiting: for the gate, a session or the pace. Held: the endpoint cannot be reached.", [(f"sum by (stage) ({of('messages_in_progress')})", "{{stage}}")], "short", stack=True),
+            lines("Messages in flight here", "By where they are. Waiting: for the gate, a session or the rate. Held: the endpoint cannot be reached.", [(f"sum by (stage) ({of('messages_in_progress')})", "{{stage}}")], "short", stack=True),
         ]),
         ("Gates and limits", [
             Panel("state-timeline", "Gates", "Green: messages are received. Red: nothing but probes. With a listener's name behind it: its own gate.", [
@@ -144,7 +144,7 @@ def listener():
                 (rate("messages_received_total", "", 'first="true"'), "first receive"), (rate("messages_received_total", "", 'first="false"'), "again"),
             ], "mps", stack=True),
             heatmap("Receive count", "How often messages had been handed out. What comes near the queue's max receives is about to be dead-lettered.", rate("message_receive_count_bucket", "le"), "short"),
-            lines("Messages on their last receive", "Per second. If they fail once more SQS dead-letters them.", [(rate("messages_near_dead_letter_total"), "last receive"), (rate("messages_dead_lettered_total"), "dead-lettered by a row")], "mps"),
+            lines("Messages on their final receive", "Per second. If they fail once more SQS dead-letters them.", [(rate("messages_near_dead_letter_total"), "last receive"), (rate("messages_dead_lettered_total"), "dead-lettered by a row")], "mps"),
             lines("Age at receive", "Since the message was sent. Old already: too few workers, or a closed gate.", quantiles("message_age_seconds", 'point="received"'), "s"),
             lines("Age at completion", "Since the message was sent. Much more than at receive: retries.", quantiles("message_age_seconds", 'point="completed"'), "s"),
             lines("Oldest message received", "In the last minute. Unlike CloudWatch's it does not go blind after three receives.", [(f"max({of('queue_oldest_message_age_seconds')})", "oldest")], "s"),
@@ -163,7 +163,7 @@ def listener():
             lines("Workers", "Over all processes. In use at the limit with messages visible: raise workers or add processes.", [
                 (f"sum({of('workers_in_use')})", "in use"), (f"sum({of('workers_reserved')})", "reserved"), (f"sum({of('workers_limit')})", "limit"),
             ], "short"),
-            lines("Messages in flight here", "By where they are. Waiting: for the gate, a session or the pace. Held: the endpoint cannot be reached. Settling: SQS is slow.", [(f"sum by (stage) ({of('messages_in_progress')})", "{{stage}}")], "short", stack=True),
+            lines("Messages in flight here", "By where they are. Waiting: for the gate, a session or the rate. Held: the endpoint cannot be reached. Settling: SQS is slow.", [(f"sum by (stage) ({of('messages_in_progress')})", "{{stage}}")], "short", stack=True),
             lines("The queue", "In flight counts parked messages too; SQS stops handing out at 120,000.", [
                 (f"max({of('queue_messages_visible', SOURCE_QUEUE)})", "visible"),
                 (f"clamp_min(max({of('queue_messages_not_visible', SOURCE_QUEUE)}) - sum({of('messages_parked_current')}), 0)", "in flight, working"),

@@ -17,7 +17,7 @@ pub struct Tuning {
     pub ahead: Ahead,
     /// How long messages that cannot be posted stay.
     pub hold: Hold,
-    /// Messages refused for lack of capacity on their last receive.
+    /// Messages refused for lack of capacity on their final receive.
     pub last_receive: LastReceive,
     /// Groups of FIFO queues whose head has failed.
     pub groups: Groups,
@@ -101,7 +101,7 @@ impl Default for Hold {
     }
 }
 
-/// Messages refused for lack of capacity on their last receive, which wait in this process.
+/// Messages refused for lack of capacity on their final receive, which wait in this process.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct LastReceive {
     /// How often one message waits; one refused again and again is not wanted. Zero: never.
@@ -256,7 +256,9 @@ impl Default for Gate {
 pub struct Pauses {
     /// The first; each is twice the one before.
     pub first: Duration,
-    /// The longest where receives can be spared or none is spent: a backlog is at full speed half a minute after the end.
+    /// The longest where none is spent, because nothing can be sent: its end is found within 19 s.
+    pub free: Duration,
+    /// The longest where receives can be spared: a backlog is at full speed half a minute after the end.
     pub spared: Duration,
     /// The longest where receives are few. Where 429s or a Retry-After closed it, the time for which 429s are parked.
     pub scarce: Duration,
@@ -272,6 +274,7 @@ impl Default for Pauses {
     fn default() -> Self {
         Self {
             first: Duration::from_secs(1),
+            free: Duration::from_secs(17),
             spared: Duration::from_secs(26),
             scarce: Duration::from_secs(60),
             spare_part: 20,

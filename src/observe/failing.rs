@@ -50,7 +50,7 @@ pub(crate) struct Recovery {
 pub struct Failures {
     /// Deliveries that failed since the start.
     pub deliveries: u64,
-    /// Those of them on the last receive before the dead-letter queue.
+    /// Those of them on the final receive before the dead-letter queue.
     pub final_receives: u64,
     /// Time since the first failure after the last success; `None` after a success.
     pub lasting: Option<Duration>,

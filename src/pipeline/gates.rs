@@ -45,7 +45,7 @@ impl Probes {
         [&self.own, &self.shared].into_iter().flatten().all(Probe::is_idle)
     }
 
-    /// Their receive brought nothing, or only messages on their last receive, which are `kept`.
+    /// Their receive brought nothing, or only messages on their final receive, which are `kept`.
     pub(super) fn found_nothing(self, kept: bool) {
         for probe in [self.own, self.shared].into_iter().flatten() {
             probe.found_nothing(kept);

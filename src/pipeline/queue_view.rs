@@ -1,4 +1,4 @@
-//! What a listener knows of its queue: how deep it is, when a message's last receive is, where it goes then.
+//! What a listener knows of its queue: how deep it is, when a message's final receive is, where it goes then.
 //!
 //! Read before the first receive and every 30 s after. What a read does not say is forgotten; between two reads
 //! nothing changes, so everything here has an age.
@@ -36,7 +36,7 @@ struct Known {
     crowded: bool,
 }
 
-/// Where messages go after their last receive.
+/// Where messages go after their final receive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeadLetterView {
     /// Name of the dead-letter queue.

@@ -167,6 +167,8 @@ impl SettleLoop {
 
     /// Leaves to SQS whatever has not been settled: dropping it counts it as abandoned.
     fn abandon(&mut self) {
+        let listener = self.parts.ctx.settings.name.as_str();
+        tracing::error!(listener, "some messages could not be settled in time; SQS will hand them out again");
         self.places.close();
         self.receiver.close();
         while self.receiver.try_recv().is_ok() {}

@@ -6,7 +6,7 @@
 //! - [`outcome`]: what the endpoint did.
 //! - [`decide`]: the table of what becomes of the message.
 //! - [`backoff`], [`retry_after`], [`visibility`]: delays, waits and leases.
-//! - [`final_receive`]: what is special about the last receive before the dead-letter queue.
+//! - [`final_receive`]: what is special about the final receive before the dead-letter queue.
 //! - [`preflight`]: warnings about the queue's own settings.
 //! - [`advice`]: the texts for everything that can fail.
 #![deny(clippy::wildcard_enum_match_arm)]

@@ -5,7 +5,7 @@
 //! its own.
 //!
 //! Most findings rest on this arithmetic. A message that is answered 429 at every receive reaches the
-//! dead-letter queue after max receives × delay. Its last receive is one delay earlier, so the message
+//! dead-letter queue after max receives × delay. Its final receive is one delay earlier, so the message
 //! survives an outage that ends by then.
 //! Back-off is left out, because it is shorter than these delays. Longer waits that an answer asks for are
 //! left out too.
@@ -175,7 +175,7 @@ pub fn findings(facts: &Facts<'_>, delays: &Delays) -> Vec<Finding> {
     .collect()
 }
 
-/// How long an endpoint may answer 429 before the message's last receive.
+/// How long an endpoint may answer 429 before the message's final receive.
 pub fn survives(max_receives: u32, throttled: Duration) -> Duration {
     throttled.saturating_mul(max_receives.saturating_sub(1))
 }

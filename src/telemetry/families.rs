@@ -112,7 +112,7 @@ impl Families {
         build.with_label_values(&[env!("CARGO_PKG_VERSION"), revision()]).set(1);
         Self {
             received: r.counter("messages_received_total", "Messages received, by whether it was their first receive. A growing share of first=\"false\" means retries or lost settlements: look at deliveries by outcome.", &["listener", "first"]),
-            in_progress: r.gauge("messages_in_progress", "Messages in flight here now, by where they are. Many waiting: sessions, pace or the gate hold them; many held: the endpoint cannot be reached; many settling: SQS is slow.", &["listener", "stage"]),
+            in_progress: r.gauge("messages_in_progress", "Messages in flight here now, by where they are. Many waiting: sessions, rate or the gate hold them; many held: the endpoint cannot be reached; many settling: SQS is slow.", &["listener", "stage"]),
             deliveries: r.counter("deliveries_total", "POSTs and what came of them. throttled is flow control; anything else but success has its meaning and its fix in docs/errors.md, and in the log.", &["listener", "outcome"]),
             delivery_seconds: r.histogram("delivery_duration_seconds", "Time of one POST, connecting and reading the answer included. Near the listener's timeout: raise it, or give the endpoint more to run on. workers ÷ this is the most a listener can do.", &["listener", "outcome"], DELIVERY_SECONDS),
             responses: r.counter("http_responses_total", "Answers by status code; codes past the first 20 seen count as other. Says what the endpoint itself answered when deliveries fail.", &["listener", "code"]),

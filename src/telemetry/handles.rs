@@ -46,7 +46,7 @@ pub struct ListenerMetrics {
     pub(super) age_received: Histogram,
     pub(super) age_completed: Histogram,
     pub(super) receive_count: Histogram,
-    /// Messages on their last receive before the dead-letter queue.
+    /// Messages on their final receive before the dead-letter queue.
     pub near_dead_letter: IntCounter,
     /// Messages received again after a success, or during their POST.
     pub duplicates_suppressed: IntCounter,

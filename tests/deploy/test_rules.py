@@ -72,7 +72,7 @@ CASES = [
     ("QueuepostGateClosedLong", "for seven minutes", 16, [of("gate_closed_seconds_total", "0+60x7 420x60", GATE, None)], None),
     ("QueuepostThrottledSustained", "a quarter is throttled", 30, deliveries(70, 5, 25), ORDERS),
     ("QueuepostThrottledSustained", "a sixth is throttled", 30, deliveries(80, 3, 17), None),
-    ("QueuepostDeadLetterImminent", "one message on its last receive", 12, [of("messages_near_dead_letter_total", "0x3 1x60")], ORDERS),
+    ("QueuepostDeadLetterImminent", "one message on its final receive", 12, [of("messages_near_dead_letter_total", "0x3 1x60")], ORDERS),
     ("QueuepostDeadLetterImminent", "the last was long ago", 40, [of("messages_near_dead_letter_total", "0x3 1x60")], None),
     ("QueuepostDeadLetterImminent", "for four minutes", 7, [of("messages_near_dead_letter_total", "0x3 1x60")], None),
     ("QueuepostDeadLetterQueueNotEmpty", "one message", 10, [queue("0x2 1x60", "dead_letter")], ORDERS),

@@ -62,7 +62,7 @@ async fn a_message_that_always_fails_is_dead_lettered_after_max_receives() {
         let endpoint = ScriptedEndpoint::always(status, 10);
         process.listen(settings("orders", 4), &endpoint, &limits(4));
         process.world.send("orders", "x");
-        // At a closed gate its last receive is held for an hour.
+        // At a closed gate its final receive is held for an hour.
         process.until_empty("orders", 90 * MINUTE).await;
         process.stop(MINUTE).await;
         assert_eq!(process.census("orders").dead, 1, "status {status}");

@@ -37,7 +37,7 @@ pub struct Figures {
     /// Messages that count.
     pub sent: u64,
     pub done: u64,
-    /// Messages in the dead-letter queue, or bound for it: they failed on their last receive.
+    /// Messages in the dead-letter queue, or bound for it: they failed on their final receive.
     pub dead: u64,
     pub posts: u64,
     /// Share of POSTs in vain.

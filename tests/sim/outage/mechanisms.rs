@@ -120,7 +120,7 @@ pub const MECHANISMS: &[Mechanism] = &[
     },
     Mechanism {
         name: "last-receive-waits",
-        purpose: "A message answered 429 on its last receive waits in this process and is posted again, where others are taken: parked it would be dead-lettered.",
+        purpose: "A message answered 429 on its final receive waits in this process and is posted again, where others are taken: parked it would be dead-lettered.",
         without: |case| case.tuning.last_receive.waits_max = 0,
         rows: &[
             row("capacity", 1, LARGE, 3),

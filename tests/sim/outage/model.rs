@@ -50,7 +50,7 @@ pub struct Counters {
     pub receives: u64,
     pub first_success_after: Option<Duration>,
     pub last_success: Duration,
-    /// Messages that failed on their last receive and were not posted again.
+    /// Messages that failed on their final receive and were not posted again.
     pub doomed: HashSet<String>,
     /// Messages that succeeded.
     taken: HashSet<String>,

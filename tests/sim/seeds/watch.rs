@@ -176,7 +176,7 @@ impl Watch {
         let mut why = None;
         let (receives, _) = record.receives.get(&process).copied().unwrap_or_default();
         record.receives.insert(process, (receives, Some(now)));
-        // Another park would dead-letter a message on its last receive.
+        // Another park would dead-letter a message on its final receive.
         let must_wait = |by| if by == process { receives < self.max_receives } else { !record.excused };
         if record.parked.is_some_and(|(by, until)| now + SLACK < until && must_wait(by)) {
             why = Some(format!("promise 2: {body} is posted before its park is over"));

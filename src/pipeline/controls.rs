@@ -85,6 +85,15 @@ impl Handle {
         self.drain.abort();
     }
 
+    /// Waits until it is paused, or until it is not.
+    ///
+    /// # Cancel safety
+    /// Dropping the future changes nothing.
+    pub(super) async fn until_paused(&self, is_paused: bool) {
+        // The sender is ours, so the wait cannot fail.
+        self.watch().wait_for(|controls| controls.paused == is_paused).await.ok();
+    }
+
     /// The value as the listener watches it.
     pub(super) fn watch(&self) -> watch::Receiver<Controls> {
         self.controls.subscribe()

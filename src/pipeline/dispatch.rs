@@ -1,16 +1,26 @@
-//! What the deliveries of a listener share beside its context: admission, and what is remembered of messages.
+//! What the stages of a listener share beside its context, from intake to settlement.
 
 use std::sync::Arc;
 
+use crate::limit::Slots;
 use crate::message::Message;
 use crate::pipeline::admit::Admission;
 use crate::pipeline::context::Context;
+use crate::pipeline::controls::Handle;
+use crate::pipeline::intake::Waits;
+use crate::pipeline::lease::LeaseTable;
 use crate::pipeline::memory::Memory;
 use crate::pipeline::wait_out::InProcessWaits;
 
-/// Shared by all deliveries of a listener.
+/// Shared by all stages of a listener.
 pub(super) struct Dispatch {
     pub(super) ctx: Arc<Context>,
+    /// What the listener has been told.
+    pub(super) handle: Handle,
+    pub(super) slots: Arc<Slots>,
+    /// Why nothing is received just now.
+    pub(super) not_receiving: Waits,
+    pub(super) leases: Arc<LeaseTable>,
     pub(super) admission: Admission,
     /// Messages that are done or hidden.
     pub(super) memory: Arc<Memory>,

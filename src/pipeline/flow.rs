@@ -24,7 +24,7 @@ pub(super) struct Flow {
 impl Flow {
     /// Starts deliveries of the messages of one receive. `reservation` is asked once for each delivery.
     pub(super) fn start(&self, messages: Vec<InFlight>, mut reservation: impl FnMut() -> Reservation) {
-        let most = self.dispatch.ctx.settings.exchange.messages_max().max(1);
+        let most = self.dispatch.ctx.settings.per_delivery();
         let mut messages = messages.into_iter();
         loop {
             let carried: Vec<InFlight> = messages.by_ref().take(most).collect();

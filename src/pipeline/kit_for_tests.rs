@@ -21,9 +21,11 @@ use crate::pipeline::Settings;
 use crate::pipeline::admit::{Admission, Patience};
 use crate::pipeline::completion::Successor;
 use crate::pipeline::context::{Context, Random};
+use crate::pipeline::controls::Handle;
 use crate::pipeline::dispatch::Dispatch;
 use crate::pipeline::gates::Gates;
 use crate::pipeline::in_flight::InFlight;
+use crate::pipeline::intake::Waits;
 use crate::pipeline::lease::{Asked, Lease, LeaseTable};
 use crate::pipeline::ledger::LedgerEntry;
 use crate::pipeline::memory::Memory;
@@ -227,8 +229,12 @@ impl Setup {
             view: QueueView::default(),
         });
         let (settler, taken) = settler(places, &memory);
-        let dispatch = Arc::new(Dispatch { ctx, admission, memory, waits });
-        Kit { dispatch, queue, endpoint, leases, slots, settler, taken }
+        let handle = Handle::new(ctx.settings.workers, ctx.drain.clone());
+        let not_receiving = Waits::default();
+        let (kit_leases, kit_slots) = (Arc::clone(&leases), Arc::clone(&slots));
+        let dispatch =
+            Arc::new(Dispatch { ctx, handle, slots, not_receiving, leases, admission, memory, waits });
+        Kit { dispatch, queue, endpoint, leases: kit_leases, slots: kit_slots, settler, taken }
     }
 }
 

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Mutex, watch};
+use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -21,12 +21,12 @@ use crate::observe::metered::Metered;
 use crate::pipeline::Settings;
 use crate::pipeline::admit::Admission;
 use crate::pipeline::context::{Context, Random};
-use crate::pipeline::controls::{Controls, Handle};
+use crate::pipeline::controls::Handle;
 use crate::pipeline::dispatch::Dispatch;
 use crate::pipeline::flow::Flow;
 use crate::pipeline::gates::Gates;
 use crate::pipeline::group::Groups;
-use crate::pipeline::intake::{self, Intake, Waits};
+use crate::pipeline::intake::{Intake, Waits};
 use crate::pipeline::lease::LeaseTable;
 use crate::pipeline::memory::Memory;
 use crate::pipeline::queue_view::QueueView;
@@ -66,10 +66,6 @@ pub struct Parts {
 /// One listener, ready to run.
 pub struct Listener {
     dispatch: Arc<Dispatch>,
-    slots: Arc<Slots>,
-    waits: Arc<Waits>,
-    handle: Handle,
-    leases: Arc<LeaseTable>,
     seed: u64,
 }
 
@@ -87,30 +83,31 @@ impl Listener {
             Arc::clone(&events),
             seed.wrapping_add(3),
         );
-        let workers = settings.workers;
-        let drain = drain.of_a_part();
-        let handle = Handle::new(workers, drain.clone());
-        let per_delivery = settings.exchange.messages_max().max(1);
-        let waits = InProcessWaits::new(workers, settings.tuning.last_receive);
-        let memory = Arc::new(Memory::new(settings.tuning.memory));
-        let ctx = Arc::new(Context {
-            settings,
-            queue,
-            endpoint,
-            drain,
-            wall,
-            random: Random::new(seed),
-            metrics,
-            events,
-            health: Arc::new(Health::default()),
-            view: QueueView::default(),
-        });
+        let (workers, drain) = (settings.workers, drain.of_a_part());
         let own = Gate::new(limits.gate.tuning(), seed.wrapping_add(2));
         let gates = Gates { own, shared: Arc::clone(&limits.gate) };
-        let admission = Admission { gates, membership: limits.sessions.join(workers), limits };
-        let dispatch = Arc::new(Dispatch { ctx, admission, memory, waits });
-        let slots = Slots::new(workers.saturating_mul(per_delivery));
-        Self { dispatch, slots, waits: Arc::default(), handle, leases, seed }
+        let dispatch = Dispatch {
+            handle: Handle::new(workers, drain.clone()),
+            slots: Slots::new(workers.saturating_mul(settings.per_delivery())),
+            not_receiving: Waits::default(),
+            leases,
+            admission: Admission { gates, membership: limits.sessions.join(workers), limits },
+            memory: Arc::new(Memory::new(settings.tuning.memory)),
+            waits: InProcessWaits::new(workers, settings.tuning.last_receive),
+            ctx: Arc::new(Context {
+                settings,
+                queue,
+                endpoint,
+                drain,
+                wall,
+                random: Random::new(seed),
+                metrics,
+                events,
+                health: Arc::new(Health::default()),
+                view: QueueView::default(),
+            }),
+        };
+        Self { dispatch: Arc::new(dispatch), seed }
     }
 
     /// Its name.
@@ -125,32 +122,31 @@ impl Listener {
 
     /// Tells it what to do while it runs.
     pub fn handle(&self) -> Handle {
-        self.handle.clone()
+        self.dispatch.handle.clone()
     }
 
     /// Sets the gauges that mirror its state; called when somebody scrapes.
     pub fn gauges(&self) -> impl Fn() + Send + Sync + 'static {
-        let (dispatch, slots) = (Arc::clone(&self.dispatch), Arc::clone(&self.slots));
-        move || status::set_gauges(&dispatch, &slots)
+        let dispatch = Arc::clone(&self.dispatch);
+        move || status::set_gauges(&dispatch)
     }
 
     /// What it does now, for whoever asks.
     pub fn status(&self) -> impl Fn() -> Status + Send + Sync + 'static {
-        let (dispatch, slots) = (Arc::clone(&self.dispatch), Arc::clone(&self.slots));
-        let waits = Arc::clone(&self.waits);
-        move || status::status(&dispatch, &slots, &waits)
+        let dispatch = Arc::clone(&self.dispatch);
+        move || status::status(&dispatch)
     }
 
     /// Runs until the drain is over and everything is settled.
     pub async fn run(self) {
-        let Self { dispatch, slots, waits, handle, leases, seed } = self;
+        let Self { dispatch, seed } = self;
         let ctx = &dispatch.ctx;
         let stop = CancellationToken::new();
         let mut extending = JoinSet::new();
         let (tick, of_extender, ended) = (Arc::new(ctx.health.watch("lease")), Arc::clone(ctx), stop.clone());
-        let table = Arc::clone(&leases);
+        let leases = Arc::clone(&dispatch.leases);
         extending.spawn(kept_running(Arc::clone(ctx), "lease extender", move || {
-            Arc::clone(&table).run(Arc::clone(&of_extender.queue), Arc::clone(&tick), ended.clone())
+            Arc::clone(&leases).run(Arc::clone(&of_extender.queue), Arc::clone(&tick), ended.clone())
         }));
         extending.spawn(summarise(Arc::clone(ctx), stop.clone()));
         let (settler, settle_loop) = SettleLoop::new(settle::Parts {
@@ -167,14 +163,9 @@ impl Listener {
         }));
         let deliveries = TaskTracker::new();
         if preflight(ctx).await {
-            let flow = Flow {
-                dispatch: Arc::clone(&dispatch),
-                groups: Arc::new(Groups::new(ctx.settings.tuning.groups)),
-                deliveries: deliveries.clone(),
-            };
-            let (dispatch, settler) = (Arc::clone(&dispatch), settler.clone());
-            let controls = handle.watch();
-            receive(intake::Parts { dispatch, slots, controls, waits, leases, flow, settler }, &handle).await;
+            let groups = Arc::new(Groups::new(ctx.settings.tuning.groups));
+            let flow = Flow { dispatch: Arc::clone(&dispatch), groups, deliveries: deliveries.clone() };
+            receive(&dispatch, Intake::new(flow, settler.clone())).await;
         }
         deliveries.close();
         deliveries.wait().await;
@@ -189,20 +180,17 @@ impl Listener {
 }
 
 /// Receives until the drain, and meanwhile looks at the queue and follows the controls.
-async fn receive(parts: intake::Parts, handle: &Handle) {
-    let (dispatch, slots) = (Arc::clone(&parts.dispatch), Arc::clone(&parts.slots));
-    let ctx = Arc::clone(&dispatch.ctx);
+async fn receive(dispatch: &Arc<Dispatch>, intake: Intake) {
+    let ctx = &dispatch.ctx;
     let mut receiving = JoinSet::new();
-    let of_looks = Arc::clone(&ctx);
-    receiving.spawn(kept_running(Arc::clone(&ctx), "look at the queue", move || {
+    let of_looks = Arc::clone(ctx);
+    receiving.spawn(kept_running(Arc::clone(ctx), "look at the queue", move || {
         inspect_now_and_then(Arc::clone(&of_looks))
     }));
-    let handle = handle.clone();
-    receiving.spawn(kept_running(Arc::clone(&ctx), "control loop", move || {
-        follow(Arc::clone(&dispatch), Arc::clone(&slots), handle.watch())
-    }));
-    let intake = Arc::new(Mutex::new(Intake::new(parts)));
-    receiving.spawn(kept_running(ctx, "intake", move || {
+    let of_controls = Arc::clone(dispatch);
+    receiving.spawn(kept_running(Arc::clone(ctx), "control loop", move || follow(Arc::clone(&of_controls))));
+    let intake = Arc::new(Mutex::new(intake));
+    receiving.spawn(kept_running(Arc::clone(ctx), "intake", move || {
         let intake = Arc::clone(&intake);
         async move { intake.lock().await.run().await }
     }));
@@ -210,21 +198,18 @@ async fn receive(parts: intake::Parts, handle: &Handle) {
 }
 
 /// Takes changed controls over, until the drain.
-async fn follow(dispatch: Arc<Dispatch>, slots: Arc<Slots>, mut controls: watch::Receiver<Controls>) {
-    let per_delivery = dispatch.ctx.settings.exchange.messages_max().max(1);
+async fn follow(dispatch: Arc<Dispatch>) {
+    let Dispatch { ctx, handle, slots, admission, .. } = &*dispatch;
+    let mut controls = handle.watch();
     loop {
         let sessions = controls.borrow_and_update().sessions();
-        dispatch.admission.membership.set_cap(sessions);
-        slots.set_limit(sessions.saturating_mul(per_delivery));
+        admission.membership.set_cap(sessions);
+        slots.set_limit(sessions.saturating_mul(ctx.settings.per_delivery()));
         tokio::select! {
             biased;
-            () = dispatch.ctx.drain.draining() => return,
-            changed = controls.changed() => {
-                if changed.is_err() {
-                    // Nobody is left who could change them.
-                    return dispatch.ctx.drain.draining().await;
-                }
-            }
+            () = ctx.drain.draining() => return,
+            // The handle has a sender, so this cannot fail.
+            _ = controls.changed() => {}
         }
     }
 }

@@ -31,3 +31,10 @@ pub struct Settings {
     /// Numbers of intake and flow control.
     pub tuning: Tuning,
 }
+
+impl Settings {
+    /// Messages that one POST carries at most, at least one.
+    pub(super) fn per_delivery(&self) -> usize {
+        self.exchange.messages_max().max(1)
+    }
+}

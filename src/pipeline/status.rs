@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use crate::limit::{GateSnapshot, Slots};
+use crate::limit::GateSnapshot;
 use crate::observe::failing::Failures;
 use crate::observe::health::Preflight;
 use crate::pipeline::dispatch::Dispatch;
-use crate::pipeline::intake::{NotReceiving, Waits};
+use crate::pipeline::intake::NotReceiving;
 use crate::pipeline::queue_view::DepthView;
 use crate::telemetry::handles::Totals;
 
@@ -53,8 +53,8 @@ pub struct Status {
 }
 
 /// What a listener does now.
-pub(super) fn status(dispatch: &Dispatch, slots: &Slots, waits: &Waits) -> Status {
-    let (ctx, gates) = (&dispatch.ctx, &dispatch.admission.gates);
+pub(super) fn status(dispatch: &Dispatch) -> Status {
+    let (ctx, slots, gates) = (&dispatch.ctx, &dispatch.slots, &dispatch.admission.gates);
     let (gate, endpoint_gate) = (gates.own.snapshot(), gates.shared.snapshot());
     let failures = ctx.health.failing.now();
     let trouble = closed_long("endpoint's", &endpoint_gate)
@@ -70,7 +70,7 @@ pub(super) fn status(dispatch: &Dispatch, slots: &Slots, waits: &Waits) -> Statu
         workers_reserved: slots.reserved(),
         messages: ctx.metrics.in_progress(),
         parked: ctx.metrics.parked_current.get(),
-        not_receiving: waits.now(),
+        not_receiving: dispatch.not_receiving.now(),
         depth: ctx.view.depths(),
         max_receives: ctx.view.max_receives(),
         totals: ctx.metrics.totals(),
@@ -82,8 +82,8 @@ pub(super) fn status(dispatch: &Dispatch, slots: &Slots, waits: &Waits) -> Statu
 }
 
 /// Sets the gauges that mirror the state of a listener.
-pub(super) fn set_gauges(dispatch: &Dispatch, slots: &Slots) {
-    let (ctx, own) = (&dispatch.ctx, &dispatch.admission.gates.own);
+pub(super) fn set_gauges(dispatch: &Dispatch) {
+    let (ctx, slots, own) = (&dispatch.ctx, &dispatch.slots, &dispatch.admission.gates.own);
     let gauge = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
     ctx.metrics.workers_limit.set(gauge(slots.limit()));
     ctx.metrics.workers_in_use.set(gauge(slots.in_use()));

@@ -15,7 +15,7 @@ mod receive;
 mod task;
 mod waits;
 
-pub(super) use task::{Intake, Parts};
+pub(super) use task::Intake;
 pub use waits::NotReceiving;
 pub(super) use waits::Waits;
 

@@ -3,14 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::limit::{Rank, Reserved, Slots};
+use crate::limit::{Rank, Reserved};
 use crate::pipeline::admit::Reservation;
-use crate::pipeline::controls::Controls;
 use crate::pipeline::dispatch::Dispatch;
-use crate::pipeline::intake::waits::{NotReceiving, Waits};
+use crate::pipeline::intake::waits::NotReceiving;
 use crate::tuning;
 
 /// What a receive is prepared with.
@@ -35,68 +33,44 @@ pub(super) struct Wanted {
     pub(super) not_before: Option<Instant>,
 }
 
-/// What a preparation works with.
-#[derive(Clone)]
-pub(super) struct Means {
-    pub(super) dispatch: Arc<Dispatch>,
-    pub(super) slots: Arc<Slots>,
-    pub(super) controls: watch::Receiver<Controls>,
-    pub(super) waits: Arc<Waits>,
-}
-
 /// Waits until nothing speaks against a receive: no drain, pause, back-off, settle fault or closed gate, and slots and
 /// room are reserved. `None` when the drain begins.
 ///
 /// # Cancel safety
 /// Dropping the future frees all it has reserved.
-pub(super) async fn prepare(mut means: Means, wanted: Wanted) -> Option<Prepared> {
-    let drain = means.dispatch.ctx.drain.clone();
-    let waits = Arc::clone(&means.waits);
+pub(super) async fn prepare(dispatch: Arc<Dispatch>, wanted: Wanted) -> Option<Prepared> {
+    let waits = &dispatch.not_receiving;
     tokio::select! {
         biased;
-        () = drain.draining() => {
+        () = dispatch.ctx.drain.draining() => {
             waits.set(Some(NotReceiving::Draining));
             None
         }
-        prepared = unless_paused(&mut means, wanted) => {
+        prepared = unless_paused(&dispatch, wanted) => {
             waits.set(None);
             Some(prepared)
         }
     }
 }
 
-async fn unless_paused(means: &mut Means, wanted: Wanted) -> Prepared {
-    let mut controls = means.controls.clone();
+async fn unless_paused(dispatch: &Dispatch, wanted: Wanted) -> Prepared {
+    let handle = &dispatch.handle;
     loop {
-        if means.controls.borrow_and_update().paused {
-            means.waits.set(Some(NotReceiving::Paused));
+        if handle.controls().paused {
+            dispatch.not_receiving.set(Some(NotReceiving::Paused));
+            handle.until_paused(false).await;
         }
-        resumed(&mut means.controls).await;
         tokio::select! {
             biased;
-            () = paused(&mut controls) => {}
-            prepared = wait_for_all(means, wanted) => return prepared,
+            () = handle.until_paused(true) => {}
+            prepared = wait_for_all(dispatch, wanted) => return prepared,
         }
     }
 }
 
-async fn paused(controls: &mut watch::Receiver<Controls>) {
-    if controls.wait_for(|controls| controls.paused).await.is_err() {
-        // Nobody is left who could pause it.
-        std::future::pending::<()>().await;
-    }
-}
-
-async fn resumed(controls: &mut watch::Receiver<Controls>) {
-    if controls.wait_for(|controls| !controls.paused).await.is_err() {
-        // Nobody is left who could resume it.
-        std::future::pending::<()>().await;
-    }
-}
-
-async fn wait_for_all(means: &Means, wanted: Wanted) -> Prepared {
-    let Means { dispatch, slots, waits, .. } = means;
+async fn wait_for_all(dispatch: &Dispatch, wanted: Wanted) -> Prepared {
     let (health, gates) = (&dispatch.ctx.health, &dispatch.admission.gates);
+    let waits = &dispatch.not_receiving;
     if let Some(not_before) = wanted.not_before {
         waits.set(Some(NotReceiving::BackOff));
         tokio::time::sleep_until(not_before).await;
@@ -107,11 +81,11 @@ async fn wait_for_all(means: &Means, wanted: Wanted) -> Prepared {
             health.settles().await;
         }
         let prepared = if gates.are_open() {
-            let prepared = reserve(dispatch, slots, waits, wanted).await;
+            let prepared = reserve(dispatch, wanted).await;
             // It may have closed meanwhile.
             gates.are_open().then_some(prepared)
         } else {
-            let prepared = reserve_probe(dispatch, slots, waits).await;
+            let prepared = reserve_probe(dispatch).await;
             (!prepared.reservation.probes.is_empty()).then_some(prepared)
         };
         if let Some(prepared) = prepared.filter(|_| !health.has_settle_fault()) {
@@ -121,17 +95,18 @@ async fn wait_for_all(means: &Means, wanted: Wanted) -> Prepared {
 }
 
 /// Slots, and room at the endpoint where the queue is busy.
-async fn reserve(dispatch: &Dispatch, slots: &Arc<Slots>, waits: &Waits, wanted: Wanted) -> Prepared {
-    let (admission, idle_wait) = (&dispatch.admission, dispatch.ctx.settings.receive_wait);
+async fn reserve(dispatch: &Dispatch, wanted: Wanted) -> Prepared {
+    let (admission, waits) = (&dispatch.admission, &dispatch.not_receiving);
+    let idle_wait = dispatch.ctx.settings.receive_wait;
     let tuning::Intake { batch, linger, linger_for_one_of, busy_wait, .. } =
         dispatch.ctx.settings.tuning.intake;
     let batch = batch.min(dispatch.ctx.queue.limits().batch);
-    let per_delivery = dispatch.ctx.settings.exchange.messages_max().max(1);
+    let per_delivery = dispatch.ctx.settings.per_delivery();
     let share = admission.membership.fair_part().saturating_mul(per_delivery);
     let most = if wanted.busy && !wanted.single { batch.min(share) } else { 1 };
     let enough = |of: usize| most.min(of.div_ceil(linger_for_one_of));
     waits.set(Some(NotReceiving::NoSlot));
-    let mut slots = free(dispatch, slots, enough(slots.limit()), most, linger).await;
+    let mut slots = free(dispatch, enough(dispatch.slots.limit()), most, linger).await;
     let mut reservation = Reservation::default();
     if wanted.busy {
         waits.set(Some(NotReceiving::NoRoom));
@@ -146,10 +121,11 @@ async fn reserve(dispatch: &Dispatch, slots: &Arc<Slots>, waits: &Waits, wanted:
 
 /// One slot, before the wait at closed gates: without, intake would keep the turn from the messages that have all
 /// slots and wait there too. No probes when the gates have opened.
-async fn reserve_probe(dispatch: &Dispatch, slots: &Arc<Slots>, waits: &Waits) -> Prepared {
-    let (admission, idle_wait) = (&dispatch.admission, dispatch.ctx.settings.receive_wait);
+async fn reserve_probe(dispatch: &Dispatch) -> Prepared {
+    let (admission, waits) = (&dispatch.admission, &dispatch.not_receiving);
+    let idle_wait = dispatch.ctx.settings.receive_wait;
     waits.set(Some(NotReceiving::NoSlot));
-    let slots = free(dispatch, slots, 1, 1, Duration::ZERO).await;
+    let slots = free(dispatch, 1, 1, Duration::ZERO).await;
     waits.set(Some(NotReceiving::GateClosed));
     let mut reservation = Reservation::default();
     admission.gates.pass(Rank::Poller, &mut reservation.probes).await;
@@ -161,13 +137,7 @@ async fn reserve_probe(dispatch: &Dispatch, slots: &Arc<Slots>, waits: &Waits) -
 }
 
 /// Free slots. Without one nobody looks for another message than those on their final receive.
-async fn free(
-    dispatch: &Dispatch,
-    slots: &Arc<Slots>,
-    enough: usize,
-    most: usize,
-    linger: Duration,
-) -> Reserved {
-    let _blocked = (!slots.has_free()).then(|| dispatch.admission.gates.blocked());
-    slots.reserve(enough, most, linger).await
+async fn free(dispatch: &Dispatch, enough: usize, most: usize, linger: Duration) -> Reserved {
+    let _blocked = (!dispatch.slots.has_free()).then(|| dispatch.admission.gates.blocked());
+    dispatch.slots.reserve(enough, most, linger).await
 }

@@ -7,9 +7,9 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
 use crate::limit::{self, Reserved};
-use crate::pipeline::controls::Handle;
-use crate::pipeline::intake::prepare::{Means, Wanted, prepare};
-use crate::pipeline::intake::waits::{NotReceiving, Waits};
+use crate::pipeline::dispatch::Dispatch;
+use crate::pipeline::intake::prepare::{Wanted, prepare};
+use crate::pipeline::intake::waits::NotReceiving;
 use crate::pipeline::kit_for_tests::{Kit, MINUTE, SECOND, Setup, close};
 
 const IDLE: Wanted = Wanted { busy: false, single: false, not_before: None };
@@ -23,11 +23,9 @@ const REASONS: [NotReceiving; 6] = [
     NotReceiving::NoRoom,
 ];
 
-/// A kit of 16 slots and 4 sessions, and what a preparation works with.
+/// A kit of 16 slots and 4 sessions.
 struct Bench {
     kit: Kit,
-    handle: Handle,
-    means: Means,
     /// What stands in the way.
     taken: (Option<Reserved>, Option<limit::Claims>),
 }
@@ -36,14 +34,15 @@ impl Bench {
     fn new() -> Self {
         let limits = limit::Settings { sessions: 4, ..Setup::default().limits };
         let kit = Setup { limits, ..Setup::default() }.kit();
-        let handle = Handle::new(16, kit.dispatch.ctx.drain.clone());
-        let means = Means {
-            dispatch: Arc::clone(&kit.dispatch),
-            slots: Arc::clone(&kit.slots),
-            controls: handle.watch(),
-            waits: Arc::new(Waits::default()),
-        };
-        Self { kit, handle, means, taken: (None, None) }
+        Self { kit, taken: (None, None) }
+    }
+
+    fn dispatch(&self) -> Arc<Dispatch> {
+        Arc::clone(&self.kit.dispatch)
+    }
+
+    fn waits_for(&self) -> Option<NotReceiving> {
+        self.kit.dispatch.not_receiving.now()
     }
 
     /// Puts something in the way of a receive; what is wanted then.
@@ -51,7 +50,7 @@ impl Bench {
         let dispatch = &self.kit.dispatch;
         match reason {
             NotReceiving::Draining => unreachable!(),
-            NotReceiving::Paused => self.handle.pause(),
+            NotReceiving::Paused => dispatch.handle.pause(),
             NotReceiving::SettleFault => {
                 dispatch.ctx.health.set_settle_fault(Some("denied".to_owned()));
             }
@@ -71,23 +70,23 @@ impl Bench {
 #[tokio::test(start_paused = true)]
 async fn an_idle_listener_asks_for_one_message_by_a_long_poll_and_claims_no_room() {
     let bench = Bench::new();
-    let prepared = prepare(bench.means.clone(), IDLE).await.unwrap();
+    let prepared = prepare(bench.dispatch(), IDLE).await.unwrap();
     assert_eq!((prepared.slots.len(), prepared.reservation.deliveries()), (1, 0));
-    assert_eq!((prepared.wait, bench.means.waits.now()), (20 * SECOND, None));
+    assert_eq!((prepared.wait, bench.waits_for()), (20 * SECOND, None));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_busy_listener_asks_for_as_many_as_there_are_slots_and_room_for() {
     let bench = Bench::new();
-    let one = prepare(bench.means.clone(), BUSY).await.unwrap();
+    let one = prepare(bench.dispatch(), BUSY).await.unwrap();
     assert_eq!((one.slots.len(), one.reservation.deliveries(), one.wait), (4, 4, SECOND));
     assert_eq!(bench.kit.slots.reserved(), 4, "slots without room are free");
     drop(one);
     let in_flight = bench.kit.messages(14).await;
-    let other = prepare(bench.means.clone(), BUSY).await.unwrap();
+    let other = prepare(bench.dispatch(), BUSY).await.unwrap();
     assert_eq!((other.slots.len(), other.reservation.deliveries()), (2, 2));
     drop((in_flight, other));
-    let single = prepare(bench.means.clone(), Wanted { single: true, ..BUSY }).await.unwrap();
+    let single = prepare(bench.dispatch(), Wanted { single: true, ..BUSY }).await.unwrap();
     assert_eq!((single.slots.len(), single.reservation.deliveries()), (1, 1));
 }
 
@@ -96,14 +95,14 @@ async fn a_receive_waits_for_whatever_speaks_against_it_and_says_what_that_is() 
     for reason in REASONS {
         let mut bench = Bench::new();
         let wanted = bench.obstruct(reason).await;
-        let mut preparing = pin!(prepare(bench.means.clone(), wanted));
+        let mut preparing = pin!(prepare(bench.dispatch(), wanted));
         assert!(timeout(SECOND, &mut preparing).await.is_err(), "{reason:?}");
-        assert_eq!(bench.means.waits.now(), Some(reason));
-        bench.handle.resume();
+        assert_eq!(bench.waits_for(), Some(reason));
+        bench.kit.dispatch.handle.resume();
         bench.kit.dispatch.ctx.health.set_settle_fault(None);
         bench.taken = (None, None);
         let prepared = timeout(2 * MINUTE, preparing).await.unwrap().unwrap();
-        assert_eq!(bench.means.waits.now(), None, "{reason:?}");
+        assert_eq!(bench.waits_for(), None, "{reason:?}");
         let probes = reason == NotReceiving::GateClosed;
         assert_eq!(prepared.reservation.probes.is_empty(), !probes, "{reason:?}");
         assert_eq!(prepared.slots.len(), if probes { 1 } else { 4 }, "{reason:?}");
@@ -115,12 +114,12 @@ async fn a_drain_ends_each_of_these_waits_and_frees_what_was_reserved() {
     for reason in REASONS {
         let mut bench = Bench::new();
         let wanted = bench.obstruct(reason).await;
-        let mut preparing = pin!(prepare(bench.means.clone(), wanted));
+        let mut preparing = pin!(prepare(bench.dispatch(), wanted));
         assert!(timeout(SECOND, &mut preparing).await.is_err(), "{reason:?}");
         bench.kit.dispatch.ctx.drain.begin(MINUTE);
         let began = Instant::now();
         assert!(preparing.await.is_none() && began.elapsed().is_zero(), "{reason:?}");
-        assert_eq!(bench.means.waits.now(), Some(NotReceiving::Draining));
+        assert_eq!(bench.waits_for(), Some(NotReceiving::Draining));
         bench.taken = (None, None);
         assert_eq!(bench.kit.slots.reserved(), 0, "{reason:?}");
         let room = timeout(SECOND, bench.kit.dispatch.admission.membership.claim(4, 4, Duration::ZERO)).await;
@@ -132,19 +131,19 @@ async fn a_drain_ends_each_of_these_waits_and_frees_what_was_reserved() {
 async fn a_pause_frees_what_a_receive_has_reserved_so_far() {
     let mut bench = Bench::new();
     let wanted = bench.obstruct(NotReceiving::NoRoom).await;
-    let mut preparing = pin!(prepare(bench.means.clone(), wanted));
+    let mut preparing = pin!(prepare(bench.dispatch(), wanted));
     assert!(timeout(SECOND, &mut preparing).await.is_err());
     assert!(bench.kit.slots.reserved() > 0, "it has slots and waits for room");
-    bench.handle.pause();
+    bench.kit.dispatch.handle.pause();
     assert!(timeout(SECOND, &mut preparing).await.is_err());
-    assert_eq!((bench.kit.slots.reserved(), bench.means.waits.now()), (0, Some(NotReceiving::Paused)));
+    assert_eq!((bench.kit.slots.reserved(), bench.waits_for()), (0, Some(NotReceiving::Paused)));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_gate_that_closes_while_a_receive_waits_for_room_makes_it_a_probe_of_one_message() {
     let mut bench = Bench::new();
     let wanted = bench.obstruct(NotReceiving::NoRoom).await;
-    let mut preparing = pin!(prepare(bench.means.clone(), wanted));
+    let mut preparing = pin!(prepare(bench.dispatch(), wanted));
     assert!(timeout(SECOND, &mut preparing).await.is_err());
     close(&bench.kit.dispatch.admission.gates.shared, MINUTE);
     bench.taken = (None, None);

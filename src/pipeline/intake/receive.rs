@@ -8,12 +8,10 @@
 
 use std::time::Duration;
 
-use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::message::Message;
 use crate::pipeline::admit::Reservation;
-use crate::pipeline::controls::Controls;
 use crate::pipeline::dispatch::Dispatch;
 use crate::pipeline::intake::prepare::Prepared;
 use crate::pipeline::lease::Asked;
@@ -21,29 +19,15 @@ use crate::policy::backoff;
 use crate::policy::visibility::lease;
 use crate::ports::{QueueError, QueueErrorKind, Receive};
 
-/// What became of a receive.
-#[derive(Debug)]
-pub(super) enum Received {
-    /// SQS answered.
-    Answered(Vec<Message>, Asked),
-    /// It did not, or refused.
-    Failed(QueueError),
-    /// The drain did not wait for the answer any longer.
-    CutOff,
-    /// A gate closed before it began.
-    Withheld,
-}
+/// What SQS answered, or why it did not. `None`: a gate closed before the receive began, or the drain did not wait for
+/// the answer any longer.
+pub(super) type Received = Option<Result<(Vec<Message>, Asked), QueueError>>;
 
 /// Receives up to as many messages as there are slots in `prepared`; gives up its room while it has to be repeated.
-pub(super) async fn receive(
-    dispatch: &Dispatch,
-    controls: &watch::Receiver<Controls>,
-    prepared: &mut Prepared,
-    wait: Duration,
-) -> Received {
+pub(super) async fn receive(dispatch: &Dispatch, prepared: &mut Prepared, wait: Duration) -> Received {
     let ctx = &dispatch.ctx;
     if !dispatch.admission.gates.let_through(&prepared.reservation.probes) {
-        return Received::Withheld;
+        return None;
     }
     let visibility = lease(ctx.settings.timeout);
     let attempt = ctx.settings.fifo.then(|| ctx.random.attempt_id());
@@ -53,28 +37,29 @@ pub(super) async fn receive(
     let mut failures = 0_u32;
     loop {
         let asked = Asked { first, last: Instant::now() };
-        let error = match receive_once(dispatch, receive).await {
-            None => return Received::CutOff,
-            Some(Ok(messages)) => return Received::Answered(messages, asked),
-            Some(Err(error)) if attempt.is_some() && may_be_lost(error.kind) => error,
-            Some(Err(error)) => return Received::Failed(error),
+        let error = match receive_once(dispatch, receive).await? {
+            Ok(messages) => return Some(Ok((messages, asked))),
+            Err(error) if attempt.is_some() && may_be_lost(error.kind) => error,
+            Err(error) => return Some(Err(error)),
         };
         failures += 1;
         let pause = backoff::call(failures, ctx.unit());
         if Instant::now() + pause >= end {
-            return Received::Failed(error);
+            return Some(Err(error));
         }
         ctx.receive_failed(&error);
         dispatch.admission.membership.set_busy(false);
         prepared.reservation = Reservation::default();
         tokio::select! {
             biased;
-            () = ctx.drain.draining() => return Received::Failed(error),
+            () = ctx.drain.draining() => return Some(Err(error)),
             () = tokio::time::sleep(pause) => {}
         }
-        let is_paused = controls.borrow().paused;
-        if is_paused || ctx.health.has_settle_fault() || !dispatch.admission.gates.are_open() {
-            return Received::Failed(error);
+        if dispatch.handle.controls().paused
+            || ctx.health.has_settle_fault()
+            || !dispatch.admission.gates.are_open()
+        {
+            return Some(Err(error));
         }
     }
 }

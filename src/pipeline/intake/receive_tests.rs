@@ -2,13 +2,11 @@
 
 use std::time::Duration;
 
-use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
 use crate::limit::Rank;
 use crate::message::Message;
 use crate::pipeline::admit::Reservation;
-use crate::pipeline::controls::Controls;
 use crate::pipeline::intake::prepare::Prepared;
 use crate::pipeline::intake::receive::{Received, receive};
 use crate::pipeline::kit_for_tests::{Kit, MINUTE, SECOND, Setup, close, failed, message};
@@ -31,15 +29,7 @@ async fn prepared(kit: &Kit) -> Prepared {
 }
 
 fn kind(received: &Received) -> Option<QueueErrorKind> {
-    match received {
-        Received::Failed(error) => Some(error.kind),
-        _ => None,
-    }
-}
-
-/// Controls of a listener that runs.
-fn running() -> watch::Receiver<Controls> {
-    watch::Sender::new(Controls { paused: false, workers: 16, share: 1.0 }).subscribe()
+    received.as_ref()?.as_ref().err().map(|error| error.kind)
 }
 
 #[tokio::test(start_paused = true)]
@@ -48,8 +38,8 @@ async fn a_fifo_receive_that_failed_on_the_way_is_repeated_exactly_as_it_was() {
     let kit = kit(true, lost.into_iter().chain([Ok(vec![message(1)])]).collect());
     let mut prepared = prepared(&kit).await;
     let began = Instant::now();
-    let answer = receive(&kit.dispatch, &running(), &mut prepared, SECOND).await;
-    let Received::Answered(messages, asked) = answer else { panic!("{answer:?}") };
+    let answer = receive(&kit.dispatch, &mut prepared, SECOND).await;
+    let Some(Ok((messages, asked))) = answer else { panic!("{answer:?}") };
     let receives = kit.queue.receives();
     assert_eq!((messages.len(), receives.len()), (1, 3));
     assert!(receives[0].attempt.is_some() && receives.iter().all(|receive| *receive == receives[0]));
@@ -70,7 +60,7 @@ async fn a_fifo_receive_that_failed_on_the_way_is_repeated_exactly_as_it_was() {
 async fn two_receives_never_have_the_same_attempt_id() {
     let kit = kit(true, vec![Ok(Vec::new()), Ok(Vec::new())]);
     for _ in 0..2 {
-        receive(&kit.dispatch, &running(), &mut prepared(&kit).await, SECOND).await;
+        receive(&kit.dispatch, &mut prepared(&kit).await, SECOND).await;
     }
     let receives = kit.queue.receives();
     assert_ne!(receives[0].attempt, receives[1].attempt);
@@ -84,7 +74,7 @@ async fn a_receive_that_was_refused_is_not_repeated_nor_any_of_a_standard_queue(
         (false, QueueReason::TimedOut, QueueErrorKind::TimedOut),
     ] {
         let kit = kit(fifo, vec![Err(failed(reason)), Ok(Vec::new())]);
-        let answer = receive(&kit.dispatch, &running(), &mut prepared(&kit).await, SECOND).await;
+        let answer = receive(&kit.dispatch, &mut prepared(&kit).await, SECOND).await;
         assert_eq!((kind(&answer), kit.queue.receives().len()), (Some(expected), 1), "{reason:?}");
         assert_eq!(kit.queue.receives()[0].attempt.is_some(), fifo);
     }
@@ -94,7 +84,7 @@ async fn a_receive_that_was_refused_is_not_repeated_nor_any_of_a_standard_queue(
 async fn a_receive_is_repeated_for_as_long_as_its_messages_may_be_hidden() {
     let kit = kit(true, (0..1_000).map(|_| Err(failed(QueueReason::TimedOut))).collect());
     let began = Instant::now();
-    let answer = receive(&kit.dispatch, &running(), &mut prepared(&kit).await, SECOND).await;
+    let answer = receive(&kit.dispatch, &mut prepared(&kit).await, SECOND).await;
     assert_eq!(kind(&answer), Some(QueueErrorKind::TimedOut));
     let (took, receives) = (began.elapsed(), kit.queue.receives().len());
     assert!(took < 90 * SECOND && took > 30 * SECOND && receives > 5, "{receives} in {took:?}");
@@ -105,8 +95,7 @@ async fn a_drain_a_settle_fault_and_a_closed_gate_end_the_repeating() {
     for obstacle in ["drain", "settle fault", "gate"] {
         let kit = kit(true, (0..1_000).map(|_| Err(failed(QueueReason::TimedOut))).collect());
         let (ctx, mut prepared) = (&kit.dispatch.ctx, prepared(&kit).await);
-        let controls = running();
-        let mut receiving = std::pin::pin!(receive(&kit.dispatch, &controls, &mut prepared, SECOND));
+        let mut receiving = std::pin::pin!(receive(&kit.dispatch, &mut prepared, SECOND));
         assert!(timeout(SECOND, &mut receiving).await.is_err());
         match obstacle {
             "drain" => ctx.drain.begin(MINUTE),
@@ -124,13 +113,13 @@ async fn no_receive_begins_at_a_closed_gate_without_its_probe() {
     let kit = kit(false, vec![Ok(Vec::new())]);
     let mut prepared = prepared(&kit).await;
     close(&kit.dispatch.admission.gates.shared, MINUTE);
-    let answer = receive(&kit.dispatch, &running(), &mut prepared, SECOND).await;
-    assert!(matches!(answer, Received::Withheld), "{answer:?}");
+    let answer = receive(&kit.dispatch, &mut prepared, SECOND).await;
+    assert!(answer.is_none(), "{answer:?}");
     assert!(kit.queue.receives().is_empty());
     prepared.reservation = Reservation::default();
     kit.dispatch.admission.gates.pass(Rank::Poller, &mut prepared.reservation.probes).await;
-    let answer = receive(&kit.dispatch, &running(), &mut prepared, SECOND).await;
-    assert!(matches!(answer, Received::Answered(..)), "{answer:?}");
+    let answer = receive(&kit.dispatch, &mut prepared, SECOND).await;
+    assert!(matches!(answer, Some(Ok(_))), "{answer:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -140,9 +129,9 @@ async fn a_receive_under_way_is_awaited_in_a_drain_until_shortly_before_its_dead
         let kit = Setup { receives, ..Setup::default() }.kit();
         let (mut prepared, began) = (prepared(&kit).await, Instant::now());
         kit.dispatch.ctx.drain.begin(30 * SECOND);
-        let answer = receive(&kit.dispatch, &running(), &mut prepared, 20 * SECOND).await;
-        assert_eq!(matches!(answer, Received::Answered(..)), is_answered, "{answer:?}");
-        assert_eq!(matches!(answer, Received::CutOff), !is_answered, "{answer:?}");
+        let answer = receive(&kit.dispatch, &mut prepared, 20 * SECOND).await;
+        assert_eq!(matches!(answer, Some(Ok(_))), is_answered, "{answer:?}");
+        assert_eq!(answer.is_none(), !is_answered, "{answer:?}");
         assert_eq!(began.elapsed(), if is_answered { takes } else { 27 * SECOND });
     }
 }
@@ -151,11 +140,9 @@ async fn a_receive_under_way_is_awaited_in_a_drain_until_shortly_before_its_dead
 async fn a_pause_ends_the_repeating() {
     let kit = kit(true, (0..1_000).map(|_| Err(failed(QueueReason::TimedOut))).collect());
     let mut prepared = prepared(&kit).await;
-    let sender = watch::Sender::new(Controls { paused: false, workers: 16, share: 1.0 });
-    let controls = sender.subscribe();
-    let mut receiving = std::pin::pin!(receive(&kit.dispatch, &controls, &mut prepared, SECOND));
+    let mut receiving = std::pin::pin!(receive(&kit.dispatch, &mut prepared, SECOND));
     assert!(timeout(SECOND, &mut receiving).await.is_err());
-    sender.send_modify(|controls| controls.paused = true);
+    kit.dispatch.handle.pause();
     let before = kit.queue.receives().len();
     assert!(kind(&receiving.await).is_some());
     assert_eq!(kit.queue.receives().len(), before);

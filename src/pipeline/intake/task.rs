@@ -4,61 +4,39 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 
-use crate::limit::{Slot, Slots};
+use crate::limit::Slot;
 use crate::message::Message;
 use crate::pipeline::completion::Successor;
-use crate::pipeline::controls::Controls;
 use crate::pipeline::dispatch::Dispatch;
 use crate::pipeline::flow::Flow;
 use crate::pipeline::in_flight::InFlight;
 use crate::pipeline::intake::plan::{Plan, Yield};
-use crate::pipeline::intake::prepare::{Means, Prepared, Wanted, prepare};
+use crate::pipeline::intake::prepare::{Prepared, Wanted, prepare};
 use crate::pipeline::intake::receive::{Received, receive};
-use crate::pipeline::intake::waits::Waits;
-use crate::pipeline::lease::{Asked, Lease, LeaseTable};
+use crate::pipeline::lease::{Asked, Lease};
 use crate::pipeline::ledger::LedgerEntry;
 use crate::pipeline::settle::settler::Settler;
 use crate::telemetry::trace::Journey;
 
-/// What intake works with, and what messages are given on their way.
-pub(in crate::pipeline) struct Parts {
-    pub(in crate::pipeline) dispatch: Arc<Dispatch>,
-    pub(in crate::pipeline) slots: Arc<Slots>,
-    pub(in crate::pipeline) controls: watch::Receiver<Controls>,
-    pub(in crate::pipeline) waits: Arc<Waits>,
-    pub(in crate::pipeline) leases: Arc<LeaseTable>,
-    pub(in crate::pipeline) flow: Flow,
-    pub(in crate::pipeline) settler: Settler,
-}
-
 /// Intake of one listener.
 pub(in crate::pipeline) struct Intake {
-    parts: Parts,
+    flow: Flow,
+    /// Where the messages will leave to.
+    settler: Settler,
     plan: Plan,
-    receives: JoinSet<Ended>,
-}
-
-/// A receive that has ended, and what it was prepared with.
-struct Ended {
-    received: Received,
-    prepared: Prepared,
-    /// Messages asked for.
-    max: usize,
-    /// Whether it was no long poll, by its plan.
-    no_wait: bool,
+    receives: JoinSet<(Received, Prepared)>,
 }
 
 type Preparing = Pin<Box<dyn Future<Output = Option<Prepared>> + Send>>;
 
 impl Intake {
     /// Nothing is received yet.
-    pub(in crate::pipeline) fn new(parts: Parts) -> Self {
-        let plan = Plan::new(parts.slots.limit(), parts.dispatch.ctx.settings.tuning.intake);
-        Self { parts, plan, receives: JoinSet::new() }
+    pub(in crate::pipeline) fn new(flow: Flow, settler: Settler) -> Self {
+        let plan = Plan::new(flow.dispatch.slots.limit(), flow.dispatch.ctx.settings.tuning.intake);
+        Self { flow, settler, plan, receives: JoinSet::new() }
     }
 
     /// Receives until the drain begins, then awaits what is under way. After a panic it runs again with what it has.
@@ -88,13 +66,13 @@ impl Intake {
 
     /// Receives that may be under way. While a gate is not open they go one at a time.
     fn side_by_side(&mut self) -> usize {
-        self.plan.set_workers(self.parts.slots.limit());
-        let gates = &self.parts.dispatch.admission.gates;
+        self.plan.set_workers(self.flow.dispatch.slots.limit());
+        let gates = &self.flow.dispatch.admission.gates;
         if gates.are_open() { self.plan.side_by_side(self.wants_single()) } else { 1 }
     }
 
     fn wants_single(&self) -> bool {
-        self.parts.flow.groups.want_single_receives(&self.parts.dispatch.ctx)
+        self.flow.groups.want_single_receives(&self.flow.dispatch.ctx)
     }
 
     fn prepare(&self) -> Preparing {
@@ -103,59 +81,52 @@ impl Intake {
             single: self.wants_single(),
             not_before: self.plan.not_before(),
         };
-        let Parts { dispatch, slots, controls, waits, .. } = &self.parts;
-        let means = Means {
-            dispatch: Arc::clone(dispatch),
-            slots: Arc::clone(slots),
-            controls: controls.clone(),
-            waits: Arc::clone(waits),
-        };
-        Box::pin(prepare(means, wanted))
+        Box::pin(prepare(Arc::clone(&self.flow.dispatch), wanted))
     }
 
     fn start(&mut self, mut prepared: Prepared) {
-        let (max, no_wait) = (prepared.slots.len(), prepared.wait.is_zero());
         let wait = self.plan.wait(prepared.wait);
-        let (dispatch, controls) = (Arc::clone(&self.parts.dispatch), self.parts.controls.clone());
+        let dispatch = Arc::clone(&self.flow.dispatch);
         self.receives.spawn(async move {
-            let received = receive(&dispatch, &controls, &mut prepared, wait).await;
-            Ended { received, prepared, max, no_wait }
+            let received = receive(&dispatch, &mut prepared, wait).await;
+            (received, prepared)
         });
     }
 
-    fn ended(&mut self, ended: Result<Ended, JoinError>) {
-        let (dispatch, now) = (Arc::clone(&self.parts.dispatch), Instant::now());
+    fn ended(&mut self, ended: Result<(Received, Prepared), JoinError>) {
+        let (dispatch, now) = (Arc::clone(&self.flow.dispatch), Instant::now());
         let ctx = &dispatch.ctx;
-        let Ok(Ended { received, prepared, max, no_wait }) = ended else {
+        let Ok((received, prepared)) = ended else {
             ctx.metrics.panics.inc();
             tracing::error!(listener = %ctx.settings.name, "a receive panicked");
             dispatch.admission.membership.set_busy(false);
             return self.plan.panicked(now);
         };
         match received {
-            Received::Answered(messages, asked) => {
+            Some(Ok((messages, asked))) => {
                 ctx.received();
                 dispatch.admission.membership.set_busy(!messages.is_empty());
-                let came = Yield::of(messages.len(), max);
-                self.plan.answered(came, self.wants_single(), no_wait, now);
-                self.register(messages, asked, prepared, max);
+                let came = Yield::of(messages.len(), prepared.slots.len());
+                self.plan.answered(came, self.wants_single(), prepared.wait.is_zero(), now);
+                self.register(messages, asked, prepared);
             }
-            Received::Failed(error) => {
+            Some(Err(error)) => {
                 ctx.receive_failed(&error);
                 dispatch.admission.membership.set_busy(false);
                 self.plan.failed(now, ctx.unit());
             }
-            Received::CutOff | Received::Withheld => {}
+            None => {}
         }
     }
 
     /// Takes what a receive brought in flight, and hands it to flow.
-    fn register(&self, messages: Vec<Message>, asked: Asked, prepared: Prepared, max: usize) {
-        let ctx = &self.parts.dispatch.ctx;
+    fn register(&self, messages: Vec<Message>, asked: Asked, prepared: Prepared) {
+        let ctx = &self.flow.dispatch.ctx;
         let Prepared { mut slots, mut reservation, .. } = prepared;
-        if messages.len() > max {
+        let surplus = messages.len().saturating_sub(slots.len());
+        if surplus > 0 {
             // No SQS does that; without a slot they could not be taken.
-            ctx.events.surplus(messages.len() - max);
+            ctx.events.surplus(surplus);
         }
         let mut grouped = Vec::new();
         for message in messages {
@@ -169,19 +140,19 @@ impl Intake {
         }
         let part = || reservation.take();
         if ctx.settings.fifo {
-            self.parts.flow.start_groups(grouped, part);
+            self.flow.start_groups(grouped, part);
         } else {
             let messages = grouped.into_iter().filter_map(|(_, message)| message).collect();
-            self.parts.flow.start(messages, part);
+            self.flow.start(messages, part);
         }
     }
 
     /// The message, in flight; `None` when it is already, and has the newer handle now.
     fn in_flight(&self, message: Message, asked: Asked, slot: Slot) -> Option<InFlight> {
-        let ctx = &self.parts.dispatch.ctx;
+        let Dispatch { ctx, leases, .. } = &*self.flow.dispatch;
         ctx.observe(&message);
         let entry = LedgerEntry::new(&ctx.metrics);
-        let Some((lease, ledger)) = Lease::begin(&self.parts.leases, &message, asked, entry) else {
+        let Some((lease, ledger)) = Lease::begin(leases, &message, asked, entry) else {
             ctx.metrics.duplicates_suppressed.inc();
             return None;
         };
@@ -193,7 +164,7 @@ impl Intake {
             ledger,
             slot,
             successor: Successor::default(),
-            settler: self.parts.settler.clone(),
+            settler: self.settler.clone(),
         })
     }
 }

@@ -11,8 +11,7 @@ use crate::message::{Message, ReceiptHandle, ReceiveCount};
 use crate::pipeline::controls::Handle;
 use crate::pipeline::flow::Flow;
 use crate::pipeline::group::Groups;
-use crate::pipeline::intake::task::{Intake, Parts};
-use crate::pipeline::intake::waits::Waits;
+use crate::pipeline::intake::task::Intake;
 use crate::pipeline::kit_for_tests::{
     Kit, MINUTE, SECOND, Setup, circumstances, close, failed, message, status,
 };
@@ -23,20 +22,10 @@ use crate::telemetry::labels::ReleaseReason;
 
 /// The intake of a kit, who may pause it, and the deliveries that it starts.
 fn intake(kit: &Kit) -> (Intake, Handle, TaskTracker) {
-    let handle = Handle::new(16, kit.dispatch.ctx.drain.clone());
     let deliveries = TaskTracker::new();
     let groups = Arc::new(Groups::new(kit.dispatch.ctx.settings.tuning.groups));
     let flow = Flow { dispatch: Arc::clone(&kit.dispatch), groups, deliveries: deliveries.clone() };
-    let parts = Parts {
-        dispatch: Arc::clone(&kit.dispatch),
-        slots: Arc::clone(&kit.slots),
-        controls: handle.watch(),
-        waits: Arc::new(Waits::default()),
-        leases: Arc::clone(&kit.leases),
-        flow,
-        settler: kit.settler.clone(),
-    };
-    (Intake::new(parts), handle, deliveries)
+    (Intake::new(flow, kit.settler.clone()), kit.dispatch.handle.clone(), deliveries)
 }
 
 /// Receives bring these, each after a second; a POST takes ten.

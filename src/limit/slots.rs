@@ -5,18 +5,14 @@
 //!
 //! Invariant: reserved + in use ≤ limit, except that lowering the limit lets what is in flight finish.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Notify;
+use tokio::sync::watch;
 
-/// The slots of one listener.
+/// The slots of one listener; intake alone waits for them.
 #[derive(Debug)]
-pub struct Slots {
-    counts: Mutex<Counts>,
-    /// Wakes intake, the only one that waits for slots.
-    changed: Notify,
-}
+pub struct Slots(watch::Sender<Counts>);
 
 #[derive(Debug, Clone, Copy)]
 struct Counts {
@@ -34,34 +30,32 @@ impl Counts {
 impl Slots {
     /// `limit` slots, at least one, all free.
     pub fn new(limit: usize) -> Arc<Self> {
-        let counts = Counts { limit: limit.max(1), reserved: 0, in_use: 0 };
-        Arc::new(Self { counts: Mutex::new(counts), changed: Notify::new() })
+        Arc::new(Self(watch::Sender::new(Counts { limit: limit.max(1), reserved: 0, in_use: 0 })))
     }
 
     /// How many there are.
     pub fn limit(&self) -> usize {
-        self.lock().limit
+        self.0.borrow().limit
     }
 
     /// Changes how many there are, at least one. What is in flight beyond a lower limit finishes.
     pub fn set_limit(&self, limit: usize) {
-        self.lock().limit = limit.max(1);
-        self.changed.notify_one();
+        self.0.send_modify(|counts| counts.limit = limit.max(1));
     }
 
     /// Whether one is free.
     pub fn has_free(&self) -> bool {
-        self.lock().free() > 0
+        self.0.borrow().free() > 0
     }
 
     /// How many are reserved by receives under way.
     pub fn reserved(&self) -> usize {
-        self.lock().reserved
+        self.0.borrow().reserved
     }
 
     /// How many hold a message.
     pub fn in_use(&self) -> usize {
-        self.lock().in_use
+        self.0.borrow().in_use
     }
 
     /// Reserves 1 to `most` slots.
@@ -72,37 +66,22 @@ impl Slots {
     /// Dropping the future reserves nothing.
     pub async fn reserve(self: &Arc<Self>, enough: usize, most: usize, linger: Duration) -> Reserved {
         tokio::time::timeout(linger, self.free(enough)).await.ok();
-        loop {
+        let mut count = 0;
+        while count == 0 {
             self.free(1).await;
-            let mut counts = self.lock();
-            let count = counts.free().min(most);
-            if count > 0 {
+            self.0.send_modify(|counts| {
+                count = counts.free().min(most);
                 counts.reserved += count;
-                return Reserved { slots: Arc::clone(self), count };
-            }
+            });
         }
+        Reserved { slots: Arc::clone(self), count }
     }
 
     /// Waits until so many are free, as far as there are so many.
     async fn free(&self, count: usize) {
-        loop {
-            {
-                let counts = self.lock();
-                if counts.free() >= count.clamp(1, counts.limit) {
-                    return;
-                }
-            }
-            self.changed.notified().await;
-        }
-    }
-
-    fn change(&self, change: impl FnOnce(&mut Counts)) {
-        change(&mut self.lock());
-        self.changed.notify_one();
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Counts> {
-        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+        let enough = |counts: &Counts| counts.free() >= count.clamp(1, counts.limit);
+        // The sender is ours, so the wait cannot fail.
+        self.0.subscribe().wait_for(enough).await.ok();
     }
 }
 
@@ -129,13 +108,13 @@ impl Reserved {
     pub fn keep(&mut self, keep: usize) {
         let surplus = self.count.saturating_sub(keep);
         self.count -= surplus;
-        self.slots.change(|counts| counts.reserved -= surplus);
+        self.slots.0.send_modify(|counts| counts.reserved -= surplus);
     }
 
     /// Takes one slot into use; `None` when used up.
     pub fn take(&mut self) -> Option<Slot> {
         self.count = self.count.checked_sub(1)?;
-        self.slots.change(|counts| {
+        self.slots.0.send_modify(|counts| {
             counts.reserved -= 1;
             counts.in_use += 1;
         });
@@ -161,7 +140,7 @@ struct InUse(Arc<Slots>);
 
 impl Drop for InUse {
     fn drop(&mut self) {
-        self.0.change(|counts| counts.in_use -= 1);
+        self.0.0.send_modify(|counts| counts.in_use -= 1);
     }
 }
 

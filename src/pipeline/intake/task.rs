@@ -13,7 +13,7 @@ use crate::pipeline::completion::Successor;
 use crate::pipeline::dispatch::Dispatch;
 use crate::pipeline::flow::Flow;
 use crate::pipeline::in_flight::InFlight;
-use crate::pipeline::intake::plan::{Plan, Yield};
+use crate::pipeline::intake::plan::Plan;
 use crate::pipeline::intake::prepare::{Prepared, Wanted, prepare};
 use crate::pipeline::intake::receive::{Received, receive};
 use crate::pipeline::lease::{Asked, Lease};
@@ -66,7 +66,7 @@ impl Intake {
 
     /// Receives that may be under way. While a gate is not open they go one at a time.
     fn side_by_side(&mut self) -> usize {
-        self.plan.set_workers(self.flow.dispatch.slots.limit());
+        self.plan.workers = self.flow.dispatch.slots.limit();
         let gates = &self.flow.dispatch.admission.gates;
         if gates.are_open() { self.plan.side_by_side(self.wants_single()) } else { 1 }
     }
@@ -76,11 +76,8 @@ impl Intake {
     }
 
     fn prepare(&self) -> Preparing {
-        let wanted = Wanted {
-            busy: self.plan.is_busy(),
-            single: self.wants_single(),
-            not_before: self.plan.not_before(),
-        };
+        let wanted =
+            Wanted { busy: self.plan.busy, single: self.wants_single(), not_before: self.plan.not_before };
         Box::pin(prepare(Arc::clone(&self.flow.dispatch), wanted))
     }
 
@@ -106,8 +103,8 @@ impl Intake {
             Some(Ok((messages, asked))) => {
                 ctx.received();
                 dispatch.admission.membership.set_busy(!messages.is_empty());
-                let came = Yield::of(messages.len(), prepared.slots.len());
-                self.plan.answered(came, self.wants_single(), prepared.wait.is_zero(), now);
+                let (count, max, no_wait) = (messages.len(), prepared.slots.len(), prepared.wait.is_zero());
+                self.plan.answered(count, max, self.wants_single(), no_wait, now);
                 self.register(messages, asked, prepared);
             }
             Some(Err(error)) => {

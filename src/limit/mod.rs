@@ -11,7 +11,7 @@ mod settings;
 mod slots;
 
 pub use gate::{
-    Blocked, Circumstances, Evidence, Gate, GateSnapshot, GateState, Pass, Probe, Rank, Reason, Transition,
+    Blocked, Circumstances, Evidence, Gate, GateSnapshot, GateState, Probe, Rank, Reason, Transition,
 };
 pub use rate::{RateClaims, RateLimit};
 pub use sessions::{Claims, Feedback, Membership, Session, Sessions};

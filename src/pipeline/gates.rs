@@ -8,7 +8,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::limit::{Blocked, Circumstances, Evidence, Feedback, Gate, Pass, Probe, Rank, Transition};
+use crate::limit::{Blocked, Circumstances, Evidence, Feedback, Gate, Probe, Rank, Transition};
 use crate::message::MessageId;
 use crate::observe::event_log::EventLog;
 use crate::policy::decide::Signal;
@@ -86,11 +86,9 @@ impl Gates {
             if probes.own.is_none() && !self.own.is_open() {
                 // Others could probe the endpoint meanwhile.
                 probes.shared = None;
-                if let Pass::Probe(probe) = self.own.pass(rank).await {
-                    probes.own = Some(probe);
-                }
-            } else if let Pass::Probe(probe) = self.shared.pass(rank).await {
-                probes.shared = Some(probe);
+                probes.own = self.own.pass(rank).await;
+            } else {
+                probes.shared = self.shared.pass(rank).await;
             }
         }
     }
@@ -248,6 +246,6 @@ mod tests {
         let passed = tokio::time::timeout(MINUTE / 2, gates.pass(Rank::Held, &mut probes)).await;
         assert!(passed.is_err() && probes.is_empty());
         let other = tokio::time::timeout(MINUTE / 4, gates.shared.pass(Rank::Held)).await;
-        assert!(matches!(other, Ok(Pass::Probe(_))), "another listener's message may probe");
+        assert!(matches!(other, Ok(Some(_))), "another listener's message may probe");
     }
 }

@@ -23,7 +23,6 @@ pub(super) type Place = (Rank, u64);
 pub(super) struct Line {
     waiting: BTreeSet<Place>,
     arrivals: u64,
-    pollers: usize,
     /// When a poller last began or ended to wait.
     poller_seen: Option<Instant>,
     /// Pollers that cannot look: they wait for a free slot.
@@ -37,7 +36,6 @@ impl Line {
         self.arrivals += 1;
         self.waiting.insert(place);
         if rank == Rank::Poller {
-            self.pollers += 1;
             self.poller_seen = Some(Instant::now());
         }
         place
@@ -46,21 +44,20 @@ impl Line {
     /// Somebody waits no longer.
     pub(super) fn leave(&mut self, place: Place) {
         if self.waiting.remove(&place) && place.0 == Rank::Poller {
-            self.pollers -= 1;
             self.poller_seen = Some(Instant::now());
         }
     }
 
     /// Pollers that wait.
     pub(super) fn pollers(&self) -> usize {
-        self.pollers
+        self.waiting.range((Rank::Poller, 0)..(Rank::FinalReceive, 0)).count()
     }
 
     /// Since when no poller looks at a gate closed since then: one at least cannot, and none waits. `None`: one looks. A
     /// poller that is out with a probe waited here shortly before.
     pub(super) fn alone_since(&self, closed: Instant) -> Option<Instant> {
         let seen = || self.poller_seen.map_or(closed, |seen| seen.max(closed));
-        (self.blocked > 0 && self.pollers == 0).then(seen)
+        (self.blocked > 0 && self.pollers() == 0).then(seen)
     }
 
     /// Whether messages wait.

@@ -62,15 +62,6 @@ impl GateState {
     }
 }
 
-/// Leave to go on.
-#[derive(Debug)]
-pub enum Pass {
-    /// The gate is open.
-    Open,
-    /// It is not; this one goes to see.
-    Probe(Probe),
-}
-
 /// A gate at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct GateSnapshot {
@@ -100,17 +91,18 @@ impl Gate {
     /// What it is now.
     pub fn snapshot(&self) -> GateSnapshot {
         let state = self.lock();
-        let (mut state_now, mut pause_left) = (GateState::Probing, Duration::ZERO);
+        let zero = Duration::ZERO;
         let Phase::Closed(closed) = &state.phase else {
-            let (closed_for, state_now) = (Duration::ZERO, GateState::Open);
-            return GateSnapshot { state: state_now, reason: None, closed_for, pause_left, idle: false };
+            let (state, reason) = (GateState::Open, None);
+            return GateSnapshot { state, reason, closed_for: zero, pause_left: zero, idle: false };
         };
-        if closed.out.is_empty() && !closed.is_idle() {
-            state_now = GateState::Closed;
-            pause_left = closed.next.saturating_duration_since(Instant::now());
-        }
+        let (state, pause_left) = if closed.out.is_empty() && !closed.is_idle() {
+            (GateState::Closed, closed.next.saturating_duration_since(Instant::now()))
+        } else {
+            (GateState::Probing, zero)
+        };
         let (reason, closed_for) = (Some(closed.reason), closed.since.elapsed());
-        GateSnapshot { state: state_now, reason, closed_for, pause_left, idle: closed.is_idle() }
+        GateSnapshot { state, reason, closed_for, pause_left, idle: closed.is_idle() }
     }
 
     /// How long a message that cannot wait any longer should stay away: what is left of the pause, or while a
@@ -155,19 +147,17 @@ impl Gate {
         self.until(|state| if state.is_open() { Err(None) } else { Ok(()) }).await;
     }
 
-    /// Waits for leave to go on.
+    /// Waits for leave to go on: as a probe, unless the gate is open.
     ///
     /// # Cancel safety
     /// Dropping the future gives up the place in the line.
-    pub async fn pass(self: &Arc<Self>, rank: Rank) -> Pass {
+    pub async fn pass(self: &Arc<Self>, rank: Rank) -> Option<Probe> {
         if self.is_open() {
-            return Pass::Open;
+            return None;
         }
         let waiting = Waiting { gate: self, place: self.lock().line.join(rank) };
-        match self.until(|state| state.ask(waiting.place)).await {
-            Some(number) => Pass::Probe(Probe { gate: Arc::clone(self), number }),
-            None => Pass::Open,
-        }
+        let number = self.until(|state| state.ask(waiting.place)).await?;
+        Some(Probe { gate: Arc::clone(self), number })
     }
 
     /// Looks until that brings something: at each change, and at the time it asks for.

@@ -24,32 +24,12 @@ pub(super) struct Context {
     pub(super) endpoint: Arc<dyn Endpoint>,
     pub(super) drain: Drain,
     pub(super) wall: Wall,
-    pub(super) random: Random,
+    /// Drives jitter and attempt ids.
+    pub(super) random: Mutex<fastrand::Rng>,
     pub(super) metrics: Arc<ListenerMetrics>,
     pub(super) events: Arc<EventLog>,
     pub(super) health: Arc<Health>,
     pub(super) view: QueueView,
-}
-
-/// Jitter and attempt ids of one listener, from one seed.
-#[derive(Debug)]
-pub(super) struct Random(Mutex<fastrand::Rng>);
-
-impl Random {
-    /// Equal seeds give equal numbers.
-    pub(super) fn new(seed: u64) -> Self {
-        Self(Mutex::new(fastrand::Rng::with_seed(seed)))
-    }
-
-    /// A number in `[0, 1)`.
-    pub(super) fn unit(&self) -> f64 {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).f64()
-    }
-
-    /// A number that no other receive has.
-    pub(super) fn attempt_id(&self) -> u128 {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).u128(..)
-    }
 }
 
 impl Context {
@@ -60,7 +40,12 @@ impl Context {
 
     /// A random number in `[0, 1)`.
     pub(super) fn unit(&self) -> f64 {
-        self.random.unit()
+        self.random.lock().unwrap_or_else(PoisonError::into_inner).f64()
+    }
+
+    /// A number that no other receive has.
+    pub(super) fn attempt_id(&self) -> u128 {
+        self.random.lock().unwrap_or_else(PoisonError::into_inner).u128(..)
     }
 
     /// A receive was answered.

@@ -20,7 +20,7 @@ use crate::observe::health::Health;
 use crate::pipeline::Settings;
 use crate::pipeline::admit::{Admission, Patience};
 use crate::pipeline::completion::Successor;
-use crate::pipeline::context::{Context, Random};
+use crate::pipeline::context::Context;
 use crate::pipeline::controls::Handle;
 use crate::pipeline::dispatch::Dispatch;
 use crate::pipeline::gates::Gates;
@@ -222,7 +222,7 @@ impl Setup {
             endpoint: Arc::<ScriptedEndpoint>::clone(&endpoint),
             drain: Drain::new(),
             wall: Wall::Anchored { at: SystemTime::UNIX_EPOCH, instant: Instant::now() },
-            random: Random::new(4),
+            random: Mutex::new(fastrand::Rng::with_seed(4)),
             metrics,
             events,
             health: Arc::new(Health::default()),

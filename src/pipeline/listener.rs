@@ -20,7 +20,7 @@ use crate::observe::health::Health;
 use crate::observe::metered::Metered;
 use crate::pipeline::Settings;
 use crate::pipeline::admit::Admission;
-use crate::pipeline::context::{Context, Random};
+use crate::pipeline::context::Context;
 use crate::pipeline::controls::Handle;
 use crate::pipeline::dispatch::Dispatch;
 use crate::pipeline::flow::Flow;
@@ -100,7 +100,7 @@ impl Listener {
                 endpoint,
                 drain,
                 wall,
-                random: Random::new(seed),
+                random: std::sync::Mutex::new(fastrand::Rng::with_seed(seed)),
                 metrics,
                 events,
                 health: Arc::new(Health::default()),

@@ -30,7 +30,7 @@ pub(super) async fn receive(dispatch: &Dispatch, prepared: &mut Prepared, wait: 
         return None;
     }
     let visibility = lease(ctx.settings.timeout);
-    let attempt = ctx.settings.fifo.then(|| ctx.random.attempt_id());
+    let attempt = ctx.settings.fifo.then(|| ctx.attempt_id());
     let receive = Receive { max: prepared.slots.len(), wait, visibility, attempt };
     let first = Instant::now();
     let end = first + visibility.min(ctx.settings.tuning.intake.repeat_for);

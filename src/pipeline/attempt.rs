@@ -8,24 +8,17 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::exchange::{Request, Unshapeable, Verdicts};
+use crate::limit::Circumstances;
 use crate::message::{Message, MessageId};
 use crate::observe::event_log::deliveries::Posted;
 use crate::pipeline::admit::Admitted;
 use crate::pipeline::dispatch::Dispatch;
-use crate::pipeline::gates::{evidence, feedback};
+use crate::pipeline::gates::{Probes, evidence, feedback};
 use crate::pipeline::in_flight::InFlight;
-use crate::pipeline::post::{circumstances, post};
-use crate::policy::decide::{Decision, DeferReason, Disposition, FAULT_DELAY, Facts, Signal, decide};
-use crate::policy::outcome::Outcome;
+use crate::policy::advice::endpoint::{EndpointReason, Seen};
+use crate::policy::decide::{Decision, Facts, Signal, decide};
+use crate::policy::outcome::{Attempt, Outcome};
 use crate::telemetry::labels::Stage;
-
-/// A POST, and what it came to for each of its messages.
-pub(super) struct Answered {
-    posted: Posted,
-    decisions: Vec<Decision>,
-    /// The outcome of each message, where the answer tells them apart.
-    outcomes: Option<Vec<Outcome>>,
-}
 
 /// What the messages have been through since their receive.
 #[derive(Debug, Default)]
@@ -40,12 +33,8 @@ pub(super) struct Stay {
     pub(super) at_gates: Duration,
 }
 
-impl Stay {
-    /// Whether nothing was tried yet.
-    pub(super) fn is_new(&self) -> bool {
-        self.held_since.is_none() && self.waited_out == 0
-    }
-}
+/// A message that no request can be made of, and why.
+pub(super) type Misshapen = (InFlight, String);
 
 /// The request that carries the messages, and those that no request can be made of. `None` when none is left.
 pub(super) fn request(
@@ -59,47 +48,38 @@ pub(super) fn request(
         let carried: Vec<&Message> = messages.iter().map(|message| &message.message).collect();
         match dispatch.ctx.settings.exchange.request(&carried) {
             Ok(request) => {
-                if stay.is_new() {
+                if stay.held_since.is_none() && stay.waited_out == 0 {
                     dispatch.ctx.metrics.headers_dropped.inc_by(u64::from(request.headers_dropped));
                 }
                 return (Some(request), misshapen);
             }
             Err(Unshapeable { position, why }) => {
-                let message = messages.remove(position.min(messages.len() - 1));
-                misshapen.push(Misshapen { message, why });
+                misshapen.push((messages.remove(position.min(messages.len() - 1)), why));
             }
         }
     }
     (None, misshapen)
 }
 
-/// A message that no request can be made of.
-pub(super) struct Misshapen {
-    message: InFlight,
-    why: String,
+/// Lets a message that no request can be made of leave as the table says.
+pub(super) async fn leave_misshapen((message, why): Misshapen, dispatch: &Dispatch, stay: &Stay) {
+    let posted = Posted { why: Some(why), ..Posted::not(Outcome::Unshapeable) };
+    let facts = facts(dispatch, &message, &posted, stay);
+    let decision = decide(Outcome::Unshapeable, &facts, &dispatch.ctx.settings.policy);
+    dispatch.ctx.metrics.delivered(Outcome::Unshapeable, None);
+    message.tell(dispatch, &posted, decision.disposition, false);
+    message.leave(dispatch, decision.disposition, &posted).await;
 }
 
-impl Misshapen {
-    /// Leaves as the table says of such a message.
-    pub(super) async fn leave(self, dispatch: &Dispatch, stay: &Stay) {
-        let Self { message, why } = self;
-        let posted = Posted { why: Some(why), ..Posted::not(Outcome::Unshapeable) };
-        let facts = facts(dispatch, &message, &posted, stay);
-        let decision = decide(Outcome::Unshapeable, &facts, &dispatch.ctx.settings.policy);
-        dispatch.ctx.metrics.delivered(Outcome::Unshapeable, None);
-        message.tell(dispatch, &posted, decision.disposition, false);
-        message.leave(dispatch, decision.disposition, &posted).await;
-    }
-}
-
-/// Posts the request, and tells limits and gates what came of that.
+/// Posts the request, and tells limits and gates what came of that. For each message: what the POST came to for it, and
+/// the decision on it.
 pub(super) async fn attempt(
     messages: &mut [InFlight],
     dispatch: &Dispatch,
     admitted: Admitted,
     mut request: Request,
     stay: &Stay,
-) -> Answered {
+) -> Vec<(Posted, Decision)> {
     let Admitted { mut session, probes, .. } = admitted;
     for message in messages.iter_mut() {
         message.enter(Stage::Delivering);
@@ -114,65 +94,102 @@ pub(super) async fn attempt(
         traced.ended(&message.trace, posted.outcome, posted.seen.status);
     }
     let alone = dispatch.admission.limits.sessions.started() <= 1;
-    let answered = decided(messages, dispatch, posted, verdicts, stay);
-    dispatch.ctx.metrics.delivered(answered.posted.outcome, answered.posted.took);
-    let signal = answered.signal();
+    let decided = decided(messages, dispatch, &posted, &verdicts, stay);
+    dispatch.ctx.metrics.delivered(posted.outcome, posted.took);
+    let signal = match (&verdicts, decided.first()) {
+        (Verdicts::All(_), Some((_, decision))) => decision.signal,
+        // An endpoint whose answer tells its messages apart did its work.
+        (Verdicts::Each(_), _) | (Verdicts::All(_), None) => Signal::Success,
+    };
     let closes_gate = dispatch.ctx.settings.retry_after_closes_gate;
     session.end(feedback(signal, closes_gate, probing));
-    let outcome = answered.posted.outcome;
-    if let Some(id) = ids.first().filter(|_| outcome != Outcome::Aborted) {
-        let evidence = evidence(outcome, signal, closes_gate, id, alone);
-        let circumstances = circumstances(dispatch, &answered.posted);
+    if let Some(id) = ids.first().filter(|_| posted.outcome != Outcome::Aborted) {
+        let evidence = evidence(posted.outcome, signal, closes_gate, id, alone);
+        let circumstances = Circumstances {
+            limit: dispatch.admission.limits.sessions.limit(),
+            took: posted.took.unwrap_or_default(),
+            spare_receives: dispatch.ctx.view.spare_receives(),
+            throttle_delay: dispatch.ctx.settings.policy.throttle_delay,
+        };
         let change = dispatch.admission.gates.report(evidence, probes, circumstances, &dispatch.ctx.events);
         dispatch.admission.limits.sessions.gate_changed(change);
     }
-    answered
+    decided
+}
+
+/// Posts the messages `ids`, and names what came of it: for the POST as a whole, and of each message.
+async fn post(
+    dispatch: &Dispatch,
+    request: Request,
+    ids: &[MessageId],
+    probes: &Probes,
+) -> (Posted, Verdicts) {
+    let started = Instant::now();
+    let runs_long = started + dispatch.admission.gates.shared.tuning().taken_after;
+    let mut is_looked_at = !probes.is_empty();
+    let mut answer = dispatch.ctx.endpoint.post(request);
+    let attempt = loop {
+        tokio::select! {
+            biased;
+            attempt = &mut answer => break attempt,
+            () = dispatch.ctx.drain.aborting() => {
+                return (Posted::not(Outcome::Aborted), Verdicts::All(Outcome::Aborted));
+            }
+            () = tokio::time::sleep_until(runs_long), if is_looked_at => {
+                is_looked_at = false;
+                let change = probes.run_long(&dispatch.ctx.events);
+                dispatch.admission.limits.sessions.gate_changed(change);
+            }
+        }
+    };
+    let verdicts = match &attempt {
+        Attempt::Answered(answer) => dispatch.ctx.settings.exchange.verdicts(answer, ids),
+        Attempt::TimedOut | Attempt::Endless => Verdicts::All(Outcome::TimedOut),
+        Attempt::Broken(_) => Verdicts::All(Outcome::Broken),
+        Attempt::Unsent(_) => Verdicts::All(Outcome::Unsent),
+    };
+    let outcome = match verdicts {
+        Verdicts::All(outcome) => outcome,
+        Verdicts::Each(_) => Outcome::Success,
+    };
+    let reason = EndpointReason::of(outcome, &attempt);
+    let mut posted = Posted { reason, took: Some(started.elapsed()), ..Posted::not(outcome) };
+    match attempt {
+        Attempt::Answered(answer) => {
+            dispatch.ctx.metrics.responded(answer.status);
+            posted.seen = Seen { status: Some(answer.status), location: answer.redirects_to };
+            posted.retry_after = answer.retry_after.and_then(|value| value.wait(dispatch.ctx.wall.now()));
+            posted.answer = answer.beginning;
+        }
+        Attempt::Broken(broken) => posted.why = Some(broken.text),
+        Attempt::Unsent(unsent) => posted.why = Some(unsent.text),
+        Attempt::TimedOut | Attempt::Endless => {}
+    }
+    (posted, verdicts)
 }
 
 /// What becomes of each message.
 fn decided(
     messages: &[InFlight],
     dispatch: &Dispatch,
-    posted: Posted,
-    verdicts: Verdicts,
+    posted: &Posted,
+    verdicts: &Verdicts,
     stay: &Stay,
-) -> Answered {
-    let outcomes = match verdicts {
-        Verdicts::All(_) => None,
-        Verdicts::Each(outcomes) => Some(outcomes),
-    };
-    let decision = |(position, message): (usize, &InFlight)| {
-        let outcome = outcomes.as_ref().map_or(posted.outcome, |outcomes| {
+) -> Vec<(Posted, Decision)> {
+    let decide_on = |(position, message): (usize, &InFlight)| {
+        let posted = match verdicts {
+            Verdicts::All(_) => posted.clone(),
             // A message without a verdict has failed.
-            outcomes.get(position).copied().unwrap_or(Outcome::Failed)
-        });
+            Verdicts::Each(each) => posted.of(each.get(position).copied().unwrap_or(Outcome::Failed)),
+        };
         let facts = facts(dispatch, message, &posted, stay);
         // A row for the status is about the answer, not about a message that the answer calls failed.
-        let is_own = outcomes.is_some() && outcome != Outcome::Success;
+        let is_own = matches!(verdicts, Verdicts::Each(_)) && posted.outcome != Outcome::Success;
         let status = facts.status.filter(|_| !is_own);
-        decide(outcome, &Facts { status, ..facts }, &dispatch.ctx.settings.policy)
+        let decision = decide(posted.outcome, &Facts { status, ..facts }, &dispatch.ctx.settings.policy);
+        (posted, decision)
     };
-    let decisions = messages.iter().enumerate().map(decision).collect();
-    Answered { posted, decisions, outcomes }
-}
-
-impl Answered {
-    /// What the POST as a whole says of the endpoint: where the answer tells its messages apart, it did its work.
-    fn signal(&self) -> Signal {
-        match (&self.outcomes, self.decisions.first()) {
-            (None, Some(decision)) => decision.signal,
-            (Some(_), _) | (None, None) => Signal::Success,
-        }
-    }
-
-    /// What it came to for one message.
-    pub(super) fn of(&self, position: usize) -> (Posted, Disposition) {
-        // There is a decision for each message.
-        let unknown = Disposition::Defer { delay: FAULT_DELAY, reason: DeferReason::Unknown };
-        let disposition = self.decisions.get(position).map_or(unknown, |decision| decision.disposition);
-        let outcome = self.outcomes.as_ref().and_then(|outcomes| outcomes.get(position).copied());
-        (outcome.map_or_else(|| self.posted.clone(), |outcome| self.posted.of(outcome)), disposition)
-    }
+    messages.iter().enumerate().map(decide_on).collect()
 }
 
 /// What a decision on one message rests on.

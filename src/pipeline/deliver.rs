@@ -16,12 +16,12 @@ use tokio::time::Instant;
 use crate::limit::Rank;
 use crate::observe::event_log::deliveries::Posted;
 use crate::pipeline::admit::{Patience, Refused, Reservation};
-use crate::pipeline::attempt::{Answered, Stay, attempt, request};
+use crate::pipeline::attempt::{Stay, attempt, leave_misshapen, request};
 use crate::pipeline::dispatch::Dispatch;
 use crate::pipeline::in_flight::InFlight;
 use crate::pipeline::settle::exit::Exit;
 use crate::policy::backoff;
-use crate::policy::decide::{DeferReason, Disposition, FAULT_DELAY, hold_max};
+use crate::policy::decide::{Decision, DeferReason, Disposition, FAULT_DELAY, hold_max};
 use crate::policy::outcome::Outcome;
 use crate::telemetry::labels::{ReleaseReason, Stage};
 use crate::tuning::Hold;
@@ -76,7 +76,7 @@ impl Delivery {
             };
             // Only now: the others have a session, which must not wait for these.
             for message in misshapen {
-                message.leave(&dispatch, &stay).await;
+                leave_misshapen(message, &dispatch, &stay).await;
             }
             if self.messages.is_empty() {
                 return;
@@ -123,10 +123,15 @@ impl Delivery {
     }
 
     /// Parts with the messages that leave; a place for those that wait out a 429, if that is what the others do.
-    async fn part(&mut self, dispatch: &Dispatch, answered: Answered, stay: &Stay) -> Option<Place> {
+    async fn part(
+        &mut self,
+        dispatch: &Dispatch,
+        answered: Vec<(Posted, Decision)>,
+        stay: &Stay,
+    ) -> Option<Place> {
         let mut place: Option<Place> = None;
-        for (position, message) in std::mem::take(&mut self.messages).into_iter().enumerate() {
-            let (posted, disposition) = answered.of(position);
+        for (message, (posted, decision)) in std::mem::take(&mut self.messages).into_iter().zip(answered) {
+            let disposition = decision.disposition;
             let next = next(dispatch, &message, &posted, disposition, stay);
             message.tell(dispatch, &posted, disposition, matches!(next, Next::WaitOut(..)));
             match next {
@@ -221,24 +226,20 @@ impl Delivery {
     async fn refuse(self, dispatch: &Dispatch, refused: Refused, stay: &Stay) {
         let Self { messages, reservation } = self;
         drop(reservation);
-        let now = Instant::now();
+        let (pause, reason) = match refused {
+            Refused::GateClosed(pause) => (pause, ReleaseReason::Gate),
+            Refused::Draining => (Duration::ZERO, ReleaseReason::Drain),
+        };
+        let until = Instant::now() + pause;
         for message in messages {
             message.last_word(dispatch, refused.words());
-            match refused {
-                Refused::GateClosed(_) if stay.held_since.is_some() => {
-                    let delay = backoff::defer(message.message.receive_count, dispatch.ctx.unit());
-                    message.defer(delay, DeferReason::Unreachable).await;
-                }
-                Refused::GateClosed(pause) if stay.waited_out > 0 => {
-                    message.park(pause.max(FAULT_DELAY)).await;
-                }
-                Refused::Draining if stay.waited_out > 0 => {
-                    message.park(FAULT_DELAY).await;
-                }
-                Refused::GateClosed(pause) => {
-                    message.release(dispatch, now + pause, ReleaseReason::Gate).await;
-                }
-                Refused::Draining => message.release(dispatch, now, ReleaseReason::Drain).await,
+            if stay.held_since.is_some() && refused != Refused::Draining {
+                let delay = backoff::defer(message.message.receive_count, dispatch.ctx.unit());
+                message.defer(delay, DeferReason::Unreachable).await;
+            } else if stay.waited_out > 0 {
+                message.park(pause.max(FAULT_DELAY)).await;
+            } else {
+                message.release(dispatch, until, reason).await;
             }
         }
     }

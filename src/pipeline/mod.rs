@@ -5,7 +5,7 @@
 //!
 //! - `intake`: reserves room, receives, and makes an `InFlight` of each message.
 //! - `flow`, `group`: make deliveries of them; a FIFO group goes in order.
-//! - `deliver`: takes a delivery through `admit`, `attempt` (exchange, `post`, decide) and what follows.
+//! - `deliver`: takes a delivery through `admit`, `attempt` (exchange, POST, decide) and what follows.
 //! - `exit`, `settle`: how a message leaves, and how SQS learns of it.
 //! - `lease`, `ledger`, `memory`: our right to a message, the account of all, what is remembered of those that left.
 //! - `gates`, `wait_out`: when nothing is posted, and a 429 on the final receive.
@@ -31,7 +31,6 @@ mod lease;
 mod ledger;
 mod listener;
 mod memory;
-mod post;
 mod queue_view;
 mod settings;
 mod settle;

@@ -100,9 +100,9 @@ fn depth(depth: &QueueDepth, view: &DepthView) -> Value {
 }
 
 fn dead_letter_queue(view: &DepthView) -> Option<Value> {
-    let dead_letter = view.dead_letter.as_ref()?;
-    let depth = dead_letter.depth.as_ref().map(|of_it| depth(of_it, view));
-    Some(json!({ "name": &*dead_letter.name, "depth": depth }))
+    let redrive = view.redrive.as_ref()?;
+    let depth = redrive.dead_letter_depth.as_ref().map(|of_it| depth(of_it, view));
+    Some(json!({ "name": redrive.dead_letter_name, "depth": depth }))
 }
 
 fn endpoint(limits: &EndpointLimits) -> Value {
@@ -133,7 +133,7 @@ mod tests {
 
     use super::*;
     use crate::limit::Reason;
-    use crate::pipeline::DeadLetterView;
+    use crate::ports::Redrive;
 
     const MINUTE: Duration = Duration::from_secs(60);
 
@@ -153,7 +153,13 @@ mod tests {
             idle: false,
         };
         let depth = QueueDepth { visible: 7, not_visible: 2, delayed: 1 };
-        let dead_letter = DeadLetterView { name: "orders-dlq".into(), max_receives: 3, depth: Some(depth) };
+        let redrive = Redrive {
+            max_receives: 3,
+            dead_letter_name: "orders-dlq".to_owned(),
+            dead_letter_fifo: false,
+            dead_letter_retention: None,
+            dead_letter_depth: Some(depth),
+        };
         Status {
             name: "orders".to_owned(),
             queue: "orders".to_owned(),
@@ -165,7 +171,7 @@ mod tests {
             messages: [("waiting", 0), ("held", 0), ("delivering", 2), ("settling", 0)],
             parked: 1,
             not_receiving: Some(NotReceiving::NoSlot),
-            depth: Some(DepthView { age: MINUTE / 4, depth, dead_letter: Some(dead_letter) }),
+            depth: Some(DepthView { age: MINUTE / 4, depth, redrive: Some(redrive) }),
             max_receives: Some(3),
             totals: Totals { received: 9, deferred: 6, parked: 1, ..Totals::default() },
             failures: Failures {

@@ -41,6 +41,6 @@ pub use crate::observe::{Failures, Health, Preflight};
 pub use controls::{Controls, Handle};
 pub use intake::NotReceiving;
 pub use listener::{Listener, Parts};
-pub use queue_view::{DeadLetterView, DepthView};
+pub use queue_view::DepthView;
 pub use settings::Settings;
 pub use status::Status;

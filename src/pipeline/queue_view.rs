@@ -13,7 +13,7 @@ use crate::message::Message;
 use crate::observe::event_log::EventLog;
 use crate::pipeline::lately::Lately;
 use crate::policy::final_receive::FinalReceive;
-use crate::ports::{QueueDepth, QueueFacts, QueueLimits};
+use crate::ports::{QueueDepth, QueueFacts, QueueLimits, Redrive};
 use crate::telemetry::handles::ListenerMetrics;
 use crate::telemetry::labels::QueueRole;
 
@@ -31,20 +31,9 @@ pub(super) struct QueueView {
 struct Known {
     at: Instant,
     depth: QueueDepth,
-    redrive: Option<DeadLetterView>,
+    redrive: Option<Redrive>,
     /// Whether half of the messages that may be in flight were.
     crowded: bool,
-}
-
-/// Where messages go after their final receive.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DeadLetterView {
-    /// Name of the dead-letter queue.
-    pub name: Arc<str>,
-    /// Receives before it.
-    pub max_receives: u32,
-    /// Its depth, where it may be read.
-    pub depth: Option<QueueDepth>,
 }
 
 /// The depths of a queue and of its dead-letter queue, and how old these numbers are.
@@ -54,15 +43,15 @@ pub struct DepthView {
     pub age: Duration,
     /// Of the queue itself.
     pub depth: QueueDepth,
-    /// Of its dead-letter queue, if it has one.
-    pub dead_letter: Option<DeadLetterView>,
+    /// Its dead-letter queue, if it has one.
+    pub redrive: Option<Redrive>,
 }
 
 impl QueueView {
     /// What was read last.
     pub(super) fn depths(&self) -> Option<DepthView> {
         let known = self.lock().clone()?;
-        Some(DepthView { age: known.at.elapsed(), depth: known.depth, dead_letter: known.redrive })
+        Some(DepthView { age: known.at.elapsed(), depth: known.depth, redrive: known.redrive })
     }
 
     /// Receives before the dead-letter queue, when known and there is one.
@@ -74,8 +63,9 @@ impl QueueView {
     /// What becomes of the message if this receive of it does not succeed, if SQS dead-letters it then.
     pub(super) fn final_receive(&self, message: &Message) -> Option<FinalReceive> {
         let max = self.max_receives().filter(|max| message.receive_count.get() >= *max)?;
-        let name = self.lock().as_ref()?.redrive.as_ref().map(|redrive| Arc::clone(&redrive.name));
-        Some(FinalReceive { max, dead_letter_queue: name.filter(|name| !name.is_empty()) })
+        let known = self.lock();
+        let name = known.as_ref()?.redrive.as_ref().map(|redrive| redrive.dead_letter_name.as_str());
+        Some(FinalReceive { max, dead_letter_queue: name.filter(|name| !name.is_empty()).map(Arc::from) })
     }
 
     /// Receives that all its messages together can lose before they are dead-lettered; none while that is unknown.
@@ -122,22 +112,12 @@ impl QueueView {
         let in_flight = facts.depth.not_visible;
         let most = limits.in_flight.unwrap_or(u64::MAX);
         let crowded = in_flight > most / 2;
-        let redrive = facts.redrive.as_ref();
-        let known = Known {
-            at: Instant::now(),
-            depth: facts.depth,
-            redrive: redrive.map(|redrive| DeadLetterView {
-                name: redrive.dead_letter_name.as_str().into(),
-                max_receives: redrive.max_receives,
-                depth: redrive.dead_letter_depth,
-            }),
-            crowded,
-        };
-        let before = self.lock().replace(known);
+        let redrive = facts.redrive.clone();
+        let before = self.lock().replace(Known { at: Instant::now(), depth: facts.depth, redrive, crowded });
         if crowded && !before.is_some_and(|before| before.crowded) {
             events.crowded(in_flight, most);
         }
-        match redrive.and_then(|redrive| redrive.dead_letter_depth.as_ref()) {
+        match facts.redrive.as_ref().and_then(|redrive| redrive.dead_letter_depth.as_ref()) {
             Some(depth) => metrics.depth(QueueRole::DeadLetter, depth),
             None => metrics.no_depth(QueueRole::DeadLetter),
         }

@@ -44,13 +44,8 @@ impl Flow {
         mut reservation: impl FnMut() -> Reservation,
     ) {
         let Self { dispatch, groups, deliveries } = self;
-        for mut arrived in split(messages) {
-            if let Some((head, tail)) = arrived.run.make_contiguous().split_first_mut() {
-                for message in tail {
-                    message.share_slot_of(head);
-                }
-            }
-            let share = |waiting: &InFlight, joined: &mut InFlight| joined.share_slot_of(waiting);
+        for arrived in split(messages) {
+            let share = |before: &InFlight, joined: &mut InFlight| joined.share_slot_of(before);
             if let Some(run) = groups.join(&arrived.group, arrived.run, share) {
                 deliveries.spawn(run.run(Arc::clone(dispatch), reservation(), deliveries.clone()));
             }

@@ -22,7 +22,6 @@
 //! nothing, and receives stay large.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::time::Instant;
@@ -102,29 +101,27 @@ impl<T> Groups<T> {
         Self { numbers, state: Mutex::new(State { runs, troubled, others_troubled: None }) }
     }
 
-    /// Adds to the run of a group; if there was none, the right to deliver this one. `share` makes a message that
-    /// joins share what those have that wait already.
+    /// Adds to the run of a group; if there was none, the right to deliver this one. `share` makes a message share what
+    /// the one before it in the run has.
     pub(super) fn join(
         self: &Arc<Self>,
         group: &str,
-        mut messages: VecDeque<T>,
+        messages: VecDeque<T>,
         share: impl Fn(&T, &mut T),
     ) -> Option<GroupRun<T>> {
         if messages.is_empty() {
             return None;
         }
         let mut state = self.lock();
-        if let Some(run) = state.runs.get_mut(group) {
-            if let Some(waiting) = run.back() {
-                for joined in &mut messages {
-                    share(waiting, joined);
-                }
+        let is_new = !state.runs.contains_key(group);
+        let run = state.runs.entry(group.to_owned()).or_default();
+        for mut message in messages {
+            if let Some(before) = run.back() {
+                share(before, &mut message);
             }
-            run.extend(messages);
-            return None;
+            run.push_back(message);
         }
-        state.runs.insert(group.to_owned(), messages);
-        Some(GroupRun { groups: Arc::clone(self), group: group.to_owned(), ended: AtomicBool::new(false) })
+        is_new.then(|| GroupRun { groups: Arc::clone(self), group: group.to_owned(), has_ended: false })
     }
 
     /// Whether messages must be received one at a time.
@@ -162,9 +159,7 @@ impl<T> Groups<T> {
     fn lock(&self) -> MutexGuard<'_, State<T>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
 
-impl<T> Groups<T> {
     /// Whether a receive asks for one message only, so that no tail follows its head to the dead-letter queue.
     pub(super) fn want_single_receives(&self, ctx: &Context) -> bool {
         let fifo = ctx.settings.fifo;
@@ -186,31 +181,30 @@ pub(super) struct GroupRun<T = InFlight> {
     groups: Arc<Groups<T>>,
     group: String,
     /// Its place under the group's name is given up, and may be another run's.
-    ended: AtomicBool,
+    has_ended: bool,
 }
 
 impl<T> GroupRun<T> {
     /// The first that is left; `None` is the end of the run.
-    fn next(&self) -> Option<T> {
-        let mut state = self.groups.lock();
-        if self.ended.load(Ordering::Relaxed) {
+    fn next(&mut self) -> Option<T> {
+        if self.has_ended {
             return None;
         }
+        let mut state = self.groups.lock();
         let next = state.runs.get_mut(&self.group)?.pop_front();
         if next.is_none() {
             state.runs.remove(&self.group);
-            self.ended.store(true, Ordering::Relaxed);
+            self.has_ended = true;
         }
         next
     }
 
     /// Ends the run; what is left of it.
-    fn end(&self) -> VecDeque<T> {
-        let mut state = self.groups.lock();
-        if self.ended.swap(true, Ordering::Relaxed) {
+    fn end(&mut self) -> VecDeque<T> {
+        if std::mem::replace(&mut self.has_ended, true) {
             return VecDeque::new();
         }
-        state.runs.remove(&self.group).unwrap_or_default()
+        self.groups.lock().runs.remove(&self.group).unwrap_or_default()
     }
 }
 
@@ -225,7 +219,7 @@ impl GroupRun {
     /// Delivers the messages in order as far as each is deleted, and releases the rest. The head goes with `reservation`.
     /// `deliveries` takes a task for each message, so that a panic ends one delivery and not the rest.
     pub(super) async fn run(
-        self,
+        mut self,
         dispatch: Arc<Dispatch>,
         reservation: Reservation,
         deliveries: TaskTracker,
@@ -340,12 +334,12 @@ mod tests {
     #[test]
     fn a_group_has_one_run_and_what_comes_meanwhile_stands_at_its_end() {
         let groups = groups();
-        let run = join(&groups, "a", &[1, 2]).unwrap();
+        let mut run = join(&groups, "a", &[1, 2]).unwrap();
         assert_eq!(run.next(), Some(1));
         assert!(join(&groups, "a", &[3]).is_none());
         assert!(join(&groups, "b", &[9]).is_some());
         assert_eq!([run.next(), run.next(), run.next()], [Some(2), Some(3), None]);
-        let again = join(&groups, "a", &[4]).unwrap();
+        let mut again = join(&groups, "a", &[4]).unwrap();
         assert_eq!(again.end(), [4]);
         assert!(join(&groups, "a", &[]).is_none());
         drop((run, again));
@@ -355,9 +349,9 @@ mod tests {
     #[test]
     fn a_run_that_has_ended_takes_nothing_from_the_next_one_of_its_group() {
         let groups = groups();
-        let first = join(&groups, "a", &[1]).unwrap();
+        let mut first = join(&groups, "a", &[1]).unwrap();
         assert_eq!([first.next(), first.next()], [Some(1), None]);
-        let second = join(&groups, "a", &[2, 3]).unwrap();
+        let mut second = join(&groups, "a", &[2, 3]).unwrap();
         assert_eq!(first.next(), None);
         assert_eq!(first.end(), [0; 0]);
         drop(first);
@@ -368,11 +362,11 @@ mod tests {
     fn what_joins_shares_what_those_have_that_wait() {
         let groups = groups();
         let share = |waiting: &u32, joined: &mut u32| *joined = *waiting;
-        let run = join(&groups, "a", &[1]).unwrap();
+        let mut run = join(&groups, "a", &[1]).unwrap();
         run.next();
-        assert!(groups.join("a", [2, 3].into(), share).is_none(), "nobody waits");
+        assert!(groups.join("a", [2, 3].into(), share).is_none(), "nobody waits before the first");
         assert!(groups.join("a", [4, 5].into(), share).is_none());
-        assert_eq!(run.end(), [2, 3, 3, 3]);
+        assert_eq!(run.end(), [2; 4]);
     }
 
     #[test]

@@ -76,6 +76,15 @@ impl Drain {
         self.draining.cancelled().await;
     }
 
+    /// What `wait` comes to; `None`, and `wait` is dropped, when the drain begins before or has begun.
+    pub async fn unless_draining<T>(&self, wait: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            biased;
+            () = self.draining() => None,
+            done = wait => Some(done),
+        }
+    }
+
     /// Completes when what runs is to be cut off.
     pub async fn aborting(&self) {
         self.aborting.cancelled().await;

@@ -114,24 +114,28 @@ impl Admission {
         patience: Patience,
         drain: &Drain,
     ) -> Result<Admitted, Refused> {
+        let admitted = drain.unless_draining(self.pass(reservation, patience)).await;
+        admitted.unwrap_or(Err(Refused::Draining))
+    }
+
+    async fn pass(&self, reservation: &mut Reservation, patience: Patience) -> Result<Admitted, Refused> {
         let mut at_gates = Duration::ZERO;
         loop {
             if !self.gates.let_through(&reservation.probes) {
                 // Room and a place in line are for those that can start.
                 reservation.claims = None;
                 reservation.rate = None;
-                let left = patience.longest.saturating_sub(at_gates);
-                at_gates +=
-                    self.pass_gates(reservation, Patience { longest: left, ..patience }, drain).await?;
+                let began = Instant::now();
+                let end = patience.until.min(began + patience.longest.saturating_sub(at_gates));
+                let passing = self.gates.pass(patience.rank, &mut reservation.probes);
+                if tokio::time::timeout_at(end, passing).await.is_err() {
+                    return Err(Refused::GateClosed(self.gates.pause_left()));
+                }
+                at_gates += began.elapsed();
             }
-            let session = tokio::select! {
-                biased;
-                () = drain.draining() => return Err(Refused::Draining),
-                session = self.membership.start(reservation.claims.take()) => session,
-            };
+            let session = self.membership.start(reservation.claims.take()).await;
             tokio::select! {
                 biased;
-                () = drain.draining() => return Err(Refused::Draining),
                 // Leaves the line to the probe, and takes no start it could not use.
                 () = self.gates.closed(&reservation.probes) => continue,
                 () = self.limits.rate.start() => {}
@@ -141,23 +145,6 @@ impl Admission {
                 let probes = std::mem::take(&mut reservation.probes);
                 return Ok(Admitted { session, probes, at_gates });
             }
-        }
-    }
-
-    /// Waits until the gates let through; how long that took.
-    async fn pass_gates(
-        &self,
-        reservation: &mut Reservation,
-        patience: Patience,
-        drain: &Drain,
-    ) -> Result<Duration, Refused> {
-        let began = Instant::now();
-        let end = patience.until.min(began + patience.longest);
-        tokio::select! {
-            biased;
-            () = drain.draining() => Err(Refused::Draining),
-            () = self.gates.pass(patience.rank, &mut reservation.probes) => Ok(began.elapsed()),
-            () = tokio::time::sleep_until(end) => Err(Refused::GateClosed(self.gates.pause_left())),
         }
     }
 }

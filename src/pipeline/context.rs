@@ -13,7 +13,7 @@ use crate::observe::event_log::EventLog;
 use crate::observe::health::{Health, Preflight};
 use crate::pipeline::Settings;
 use crate::pipeline::queue_view::QueueView;
-use crate::policy::preflight::{self, Delays, Finding};
+use crate::policy::preflight::{self, Delays};
 use crate::ports::{Endpoint, Queue, QueueError, QueueErrorKind, QueueFacts};
 use crate::telemetry::handles::ListenerMetrics;
 
@@ -52,9 +52,19 @@ impl Context {
     pub(super) fn received(&self) {
         self.metrics.last_receive.set(unix_seconds(self.wall.now()));
         self.was_read();
+        self.can_receive(None);
+    }
+
+    /// The preflight found the queue.
+    pub(super) fn preflight_passed(&self, facts: &QueueFacts) {
+        self.can_receive(Some(facts));
+        self.inspected(facts);
+    }
+
+    fn can_receive(&self, found: Option<&QueueFacts>) {
         if self.health.set_preflight(Preflight::Passed) {
             self.metrics.set_faulted(self.health.is_faulted());
-            self.events.healthy(None);
+            self.events.healthy(found);
         }
     }
 
@@ -71,23 +81,13 @@ impl Context {
         }
     }
 
-    /// The preflight found the queue.
-    pub(super) fn preflight_passed(&self, facts: &QueueFacts) {
-        let findings = self.inspected(facts);
-        if self.health.set_preflight(Preflight::Passed) {
-            self.metrics.set_faulted(self.health.is_faulted());
-            self.events.healthy(Some(facts));
-        }
-        self.events.findings(&findings);
-    }
-
-    /// The queue said what it is; what there is to say about that.
-    pub(super) fn inspected(&self, facts: &QueueFacts) -> Vec<Finding> {
+    /// The queue said what it is.
+    pub(super) fn inspected(&self, facts: &QueueFacts) {
         self.was_read();
         self.view.note(facts, self.queue.limits(), &self.metrics, &self.events);
         let findings = preflight::findings(&facts.settings(), &Delays::of(&self.settings.policy));
         self.metrics.preflight(&findings);
-        findings
+        self.events.findings(&findings);
     }
 
     /// The queue's attributes could not be read.

@@ -34,17 +34,7 @@ pub(super) struct Delivery {
 }
 
 /// Places to wait out a 429 in this process, and for how long.
-type Place = (Duration, Vec<OwnedSemaphorePermit>);
-
-/// What a message does after a POST.
-enum Next {
-    /// It leaves.
-    Leave(Disposition),
-    /// Nothing was sent of it: it stays for another POST.
-    Hold,
-    /// It waits out a 429 here, and is posted again.
-    WaitOut(Duration, OwnedSemaphorePermit),
-}
+type Places = (Duration, Vec<OwnedSemaphorePermit>);
 
 impl Delivery {
     /// Of these messages, at least one, with what their receive claimed for them.
@@ -67,7 +57,7 @@ impl Delivery {
             stay.at_gates += admitted.at_gates;
             self.leave_lost(&dispatch);
             let (request, misshapen) = request(&mut self.messages, &dispatch, &stay);
-            let place = if let Some(request) = request {
+            let places = if let Some(request) = request {
                 let answered = attempt(&mut self.messages, &dispatch, admitted, request, &stay).await;
                 self.part(&dispatch, answered, &stay).await
             } else {
@@ -81,7 +71,7 @@ impl Delivery {
             if self.messages.is_empty() {
                 return;
             }
-            if let Some((delay, _places)) = place {
+            if let Some((delay, _places)) = places {
                 stay = Stay { waited_out: stay.waited_out + 1, at_gates: stay.at_gates, ..Stay::default() };
                 if let Err(until) = self.wait_out(&dispatch, delay).await {
                     return self.give_up_waiting(&dispatch, until).await;
@@ -122,30 +112,30 @@ impl Delivery {
         }
     }
 
-    /// Parts with the messages that leave; a place for those that wait out a 429, if that is what the others do.
+    /// Parts with the messages that leave; places for those that wait out a 429, if that is what the others do.
     async fn part(
         &mut self,
         dispatch: &Dispatch,
         answered: Vec<(Posted, Decision)>,
         stay: &Stay,
-    ) -> Option<Place> {
-        let mut place: Option<Place> = None;
+    ) -> Option<Places> {
+        let mut places: Option<Places> = None;
         for (message, (posted, decision)) in std::mem::take(&mut self.messages).into_iter().zip(answered) {
             let disposition = decision.disposition;
-            let next = next(dispatch, &message, &posted, disposition, stay);
-            message.tell(dispatch, &posted, disposition, matches!(next, Next::WaitOut(..)));
-            match next {
-                Next::Leave(disposition) => message.leave(dispatch, disposition, &posted).await,
-                Next::Hold => self.messages.push(message),
-                Next::WaitOut(delay, found) => {
-                    let (longest, places) = place.get_or_insert((delay, Vec::new()));
-                    *longest = delay.max(*longest);
-                    places.push(found);
-                    self.messages.push(message);
-                }
+            let place = place(dispatch, &message, &posted, disposition, stay);
+            message.tell(dispatch, &posted, disposition, place.is_some());
+            if let Some((delay, place)) = place {
+                let (longest, places) = places.get_or_insert((delay, Vec::new()));
+                *longest = delay.max(*longest);
+                places.push(place);
+                self.messages.push(message);
+            } else if disposition == Disposition::Hold {
+                self.messages.push(message);
+            } else {
+                message.leave(dispatch, disposition, &posted).await;
             }
         }
-        place
+        places
     }
 
     /// Waits so long; `Err` is the end of the wait when the drain begins before.
@@ -155,11 +145,7 @@ impl Delivery {
             dispatch.ctx.events.kept(&message.message, delay);
             message.enter(Stage::Held);
         }
-        tokio::select! {
-            biased;
-            () = dispatch.ctx.drain.draining() => return Err(until),
-            () = tokio::time::sleep_until(until) => {}
-        }
+        dispatch.ctx.drain.unless_draining(tokio::time::sleep_until(until)).await.ok_or(until)?;
         self.enter(Stage::Waiting);
         Ok(())
     }
@@ -186,11 +172,7 @@ impl Delivery {
         if Instant::now() + pause >= self.last_start(dispatch) {
             return Err(Refused::GateClosed(Duration::ZERO));
         }
-        tokio::select! {
-            biased;
-            () = dispatch.ctx.drain.draining() => return Err(Refused::Draining),
-            () = tokio::time::sleep(pause) => {}
-        }
+        dispatch.ctx.drain.unless_draining(tokio::time::sleep(pause)).await.ok_or(Refused::Draining)?;
         self.enter(Stage::Waiting);
         Ok(())
     }
@@ -245,27 +227,22 @@ impl Delivery {
     }
 }
 
-/// What one message does after a POST.
-fn next(
+/// A place to wait out a 429 in this process, and for how long: to park the message were to dead-letter it.
+fn place(
     dispatch: &Dispatch,
     message: &InFlight,
     posted: &Posted,
     disposition: Disposition,
     stay: &Stay,
-) -> Next {
-    match disposition {
-        Disposition::Hold => Next::Hold,
-        // To park it were to dead-letter it.
-        Disposition::Park { delay }
-            if posted.outcome == Outcome::Throttled
-                && stay.waited_out < dispatch.ctx.settings.tuning.last_receive.waits_max
-                && message.is_last_try() =>
-        {
-            let place = dispatch.waits.place(delay, message.hideable());
-            place.map_or(Next::Leave(disposition), |place| Next::WaitOut(delay, place))
-        }
-        other => Next::Leave(other),
+) -> Option<(Duration, OwnedSemaphorePermit)> {
+    let Disposition::Park { delay } = disposition else { return None };
+    if posted.outcome != Outcome::Throttled
+        || stay.waited_out >= dispatch.ctx.settings.tuning.last_receive.waits_max
+        || !message.is_last_try()
+    {
+        return None;
     }
+    Some((delay, dispatch.waits.place(delay, message.hideable())?))
 }
 
 #[cfg(test)]

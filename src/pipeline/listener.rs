@@ -205,11 +205,9 @@ async fn follow(dispatch: Arc<Dispatch>) {
         let sessions = controls.borrow_and_update().sessions();
         admission.membership.set_cap(sessions);
         slots.set_limit(sessions.saturating_mul(ctx.settings.per_delivery()));
-        tokio::select! {
-            biased;
-            () = ctx.drain.draining() => return,
-            // The handle has a sender, so this cannot fail.
-            _ = controls.changed() => {}
+        // The handle has a sender, so there is always a next change to wait for.
+        if ctx.drain.unless_draining(controls.changed()).await.is_none() {
+            return;
         }
     }
 }
@@ -220,72 +218,48 @@ where
     F: Future<Output = ()> + Send + 'static,
 {
     let mut task = JoinSet::new();
-    loop {
+    task.spawn(run());
+    while let Some(Err(_panicked)) = task.join_next().await {
+        ctx.metrics.panics.inc();
+        tracing::error!(listener = %ctx.settings.name, "the {what} panicked and is started again");
+        // One that panics again at once does not spin.
+        tokio::time::sleep(AFTER_PANIC).await;
         task.spawn(run());
-        match task.join_next().await {
-            Some(Err(_panicked)) => panicked(&ctx, what).await,
-            Some(Ok(())) | None => return,
-        }
     }
-}
-
-/// Counts a panic and pauses, so that one that comes again at once does not spin.
-async fn panicked(ctx: &Context, what: &'static str) {
-    ctx.metrics.panics.inc();
-    tracing::error!(listener = %ctx.settings.name, "the {what} panicked and is started again");
-    tokio::time::sleep(AFTER_PANIC).await;
 }
 
 /// Reads the queue's attributes before the first receive, again and again until they can be read; whether they could
 /// before the drain began.
 async fn preflight(ctx: &Context) -> bool {
-    let mut failures = 0_u32;
-    loop {
-        let inspected = tokio::select! {
-            biased;
-            () = ctx.drain.draining() => return false,
-            inspected = ctx.queue.inspect() => inspected,
-        };
-        match inspected {
-            Ok(facts) => {
-                ctx.preflight_passed(&facts);
-                return true;
+    let found = async {
+        let mut failures = 0_u32;
+        loop {
+            match ctx.queue.inspect().await {
+                Ok(facts) => return ctx.preflight_passed(&facts),
+                Err(error) => ctx.receive_failed(&error),
             }
-            Err(error) => {
-                failures = failures.saturating_add(1);
-                ctx.receive_failed(&error);
-            }
+            failures = failures.saturating_add(1);
+            tokio::time::sleep(backoff::call(failures, ctx.unit())).await;
         }
-        tokio::select! {
-            biased;
-            () = ctx.drain.draining() => return false,
-            () = tokio::time::sleep(backoff::call(failures, ctx.unit())) => {}
-        }
-    }
+    };
+    ctx.drain.unless_draining(found).await.is_some()
 }
 
 /// Reads the queue's depth every 30 s for the gauges, until the drain, which waits for no such look.
 async fn inspect_now_and_then(ctx: Arc<Context>) {
-    loop {
-        let inspected = tokio::select! {
-            biased;
-            () = ctx.drain.draining() => return,
-            inspected = async {
-                tokio::time::sleep(INSPECT_EVERY).await;
-                ctx.queue.inspect().await
-            } => inspected,
-        };
-        match inspected {
-            Ok(facts) => {
-                let findings = ctx.inspected(&facts);
-                ctx.events.findings(&findings);
-            }
-            Err(error) => {
-                ctx.events.queue_error(&error);
-                ctx.not_read(&error);
+    let looks = async {
+        loop {
+            tokio::time::sleep(INSPECT_EVERY).await;
+            match ctx.queue.inspect().await {
+                Ok(facts) => ctx.inspected(&facts),
+                Err(error) => {
+                    ctx.events.queue_error(&error);
+                    ctx.not_read(&error);
+                }
             }
         }
-    }
+    };
+    ctx.drain.unless_draining::<()>(looks).await;
 }
 
 /// Tells of what the log left out, until all deliveries have ended.

@@ -39,18 +39,9 @@ pub(super) struct Wanted {
 /// # Cancel safety
 /// Dropping the future frees all it has reserved.
 pub(super) async fn prepare(dispatch: Arc<Dispatch>, wanted: Wanted) -> Option<Prepared> {
-    let waits = &dispatch.not_receiving;
-    tokio::select! {
-        biased;
-        () = dispatch.ctx.drain.draining() => {
-            waits.set(Some(NotReceiving::Draining));
-            None
-        }
-        prepared = unless_paused(&dispatch, wanted) => {
-            waits.set(None);
-            Some(prepared)
-        }
-    }
+    let prepared = dispatch.ctx.drain.unless_draining(unless_paused(&dispatch, wanted)).await;
+    dispatch.not_receiving.set(prepared.is_none().then_some(NotReceiving::Draining));
+    prepared
 }
 
 async fn unless_paused(dispatch: &Dispatch, wanted: Wanted) -> Prepared {

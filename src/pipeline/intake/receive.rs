@@ -50,10 +50,8 @@ pub(super) async fn receive(dispatch: &Dispatch, prepared: &mut Prepared, wait: 
         ctx.receive_failed(&error);
         dispatch.admission.membership.set_busy(false);
         prepared.reservation = Reservation::default();
-        tokio::select! {
-            biased;
-            () = ctx.drain.draining() => return Some(Err(error)),
-            () = tokio::time::sleep(pause) => {}
+        if ctx.drain.unless_draining(tokio::time::sleep(pause)).await.is_none() {
+            return Some(Err(error));
         }
         if dispatch.handle.controls().paused
             || ctx.health.has_settle_fault()

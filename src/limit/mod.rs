@@ -16,7 +16,7 @@ pub use gate::{
 pub use rate::{RateClaims, RateLimit};
 pub use sessions::{Claims, Feedback, Membership, Session, Sessions};
 pub use settings::{Rate, Settings};
-pub use slots::{Reserved, Slot, Slots};
+pub use slots::{Reserved, Slot, SlotCounts, Slots};
 
 use std::sync::Arc;
 

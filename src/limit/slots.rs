@@ -12,17 +12,22 @@ use tokio::sync::watch;
 
 /// The slots of one listener; intake alone waits for them.
 #[derive(Debug)]
-pub struct Slots(watch::Sender<Counts>);
+pub struct Slots(watch::Sender<SlotCounts>);
 
+/// How many slots there are, and what they are used for.
 #[derive(Debug, Clone, Copy)]
-struct Counts {
-    limit: usize,
-    reserved: usize,
-    in_use: usize,
+pub struct SlotCounts {
+    /// All of them.
+    pub limit: usize,
+    /// Those of receives under way.
+    pub reserved: usize,
+    /// Those that hold a message.
+    pub in_use: usize,
 }
 
-impl Counts {
-    fn free(self) -> usize {
+impl SlotCounts {
+    /// Those that may be reserved.
+    pub fn free(self) -> usize {
         self.limit.saturating_sub(self.reserved).saturating_sub(self.in_use)
     }
 }
@@ -30,32 +35,17 @@ impl Counts {
 impl Slots {
     /// `limit` slots, at least one, all free.
     pub fn new(limit: usize) -> Arc<Self> {
-        Arc::new(Self(watch::Sender::new(Counts { limit: limit.max(1), reserved: 0, in_use: 0 })))
+        Arc::new(Self(watch::Sender::new(SlotCounts { limit: limit.max(1), reserved: 0, in_use: 0 })))
     }
 
-    /// How many there are.
-    pub fn limit(&self) -> usize {
-        self.0.borrow().limit
+    /// How many there are, and what they are used for.
+    pub fn counts(&self) -> SlotCounts {
+        *self.0.borrow()
     }
 
     /// Changes how many there are, at least one. What is in flight beyond a lower limit finishes.
     pub fn set_limit(&self, limit: usize) {
         self.0.send_modify(|counts| counts.limit = limit.max(1));
-    }
-
-    /// Whether one is free.
-    pub fn has_free(&self) -> bool {
-        self.0.borrow().free() > 0
-    }
-
-    /// How many are reserved by receives under way.
-    pub fn reserved(&self) -> usize {
-        self.0.borrow().reserved
-    }
-
-    /// How many hold a message.
-    pub fn in_use(&self) -> usize {
-        self.0.borrow().in_use
     }
 
     /// Reserves 1 to `most` slots.
@@ -79,7 +69,7 @@ impl Slots {
 
     /// Waits until so many are free, as far as there are so many.
     async fn free(&self, count: usize) {
-        let enough = |counts: &Counts| counts.free() >= count.clamp(1, counts.limit);
+        let enough = |counts: &SlotCounts| counts.free() >= count.clamp(1, counts.limit);
         // The sender is ours, so the wait cannot fail.
         self.0.subscribe().wait_for(enough).await.ok();
     }
@@ -95,13 +85,8 @@ pub struct Reserved {
 
 impl Reserved {
     /// How many are left in it.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.count
-    }
-
-    /// Whether it is used up.
-    pub fn is_empty(&self) -> bool {
-        self.count == 0
     }
 
     /// Frees all but `keep`.
@@ -151,18 +136,18 @@ mod tests {
     const LINGER: Duration = Duration::from_millis(20);
 
     fn counts(slots: &Slots) -> (usize, usize) {
-        (slots.reserved(), slots.in_use())
+        (slots.counts().reserved, slots.counts().in_use)
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_reservation_takes_what_is_free_up_to_what_is_wanted() {
         let slots = Slots::new(16);
         let mut ten = slots.reserve(6, 10, LINGER).await;
-        assert_eq!((ten.len(), counts(&slots)), (10, (10, 0)));
+        assert_eq!((ten.count(), counts(&slots)), (10, (10, 0)));
         let in_use = (ten.take(), ten.take());
-        assert_eq!((ten.len(), counts(&slots)), (8, (8, 2)));
+        assert_eq!((ten.count(), counts(&slots)), (8, (8, 2)));
         ten.keep(3);
-        assert_eq!((ten.len(), counts(&slots)), (3, (3, 2)));
+        assert_eq!((ten.count(), counts(&slots)), (3, (3, 2)));
         drop(ten);
         assert_eq!(counts(&slots), (0, 2));
         drop(in_use);
@@ -185,7 +170,7 @@ mod tests {
         let slots = Slots::new(4);
         let busy = slots.reserve(3, 3, LINGER).await;
         let before = tokio::time::Instant::now();
-        assert_eq!(slots.reserve(2, 4, LINGER).await.len(), 1);
+        assert_eq!(slots.reserve(2, 4, LINGER).await.count(), 1);
         assert_eq!(before.elapsed(), LINGER);
         drop(busy);
     }
@@ -198,7 +183,7 @@ mod tests {
         assert!(waited.is_err());
         drop(held);
         assert_eq!(counts(&slots), (0, 0));
-        assert_eq!(slots.reserve(1, 1, LINGER).await.len(), 1);
+        assert_eq!(slots.reserve(1, 1, LINGER).await.count(), 1);
     }
 
     #[tokio::test(start_paused = true)]
@@ -207,17 +192,17 @@ mod tests {
         let mut reserved = slots.reserve(3, 3, LINGER).await;
         let in_flight: Vec<Slot> = std::iter::from_fn(|| reserved.take()).collect();
         slots.set_limit(1);
-        assert_eq!((slots.limit(), counts(&slots)), (1, (0, 3)));
+        assert_eq!((slots.counts().limit, counts(&slots)), (1, (0, 3)));
         let mut waiting = Box::pin(slots.reserve(1, 10, LINGER));
         let soon = Duration::from_secs(1);
         assert!(tokio::time::timeout(soon, &mut waiting).await.is_err());
         drop(in_flight);
-        assert_eq!(waiting.await.len(), 1, "one at most");
+        assert_eq!(waiting.await.count(), 1, "one at most");
         let one = slots.reserve(1, 1, LINGER).await;
         let mut waiting = Box::pin(slots.reserve(1, 10, LINGER));
         assert!(tokio::time::timeout(soon, &mut waiting).await.is_err());
         slots.set_limit(4);
-        assert_eq!(waiting.await.len(), 3);
+        assert_eq!(waiting.await.count(), 3);
         drop(one);
     }
 }

@@ -85,16 +85,13 @@ impl Delivery {
     /// Parts with the messages that have left before: their work is done, or they came too early.
     async fn settle_remembered(&mut self, dispatch: &Dispatch) {
         let mut remembered = Vec::new();
-        let mut fresh = Vec::new();
         for message in std::mem::take(&mut self.messages) {
-            match dispatch.memory.seen(message.id()) {
-                Some(exit) if matches!(exit, Exit::Delete { .. }) || !message.is_last_try() => {
-                    remembered.push((message, exit));
-                }
-                Some(_) | None => fresh.push(message),
+            let exit = dispatch.memory.seen(message.id());
+            match exit.filter(|exit| matches!(exit, Exit::Delete { .. }) || !message.is_last_try()) {
+                Some(exit) => remembered.push((message, exit)),
+                None => self.messages.push(message),
             }
         }
-        self.messages = fresh;
         if self.messages.is_empty() {
             // Room and probe are of no use to these messages.
             self.reservation = Reservation::default();

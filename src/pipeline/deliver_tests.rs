@@ -41,7 +41,7 @@ fn of(number: usize, exit: Exit) -> (String, Exit) {
 async fn a_200_deletes_the_message_and_frees_its_slot_and_session() {
     let mut kit = Setup::default().kit();
     deliver(&kit, kit.messages(1).await).await;
-    assert_eq!((kit.slots.in_use(), kit.dispatch.admission.limits.sessions.running()), (0, 0));
+    assert_eq!((kit.slots.counts().in_use, kit.dispatch.admission.limits.sessions.running()), (0, 0));
     assert_eq!((kit.all_left(), kit.endpoint.posts()), (vec![of(1, Exit::DELETE)], vec!["m-1".to_owned()]));
     assert_eq!(kit.dispatch.ctx.metrics.deleted.get(), 1);
 }
@@ -254,5 +254,5 @@ async fn a_message_whose_lease_is_over_is_not_released() {
     tokio::time::advance(LEASE).await;
     lost.release(&kit.dispatch, Instant::now(), ReleaseReason::Drain).await;
     assert!(kit.all_left().is_empty());
-    assert_eq!((kit.abandoned(), kit.slots.in_use()), (1, 0));
+    assert_eq!((kit.abandoned(), kit.slots.counts().in_use), (1, 0));
 }

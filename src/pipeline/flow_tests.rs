@@ -101,19 +101,19 @@ async fn the_messages_of_a_group_go_one_after_the_other_each_after_the_confirmed
 async fn the_messages_of_a_group_share_one_slot_until_the_last_has_left() {
     let mut bench = Bench::new(failing(&[]));
     let messages = bench.kit.messages(4).await;
-    assert_eq!(bench.kit.slots.in_use(), 4);
+    assert_eq!(bench.kit.slots.counts().in_use, 4);
     let groups = ["a", "a", "b", "a"];
     bench.start_groups(groups.into_iter().zip(messages.into_iter().map(Some)).collect());
-    assert_eq!(bench.kit.slots.in_use(), 2, "one for each group");
+    assert_eq!(bench.kit.slots.counts().in_use, 2, "one for each group");
     let mut in_use = Vec::new();
     for _ in 0..4 {
         let left = bench.kit.left().await;
-        in_use.push(bench.kit.slots.in_use());
+        in_use.push(bench.kit.slots.counts().in_use);
         left.confirm();
     }
     assert_eq!(in_use, [1, 1, 1, 0], "both heads leave at once, then m-2 and m-4");
     bench.ended().await;
-    assert_eq!(bench.kit.slots.in_use(), 0);
+    assert_eq!(bench.kit.slots.counts().in_use, 0);
 }
 
 #[tokio::test(start_paused = true)]

@@ -87,9 +87,9 @@ mod tests {
     async fn one_that_is_dropped_is_abandoned_its_slot_is_free_and_its_lease_ended() {
         let kit = Setup::default().kit();
         let messages = kit.messages(1).await;
-        assert_eq!((kit.slots.in_use(), kit.leases.lock().by_key.len()), (1, 1));
+        assert_eq!((kit.slots.counts().in_use, kit.leases.lock().by_key.len()), (1, 1));
         drop(messages);
-        assert_eq!((kit.slots.in_use(), kit.leases.lock().by_key.len()), (0, 0));
+        assert_eq!((kit.slots.counts().in_use, kit.leases.lock().by_key.len()), (0, 0));
         let metrics = &kit.dispatch.ctx.metrics;
         assert_eq!((kit.abandoned(), metrics.in_progress().map(|(_, count)| count)), (1, [0; 4]));
     }
@@ -122,11 +122,11 @@ mod tests {
         let mut messages = kit.messages(2).await;
         let (head, tail) = messages.split_first_mut().unwrap();
         tail[0].share_slot_of(head);
-        assert_eq!(kit.slots.in_use(), 1);
+        assert_eq!(kit.slots.counts().in_use, 1);
         messages.pop();
-        assert_eq!(kit.slots.in_use(), 1);
+        assert_eq!(kit.slots.counts().in_use, 1);
         messages.pop();
-        assert_eq!(kit.slots.in_use(), 0);
+        assert_eq!(kit.slots.counts().in_use, 0);
     }
 
     #[tokio::test(start_paused = true)]

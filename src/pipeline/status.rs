@@ -54,7 +54,7 @@ pub struct Status {
 
 /// What a listener does now.
 pub(super) fn status(dispatch: &Dispatch) -> Status {
-    let (ctx, slots, gates) = (&dispatch.ctx, &dispatch.slots, &dispatch.admission.gates);
+    let (ctx, gates, slots) = (&dispatch.ctx, &dispatch.admission.gates, dispatch.slots.counts());
     let (gate, endpoint_gate) = (gates.own.snapshot(), gates.shared.snapshot());
     let failures = ctx.health.failing.now();
     let trouble = closed_long("endpoint's", &endpoint_gate)
@@ -65,9 +65,9 @@ pub(super) fn status(dispatch: &Dispatch) -> Status {
         queue: ctx.settings.queue_name.clone(),
         endpoint: dispatch.admission.limits.name.to_string(),
         preflight: ctx.health.preflight(),
-        workers: slots.limit(),
-        workers_in_use: slots.in_use(),
-        workers_reserved: slots.reserved(),
+        workers: slots.limit,
+        workers_in_use: slots.in_use,
+        workers_reserved: slots.reserved,
         messages: ctx.metrics.in_progress(),
         parked: ctx.metrics.parked_current.get(),
         not_receiving: dispatch.not_receiving.now(),
@@ -83,11 +83,11 @@ pub(super) fn status(dispatch: &Dispatch) -> Status {
 
 /// Sets the gauges that mirror the state of a listener.
 pub(super) fn set_gauges(dispatch: &Dispatch) {
-    let (ctx, slots, own) = (&dispatch.ctx, &dispatch.slots, &dispatch.admission.gates.own);
+    let (ctx, own, slots) = (&dispatch.ctx, &dispatch.admission.gates.own, dispatch.slots.counts());
     let gauge = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
-    ctx.metrics.workers_limit.set(gauge(slots.limit()));
-    ctx.metrics.workers_in_use.set(gauge(slots.in_use()));
-    ctx.metrics.workers_reserved.set(gauge(slots.reserved()));
+    ctx.metrics.workers_limit.set(gauge(slots.limit));
+    ctx.metrics.workers_in_use.set(gauge(slots.in_use));
+    ctx.metrics.workers_reserved.set(gauge(slots.reserved));
     ctx.metrics.gate.mirror(own.snapshot().state, &own.closed_for());
     ctx.metrics.oldest_age.set(ctx.view.oldest_age(ctx.wall.now()).as_secs_f64());
 }

@@ -97,11 +97,11 @@ async fn reserve(dispatch: &Dispatch, wanted: Wanted) -> Prepared {
     let most = if wanted.busy && !wanted.single { batch.min(share) } else { 1 };
     let enough = |of: usize| most.min(of.div_ceil(linger_for_one_of));
     waits.set(Some(NotReceiving::NoSlot));
-    let mut slots = free(dispatch, enough(dispatch.slots.limit()), most, linger).await;
+    let mut slots = free(dispatch, enough(dispatch.slots.counts().limit), most, linger).await;
     let mut reservation = Reservation::default();
     if wanted.busy {
         waits.set(Some(NotReceiving::NoRoom));
-        let deliveries = slots.len().div_ceil(per_delivery);
+        let deliveries = slots.count().div_ceil(per_delivery);
         let few = enough(admission.limits.sessions.limit());
         reservation = admission.reserve(few, deliveries, linger).await;
         slots.keep(reservation.deliveries().saturating_mul(per_delivery));
@@ -129,6 +129,6 @@ async fn reserve_probe(dispatch: &Dispatch) -> Prepared {
 
 /// Free slots. Without one nobody looks for another message than those on their final receive.
 async fn free(dispatch: &Dispatch, enough: usize, most: usize, linger: Duration) -> Reserved {
-    let _blocked = (!dispatch.slots.has_free()).then(|| dispatch.admission.gates.blocked());
+    let _blocked = (dispatch.slots.counts().free() == 0).then(|| dispatch.admission.gates.blocked());
     dispatch.slots.reserve(enough, most, linger).await
 }

@@ -71,7 +71,7 @@ impl Bench {
 async fn an_idle_listener_asks_for_one_message_by_a_long_poll_and_claims_no_room() {
     let bench = Bench::new();
     let prepared = prepare(bench.dispatch(), IDLE).await.unwrap();
-    assert_eq!((prepared.slots.len(), prepared.reservation.deliveries()), (1, 0));
+    assert_eq!((prepared.slots.count(), prepared.reservation.deliveries()), (1, 0));
     assert_eq!((prepared.wait, bench.waits_for()), (20 * SECOND, None));
 }
 
@@ -79,15 +79,15 @@ async fn an_idle_listener_asks_for_one_message_by_a_long_poll_and_claims_no_room
 async fn a_busy_listener_asks_for_as_many_as_there_are_slots_and_room_for() {
     let bench = Bench::new();
     let one = prepare(bench.dispatch(), BUSY).await.unwrap();
-    assert_eq!((one.slots.len(), one.reservation.deliveries(), one.wait), (4, 4, SECOND));
-    assert_eq!(bench.kit.slots.reserved(), 4, "slots without room are free");
+    assert_eq!((one.slots.count(), one.reservation.deliveries(), one.wait), (4, 4, SECOND));
+    assert_eq!(bench.kit.slots.counts().reserved, 4, "slots without room are free");
     drop(one);
     let in_flight = bench.kit.messages(14).await;
     let other = prepare(bench.dispatch(), BUSY).await.unwrap();
-    assert_eq!((other.slots.len(), other.reservation.deliveries()), (2, 2));
+    assert_eq!((other.slots.count(), other.reservation.deliveries()), (2, 2));
     drop((in_flight, other));
     let single = prepare(bench.dispatch(), Wanted { single: true, ..BUSY }).await.unwrap();
-    assert_eq!((single.slots.len(), single.reservation.deliveries()), (1, 1));
+    assert_eq!((single.slots.count(), single.reservation.deliveries()), (1, 1));
 }
 
 #[tokio::test(start_paused = true)]
@@ -105,7 +105,7 @@ async fn a_receive_waits_for_whatever_speaks_against_it_and_says_what_that_is() 
         assert_eq!(bench.waits_for(), None, "{reason:?}");
         let probes = reason == NotReceiving::GateClosed;
         assert_eq!(prepared.reservation.probes.is_empty(), !probes, "{reason:?}");
-        assert_eq!(prepared.slots.len(), if probes { 1 } else { 4 }, "{reason:?}");
+        assert_eq!(prepared.slots.count(), if probes { 1 } else { 4 }, "{reason:?}");
     }
 }
 
@@ -121,7 +121,7 @@ async fn a_drain_ends_each_of_these_waits_and_frees_what_was_reserved() {
         assert!(preparing.await.is_none() && began.elapsed().is_zero(), "{reason:?}");
         assert_eq!(bench.waits_for(), Some(NotReceiving::Draining));
         bench.taken = (None, None);
-        assert_eq!(bench.kit.slots.reserved(), 0, "{reason:?}");
+        assert_eq!(bench.kit.slots.counts().reserved, 0, "{reason:?}");
         let room = timeout(SECOND, bench.kit.dispatch.admission.membership.claim(4, 4, Duration::ZERO)).await;
         assert_eq!(room.map(|claims| claims.len()).ok(), Some(4), "{reason:?}");
     }
@@ -133,10 +133,10 @@ async fn a_pause_frees_what_a_receive_has_reserved_so_far() {
     let wanted = bench.obstruct(NotReceiving::NoRoom).await;
     let mut preparing = pin!(prepare(bench.dispatch(), wanted));
     assert!(timeout(SECOND, &mut preparing).await.is_err());
-    assert!(bench.kit.slots.reserved() > 0, "it has slots and waits for room");
+    assert!(bench.kit.slots.counts().reserved > 0, "it has slots and waits for room");
     bench.kit.dispatch.handle.pause();
     assert!(timeout(SECOND, &mut preparing).await.is_err());
-    assert_eq!((bench.kit.slots.reserved(), bench.waits_for()), (0, Some(NotReceiving::Paused)));
+    assert_eq!((bench.kit.slots.counts().reserved, bench.waits_for()), (0, Some(NotReceiving::Paused)));
 }
 
 #[tokio::test(start_paused = true)]
@@ -150,7 +150,7 @@ async fn a_gate_that_closes_while_a_receive_waits_for_room_makes_it_a_probe_of_o
     let prepared = preparing.await.unwrap();
     assert!(!prepared.reservation.probes.is_empty());
     assert_eq!(
-        (prepared.slots.len(), prepared.reservation.deliveries(), bench.kit.slots.reserved()),
+        (prepared.slots.count(), prepared.reservation.deliveries(), bench.kit.slots.counts().reserved),
         (1, 0, 1)
     );
 }

@@ -31,7 +31,7 @@ pub(super) async fn receive(dispatch: &Dispatch, prepared: &mut Prepared, wait: 
     }
     let visibility = lease(ctx.settings.timeout);
     let attempt = ctx.settings.fifo.then(|| ctx.attempt_id());
-    let receive = Receive { max: prepared.slots.len(), wait, visibility, attempt };
+    let receive = Receive { max: prepared.slots.count(), wait, visibility, attempt };
     let first = Instant::now();
     let end = first + visibility.min(ctx.settings.tuning.intake.repeat_for);
     let mut failures = 0_u32;

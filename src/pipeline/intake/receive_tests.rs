@@ -50,7 +50,7 @@ async fn a_fifo_receive_that_failed_on_the_way_is_repeated_exactly_as_it_was() {
         "twelve hours may have begun with the first"
     );
     assert_eq!(
-        (prepared.slots.len(), prepared.reservation.deliveries()),
+        (prepared.slots.count(), prepared.reservation.deliveries()),
         (10, 0),
         "room is for others meanwhile"
     );

@@ -35,38 +35,35 @@ type Preparing = Pin<Box<dyn Future<Output = Option<Prepared>> + Send>>;
 impl Intake {
     /// Nothing is received yet.
     pub(in crate::pipeline) fn new(flow: Flow, settler: Settler) -> Self {
-        let plan = Plan::new(flow.dispatch.slots.limit(), flow.dispatch.ctx.settings.tuning.intake);
+        let plan = Plan::new(flow.dispatch.slots.counts().limit, flow.dispatch.ctx.settings.tuning.intake);
         Self { flow, settler, plan, receives: JoinSet::new() }
     }
 
     /// Receives until the drain begins, then awaits what is under way. After a panic it runs again with what it has.
     pub(in crate::pipeline) async fn run(&mut self) {
         let mut preparing: Option<Preparing> = None;
-        let mut drains = false;
         loop {
-            if !drains && preparing.is_none() && self.receives.len() < self.side_by_side() {
+            if preparing.is_none() && self.receives.len() < self.side_by_side() {
                 preparing = Some(self.prepare());
-            }
-            if drains && self.receives.is_empty() {
-                return;
             }
             tokio::select! {
                 biased;
                 Some(ended) = self.receives.join_next() => self.ended(ended),
-                prepared = prepared(&mut preparing), if !drains => {
+                prepared = prepared(&mut preparing) => {
                     preparing = None;
-                    match prepared {
-                        Some(prepared) => self.start(prepared),
-                        None => drains = true,
-                    }
+                    let Some(prepared) = prepared else { break };
+                    self.start(prepared);
                 }
             }
+        }
+        while let Some(ended) = self.receives.join_next().await {
+            self.ended(ended);
         }
     }
 
     /// Receives that may be under way. While a gate is not open they go one at a time.
     fn side_by_side(&mut self) -> usize {
-        self.plan.workers = self.flow.dispatch.slots.limit();
+        self.plan.workers = self.flow.dispatch.slots.counts().limit;
         let gates = &self.flow.dispatch.admission.gates;
         if gates.are_open() { self.plan.side_by_side(self.wants_single()) } else { 1 }
     }
@@ -103,7 +100,7 @@ impl Intake {
             Some(Ok((messages, asked))) => {
                 ctx.received();
                 dispatch.admission.membership.set_busy(!messages.is_empty());
-                let (count, max, no_wait) = (messages.len(), prepared.slots.len(), prepared.wait.is_zero());
+                let (count, max, no_wait) = (messages.len(), prepared.slots.count(), prepared.wait.is_zero());
                 self.plan.answered(count, max, self.wants_single(), no_wait, now);
                 self.register(messages, asked, prepared);
             }
@@ -120,7 +117,7 @@ impl Intake {
     fn register(&self, messages: Vec<Message>, asked: Asked, prepared: Prepared) {
         let ctx = &self.flow.dispatch.ctx;
         let Prepared { mut slots, mut reservation, .. } = prepared;
-        let surplus = messages.len().saturating_sub(slots.len());
+        let surplus = messages.len().saturating_sub(slots.count());
         if surplus > 0 {
             // No SQS does that; without a slot they could not be taken.
             ctx.events.surplus(surplus);

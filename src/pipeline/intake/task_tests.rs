@@ -50,7 +50,7 @@ async fn a_message_in_flight_already_becomes_a_newer_handle_and_no_second_delive
         (1, 2),
         "both receives are settled"
     );
-    assert_eq!(kit.slots.in_use(), 0);
+    assert_eq!(kit.slots.counts().in_use, 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -74,7 +74,7 @@ async fn a_receive_under_way_when_the_drain_begins_is_awaited_and_what_it_brings
     deliveries.wait().await;
     let released = Exit::Release { until: Instant::now(), reason: ReleaseReason::Drain };
     assert_eq!(kit.all_left(), [("m-1".to_owned(), released)]);
-    assert_eq!((kit.queue.receives().len(), kit.slots.reserved()), (1, 0));
+    assert_eq!((kit.queue.receives().len(), kit.slots.counts().reserved), (1, 0));
 }
 
 #[tokio::test(start_paused = true)]
@@ -87,7 +87,7 @@ async fn a_failed_receive_frees_its_slots_and_is_followed_by_one_of_one_message(
     let (mut intake, _handle, _deliveries) = intake(&kit);
     assert!(timeout(MINUTE, intake.run()).await.is_err());
     let asked: Vec<_> = kit.queue.receives().iter().map(|receive| receive.max).collect();
-    assert_eq!((asked, kit.slots.reserved()), (vec![1, 9, 1], 1), "one of ten slots is in use");
+    assert_eq!((asked, kit.slots.counts().reserved), (vec![1, 9, 1], 1), "one of ten slots is in use");
 }
 
 #[tokio::test(start_paused = true)]

@@ -49,9 +49,9 @@ fn listener(status: &Status) -> Value {
         "fault": fault,
         "why": fault.or(status.trouble.as_ref()),
         "workers": {
-            "limit": status.workers,
-            "in_use": status.workers_in_use,
-            "reserved": status.workers_reserved,
+            "limit": status.slots.limit,
+            "in_use": status.slots.in_use,
+            "reserved": status.slots.reserved,
         },
         "messages": messages,
         "parked": status.parked,
@@ -60,7 +60,7 @@ fn listener(status: &Status) -> Value {
         "failures": failures(&status.failures),
         "queue_depth": status.depth.as_ref().map(|view| depth(&view.depth, view)),
         "dead_letter_queue": status.depth.as_ref().and_then(dead_letter_queue),
-        "max_receives": status.max_receives,
+        "max_receives": status.depth.as_ref().and_then(DepthView::max_receives),
         "gate": gate(&status.gate),
         "endpoint_gate": gate(&status.endpoint_gate),
     })
@@ -95,7 +95,7 @@ fn depth(depth: &QueueDepth, view: &DepthView) -> Value {
         "visible": depth.visible,
         "not_visible": depth.not_visible,
         "delayed": depth.delayed,
-        "age_seconds": view.age.as_secs(),
+        "age_seconds": view.at.elapsed().as_secs(),
     })
 }
 
@@ -131,8 +131,10 @@ fn gate(gate: &GateSnapshot) -> Value {
 mod tests {
     use std::time::Duration;
 
+    use tokio::time::Instant;
+
     use super::*;
-    use crate::limit::Reason;
+    use crate::limit::{Reason, SlotCounts};
     use crate::ports::Redrive;
 
     const MINUTE: Duration = Duration::from_secs(60);
@@ -165,14 +167,11 @@ mod tests {
             queue: "orders".to_owned(),
             endpoint: "api".to_owned(),
             preflight,
-            workers: 4,
-            workers_in_use: 2,
-            workers_reserved: 0,
+            slots: SlotCounts { limit: 4, reserved: 0, in_use: 2 },
             messages: [("waiting", 0), ("held", 0), ("delivering", 2), ("settling", 0)],
             parked: 1,
             not_receiving: Some(NotReceiving::NoSlot),
-            depth: Some(DepthView { age: MINUTE / 4, depth, redrive: Some(redrive) }),
-            max_receives: Some(3),
+            depth: Some(DepthView { at: Instant::now() - MINUTE / 4, depth, redrive: Some(redrive) }),
             totals: Totals { received: 9, deferred: 6, parked: 1, ..Totals::default() },
             failures: Failures {
                 deliveries: 7,

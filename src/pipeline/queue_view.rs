@@ -20,64 +20,58 @@ use crate::telemetry::labels::QueueRole;
 /// What the queue last said of itself.
 #[derive(Debug, Default)]
 pub(super) struct QueueView {
-    known: Mutex<Option<Known>>,
+    known: Mutex<Option<DepthView>>,
     /// When the oldest of the messages received lately was sent.
     oldest: Lately<Reverse<SystemTime>>,
     /// How long a message received lately had waited for its first receive, by SQS's clock alone.
     waited: Lately<Duration>,
 }
 
-#[derive(Debug, Clone)]
-struct Known {
-    at: Instant,
-    depth: QueueDepth,
-    redrive: Option<Redrive>,
-    /// Whether half of the messages that may be in flight were.
-    crowded: bool,
-}
-
-/// The depths of a queue and of its dead-letter queue, and how old these numbers are.
+/// The depths of a queue and of its dead-letter queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DepthView {
     /// When they were read.
-    pub age: Duration,
+    pub at: Instant,
     /// Of the queue itself.
     pub depth: QueueDepth,
     /// Its dead-letter queue, if it has one.
     pub redrive: Option<Redrive>,
 }
 
+impl DepthView {
+    /// Receives before the dead-letter queue, if there is one.
+    pub fn max_receives(&self) -> Option<u32> {
+        self.redrive.as_ref().map(|redrive| redrive.max_receives).filter(|max| *max > 0)
+    }
+}
+
 impl QueueView {
     /// What was read last.
     pub(super) fn depths(&self) -> Option<DepthView> {
-        let known = self.lock().clone()?;
-        Some(DepthView { age: known.at.elapsed(), depth: known.depth, redrive: known.redrive })
+        self.lock().clone()
     }
 
     /// Receives before the dead-letter queue, when known and there is one.
     pub(super) fn max_receives(&self) -> Option<u32> {
-        let known = self.lock();
-        Some(known.as_ref()?.redrive.as_ref()?.max_receives).filter(|max| *max > 0)
+        self.lock().as_ref()?.max_receives()
     }
 
     /// What becomes of the message if this receive of it does not succeed, if SQS dead-letters it then.
     pub(super) fn final_receive(&self, message: &Message) -> Option<FinalReceive> {
-        let max = self.max_receives().filter(|max| message.receive_count.get() >= *max)?;
         let known = self.lock();
-        let name = known.as_ref()?.redrive.as_ref().map(|redrive| redrive.dead_letter_name.as_str());
+        let known = known.as_ref()?;
+        let max = known.max_receives().filter(|max| message.receive_count.get() >= *max)?;
+        let name = known.redrive.as_ref().map(|redrive| redrive.dead_letter_name.as_str());
         Some(FinalReceive { max, dead_letter_queue: name.filter(|name| !name.is_empty()).map(Arc::from) })
     }
 
     /// Receives that all its messages together can lose before they are dead-lettered; none while that is unknown.
     pub(super) fn spare_receives(&self) -> u64 {
-        let max_receives = self.max_receives();
-        let Some(QueueDepth { visible, not_visible, delayed }) =
-            self.lock().as_ref().map(|known| known.depth)
-        else {
-            return 0;
-        };
+        let known = self.lock();
+        let Some(known) = known.as_ref() else { return 0 };
+        let QueueDepth { visible, not_visible, delayed } = known.depth;
         let messages = visible.saturating_add(not_visible).saturating_add(delayed);
-        max_receives.map_or(u64::MAX, |max| messages.saturating_mul(u64::from(max.saturating_sub(1))))
+        known.max_receives().map_or(u64::MAX, |max| messages.saturating_mul(u64::from(max.saturating_sub(1))))
     }
 
     /// A message was received.
@@ -109,13 +103,12 @@ impl QueueView {
         events: &EventLog,
     ) {
         metrics.depth(QueueRole::Source, &facts.depth);
-        let in_flight = facts.depth.not_visible;
+        let (depth, redrive) = (facts.depth, facts.redrive.clone());
+        let before = self.lock().replace(DepthView { at: Instant::now(), depth, redrive });
         let most = limits.in_flight.unwrap_or(u64::MAX);
-        let crowded = in_flight > most / 2;
-        let redrive = facts.redrive.clone();
-        let before = self.lock().replace(Known { at: Instant::now(), depth: facts.depth, redrive, crowded });
-        if crowded && !before.is_some_and(|before| before.crowded) {
-            events.crowded(in_flight, most);
+        let is_crowded = |depth: QueueDepth| depth.not_visible > most / 2;
+        if is_crowded(depth) && !before.is_some_and(|before| is_crowded(before.depth)) {
+            events.crowded(depth.not_visible, most);
         }
         match facts.redrive.as_ref().and_then(|redrive| redrive.dead_letter_depth.as_ref()) {
             Some(depth) => metrics.depth(QueueRole::DeadLetter, depth),
@@ -123,7 +116,7 @@ impl QueueView {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Known>> {
+    fn lock(&self) -> MutexGuard<'_, Option<DepthView>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::limit::GateSnapshot;
+use crate::limit::{GateSnapshot, SlotCounts};
 use crate::observe::failing::Failures;
 use crate::observe::health::Preflight;
 use crate::pipeline::dispatch::Dispatch;
@@ -24,12 +24,8 @@ pub struct Status {
     pub endpoint: String,
     /// Whether its queue can be read.
     pub preflight: Preflight,
-    /// Configured workers.
-    pub workers: usize,
-    /// Workers that hold a message.
-    pub workers_in_use: usize,
-    /// Workers set aside for receives under way.
-    pub workers_reserved: usize,
+    /// Room for messages.
+    pub slots: SlotCounts,
     /// Messages in flight here, by stage.
     pub messages: [(&'static str, i64); 4],
     /// Messages this process parked whose time has not come (an estimate).
@@ -38,8 +34,6 @@ pub struct Status {
     pub not_receiving: Option<NotReceiving>,
     /// What was in the queue and its dead-letter queue when they were last looked at.
     pub depth: Option<DepthView>,
-    /// Receives before the dead-letter queue.
-    pub max_receives: Option<u32>,
     /// What became of the messages received so far.
     pub totals: Totals,
     /// What went wrong with deliveries.
@@ -54,7 +48,7 @@ pub struct Status {
 
 /// What a listener does now.
 pub(super) fn status(dispatch: &Dispatch) -> Status {
-    let (ctx, gates, slots) = (&dispatch.ctx, &dispatch.admission.gates, dispatch.slots.counts());
+    let (ctx, gates) = (&dispatch.ctx, &dispatch.admission.gates);
     let (gate, endpoint_gate) = (gates.own.snapshot(), gates.shared.snapshot());
     let failures = ctx.health.failing.now();
     let trouble = closed_long("endpoint's", &endpoint_gate)
@@ -65,14 +59,11 @@ pub(super) fn status(dispatch: &Dispatch) -> Status {
         queue: ctx.settings.queue_name.clone(),
         endpoint: dispatch.admission.limits.name.to_string(),
         preflight: ctx.health.preflight(),
-        workers: slots.limit,
-        workers_in_use: slots.in_use,
-        workers_reserved: slots.reserved,
+        slots: dispatch.slots.counts(),
         messages: ctx.metrics.in_progress(),
         parked: ctx.metrics.parked_current.get(),
         not_receiving: dispatch.not_receiving.now(),
         depth: ctx.view.depths(),
-        max_receives: ctx.view.max_receives(),
         totals: ctx.metrics.totals(),
         failures,
         trouble,

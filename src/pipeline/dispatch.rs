@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
+use tokio::sync::watch;
+
 use crate::limit::Slots;
 use crate::message::Message;
 use crate::pipeline::admit::Admission;
 use crate::pipeline::context::Context;
 use crate::pipeline::controls::Handle;
-use crate::pipeline::intake::Waits;
+use crate::pipeline::intake::NotReceiving;
 use crate::pipeline::lease::LeaseTable;
 use crate::pipeline::memory::Memory;
 use crate::pipeline::wait_out::InProcessWaits;
@@ -18,8 +20,8 @@ pub(super) struct Dispatch {
     /// What the listener has been told.
     pub(super) handle: Handle,
     pub(super) slots: Arc<Slots>,
-    /// Why nothing is received just now.
-    pub(super) not_receiving: Waits,
+    /// Why nothing is received just now; `None` when nothing keeps intake from receiving.
+    pub(super) not_receiving: watch::Sender<Option<NotReceiving>>,
     pub(super) leases: Arc<LeaseTable>,
     pub(super) admission: Admission,
     /// Messages that are done or hidden.

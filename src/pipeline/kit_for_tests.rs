@@ -25,7 +25,6 @@ use crate::pipeline::controls::Handle;
 use crate::pipeline::dispatch::Dispatch;
 use crate::pipeline::gates::Gates;
 use crate::pipeline::in_flight::InFlight;
-use crate::pipeline::intake::Waits;
 use crate::pipeline::lease::{Asked, Lease, LeaseTable};
 use crate::pipeline::ledger::LedgerEntry;
 use crate::pipeline::memory::Memory;
@@ -230,7 +229,7 @@ impl Setup {
         });
         let (settler, taken) = settler(places, &memory);
         let handle = Handle::new(ctx.settings.workers, ctx.drain.clone());
-        let not_receiving = Waits::default();
+        let not_receiving = tokio::sync::watch::Sender::default();
         let (kit_leases, kit_slots) = (Arc::clone(&leases), Arc::clone(&slots));
         let dispatch =
             Arc::new(Dispatch { ctx, handle, slots, not_receiving, leases, admission, memory, waits });

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -26,7 +26,7 @@ use crate::pipeline::dispatch::Dispatch;
 use crate::pipeline::flow::Flow;
 use crate::pipeline::gates::Gates;
 use crate::pipeline::group::Groups;
-use crate::pipeline::intake::{Intake, Waits};
+use crate::pipeline::intake::Intake;
 use crate::pipeline::lease::LeaseTable;
 use crate::pipeline::memory::Memory;
 use crate::pipeline::queue_view::QueueView;
@@ -89,7 +89,7 @@ impl Listener {
         let dispatch = Dispatch {
             handle: Handle::new(workers, drain.clone()),
             slots: Slots::new(workers.saturating_mul(settings.per_delivery())),
-            not_receiving: Waits::default(),
+            not_receiving: watch::Sender::default(),
             leases,
             admission: Admission { gates, membership: limits.sessions.join(workers), limits },
             memory: Arc::new(Memory::new(settings.tuning.memory)),

@@ -62,7 +62,7 @@ pub(super) fn status(dispatch: &Dispatch) -> Status {
         slots: dispatch.slots.counts(),
         messages: ctx.metrics.in_progress(),
         parked: ctx.metrics.parked_current.get(),
-        not_receiving: dispatch.not_receiving.now(),
+        not_receiving: *dispatch.not_receiving.borrow(),
         depth: ctx.view.depths(),
         totals: ctx.metrics.totals(),
         failures,

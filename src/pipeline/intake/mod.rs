@@ -9,15 +9,14 @@
 //! A receive under way is never cancelled: SQS would hide what it was about to hand out. In a drain it is awaited, and
 //! what it brings is released.
 
+mod not_receiving;
 mod plan;
 mod prepare;
 mod receive;
 mod task;
-mod waits;
 
+pub use not_receiving::NotReceiving;
 pub(super) use task::Intake;
-pub use waits::NotReceiving;
-pub(super) use waits::Waits;
 
 #[cfg(test)]
 mod prepare_tests;

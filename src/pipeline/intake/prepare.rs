@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use crate::limit::{Rank, Reserved};
 use crate::pipeline::admit::Reservation;
 use crate::pipeline::dispatch::Dispatch;
-use crate::pipeline::intake::waits::NotReceiving;
+use crate::pipeline::intake::not_receiving::NotReceiving;
 use crate::tuning;
 
 /// What a receive is prepared with.
@@ -40,7 +40,7 @@ pub(super) struct Wanted {
 /// Dropping the future frees all it has reserved.
 pub(super) async fn prepare(dispatch: Arc<Dispatch>, wanted: Wanted) -> Option<Prepared> {
     let prepared = dispatch.ctx.drain.unless_draining(unless_paused(&dispatch, wanted)).await;
-    dispatch.not_receiving.set(prepared.is_none().then_some(NotReceiving::Draining));
+    dispatch.not_receiving.send_replace(prepared.is_none().then_some(NotReceiving::Draining));
     prepared
 }
 
@@ -48,7 +48,7 @@ async fn unless_paused(dispatch: &Dispatch, wanted: Wanted) -> Prepared {
     let handle = &dispatch.handle;
     loop {
         if handle.controls().paused {
-            dispatch.not_receiving.set(Some(NotReceiving::Paused));
+            dispatch.not_receiving.send_replace(Some(NotReceiving::Paused));
             handle.until_paused(false).await;
         }
         tokio::select! {
@@ -63,12 +63,12 @@ async fn wait_for_all(dispatch: &Dispatch, wanted: Wanted) -> Prepared {
     let (health, gates) = (&dispatch.ctx.health, &dispatch.admission.gates);
     let waits = &dispatch.not_receiving;
     if let Some(not_before) = wanted.not_before {
-        waits.set(Some(NotReceiving::BackOff));
+        waits.send_replace(Some(NotReceiving::BackOff));
         tokio::time::sleep_until(not_before).await;
     }
     loop {
         if health.has_settle_fault() {
-            waits.set(Some(NotReceiving::SettleFault));
+            waits.send_replace(Some(NotReceiving::SettleFault));
             health.settles().await;
         }
         let prepared = if gates.are_open() {
@@ -96,11 +96,11 @@ async fn reserve(dispatch: &Dispatch, wanted: Wanted) -> Prepared {
     let share = admission.membership.fair_part().saturating_mul(per_delivery);
     let most = if wanted.busy && !wanted.single { batch.min(share) } else { 1 };
     let enough = |of: usize| most.min(of.div_ceil(linger_for_one_of));
-    waits.set(Some(NotReceiving::NoSlot));
+    waits.send_replace(Some(NotReceiving::NoSlot));
     let mut slots = free(dispatch, enough(dispatch.slots.counts().limit), most, linger).await;
     let mut reservation = Reservation::default();
     if wanted.busy {
-        waits.set(Some(NotReceiving::NoRoom));
+        waits.send_replace(Some(NotReceiving::NoRoom));
         let deliveries = slots.count().div_ceil(per_delivery);
         let few = enough(admission.limits.sessions.limit());
         reservation = admission.reserve(few, deliveries, linger).await;
@@ -115,9 +115,9 @@ async fn reserve(dispatch: &Dispatch, wanted: Wanted) -> Prepared {
 async fn reserve_probe(dispatch: &Dispatch) -> Prepared {
     let (admission, waits) = (&dispatch.admission, &dispatch.not_receiving);
     let idle_wait = dispatch.ctx.settings.receive_wait;
-    waits.set(Some(NotReceiving::NoSlot));
+    waits.send_replace(Some(NotReceiving::NoSlot));
     let slots = free(dispatch, 1, 1, Duration::ZERO).await;
-    waits.set(Some(NotReceiving::GateClosed));
+    waits.send_replace(Some(NotReceiving::GateClosed));
     let mut reservation = Reservation::default();
     admission.gates.pass(Rank::Poller, &mut reservation.probes).await;
     // A long poll would keep the turn from other listeners.

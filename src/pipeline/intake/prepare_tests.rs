@@ -8,8 +8,8 @@ use tokio::time::{Instant, timeout};
 
 use crate::limit::{self, Reserved};
 use crate::pipeline::dispatch::Dispatch;
+use crate::pipeline::intake::not_receiving::NotReceiving;
 use crate::pipeline::intake::prepare::{Wanted, prepare};
-use crate::pipeline::intake::waits::NotReceiving;
 use crate::pipeline::kit_for_tests::{Kit, MINUTE, SECOND, Setup, close};
 
 const IDLE: Wanted = Wanted { busy: false, single: false, not_before: None };
@@ -42,7 +42,7 @@ impl Bench {
     }
 
     fn waits_for(&self) -> Option<NotReceiving> {
-        self.kit.dispatch.not_receiving.now()
+        *self.kit.dispatch.not_receiving.borrow()
     }
 
     /// Puts something in the way of a receive; what is wanted then.

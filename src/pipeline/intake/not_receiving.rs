@@ -1,7 +1,5 @@
 //! Why a listener receives nothing just now: one reason at a time, for whoever asks.
 
-use std::sync::{Mutex, PoisonError};
-
 /// Why no receive starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NotReceiving {
@@ -33,21 +31,5 @@ impl NotReceiving {
             Self::NoSlot => "no_slot",
             Self::NoRoom => "no_room",
         }
-    }
-}
-
-/// What intake waits for before its next receive.
-#[derive(Debug, Default)]
-pub(in crate::pipeline) struct Waits(Mutex<Option<NotReceiving>>);
-
-impl Waits {
-    /// What it waits for now; `None` when nothing keeps it from receiving.
-    pub(in crate::pipeline) fn now(&self) -> Option<NotReceiving> {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// It waits for this from now on.
-    pub(super) fn set(&self, reason: Option<NotReceiving>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = reason;
     }
 }

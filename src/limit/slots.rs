@@ -97,13 +97,13 @@ impl Reserved {
     }
 
     /// Takes one slot into use; `None` when used up.
-    pub fn take(&mut self) -> Option<Slot> {
+    pub fn take(&mut self) -> Option<Arc<Slot>> {
         self.count = self.count.checked_sub(1)?;
         self.slots.0.send_modify(|counts| {
             counts.reserved -= 1;
             counts.in_use += 1;
         });
-        Some(Slot { _in_use: Arc::new(InUse(Arc::clone(&self.slots))) })
+        Some(Arc::new(Slot(Arc::clone(&self.slots))))
     }
 }
 
@@ -113,17 +113,12 @@ impl Drop for Reserved {
     }
 }
 
-/// Room for the messages of one delivery; dropping its last copy frees the slot.
-#[derive(Debug, Clone)]
-#[must_use]
-pub struct Slot {
-    _in_use: Arc<InUse>,
-}
-
+/// Room for the messages of one delivery, which share it; dropping it frees the slot.
 #[derive(Debug)]
-struct InUse(Arc<Slots>);
+#[must_use]
+pub struct Slot(Arc<Slots>);
 
-impl Drop for InUse {
+impl Drop for Slot {
     fn drop(&mut self) {
         self.0.0.send_modify(|counts| counts.in_use -= 1);
     }
@@ -190,7 +185,7 @@ mod tests {
     async fn a_limit_that_is_lowered_lets_what_is_in_flight_finish_and_one_that_is_raised_wakes_who_waits() {
         let slots = Slots::new(3);
         let mut reserved = slots.reserve(3, 3, LINGER).await;
-        let in_flight: Vec<Slot> = std::iter::from_fn(|| reserved.take()).collect();
+        let in_flight: Vec<_> = std::iter::from_fn(|| reserved.take()).collect();
         slots.set_limit(1);
         assert_eq!((slots.counts().limit, counts(&slots)), (1, (0, 3)));
         let mut waiting = Box::pin(slots.reserve(1, 10, LINGER));

@@ -7,6 +7,7 @@
 //!
 //! Whether this is the message's final receive is computed here, once, and read everywhere else.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
@@ -29,7 +30,7 @@ pub(super) struct InFlight {
     pub(super) lease: Lease,
     pub(super) ledger: LedgerEntry,
     /// Messages of one group share a slot: one of them is delivered at a time.
-    pub(super) slot: Slot,
+    pub(super) slot: Arc<Slot>,
     /// What is special about this receive, if it is the message's final one.
     pub(super) final_receive: Option<FinalReceive>,
     /// Who waits for its end (FIFO).
@@ -67,7 +68,7 @@ impl InFlight {
 
     /// Lets it share the slot of a message of its group.
     pub(super) fn share_slot_of(&mut self, other: &Self) {
-        self.slot = other.slot.clone();
+        self.slot = Arc::clone(&other.slot);
     }
 
     /// How to learn what becomes of it.

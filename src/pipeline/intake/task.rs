@@ -142,7 +142,7 @@ impl Intake {
     }
 
     /// The message, in flight; `None` when it is already, and has the newer handle now.
-    fn in_flight(&self, message: Message, asked: Asked, slot: Slot) -> Option<InFlight> {
+    fn in_flight(&self, message: Message, asked: Asked, slot: Arc<Slot>) -> Option<InFlight> {
         let Dispatch { ctx, leases, .. } = &*self.flow.dispatch;
         ctx.observe(&message);
         let entry = LedgerEntry::new(&ctx.metrics);

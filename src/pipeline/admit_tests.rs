@@ -39,7 +39,7 @@ async fn nothing_passes_a_closed_gate_but_a_probe_until_that_has_opened_it() {
     assert!(began.elapsed() >= MINUTE, "before its pause was over: {:?}", began.elapsed());
     assert_eq!((first.probes.is_empty(), first.at_gates), (false, began.elapsed()));
     assert!(timeout(HOUR, &mut second).await.is_err(), "one probe is enough");
-    admission.gates.report(Evidence::Success, first.probes, circumstances(), &kit.dispatch.ctx.events);
+    admission.gates.report(Evidence::Success, first.probes, circumstances());
     assert!(second.await.unwrap().probes.is_empty());
 }
 

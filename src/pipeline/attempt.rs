@@ -111,7 +111,7 @@ pub(super) async fn attempt(
             spare_receives: dispatch.ctx.view.spare_receives(),
             throttle_delay: dispatch.ctx.settings.policy.throttle_delay,
         };
-        let change = dispatch.admission.gates.report(evidence, probes, circumstances, &dispatch.ctx.events);
+        let change = dispatch.admission.gates.report(evidence, probes, circumstances);
         dispatch.admission.limits.sessions.gate_changed(change);
     }
     decided
@@ -137,7 +137,7 @@ async fn post(
             }
             () = tokio::time::sleep_until(runs_long), if is_looked_at => {
                 is_looked_at = false;
-                let change = probes.run_long(&dispatch.ctx.events);
+                let change = dispatch.admission.gates.run_long(probes);
                 dispatch.admission.limits.sessions.gate_changed(change);
             }
         }

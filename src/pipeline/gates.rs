@@ -25,6 +25,8 @@ pub(super) struct Gates {
     pub(super) own: Arc<Gate>,
     /// Closed by what the endpoint does to all its listeners.
     pub(super) shared: Arc<Gate>,
+    /// Told of each change.
+    pub(super) events: Arc<EventLog>,
 }
 
 /// The probes somebody holds.
@@ -50,14 +52,6 @@ impl Probes {
         for probe in [self.own, self.shared].into_iter().flatten() {
             probe.found_nothing(kept);
         }
-    }
-
-    /// Their POST has run for long without an answer. What that changed at the endpoint's gate.
-    pub(super) fn run_long(&self, events: &EventLog) -> Option<Transition> {
-        events.gate(LISTENER, self.own.as_ref().and_then(Probe::runs_long));
-        let shared = self.shared.as_ref().and_then(Probe::runs_long);
-        events.gate(ENDPOINT, shared);
-        shared
     }
 }
 
@@ -111,13 +105,20 @@ impl Gates {
         self.own.pause_left().max(self.shared.pause_left())
     }
 
+    /// The POST of these probes has run for long without an answer. What that changed at the endpoint's.
+    pub(super) fn run_long(&self, probes: &Probes) -> Option<Transition> {
+        self.events.gate(LISTENER, probes.own.as_ref().and_then(Probe::runs_long));
+        let shared = probes.shared.as_ref().and_then(Probe::runs_long);
+        self.events.gate(ENDPOINT, shared);
+        shared
+    }
+
     /// A POST has ended; tells both gates. What that changed at the endpoint's.
     pub(super) fn report(
         &self,
         evidence: Evidence,
         probes: Probes,
         circumstances: Circumstances,
-        events: &EventLog,
     ) -> Option<Transition> {
         let misdirected = matches!(evidence, Evidence::Misdirected(_));
         let for_shared = if misdirected { Evidence::Neutral } else { evidence };
@@ -125,7 +126,7 @@ impl Gates {
             Some(probe) => probe.end(for_shared, circumstances),
             None => self.shared.learn(for_shared, circumstances),
         };
-        events.gate(ENDPOINT, shared);
+        self.events.gate(ENDPOINT, shared);
         let about_listener = matches!(evidence, Evidence::Success | Evidence::Neutral) || misdirected;
         let own = match probes.own {
             Some(probe) if about_listener => probe.end(evidence, circumstances),
@@ -133,7 +134,7 @@ impl Gates {
             // A probe is dropped and the next one tries: what stopped this one was not the listener's fault.
             _ => None,
         };
-        events.gate(LISTENER, own);
+        self.events.gate(LISTENER, own);
         shared
     }
 }
@@ -211,27 +212,27 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_wrong_path_closes_the_listeners_gate_and_everything_else_the_endpoints() {
         let kit = Setup::default().kit();
-        let (gates, events) = (&kit.dispatch.admission.gates, &kit.dispatch.ctx.events);
+        let gates = &kit.dispatch.admission.gates;
         for number in 0..5 {
-            gates.report(Evidence::Misdirected(number), Probes::default(), circumstances(), events);
+            gates.report(Evidence::Misdirected(number), Probes::default(), circumstances());
         }
         assert_eq!((gates.own.is_open(), gates.shared.is_open()), (false, true));
         let kit = Setup::default().kit();
         let gates = &kit.dispatch.admission.gates;
-        gates.report(Evidence::Asked(MINUTE), Probes::default(), circumstances(), events);
+        gates.report(Evidence::Asked(MINUTE), Probes::default(), circumstances());
         assert_eq!((gates.own.is_open(), gates.shared.is_open()), (true, false));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_success_opens_both_gates_that_it_probed() {
         let kit = Setup::default().kit();
-        let (gates, events) = (&kit.dispatch.admission.gates, &kit.dispatch.ctx.events);
+        let gates = &kit.dispatch.admission.gates;
         close(&gates.own, MINUTE);
         close(&gates.shared, MINUTE);
         let mut probes = Probes::default();
         gates.pass(Rank::Held, &mut probes).await;
         assert!(probes.own.is_some() && probes.shared.is_some() && !gates.are_open());
-        gates.report(Evidence::Success, probes, circumstances(), events);
+        gates.report(Evidence::Success, probes, circumstances());
         assert!(gates.are_open());
     }
 

@@ -213,7 +213,8 @@ impl Setup {
         let waits = InProcessWaits::new(settings.workers, settings.tuning.last_receive);
         let memory = Arc::new(Memory::new(settings.tuning.memory));
         let limits = EndpointLimits::new("api", &limits, 2);
-        let gates = Gates { own: Gate::new(limits.gate.tuning(), 3), shared: Arc::clone(&limits.gate) };
+        let own = Gate::new(limits.gate.tuning(), 3);
+        let gates = Gates { own, shared: Arc::clone(&limits.gate), events: Arc::clone(&events) };
         let admission = Admission { gates, membership: limits.sessions.join(settings.workers), limits };
         let ctx = Arc::new(Context {
             settings,

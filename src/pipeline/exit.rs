@@ -15,7 +15,7 @@ use crate::pipeline::settle::settler::Leaving;
 use crate::policy::decide::{DeferReason, Disposition, FAULT_DELAY};
 use crate::policy::outcome::Outcome;
 use crate::ports::{DeadLetterReason, EntryErrorKind};
-use crate::telemetry::labels::ReleaseReason;
+use crate::telemetry::labels::{ReleaseReason, Stage};
 
 impl InFlight {
     /// Leaves as decided.
@@ -72,8 +72,9 @@ impl InFlight {
 
     /// Hands the message to settlement. Its slot is free once that has a place for it.
     pub(super) async fn exit(self, exit: Exit) {
-        let Self { message, lease, ledger, successor, settler, slot, .. } = self;
-        settler.settle(Leaving { message, lease, ledger, successor }, exit).await;
+        self.enter(Stage::Settling);
+        let Self { message, lease, successor, settler, slot, .. } = self;
+        settler.settle(Leaving { message, lease, successor }, exit).await;
         drop(slot);
     }
 

@@ -1,6 +1,6 @@
 //! A message in flight: received, and not yet settled by us.
 //!
-//! [`InFlight`] owns the message and all that is freed when it leaves: lease, ledger entry, slot. Intake makes it once, and
+//! [`InFlight`] owns the message and all that is freed when it leaves: lease and slot. Intake makes it once, and
 //! the stages move it by value. Settling consumes it, so a message cannot be settled twice. A panic or the end of the process
 //! may drop it on the way. Then its slot is free, its lease ends and the ledger counts it as abandoned: SQS hands it out
 //! again.
@@ -16,7 +16,6 @@ use crate::limit::Slot;
 use crate::message::{Message, MessageId};
 use crate::pipeline::completion::{Fate, Successor};
 use crate::pipeline::lease::Lease;
-use crate::pipeline::ledger::LedgerEntry;
 use crate::pipeline::settle::settler::Settler;
 use crate::policy::final_receive::FinalReceive;
 use crate::telemetry::labels::Stage;
@@ -27,7 +26,6 @@ use crate::telemetry::trace::Journey;
 pub(super) struct InFlight {
     pub(super) message: Message,
     pub(super) lease: Lease,
-    pub(super) ledger: LedgerEntry,
     /// Messages of one group share a slot: one of them is delivered at a time.
     pub(super) slot: Slot,
     /// What is special about this receive, if it is the message's final one.
@@ -49,9 +47,8 @@ impl InFlight {
         self.final_receive.as_ref().is_some_and(FinalReceive::follows_others)
     }
 
-    /// It moves on: in the ledger, and with it the ledger of its copies.
-    pub(super) fn enter(&mut self, stage: Stage) {
-        self.ledger.enter(stage);
+    /// It moves on, in the ledger.
+    pub(super) fn enter(&self, stage: Stage) {
         self.lease.enter(stage);
     }
 

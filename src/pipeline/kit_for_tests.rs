@@ -25,7 +25,6 @@ use crate::pipeline::dispatch::Dispatch;
 use crate::pipeline::gates::Gates;
 use crate::pipeline::in_flight::InFlight;
 use crate::pipeline::lease::{Asked, Lease, LeaseTable};
-use crate::pipeline::ledger::LedgerEntry;
 use crate::pipeline::memory::Memory;
 use crate::pipeline::queue_view::QueueView;
 use crate::pipeline::settle::exit::Exit;
@@ -246,15 +245,13 @@ pub(super) struct Kit {
 impl Kit {
     /// The message, received just now.
     pub(super) async fn in_flight(&self, message: Message) -> InFlight {
-        let ledger = LedgerEntry::new(&self.dispatch.ctx.metrics);
         let now = Instant::now();
         let asked = Asked { first: now, last: now };
-        let (lease, ledger) = Lease::begin(&self.leases, &message, asked, ledger).unwrap();
+        let lease = Lease::begin(&self.leases, &message, asked).unwrap();
         InFlight {
             trace: Journey::begin("orders", &message),
             message,
             lease,
-            ledger,
             slot: self.slots.reserve(1, 1, Duration::ZERO).await.take().unwrap(),
             final_receive: None,
             successor: Successor::default(),

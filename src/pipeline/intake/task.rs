@@ -20,7 +20,6 @@ use crate::pipeline::intake::prepare::{Means, Prepared, Wanted, prepare};
 use crate::pipeline::intake::receive::{Received, receive};
 use crate::pipeline::intake::waits::Waits;
 use crate::pipeline::lease::{Asked, Lease, LeaseTable};
-use crate::pipeline::ledger::LedgerEntry;
 use crate::pipeline::settle::settler::Settler;
 use crate::telemetry::trace::Journey;
 
@@ -180,8 +179,7 @@ impl Intake {
     fn in_flight(&self, message: Message, asked: Asked, slot: Slot) -> Option<InFlight> {
         let ctx = &self.parts.dispatch.ctx;
         ctx.observe(&message);
-        let entry = LedgerEntry::new(&ctx.metrics);
-        let Some((lease, ledger)) = Lease::begin(&self.parts.leases, &message, asked, entry) else {
+        let Some(lease) = Lease::begin(&self.parts.leases, &message, asked) else {
             ctx.metrics.duplicates_suppressed.inc();
             return None;
         };
@@ -190,7 +188,6 @@ impl Intake {
             trace: Journey::begin(&ctx.settings.queue_name, &message),
             message,
             lease,
-            ledger,
             slot,
             successor: Successor::default(),
             settler: self.parts.settler.clone(),

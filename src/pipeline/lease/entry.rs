@@ -14,7 +14,6 @@ use tokio::time::Instant;
 
 use crate::message::{MessageId, ReceiptHandle};
 use crate::pipeline::ledger::LedgerEntry;
-use crate::telemetry::labels::Stage;
 
 /// Every lease of a listener.
 #[derive(Debug, Default)]
@@ -45,10 +44,7 @@ pub(in crate::pipeline) struct Entry {
     pub(in crate::pipeline) deleting: bool,
     /// The message is being hidden until then: no more extensions.
     hidden_until: Option<Instant>,
-    /// The ledger of further receives of the message.
-    pub(in crate::pipeline) copies: Option<LedgerEntry>,
-    /// Where the message is, and with it its copies.
-    pub(in crate::pipeline) stage: Stage,
+    pub(in crate::pipeline) ledger: LedgerEntry,
 }
 
 /// A receipt handle, and how many copies have lent theirs before it.
@@ -111,7 +107,13 @@ pub(in crate::pipeline) struct Span {
 
 impl Entries {
     /// Takes a lease in; its key.
-    pub(in crate::pipeline) fn insert(&mut self, id: &MessageId, handle: &ReceiptHandle, span: Span) -> u64 {
+    pub(in crate::pipeline) fn insert(
+        &mut self,
+        id: &MessageId,
+        handle: &ReceiptHandle,
+        span: Span,
+        ledger: LedgerEntry,
+    ) -> u64 {
         let key = self.next_key;
         self.next_key += 1;
         let entry = Entry {
@@ -126,8 +128,7 @@ impl Entries {
             failures: 0,
             deleting: false,
             hidden_until: None,
-            copies: None,
-            stage: Stage::Waiting,
+            ledger,
         };
         self.by_key.insert(key, entry);
         self.by_id.insert(id.clone(), key);
@@ -135,30 +136,20 @@ impl Entries {
         key
     }
 
-    /// Gives a newer handle to the lease of the message, if it is in flight; else returns `ledger`.
-    pub(in crate::pipeline) fn adopt(
-        &mut self,
-        id: &MessageId,
-        handle: &ReceiptHandle,
-        span: Span,
-        mut ledger: LedgerEntry,
-    ) -> Option<LedgerEntry> {
-        let Some(&key) = self.by_id.get(id) else { return Some(ledger) };
+    /// Gives a newer handle to the lease of the message; whether it is in flight and has one.
+    pub(in crate::pipeline) fn adopt(&mut self, id: &MessageId, handle: &ReceiptHandle, span: Span) -> bool {
+        let Some(&key) = self.by_id.get(id) else { return false };
         let comes_back = |entry: &&mut Entry| entry.hidden_until.is_some_and(|until| until <= Instant::now());
         let entry = self.by_key.get_mut(&key).filter(|entry| !comes_back(entry));
-        let Some(entry) = entry else { return Some(ledger) };
+        let Some(entry) = entry else { return false };
         entry.receipt = Receipt { handle: handle.clone(), version: entry.receipt.version + 1 };
         (entry.expires, entry.ceiling) = (span.expires, span.ceiling);
         (entry.standing, entry.failures) = (Standing::Ours, 0);
-        ledger.enter(entry.stage);
-        match &mut entry.copies {
-            Some(copies) => copies.join(ledger),
-            None => entry.copies = Some(ledger),
-        }
+        entry.ledger.received_again();
         if matches!(entry.extension, Extension::None) {
             self.schedule(key, span.due);
         }
-        None
+        true
     }
 
     /// Sets when a lease is extended next, unless it is closed.

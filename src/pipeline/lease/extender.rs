@@ -286,7 +286,6 @@ mod tests {
     use crate::message::{Message, MessageId, ReceiptHandle, ReceiveCount};
     use crate::observe::event_log::EventLog;
     use crate::pipeline::lease::{Asked, Lease};
-    use crate::pipeline::ledger::LedgerEntry;
     use crate::policy::visibility::CEILING;
     use crate::ports::EntryError;
     use crate::ports::QueueLimits;
@@ -335,9 +334,9 @@ mod tests {
         }
     }
 
-    fn admit(table: &Arc<LeaseTable>, receipt: &str) -> Option<(Lease, LedgerEntry)> {
+    fn admit(table: &Arc<LeaseTable>, receipt: &str) -> Option<Lease> {
         let asked = Asked { first: Instant::now(), last: Instant::now() };
-        Lease::begin(table, &message(receipt), asked, LedgerEntry::new(&table.metrics))
+        Lease::begin(table, &message(receipt), asked)
     }
 
     #[tokio::test(start_paused = true)]
@@ -351,7 +350,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_run_after_a_panic_extends_what_was_under_way_and_lets_go_who_waits_for_that() {
         let table = table();
-        let (lease, _books) = admit(&table, "first").unwrap();
+        let lease = admit(&table, "first").unwrap();
         tokio::time::advance(LENGTH).await;
         assert_eq!(due(&table).1, ["first"]);
         assert_eq!(due(&table).1, [""; 0], "it is under way");
@@ -383,7 +382,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_copy_lends_its_handle_and_starts_the_lease_anew() {
         let table = table();
-        let (lease, ledger) = admit(&table, "first").unwrap();
+        let lease = admit(&table, "first").unwrap();
         tokio::time::advance(Duration::from_secs(100)).await;
         assert!(!lease.is_ours());
         assert!(admit(&table, "second").is_none());
@@ -393,15 +392,16 @@ mod tests {
         assert_eq!(due(&table).1, [""; 0], "not yet");
         tokio::time::advance(LENGTH).await;
         assert_eq!(due(&table).1, ["second"]);
-        assert!(lease.take_copies().is_some());
-        drop((lease, ledger));
+        assert_eq!(table.metrics.in_progress()[0].1, 2, "the ledger counts both receives");
+        drop(lease);
+        assert_eq!((table.metrics.in_progress()[0].1, table.metrics.abandoned.get()), (0, 2));
         assert!(admit(&table, "third").is_some(), "it is in flight no more");
     }
 
     #[tokio::test(start_paused = true)]
     async fn an_answer_about_the_older_handle_does_not_lose_the_newer() {
         let table = table();
-        let (lease, _books) = admit(&table, "first").unwrap();
+        let lease = admit(&table, "first").unwrap();
         tokio::time::advance(LENGTH).await;
         let (keys, handles) = due(&table);
         assert_eq!(handles, ["first"]);
@@ -419,7 +419,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_closed_lease_takes_a_newer_handle_and_is_not_extended() {
         let table = table();
-        let (lease, _books) = admit(&table, "first").unwrap();
+        let lease = admit(&table, "first").unwrap();
         let closed = lease.close(Instant::now() + 5 * LENGTH).await;
         tokio::time::advance(Duration::from_secs(80)).await;
         assert!(admit(&table, "second").is_none());
@@ -432,9 +432,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_message_given_back_that_comes_again_is_taken_in_anew() {
         let table = table();
-        let (lease, _books) = admit(&table, "first").unwrap();
+        let lease = admit(&table, "first").unwrap();
         let closed = lease.close(Instant::now()).await;
-        let (again, _books) = admit(&table, "second").unwrap();
+        let again = admit(&table, "second").unwrap();
         assert_eq!(closed.as_ref().receipt().handle.expose(), "first");
         drop(closed);
         assert!(again.is_ours());
@@ -445,7 +445,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn closing_waits_for_an_extension_under_way_also_when_a_copy_comes_meanwhile() {
         let table = table();
-        let (lease, _books) = admit(&table, "first").unwrap();
+        let lease = admit(&table, "first").unwrap();
         tokio::time::advance(LENGTH).await;
         let (keys, _) = due(&table);
         let mut closing = std::pin::pin!(lease.close(Instant::now() + 5 * LENGTH));

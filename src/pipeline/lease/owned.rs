@@ -1,6 +1,6 @@
 //! A lease as its message owns it: our right to the message until a time, and the newest receipt handle.
 //!
-//! Dropping a [`Lease`] ends its extensions. Before a message is hidden (park, defer, release) its lease is closed:
+//! Dropping a [`Lease`] ends its extensions; the ledger counts its message as abandoned then, unless it was settled. Before a message is hidden (park, defer, release) its lease is closed:
 //! [`Lease::close`] waits for an extension under way. A late extension would overwrite the hiding. A delete does not
 //! wait.
 
@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use crate::message::{Message, ReceiptHandle};
 use crate::pipeline::lease::entry::{Entry, Loss, Receipt, Standing};
 use crate::pipeline::lease::table::{Asked, LeaseTable};
-use crate::pipeline::ledger::LedgerEntry;
+use crate::pipeline::ledger::Settled;
 use crate::telemetry::labels::Stage;
 
 /// Our right to one message; dropping it stops its extensions.
@@ -34,10 +34,9 @@ impl Lease {
         table: &Arc<LeaseTable>,
         message: &Message,
         asked: Asked,
-        ledger: LedgerEntry,
-    ) -> Option<(Self, LedgerEntry)> {
-        let (key, ledger) = table.register(message, asked, ledger)?;
-        Some((Self { table: Arc::clone(table), key }, ledger))
+    ) -> Option<Self> {
+        let key = table.register(message, asked)?;
+        Some(Self { table: Arc::clone(table), key })
     }
 
     /// The newest handle of the message.
@@ -84,19 +83,19 @@ impl Lease {
         self.look(|entry| entry.ceiling).unwrap_or_else(Instant::now)
     }
 
-    /// The message moves on, and with it the ledger of its copies.
+    /// The message moves on, in the ledger.
     pub(in crate::pipeline) fn enter(&self, stage: Stage) {
         if let Some(entry) = self.table.lock().by_key.get_mut(&self.key) {
-            entry.stage = stage;
-            if let Some(copies) = &mut entry.copies {
-                copies.enter(stage);
-            }
+            entry.ledger.enter(stage);
         }
     }
 
-    /// The ledger of further receives of the message; settled like the first.
-    pub(in crate::pipeline) fn take_copies(&self) -> Option<LedgerEntry> {
-        self.table.lock().by_key.get_mut(&self.key)?.copies.take()
+    /// The message leaves, in the ledger with every receive of it.
+    pub(in crate::pipeline) fn settled(self, how: Settled) {
+        let entry = self.table.lock().remove(self.key);
+        if let Some(entry) = entry {
+            entry.ledger.settled(how);
+        }
     }
 
     /// Ends the extensions before the message is hidden until then. Waits for the answer of one under way, at most for the
@@ -128,6 +127,12 @@ impl Closed {
     }
 }
 
+impl From<Closed> for Lease {
+    fn from(Closed(lease): Closed) -> Self {
+        lease
+    }
+}
+
 impl AsRef<Lease> for Closed {
     fn as_ref(&self) -> &Lease {
         &self.0
@@ -143,8 +148,6 @@ impl AsRef<Self> for Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         let entry = self.table.lock().remove(self.key);
-        if let Some(copies) = entry.and_then(|entry| entry.copies) {
-            copies.abandoned();
-        }
+        drop(entry);
     }
 }

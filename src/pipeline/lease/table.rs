@@ -52,12 +52,7 @@ impl LeaseTable {
 
     /// Registers a message received just now; its key. `None` when it is in flight already: its lease has the newer
     /// handle then, and counts this receive.
-    pub(in crate::pipeline) fn register(
-        &self,
-        message: &Message,
-        asked: Asked,
-        ledger: LedgerEntry,
-    ) -> Option<(u64, LedgerEntry)> {
+    pub(in crate::pipeline) fn register(&self, message: &Message, asked: Asked) -> Option<u64> {
         let expires = begins(asked.last, Instant::now()) + self.length;
         let span = Span {
             expires,
@@ -66,14 +61,16 @@ impl LeaseTable {
         };
         let mut state = self.lock();
         let first_before = state.due.first().copied();
-        let ledger = state.adopt(&message.id, &message.receipt, span, ledger);
-        let admitted = ledger.map(|ledger| (state.insert(&message.id, &message.receipt, span), ledger));
+        let key = (!state.adopt(&message.id, &message.receipt, span)).then(|| {
+            let ledger = LedgerEntry::new(&self.metrics);
+            state.insert(&message.id, &message.receipt, span, ledger)
+        });
         let sooner = state.due.first().copied() != first_before;
         drop(state);
         if sooner {
             self.changed.notify_one();
         }
-        admitted
+        key
     }
 
     /// When a lease that ends at `expires` is to be extended.

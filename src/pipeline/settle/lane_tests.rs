@@ -9,7 +9,7 @@ use super::*;
 use crate::message::{Message, MessageId, ReceiptHandle, ReceiveCount};
 use crate::pipeline::completion::Successor;
 use crate::pipeline::lease::{Asked, Lease, LeaseTable};
-use crate::pipeline::ledger::{LedgerEntry, Settled};
+use crate::pipeline::ledger::Settled;
 use crate::pipeline::settle::exit::Forward;
 use crate::pipeline::settle::work::{Delete, Hide, Leaver, Owing};
 use crate::policy::advice::queue::{Named, QueueReason};
@@ -90,23 +90,22 @@ impl<W: Work> Bench<W> {
     }
 
     /// A receive of the message; none if it is in flight already.
-    fn receive(&self, number: usize, handle: &str) -> Option<(Message, Lease, LedgerEntry)> {
+    fn receive(&self, number: usize, handle: &str) -> Option<(Message, Lease)> {
         let message = message(number, handle);
         let now = Instant::now();
-        let ledger = LedgerEntry::new(&self.metrics);
-        let (lease, ledger) = Lease::begin(&self.table, &message, Asked { first: now, last: now }, ledger)?;
-        Some((message, lease, ledger))
+        let lease = Lease::begin(&self.table, &message, Asked { first: now, last: now })?;
+        Some((message, lease))
     }
 
     fn delete(&self, number: usize) -> (Message, Delete) {
-        let (message, lease, ledger) = self.receive(number, &format!("h-{number}")).unwrap();
-        let leaver = Leaver { id: message.id.clone(), lease, ledger, _place: place() };
+        let (message, lease) = self.receive(number, &format!("h-{number}")).unwrap();
+        let leaver = Leaver { id: message.id.clone(), lease, _place: place() };
         (message, Delete { leaver, how: Settled::Deleted, successor: Successor::default() })
     }
 
     async fn hide(&self, number: usize, until: Instant) -> Hide {
-        let (message, lease, ledger) = self.receive(number, &format!("h-{number}")).unwrap();
-        let leaver = Leaver { id: message.id, lease: lease.close(until).await, ledger, _place: place() };
+        let (message, lease) = self.receive(number, &format!("h-{number}")).unwrap();
+        let leaver = Leaver { id: message.id, lease: lease.close(until).await, _place: place() };
         Hide { leaver, how: Settled::Parked, until }
     }
 

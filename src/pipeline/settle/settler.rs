@@ -10,18 +10,15 @@ use tokio::sync::{Semaphore, mpsc};
 use crate::message::Message;
 use crate::pipeline::completion::{Fate, Successor};
 use crate::pipeline::lease::Lease;
-use crate::pipeline::ledger::LedgerEntry;
 use crate::pipeline::memory::Memory;
 use crate::pipeline::settle::exit::{Exit, Forward};
 use crate::pipeline::settle::work::{Delete, Hide, Leaver, Owing};
-use crate::telemetry::labels::Stage;
 
 /// A message that leaves, and all that belongs to it.
 #[must_use]
 pub(in crate::pipeline) struct Leaving {
     pub(in crate::pipeline) message: Message,
     pub(in crate::pipeline) lease: Lease,
-    pub(in crate::pipeline) ledger: LedgerEntry,
     /// Who waits for its end (FIFO).
     pub(in crate::pipeline) successor: Successor,
 }
@@ -84,9 +81,7 @@ impl Settler {
 
     /// Takes a message over and remembers how it leaves. Waits for a place; the caller may free its worker then.
     pub(in crate::pipeline) async fn settle(&self, leaving: Leaving, exit: Exit) {
-        let Leaving { message, lease, mut ledger, successor } = leaving;
-        ledger.enter(Stage::Settling);
-        lease.enter(Stage::Settling);
+        let Leaving { message, lease, successor } = leaving;
         self.memory.left(&message.id, exit.clone());
         let owes = matches!(&exit, Exit::Delete { first, .. } if !first.is_empty());
         let room = if owes { &self.places.owing } else { &self.places.others };
@@ -95,14 +90,14 @@ impl Settler {
         let (id, how) = (message.id.clone(), exit.settled());
         match exit {
             Exit::Delete { first, .. } => {
-                let leaver = Leaver { id, lease, ledger, _place: place };
+                let leaver = Leaver { id, lease, _place: place };
                 let delete = Delete { leaver, how, successor };
                 self.hand_over(Incoming::owing(message, first, delete)).await;
             }
             Exit::Park { until } | Exit::Defer { until, .. } | Exit::Release { until, .. } => {
                 // SQS refuses a visibility past its twelve hours.
                 let until = until.min(lease.ceiling());
-                let leaver = Leaver { id, lease: lease.close(until).await, ledger, _place: place };
+                let leaver = Leaver { id, lease: lease.close(until).await, _place: place };
                 self.hand_over(Incoming::Hide(Hide { leaver, how, until })).await;
                 // Only now: what stands behind it in its group is released after it.
                 successor.tell(Fate::Hidden(until));

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use crate::message::{Message, MessageId, ReceiptHandle};
 use crate::pipeline::completion::Successor;
 use crate::pipeline::lease::{Closed, Lease, Receipt};
-use crate::pipeline::ledger::{LedgerEntry, Settled};
+use crate::pipeline::ledger::Settled;
 use crate::pipeline::settle::exit::Forward;
 use crate::policy::visibility::whole_seconds;
 use crate::ports::{BATCH_MAX, BatchResult, Queue, QueueError, QueueErrorKind, VisibilityChange};
@@ -99,7 +99,6 @@ impl<W: Work> Job<W> {
 pub(super) struct Leaver<L> {
     pub(super) id: MessageId,
     pub(super) lease: L,
-    pub(super) ledger: LedgerEntry,
     /// Its place in settlement.
     pub(super) _place: OwnedSemaphorePermit,
 }
@@ -133,13 +132,10 @@ pub(super) struct Owing {
     pub(super) delete: Delete,
 }
 
-impl<L: AsRef<Lease>> Leaver<L> {
-    /// Takes the message off the ledger, with every further receive of it.
+impl<L: Into<Lease>> Leaver<L> {
+    /// The message has left.
     pub(super) fn settled(self, how: Settled) {
-        self.ledger.settled(how);
-        if let Some(copies) = self.lease.as_ref().take_copies() {
-            copies.settled(how);
-        }
+        self.lease.into().settled(how);
     }
 }
 

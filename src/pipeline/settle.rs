@@ -225,7 +225,7 @@ impl SettleLoop {
             self.repeats.spawn(repeat(
                 Arc::clone(&self.parts.ctx),
                 Arc::clone(&self.repeats_at_once),
-                leaver.lease.as_ref().receipt().handle,
+                leaver.lease.as_ref().handle(),
                 until,
             ));
         }

@@ -1,8 +1,8 @@
 //! A lease as its message owns it: our right to the message until a time, and the newest receipt handle.
 //!
-//! Dropping a [`Lease`] ends its extensions; the ledger counts its message as abandoned then, unless it was settled. Before a message is hidden (park, defer, release) its lease is closed:
-//! [`Lease::close`] waits for an extension under way. A late extension would overwrite the hiding. A delete does not
-//! wait.
+//! Dropping a [`Lease`] ends its extensions, and abandons its message unless that was settled. Before a message is hidden
+//! (park, defer, release) its lease is closed: [`Lease::close`] waits for an extension under way. A late extension would
+//! overwrite the hiding. A delete does not wait.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,8 +10,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::message::{Message, ReceiptHandle};
-use crate::pipeline::lease::entry::{Entry, Loss, Receipt, Standing};
-use crate::pipeline::lease::table::{Asked, LeaseTable};
+use crate::pipeline::lease::table::{Asked, Entry, LeaseTable, Loss};
 use crate::pipeline::ledger::Settled;
 use crate::telemetry::labels::Stage;
 
@@ -40,22 +39,18 @@ impl Lease {
     }
 
     /// The newest handle of the message.
-    pub(in crate::pipeline) fn receipt(&self) -> Receipt {
-        let gone = || Receipt { handle: ReceiptHandle::new(""), version: 0 };
-        self.look(|entry| entry.receipt.clone()).unwrap_or_else(gone)
+    pub(in crate::pipeline) fn handle(&self) -> ReceiptHandle {
+        self.entry(|entry| entry.grant.handle.clone()).unwrap_or_else(|| ReceiptHandle::new(""))
     }
 
-    /// The newest handle of the message, which is sent to delete it now.
-    pub(in crate::pipeline) fn deletes_with(&self) -> Receipt {
-        if let Some(entry) = self.table.lock().by_key.get_mut(&self.key) {
-            entry.deleting = true;
-        }
-        self.receipt()
+    /// A delete is sent now: an extension that finds the message gone loses nothing.
+    pub(in crate::pipeline) fn deletes(&self) {
+        self.entry(|entry| entry.deleting = true);
     }
 
     /// SQS called the newest handle invalid.
     pub(in crate::pipeline) fn refused(&self) {
-        self.table.note(self.key, Loss::Lost);
+        self.entry(|entry| self.table.ends(entry, Loss::Lost));
     }
 
     /// How much longer SQS lets this receive be hidden.
@@ -65,29 +60,29 @@ impl Lease {
 
     /// Whether the message is still ours, as far as we know. A lease that is found run out is counted.
     pub(in crate::pipeline) fn is_ours(&self) -> bool {
-        let holds = |entry: &Entry| entry.standing != Standing::Lost && entry.expires > Instant::now();
-        let is_ours = self.look(holds).unwrap_or(false);
-        if !is_ours {
-            self.table.note(self.key, Loss::Lapsed);
-        }
-        is_ours
+        let is_ours = |entry: &mut Entry| {
+            let is_ours = entry.ended != Some(Loss::Lost) && entry.grant.expires > Instant::now();
+            if !is_ours {
+                self.table.ends(entry, Loss::Lapsed);
+            }
+            is_ours
+        };
+        self.entry(is_ours).unwrap_or(false)
     }
 
     /// Whether SQS said that the handle is no longer ours.
     pub(in crate::pipeline) fn is_lost(&self) -> bool {
-        self.look(|entry| entry.standing == Standing::Lost).unwrap_or(true)
+        self.entry(|entry| entry.ended == Some(Loss::Lost)).unwrap_or(true)
     }
 
     /// When SQS extends the lease no more.
     pub(in crate::pipeline) fn ceiling(&self) -> Instant {
-        self.look(|entry| entry.ceiling).unwrap_or_else(Instant::now)
+        self.entry(|entry| entry.grant.ceiling).unwrap_or_else(Instant::now)
     }
 
     /// The message moves on, in the ledger.
     pub(in crate::pipeline) fn enter(&self, stage: Stage) {
-        if let Some(entry) = self.table.lock().by_key.get_mut(&self.key) {
-            entry.ledger.enter(stage);
-        }
+        self.entry(|entry| entry.ledger.enter(stage));
     }
 
     /// The message leaves, in the ledger with every receive of it.
@@ -101,29 +96,32 @@ impl Lease {
     /// Ends the extensions before the message is hidden until then. Waits for the answer of one under way, at most for the
     /// timeout of that call.
     pub(in crate::pipeline) async fn close(self, until: Instant) -> Closed {
-        let waiting = self.table.lock().close(self.key, until);
-        if let Some(waiting) = waiting {
-            // The extender answers, or has ended and extends nothing any more.
-            waiting.await.ok();
+        self.table.lock().close(self.key, until);
+        loop {
+            let answered = self.table.answered.notified();
+            if !self.entry(|entry| entry.extending).unwrap_or(false) {
+                break;
+            }
+            answered.await;
         }
         Closed(self)
     }
 
-    /// The entry is there for as long as the lease is.
-    fn look<T>(&self, at: impl FnOnce(&Entry) -> T) -> Option<T> {
-        self.table.lock().by_key.get(&self.key).map(at)
+    /// Its entry is there for as long as the lease is.
+    fn entry<T>(&self, at: impl FnOnce(&mut Entry) -> T) -> Option<T> {
+        self.table.lock().by_key.get_mut(&self.key).map(at)
     }
 }
 
 impl Closed {
     /// Until then the message is ours to settle.
     pub(in crate::pipeline) fn expires(&self) -> Instant {
-        self.0.look(|entry| entry.expires).unwrap_or_else(Instant::now)
+        self.0.entry(|entry| entry.grant.expires).unwrap_or_else(Instant::now)
     }
 
     /// Whether an extension without an answer may still overwrite what is sent now.
     pub(in crate::pipeline) fn is_uncertain(&self) -> bool {
-        self.0.look(|entry| entry.uncertain).unwrap_or(true)
+        self.0.entry(|entry| entry.uncertain).unwrap_or(true)
     }
 }
 
@@ -147,6 +145,7 @@ impl AsRef<Self> for Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
+        // The guard is gone before the entry is dropped.
         let entry = self.table.lock().remove(self.key);
         drop(entry);
     }

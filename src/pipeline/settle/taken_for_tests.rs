@@ -52,12 +52,12 @@ impl Left {
 
     /// The receipt handle that would be sent.
     pub(in crate::pipeline) fn handle(&self) -> String {
-        let receipt = match &self.0 {
-            Incoming::Delete(delete) => delete.leaver.lease.receipt(),
-            Incoming::Owing(owing) => owing.delete.leaver.lease.receipt(),
-            Incoming::Hide(hide) => hide.leaver.lease.as_ref().receipt(),
+        let handle = match &self.0 {
+            Incoming::Delete(delete) => delete.leaver.lease.handle(),
+            Incoming::Owing(owing) => owing.delete.leaver.lease.handle(),
+            Incoming::Hide(hide) => hide.leaver.lease.as_ref().handle(),
         };
-        receipt.handle.expose().to_owned()
+        handle.expose().to_owned()
     }
 
     /// SQS has confirmed it.

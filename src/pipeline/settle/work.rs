@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use crate::message::{Message, MessageId, ReceiptHandle};
 use crate::pipeline::completion::Successor;
-use crate::pipeline::lease::{Closed, Lease, Receipt};
+use crate::pipeline::lease::{Closed, Lease};
 use crate::pipeline::ledger::Settled;
 use crate::pipeline::settle::exit::Forward;
 use crate::policy::visibility::whole_seconds;
@@ -67,8 +67,8 @@ pub(super) struct Job<W> {
     pub(super) attempts: u32,
     /// A call may have been carried out: it got no answer, or its handle was replaced meanwhile.
     pub(super) unanswered: bool,
-    /// Version of the handle last sent, if one was.
-    sent: Option<u32>,
+    /// The handle last sent, if one was.
+    sent: Option<ReceiptHandle>,
 }
 
 impl<W: Work> Job<W> {
@@ -77,15 +77,14 @@ impl<W: Work> Job<W> {
         Self { work, attempts: 0, unanswered: false, sent: None }
     }
 
-    /// The handle, noted as the one that is sent.
-    fn sends(&mut self, receipt: Receipt) -> ReceiptHandle {
-        self.sent = Some(receipt.version);
-        receipt.handle
+    /// The newest handle, noted as the one that is sent.
+    fn sends(&mut self) -> ReceiptHandle {
+        self.sent.insert(self.work.lease().handle()).clone()
     }
 
     /// Whether the message came again after its handle was sent: what SQS answered proves nothing then.
     pub(super) fn is_outdated(&self) -> bool {
-        self.sent.is_some_and(|version| version != self.work.lease().receipt().version)
+        self.sent.as_ref().is_some_and(|sent| *sent != self.work.lease().handle())
     }
 
     /// Whether its time has passed, and it is not the first try.
@@ -150,7 +149,10 @@ impl Work for Delete {
     }
 
     async fn call(queue: Arc<dyn Queue>, jobs: &mut [Job<Self>]) -> BatchResult {
-        let handle = |job: &mut Job<Self>| job.sends(job.work.leaver.lease.deletes_with());
+        let handle = |job: &mut Job<Self>| {
+            job.work.leaver.lease.deletes();
+            job.sends()
+        };
         let handles: Vec<_> = jobs.iter_mut().map(handle).collect();
         queue.delete(&handles).await
     }
@@ -176,7 +178,7 @@ impl Work for Hide {
 
     async fn call(queue: Arc<dyn Queue>, jobs: &mut [Job<Self>]) -> BatchResult {
         let change = |job: &mut Job<Self>| {
-            let receipt = job.sends(job.work.lease().receipt());
+            let receipt = job.sends();
             change(receipt, job.work.until)
         };
         let changes: Vec<_> = jobs.iter_mut().map(change).collect();

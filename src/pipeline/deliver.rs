@@ -19,6 +19,7 @@ use crate::pipeline::admit::{Patience, Refused, Reservation};
 use crate::pipeline::attempt::{Answered, Stay, attempt, request};
 use crate::pipeline::dispatch::Dispatch;
 use crate::pipeline::in_flight::InFlight;
+use crate::pipeline::ledger::Settled;
 use crate::pipeline::settle::exit::Exit;
 use crate::policy::backoff;
 use crate::policy::decide::{DeferReason, Disposition, FAULT_DELAY, hold_max};
@@ -163,7 +164,7 @@ impl Delivery {
     async fn give_up_waiting(self, dispatch: &Dispatch, until: Instant) {
         for message in self.messages {
             message.last_word(dispatch, Refused::Draining.words());
-            message.exit(Exit::Park { until }).await;
+            message.exit(Exit::Hide { until, how: Settled::Parked }).await;
         }
     }
 

@@ -10,8 +10,7 @@ use crate::observe::event_log::deliveries::Posted;
 use crate::pipeline::dispatch::Dispatch;
 use crate::pipeline::in_flight::InFlight;
 use crate::pipeline::ledger::Settled;
-use crate::pipeline::settle::exit::{Exit, Forward};
-use crate::pipeline::settle::settler::Leaving;
+use crate::pipeline::settle::exit::Exit;
 use crate::policy::decide::{DeferReason, Disposition, FAULT_DELAY};
 use crate::policy::outcome::Outcome;
 use crate::ports::{DeadLetterReason, EntryErrorKind};
@@ -29,8 +28,7 @@ impl InFlight {
             Disposition::Defer { delay, reason } => self.defer(delay, reason).await,
             Disposition::DeadLetter => {
                 let reason = DeadLetterReason { outcome: posted.outcome.label(), status: posted.seen.status };
-                let (first, how) = (vec![Forward::DeadLetter(reason)], Settled::DeadLettered);
-                self.exit(Exit::Delete { first, how }).await;
+                self.exit(Exit::Delete { forward: Some(reason), how: Settled::DeadLettered }).await;
             }
             // Held messages stay; a hold that ends up here is deferred like any failure.
             Disposition::Hold => self.defer(FAULT_DELAY, DeferReason::Unreachable).await,
@@ -43,7 +41,7 @@ impl InFlight {
         if !self.lease.is_ours() {
             return self.leave_to_sqs(dispatch);
         }
-        self.exit(Exit::Release { until, reason }).await;
+        self.exit(Exit::Hide { until, how: Settled::Released(reason) }).await;
     }
 
     /// Its lease is over. Dropping it counts it as abandoned; the lost lease has been counted already.
@@ -56,13 +54,13 @@ impl InFlight {
     /// Hides it after throttling.
     pub(super) async fn park(self, delay: Duration) {
         let until = self.after(delay);
-        self.exit(Exit::Park { until }).await;
+        self.exit(Exit::Hide { until, how: Settled::Parked }).await;
     }
 
     /// Hides it after another failure.
     pub(super) async fn defer(self, delay: Duration, reason: DeferReason) {
         let until = self.after(delay);
-        self.exit(Exit::Defer { until, reason }).await;
+        self.exit(Exit::Hide { until, how: Settled::Deferred(reason) }).await;
     }
 
     /// So long from now, within what SQS grants this receive.
@@ -74,7 +72,7 @@ impl InFlight {
     pub(super) async fn exit(self, exit: Exit) {
         self.enter(Stage::Settling);
         let Self { message, lease, successor, settler, slot, .. } = self;
-        settler.settle(Leaving { message, lease, successor }, exit).await;
+        settler.settle(message, lease, successor, exit).await;
         drop(slot);
     }
 

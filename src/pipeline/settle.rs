@@ -1,6 +1,6 @@
 //! Settlement: carrying out at SQS how each message leaves, until SQS has confirmed it.
 //!
-//! A delivery hands over its message and an [`Exit`](exit::Exit), both by value. Each message is in one of three lanes:
+//! A delivery hands over its message and an [`Exit`], both by value. Each message is in one of three lanes:
 //!
 //! * **deletes**, in batches of ten. They gather for 100 ms, on FIFO queues not at all: their groups wait for them.
 //! * **hides** (park, defer, release), in batches gathered for 20 ms. The seconds are computed when the call is sent, so
@@ -50,11 +50,11 @@ use crate::pipeline::context::Context;
 use crate::pipeline::ledger::Settled;
 use crate::pipeline::memory::Memory;
 use crate::pipeline::settle::exit::Exit;
-use crate::pipeline::settle::lane::{Done, LAST_TRY_BEFORE, Lane};
+use crate::pipeline::settle::lane::{LAST_TRY_BEFORE, Lane, Outcome};
 use crate::pipeline::settle::parked::Parked;
-use crate::pipeline::settle::settler::{Incoming, Places, Settler};
-use crate::pipeline::settle::work::{Delete, Hide, Owing, change};
-use crate::ports::QueueError;
+use crate::pipeline::settle::settler::Settler;
+use crate::pipeline::settle::work::{Job, Work, change};
+use crate::ports::{BATCH_MAX, QueueError};
 
 /// How long deletes are gathered.
 const DELETE_LINGER: Duration = Duration::from_millis(100);
@@ -80,15 +80,14 @@ pub(super) struct Parts {
 /// The loop that settles; it ends when every [`Settler`] is gone and everything is settled.
 pub(super) struct SettleLoop {
     parts: Parts,
-    receiver: mpsc::Receiver<Incoming>,
-    deletes: Lane<Delete>,
-    hides: Lane<Hide>,
-    forwards: Lane<Owing>,
+    receiver: mpsc::Receiver<Job>,
+    deletes: Lane,
+    hides: Lane,
+    forwards: Lane,
     parked: Parked,
     /// Hidings sent once more, after their messages have left the ledger.
     repeats: JoinSet<()>,
     repeats_at_once: Arc<Semaphore>,
-    places: Places,
     hurry: bool,
 }
 
@@ -100,26 +99,23 @@ impl SettleLoop {
         let delete_linger = if settings.fifo { Duration::ZERO } else { DELETE_LINGER };
         let events = || Arc::clone(&parts.ctx.events);
         let settle_loop = Self {
-            deletes: Lane::new(delete_linger, events()),
-            hides: Lane::new(HIDE_LINGER, events()),
-            forwards: Lane::new(Duration::ZERO, events()),
+            receiver,
+            deletes: Lane::new(delete_linger, BATCH_MAX, events()),
+            hides: Lane::new(HIDE_LINGER, BATCH_MAX, events()),
+            forwards: Lane::new(Duration::ZERO, 1, events()),
             parked: Parked::new(),
             repeats: JoinSet::new(),
             repeats_at_once: Arc::new(Semaphore::new(REPEATS_MAX)),
             hurry: false,
-            places: settler.places(),
-            receiver,
             parts,
         };
         (settler, settle_loop)
     }
 
     /// Settles until there is nothing left to settle and nobody left who could bring more. When an abort has left it no
-    /// more time, what is left is abandoned.
+    /// more time, what is left is abandoned: whoever runs the loop drops it then.
     /// After a panic it runs again: what it was settling by then has been left to SQS, and the rest is there.
     pub(super) async fn run(&mut self) {
-        // If what was left to SQS was the last of its kind, nobody else would end a fault.
-        self.settle_fault(None);
         let mut open = true;
         let mut incoming = Vec::new();
         let drain = self.parts.ctx.drain.clone();
@@ -129,53 +125,33 @@ impl SettleLoop {
             self.parts.tick.touch();
             self.parts.ctx.metrics.parked_current.sub(self.parked.returned(Instant::now()));
             self.send();
-            // What came too late was the last of its lane, perhaps: nobody else would end its fault.
+            // What was left to SQS was the last of its lane, perhaps: nobody else would end its fault.
             self.settle_fault(None);
             if !open && self.is_done() {
                 return;
             }
             let wake_at = self.wake_at();
+            let unit = self.parts.random.f64();
             tokio::select! {
                 biased;
-                Some(answer) = self.deletes.answer() => {
-                    let outcome = self.deletes.answered(answer, self.parts.random.f64());
-                    for done in outcome.done { self.deleted(done); }
-                    self.settle_fault(outcome.error.as_ref());
-                }
-                Some(answer) = self.hides.answer() => {
-                    let outcome = self.hides.answered(answer, self.parts.random.f64());
-                    for done in outcome.done { self.hidden(done.work); }
-                    self.settle_fault(outcome.error.as_ref());
-                }
-                Some(answer) = self.forwards.answer() => {
-                    let outcome = self.forwards.answered(answer, self.parts.random.f64());
-                    for done in outcome.done { self.forwarded(done.work); }
-                    self.settle_fault(outcome.error.as_ref());
-                }
+                Some(outcome) = self.deletes.answer(unit) => self.answered(outcome),
+                Some(outcome) = self.hides.answer(unit) => self.answered(outcome),
+                Some(outcome) = self.forwards.answer(unit) => self.answered(outcome),
                 Some(_repeated) = self.repeats.join_next() => {}
                 count = self.receiver.recv_many(&mut incoming, PLACES_MIN), if open => {
                     open = count > 0;
                     self.hurry |= !open;
-                    for each in incoming.drain(..) { self.take(each); }
+                    for job in incoming.drain(..) { self.take(job); }
                 }
                 () = drain.draining(), if !self.hurry => self.hurry = true,
-                () = &mut out_of_time => return self.abandon(),
+                () = &mut out_of_time => {
+                    let listener = self.parts.ctx.settings.name.as_str();
+                    tracing::error!(listener, "some messages could not be settled in time; SQS will hand them out again");
+                    return;
+                }
                 () = tokio::time::sleep_until(wake_at) => {}
             }
         }
-    }
-
-    /// Leaves to SQS whatever has not been settled: dropping it counts it as abandoned.
-    fn abandon(&mut self) {
-        let listener = self.parts.ctx.settings.name.as_str();
-        tracing::error!(listener, "some messages could not be settled in time; SQS will hand them out again");
-        self.places.close();
-        self.receiver.close();
-        while self.receiver.try_recv().is_ok() {}
-        self.deletes.abandon();
-        self.hides.abandon();
-        self.forwards.abandon();
-        self.repeats.abort_all();
     }
 
     fn is_done(&self) -> bool {
@@ -185,11 +161,11 @@ impl SettleLoop {
             && self.repeats.is_empty()
     }
 
-    fn take(&mut self, incoming: Incoming) {
-        match incoming {
-            Incoming::Delete(delete) => self.deletes.push(delete),
-            Incoming::Hide(hide) => self.hides.push(hide),
-            Incoming::Owing(owing) => self.forwards.push(*owing),
+    fn take(&mut self, job: Job) {
+        match job.work {
+            Work::Delete => self.deletes.push(job),
+            Work::Hide { .. } => self.hides.push(job),
+            Work::Forward { .. } => self.forwards.push(job),
         }
     }
 
@@ -206,38 +182,37 @@ impl SettleLoop {
         times.into_iter().flatten().fold(Instant::now() + IDLE, Instant::min)
     }
 
-    fn deleted(&mut self, done: Done<Delete>) {
-        let Delete { leaver, how, successor } = done.work;
-        self.parts.memory.confirmed(&leaver.id);
-        leaver.settled(how);
-        if done.is_sure {
-            successor.tell(Fate::Deleted);
+    fn answered(&mut self, (done, error): Outcome) {
+        for job in done {
+            self.done(job);
         }
+        self.settle_fault(error.as_ref());
     }
 
-    fn hidden(&mut self, hide: Hide) {
-        let Hide { leaver, how, until } = hide;
-        if how == Settled::Parked {
-            self.parts.ctx.metrics.parked_current.inc();
-            self.parked.add(until);
+    fn done(&mut self, job: Job) {
+        let Job { id, work, how, lease, successor, place, .. } = job;
+        match work {
+            Work::Delete => {
+                self.parts.memory.confirmed(&id);
+                lease.settled(how);
+                successor.tell(Fate::Deleted);
+            }
+            Work::Hide { until } => {
+                if how == Settled::Parked {
+                    self.parts.ctx.metrics.parked_current.inc();
+                    self.parked.add(until);
+                }
+                if lease.is_uncertain() && until > Instant::now() + REPEAT_AFTER + LAST_TRY_BEFORE {
+                    let at_once = Arc::clone(&self.repeats_at_once);
+                    self.repeats.spawn(repeat(Arc::clone(&self.parts.ctx), at_once, lease.handle(), until));
+                }
+                lease.settled(how);
+            }
+            Work::Forward { .. } => {
+                self.parts.memory.left(&id, Exit::Delete { forward: None, how });
+                self.take(Job::new(id, Work::Delete, how, lease, successor, place));
+            }
         }
-        if leaver.lease.is_uncertain() && until > Instant::now() + REPEAT_AFTER + LAST_TRY_BEFORE {
-            self.repeats.spawn(repeat(
-                Arc::clone(&self.parts.ctx),
-                Arc::clone(&self.repeats_at_once),
-                leaver.lease.as_ref().handle(),
-                until,
-            ));
-        }
-        leaver.settled(how);
-    }
-
-    /// One of what a message owes was accepted: the next, or the delete.
-    fn forwarded(&mut self, owing: Owing) {
-        let Owing { message, mut owed, delete } = owing;
-        owed.remove(0);
-        self.parts.memory.left(&message.id, Exit::Delete { first: owed.clone(), how: delete.how });
-        self.take(Incoming::owing(message, owed, delete));
     }
 
     /// Says once that a person has to act, and once that it works again. `error` is what the last call came to.

@@ -4,5 +4,5 @@ mod extender;
 mod owned;
 mod table;
 
-pub(super) use owned::{Closed, Lease};
+pub(super) use owned::Lease;
 pub(super) use table::{Asked, LeaseTable};

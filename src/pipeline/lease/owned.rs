@@ -22,11 +22,6 @@ pub(in crate::pipeline) struct Lease {
     key: u64,
 }
 
-/// A lease that is not extended any more, because its message is being hidden.
-#[derive(Debug)]
-#[must_use]
-pub(in crate::pipeline) struct Closed(Lease);
-
 impl Lease {
     /// The lease of a message received just now; `None` when it is in flight already, whose lease has its handle then.
     pub(in crate::pipeline) fn begin(
@@ -95,51 +90,30 @@ impl Lease {
 
     /// Ends the extensions before the message is hidden until then. Waits for the answer of one under way, at most for the
     /// timeout of that call.
-    pub(in crate::pipeline) async fn close(self, until: Instant) -> Closed {
+    pub(in crate::pipeline) async fn close(&self, until: Instant) {
         self.table.lock().close(self.key, until);
         loop {
             let answered = self.table.answered.notified();
             if !self.entry(|entry| entry.extending).unwrap_or(false) {
-                break;
+                return;
             }
             answered.await;
         }
-        Closed(self)
+    }
+
+    /// Until then the message of a closed lease is ours to settle.
+    pub(in crate::pipeline) fn expires(&self) -> Instant {
+        self.entry(|entry| entry.grant.expires).unwrap_or_else(Instant::now)
+    }
+
+    /// Whether an extension without an answer may still overwrite what is sent now.
+    pub(in crate::pipeline) fn is_uncertain(&self) -> bool {
+        self.entry(|entry| entry.uncertain).unwrap_or(true)
     }
 
     /// Its entry is there for as long as the lease is.
     fn entry<T>(&self, at: impl FnOnce(&mut Entry) -> T) -> Option<T> {
         self.table.lock().by_key.get_mut(&self.key).map(at)
-    }
-}
-
-impl Closed {
-    /// Until then the message is ours to settle.
-    pub(in crate::pipeline) fn expires(&self) -> Instant {
-        self.0.entry(|entry| entry.grant.expires).unwrap_or_else(Instant::now)
-    }
-
-    /// Whether an extension without an answer may still overwrite what is sent now.
-    pub(in crate::pipeline) fn is_uncertain(&self) -> bool {
-        self.0.entry(|entry| entry.uncertain).unwrap_or(true)
-    }
-}
-
-impl From<Closed> for Lease {
-    fn from(Closed(lease): Closed) -> Self {
-        lease
-    }
-}
-
-impl AsRef<Lease> for Closed {
-    fn as_ref(&self) -> &Lease {
-        &self.0
-    }
-}
-
-impl AsRef<Self> for Lease {
-    fn as_ref(&self) -> &Self {
-        self
     }
 }
 

@@ -1,9 +1,8 @@
-//! The three kinds of work of settlement: a delete, a hiding, and what is owed before a delete.
+//! The three kinds of work of settlement: a delete, a hiding, and a copy that is forwarded before a delete.
 //!
-//! A [`Work`] says how it is sent, until when trying again makes sense, and which failures are final. Everything else
+//! A [`Job`] says how it is sent, until when trying again makes sense, and which failures are final. Everything else
 //! is the same for all and is in the lane.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::OwnedSemaphorePermit;
@@ -11,59 +10,46 @@ use tokio::time::Instant;
 
 use crate::message::{Message, MessageId, ReceiptHandle};
 use crate::pipeline::completion::Successor;
-use crate::pipeline::lease::{Closed, Lease};
+use crate::pipeline::lease::Lease;
 use crate::pipeline::ledger::Settled;
-use crate::pipeline::settle::exit::Forward;
 use crate::policy::visibility::whole_seconds;
-use crate::ports::{BATCH_MAX, BatchResult, Queue, QueueError, QueueErrorKind, VisibilityChange};
+use crate::ports::{BatchResult, DeadLetterReason, Queue, QueueError, QueueErrorKind, VisibilityChange};
 
 /// A hiding that was carried out ends no sooner than it asked for. A call takes 5 s at most, and the last try begins
 /// 2 s before the end.
 const CALL_MARGIN: Duration = Duration::from_secs(3);
 
-/// One kind of work.
-pub(super) trait Work: Send + Sized + 'static {
-    /// For the log, after "could not".
-    const WHAT: &'static str;
-    /// Most of them in one call.
-    const BATCH: usize;
-    /// Whether a handle that SQS calls invalid after a call without an answer means that the call was carried out.
-    const GONE_IS_DONE: bool;
-
-    /// A lease that is kept or closed.
-    type Lease: AsRef<Lease>;
-
-    /// The message.
-    fn leaver(&self) -> &Leaver<Self::Lease>;
-
-    /// The message's id.
-    fn id(&self) -> &MessageId {
-        &self.leaver().id
-    }
-
-    /// Holds the newest handle.
-    fn lease(&self) -> &Lease {
-        self.leaver().lease.as_ref()
-    }
-
-    /// When trying again stops making sense. `unanswered`: a call may have been carried out.
-    fn end(&self, _unanswered: bool) -> Instant {
-        self.lease().ceiling()
-    }
-
-    /// Whether a failed call says that no later one can succeed.
-    fn is_final(error: &QueueError) -> bool {
-        error.kind == QueueErrorKind::Missing
-    }
-
-    /// Makes one call for all `jobs`; a result for each, in order.
-    fn call(queue: Arc<dyn Queue>, jobs: &mut [Job<Self>]) -> impl Future<Output = BatchResult> + Send;
+/// What is to be done about a message.
+#[derive(Debug)]
+pub(super) enum Work {
+    /// Its lease is kept until that is confirmed.
+    Delete,
+    /// Its lease is closed, and of use for the handle alone.
+    Hide {
+        /// Visible again at.
+        until: Instant,
+    },
+    /// A copy is sent to the dead-letter queue, and the message is deleted when that was accepted. Its lease is kept.
+    Forward {
+        /// The message itself.
+        message: Box<Message>,
+        /// Why.
+        reason: DeadLetterReason,
+    },
 }
 
-/// Work, and the state of its attempts.
+/// A message that leaves, what is freed when it has left, and the state of its attempts.
 #[derive(Debug)]
-pub(super) struct Job<W> {
-    pub(super) work: W,
+pub(super) struct Job {
+    pub(super) id: MessageId,
+    pub(super) work: Work,
+    /// For the ledger, when it has left.
+    pub(super) how: Settled,
+    pub(super) lease: Lease,
+    /// Whom a confirmed delete lets go ahead (FIFO).
+    pub(super) successor: Successor,
+    /// Its place in settlement.
+    pub(super) place: OwnedSemaphorePermit,
     pub(super) attempts: u32,
     /// A call may have been carried out: it got no answer, or its handle was replaced meanwhile.
     pub(super) unanswered: bool,
@@ -71,147 +57,83 @@ pub(super) struct Job<W> {
     sent: Option<ReceiptHandle>,
 }
 
-impl<W: Work> Job<W> {
-    /// Nothing was tried yet.
-    pub(super) fn new(work: W) -> Self {
-        Self { work, attempts: 0, unanswered: false, sent: None }
+impl Work {
+    /// For the log, after "could not".
+    pub(super) fn what(&self) -> &'static str {
+        match self {
+            Self::Delete => "delete a message",
+            Self::Hide { .. } => "hide a message",
+            Self::Forward { .. } => "forward a message",
+        }
     }
 
-    /// The newest handle, noted as the one that is sent.
-    fn sends(&mut self) -> ReceiptHandle {
-        self.sent.insert(self.work.lease().handle()).clone()
+    /// Whether a failed call says that no later one can succeed.
+    pub(super) fn is_final(&self, error: &QueueError) -> bool {
+        match self {
+            Self::Delete | Self::Hide { .. } => error.kind == QueueErrorKind::Missing,
+            // A queue that is missing may be made; what SQS has against the message itself stays.
+            Self::Forward { .. } => error.is_of_the_message(),
+        }
+    }
+}
+
+impl Job {
+    /// Nothing was tried yet.
+    pub(super) fn new(
+        id: MessageId,
+        work: Work,
+        how: Settled,
+        lease: Lease,
+        successor: Successor,
+        place: OwnedSemaphorePermit,
+    ) -> Self {
+        Self { id, work, how, lease, successor, place, attempts: 0, unanswered: false, sent: None }
+    }
+
+    /// When trying again stops making sense.
+    ///
+    /// A hiding that may have been carried out ends with the time it asked for. The message may be somebody else's
+    /// then, and a standard queue may take the older handle all the same.
+    pub(super) fn end(&self) -> Instant {
+        match self.work {
+            Work::Delete | Work::Forward { .. } => self.lease.ceiling(),
+            Work::Hide { until } => {
+                let own = if self.unanswered { until.checked_sub(CALL_MARGIN) } else { None };
+                let expires = self.lease.expires();
+                own.map_or(expires, |own| own.min(expires))
+            }
+        }
     }
 
     /// Whether the message came again after its handle was sent: what SQS answered proves nothing then.
     pub(super) fn is_outdated(&self) -> bool {
-        self.sent.as_ref().is_some_and(|sent| *sent != self.work.lease().handle())
+        self.sent.as_ref().is_some_and(|sent| *sent != self.lease.handle())
     }
 
     /// Whether its time has passed, and it is not the first try.
     pub(super) fn is_late(&self, now: Instant) -> bool {
-        (self.unanswered || self.attempts > 0) && self.work.end(self.unanswered) <= now
+        (self.unanswered || self.attempts > 0) && self.end() <= now
     }
 }
 
-/// A message that leaves, and what is freed when it has left.
-#[derive(Debug)]
-pub(super) struct Leaver<L> {
-    pub(super) id: MessageId,
-    pub(super) lease: L,
-    /// Its place in settlement.
-    pub(super) _place: OwnedSemaphorePermit,
-}
-
-/// A message to be deleted; its lease is kept until that is confirmed.
-#[derive(Debug)]
-pub(super) struct Delete {
-    pub(super) leaver: Leaver<Lease>,
-    /// Deleted or dead-lettered.
-    pub(super) how: Settled,
-    /// Whom a confirmed delete lets go ahead (FIFO).
-    pub(super) successor: Successor,
-}
-
-/// A message to be hidden; its lease is given up but for the handle.
-#[derive(Debug)]
-pub(super) struct Hide {
-    pub(super) leaver: Leaver<Closed>,
-    /// Parked, deferred or released.
-    pub(super) how: Settled,
-    /// Visible again at.
-    pub(super) until: Instant,
-}
-
-/// A message to be deleted once all it owes was accepted; its lease is kept meanwhile.
-#[derive(Debug)]
-pub(super) struct Owing {
-    pub(super) message: Message,
-    /// In this order.
-    pub(super) owed: Vec<Forward>,
-    pub(super) delete: Delete,
-}
-
-impl<L: Into<Lease>> Leaver<L> {
-    /// The message has left.
-    pub(super) fn settled(self, how: Settled) {
-        self.lease.into().settled(how);
-    }
-}
-
-impl Work for Delete {
-    const WHAT: &'static str = "delete a message";
-    const BATCH: usize = BATCH_MAX;
-    const GONE_IS_DONE: bool = true;
-    type Lease = Lease;
-
-    fn leaver(&self) -> &Leaver<Lease> {
-        &self.leaver
-    }
-
-    async fn call(queue: Arc<dyn Queue>, jobs: &mut [Job<Self>]) -> BatchResult {
-        let handle = |job: &mut Job<Self>| {
-            job.work.leaver.lease.deletes();
-            job.sends()
-        };
-        let handles: Vec<_> = jobs.iter_mut().map(handle).collect();
-        queue.delete(&handles).await
-    }
-}
-
-impl Work for Hide {
-    const WHAT: &'static str = "hide a message";
-    const BATCH: usize = BATCH_MAX;
-    const GONE_IS_DONE: bool = false;
-    type Lease = Closed;
-
-    fn leaver(&self) -> &Leaver<Closed> {
-        &self.leaver
-    }
-
-    /// A hiding that may have been carried out ends with the time it asked for. The message may be somebody else's
-    /// then, and a standard queue may take the older handle all the same.
-    fn end(&self, unanswered: bool) -> Instant {
-        let expires = self.leaver.lease.expires();
-        let own = if unanswered { self.until.checked_sub(CALL_MARGIN) } else { None };
-        own.map_or(expires, |own| own.min(expires))
-    }
-
-    async fn call(queue: Arc<dyn Queue>, jobs: &mut [Job<Self>]) -> BatchResult {
-        let change = |job: &mut Job<Self>| {
-            let receipt = job.sends();
-            change(receipt, job.work.until)
-        };
-        let changes: Vec<_> = jobs.iter_mut().map(change).collect();
-        queue.change_visibility(&changes).await
-    }
-}
-
-impl Work for Owing {
-    const WHAT: &'static str = "forward a message";
-    const BATCH: usize = 1;
-    const GONE_IS_DONE: bool = false;
-    type Lease = Lease;
-
-    fn leaver(&self) -> &Leaver<Lease> {
-        &self.delete.leaver
-    }
-
-    /// A queue that is missing may be made; what SQS has against the message itself stays.
-    fn is_final(error: &QueueError) -> bool {
-        error.is_of_the_message()
-    }
-
-    async fn call(queue: Arc<dyn Queue>, jobs: &mut [Job<Self>]) -> BatchResult {
-        let mut accepted = Vec::new();
-        for Job { work: Self { message, owed, .. }, .. } in jobs {
-            match owed.first() {
-                Some(Forward::DeadLetter(reason)) => queue.dead_letter(message, reason).await?,
-                None => {}
+/// Makes one call for all `jobs`, which are of one kind; a result for each, in order. Forwards go one by one.
+pub(super) async fn call(queue: &dyn Queue, jobs: &mut [Job]) -> BatchResult {
+    let (mut deletes, mut changes) = (Vec::new(), Vec::new());
+    for job in jobs {
+        let handle = job.lease.handle();
+        match &job.work {
+            Work::Delete => {
+                job.lease.deletes();
+                deletes.push(handle.clone());
             }
-            accepted.push(Ok(()));
+            Work::Hide { until } => changes.push(change(handle.clone(), *until)),
+            Work::Forward { message, reason } => {
+                return queue.dead_letter(message, reason).await.map(|()| vec![Ok(())]);
+            }
         }
-        Ok(accepted)
+        job.sent = Some(handle);
     }
+    if changes.is_empty() { queue.delete(&deletes).await } else { queue.change_visibility(&changes).await }
 }
 
 /// Visibility until then, in seconds from now.

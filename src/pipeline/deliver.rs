@@ -228,13 +228,13 @@ impl Delivery {
             match refused {
                 Refused::GateClosed(_) if stay.held_since.is_some() => {
                     let delay = backoff::defer(message.message.receive_count, dispatch.ctx.unit());
-                    message.defer(delay, DeferReason::Unreachable).await;
+                    message.hide(delay, Settled::Deferred(DeferReason::Unreachable)).await;
                 }
                 Refused::GateClosed(pause) if stay.waited_out > 0 => {
-                    message.park(pause.max(FAULT_DELAY)).await;
+                    message.hide(pause.max(FAULT_DELAY), Settled::Parked).await;
                 }
                 Refused::Draining if stay.waited_out > 0 => {
-                    message.park(FAULT_DELAY).await;
+                    message.hide(FAULT_DELAY, Settled::Parked).await;
                 }
                 Refused::GateClosed(pause) => {
                     message.release(dispatch, now + pause, ReleaseReason::Gate).await;

@@ -24,14 +24,14 @@ impl InFlight {
                 dispatch.completed(&self.message);
                 self.exit(Exit::DELETE).await;
             }
-            Disposition::Park { delay } => self.park(delay).await,
-            Disposition::Defer { delay, reason } => self.defer(delay, reason).await,
+            Disposition::Park { delay } => self.hide(delay, Settled::Parked).await,
+            Disposition::Defer { delay, reason } => self.hide(delay, Settled::Deferred(reason)).await,
             Disposition::DeadLetter => {
                 let reason = DeadLetterReason { outcome: posted.outcome.label(), status: posted.seen.status };
                 self.exit(Exit::Delete { forward: Some(reason), how: Settled::DeadLettered }).await;
             }
             // Held messages stay; a hold that ends up here is deferred like any failure.
-            Disposition::Hold => self.defer(FAULT_DELAY, DeferReason::Unreachable).await,
+            Disposition::Hold => self.hide(FAULT_DELAY, Settled::Deferred(DeferReason::Unreachable)).await,
         }
     }
 
@@ -51,21 +51,10 @@ impl InFlight {
         self.last_word(dispatch, "its lease was lost");
     }
 
-    /// Hides it after throttling.
-    pub(super) async fn park(self, delay: Duration) {
-        let until = self.after(delay);
-        self.exit(Exit::Hide { until, how: Settled::Parked }).await;
-    }
-
-    /// Hides it after another failure.
-    pub(super) async fn defer(self, delay: Duration, reason: DeferReason) {
-        let until = self.after(delay);
-        self.exit(Exit::Hide { until, how: Settled::Deferred(reason) }).await;
-    }
-
-    /// So long from now, within what SQS grants this receive.
-    fn after(&self, delay: Duration) -> Instant {
-        Instant::now() + delay.min(self.hideable())
+    /// Hides it for so long, within what SQS grants this receive.
+    pub(super) async fn hide(self, delay: Duration, how: Settled) {
+        let until = Instant::now() + delay.min(self.hideable());
+        self.exit(Exit::Hide { until, how }).await;
     }
 
     /// Hands the message to settlement. Its slot is free once that has a place for it.

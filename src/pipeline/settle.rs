@@ -35,6 +35,7 @@ pub(super) mod settler;
 pub(super) mod taken_for_tests;
 mod work;
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -42,7 +43,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::drain::{ABORT_GRACE, Drain};
+use crate::drain::ABORT_GRACE;
 use crate::message::ReceiptHandle;
 use crate::observe::health::Tick;
 use crate::pipeline::completion::Fate;
@@ -81,9 +82,8 @@ pub(super) struct Parts {
 pub(super) struct SettleLoop {
     parts: Parts,
     receiver: mpsc::Receiver<Job>,
-    deletes: Lane,
-    hides: Lane,
-    forwards: Lane,
+    /// Deletes, hides and forwards.
+    lanes: [Lane; 3],
     parked: Parked,
     /// Hidings sent once more, after their messages have left the ledger.
     repeats: JoinSet<()>,
@@ -100,9 +100,11 @@ impl SettleLoop {
         let events = || Arc::clone(&parts.ctx.events);
         let settle_loop = Self {
             receiver,
-            deletes: Lane::new(delete_linger, BATCH_MAX, events()),
-            hides: Lane::new(HIDE_LINGER, BATCH_MAX, events()),
-            forwards: Lane::new(Duration::ZERO, 1, events()),
+            lanes: [
+                Lane::new(delete_linger, BATCH_MAX, events()),
+                Lane::new(HIDE_LINGER, BATCH_MAX, events()),
+                Lane::new(Duration::ZERO, 1, events()),
+            ],
             parked: Parked::new(),
             repeats: JoinSet::new(),
             repeats_at_once: Arc::new(Semaphore::new(REPEATS_MAX)),
@@ -119,24 +121,30 @@ impl SettleLoop {
         let mut open = true;
         let mut incoming = Vec::new();
         let drain = self.parts.ctx.drain.clone();
-        let out_of_time = out_of_time(drain.clone());
-        tokio::pin!(out_of_time);
+        let mut out_of_time = pin!(async {
+            drain.aborting().await;
+            tokio::time::sleep(ABORT_GRACE).await;
+        });
         loop {
             self.parts.tick.touch();
             self.parts.ctx.metrics.parked_current.sub(self.parked.returned(Instant::now()));
-            self.send();
+            for lane in &mut self.lanes {
+                lane.send(&self.parts.ctx.queue, self.hurry);
+            }
             // What was left to SQS was the last of its lane, perhaps: nobody else would end its fault.
             self.settle_fault(None);
-            if !open && self.is_done() {
+            if !open && self.repeats.is_empty() && self.lanes.iter().all(Lane::is_empty) {
                 return;
             }
-            let wake_at = self.wake_at();
+            let times = self.lanes.iter().filter_map(Lane::next_at).chain(self.parked.next());
+            let wake_at = times.fold(Instant::now() + IDLE, Instant::min);
             let unit = self.parts.random.f64();
+            let [deletes, hides, forwards] = &mut self.lanes;
             tokio::select! {
                 biased;
-                Some(outcome) = self.deletes.answer(unit) => self.answered(outcome),
-                Some(outcome) = self.hides.answer(unit) => self.answered(outcome),
-                Some(outcome) = self.forwards.answer(unit) => self.answered(outcome),
+                Some(outcome) = deletes.answer(unit) => self.answered(outcome),
+                Some(outcome) = hides.answer(unit) => self.answered(outcome),
+                Some(outcome) = forwards.answer(unit) => self.answered(outcome),
                 Some(_repeated) = self.repeats.join_next() => {}
                 count = self.receiver.recv_many(&mut incoming, PLACES_MIN), if open => {
                     open = count > 0;
@@ -154,32 +162,13 @@ impl SettleLoop {
         }
     }
 
-    fn is_done(&self) -> bool {
-        self.deletes.is_empty()
-            && self.hides.is_empty()
-            && self.forwards.is_empty()
-            && self.repeats.is_empty()
-    }
-
     fn take(&mut self, job: Job) {
+        let [deletes, hides, forwards] = &mut self.lanes;
         match job.work {
-            Work::Delete => self.deletes.push(job),
-            Work::Hide { .. } => self.hides.push(job),
-            Work::Forward { .. } => self.forwards.push(job),
+            Work::Delete => deletes.push(job),
+            Work::Hide { .. } => hides.push(job),
+            Work::Forward { .. } => forwards.push(job),
         }
-    }
-
-    fn send(&mut self) {
-        let queue = &self.parts.ctx.queue;
-        self.hides.send(queue, self.hurry);
-        self.deletes.send(queue, self.hurry);
-        self.forwards.send(queue, self.hurry);
-    }
-
-    fn wake_at(&self) -> Instant {
-        let times =
-            [self.deletes.next_at(), self.hides.next_at(), self.forwards.next_at(), self.parked.next()];
-        times.into_iter().flatten().fold(Instant::now() + IDLE, Instant::min)
     }
 
     fn answered(&mut self, (done, error): Outcome) {
@@ -217,8 +206,8 @@ impl SettleLoop {
 
     /// Says once that a person has to act, and once that it works again. `error` is what the last call came to.
     fn settle_fault(&mut self, error: Option<&QueueError>) {
-        let faults = [self.deletes.fault(), self.hides.fault(), self.forwards.fault()];
-        let fault = faults.into_iter().flatten().next().map(str::to_owned);
+        let first = self.lanes.iter_mut().fold(None, |fault, lane| fault.or(lane.fault()));
+        let fault = first.map(str::to_owned);
         let is_faulted = fault.is_some();
         let ctx = &self.parts.ctx;
         if !ctx.health.set_settle_fault(fault) {
@@ -232,19 +221,9 @@ impl SettleLoop {
     }
 }
 
-/// Completes when an abort has left no more time to settle.
-async fn out_of_time(drain: Drain) {
-    drain.aborting().await;
-    tokio::time::sleep(ABORT_GRACE).await;
-}
-
 /// Sends a hiding once more, some time after it was confirmed: an extension without an answer may have arrived after it.
 async fn repeat(ctx: Arc<Context>, at_once: Arc<Semaphore>, receipt: ReceiptHandle, until: Instant) {
-    tokio::select! {
-        biased;
-        () = ctx.drain.draining() => {}
-        () = tokio::time::sleep(REPEAT_AFTER) => {}
-    }
+    tokio::time::timeout(REPEAT_AFTER, ctx.drain.draining()).await.ok();
     let _place = at_once.acquire().await;
     // Later it would end the lease of whoever has the message then.
     if until > Instant::now() + LAST_TRY_BEFORE {

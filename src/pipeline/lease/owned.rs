@@ -10,8 +10,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::message::{Message, ReceiptHandle};
-use crate::pipeline::lease::table::{Asked, Entry, LeaseTable, Loss};
-use crate::pipeline::ledger::Settled;
+use crate::pipeline::lease::table::{Asked, Entry, Grant, LeaseTable, Loss, begins};
+use crate::pipeline::ledger::{LedgerEntry, Settled};
 use crate::telemetry::labels::Stage;
 
 /// Our right to one message; dropping it stops its extensions.
@@ -23,14 +23,31 @@ pub(in crate::pipeline) struct Lease {
 }
 
 impl Lease {
-    /// The lease of a message received just now; `None` when it is in flight already, whose lease has its handle then.
+    /// The lease of a message received just now. `None` when it is in flight already: its lease has the newer handle then,
+    /// and counts this receive.
     pub(in crate::pipeline) fn begin(
         table: &Arc<LeaseTable>,
         message: &Message,
         asked: Asked,
     ) -> Option<Self> {
-        let key = table.register(message, asked)?;
-        Some(Self { table: Arc::clone(table), key })
+        let expires = begins(asked.last, Instant::now()) + table.length;
+        let ceiling = asked.first + table.limits.longest_visibility;
+        let grant = Grant { handle: message.receipt.clone(), expires, ceiling };
+        let mut state = table.lock();
+        let first_before = state.due.first().copied();
+        let (key, is_new) = if let Some((key, entry)) = state.in_flight(&message.id) {
+            entry.received_again(grant);
+            (key, false)
+        } else {
+            (state.insert(&message.id, grant, LedgerEntry::new(&table.metrics)), true)
+        };
+        state.schedule(key, table.next_extension(expires));
+        let sooner = state.due.first().copied() != first_before;
+        drop(state);
+        if sooner {
+            table.changed.notify_one();
+        }
+        is_new.then(|| Self { table: Arc::clone(table), key })
     }
 
     /// The newest handle of the message.

@@ -15,7 +15,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::message::{Message, MessageId, ReceiptHandle};
+use crate::message::{MessageId, ReceiptHandle};
 use crate::observe::event_log::EventLog;
 use crate::pipeline::ledger::LedgerEntry;
 use crate::policy::visibility::{ANSWER_SLACK, extend_when_left};
@@ -110,29 +110,6 @@ impl LeaseTable {
         })
     }
 
-    /// Registers a message received just now; its key. `None` when it is in flight already: its lease has the newer
-    /// handle then, and counts this receive.
-    pub(super) fn register(&self, message: &Message, asked: Asked) -> Option<u64> {
-        let expires = begins(asked.last, Instant::now()) + self.length;
-        let ceiling = asked.first + self.limits.longest_visibility;
-        let grant = Grant { handle: message.receipt.clone(), expires, ceiling };
-        let mut state = self.lock();
-        let first_before = state.due.first().copied();
-        let (key, is_new) = if let Some((key, entry)) = state.in_flight(&message.id) {
-            entry.received_again(grant);
-            (key, false)
-        } else {
-            (state.insert(&message.id, grant, LedgerEntry::new(&self.metrics)), true)
-        };
-        state.schedule(key, self.next_extension(expires));
-        let sooner = state.due.first().copied() != first_before;
-        drop(state);
-        if sooner {
-            self.changed.notify_one();
-        }
-        is_new.then_some(key)
-    }
-
     /// When a lease that ends at `expires` is to be extended.
     pub(super) fn next_extension(&self, expires: Instant) -> Instant {
         expires.checked_sub(extend_when_left(self.length)).unwrap_or(expires)
@@ -157,14 +134,15 @@ impl LeaseTable {
 
 impl Entries {
     /// The lease of a message that is in flight; not of one that may come again, because its hiding is over.
-    fn in_flight(&mut self, id: &MessageId) -> Option<(u64, &mut Entry)> {
+    pub(super) fn in_flight(&mut self, id: &MessageId) -> Option<(u64, &mut Entry)> {
         let key = *self.by_id.get(id)?;
         let entry = self.by_key.get_mut(&key)?;
         let is_over = entry.hidden_until.is_some_and(|until| until <= Instant::now());
         (!is_over).then_some((key, entry))
     }
 
-    fn insert(&mut self, id: &MessageId, grant: Grant, ledger: LedgerEntry) -> u64 {
+    /// Takes a lease in; its key.
+    pub(super) fn insert(&mut self, id: &MessageId, grant: Grant, ledger: LedgerEntry) -> u64 {
         let key = self.next_key;
         self.next_key += 1;
         let entry = Entry {
@@ -220,7 +198,7 @@ impl Entries {
 
 impl Entry {
     /// The message came again, which begins its lease anew.
-    fn received_again(&mut self, grant: Grant) {
+    pub(super) fn received_again(&mut self, grant: Grant) {
         self.grant = grant;
         (self.ended, self.failures) = (None, 0);
         self.ledger.received_again();

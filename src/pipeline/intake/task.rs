@@ -10,7 +10,6 @@ use tokio::time::Instant;
 
 use crate::limit::{Slot, Slots};
 use crate::message::Message;
-use crate::pipeline::completion::Successor;
 use crate::pipeline::controls::Controls;
 use crate::pipeline::dispatch::Dispatch;
 use crate::pipeline::flow::Flow;
@@ -20,6 +19,7 @@ use crate::pipeline::intake::prepare::{Means, Prepared, Wanted, prepare};
 use crate::pipeline::intake::receive::{Received, receive};
 use crate::pipeline::intake::waits::Waits;
 use crate::pipeline::lease::{Asked, Lease, LeaseTable};
+use crate::pipeline::settle::exit::Successor;
 use crate::pipeline::settle::settler::Settler;
 use crate::telemetry::trace::Journey;
 

@@ -57,7 +57,7 @@ impl LeaseTable {
         let mut calls = JoinSet::new();
         loop {
             tick.touch();
-            let calls_max = self.calls_max();
+            let calls_max = CALLS_MIN.max(self.lock().by_key.len() / (CALLS_IN_A_ROW * self.limits.batch));
             while calls.len() < calls_max {
                 let (sent, changes) = self.take_due();
                 if sent.is_empty() {
@@ -66,7 +66,8 @@ impl LeaseTable {
                 calls.spawn(call(Arc::clone(&queue), sent, changes));
             }
             // With all calls under way the end of one wakes it.
-            let due = if calls.len() < calls_max { self.next_due() } else { None };
+            let first = self.lock().due.first().map(|&(at, _)| at);
+            let due = first.filter(|_| calls.len() < calls_max);
             let idle = Instant::now() + IDLE;
             tokio::select! {
                 biased;
@@ -96,14 +97,6 @@ impl LeaseTable {
         }
         drop(state);
         self.answered.notify_waiters();
-    }
-
-    fn calls_max(&self) -> usize {
-        CALLS_MIN.max(self.lock().by_key.len() / (CALLS_IN_A_ROW * self.limits.batch))
-    }
-
-    fn next_due(&self) -> Option<Instant> {
-        self.lock().due.first().map(|&(at, _)| at)
     }
 
     /// Up to ten leases to extend, marked as such: when the time of one has come, those near theirs go along.

@@ -1,7 +1,9 @@
-//! How a message leaves: what a delivery hands to settlement with it, and what the memory keeps of it.
+//! How a message leaves: what a delivery hands to settlement with it, and what the memory keeps of it. And what became of
+//! it then, told to the message behind it in its group (FIFO).
 //!
 //! A message that is dropped without an exit is abandoned: SQS hands it out again when its lease is over.
 
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use crate::pipeline::ledger::Settled;
@@ -29,4 +31,33 @@ pub(in crate::pipeline) enum Exit {
 impl Exit {
     /// Deleted, with nothing to be sent before.
     pub(in crate::pipeline) const DELETE: Self = Self::Delete { forward: None, how: Settled::Deleted };
+}
+
+/// What became of a message, as far as its successor is concerned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::pipeline) enum Fate {
+    /// SQS confirmed its delete.
+    Deleted,
+    /// It comes back at this time.
+    Hidden(Instant),
+}
+
+/// Whoever waits for a message to be gone; dropped untold, it is told that the message is left to SQS.
+#[derive(Debug, Default)]
+pub(in crate::pipeline) struct Successor(Option<oneshot::Sender<Fate>>);
+
+impl Successor {
+    /// One that waits, and how it is told.
+    pub(in crate::pipeline) fn new() -> (Self, oneshot::Receiver<Fate>) {
+        let (sender, receiver) = oneshot::channel();
+        (Self(Some(sender)), receiver)
+    }
+
+    /// Says what became of it.
+    pub(in crate::pipeline) fn tell(self, fate: Fate) {
+        if let Some(sender) = self.0 {
+            // Nobody waits any more once the drain has begun.
+            sender.send(fate).ok();
+        }
+    }
 }

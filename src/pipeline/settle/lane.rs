@@ -13,8 +13,8 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::observe::event_log::EventLog;
-use crate::pipeline::completion::Successor;
 use crate::pipeline::settle::batching::Batches;
+use crate::pipeline::settle::exit::Successor;
 use crate::pipeline::settle::work::{Job, Work, call};
 use crate::policy::advice::entry::{TOO_LATE, TOO_LATE_FIX};
 use crate::policy::backoff;

@@ -7,9 +7,9 @@ use tokio::sync::Semaphore;
 
 use super::*;
 use crate::message::{Message, MessageId, ReceiptHandle, ReceiveCount};
-use crate::pipeline::completion::{Fate, Successor};
 use crate::pipeline::lease::{Asked, Lease, LeaseTable};
 use crate::pipeline::ledger::Settled;
+use crate::pipeline::settle::exit::{Fate, Successor};
 use crate::policy::advice::queue::{Named, QueueReason};
 use crate::ports::{
     BATCH_MAX, BoxFuture, DeadLetterReason, Operation, QueueFacts, QueueLimits, Receive, VisibilityChange,

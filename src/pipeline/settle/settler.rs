@@ -8,10 +8,9 @@ use std::sync::Arc;
 use tokio::sync::{Semaphore, mpsc};
 
 use crate::message::Message;
-use crate::pipeline::completion::{Fate, Successor};
 use crate::pipeline::lease::Lease;
 use crate::pipeline::memory::Memory;
-use crate::pipeline::settle::exit::Exit;
+use crate::pipeline::settle::exit::{Exit, Fate, Successor};
 use crate::pipeline::settle::work::{Job, Work};
 
 /// Where deliveries hand over their messages.

@@ -6,9 +6,8 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
-use crate::pipeline::completion::Fate;
 use crate::pipeline::memory::Memory;
-use crate::pipeline::settle::exit::Exit;
+use crate::pipeline::settle::exit::{Exit, Fate};
 use crate::pipeline::settle::settler::Settler;
 use crate::pipeline::settle::work::{Job, Work};
 

@@ -9,9 +9,9 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 use crate::message::{Message, MessageId, ReceiptHandle};
-use crate::pipeline::completion::Successor;
 use crate::pipeline::lease::Lease;
 use crate::pipeline::ledger::Settled;
+use crate::pipeline::settle::exit::Successor;
 use crate::policy::visibility::whole_seconds;
 use crate::ports::{BatchResult, DeadLetterReason, Queue, QueueError, QueueErrorKind, VisibilityChange};
 

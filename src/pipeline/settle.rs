@@ -5,35 +5,25 @@
 //! * **deletes**, in batches of ten. They gather for 100 ms, on FIFO queues not at all: their groups wait for them.
 //! * **hides** (park, defer, release), in batches gathered for 20 ms. The seconds are computed when the call is sent, so
 //!   time spent here is not added to the delay.
-//! * **forwards**: what must be sent before a message is deleted, such as its copy for the dead-letter queue. One call
-//!   each. The message goes on to the deletes once all its forwards were accepted.
+//! * **forwards**: copies for the dead-letter queue, one call each. When its copy was accepted, the message goes on to the
+//!   deletes. A forward without an answer is sent again, so a copy may arrive twice, but never not at all.
 //!
 //! A drain gathers nothing: everything is sent at once.
 //!
-//! When a call or an entry of it fails, that entry alone is sent again, with back-off. What was confirmed beside it is
-//! settled. Until when it is sent again depends on the lane:
-//!
-//! * A delete or a forward is tried while its message can be leased, twelve hours at most. The message
-//!   stays under its lease meanwhile, because its work is done and nobody else may get it.
-//! * A hiding has given its lease up, because an extension would undo it. It is tried until just before that lease ends.
-//! * A hiding without an answer may have been carried out. It is not sent again once its own time is over, at once for a
-//!   release: somebody else may have the message by then.
-//!
-//! What cannot be settled is left to SQS and counted as abandoned. When such a message comes again, the memory knows how
-//! it was to leave. A message whose work is done is not posted again: first the forwards that are still owed are sent,
-//! then it is deleted. A forward without an answer is sent again, so a copy may arrive twice, but never not at all.
+//! When a call or an entry of it fails, that entry alone is sent again, with back-off, for as long as that makes sense
+//! ([`Job::end`]). What was confirmed beside it is settled. What cannot be settled is left to SQS and counted as abandoned.
+//! When such a message comes again, the memory knows how it was to leave.
 //!
 //! While SQS refuses a lane for a reason a person has to mend, nothing more is received. That ends when a call of the
 //! lane works or the lane is empty.
 
-mod batching;
 pub(super) mod exit;
+mod job;
 mod lane;
 mod parked;
 pub(super) mod settler;
 #[cfg(test)]
 pub(super) mod taken_for_tests;
-mod work;
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -50,10 +40,10 @@ use crate::pipeline::context::Context;
 use crate::pipeline::ledger::Settled;
 use crate::pipeline::memory::Memory;
 use crate::pipeline::settle::exit::{Exit, Fate};
+use crate::pipeline::settle::job::{Job, change};
 use crate::pipeline::settle::lane::{LAST_TRY_BEFORE, Lane, Outcome};
 use crate::pipeline::settle::parked::Parked;
 use crate::pipeline::settle::settler::Settler;
-use crate::pipeline::settle::work::{Job, Work, change};
 use crate::ports::{BATCH_MAX, QueueError};
 
 /// How long deletes are gathered.
@@ -163,10 +153,10 @@ impl SettleLoop {
 
     fn take(&mut self, job: Job) {
         let [deletes, hides, forwards] = &mut self.lanes;
-        match job.work {
-            Work::Delete => deletes.push(job),
-            Work::Hide { .. } => hides.push(job),
-            Work::Forward { .. } => forwards.push(job),
+        match job.exit {
+            Exit::Delete { forward: None, .. } => deletes.push(job),
+            Exit::Delete { forward: Some(_), .. } => forwards.push(job),
+            Exit::Hide { .. } => hides.push(job),
         }
     }
 
@@ -178,14 +168,19 @@ impl SettleLoop {
     }
 
     fn done(&mut self, job: Job) {
-        let Job { id, work, how, lease, successor, place, .. } = job;
-        match work {
-            Work::Delete => {
-                self.parts.memory.confirmed(&id);
+        let Job { message, exit, lease, successor, place, .. } = job;
+        match exit {
+            Exit::Delete { forward: None, how } => {
+                self.parts.memory.confirmed(&message.id);
                 lease.settled(how);
                 successor.tell(Fate::Deleted);
             }
-            Work::Hide { until } => {
+            Exit::Delete { forward: Some(_), how } => {
+                let exit = Exit::Delete { forward: None, how };
+                self.parts.memory.left(&message.id, exit.clone());
+                self.take(Job::new(message, exit, lease, successor, place));
+            }
+            Exit::Hide { until, how } => {
                 if how == Settled::Parked {
                     self.parts.ctx.metrics.parked_current.inc();
                     self.parked.add(until);
@@ -196,17 +191,12 @@ impl SettleLoop {
                 }
                 lease.settled(how);
             }
-            Work::Forward { .. } => {
-                self.parts.memory.left(&id, Exit::Delete { forward: None, how });
-                self.take(Job::new(id, Work::Delete, how, lease, successor, place));
-            }
         }
     }
 
     /// Says once that a person has to act, and once that it works again. `error` is what the last call came to.
     fn settle_fault(&mut self, error: Option<&QueueError>) {
-        let first = self.lanes.iter_mut().fold(None, |fault, lane| fault.or(lane.fault()));
-        let fault = first.map(str::to_owned);
+        let fault = self.lanes.iter_mut().fold(None, |fault, lane| fault.or(lane.fault()));
         let is_faulted = fault.is_some();
         let ctx = &self.parts.ctx;
         if !ctx.health.set_settle_fault(fault) {

@@ -6,6 +6,7 @@
 //! An answer about a handle that a second receive has replaced meanwhile proves nothing, good or bad: on a standard
 //! queue such a delete may be confirmed and have deleted nothing. It is sent again with the newer handle.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,9 +14,8 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::observe::event_log::EventLog;
-use crate::pipeline::settle::batching::Batches;
-use crate::pipeline::settle::exit::Successor;
-use crate::pipeline::settle::work::{Job, Work, call};
+use crate::pipeline::settle::exit::{Exit, Successor};
+use crate::pipeline::settle::job::{Job, call};
 use crate::policy::advice::entry::{TOO_LATE, TOO_LATE_FIX};
 use crate::policy::backoff;
 use crate::ports::{BatchResult, EntryError, EntryErrorKind, Queue, QueueError};
@@ -55,11 +55,11 @@ impl Lane {
     }
 
     /// Why it fails until a person acts. Without work there is no fault: only new work can find out.
-    pub(super) fn fault(&mut self) -> Option<&str> {
+    pub(super) fn fault(&mut self) -> Option<String> {
         if self.is_empty() {
             self.fault = None;
         }
-        self.fault.as_deref()
+        self.fault.clone()
     }
 
     /// Sends what has waited long enough, as far as calls may run.
@@ -116,7 +116,7 @@ impl Lane {
         self.events.queue_error(error);
         for mut job in jobs {
             job.unanswered |= error.may_be_carried_out();
-            if job.work.is_final(error) {
+            if job.is_final(error) {
                 self.give_up(&job, error.kind.label(), &error.advice.fix);
                 continue;
             }
@@ -139,7 +139,9 @@ impl Lane {
             Some(Ok(())) => return Some(job),
             // The first call had deleted it; some servers call the handle invalid then. Or the visibility has
             // lapsed meanwhile, so it is no confirmation that a successor could start on.
-            Some(Err(_)) if is_lost && job.unanswered && matches!(job.work, Work::Delete) => {
+            Some(Err(_))
+                if is_lost && job.unanswered && matches!(job.exit, Exit::Delete { forward: None, .. }) =>
+            {
                 job.successor = Successor::default();
                 return Some(job);
             }
@@ -167,7 +169,58 @@ impl Lane {
 
     /// Says that the message is left to SQS; whoever drops it counts it as abandoned.
     fn give_up(&self, job: &Job, why: &str, fix: &str) {
-        self.events.left_to_sqs(job.id.as_str(), job.work.what(), why, fix);
+        self.events.left_to_sqs(job.message.id.as_str(), job.what(), why, fix);
+    }
+}
+
+/// Things to be sent in batches, in order of their time and then of arrival.
+#[derive(Debug)]
+struct Batches<T> {
+    items: BTreeMap<(Instant, u64), T>,
+    next: u64,
+    linger: Duration,
+    /// Most in one batch.
+    most: usize,
+}
+
+impl<T> Batches<T> {
+    /// Empty; what comes in waits at most `linger` for a batch of `most`.
+    fn new(linger: Duration, most: usize) -> Self {
+        Self { items: BTreeMap::new(), next: 0, linger, most }
+    }
+
+    /// One more.
+    fn push(&mut self, item: T) {
+        self.push_at(Instant::now() + self.linger, item);
+    }
+
+    /// One more, to be sent at that time.
+    fn push_at(&mut self, at: Instant, item: T) {
+        self.items.insert((at, self.next), item);
+        self.next += 1;
+    }
+
+    /// A batch, if it is full, the time of its first has come or it is in a hurry. What is to be sent within the time
+    /// of a linger goes along.
+    fn batch(&mut self, now: Instant, hurry: bool) -> Option<Vec<T>> {
+        let soon = (now + self.linger, u64::MAX);
+        let count = self.items.range(..=soon).take(self.most).count();
+        let is_due = self.next_at().is_some_and(|at| at <= now);
+        if count == 0 || !(hurry || is_due || count == self.most) {
+            return None;
+        }
+        let first = std::iter::from_fn(|| self.items.pop_first());
+        Some(first.take(count).map(|(_, item)| item).collect())
+    }
+
+    /// The time of the first.
+    fn next_at(&self) -> Option<Instant> {
+        self.items.keys().next().map(|&(at, _)| at)
+    }
+
+    /// Whether there is nothing to send, now or later.
+    fn is_empty(&self) -> bool {
+        self.items.is_empty()
     }
 }
 

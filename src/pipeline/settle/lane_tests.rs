@@ -9,7 +9,7 @@ use super::*;
 use crate::message::{Message, MessageId, ReceiptHandle, ReceiveCount};
 use crate::pipeline::lease::{Asked, Lease, LeaseTable};
 use crate::pipeline::ledger::Settled;
-use crate::pipeline::settle::exit::{Fate, Successor};
+use crate::pipeline::settle::exit::Fate;
 use crate::policy::advice::queue::{Named, QueueReason};
 use crate::ports::{
     BATCH_MAX, BoxFuture, DeadLetterReason, Operation, QueueFacts, QueueLimits, Receive, VisibilityChange,
@@ -19,6 +19,7 @@ use crate::telemetry::metrics::Metrics;
 
 const SECOND: Duration = Duration::from_secs(1);
 const LEASE: Duration = Duration::from_secs(90);
+const LINGER: Duration = Duration::from_millis(100);
 
 /// Answers calls by a list; panics when that is at its end.
 #[derive(Default)]
@@ -103,25 +104,24 @@ impl Bench {
         Some((message, lease))
     }
 
-    fn job(&self, number: usize, of: impl FnOnce(Message) -> Work) -> Job {
+    fn job(&self, number: usize, exit: Exit) -> Job {
         let (message, lease) = self.receive(number, &format!("h-{number}")).unwrap();
-        let id = message.id.clone();
-        Job::new(id, of(message), Settled::Deleted, lease, Successor::default(), place())
+        Job::new(message, exit, lease, Successor::default(), place())
     }
 
     fn delete(&self, number: usize) -> Job {
-        self.job(number, |_| Work::Delete)
+        self.job(number, Exit::DELETE)
     }
 
     async fn hide(&self, number: usize, until: Instant) -> Job {
-        let job = self.job(number, |_| Work::Hide { until });
+        let job = self.job(number, Exit::Hide { until, how: Settled::Parked });
         job.lease.close(until).await;
         job
     }
 
     fn forward(&self, number: usize) -> Job {
-        let reason = DeadLetterReason { outcome: "rejected", status: Some(422) };
-        self.job(number, |message| Work::Forward { message: Box::new(message), reason })
+        let forward = Some(DeadLetterReason { outcome: "rejected", status: Some(422) });
+        self.job(number, Exit::Delete { forward, how: Settled::DeadLettered })
     }
 
     /// Sends what is due, now or when its time comes, and takes in the answer: the messages that are done.
@@ -133,7 +133,7 @@ impl Bench {
         let Some((done, _)) = self.lane.answer(1.0).await else { return Vec::new() };
         let name = |job: Job| {
             job.successor.tell(Fate::Deleted);
-            job.id.to_string()
+            job.message.id.to_string()
         };
         done.into_iter().map(name).collect()
     }
@@ -343,4 +343,43 @@ async fn a_call_that_panics_leaves_its_messages_to_sqs_and_the_lane_goes_on() {
     let delete = bench.delete(1);
     bench.lane.push(delete);
     assert_eq!(bench.turn().await, ["m-1"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_goes_when_it_is_full_has_waited_long_enough_or_is_in_a_hurry() {
+    let mut batches = Batches::new(LINGER, 3);
+    (0..7).for_each(|number| batches.push(number));
+    let now = Instant::now();
+    assert_eq!(batches.batch(now, false), Some(vec![0, 1, 2]));
+    assert_eq!(batches.batch(now, false), Some(vec![3, 4, 5]));
+    assert_eq!((batches.batch(now, false), batches.next_at()), (None, Some(now + LINGER)));
+    assert_eq!(batches.batch(now + LINGER, false), Some(vec![6]));
+    assert_eq!((batches.batch(now, true), batches.next_at(), batches.is_empty()), (None, None, true));
+    batches.push(7);
+    assert_eq!(batches.batch(now, true), Some(vec![7]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn things_for_later_come_in_order_of_time_and_then_of_arrival() {
+    let mut batches = Batches::new(LINGER, 3);
+    let now = Instant::now();
+    for (seconds, item) in [(2, "c"), (1, "a"), (1, "b")] {
+        batches.push_at(now + Duration::from_secs(seconds), item);
+    }
+    assert_eq!(batches.next_at(), Some(now + Duration::from_secs(1)));
+    assert_eq!(batches.batch(now, true), None, "not even in a hurry before their time");
+    let then = now + Duration::from_secs(1);
+    assert_eq!((batches.batch(then, false), batches.batch(then, true)), (Some(vec!["a", "b"]), None));
+    assert_eq!(batches.batch(now + Duration::from_secs(2), false), Some(vec!["c"]));
+    assert!(batches.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_has_not_waited_long_enough_goes_along_with_what_is_tried_again() {
+    let mut batches = Batches::new(LINGER, 3);
+    let now = Instant::now();
+    batches.push_at(now + LINGER / 2, "again");
+    batches.push("new");
+    assert_eq!(batches.batch(now, false), None);
+    assert_eq!(batches.batch(now + LINGER / 2, false), Some(vec!["again", "new"]));
 }

@@ -5,13 +5,14 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use tokio::sync::{Semaphore, mpsc};
 
 use crate::message::Message;
 use crate::pipeline::lease::Lease;
 use crate::pipeline::memory::Memory;
 use crate::pipeline::settle::exit::{Exit, Fate, Successor};
-use crate::pipeline::settle::work::{Job, Work};
+use crate::pipeline::settle::job::Job;
 
 /// Where deliveries hand over their messages.
 ///
@@ -36,40 +37,31 @@ impl Settler {
     /// Takes a message over and remembers how it leaves. Waits for a place; the caller may free its worker then.
     pub(in crate::pipeline) async fn settle(
         &self,
-        message: Message,
+        mut message: Message,
         lease: Lease,
-        successor: Successor,
-        exit: Exit,
+        mut successor: Successor,
+        mut exit: Exit,
     ) {
-        let id = message.id.clone();
-        self.memory.left(&id, exit.clone());
+        self.memory.left(&message.id, exit.clone());
         let forwards = matches!(exit, Exit::Delete { forward: Some(_), .. });
+        if !forwards {
+            (message.body, message.attributes) = (Bytes::new(), Vec::new());
+        }
         let places = if forwards { &self.forward_places } else { &self.other_places };
         // Nobody closes them. When the loop has ended, its places are free and what is sent to it is dropped.
         let Ok(place) = Arc::clone(places).acquire_owned().await else { return };
-        match exit {
-            Exit::Delete { forward, how } => {
-                let work = match forward {
-                    Some(reason) => Work::Forward { message: Box::new(message), reason },
-                    None => Work::Delete,
-                };
-                self.hand_over(Job::new(id, work, how, lease, successor, place)).await;
-            }
-            Exit::Hide { until, how } => {
-                // SQS refuses a visibility past its twelve hours.
-                let until = until.min(lease.ceiling());
-                lease.close(until).await;
-                let work = Work::Hide { until };
-                self.hand_over(Job::new(id, work, how, lease, Successor::default(), place)).await;
-                // Only now: what stands behind it in its group is released after it.
-                successor.tell(Fate::Hidden(until));
-            }
+        let mut hidden = None;
+        if let Exit::Hide { until, .. } = &mut exit {
+            // SQS refuses a visibility past its twelve hours.
+            *until = lease.ceiling().min(*until);
+            lease.close(*until).await;
+            hidden = Some((std::mem::take(&mut successor), *until));
         }
-    }
-
-    async fn hand_over(&self, job: Job) {
-        // The channel has as much room as there are places. If the loop is gone, the ledger counts the message as
-        // abandoned.
-        self.sender.send(job).await.ok();
+        // The channel has as much room as there are places.
+        self.sender.send(Job::new(message, exit, lease, successor, place)).await.ok();
+        if let Some((successor, until)) = hidden {
+            // Only now: what stands behind it in its group is released after it.
+            successor.tell(Fate::Hidden(until));
+        }
     }
 }

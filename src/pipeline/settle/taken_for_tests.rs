@@ -8,8 +8,8 @@ use tokio::sync::mpsc;
 
 use crate::pipeline::memory::Memory;
 use crate::pipeline::settle::exit::{Exit, Fate};
+use crate::pipeline::settle::job::Job;
 use crate::pipeline::settle::settler::Settler;
-use crate::pipeline::settle::work::{Job, Work};
 
 /// Where the messages of a settler come out.
 pub(in crate::pipeline) struct Taken(mpsc::Receiver<Job>);
@@ -38,13 +38,7 @@ impl Taken {
 impl Left {
     /// Its id, and how it leaves.
     pub(in crate::pipeline) fn exit(&self) -> (String, Exit) {
-        let Self(Job { id, work, how, .. }) = self;
-        let exit = match work {
-            Work::Delete => Exit::Delete { forward: None, how: *how },
-            Work::Forward { reason, .. } => Exit::Delete { forward: Some(reason.clone()), how: *how },
-            Work::Hide { until } => Exit::Hide { until: *until, how: *how },
-        };
-        (id.to_string(), exit)
+        (self.0.message.id.to_string(), self.0.exit.clone())
     }
 
     /// The receipt handle that would be sent.
@@ -54,7 +48,8 @@ impl Left {
 
     /// SQS has confirmed it.
     pub(in crate::pipeline) fn confirm(self) {
-        let Self(Job { lease, how, successor, .. }) = self;
+        let Self(Job { exit: Exit::Delete { how, .. } | Exit::Hide { how, .. }, lease, successor, .. }) =
+            self;
         lease.settled(how);
         successor.tell(Fate::Deleted);
     }

@@ -1,4 +1,4 @@
-//! The three kinds of work of settlement: a delete, a hiding, and a copy that is forwarded before a delete.
+//! A job of settlement: one message that leaves, by a delete, a hiding, or a copy that is forwarded before a delete.
 //!
 //! A [`Job`] says how it is sent, until when trying again makes sense, and which failures are final. Everything else
 //! is the same for all and is in the lane.
@@ -8,43 +8,23 @@ use std::time::Duration;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
-use crate::message::{Message, MessageId, ReceiptHandle};
+use crate::message::{Message, ReceiptHandle};
 use crate::pipeline::lease::Lease;
-use crate::pipeline::ledger::Settled;
-use crate::pipeline::settle::exit::Successor;
+use crate::pipeline::settle::exit::{Exit, Successor};
 use crate::policy::visibility::whole_seconds;
-use crate::ports::{BatchResult, DeadLetterReason, Queue, QueueError, QueueErrorKind, VisibilityChange};
+use crate::ports::{BatchResult, Queue, QueueError, QueueErrorKind, VisibilityChange};
 
 /// A hiding that was carried out ends no sooner than it asked for. A call takes 5 s at most, and the last try begins
 /// 2 s before the end.
 const CALL_MARGIN: Duration = Duration::from_secs(3);
 
-/// What is to be done about a message.
-#[derive(Debug)]
-pub(super) enum Work {
-    /// Its lease is kept until that is confirmed.
-    Delete,
-    /// Its lease is closed, and of use for the handle alone.
-    Hide {
-        /// Visible again at.
-        until: Instant,
-    },
-    /// A copy is sent to the dead-letter queue, and the message is deleted when that was accepted. Its lease is kept.
-    Forward {
-        /// The message itself.
-        message: Box<Message>,
-        /// Why.
-        reason: DeadLetterReason,
-    },
-}
-
 /// A message that leaves, what is freed when it has left, and the state of its attempts.
 #[derive(Debug)]
 pub(super) struct Job {
-    pub(super) id: MessageId,
-    pub(super) work: Work,
-    /// For the ledger, when it has left.
-    pub(super) how: Settled,
+    /// Without its contents, unless those are forwarded.
+    pub(super) message: Message,
+    pub(super) exit: Exit,
+    /// Closed for a hiding, and of use for the handle alone. Else it is kept until the message is gone.
     pub(super) lease: Lease,
     /// Whom a confirmed delete lets go ahead (FIFO).
     pub(super) successor: Successor,
@@ -57,52 +37,47 @@ pub(super) struct Job {
     sent: Option<ReceiptHandle>,
 }
 
-impl Work {
+impl Job {
+    /// Nothing was tried yet.
+    pub(super) fn new(
+        message: Message,
+        exit: Exit,
+        lease: Lease,
+        successor: Successor,
+        place: OwnedSemaphorePermit,
+    ) -> Self {
+        Self { message, exit, lease, successor, place, attempts: 0, unanswered: false, sent: None }
+    }
+
     /// For the log, after "could not".
     pub(super) fn what(&self) -> &'static str {
-        match self {
-            Self::Delete => "delete a message",
-            Self::Hide { .. } => "hide a message",
-            Self::Forward { .. } => "forward a message",
+        match self.exit {
+            Exit::Delete { forward: None, .. } => "delete a message",
+            Exit::Delete { forward: Some(_), .. } => "forward a message",
+            Exit::Hide { .. } => "hide a message",
         }
     }
 
     /// Whether a failed call says that no later one can succeed.
     pub(super) fn is_final(&self, error: &QueueError) -> bool {
-        match self {
-            Self::Delete | Self::Hide { .. } => error.kind == QueueErrorKind::Missing,
+        match self.exit {
             // A queue that is missing may be made; what SQS has against the message itself stays.
-            Self::Forward { .. } => error.is_of_the_message(),
+            Exit::Delete { forward: Some(_), .. } => error.is_of_the_message(),
+            Exit::Delete { .. } | Exit::Hide { .. } => error.kind == QueueErrorKind::Missing,
         }
-    }
-}
-
-impl Job {
-    /// Nothing was tried yet.
-    pub(super) fn new(
-        id: MessageId,
-        work: Work,
-        how: Settled,
-        lease: Lease,
-        successor: Successor,
-        place: OwnedSemaphorePermit,
-    ) -> Self {
-        Self { id, work, how, lease, successor, place, attempts: 0, unanswered: false, sent: None }
     }
 
     /// When trying again stops making sense.
     ///
-    /// A hiding that may have been carried out ends with the time it asked for. The message may be somebody else's
-    /// then, and a standard queue may take the older handle all the same.
+    /// A delete or a forward is tried while its message can be leased: its work is done and nobody else may get it. A
+    /// hiding has given its lease up, because an extension would undo it, and is tried until that ends. One that may have
+    /// been carried out ends with the time it asked for. The message may be somebody else's then, and a standard queue
+    /// may take the older handle all the same.
     pub(super) fn end(&self) -> Instant {
-        match self.work {
-            Work::Delete | Work::Forward { .. } => self.lease.ceiling(),
-            Work::Hide { until } => {
-                let own = if self.unanswered { until.checked_sub(CALL_MARGIN) } else { None };
-                let expires = self.lease.expires();
-                own.map_or(expires, |own| own.min(expires))
-            }
-        }
+        let Exit::Hide { until, .. } = self.exit else { return self.lease.ceiling() };
+        let own = if self.unanswered { until.checked_sub(CALL_MARGIN) } else { None };
+        let expires = self.lease.expires();
+        own.map_or(expires, |own| own.min(expires))
     }
 
     /// Whether the message came again after its handle was sent: what SQS answered proves nothing then.
@@ -121,15 +96,15 @@ pub(super) async fn call(queue: &dyn Queue, jobs: &mut [Job]) -> BatchResult {
     let (mut deletes, mut changes) = (Vec::new(), Vec::new());
     for job in jobs {
         let handle = job.lease.handle();
-        match &job.work {
-            Work::Delete => {
+        match &job.exit {
+            Exit::Delete { forward: Some(reason), .. } => {
+                return queue.dead_letter(&job.message, reason).await.map(|()| vec![Ok(())]);
+            }
+            Exit::Delete { forward: None, .. } => {
                 job.lease.deletes();
                 deletes.push(handle.clone());
             }
-            Work::Hide { until } => changes.push(change(handle.clone(), *until)),
-            Work::Forward { message, reason } => {
-                return queue.dead_letter(message, reason).await.map(|()| vec![Ok(())]);
-            }
+            Exit::Hide { until, .. } => changes.push(change(handle.clone(), *until)),
         }
         job.sent = Some(handle);
     }

@@ -204,7 +204,7 @@ async fn a_post_that_runs_is_awaited_in_a_drain_and_deferred_when_that_aborts() 
         let (left, now) = (kit.all_left(), Instant::now());
         match &left[0].1 {
             Exit::Hide { until, how: Settled::Deferred(DeferReason::Aborted) } if aborts => {
-                assert!(*until > now)
+                assert!(*until > now);
             }
             exit => assert!(!aborts && *exit == Exit::DELETE, "{aborts}: {exit:?}"),
         }

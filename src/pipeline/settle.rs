@@ -10,9 +10,9 @@
 //!
 //! A drain gathers nothing: everything is sent at once.
 //!
-//! When a call or an entry of it fails, that entry alone is sent again, with back-off, for as long as that makes sense
-//! ([`Job::end`]). What was confirmed beside it is settled. What cannot be settled is left to SQS and counted as abandoned.
-//! When such a message comes again, the memory knows how it was to leave.
+//! When a call or an entry of it fails, that entry alone is sent again, with back-off. [`Job::end`] says until when. What was
+//! confirmed beside it is settled. What cannot be settled is left to SQS and counted as abandoned. When such a message comes
+//! again, the memory knows how it was to leave.
 //!
 //! While SQS refuses a lane for a reason a person has to mend, nothing more is received. That ends when a call of the
 //! lane works or the lane is empty.

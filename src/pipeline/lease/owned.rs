@@ -36,7 +36,9 @@ impl Lease {
         let mut state = table.lock();
         let first_before = state.due.first().copied();
         let (key, is_new) = if let Some((key, entry)) = state.in_flight(&message.id) {
-            entry.received_again(grant);
+            // The message came again, which begins its lease anew.
+            (entry.grant, entry.ended, entry.failures) = (grant, None, 0);
+            entry.ledger.received_again();
             (key, false)
         } else {
             (state.insert(&message.id, grant, LedgerEntry::new(&table.metrics)), true)

@@ -196,15 +196,6 @@ impl Entries {
     }
 }
 
-impl Entry {
-    /// The message came again, which begins its lease anew.
-    pub(super) fn received_again(&mut self, grant: Grant) {
-        self.grant = grant;
-        (self.ended, self.failures) = (None, 0);
-        self.ledger.received_again();
-    }
-}
-
 /// When a receive was asked for: at first, and when it was repeated last.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::pipeline) struct Asked {

@@ -51,7 +51,7 @@ impl Lane {
 
     /// Whether there is no work, wherever it could be.
     pub(super) fn is_empty(&self) -> bool {
-        self.waiting.is_empty() && self.calls.is_empty()
+        self.waiting.items.is_empty() && self.calls.is_empty()
     }
 
     /// Why it fails until a person acts. Without work there is no fault: only new work can find out.
@@ -216,11 +216,6 @@ impl<T> Batches<T> {
     /// The time of the first.
     fn next_at(&self) -> Option<Instant> {
         self.items.keys().next().map(|&(at, _)| at)
-    }
-
-    /// Whether there is nothing to send, now or later.
-    fn is_empty(&self) -> bool {
-        self.items.is_empty()
     }
 }
 

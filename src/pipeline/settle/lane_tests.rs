@@ -354,7 +354,7 @@ async fn a_batch_goes_when_it_is_full_has_waited_long_enough_or_is_in_a_hurry() 
     assert_eq!(batches.batch(now, false), Some(vec![3, 4, 5]));
     assert_eq!((batches.batch(now, false), batches.next_at()), (None, Some(now + LINGER)));
     assert_eq!(batches.batch(now + LINGER, false), Some(vec![6]));
-    assert_eq!((batches.batch(now, true), batches.next_at(), batches.is_empty()), (None, None, true));
+    assert_eq!((batches.batch(now, true), batches.next_at(), batches.items.is_empty()), (None, None, true));
     batches.push(7);
     assert_eq!(batches.batch(now, true), Some(vec![7]));
 }
@@ -371,7 +371,7 @@ async fn things_for_later_come_in_order_of_time_and_then_of_arrival() {
     let then = now + Duration::from_secs(1);
     assert_eq!((batches.batch(then, false), batches.batch(then, true)), (Some(vec!["a", "b"]), None));
     assert_eq!(batches.batch(now + Duration::from_secs(2), false), Some(vec!["c"]));
-    assert!(batches.is_empty());
+    assert!(batches.items.is_empty());
 }
 
 #[tokio::test(start_paused = true)]

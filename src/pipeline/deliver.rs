@@ -19,6 +19,7 @@ use crate::pipeline::admit::{Patience, Refused, Reservation};
 use crate::pipeline::attempt::{Stay, attempt, leave_misshapen, request};
 use crate::pipeline::dispatch::Dispatch;
 use crate::pipeline::in_flight::InFlight;
+use crate::pipeline::ledger::Settled;
 use crate::pipeline::settle::exit::Exit;
 use crate::policy::backoff;
 use crate::policy::decide::{Decision, DeferReason, Disposition, FAULT_DELAY, hold_max};
@@ -151,7 +152,7 @@ impl Delivery {
     async fn give_up_waiting(self, dispatch: &Dispatch, until: Instant) {
         for message in self.messages {
             message.last_word(dispatch, Refused::Draining.words());
-            message.exit(Exit::Park { until }).await;
+            message.exit(Exit::Hide { until, how: Settled::Parked }).await;
         }
     }
 
@@ -214,9 +215,9 @@ impl Delivery {
             message.last_word(dispatch, refused.words());
             if stay.held_since.is_some() && refused != Refused::Draining {
                 let delay = backoff::defer(message.message.receive_count, dispatch.ctx.unit());
-                message.defer(delay, DeferReason::Unreachable).await;
+                message.hide(delay, Settled::Deferred(DeferReason::Unreachable)).await;
             } else if stay.waited_out > 0 {
-                message.park(pause.max(FAULT_DELAY)).await;
+                message.hide(pause.max(FAULT_DELAY), Settled::Parked).await;
             } else {
                 message.release(dispatch, until, reason).await;
             }

@@ -11,7 +11,6 @@ use crate::pipeline::kit_for_tests::{
     HOUR, Kit, LEASE, MINUTE, SECOND, Setup, Together, asking, close, message, status, unsent,
 };
 use crate::pipeline::ledger::Settled;
-use crate::pipeline::settle::exit::Forward;
 use crate::policy::decide::{Action, Row};
 use crate::policy::outcome::{Attempt, StatusSet};
 use crate::ports::DeadLetterReason;
@@ -53,7 +52,11 @@ async fn a_429_is_parked_for_the_longer_of_the_throttle_delay_and_retry_after() 
     {
         let mut kit = always(&answer);
         deliver(&kit, kit.messages(1).await).await;
-        assert_eq!(kit.all_left(), [of(1, Exit::Park { until: Instant::now() + parked })], "{answer:?}");
+        assert_eq!(
+            kit.all_left(),
+            [of(1, Exit::Hide { until: Instant::now() + parked, how: Settled::Parked })],
+            "{answer:?}"
+        );
     }
 }
 
@@ -63,7 +66,7 @@ async fn a_message_is_hidden_no_longer_than_sqs_lets_its_receive_be() {
     let messages = kit.messages(1).await;
     let ceiling = messages[0].lease.ceiling();
     deliver(&kit, messages).await;
-    assert_eq!(kit.all_left(), [of(1, Exit::Park { until: ceiling })]);
+    assert_eq!(kit.all_left(), [of(1, Exit::Hide { until: ceiling, how: Settled::Parked })]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -81,7 +84,10 @@ async fn a_message_is_held_for_an_hour_and_then_deferred_as_unreachable() {
     let began = Instant::now();
     deliver(&kit, kit.messages(1).await).await;
     let left = kit.all_left();
-    assert!(matches!(left[0].1, Exit::Defer { reason: DeferReason::Unreachable, .. }), "{left:?}");
+    assert!(
+        matches!(left[0].1, Exit::Hide { how: Settled::Deferred(DeferReason::Unreachable), .. }),
+        "{left:?}"
+    );
     assert!((HOUR..HOUR + MINUTE).contains(&began.elapsed()), "{:?}", began.elapsed());
     assert!(kit.endpoint.posts().len() > 50, "it was tried {} times", kit.endpoint.posts().len());
 }
@@ -114,7 +120,8 @@ async fn a_message_that_no_request_can_be_made_of_leaves_and_the_others_are_post
     messages[1].message.body = "unshapeable".into();
     deliver(&kit, messages).await;
     assert_eq!(kit.endpoint.posts(), ["m-1 m-3"]);
-    let deferred = Exit::Defer { until: Instant::now() + FAULT_DELAY, reason: DeferReason::Message };
+    let deferred =
+        Exit::Hide { until: Instant::now() + FAULT_DELAY, how: Settled::Deferred(DeferReason::Message) };
     assert_eq!(kit.all_left(), [of(1, Exit::DELETE), of(3, Exit::DELETE), of(2, deferred)]);
 }
 
@@ -123,9 +130,10 @@ async fn each_message_leaves_by_its_own_verdict_and_one_without_has_failed() {
     let mut kit = together(Verdicts::Each(vec![Outcome::Success, Outcome::Rejected]));
     deliver(&kit, kit.messages(3).await).await;
     let left = kit.all_left();
-    let rejected = Exit::Defer { until: Instant::now() + FAULT_DELAY, reason: DeferReason::Message };
+    let rejected =
+        Exit::Hide { until: Instant::now() + FAULT_DELAY, how: Settled::Deferred(DeferReason::Message) };
     assert_eq!(left[..2], [of(1, Exit::DELETE), of(2, rejected)]);
-    assert!(matches!(left[2].1, Exit::Defer { reason: DeferReason::Failure, .. }), "{left:?}");
+    assert!(matches!(left[2].1, Exit::Hide { how: Settled::Deferred(DeferReason::Failure), .. }), "{left:?}");
     assert_eq!(kit.endpoint.posts().len(), 1);
 }
 
@@ -150,7 +158,7 @@ async fn a_message_remembered_as_done_leaves_without_a_post_and_frees_its_reserv
 #[tokio::test(start_paused = true)]
 async fn a_message_that_comes_too_early_is_hidden_for_the_rest_unless_it_is_its_last_try() {
     let mut kit = Setup::default().kit();
-    let parked = Exit::Park { until: Instant::now() + HOUR };
+    let parked = Exit::Hide { until: Instant::now() + HOUR, how: Settled::Parked };
     kit.dispatch.memory.left(&message(1).id, parked.clone());
     deliver(&kit, kit.messages(1).await).await;
     assert_eq!((kit.all_left(), kit.endpoint.posts().len()), (vec![of(1, parked)], 0));
@@ -164,7 +172,7 @@ async fn a_drain_while_messages_wait_releases_them_visible_at_once() {
     close(&kit.dispatch.admission.gates.shared, HOUR);
     let messages = kit.messages(1).await;
     tokio::join!(deliver(&kit, messages), async { kit.dispatch.ctx.drain.begin(MINUTE) });
-    let released = Exit::Release { until: Instant::now(), reason: ReleaseReason::Drain };
+    let released = Exit::Hide { until: Instant::now(), how: Settled::Released(ReleaseReason::Drain) };
     assert_eq!((kit.all_left(), kit.endpoint.posts().len()), (vec![of(1, released)], 0));
 }
 
@@ -177,7 +185,7 @@ async fn messages_behind_a_gate_that_stays_closed_are_released_until_its_pause_i
     deliver(&kit, kit.messages(1).await).await;
     let until = Instant::now() + kit.dispatch.admission.gates.pause_left();
     assert!(until > Instant::now());
-    assert_eq!(kit.all_left(), [of(1, Exit::Release { until, reason: ReleaseReason::Gate })]);
+    assert_eq!(kit.all_left(), [of(1, Exit::Hide { until, how: Settled::Released(ReleaseReason::Gate) })]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -195,7 +203,9 @@ async fn a_post_that_runs_is_awaited_in_a_drain_and_deferred_when_that_aborts() 
         delivery.await;
         let (left, now) = (kit.all_left(), Instant::now());
         match &left[0].1 {
-            Exit::Defer { until, reason: DeferReason::Aborted } if aborts => assert!(*until > now),
+            Exit::Hide { until, how: Settled::Deferred(DeferReason::Aborted) } if aborts => {
+                assert!(*until > now);
+            }
             exit => assert!(!aborts && *exit == Exit::DELETE, "{aborts}: {exit:?}"),
         }
     }
@@ -212,8 +222,11 @@ async fn a_429_on_the_last_try_is_waited_out_here_where_the_endpoint_takes_other
         let began = Instant::now();
         deliver(&kit, vec![kit.last_try().await]).await;
         let waited = began.elapsed();
-        let (exit, posts) =
-            if works { (Exit::DELETE, 2) } else { (Exit::Park { until: began + 5 * MINUTE }, 1) };
+        let (exit, posts) = if works {
+            (Exit::DELETE, 2)
+        } else {
+            (Exit::Hide { until: began + 5 * MINUTE, how: Settled::Parked }, 1)
+        };
         assert_eq!((kit.all_left(), kit.endpoint.posts().len()), (vec![of(1, exit)], posts));
         assert_eq!(waited, if works { 5 * MINUTE } else { Duration::ZERO });
     }
@@ -229,7 +242,7 @@ async fn a_drain_while_a_429_is_waited_out_parks_the_message_for_the_rest() {
     assert!(timeout(MINUTE, &mut delivery).await.is_err());
     drain.begin(MINUTE);
     delivery.await;
-    assert_eq!(kit.all_left(), [of(1, Exit::Park { until: began + 5 * MINUTE })]);
+    assert_eq!(kit.all_left(), [of(1, Exit::Hide { until: began + 5 * MINUTE, how: Settled::Parked })]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -240,7 +253,7 @@ async fn a_row_that_dead_letters_owes_a_copy_with_its_reason_before_the_delete()
     let mut kit = setup.kit();
     deliver(&kit, kit.messages(1).await).await;
     let reason = DeadLetterReason { outcome: "rejected", status: Some(422) };
-    let exit = Exit::Delete { first: vec![Forward::DeadLetter(reason)], how: Settled::DeadLettered };
+    let exit = Exit::Delete { forward: Some(reason), how: Settled::DeadLettered };
     assert_eq!(kit.all_left(), [of(1, exit.clone())]);
     let again = Message { receipt: crate::message::ReceiptHandle::new("h-2"), ..message(1) };
     deliver(&kit, vec![kit.in_flight(again).await]).await;

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use super::*;
 use crate::exchange::Verdicts;
 use crate::pipeline::kit_for_tests::{Kit, SECOND, Setup, Together, status};
+use crate::pipeline::ledger::Settled;
 use crate::pipeline::settle::exit::Exit;
 use crate::policy::decide::DeferReason;
 use crate::policy::outcome::Outcome;
@@ -123,9 +124,9 @@ async fn behind_a_head_that_fails_the_rest_of_its_group_is_released_unposted() {
     bench.start_groups(["a"; 3].into_iter().zip(messages.into_iter().map(Some)).collect());
     bench.ended().await;
     let left = bench.kit.all_left();
-    assert!(matches!(left[0].1, Exit::Defer { reason: DeferReason::Failure, .. }), "{left:?}");
+    assert!(matches!(left[0].1, Exit::Hide { how: Settled::Deferred(DeferReason::Failure), .. }), "{left:?}");
     let released = |number| {
-        let exit = Exit::Release { until: Instant::now(), reason: ReleaseReason::Group };
+        let exit = Exit::Hide { until: Instant::now(), how: Settled::Released(ReleaseReason::Group) };
         (format!("m-{number}"), exit)
     };
     assert_eq!(left[1..], [released(2), released(3)]);
@@ -141,7 +142,7 @@ async fn what_follows_a_copy_of_a_message_in_flight_is_released_for_a_while() {
     bench.start_groups(vec![("a", None), ("a", message)]);
     bench.ended().await;
     let left = bench.kit.all_left();
-    let [(_, Exit::Release { until, reason: ReleaseReason::Group })] = left.as_slice() else {
+    let [(_, Exit::Hide { until, how: Settled::Released(ReleaseReason::Group) })] = left.as_slice() else {
         panic!("{left:?}")
     };
     // The delay of a first failure: 10 s, its upper half at random.
@@ -170,7 +171,7 @@ async fn a_drain_releases_what_waits_in_a_group_and_lets_its_head_finish() {
     bench.kit.dispatch.ctx.drain.begin(60 * SECOND);
     let began = Instant::now();
     let left = bench.kit.left().await.exit();
-    assert_eq!(left.1, Exit::Release { until: began, reason: ReleaseReason::Drain });
+    assert_eq!(left.1, Exit::Hide { until: began, how: Settled::Released(ReleaseReason::Drain) });
     assert_eq!(bench.settles_after(&["m-1"]).await, deleted(1));
     bench.ended().await;
 }

@@ -28,12 +28,12 @@ use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 use crate::pipeline::admit::{Refused, Reservation};
-use crate::pipeline::completion::Fate;
 use crate::pipeline::context::Context;
 use crate::pipeline::deliver::Delivery;
 use crate::pipeline::dispatch::Dispatch;
 use crate::pipeline::in_flight::InFlight;
 use crate::pipeline::queue_view::QueueView;
+use crate::pipeline::settle::exit::Fate;
 use crate::policy::backoff;
 use crate::policy::visibility::{CEILING, lease};
 use crate::telemetry::labels::ReleaseReason;
@@ -294,7 +294,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::pipeline::completion::Successor;
+    use crate::pipeline::settle::exit::Successor;
 
     const TROUBLED_MAX: usize = 1_024;
     const TROUBLE_LINGERS: Duration = Duration::from_secs(300);

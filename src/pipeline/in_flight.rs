@@ -1,11 +1,11 @@
-//! A message in flight: received, and not yet settled by us.
+//! A message in flight: received, and not yet settled by us; and how it leaves.
 //!
-//! [`InFlight`] owns the message and all that is freed when it leaves: lease, ledger entry, slot. Intake makes it once, and
-//! the stages move it by value. Settling consumes it, so a message cannot be settled twice. A panic or the end of the process
-//! may drop it on the way. Then its slot is free, its lease ends and the ledger counts it as abandoned: SQS hands it out
-//! again.
+//! [`InFlight`] owns the message and all that is freed when it leaves: lease and slot. Intake makes it once, and the stages
+//! move it by value. Each way out consumes it and hands it to settlement with its [`Exit`], so a message cannot be settled
+//! twice. A panic or the end of the process may drop it on the way. Then its slot is free, its lease ends and the ledger
+//! counts it as abandoned: SQS hands it out again.
 //!
-//! Whether this is the message's final receive is computed here, once, and read everywhere else.
+//! Whether this is the message's final receive is computed by intake, once, and read everywhere else.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,12 +15,17 @@ use tokio::time::Instant;
 
 use crate::limit::Slot;
 use crate::message::{Message, MessageId};
-use crate::pipeline::completion::{Fate, Successor};
+use crate::observe::event_log::deliveries::Posted;
+use crate::pipeline::dispatch::Dispatch;
 use crate::pipeline::lease::Lease;
-use crate::pipeline::ledger::LedgerEntry;
+use crate::pipeline::ledger::Settled;
+use crate::pipeline::settle::exit::{Exit, Fate, Successor};
 use crate::pipeline::settle::settler::Settler;
+use crate::policy::decide::{DeferReason, Disposition, FAULT_DELAY};
 use crate::policy::final_receive::FinalReceive;
-use crate::telemetry::labels::Stage;
+use crate::policy::outcome::Outcome;
+use crate::ports::{DeadLetterReason, EntryErrorKind};
+use crate::telemetry::labels::{ReleaseReason, Stage};
 use crate::telemetry::trace::Journey;
 
 /// A message in flight, and what is freed when it leaves.
@@ -28,7 +33,6 @@ use crate::telemetry::trace::Journey;
 pub(super) struct InFlight {
     pub(super) message: Message,
     pub(super) lease: Lease,
-    pub(super) ledger: LedgerEntry,
     /// Messages of one group share a slot: one of them is delivered at a time.
     pub(super) slot: Arc<Slot>,
     /// What is special about this receive, if it is the message's final one.
@@ -50,9 +54,8 @@ impl InFlight {
         self.final_receive.as_ref().is_some_and(FinalReceive::follows_others)
     }
 
-    /// It moves on: in the ledger, and with it the ledger of its copies.
-    pub(super) fn enter(&mut self, stage: Stage) {
-        self.ledger.enter(stage);
+    /// It moves on, in the ledger.
+    pub(super) fn enter(&self, stage: Stage) {
         self.lease.enter(stage);
     }
 
@@ -76,6 +79,71 @@ impl InFlight {
         let (successor, fate) = Successor::new();
         self.successor = successor;
         fate
+    }
+
+    /// Leaves as decided.
+    pub(super) async fn leave(self, dispatch: &Dispatch, disposition: Disposition, posted: &Posted) {
+        match disposition {
+            Disposition::Delete => {
+                dispatch.completed(&self.message);
+                self.exit(Exit::DELETE).await;
+            }
+            Disposition::Park { delay } => self.hide(delay, Settled::Parked).await,
+            Disposition::Defer { delay, reason } => self.hide(delay, Settled::Deferred(reason)).await,
+            Disposition::DeadLetter => {
+                let reason = DeadLetterReason { outcome: posted.outcome.label(), status: posted.seen.status };
+                self.exit(Exit::Delete { forward: Some(reason), how: Settled::DeadLettered }).await;
+            }
+            // Held messages stay; a hold that ends up here is deferred like any failure.
+            Disposition::Hold => self.hide(FAULT_DELAY, Settled::Deferred(DeferReason::Unreachable)).await,
+        }
+    }
+
+    /// Releases the message unattempted, hidden until then. One whose lease is over is left to SQS: somebody else may
+    /// have it, and a standard queue may take the older handle all the same.
+    pub(super) async fn release(self, dispatch: &Dispatch, until: Instant, reason: ReleaseReason) {
+        if !self.lease.is_ours() {
+            return self.leave_to_sqs(dispatch);
+        }
+        self.exit(Exit::Hide { until, how: Settled::Released(reason) }).await;
+    }
+
+    /// Its lease is over. Dropping it counts it as abandoned; the lost lease has been counted already.
+    pub(super) fn leave_to_sqs(self, dispatch: &Dispatch) {
+        let (id, fix) = (self.id().as_str(), EntryErrorKind::LeaseLost.fix());
+        dispatch.ctx.events.left_to_sqs(id, "keep a message", "its lease was lost", fix);
+        self.last_word(dispatch, "its lease was lost");
+    }
+
+    /// Hides it for so long, within what SQS grants this receive.
+    pub(super) async fn hide(self, delay: Duration, how: Settled) {
+        let until = Instant::now() + delay.min(self.hideable());
+        self.exit(Exit::Hide { until, how }).await;
+    }
+
+    /// Hands the message to settlement. Its slot is free once that has a place for it.
+    pub(super) async fn exit(self, exit: Exit) {
+        self.enter(Stage::Settling);
+        let Self { message, lease, successor, settler, slot, .. } = self;
+        settler.settle(message, lease, successor, exit).await;
+        drop(slot);
+    }
+
+    /// Tells log and status what came of a POST. `waits`: the message is not parked at SQS, but waits in this process.
+    pub(super) fn tell(&self, dispatch: &Dispatch, posted: &Posted, disposition: Disposition, waits: bool) {
+        let last = self.final_receive.as_ref().filter(|_| !waits);
+        dispatch.ctx.events.delivered(&self.message, posted, disposition, last);
+        if disposition != Disposition::Delete && posted.outcome != Outcome::Aborted {
+            let goes = matches!(disposition, Disposition::Park { .. } | Disposition::Defer { .. });
+            dispatch.ctx.health.failing.failed(posted.meaning(), goes && last.is_some());
+        }
+    }
+
+    /// Says where the message goes if SQS does not hand it out again.
+    pub(super) fn last_word(&self, dispatch: &Dispatch, why: &'static str) {
+        if let Some(last) = &self.final_receive {
+            dispatch.ctx.events.given_back(&self.message, why, last);
+        }
     }
 }
 

@@ -19,17 +19,15 @@ use crate::observe::event_log::EventLog;
 use crate::observe::health::Health;
 use crate::pipeline::Settings;
 use crate::pipeline::admit::{Admission, Patience};
-use crate::pipeline::completion::Successor;
 use crate::pipeline::context::Context;
 use crate::pipeline::controls::Handle;
 use crate::pipeline::dispatch::Dispatch;
 use crate::pipeline::gates::Gates;
 use crate::pipeline::in_flight::InFlight;
 use crate::pipeline::lease::{Asked, Lease, LeaseTable};
-use crate::pipeline::ledger::LedgerEntry;
 use crate::pipeline::memory::Memory;
 use crate::pipeline::queue_view::QueueView;
-use crate::pipeline::settle::exit::Exit;
+use crate::pipeline::settle::exit::{Exit, Successor};
 use crate::pipeline::settle::settler::Settler;
 use crate::pipeline::settle::taken_for_tests::{Left, Taken, settler};
 use crate::pipeline::wait_out::InProcessWaits;
@@ -252,15 +250,13 @@ pub(super) struct Kit {
 impl Kit {
     /// The message, received just now.
     pub(super) async fn in_flight(&self, message: Message) -> InFlight {
-        let ledger = LedgerEntry::new(&self.dispatch.ctx.metrics);
         let now = Instant::now();
         let asked = Asked { first: now, last: now };
-        let (lease, ledger) = Lease::begin(&self.leases, &message, asked, ledger).unwrap();
+        let lease = Lease::begin(&self.leases, &message, asked).unwrap();
         InFlight {
             trace: Journey::begin("orders", &message),
             message,
             lease,
-            ledger,
             slot: self.slots.reserve(1, 1, Duration::ZERO).await.take().unwrap(),
             final_receive: None,
             successor: Successor::default(),

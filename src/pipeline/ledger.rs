@@ -2,8 +2,7 @@
 //!
 //! received = deleted + parked + deferred + released + dead-lettered + abandoned + in progress. An entry that
 //! is dropped unsettled (a bug, a panic, the end of the process) counts as abandoned: SQS hands the message out again by
-//! itself. The ledger counts receives. A message that comes again while it is in flight has a second entry, settled as the
-//! first is.
+//! itself. The ledger counts receives: one of a message that is in flight already is settled together with the first.
 
 use std::sync::Arc;
 
@@ -26,21 +25,20 @@ pub(super) enum Settled {
     DeadLettered,
 }
 
-/// The entry of one message in the ledger, or of several receives of it.
+/// The entry of one message in the ledger, for all its receives while it is in flight.
 #[derive(Debug)]
 #[must_use]
 pub(super) struct LedgerEntry {
     metrics: Arc<ListenerMetrics>,
     stage: Stage,
     receives: u32,
-    settled: bool,
 }
 
 impl LedgerEntry {
     /// A message just received.
     pub(super) fn new(metrics: &Arc<ListenerMetrics>) -> Self {
         metrics.entered(Stage::Waiting, 1);
-        Self { metrics: Arc::clone(metrics), stage: Stage::Waiting, receives: 1, settled: false }
+        Self { metrics: Arc::clone(metrics), stage: Stage::Waiting, receives: 1 }
     }
 
     /// It moves on.
@@ -50,16 +48,15 @@ impl LedgerEntry {
         self.stage = stage;
     }
 
-    /// One entry for both from now on.
-    pub(super) fn join(&mut self, mut other: Self) {
-        other.enter(self.stage);
-        self.receives += std::mem::take(&mut other.receives);
-        other.settled = true;
+    /// It was received once more.
+    pub(super) fn received_again(&mut self) {
+        self.metrics.entered(self.stage, 1);
+        self.receives += 1;
     }
 
     /// It leaves.
     pub(super) fn settled(mut self, how: Settled) {
-        let count = u64::from(self.receives);
+        let count = self.take();
         match how {
             Settled::Deleted => self.metrics.deleted.inc_by(count),
             Settled::Parked => self.metrics.parked.inc_by(count),
@@ -67,24 +64,22 @@ impl LedgerEntry {
             Settled::Released(reason) => self.metrics.released(reason, count),
             Settled::DeadLettered => self.metrics.dead_lettered.inc_by(count),
         }
-        self.settled = true;
     }
 
-    /// It is left to SQS.
-    pub(super) fn abandoned(mut self) {
-        self.metrics.abandoned.inc_by(u64::from(self.receives));
-        self.settled = true;
+    /// Takes its receives out of their stage; how many.
+    fn take(&mut self) -> u64 {
+        let receives = std::mem::take(&mut self.receives);
+        self.metrics.entered(self.stage, -i64::from(receives));
+        u64::from(receives)
     }
 }
 
 impl Drop for LedgerEntry {
     fn drop(&mut self) {
-        self.metrics.entered(self.stage, -i64::from(self.receives));
-        if !self.settled {
-            self.metrics.abandoned.inc_by(u64::from(self.receives));
-            if std::thread::panicking() {
-                self.metrics.panics.inc();
-            }
+        let unsettled = self.take();
+        self.metrics.abandoned.inc_by(unsettled);
+        if unsettled > 0 && std::thread::panicking() {
+            self.metrics.panics.inc();
         }
     }
 }

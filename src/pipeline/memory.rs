@@ -19,6 +19,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::time::Instant;
 
 use crate::message::MessageId;
+use crate::pipeline::ledger::Settled;
 use crate::pipeline::settle::exit::Exit;
 use crate::tuning;
 
@@ -67,11 +68,11 @@ impl Memory {
             Exit::Delete { .. } => {
                 self.lock().done.remember(id, exit, Until::Confirmed, self.numbers.done_max);
             }
-            Exit::Park { until } | Exit::Defer { until, .. } => {
+            Exit::Hide { how: Settled::Released(_), .. } => {}
+            Exit::Hide { until, .. } => {
                 let due = until.checked_sub(self.numbers.slack).unwrap_or(until);
                 self.lock().hidden.remember(id, exit, Until::Then(due), self.numbers.hidden_max);
             }
-            Exit::Release { .. } => {}
         }
     }
 
@@ -131,8 +132,6 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::pipeline::ledger::Settled;
-    use crate::pipeline::settle::exit::Forward;
     use crate::policy::decide::DeferReason;
     use crate::ports::DeadLetterReason;
     use crate::telemetry::labels::ReleaseReason;
@@ -186,10 +185,10 @@ mod tests {
     async fn a_hidden_message_is_early_until_it_is_due() {
         let memory = Memory::default();
         let until = Instant::now() + 5 * MINUTE;
-        memory.left(&id(1), Exit::Park { until: Instant::now() + MINUTE });
-        memory.left(&id(1), Exit::Park { until });
+        memory.left(&id(1), Exit::Hide { until: Instant::now() + MINUTE, how: Settled::Parked });
+        memory.left(&id(1), Exit::Hide { until, how: Settled::Parked });
         tokio::time::advance(4 * MINUTE).await;
-        assert_eq!(memory.seen(&id(1)), Some(Exit::Park { until }));
+        assert_eq!(memory.seen(&id(1)), Some(Exit::Hide { until, how: Settled::Parked }));
         tokio::time::advance(MINUTE.saturating_sub(SLACK)).await;
         assert_eq!((memory.seen(&id(1)), remembered(&memory)), (None, (0, 0)));
     }
@@ -197,7 +196,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_message_that_was_hidden_and_then_delivered_is_done() {
         let memory = Memory::default();
-        memory.left(&id(1), Exit::Park { until: Instant::now() + MINUTE });
+        memory.left(&id(1), Exit::Hide { until: Instant::now() + MINUTE, how: Settled::Parked });
         memory.left(&id(1), Exit::DELETE);
         assert_eq!(memory.seen(&id(1)), Some(Exit::DELETE));
         tokio::time::advance(2 * MINUTE).await;
@@ -208,7 +207,7 @@ mod tests {
     async fn what_a_message_still_owes_is_remembered_until_it_was_sent() {
         let memory = Memory::default();
         let reason = DeadLetterReason { outcome: "rejected", status: Some(422) };
-        let owing = Exit::Delete { first: vec![Forward::DeadLetter(reason)], how: Settled::DeadLettered };
+        let owing = Exit::Delete { forward: Some(reason), how: Settled::DeadLettered };
         memory.left(&id(1), owing.clone());
         tokio::time::advance(20 * CONFIRMED_FOR).await;
         assert_eq!(memory.seen(&id(1)), Some(owing));
@@ -220,8 +219,8 @@ mod tests {
     async fn a_released_message_is_not_remembered_and_a_deferred_one_is() {
         let memory = Memory::default();
         let until = Instant::now() + MINUTE;
-        let deferred = Exit::Defer { until, reason: DeferReason::Failure };
-        memory.left(&id(1), Exit::Release { until, reason: ReleaseReason::Gate });
+        let deferred = Exit::Hide { until, how: Settled::Deferred(DeferReason::Failure) };
+        memory.left(&id(1), Exit::Hide { until, how: Settled::Released(ReleaseReason::Gate) });
         memory.left(&id(2), deferred.clone());
         assert_eq!([memory.seen(&id(1)), memory.seen(&id(2))], [None, Some(deferred)]);
     }
@@ -249,7 +248,7 @@ mod tests {
         memory.confirmed(&id(0));
         for number in 1..=CAPACITY + 10 {
             let until = Instant::now() + MINUTE + Duration::from_millis(number.try_into().unwrap());
-            memory.left(&id(number), Exit::Park { until });
+            memory.left(&id(number), Exit::Hide { until, how: Settled::Parked });
         }
         assert_eq!((memory.seen(&id(10)), remembered(&memory)), (None, (1, CAPACITY)));
         assert!(memory.seen(&id(11)).is_some() && memory.seen(&id(0)) == Some(Exit::DELETE));

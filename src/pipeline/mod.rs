@@ -6,19 +6,17 @@
 //! - `intake`: reserves room, receives, and makes an `InFlight` of each message.
 //! - `flow`, `group`: make deliveries of them; a FIFO group goes in order.
 //! - `deliver`: takes a delivery through `admit`, `attempt` (exchange, POST, decide) and what follows.
-//! - `exit`, `settle`: how a message leaves, and how SQS learns of it.
+//! - `in_flight`, `settle`: how a message leaves, and how SQS learns of it.
 //! - `lease`, `ledger`, `memory`: our right to a message, the account of all, what is remembered of those that left.
 //! - `gates`, `wait_out`: when nothing is posted, and a 429 on the final receive.
 //! - `controls`, `queue_view`, `status`: what a listener follows, what it knows of its queue, what it shows.
 
 mod admit;
 mod attempt;
-mod completion;
 mod context;
 mod controls;
 mod deliver;
 mod dispatch;
-mod exit;
 mod flow;
 mod gates;
 mod group;

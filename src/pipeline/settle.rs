@@ -1,40 +1,31 @@
 //! Settlement: carrying out at SQS how each message leaves, until SQS has confirmed it.
 //!
-//! A delivery hands over its message and an [`Exit`](exit::Exit), both by value. Each message is in one of three lanes:
+//! A delivery hands over its message and an [`Exit`], both by value. Each message is in one of three lanes:
 //!
 //! * **deletes**, in batches of ten. They gather for 100 ms, on FIFO queues not at all: their groups wait for them.
 //! * **hides** (park, defer, release), in batches gathered for 20 ms. The seconds are computed when the call is sent, so
 //!   time spent here is not added to the delay.
-//! * **forwards**: what must be sent before a message is deleted, such as its copy for the dead-letter queue. One call
-//!   each. The message goes on to the deletes once all its forwards were accepted.
+//! * **forwards**: copies for the dead-letter queue, one call each. When its copy was accepted, the message goes on to the
+//!   deletes. A forward without an answer is sent again, so a copy may arrive twice, but never not at all.
 //!
 //! A drain gathers nothing: everything is sent at once.
 //!
-//! When a call or an entry of it fails, that entry alone is sent again, with back-off. What was confirmed beside it is
-//! settled. Until when it is sent again depends on the lane:
-//!
-//! * A delete or a forward is tried while its message can be leased, twelve hours at most. The message
-//!   stays under its lease meanwhile, because its work is done and nobody else may get it.
-//! * A hiding has given its lease up, because an extension would undo it. It is tried until just before that lease ends.
-//! * A hiding without an answer may have been carried out. It is not sent again once its own time is over, at once for a
-//!   release: somebody else may have the message by then.
-//!
-//! What cannot be settled is left to SQS and counted as abandoned. When such a message comes again, the memory knows how
-//! it was to leave. A message whose work is done is not posted again: first the forwards that are still owed are sent,
-//! then it is deleted. A forward without an answer is sent again, so a copy may arrive twice, but never not at all.
+//! When a call or an entry of it fails, that entry alone is sent again, with back-off. [`Job::end`] says until when. What was
+//! confirmed beside it is settled. What cannot be settled is left to SQS and counted as abandoned. When such a message comes
+//! again, the memory knows how it was to leave.
 //!
 //! While SQS refuses a lane for a reason a person has to mend, nothing more is received. That ends when a call of the
 //! lane works or the lane is empty.
 
-mod batching;
 pub(super) mod exit;
+mod job;
 mod lane;
 mod parked;
 pub(super) mod settler;
 #[cfg(test)]
 pub(super) mod taken_for_tests;
-mod work;
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -42,19 +33,18 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::drain::{ABORT_GRACE, Drain};
+use crate::drain::ABORT_GRACE;
 use crate::message::ReceiptHandle;
 use crate::observe::health::Tick;
-use crate::pipeline::completion::Fate;
 use crate::pipeline::context::Context;
 use crate::pipeline::ledger::Settled;
 use crate::pipeline::memory::Memory;
-use crate::pipeline::settle::exit::Exit;
-use crate::pipeline::settle::lane::{Done, LAST_TRY_BEFORE, Lane};
+use crate::pipeline::settle::exit::{Exit, Fate};
+use crate::pipeline::settle::job::{Job, change};
+use crate::pipeline::settle::lane::{LAST_TRY_BEFORE, Lane, Outcome};
 use crate::pipeline::settle::parked::Parked;
-use crate::pipeline::settle::settler::{Incoming, Places, Settler};
-use crate::pipeline::settle::work::{Delete, Hide, Owing, change};
-use crate::ports::QueueError;
+use crate::pipeline::settle::settler::Settler;
+use crate::ports::{BATCH_MAX, QueueError};
 
 /// How long deletes are gathered.
 const DELETE_LINGER: Duration = Duration::from_millis(100);
@@ -80,15 +70,13 @@ pub(super) struct Parts {
 /// The loop that settles; it ends when every [`Settler`] is gone and everything is settled.
 pub(super) struct SettleLoop {
     parts: Parts,
-    receiver: mpsc::Receiver<Incoming>,
-    deletes: Lane<Delete>,
-    hides: Lane<Hide>,
-    forwards: Lane<Owing>,
+    receiver: mpsc::Receiver<Job>,
+    /// Deletes, hides and forwards.
+    lanes: [Lane; 3],
     parked: Parked,
     /// Hidings sent once more, after their messages have left the ledger.
     repeats: JoinSet<()>,
     repeats_at_once: Arc<Semaphore>,
-    places: Places,
     hurry: bool,
 }
 
@@ -100,150 +88,115 @@ impl SettleLoop {
         let delete_linger = if settings.fifo { Duration::ZERO } else { DELETE_LINGER };
         let events = || Arc::clone(&parts.ctx.events);
         let settle_loop = Self {
-            deletes: Lane::new(delete_linger, events()),
-            hides: Lane::new(HIDE_LINGER, events()),
-            forwards: Lane::new(Duration::ZERO, events()),
+            receiver,
+            lanes: [
+                Lane::new(delete_linger, BATCH_MAX, events()),
+                Lane::new(HIDE_LINGER, BATCH_MAX, events()),
+                Lane::new(Duration::ZERO, 1, events()),
+            ],
             parked: Parked::new(),
             repeats: JoinSet::new(),
             repeats_at_once: Arc::new(Semaphore::new(REPEATS_MAX)),
             hurry: false,
-            places: settler.places(),
-            receiver,
             parts,
         };
         (settler, settle_loop)
     }
 
     /// Settles until there is nothing left to settle and nobody left who could bring more. When an abort has left it no
-    /// more time, what is left is abandoned.
+    /// more time, what is left is abandoned: whoever runs the loop drops it then.
     /// After a panic it runs again: what it was settling by then has been left to SQS, and the rest is there.
     pub(super) async fn run(&mut self) {
-        // If what was left to SQS was the last of its kind, nobody else would end a fault.
-        self.settle_fault(None);
         let mut open = true;
         let mut incoming = Vec::new();
         let drain = self.parts.ctx.drain.clone();
-        let out_of_time = out_of_time(drain.clone());
-        tokio::pin!(out_of_time);
+        let mut out_of_time = pin!(async {
+            drain.aborting().await;
+            tokio::time::sleep(ABORT_GRACE).await;
+        });
         loop {
             self.parts.tick.touch();
             self.parts.ctx.metrics.parked_current.sub(self.parked.returned(Instant::now()));
-            self.send();
-            // What came too late was the last of its lane, perhaps: nobody else would end its fault.
+            for lane in &mut self.lanes {
+                lane.send(&self.parts.ctx.queue, self.hurry);
+            }
+            // What was left to SQS was the last of its lane, perhaps: nobody else would end its fault.
             self.settle_fault(None);
-            if !open && self.is_done() {
+            if !open && self.repeats.is_empty() && self.lanes.iter().all(Lane::is_empty) {
                 return;
             }
-            let wake_at = self.wake_at();
+            let times = self.lanes.iter().filter_map(Lane::next_at).chain(self.parked.next());
+            let wake_at = times.fold(Instant::now() + IDLE, Instant::min);
+            let unit = self.parts.random.f64();
+            let [deletes, hides, forwards] = &mut self.lanes;
             tokio::select! {
                 biased;
-                Some(answer) = self.deletes.answer() => {
-                    let outcome = self.deletes.answered(answer, self.parts.random.f64());
-                    for done in outcome.done { self.deleted(done); }
-                    self.settle_fault(outcome.error.as_ref());
-                }
-                Some(answer) = self.hides.answer() => {
-                    let outcome = self.hides.answered(answer, self.parts.random.f64());
-                    for done in outcome.done { self.hidden(done.work); }
-                    self.settle_fault(outcome.error.as_ref());
-                }
-                Some(answer) = self.forwards.answer() => {
-                    let outcome = self.forwards.answered(answer, self.parts.random.f64());
-                    for done in outcome.done { self.forwarded(done.work); }
-                    self.settle_fault(outcome.error.as_ref());
-                }
+                Some(outcome) = deletes.answer(unit) => self.answered(outcome),
+                Some(outcome) = hides.answer(unit) => self.answered(outcome),
+                Some(outcome) = forwards.answer(unit) => self.answered(outcome),
                 Some(_repeated) = self.repeats.join_next() => {}
                 count = self.receiver.recv_many(&mut incoming, PLACES_MIN), if open => {
                     open = count > 0;
                     self.hurry |= !open;
-                    for each in incoming.drain(..) { self.take(each); }
+                    for job in incoming.drain(..) { self.take(job); }
                 }
                 () = drain.draining(), if !self.hurry => self.hurry = true,
-                () = &mut out_of_time => return self.abandon(),
+                () = &mut out_of_time => {
+                    let listener = self.parts.ctx.settings.name.as_str();
+                    tracing::error!(listener, "some messages could not be settled in time; SQS will hand them out again");
+                    return;
+                }
                 () = tokio::time::sleep_until(wake_at) => {}
             }
         }
     }
 
-    /// Leaves to SQS whatever has not been settled: dropping it counts it as abandoned.
-    fn abandon(&mut self) {
-        let listener = self.parts.ctx.settings.name.as_str();
-        tracing::error!(listener, "some messages could not be settled in time; SQS will hand them out again");
-        self.places.close();
-        self.receiver.close();
-        while self.receiver.try_recv().is_ok() {}
-        self.deletes.abandon();
-        self.hides.abandon();
-        self.forwards.abandon();
-        self.repeats.abort_all();
-    }
-
-    fn is_done(&self) -> bool {
-        self.deletes.is_empty()
-            && self.hides.is_empty()
-            && self.forwards.is_empty()
-            && self.repeats.is_empty()
-    }
-
-    fn take(&mut self, incoming: Incoming) {
-        match incoming {
-            Incoming::Delete(delete) => self.deletes.push(delete),
-            Incoming::Hide(hide) => self.hides.push(hide),
-            Incoming::Owing(owing) => self.forwards.push(*owing),
+    fn take(&mut self, job: Job) {
+        let [deletes, hides, forwards] = &mut self.lanes;
+        match job.exit {
+            Exit::Delete { forward: None, .. } => deletes.push(job),
+            Exit::Delete { forward: Some(_), .. } => forwards.push(job),
+            Exit::Hide { .. } => hides.push(job),
         }
     }
 
-    fn send(&mut self) {
-        let queue = &self.parts.ctx.queue;
-        self.hides.send(queue, self.hurry);
-        self.deletes.send(queue, self.hurry);
-        self.forwards.send(queue, self.hurry);
-    }
-
-    fn wake_at(&self) -> Instant {
-        let times =
-            [self.deletes.next_at(), self.hides.next_at(), self.forwards.next_at(), self.parked.next()];
-        times.into_iter().flatten().fold(Instant::now() + IDLE, Instant::min)
-    }
-
-    fn deleted(&mut self, done: Done<Delete>) {
-        let Delete { leaver, how, successor } = done.work;
-        self.parts.memory.confirmed(&leaver.id);
-        leaver.settled(how);
-        if done.is_sure {
-            successor.tell(Fate::Deleted);
+    fn answered(&mut self, (done, error): Outcome) {
+        for job in done {
+            self.done(job);
         }
+        self.settle_fault(error.as_ref());
     }
 
-    fn hidden(&mut self, hide: Hide) {
-        let Hide { leaver, how, until } = hide;
-        if how == Settled::Parked {
-            self.parts.ctx.metrics.parked_current.inc();
-            self.parked.add(until);
+    fn done(&mut self, job: Job) {
+        let Job { message, exit, lease, successor, place, .. } = job;
+        match exit {
+            Exit::Delete { forward: None, how } => {
+                self.parts.memory.confirmed(&message.id);
+                lease.settled(how);
+                successor.tell(Fate::Deleted);
+            }
+            Exit::Delete { forward: Some(_), how } => {
+                let exit = Exit::Delete { forward: None, how };
+                self.parts.memory.left(&message.id, exit.clone());
+                self.take(Job::new(message, exit, lease, successor, place));
+            }
+            Exit::Hide { until, how } => {
+                if how == Settled::Parked {
+                    self.parts.ctx.metrics.parked_current.inc();
+                    self.parked.add(until);
+                }
+                if lease.is_uncertain() && until > Instant::now() + REPEAT_AFTER + LAST_TRY_BEFORE {
+                    let at_once = Arc::clone(&self.repeats_at_once);
+                    self.repeats.spawn(repeat(Arc::clone(&self.parts.ctx), at_once, lease.handle(), until));
+                }
+                lease.settled(how);
+            }
         }
-        if leaver.lease.is_uncertain() && until > Instant::now() + REPEAT_AFTER + LAST_TRY_BEFORE {
-            self.repeats.spawn(repeat(
-                Arc::clone(&self.parts.ctx),
-                Arc::clone(&self.repeats_at_once),
-                leaver.lease.as_ref().receipt().handle,
-                until,
-            ));
-        }
-        leaver.settled(how);
-    }
-
-    /// One of what a message owes was accepted: the next, or the delete.
-    fn forwarded(&mut self, owing: Owing) {
-        let Owing { message, mut owed, delete } = owing;
-        owed.remove(0);
-        self.parts.memory.left(&message.id, Exit::Delete { first: owed.clone(), how: delete.how });
-        self.take(Incoming::owing(message, owed, delete));
     }
 
     /// Says once that a person has to act, and once that it works again. `error` is what the last call came to.
     fn settle_fault(&mut self, error: Option<&QueueError>) {
-        let faults = [self.deletes.fault(), self.hides.fault(), self.forwards.fault()];
-        let fault = faults.into_iter().flatten().next().map(str::to_owned);
+        let fault = self.lanes.iter_mut().fold(None, |fault, lane| fault.or(lane.fault()));
         let is_faulted = fault.is_some();
         let ctx = &self.parts.ctx;
         if !ctx.health.set_settle_fault(fault) {
@@ -257,19 +210,9 @@ impl SettleLoop {
     }
 }
 
-/// Completes when an abort has left no more time to settle.
-async fn out_of_time(drain: Drain) {
-    drain.aborting().await;
-    tokio::time::sleep(ABORT_GRACE).await;
-}
-
 /// Sends a hiding once more, some time after it was confirmed: an extension without an answer may have arrived after it.
 async fn repeat(ctx: Arc<Context>, at_once: Arc<Semaphore>, receipt: ReceiptHandle, until: Instant) {
-    tokio::select! {
-        biased;
-        () = ctx.drain.draining() => {}
-        () = tokio::time::sleep(REPEAT_AFTER) => {}
-    }
+    tokio::time::timeout(REPEAT_AFTER, ctx.drain.draining()).await.ok();
     let _place = at_once.acquire().await;
     // Later it would end the lease of whoever has the message then.
     if until > Instant::now() + LAST_TRY_BEFORE {

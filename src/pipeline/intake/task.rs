@@ -9,7 +9,6 @@ use tokio::time::Instant;
 
 use crate::limit::Slot;
 use crate::message::Message;
-use crate::pipeline::completion::Successor;
 use crate::pipeline::dispatch::Dispatch;
 use crate::pipeline::flow::Flow;
 use crate::pipeline::in_flight::InFlight;
@@ -17,7 +16,7 @@ use crate::pipeline::intake::plan::Plan;
 use crate::pipeline::intake::prepare::{Prepared, Wanted, prepare};
 use crate::pipeline::intake::receive::{Received, receive};
 use crate::pipeline::lease::{Asked, Lease};
-use crate::pipeline::ledger::LedgerEntry;
+use crate::pipeline::settle::exit::Successor;
 use crate::pipeline::settle::settler::Settler;
 use crate::telemetry::trace::Journey;
 
@@ -145,8 +144,7 @@ impl Intake {
     fn in_flight(&self, message: Message, asked: Asked, slot: Arc<Slot>) -> Option<InFlight> {
         let Dispatch { ctx, leases, .. } = &*self.flow.dispatch;
         ctx.observe(&message);
-        let entry = LedgerEntry::new(&ctx.metrics);
-        let Some((lease, ledger)) = Lease::begin(leases, &message, asked, entry) else {
+        let Some(lease) = Lease::begin(leases, &message, asked) else {
             ctx.metrics.duplicates_suppressed.inc();
             return None;
         };
@@ -155,7 +153,6 @@ impl Intake {
             trace: Journey::begin(&ctx.settings.queue_name, &message),
             message,
             lease,
-            ledger,
             slot,
             successor: Successor::default(),
             settler: self.settler.clone(),

@@ -15,6 +15,7 @@ use crate::pipeline::intake::task::Intake;
 use crate::pipeline::kit_for_tests::{
     Kit, MINUTE, SECOND, Setup, circumstances, close, failed, message, status,
 };
+use crate::pipeline::ledger::Settled;
 use crate::pipeline::settle::exit::Exit;
 use crate::policy::advice::queue::QueueReason;
 use crate::ports::{QueueFacts, QueueLimits, Redrive};
@@ -72,7 +73,7 @@ async fn a_receive_under_way_when_the_drain_begins_is_awaited_and_what_it_brings
     intake.run().await;
     deliveries.close();
     deliveries.wait().await;
-    let released = Exit::Release { until: Instant::now(), reason: ReleaseReason::Drain };
+    let released = Exit::Hide { until: Instant::now(), how: Settled::Released(ReleaseReason::Drain) };
     assert_eq!(kit.all_left(), [("m-1".to_owned(), released)]);
     assert_eq!((kit.queue.receives().len(), kit.slots.counts().reserved), (1, 0));
 }

@@ -8,21 +8,19 @@
 //! Time is the runtime's, which no change of the wall clock moves. A process that stood still finds its leases run
 //! out; a machine that stood still may not, and learns it from the answer to the next extension.
 
-use std::collections::HashMap;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use tokio::task::{self, JoinSet};
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::message::MessageId;
+use crate::message::{MessageId, ReceiptHandle};
 use crate::observe::health::Tick;
-use crate::pipeline::lease::entry::{Entries, Extension, Loss};
-use crate::pipeline::lease::table::{LeaseTable, begins};
+use crate::pipeline::lease::table::{Entries, LeaseTable, Loss, begins};
 use crate::policy::backoff;
 use crate::policy::visibility::{ANSWER_SLACK, whole_seconds};
-use crate::ports::{BatchResult, EntryErrorKind, Queue, QueueErrorKind, VisibilityChange};
+use crate::ports::{BatchResult, EntryErrorKind, Queue, VisibilityChange};
 use crate::telemetry::labels::ExtensionResult;
 
 /// First pause before a failed extension is tried again; doubles, with jitter in the upper half.
@@ -39,6 +37,14 @@ const CALLS_IN_A_ROW: usize = 4;
 /// How long the extender sleeps at most; its watchdog ticks that often.
 const IDLE: Duration = Duration::from_secs(15);
 
+/// An extension that was sent.
+#[derive(Debug)]
+struct Extension {
+    key: u64,
+    handle: ReceiptHandle,
+    asked: Instant,
+}
+
 impl LeaseTable {
     /// Extends leases until `stop`, then finishes the calls under way. May run again after a panic.
     pub(in crate::pipeline) async fn run(
@@ -48,28 +54,31 @@ impl LeaseTable {
         stop: CancellationToken,
     ) {
         self.recover();
-        let mut calls = Calls::default();
+        let mut calls = JoinSet::new();
         loop {
             tick.touch();
-            while calls.running.len() < self.calls_max() {
-                let (keys, changes) = self.take_due();
-                if keys.is_empty() {
+            let calls_max = CALLS_MIN.max(self.lock().by_key.len() / (CALLS_IN_A_ROW * self.limits.batch));
+            while calls.len() < calls_max {
+                let (sent, changes) = self.take_due();
+                if sent.is_empty() {
                     break;
                 }
-                calls.start(keys, Arc::clone(&queue), changes);
+                calls.spawn(call(Arc::clone(&queue), sent, changes));
             }
+            // With all calls under way the end of one wakes it.
+            let first = self.lock().due.first().map(|&(at, _)| at);
+            let due = first.filter(|_| calls.len() < calls_max);
             let idle = Instant::now() + IDLE;
-            let due = if calls.running.len() < self.calls_max() { self.next_due() } else { None };
             tokio::select! {
                 biased;
-                Some((keys, result)) = calls.next() => self.extended(&keys, Instant::now(), result.as_ref()),
+                Some(Ok((sent, result))) = calls.join_next() => self.extended(&sent, Instant::now(), result.as_ref()),
                 () = stop.cancelled() => break,
                 () = self.changed.notified() => {}
                 () = tokio::time::sleep_until(due.map_or(idle, |due| due.min(idle))) => {}
             }
         }
-        while let Some((keys, result)) = calls.next().await {
-            self.extended(&keys, Instant::now(), result.as_ref());
+        while let Some(Ok((sent, result))) = calls.join_next().await {
+            self.extended(&sent, Instant::now(), result.as_ref());
         }
     }
 
@@ -80,191 +89,141 @@ impl LeaseTable {
         let keys: Vec<u64> = state.by_key.keys().copied().collect();
         for key in keys {
             let Some(entry) = state.by_key.get_mut(&key) else { continue };
-            match std::mem::replace(&mut entry.extension, Extension::None) {
-                // It lost its place when the run panicked before the call began, or has one.
-                Extension::None if entry.due.is_some() => {}
-                Extension::None => state.schedule(key, now),
-                Extension::UnderWay => {
-                    entry.uncertain = true;
-                    state.schedule(key, now);
-                }
-                Extension::Awaited(closing) => {
-                    entry.uncertain = true;
-                    // Whoever closed it may have been dropped meanwhile; then nobody needs to know.
-                    closing.send(()).ok();
-                }
+            entry.uncertain |= std::mem::take(&mut entry.extending);
+            // It was under way, or lost its place when the run panicked before the call began.
+            if entry.due.is_none() {
+                state.schedule(key, now);
             }
         }
-    }
-
-    fn calls_max(&self) -> usize {
-        CALLS_MIN.max(self.lock().by_key.len() / (CALLS_IN_A_ROW * self.limits.batch))
-    }
-
-    fn next_due(&self) -> Option<Instant> {
-        self.lock().due.first().map(|&(at, _)| at)
+        drop(state);
+        self.answered.notify_waiters();
     }
 
     /// Up to ten leases to extend, marked as such: when the time of one has come, those near theirs go along.
-    fn take_due(&self) -> (Vec<Extended>, Vec<VisibilityChange>) {
+    fn take_due(&self) -> (Vec<Extension>, Vec<VisibilityChange>) {
         let now = Instant::now();
-        let (mut keys, mut changes, mut ended) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut sent, mut changes, mut ended) = (Vec::new(), Vec::new(), Vec::new());
         let mut state = self.lock();
-        while keys.len() < self.limits.batch {
-            let near = if keys.is_empty() { now } else { now + self.length / COMPANY };
+        while sent.len() < self.limits.batch {
+            let near = if sent.is_empty() { now } else { now + self.length / COMPANY };
             let Some(&(at, key)) = state.due.first().filter(|(at, _)| *at <= near) else { break };
             state.due.remove(&(at, key));
             let Some(entry) = state.by_key.get_mut(&key) else { continue };
             entry.due = None;
-            let left = entry.ceiling.saturating_duration_since(now);
+            let left = entry.grant.ceiling.saturating_duration_since(now);
             if left <= ANSWER_SLACK {
-                self.ends(entry, Loss::Ceiling, &mut ended);
+                ended.extend(self.ends(entry, Loss::Ceiling));
                 continue;
             }
-            entry.extension = Extension::UnderWay;
-            keys.push(Extended { key, version: entry.receipt.version, asked: now });
-            let seconds = whole_seconds(self.length).min(floor_seconds(left));
-            changes.push(VisibilityChange { receipt: entry.receipt.handle.clone(), seconds });
+            entry.extending = true;
+            let handle = entry.grant.handle.clone();
+            let left = u32::try_from(left.as_secs()).unwrap_or(u32::MAX);
+            let seconds = whole_seconds(self.length).min(left);
+            changes.push(VisibilityChange { receipt: handle.clone(), seconds });
+            sent.push(Extension { key, handle, asked: now });
         }
         drop(state);
         self.tell(&ended);
-        (keys, changes)
+        (sent, changes)
     }
 
-    /// Takes in what SQS answered to an extension of `keys`; nothing when the call panicked.
-    fn extended(&self, keys: &[Extended], answered: Instant, result: Option<&BatchResult>) {
-        if let Some(Err(error)) = result {
-            self.events.queue_error(error);
-        }
+    /// Takes in what SQS answered to the extensions of one call; nothing when that panicked.
+    fn extended(&self, sent: &[Extension], answered: Instant, result: Option<&BatchResult>) {
+        let (entries, uncertain) = match result {
+            Some(Ok(entries)) => (entries.as_slice(), false),
+            Some(Err(error)) => {
+                self.events.queue_error(error);
+                (&[][..], error.may_be_carried_out())
+            }
+            None => (&[][..], true),
+        };
         // One for all: what failed in one call is tried again in one.
         let unit = self.random.lock().unwrap_or_else(PoisonError::into_inner).f64();
         let mut ended = Vec::new();
         let mut state = self.lock();
-        for (index, &extended) in keys.iter().enumerate() {
-            let verdict = match result {
-                None => Verdict::Failed { uncertain: true },
-                Some(Ok(entries)) => match entries.get(index) {
-                    Some(Ok(())) => Verdict::Extended,
-                    Some(Err(error)) if error.kind == EntryErrorKind::LeaseLost => Verdict::Lost,
-                    Some(Err(_)) | None => Verdict::Failed { uncertain: false },
-                },
-                Some(Err(error)) => Verdict::Failed {
-                    uncertain: matches!(error.kind, QueueErrorKind::TimedOut | QueueErrorKind::Network),
-                },
+        for (index, extension) in sent.iter().enumerate() {
+            let result = match entries.get(index) {
+                Some(Ok(())) => ExtensionResult::Extended,
+                Some(Err(error)) if error.kind == EntryErrorKind::LeaseLost => ExtensionResult::Lost,
+                Some(Err(_)) | None => ExtensionResult::Failed,
             };
-            let answer = Answer { verdict, at: answered, unit };
-            self.apply(&mut state, extended, answer, &mut ended);
+            let Some(entry) = state.by_key.get_mut(&extension.key) else { continue };
+            entry.extending = false;
+            entry.uncertain |= uncertain;
+            self.metrics.extension(result);
+            ended.extend(self.apply(&mut state, extension, result, answered, unit));
         }
         drop(state);
+        self.answered.notify_waiters();
         self.tell(&ended);
     }
 
+    /// What an extension changes of its lease; the end of that, if it is news.
     fn apply(
         &self,
         state: &mut Entries,
-        extended: Extended,
-        Answer { verdict, at: answered, unit }: Answer,
-        ended: &mut Vec<(MessageId, Loss)>,
-    ) {
-        let Extended { key, version, asked } = extended;
-        let Some(entry) = state.by_key.get_mut(&key) else { return };
-        let extension = std::mem::replace(&mut entry.extension, Extension::None);
-        let mut due = None;
-        self.metrics.extension(verdict.label());
-        match verdict {
+        extension: &Extension,
+        result: ExtensionResult,
+        answered: Instant,
+        unit: f64,
+    ) -> Option<(MessageId, Loss)> {
+        let &Extension { key, ref handle, asked } = extension;
+        let entry = state.by_key.get_mut(&key)?;
+        let mut ended = None;
+        let due = match result {
             // It was about a handle that has been replaced since, and with it the lease.
-            _ if entry.receipt.version != version => {
-                entry.uncertain |= matches!(verdict, Verdict::Failed { uncertain: true });
-                due = Some(self.next_extension(entry.expires));
-            }
-            Verdict::Extended => {
-                if entry.expires <= asked {
+            _ if entry.grant.handle != *handle => self.next_extension(entry.grant.expires),
+            ExtensionResult::Extended => {
+                if entry.grant.expires <= asked {
                     // SQS took it late; others may have received the message meanwhile.
-                    self.ends(entry, Loss::Lapsed, ended);
+                    ended = self.ends(entry, Loss::Lapsed);
                 }
-                let left = entry.ceiling.saturating_duration_since(answered).min(self.length);
-                entry.expires = begins(asked, answered) + left;
+                let left = entry.grant.ceiling.saturating_duration_since(answered).min(self.length);
+                let expires = begins(asked, answered) + left;
+                entry.grant.expires = expires;
                 (entry.uncertain, entry.failures) = (false, 0);
                 // At the ceiling nothing is left to extend, but the end to be noted.
-                let goes_on = left == self.length;
-                due = Some(if goes_on { self.next_extension(entry.expires) } else { entry.expires });
+                if left == self.length { self.next_extension(expires) } else { expires }
             }
-            Verdict::Failed { uncertain } => {
-                entry.uncertain |= uncertain;
+            ExtensionResult::Failed => {
                 entry.failures = entry.failures.saturating_add(1);
-                let left = entry.expires.saturating_duration_since(answered);
+                let left = entry.grant.expires.saturating_duration_since(answered);
                 if left.is_zero() {
-                    self.ends(entry, Loss::Lapsed, ended);
+                    ended = self.ends(entry, Loss::Lapsed);
                 }
-                due = Some(answered + retry_after(entry.failures, left, unit));
+                answered + retry_after(entry.failures, left, unit)
             }
             // What SQS answers to its delete decides: that may be what has ended the lease.
-            Verdict::Lost if entry.deleting => {}
-            Verdict::Lost => self.ends(entry, Loss::Lost, ended),
-        }
-        if let Extension::Awaited(closing) = extension {
-            // Whoever closed it may have been dropped meanwhile; then nobody needs to know.
-            closing.send(()).ok();
-        } else if let Some(due) = due {
-            state.schedule(key, due);
-        }
-    }
-}
-
-/// Extension calls under way, and which leases each is for: a call that panics must not lose them.
-#[derive(Default)]
-struct Calls {
-    running: JoinSet<BatchResult>,
-    keys: HashMap<task::Id, Vec<Extended>>,
-}
-
-impl Calls {
-    fn start(&mut self, keys: Vec<Extended>, queue: Arc<dyn Queue>, changes: Vec<VisibilityChange>) {
-        let call = self.running.spawn(async move { queue.change_visibility(&changes).await });
-        self.keys.insert(call.id(), keys);
-    }
-
-    /// The next call that ends, with its answer unless it panicked; `None` when none is under way.
-    async fn next(&mut self) -> Option<(Vec<Extended>, Option<BatchResult>)> {
-        let (id, result) = match self.running.join_next_with_id().await? {
-            Ok((id, result)) => (id, Some(result)),
-            Err(error) => (error.id(), None),
+            ExtensionResult::Lost if entry.deleting => return None,
+            ExtensionResult::Lost => return self.ends(entry, Loss::Lost),
         };
-        Some((self.keys.remove(&id).unwrap_or_default(), result))
+        state.schedule(key, due);
+        ended
     }
-}
 
-/// A lease that an extension is under way for, the version of the handle it was sent with, and when.
-#[derive(Debug, Clone, Copy)]
-struct Extended {
-    key: u64,
-    version: u32,
-    asked: Instant,
-}
-
-/// What an extension came to, when, and the jitter of its next try.
-#[derive(Debug, Clone, Copy)]
-struct Answer {
-    verdict: Verdict,
-    at: Instant,
-    unit: f64,
-}
-
-#[derive(Debug, Clone, Copy)]
-enum Verdict {
-    Extended,
-    Failed { uncertain: bool },
-    Lost,
-}
-
-impl Verdict {
-    fn label(self) -> ExtensionResult {
-        match self {
-            Self::Extended => ExtensionResult::Extended,
-            Self::Failed { .. } => ExtensionResult::Failed,
-            Self::Lost => ExtensionResult::Lost,
+    /// Tells the log, outside of the lock.
+    fn tell(&self, ended: &[(MessageId, Loss)]) {
+        for (id, loss) in ended {
+            let why = match loss {
+                Loss::Lapsed => "its lease ran out before SQS extended it",
+                Loss::Ceiling => "its lease ended with the twelve hours that SQS hides a message",
+                Loss::Lost => "SQS calls its receipt handle invalid",
+            };
+            self.events.left_to_sqs(id.as_str(), "keep a message", why, EntryErrorKind::LeaseLost.fix());
         }
     }
+}
+
+/// One call, with what it was for. Its answer is missing when it panicked: that must not lose the leases.
+async fn call(
+    queue: Arc<dyn Queue>,
+    sent: Vec<Extension>,
+    changes: Vec<VisibilityChange>,
+) -> (Vec<Extension>, Option<BatchResult>) {
+    let mut call = JoinSet::new();
+    call.spawn(async move { queue.change_visibility(&changes).await });
+    let result = call.join_next().await.and_then(Result::ok);
+    (sent, result)
 }
 
 /// Pause after so many failures in a row to extend a lease with so much left; `unit` is jitter in `[0, 1)`.
@@ -272,10 +231,6 @@ fn retry_after(failures: u32, left: Duration, unit: f64) -> Duration {
     let pause = backoff::doubled(RETRY_FIRST, failures.saturating_sub(1), RETRY_MAX);
     let pause = if left.is_zero() { pause } else { pause.min(RETRY_FIRST.max(left / 3)) };
     pause.mul_f64(0.5 + 0.5 * unit)
-}
-
-fn floor_seconds(left: Duration) -> u32 {
-    u32::try_from(left.as_secs()).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]
@@ -286,7 +241,6 @@ mod tests {
     use crate::message::{Message, MessageId, ReceiptHandle, ReceiveCount};
     use crate::observe::event_log::EventLog;
     use crate::pipeline::lease::{Asked, Lease};
-    use crate::pipeline::ledger::LedgerEntry;
     use crate::policy::visibility::CEILING;
     use crate::ports::EntryError;
     use crate::ports::QueueLimits;
@@ -335,9 +289,9 @@ mod tests {
         }
     }
 
-    fn admit(table: &Arc<LeaseTable>, receipt: &str) -> Option<(Lease, LedgerEntry)> {
+    fn admit(table: &Arc<LeaseTable>, receipt: &str) -> Option<Lease> {
         let asked = Asked { first: Instant::now(), last: Instant::now() };
-        Lease::begin(table, &message(receipt), asked, LedgerEntry::new(&table.metrics))
+        Lease::begin(table, &message(receipt), asked)
     }
 
     #[tokio::test(start_paused = true)]
@@ -351,7 +305,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_run_after_a_panic_extends_what_was_under_way_and_lets_go_who_waits_for_that() {
         let table = table();
-        let (lease, _books) = admit(&table, "first").unwrap();
+        let lease = admit(&table, "first").unwrap();
         tokio::time::advance(LENGTH).await;
         assert_eq!(due(&table).1, ["first"]);
         assert_eq!(due(&table).1, [""; 0], "it is under way");
@@ -361,11 +315,12 @@ mod tests {
         let mut closing = std::pin::pin!(lease.close(Instant::now() + 5 * LENGTH));
         tokio::select! {
             biased;
-            _closed = &mut closing => panic!("an extension is under way"),
+            () = &mut closing => panic!("an extension is under way"),
             () = std::future::ready(()) => {}
         }
         table.recover();
-        assert!(closing.await.is_uncertain());
+        closing.await;
+        assert!(lease.is_uncertain());
         assert_eq!(due(&table).1, [""; 0]);
     }
 
@@ -375,7 +330,7 @@ mod tests {
     }
 
     /// The handles of the extensions that are due.
-    fn due(table: &LeaseTable) -> (Vec<Extended>, Vec<String>) {
+    fn due(table: &LeaseTable) -> (Vec<Extension>, Vec<String>) {
         let (keys, changes) = table.take_due();
         (keys, changes.into_iter().map(|change| change.receipt.expose().to_owned()).collect())
     }
@@ -383,25 +338,26 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_copy_lends_its_handle_and_starts_the_lease_anew() {
         let table = table();
-        let (lease, ledger) = admit(&table, "first").unwrap();
+        let lease = admit(&table, "first").unwrap();
         tokio::time::advance(Duration::from_secs(100)).await;
         assert!(!lease.is_ours());
         assert!(admit(&table, "second").is_none());
         assert!(lease.is_ours());
-        assert_eq!(lease.receipt().handle.expose(), "second");
+        assert_eq!(lease.handle().expose(), "second");
         assert_eq!(lease.hideable(), CEILING);
         assert_eq!(due(&table).1, [""; 0], "not yet");
         tokio::time::advance(LENGTH).await;
         assert_eq!(due(&table).1, ["second"]);
-        assert!(lease.take_copies().is_some());
-        drop((lease, ledger));
+        assert_eq!(table.metrics.in_progress()[0].1, 2, "the ledger counts both receives");
+        drop(lease);
+        assert_eq!((table.metrics.in_progress()[0].1, table.metrics.abandoned.get()), (0, 2));
         assert!(admit(&table, "third").is_some(), "it is in flight no more");
     }
 
     #[tokio::test(start_paused = true)]
     async fn an_answer_about_the_older_handle_does_not_lose_the_newer() {
         let table = table();
-        let (lease, _books) = admit(&table, "first").unwrap();
+        let lease = admit(&table, "first").unwrap();
         tokio::time::advance(LENGTH).await;
         let (keys, handles) = due(&table);
         assert_eq!(handles, ["first"]);
@@ -419,12 +375,12 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_closed_lease_takes_a_newer_handle_and_is_not_extended() {
         let table = table();
-        let (lease, _books) = admit(&table, "first").unwrap();
-        let closed = lease.close(Instant::now() + 5 * LENGTH).await;
+        let lease = admit(&table, "first").unwrap();
+        lease.close(Instant::now() + 5 * LENGTH).await;
         tokio::time::advance(Duration::from_secs(80)).await;
         assert!(admit(&table, "second").is_none());
-        assert_eq!(closed.as_ref().receipt().handle.expose(), "second");
-        assert_eq!(closed.expires(), Instant::now() + Duration::from_secs(85));
+        assert_eq!(lease.handle().expose(), "second");
+        assert_eq!(lease.expires(), Instant::now() + Duration::from_secs(85));
         tokio::time::advance(LENGTH).await;
         assert_eq!(due(&table).1, [""; 0]);
     }
@@ -432,32 +388,32 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_message_given_back_that_comes_again_is_taken_in_anew() {
         let table = table();
-        let (lease, _books) = admit(&table, "first").unwrap();
-        let closed = lease.close(Instant::now()).await;
-        let (again, _books) = admit(&table, "second").unwrap();
-        assert_eq!(closed.as_ref().receipt().handle.expose(), "first");
-        drop(closed);
+        let lease = admit(&table, "first").unwrap();
+        lease.close(Instant::now()).await;
+        let again = admit(&table, "second").unwrap();
+        assert_eq!(lease.handle().expose(), "first");
+        drop(lease);
         assert!(again.is_ours());
         assert!(admit(&table, "third").is_none(), "the end of the first lease is not that of the second");
-        assert_eq!(again.receipt().handle.expose(), "third");
+        assert_eq!(again.handle().expose(), "third");
     }
 
     #[tokio::test(start_paused = true)]
     async fn closing_waits_for_an_extension_under_way_also_when_a_copy_comes_meanwhile() {
         let table = table();
-        let (lease, _books) = admit(&table, "first").unwrap();
+        let lease = admit(&table, "first").unwrap();
         tokio::time::advance(LENGTH).await;
         let (keys, _) = due(&table);
         let mut closing = std::pin::pin!(lease.close(Instant::now() + 5 * LENGTH));
         tokio::select! {
             biased;
-            _closed = &mut closing => panic!("an extension is under way"),
+            () = &mut closing => panic!("an extension is under way"),
             () = tokio::time::sleep(Duration::from_secs(1)) => {}
         }
         assert!(admit(&table, "second").is_none());
         table.extended(&keys, Instant::now(), None);
-        let closed = closing.await;
-        assert!(closed.is_uncertain(), "that call may still take effect");
-        assert_eq!(closed.as_ref().receipt().handle.expose(), "second");
+        closing.await;
+        assert!(lease.is_uncertain(), "that call may still take effect");
+        assert_eq!(lease.handle().expose(), "second");
     }
 }

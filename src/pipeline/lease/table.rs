@@ -2,31 +2,91 @@
 //!
 //! Two parties share it. A lease looks up its own entry; the lease extender extends those whose time is near. A lease may end
 //! before its message is settled: unextended in time, at SQS's twelve hours, or because SQS says so. That is counted once.
+//!
+//! A message that comes again while it is in flight gets no second entry. Its visibility lapsed, or SQS handed it out twice.
+//! Its entry takes the newer handle, and with it another twelve hours. An answer about the older handle proves nothing then.
+//! A lease that is closed takes the newer handle too, unless its message was released: that one may come again before we
+//! know.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::message::{Message, MessageId};
+use crate::message::{MessageId, ReceiptHandle};
 use crate::observe::event_log::EventLog;
-use crate::pipeline::lease::entry::{Entries, Entry, Loss, Span};
 use crate::pipeline::ledger::LedgerEntry;
 use crate::policy::visibility::{ANSWER_SLACK, extend_when_left};
-use crate::ports::{EntryErrorKind, QueueLimits};
+use crate::ports::QueueLimits;
 use crate::telemetry::handles::ListenerMetrics;
 
 /// All leases of one listener, behind one lock; nothing waits while it holds that.
 #[derive(Debug)]
 pub(in crate::pipeline) struct LeaseTable {
-    pub(in crate::pipeline) length: Duration,
-    pub(in crate::pipeline) limits: QueueLimits,
+    pub(super) length: Duration,
+    pub(super) limits: QueueLimits,
     entries: Mutex<Entries>,
-    pub(in crate::pipeline) changed: Notify,
-    pub(in crate::pipeline) random: Mutex<fastrand::Rng>,
-    pub(in crate::pipeline) metrics: Arc<ListenerMetrics>,
-    pub(in crate::pipeline) events: Arc<EventLog>,
+    /// Wakes the extender: a lease is to be extended before the one it waits for.
+    pub(super) changed: Notify,
+    /// Wakes whoever waits for the end of an extension.
+    pub(super) answered: Notify,
+    pub(super) random: Mutex<fastrand::Rng>,
+    pub(super) metrics: Arc<ListenerMetrics>,
+    pub(super) events: Arc<EventLog>,
+}
+
+/// One entry per message in flight, by key, by message id and by the time to extend it.
+#[derive(Debug, Default)]
+pub(in crate::pipeline) struct Entries {
+    next_key: u64,
+    pub(in crate::pipeline) by_key: BTreeMap<u64, Entry>,
+    by_id: BTreeMap<MessageId, u64>,
+    pub(super) due: BTreeSet<(Instant, u64)>,
+}
+
+/// One lease.
+#[derive(Debug)]
+pub(in crate::pipeline) struct Entry {
+    id: MessageId,
+    pub(super) grant: Grant,
+    /// When it is to be extended.
+    pub(super) due: Option<Instant>,
+    /// An extension is under way.
+    pub(super) extending: bool,
+    /// An extension got no answer and may still take effect.
+    pub(super) uncertain: bool,
+    /// Extensions that failed in a row.
+    pub(super) failures: u32,
+    /// How it has ended, if it has.
+    pub(super) ended: Option<Loss>,
+    /// A delete has been sent.
+    pub(super) deleting: bool,
+    /// The message is being hidden until then: no more extensions.
+    hidden_until: Option<Instant>,
+    pub(super) ledger: LedgerEntry,
+}
+
+/// What the latest receive of a message gave us, and its extensions since.
+#[derive(Debug)]
+pub(super) struct Grant {
+    pub(super) handle: ReceiptHandle,
+    /// When the message may become visible to others.
+    pub(super) expires: Instant,
+    /// When SQS extends no more.
+    pub(super) ceiling: Instant,
+}
+
+/// How a lease ended before its message was settled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Loss {
+    /// No extension got through in time.
+    Lapsed,
+    /// SQS extends no further.
+    Ceiling,
+    /// SQS says the handle is no longer ours.
+    Lost,
 }
 
 impl LeaseTable {
@@ -38,80 +98,101 @@ impl LeaseTable {
         events: Arc<EventLog>,
         seed: u64,
     ) -> Arc<Self> {
-        let random = Mutex::new(fastrand::Rng::with_seed(seed));
         Arc::new(Self {
             length,
             limits,
             entries: Mutex::default(),
             changed: Notify::new(),
-            random,
+            answered: Notify::new(),
+            random: Mutex::new(fastrand::Rng::with_seed(seed)),
             metrics,
             events,
         })
     }
 
-    /// Registers a message received just now; its key. `None` when it is in flight already: its lease has the newer
-    /// handle then, and counts this receive.
-    pub(in crate::pipeline) fn register(
-        &self,
-        message: &Message,
-        asked: Asked,
-        ledger: LedgerEntry,
-    ) -> Option<(u64, LedgerEntry)> {
-        let expires = begins(asked.last, Instant::now()) + self.length;
-        let span = Span {
-            expires,
-            ceiling: asked.first + self.limits.longest_visibility,
-            due: self.next_extension(expires),
-        };
-        let mut state = self.lock();
-        let first_before = state.due.first().copied();
-        let ledger = state.adopt(&message.id, &message.receipt, span, ledger);
-        let admitted = ledger.map(|ledger| (state.insert(&message.id, &message.receipt, span), ledger));
-        let sooner = state.due.first().copied() != first_before;
-        drop(state);
-        if sooner {
-            self.changed.notify_one();
-        }
-        admitted
-    }
-
     /// When a lease that ends at `expires` is to be extended.
-    pub(in crate::pipeline) fn next_extension(&self, expires: Instant) -> Instant {
+    pub(super) fn next_extension(&self, expires: Instant) -> Instant {
         expires.checked_sub(extend_when_left(self.length)).unwrap_or(expires)
     }
 
-    /// Notes the end of a lease whose message is not settled.
-    pub(in crate::pipeline) fn ends(
-        &self,
-        entry: &mut Entry,
-        loss: Loss,
-        ended: &mut Vec<(MessageId, Loss)>,
-    ) {
-        if let Some(id) = entry.ends(loss) {
-            self.metrics.leases_lost.inc();
-            ended.push((id, loss));
-        }
-    }
-
-    /// Notes the end of a lease that its holder has found out and tells the log of.
-    pub(in crate::pipeline) fn note(&self, key: u64, loss: Loss) {
-        let mut state = self.lock();
-        if state.by_key.get_mut(&key).is_some_and(|entry| entry.ends(loss).is_some()) {
+    /// Notes the end of a lease whose message is not settled. The first time it is counted, and returned for the log.
+    pub(super) fn ends(&self, entry: &mut Entry, loss: Loss) -> Option<(MessageId, Loss)> {
+        let is_first = entry.ended.is_none();
+        if is_first {
             self.metrics.leases_lost.inc();
         }
-    }
-
-    /// Tells the log, outside of the lock.
-    pub(in crate::pipeline) fn tell(&self, ended: &[(MessageId, Loss)]) {
-        for (id, loss) in ended {
-            let fix = EntryErrorKind::LeaseLost.fix();
-            self.events.left_to_sqs(id.as_str(), "keep a message", loss.words(), fix);
+        if is_first || loss == Loss::Lost {
+            entry.ended = Some(loss);
         }
+        is_first.then(|| (entry.id.clone(), loss))
     }
 
     pub(in crate::pipeline) fn lock(&self) -> MutexGuard<'_, Entries> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Entries {
+    /// The lease of a message that is in flight; not of one that may come again, because its hiding is over.
+    pub(super) fn in_flight(&mut self, id: &MessageId) -> Option<(u64, &mut Entry)> {
+        let key = *self.by_id.get(id)?;
+        let entry = self.by_key.get_mut(&key)?;
+        let is_over = entry.hidden_until.is_some_and(|until| until <= Instant::now());
+        (!is_over).then_some((key, entry))
+    }
+
+    /// Takes a lease in; its key.
+    pub(super) fn insert(&mut self, id: &MessageId, grant: Grant, ledger: LedgerEntry) -> u64 {
+        let key = self.next_key;
+        self.next_key += 1;
+        let entry = Entry {
+            id: id.clone(),
+            grant,
+            due: None,
+            extending: false,
+            uncertain: false,
+            failures: 0,
+            ended: None,
+            deleting: false,
+            hidden_until: None,
+            ledger,
+        };
+        self.by_key.insert(key, entry);
+        self.by_id.insert(id.clone(), key);
+        key
+    }
+
+    /// Sets when a lease is extended next, unless it is closed or is being extended.
+    pub(super) fn schedule(&mut self, key: u64, due: Instant) {
+        let Some(entry) = self.by_key.get_mut(&key) else { return };
+        if entry.hidden_until.is_some() || entry.extending {
+            return;
+        }
+        if let Some(before) = entry.due.replace(due) {
+            self.due.remove(&(before, key));
+        }
+        self.due.insert((due, key));
+    }
+
+    /// Ends the extensions of a lease, but for one under way.
+    pub(super) fn close(&mut self, key: u64, until: Instant) {
+        let Some(entry) = self.by_key.get_mut(&key) else { return };
+        entry.hidden_until = Some(until);
+        if let Some(due) = entry.due.take() {
+            self.due.remove(&(due, key));
+        }
+    }
+
+    /// Removes a lease.
+    pub(super) fn remove(&mut self, key: u64) -> Option<Entry> {
+        let entry = self.by_key.remove(&key)?;
+        if self.by_id.get(&entry.id) == Some(&key) {
+            self.by_id.remove(&entry.id);
+        }
+        if let Some(due) = entry.due {
+            self.due.remove(&(due, key));
+        }
+        Some(entry)
     }
 }
 
@@ -128,6 +209,6 @@ pub(in crate::pipeline) struct Asked {
 ///
 /// SQS hides a message at some time between the two. An answer may be as old as its call, so the lease begins with that;
 /// where the answer came at once, the slack before it is a margin for clocks that differ.
-pub(in crate::pipeline) fn begins(asked: Instant, answered: Instant) -> Instant {
+pub(super) fn begins(asked: Instant, answered: Instant) -> Instant {
     answered.checked_sub(ANSWER_SLACK).map_or(asked, |earlier| earlier.min(asked))
 }

@@ -1,63 +1,63 @@
-//! How a message leaves: what a delivery hands to settlement with it, and what the memory keeps of it.
+//! How a message leaves: what a delivery hands to settlement with it, and what the memory keeps of it. And what became of
+//! it then, told to the message behind it in its group (FIFO).
 //!
 //! A message that is dropped without an exit is abandoned: SQS hands it out again when its lease is over.
 
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use crate::pipeline::ledger::Settled;
-use crate::policy::decide::DeferReason;
 use crate::ports::DeadLetterReason;
-use crate::telemetry::labels::ReleaseReason;
 
 /// How a message leaves this process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::pipeline) enum Exit {
-    /// Its work is done. It is deleted once each forward in `first` was accepted, in this order.
+    /// Its work is done: it is deleted.
     Delete {
-        /// Empty for a message that is only to be deleted.
-        first: Vec<Forward>,
-        /// For the ledger: deleted, or dead-lettered.
+        /// Why a copy of it is forwarded to the dead-letter queue before, if one is.
+        forward: Option<DeadLetterReason>,
+        /// Deleted or dead-lettered.
         how: Settled,
     },
-    /// Hidden after throttling.
-    Park {
-        /// Visible again at.
-        until: Instant,
-    },
-    /// Hidden after another failure.
-    Defer {
-        /// Visible again at.
-        until: Instant,
-        /// For the ledger.
-        reason: DeferReason,
-    },
-    /// Made visible again without an attempt.
-    Release {
+    /// It is left in the queue, hidden.
+    Hide {
         /// Visible again at; now or earlier makes it visible at once.
         until: Instant,
-        /// For the ledger.
-        reason: ReleaseReason,
+        /// Parked, deferred or released.
+        how: Settled,
     },
-}
-
-/// Something to be sent before a message may be deleted. Small, because the memory keeps it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::pipeline) enum Forward {
-    /// A copy of the message, to the dead-letter queue.
-    DeadLetter(DeadLetterReason),
 }
 
 impl Exit {
     /// Deleted, with nothing to be sent before.
-    pub(in crate::pipeline) const DELETE: Self = Self::Delete { first: Vec::new(), how: Settled::Deleted };
+    pub(in crate::pipeline) const DELETE: Self = Self::Delete { forward: None, how: Settled::Deleted };
+}
 
-    /// How the ledger counts it.
-    pub(in crate::pipeline) fn settled(&self) -> Settled {
-        match self {
-            Self::Delete { how, .. } => *how,
-            Self::Park { .. } => Settled::Parked,
-            Self::Defer { reason, .. } => Settled::Deferred(*reason),
-            Self::Release { reason, .. } => Settled::Released(*reason),
+/// What became of a message, as far as its successor is concerned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::pipeline) enum Fate {
+    /// SQS confirmed its delete.
+    Deleted,
+    /// It comes back at this time.
+    Hidden(Instant),
+}
+
+/// Whoever waits for a message to be gone; dropped untold, it is told that the message is left to SQS.
+#[derive(Debug, Default)]
+pub(in crate::pipeline) struct Successor(Option<oneshot::Sender<Fate>>);
+
+impl Successor {
+    /// One that waits, and how it is told.
+    pub(in crate::pipeline) fn new() -> (Self, oneshot::Receiver<Fate>) {
+        let (sender, receiver) = oneshot::channel();
+        (Self(Some(sender)), receiver)
+    }
+
+    /// Says what became of it.
+    pub(in crate::pipeline) fn tell(self, fate: Fate) {
+        if let Some(sender) = self.0 {
+            // Nobody waits any more once the drain has begun.
+            sender.send(fate).ok();
         }
     }
 }

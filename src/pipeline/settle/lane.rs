@@ -1,20 +1,21 @@
 //! A lane: all work of one kind, until SQS has taken it or no try makes sense any more.
 //!
-//! Work waits for a batch, is in a call, or waits for its next try; nowhere else. What failed in one call is tried
+//! Work waits for its batch or its next try, or is in a call; nowhere else. What failed in one call is tried
 //! again in one, with back-off. What cannot be done is said and dropped: SQS hands the message out again.
 //!
 //! An answer about a handle that a second receive has replaced meanwhile proves nothing, good or bad: on a standard
 //! queue such a delete may be confirmed and have deleted nothing. It is sent again with the newer handle.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::task::{JoinError, JoinSet};
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::observe::event_log::EventLog;
-use crate::pipeline::settle::batching::{Buffer, Later};
-use crate::pipeline::settle::work::{Job, Work};
+use crate::pipeline::settle::exit::{Exit, Successor};
+use crate::pipeline::settle::job::{Job, call};
 use crate::policy::advice::entry::{TOO_LATE, TOO_LATE_FIX};
 use crate::policy::backoff;
 use crate::ports::{BatchResult, EntryError, EntryErrorKind, Queue, QueueError};
@@ -26,77 +27,44 @@ pub(super) const LAST_TRY_BEFORE: Duration = Duration::from_secs(2);
 
 /// All work of one kind.
 #[derive(Debug)]
-pub(super) struct Lane<W> {
-    waiting: Buffer<Job<W>>,
-    retries: Later<Job<W>>,
-    calls: JoinSet<Answer<W>>,
+pub(super) struct Lane {
+    waiting: Batches<Job>,
+    calls: JoinSet<(Vec<Job>, BatchResult)>,
     /// Why it fails until a person acts.
     fault: Option<String>,
     events: Arc<EventLog>,
 }
 
-/// What SQS answered to one call.
-type Answer<W> = (Vec<Job<W>>, BatchResult);
+/// What one call came to: the work that is done, and the failure of the call as a whole.
+pub(super) type Outcome = (Vec<Job>, Option<QueueError>);
 
-/// What one call came to.
-#[derive(Debug)]
-pub(super) struct Outcome<W> {
-    pub(super) done: Vec<Done<W>>,
-    /// The failure of the call as a whole.
-    pub(super) error: Option<QueueError>,
-}
-
-/// Work that is done.
-#[derive(Debug)]
-pub(super) struct Done<W> {
-    pub(super) work: W,
-    /// Whether SQS itself confirmed it.
-    pub(super) is_sure: bool,
-}
-
-impl<W: Work> Lane<W> {
-    /// Empty; work waits at most `linger` for a batch.
-    pub(super) fn new(linger: Duration, events: Arc<EventLog>) -> Self {
-        Self {
-            waiting: Buffer::new(linger, W::BATCH),
-            retries: Later::default(),
-            calls: JoinSet::new(),
-            fault: None,
-            events,
-        }
+impl Lane {
+    /// Empty; work waits at most `linger` for a batch of `most`.
+    pub(super) fn new(linger: Duration, most: usize, events: Arc<EventLog>) -> Self {
+        Self { waiting: Batches::new(linger, most), calls: JoinSet::new(), fault: None, events }
     }
 
     /// More work.
-    pub(super) fn push(&mut self, work: W) {
-        self.waiting.push(Job::new(work));
-    }
-
-    /// Drops all work, wherever it is: its messages are abandoned.
-    pub(super) fn abandon(&mut self) {
-        self.waiting = Buffer::new(Duration::ZERO, W::BATCH);
-        self.retries = Later::default();
-        self.calls.abort_all();
+    pub(super) fn push(&mut self, job: Job) {
+        self.waiting.push(job);
     }
 
     /// Whether there is no work, wherever it could be.
     pub(super) fn is_empty(&self) -> bool {
-        self.waiting.is_empty() && self.retries.is_empty() && self.calls.is_empty()
+        self.waiting.items.is_empty() && self.calls.is_empty()
     }
 
     /// Why it fails until a person acts. Without work there is no fault: only new work can find out.
-    pub(super) fn fault(&mut self) -> Option<&str> {
+    pub(super) fn fault(&mut self) -> Option<String> {
         if self.is_empty() {
             self.fault = None;
         }
-        self.fault.as_deref()
+        self.fault.clone()
     }
 
     /// Sends what has waited long enough, as far as calls may run.
     pub(super) fn send(&mut self, queue: &Arc<dyn Queue>, hurry: bool) {
         let now = Instant::now();
-        while let Some(job) = self.retries.due(now) {
-            self.waiting.push(job);
-        }
         while self.calls.len() < CALLS_MAX {
             let Some(jobs) = self.waiting.batch(now, hurry) else { break };
             // Its time may have passed while it waited for a call to end, or while the process stood still.
@@ -107,7 +75,7 @@ impl<W: Work> Lane<W> {
             if !jobs.is_empty() {
                 let queue = Arc::clone(queue);
                 self.calls.spawn(async move {
-                    let result = W::call(queue, &mut jobs).await;
+                    let result = call(queue.as_ref(), &mut jobs).await;
                     (jobs, result)
                 });
             }
@@ -116,62 +84,51 @@ impl<W: Work> Lane<W> {
 
     /// When there is something to send.
     pub(super) fn next_at(&self) -> Option<Instant> {
-        let room = self.calls.len() < CALLS_MAX;
-        [self.waiting.due(), self.retries.next_at()].into_iter().flatten().min().filter(|_| room)
+        self.waiting.next_at().filter(|_| self.calls.len() < CALLS_MAX)
     }
 
-    /// The end of a call; `None` while there is none. The messages of one that panicked are left to SQS.
+    /// What the next call came to; `None` while there is none. `unit` is the jitter of further tries. The messages of a
+    /// call that panicked are left to SQS.
     ///
     /// # Cancel safety
     /// Dropping the future changes nothing.
-    pub(super) async fn answer(&mut self) -> Option<Result<Answer<W>, JoinError>> {
-        self.calls.join_next().await
-    }
-
-    /// Takes an answer in. `unit` is the jitter of further tries.
-    pub(super) fn answered(&mut self, answer: Result<Answer<W>, JoinError>, unit: f64) -> Outcome<W> {
+    pub(super) async fn answer(&mut self, unit: f64) -> Option<Outcome> {
         let mut done = Vec::new();
-        let error = match answer {
-            Err(_panicked) => None,
+        match self.calls.join_next().await? {
+            Err(_panicked) => {}
             Ok((jobs, Ok(results))) => {
                 self.fault = None;
                 let mut results = results.into_iter();
                 for job in jobs {
                     done.extend(self.entry(job, results.next(), unit));
                 }
-                None
             }
             Ok((jobs, Err(error))) => {
                 self.failed(jobs, &error, unit);
-                Some(error)
+                return Some((done, Some(error)));
             }
-        };
-        Outcome { done, error }
+        }
+        Some((done, None))
     }
 
     /// A whole call failed.
-    fn failed(&mut self, jobs: Vec<Job<W>>, error: &QueueError, unit: f64) {
+    fn failed(&mut self, jobs: Vec<Job>, error: &QueueError, unit: f64) {
         self.events.queue_error(error);
-        if error.kind.is_fault() && !W::is_final(error) {
-            self.fault = Some(error.to_string());
-        }
         for mut job in jobs {
             job.unanswered |= error.may_be_carried_out();
-            if W::is_final(error) {
+            if job.is_final(error) {
                 self.give_up(&job, error.kind.label(), &error.advice.fix);
-            } else {
-                self.retry(job, unit);
+                continue;
             }
+            if error.kind.is_fault() {
+                self.fault = Some(error.to_string());
+            }
+            self.retry(job, unit);
         }
     }
 
-    /// What SQS answered about one entry.
-    fn entry(
-        &mut self,
-        mut job: Job<W>,
-        result: Option<Result<(), EntryError>>,
-        unit: f64,
-    ) -> Option<Done<W>> {
+    /// What SQS answered about one entry; the job, if it is done.
+    fn entry(&mut self, mut job: Job, result: Option<Result<(), EntryError>>, unit: f64) -> Option<Job> {
         let is_lost = matches!(&result, Some(Err(error)) if error.kind == EntryErrorKind::LeaseLost);
         match result {
             Some(Ok(())) if job.is_outdated() => {
@@ -179,15 +136,18 @@ impl<W: Work> Lane<W> {
                 self.waiting.push(job);
             }
             Some(Err(_)) if is_lost && job.is_outdated() => self.waiting.push(job),
-            Some(Ok(())) => return Some(Done { work: job.work, is_sure: true }),
+            Some(Ok(())) => return Some(job),
             // The first call had deleted it; some servers call the handle invalid then. Or the visibility has
             // lapsed meanwhile, so it is no confirmation that a successor could start on.
-            Some(Err(_)) if is_lost && job.unanswered && W::GONE_IS_DONE => {
-                return Some(Done { work: job.work, is_sure: false });
+            Some(Err(_))
+                if is_lost && job.unanswered && matches!(job.exit, Exit::Delete { forward: None, .. }) =>
+            {
+                job.successor = Successor::default();
+                return Some(job);
             }
             Some(Err(error)) if error.kind != EntryErrorKind::Retryable => {
                 if is_lost {
-                    job.work.lease().refused();
+                    job.lease.refused();
                 }
                 self.give_up(&job, &error.code, error.kind.fix());
             }
@@ -196,20 +156,66 @@ impl<W: Work> Lane<W> {
         None
     }
 
-    fn retry(&mut self, mut job: Job<W>, unit: f64) {
+    fn retry(&mut self, mut job: Job, unit: f64) {
         job.attempts += 1;
         let now = Instant::now();
-        let last_try = job.work.end(job.unanswered).checked_sub(LAST_TRY_BEFORE).unwrap_or(now);
-        if job.work.lease().is_lost() || now >= last_try {
+        let last_try = job.end().checked_sub(LAST_TRY_BEFORE).unwrap_or(now);
+        if job.lease.is_lost() || now >= last_try {
             self.give_up(&job, TOO_LATE, TOO_LATE_FIX);
         } else {
-            self.retries.push(last_try.min(now + backoff::call(job.attempts, unit)), job);
+            self.waiting.push_at(last_try.min(now + backoff::call(job.attempts, unit)), job);
         }
     }
 
     /// Says that the message is left to SQS; whoever drops it counts it as abandoned.
-    fn give_up(&self, job: &Job<W>, why: &str, fix: &str) {
-        self.events.left_to_sqs(job.work.id().as_str(), W::WHAT, why, fix);
+    fn give_up(&self, job: &Job, why: &str, fix: &str) {
+        self.events.left_to_sqs(job.message.id.as_str(), job.what(), why, fix);
+    }
+}
+
+/// Things to be sent in batches, in order of their time and then of arrival.
+#[derive(Debug)]
+struct Batches<T> {
+    items: BTreeMap<(Instant, u64), T>,
+    next: u64,
+    linger: Duration,
+    /// Most in one batch.
+    most: usize,
+}
+
+impl<T> Batches<T> {
+    /// Empty; what comes in waits at most `linger` for a batch of `most`.
+    fn new(linger: Duration, most: usize) -> Self {
+        Self { items: BTreeMap::new(), next: 0, linger, most }
+    }
+
+    /// One more.
+    fn push(&mut self, item: T) {
+        self.push_at(Instant::now() + self.linger, item);
+    }
+
+    /// One more, to be sent at that time.
+    fn push_at(&mut self, at: Instant, item: T) {
+        self.items.insert((at, self.next), item);
+        self.next += 1;
+    }
+
+    /// A batch, if it is full, the time of its first has come or it is in a hurry. What is to be sent within the time
+    /// of a linger goes along.
+    fn batch(&mut self, now: Instant, hurry: bool) -> Option<Vec<T>> {
+        let soon = (now + self.linger, u64::MAX);
+        let count = self.items.range(..=soon).take(self.most).count();
+        let is_due = self.next_at().is_some_and(|at| at <= now);
+        if count == 0 || !(hurry || is_due || count == self.most) {
+            return None;
+        }
+        let first = std::iter::from_fn(|| self.items.pop_first());
+        Some(first.take(count).map(|(_, item)| item).collect())
+    }
+
+    /// The time of the first.
+    fn next_at(&self) -> Option<Instant> {
+        self.items.keys().next().map(|&(at, _)| at)
     }
 }
 

@@ -7,20 +7,19 @@ use tokio::sync::Semaphore;
 
 use super::*;
 use crate::message::{Message, MessageId, ReceiptHandle, ReceiveCount};
-use crate::pipeline::completion::Successor;
 use crate::pipeline::lease::{Asked, Lease, LeaseTable};
-use crate::pipeline::ledger::{LedgerEntry, Settled};
-use crate::pipeline::settle::exit::Forward;
-use crate::pipeline::settle::work::{Delete, Hide, Leaver, Owing};
+use crate::pipeline::ledger::Settled;
+use crate::pipeline::settle::exit::Fate;
 use crate::policy::advice::queue::{Named, QueueReason};
 use crate::ports::{
-    BoxFuture, DeadLetterReason, Operation, QueueFacts, QueueLimits, Receive, VisibilityChange,
+    BATCH_MAX, BoxFuture, DeadLetterReason, Operation, QueueFacts, QueueLimits, Receive, VisibilityChange,
 };
 use crate::telemetry::handles::ListenerMetrics;
 use crate::telemetry::metrics::Metrics;
 
 const SECOND: Duration = Duration::from_secs(1);
 const LEASE: Duration = Duration::from_secs(90);
+const LINGER: Duration = Duration::from_millis(100);
 
 /// Answers calls by a list; panics when that is at its end.
 #[derive(Default)]
@@ -71,60 +70,72 @@ impl Queue for Script {
 }
 
 /// One lane, the queue behind it, and where its messages come from.
-struct Bench<W> {
-    lane: Lane<W>,
+struct Bench {
+    lane: Lane,
     queue: Arc<Script>,
     table: Arc<LeaseTable>,
     metrics: Arc<ListenerMetrics>,
 }
 
-impl<W: Work> Bench<W> {
+impl Bench {
     fn new(answers: impl IntoIterator<Item = BatchResult>) -> Self {
+        Self::of(BATCH_MAX, answers)
+    }
+
+    fn of_forwards(answers: impl IntoIterator<Item = BatchResult>) -> Self {
+        Self::of(1, answers)
+    }
+
+    fn of(most: usize, answers: impl IntoIterator<Item = BatchResult>) -> Self {
         let metrics = Arc::new(Metrics::new().listener("orders", "api"));
         let events = Arc::new(EventLog::new("orders", "orders", "api"));
         let table =
             LeaseTable::new(LEASE, QueueLimits::of_sqs(false), Arc::clone(&metrics), Arc::clone(&events), 1);
         let queue =
             Arc::new(Script { answers: Mutex::new(answers.into_iter().collect()), ..Script::default() });
-        Self { lane: Lane::new(Duration::ZERO, events), queue, table, metrics }
+        Self { lane: Lane::new(Duration::ZERO, most, events), queue, table, metrics }
     }
 
     /// A receive of the message; none if it is in flight already.
-    fn receive(&self, number: usize, handle: &str) -> Option<(Message, Lease, LedgerEntry)> {
+    fn receive(&self, number: usize, handle: &str) -> Option<(Message, Lease)> {
         let message = message(number, handle);
         let now = Instant::now();
-        let ledger = LedgerEntry::new(&self.metrics);
-        let (lease, ledger) = Lease::begin(&self.table, &message, Asked { first: now, last: now }, ledger)?;
-        Some((message, lease, ledger))
+        let lease = Lease::begin(&self.table, &message, Asked { first: now, last: now })?;
+        Some((message, lease))
     }
 
-    fn delete(&self, number: usize) -> (Message, Delete) {
-        let (message, lease, ledger) = self.receive(number, &format!("h-{number}")).unwrap();
-        let leaver = Leaver { id: message.id.clone(), lease, ledger, _place: place() };
-        (message, Delete { leaver, how: Settled::Deleted, successor: Successor::default() })
+    fn job(&self, number: usize, exit: Exit) -> Job {
+        let (message, lease) = self.receive(number, &format!("h-{number}")).unwrap();
+        Job::new(message, exit, lease, Successor::default(), place())
     }
 
-    async fn hide(&self, number: usize, until: Instant) -> Hide {
-        let (message, lease, ledger) = self.receive(number, &format!("h-{number}")).unwrap();
-        let leaver = Leaver { id: message.id, lease: lease.close(until).await, ledger, _place: place() };
-        Hide { leaver, how: Settled::Parked, until }
+    fn delete(&self, number: usize) -> Job {
+        self.job(number, Exit::DELETE)
     }
 
-    fn owing(&self, number: usize) -> Owing {
-        let (message, delete) = self.delete(number);
-        let reason = DeadLetterReason { outcome: "rejected", status: Some(422) };
-        Owing { message, owed: vec![Forward::DeadLetter(reason)], delete }
+    async fn hide(&self, number: usize, until: Instant) -> Job {
+        let job = self.job(number, Exit::Hide { until, how: Settled::Parked });
+        job.lease.close(until).await;
+        job
     }
 
-    /// Sends what is due, now or when its time comes, and takes in the answer: what is done, and whether that is sure.
-    async fn turn(&mut self) -> Vec<(String, bool)> {
+    fn forward(&self, number: usize) -> Job {
+        let forward = Some(DeadLetterReason { outcome: "rejected", status: Some(422) });
+        self.job(number, Exit::Delete { forward, how: Settled::DeadLettered })
+    }
+
+    /// Sends what is due, now or when its time comes, and takes in the answer: the messages that are done.
+    async fn turn(&mut self) -> Vec<String> {
         if let Some(at) = self.lane.next_at() {
             tokio::time::sleep_until(at).await;
         }
         self.lane.send(&port(&self.queue), true);
-        let Some(answer) = self.lane.answer().await else { return Vec::new() };
-        let outcome = self.lane.answered(answer, 1.0);
-        outcome.done.into_iter().map(|done| (done.work.id().to_string(), done.is_sure)).collect()
+        let Some((done, _)) = self.lane.answer(1.0).await else { return Vec::new() };
+        let name = |job: Job| {
+            job.successor.tell(Fate::Deleted);
+            job.message.id.to_string()
+        };
+        done.into_iter().map(name).collect()
     }
 
     fn calls(&self) -> Vec<Vec<String>> {
@@ -169,22 +180,18 @@ fn entry(kind: EntryErrorKind) -> Result<(), EntryError> {
     Err(EntryError { kind, code: "ByTheScript".to_owned() })
 }
 
-fn sure(number: usize) -> (String, bool) {
-    (format!("m-{number}"), true)
-}
-
 #[tokio::test(start_paused = true)]
 async fn of_a_batch_that_failed_in_part_only_the_entries_that_may_pass_are_sent_again() {
     use EntryErrorKind::{LeaseLost, Refused, Retryable};
     let first = vec![Ok(()), entry(Retryable), entry(LeaseLost), entry(Refused)];
-    let mut bench = Bench::<Delete>::new([Ok(first), Ok(vec![Ok(()), Ok(())])]);
+    let mut bench = Bench::new([Ok(first), Ok(vec![Ok(()), Ok(())])]);
     for number in 0..5 {
-        let (_, delete) = bench.delete(number);
+        let delete = bench.delete(number);
         bench.lane.push(delete);
     }
-    assert_eq!(bench.turn().await, [sure(0)]);
+    assert_eq!(bench.turn().await, ["m-0"]);
     assert_eq!(bench.abandoned(), 1 + 2, "two that SQS refused; what is done is dropped by the test");
-    assert_eq!(bench.turn().await, [sure(1), sure(4)], "the one without a result too");
+    assert_eq!(bench.turn().await, ["m-1", "m-4"], "the one without a result too");
     assert_eq!(bench.calls()[1], ["h-1", "h-4"]);
     assert!(bench.lane.is_empty());
 }
@@ -192,42 +199,39 @@ async fn of_a_batch_that_failed_in_part_only_the_entries_that_may_pass_are_sent_
 #[tokio::test(start_paused = true)]
 async fn calls_that_fail_back_off_and_stay_together() {
     let server = || failed(QueueReason::Server);
-    let mut bench = Bench::<Delete>::new([server(), server(), server(), Ok(vec![Ok(()), Ok(())])]);
+    let mut bench = Bench::new([server(), server(), server(), Ok(vec![Ok(()), Ok(())])]);
     for number in 0..2 {
-        let (_, delete) = bench.delete(number);
+        let delete = bench.delete(number);
         bench.lane.push(delete);
     }
     let began = Instant::now();
     for waited in [0, 200, 600] {
-        assert_eq!(bench.turn().await, []);
+        assert_eq!(bench.turn().await, [""; 0]);
         assert_eq!(began.elapsed(), Duration::from_millis(waited));
     }
-    assert_eq!(bench.turn().await, [sure(0), sure(1)]);
+    assert_eq!(bench.turn().await, ["m-0", "m-1"]);
     assert_eq!(bench.calls(), vec![["h-0", "h-1"]; 4]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_lane_is_at_fault_until_a_call_works_or_nothing_is_left_to_try() {
-    let mut bench = Bench::<Delete>::new([
-        failed(QueueReason::AccessDenied),
-        failed(QueueReason::Server),
-        Ok(vec![Ok(())]),
-    ]);
-    let (_, delete) = bench.delete(0);
+    let mut bench =
+        Bench::new([failed(QueueReason::AccessDenied), failed(QueueReason::Server), Ok(vec![Ok(())])]);
+    let delete = bench.delete(0);
     bench.lane.push(delete);
     bench.turn().await;
     assert!(bench.lane.fault().is_some());
     bench.turn().await;
     assert!(bench.lane.fault().is_some(), "another failure mends nothing");
-    assert_eq!(bench.turn().await, [sure(0)]);
+    assert_eq!(bench.turn().await, ["m-0"]);
     assert_eq!(bench.lane.fault(), None);
 
-    let mut bench = Bench::<Delete>::new([failed(QueueReason::AccessDenied)]);
-    let (_, delete) = bench.delete(0);
+    let mut bench = Bench::new([failed(QueueReason::AccessDenied)]);
+    let delete = bench.delete(0);
     bench.lane.push(delete);
     bench.turn().await;
     tokio::time::sleep(Duration::from_secs(12 * 3_600)).await;
-    assert_eq!(bench.turn().await, [], "its time is over");
+    assert_eq!(bench.turn().await, [""; 0], "its time is over");
     assert_eq!(bench.lane.fault(), None);
     assert_eq!(bench.abandoned(), 1);
 }
@@ -235,13 +239,16 @@ async fn a_lane_is_at_fault_until_a_call_works_or_nothing_is_left_to_try() {
 #[tokio::test(start_paused = true)]
 async fn an_invalid_handle_after_a_lost_answer_ends_a_delete_but_proves_nothing_and_ends_no_hiding() {
     let answers = || [failed(QueueReason::TimedOut), Ok(vec![entry(EntryErrorKind::LeaseLost)])];
-    let mut deletes = Bench::<Delete>::new(answers());
-    let (_, delete) = deletes.delete(0);
+    let mut deletes = Bench::new(answers());
+    let (successor, fate) = Successor::new();
+    let mut delete = deletes.delete(0);
+    delete.successor = successor;
     deletes.lane.push(delete);
     deletes.turn().await;
-    assert_eq!(deletes.turn().await, [("m-0".to_owned(), false)]);
+    assert_eq!(deletes.turn().await, ["m-0"]);
+    assert!(fate.await.is_err(), "no successor starts on that");
 
-    let mut hides = Bench::<Hide>::new(answers());
+    let mut hides = Bench::new(answers());
     let hide = hides.hide(0, Instant::now() + 30 * SECOND).await;
     hides.lane.push(hide);
     hides.turn().await;
@@ -251,29 +258,30 @@ async fn an_invalid_handle_after_a_lost_answer_ends_a_delete_but_proves_nothing_
 #[tokio::test(start_paused = true)]
 async fn an_answer_about_a_handle_replaced_meanwhile_proves_nothing() {
     for answer in [Ok(()), entry(EntryErrorKind::LeaseLost)] {
-        let mut bench = Bench::<Delete>::new([Ok(vec![answer]), Ok(vec![Ok(())])]);
-        let (_, delete) = bench.delete(0);
+        let mut bench = Bench::new([Ok(vec![answer]), Ok(vec![Ok(())])]);
+        let delete = bench.delete(0);
         bench.lane.push(delete);
         bench.lane.send(&port(&bench.queue), true);
-        let answer = bench.lane.answer().await.unwrap();
+        tokio::task::yield_now().await;
+        assert_eq!(bench.calls().len(), 1, "the call is made");
         assert!(bench.receive(0, "newer").is_none());
-        assert!(bench.lane.answered(answer, 1.0).done.is_empty());
-        assert_eq!(bench.turn().await, [sure(0)]);
+        assert!(bench.lane.answer(1.0).await.unwrap().0.is_empty());
+        assert_eq!(bench.turn().await, ["m-0"]);
         assert_eq!(bench.calls(), [["h-0"], ["newer"]]);
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_hiding_without_an_answer_is_not_sent_again_when_its_message_may_be_somebody_elses() {
-    let mut bench = Bench::<Hide>::new([failed(QueueReason::TimedOut), Ok(vec![Ok(())])]);
+    let mut bench = Bench::new([failed(QueueReason::TimedOut), Ok(vec![Ok(())])]);
     let hide = bench.hide(0, Instant::now() + 6 * SECOND).await;
     bench.lane.push(hide);
     bench.turn().await;
-    assert_eq!(bench.turn().await, [sure(0)]);
+    assert_eq!(bench.turn().await, ["m-0"]);
     assert_eq!(bench.calls(), [["h-0 6 s"], ["h-0 6 s"]], "a second later at most");
 
     for seconds in [0, 5] {
-        let mut bench = Bench::<Hide>::new([failed(QueueReason::TimedOut)]);
+        let mut bench = Bench::new([failed(QueueReason::TimedOut)]);
         let hide = bench.hide(0, Instant::now() + seconds * SECOND).await;
         bench.lane.push(hide);
         bench.turn().await;
@@ -285,23 +293,23 @@ async fn a_hiding_without_an_answer_is_not_sent_again_when_its_message_may_be_so
 #[tokio::test(start_paused = true)]
 async fn a_forward_is_tried_again_one_by_one_also_where_a_queue_is_missing() {
     let missing = || failed(QueueReason::NoDeadLetterQueue);
-    let mut bench = Bench::<Owing>::new([missing(), missing(), Ok(vec![Ok(())]), Ok(vec![Ok(())])]);
+    let mut bench = Bench::of_forwards([missing(), missing(), Ok(vec![Ok(())]), Ok(vec![Ok(())])]);
     for number in 0..2 {
-        let owing = bench.owing(number);
-        bench.lane.push(owing);
+        let forward = bench.forward(number);
+        bench.lane.push(forward);
     }
     bench.turn().await;
     bench.turn().await;
     assert!(bench.lane.fault().is_some());
-    assert_eq!([bench.turn().await, bench.turn().await], [[sure(0)], [sure(1)]]);
+    assert_eq!([bench.turn().await, bench.turn().await], [["m-0"], ["m-1"]]);
     assert_eq!(bench.lane.fault(), None);
     assert_eq!(bench.calls(), [["m-0"], ["m-1"], ["m-0"], ["m-1"]]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_message_the_other_queue_never_takes_is_left_to_sqs_and_no_fault() {
-    let mut bench = Bench::<Owing>::new([failed(QueueReason::TooLong)]);
-    let (long, other) = (bench.owing(0), bench.owing(1));
+    let mut bench = Bench::of_forwards([failed(QueueReason::TooLong)]);
+    let (long, other) = (bench.forward(0), bench.forward(1));
     bench.lane.push(long);
     bench.turn().await;
     assert_eq!(bench.abandoned(), 1);
@@ -312,10 +320,10 @@ async fn a_message_the_other_queue_never_takes_is_left_to_sqs_and_no_fault() {
 #[tokio::test(start_paused = true)]
 async fn a_lost_lease_ends_the_tries_unless_the_message_came_again() {
     for comes_again in [false, true] {
-        let mut bench = Bench::<Owing>::new([failed(QueueReason::Server)]);
-        let owing = bench.owing(0);
-        owing.lease().refused();
-        bench.lane.push(owing);
+        let mut bench = Bench::of_forwards([failed(QueueReason::Server)]);
+        let forward = bench.forward(0);
+        forward.lease.refused();
+        bench.lane.push(forward);
         if comes_again {
             assert!(bench.receive(0, "newer").is_none());
         }
@@ -326,13 +334,52 @@ async fn a_lost_lease_ends_the_tries_unless_the_message_came_again() {
 
 #[tokio::test(start_paused = true)]
 async fn a_call_that_panics_leaves_its_messages_to_sqs_and_the_lane_goes_on() {
-    let mut bench = Bench::<Delete>::new([]);
-    let (_, delete) = bench.delete(0);
+    let mut bench = Bench::new([]);
+    let delete = bench.delete(0);
     bench.lane.push(delete);
     assert_eq!((bench.turn().await, bench.abandoned()), (Vec::new(), 1));
     assert!(bench.lane.is_empty());
     bench.queue.answers.lock().unwrap().push_back(Ok(vec![Ok(())]));
-    let (_, delete) = bench.delete(1);
+    let delete = bench.delete(1);
     bench.lane.push(delete);
-    assert_eq!(bench.turn().await, [sure(1)]);
+    assert_eq!(bench.turn().await, ["m-1"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_goes_when_it_is_full_has_waited_long_enough_or_is_in_a_hurry() {
+    let mut batches = Batches::new(LINGER, 3);
+    (0..7).for_each(|number| batches.push(number));
+    let now = Instant::now();
+    assert_eq!(batches.batch(now, false), Some(vec![0, 1, 2]));
+    assert_eq!(batches.batch(now, false), Some(vec![3, 4, 5]));
+    assert_eq!((batches.batch(now, false), batches.next_at()), (None, Some(now + LINGER)));
+    assert_eq!(batches.batch(now + LINGER, false), Some(vec![6]));
+    assert_eq!((batches.batch(now, true), batches.next_at(), batches.items.is_empty()), (None, None, true));
+    batches.push(7);
+    assert_eq!(batches.batch(now, true), Some(vec![7]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn things_for_later_come_in_order_of_time_and_then_of_arrival() {
+    let mut batches = Batches::new(LINGER, 3);
+    let now = Instant::now();
+    for (seconds, item) in [(2, "c"), (1, "a"), (1, "b")] {
+        batches.push_at(now + Duration::from_secs(seconds), item);
+    }
+    assert_eq!(batches.next_at(), Some(now + Duration::from_secs(1)));
+    assert_eq!(batches.batch(now, true), None, "not even in a hurry before their time");
+    let then = now + Duration::from_secs(1);
+    assert_eq!((batches.batch(then, false), batches.batch(then, true)), (Some(vec!["a", "b"]), None));
+    assert_eq!(batches.batch(now + Duration::from_secs(2), false), Some(vec!["c"]));
+    assert!(batches.items.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_has_not_waited_long_enough_goes_along_with_what_is_tried_again() {
+    let mut batches = Batches::new(LINGER, 3);
+    let now = Instant::now();
+    batches.push_at(now + LINGER / 2, "again");
+    batches.push("new");
+    assert_eq!(batches.batch(now, false), None);
+    assert_eq!(batches.batch(now + LINGER / 2, false), Some(vec!["again", "new"]));
 }

@@ -5,114 +5,63 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use tokio::sync::{Semaphore, mpsc};
 
 use crate::message::Message;
-use crate::pipeline::completion::{Fate, Successor};
 use crate::pipeline::lease::Lease;
-use crate::pipeline::ledger::LedgerEntry;
 use crate::pipeline::memory::Memory;
-use crate::pipeline::settle::exit::{Exit, Forward};
-use crate::pipeline::settle::work::{Delete, Hide, Leaver, Owing};
-use crate::telemetry::labels::Stage;
-
-/// A message that leaves, and all that belongs to it.
-#[must_use]
-pub(in crate::pipeline) struct Leaving {
-    pub(in crate::pipeline) message: Message,
-    pub(in crate::pipeline) lease: Lease,
-    pub(in crate::pipeline) ledger: LedgerEntry,
-    /// Who waits for its end (FIFO).
-    pub(in crate::pipeline) successor: Successor,
-}
+use crate::pipeline::settle::exit::{Exit, Fate, Successor};
+use crate::pipeline::settle::job::Job;
 
 /// Where deliveries hand over their messages.
+///
+/// Messages with a copy to forward have places of their own: a dead-letter queue that takes nothing must not keep others
+/// from being deleted and hidden.
 #[derive(Debug, Clone)]
 pub(in crate::pipeline) struct Settler {
-    places: Places,
-    sender: mpsc::Sender<Incoming>,
+    forward_places: Arc<Semaphore>,
+    other_places: Arc<Semaphore>,
+    sender: mpsc::Sender<Job>,
     memory: Arc<Memory>,
 }
 
-/// Room for messages in settlement. Those that owe forwards have room of their own: a dead-letter queue that takes
-/// nothing must not keep others from being deleted and hidden.
-#[derive(Debug, Clone)]
-pub(super) struct Places {
-    owing: Arc<Semaphore>,
-    others: Arc<Semaphore>,
-}
-
-impl Places {
-    /// Nobody gets room any more.
-    pub(super) fn close(&self) {
-        self.owing.close();
-        self.others.close();
-    }
-}
-
-/// What comes to the settle loop.
-#[derive(Debug)]
-pub(super) enum Incoming {
-    Delete(Delete),
-    Hide(Hide),
-    Owing(Box<Owing>),
-}
-
-impl Incoming {
-    /// A message to be deleted, once what it owes was accepted.
-    pub(super) fn owing(message: Message, owed: Vec<Forward>, delete: Delete) -> Self {
-        if owed.is_empty() {
-            Self::Delete(delete)
-        } else {
-            Self::Owing(Box::new(Owing { message, owed, delete }))
-        }
-    }
-}
-
 impl Settler {
-    /// A way for so many messages at once that owe forwards, and as many others; and where they come out.
-    pub(super) fn new(each: usize, memory: Arc<Memory>) -> (Self, mpsc::Receiver<Incoming>) {
+    /// A way for so many messages at once that are forwarded, and as many others; and where they come out.
+    pub(super) fn new(each: usize, memory: Arc<Memory>) -> (Self, mpsc::Receiver<Job>) {
         let (sender, receiver) = mpsc::channel(2 * each);
-        let places = Places { owing: Arc::new(Semaphore::new(each)), others: Arc::new(Semaphore::new(each)) };
-        (Self { places, sender, memory }, receiver)
-    }
-
-    /// The room, for whoever closes it.
-    pub(super) fn places(&self) -> Places {
-        self.places.clone()
+        let places = || Arc::new(Semaphore::new(each));
+        (Self { forward_places: places(), other_places: places(), sender, memory }, receiver)
     }
 
     /// Takes a message over and remembers how it leaves. Waits for a place; the caller may free its worker then.
-    pub(in crate::pipeline) async fn settle(&self, leaving: Leaving, exit: Exit) {
-        let Leaving { message, lease, mut ledger, successor } = leaving;
-        ledger.enter(Stage::Settling);
-        lease.enter(Stage::Settling);
+    pub(in crate::pipeline) async fn settle(
+        &self,
+        mut message: Message,
+        lease: Lease,
+        mut successor: Successor,
+        mut exit: Exit,
+    ) {
         self.memory.left(&message.id, exit.clone());
-        let owes = matches!(&exit, Exit::Delete { first, .. } if !first.is_empty());
-        let room = if owes { &self.places.owing } else { &self.places.others };
-        // Closed: the loop has ended, and the ledger counts the message as abandoned.
-        let Ok(place) = Arc::clone(room).acquire_owned().await else { return };
-        let (id, how) = (message.id.clone(), exit.settled());
-        match exit {
-            Exit::Delete { first, .. } => {
-                let leaver = Leaver { id, lease, ledger, _place: place };
-                let delete = Delete { leaver, how, successor };
-                self.hand_over(Incoming::owing(message, first, delete)).await;
-            }
-            Exit::Park { until } | Exit::Defer { until, .. } | Exit::Release { until, .. } => {
-                // SQS refuses a visibility past its twelve hours.
-                let until = until.min(lease.ceiling());
-                let leaver = Leaver { id, lease: lease.close(until).await, ledger, _place: place };
-                self.hand_over(Incoming::Hide(Hide { leaver, how, until })).await;
-                // Only now: what stands behind it in its group is released after it.
-                successor.tell(Fate::Hidden(until));
-            }
+        let forwards = matches!(exit, Exit::Delete { forward: Some(_), .. });
+        if !forwards {
+            (message.body, message.attributes) = (Bytes::new(), Vec::new());
         }
-    }
-
-    async fn hand_over(&self, incoming: Incoming) {
-        // The channel has as much room as there are places. If the loop is gone, the ledger counts the message as
-        // abandoned.
-        self.sender.send(incoming).await.ok();
+        let places = if forwards { &self.forward_places } else { &self.other_places };
+        // Nobody closes them. When the loop has ended, its places are free and what is sent to it is dropped.
+        let Ok(place) = Arc::clone(places).acquire_owned().await else { return };
+        let mut hidden = None;
+        if let Exit::Hide { until, .. } = &mut exit {
+            // SQS refuses a visibility past its twelve hours.
+            *until = lease.ceiling().min(*until);
+            lease.close(*until).await;
+            hidden = Some((std::mem::take(&mut successor), *until));
+        }
+        // The channel has as much room as there are places.
+        self.sender.send(Job::new(message, exit, lease, successor, place)).await.ok();
+        if let Some((successor, until)) = hidden {
+            // Only now: what stands behind it in its group is released after it.
+            successor.tell(Fate::Hidden(until));
+        }
     }
 }

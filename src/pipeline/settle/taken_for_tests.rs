@@ -6,18 +6,16 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
-use crate::pipeline::completion::Fate;
-use crate::pipeline::ledger::Settled;
 use crate::pipeline::memory::Memory;
-use crate::pipeline::settle::exit::Exit;
-use crate::pipeline::settle::settler::{Incoming, Settler};
-use crate::pipeline::settle::work::{Delete, Hide, Owing};
+use crate::pipeline::settle::exit::{Exit, Fate};
+use crate::pipeline::settle::job::Job;
+use crate::pipeline::settle::settler::Settler;
 
 /// Where the messages of a settler come out.
-pub(in crate::pipeline) struct Taken(mpsc::Receiver<Incoming>);
+pub(in crate::pipeline) struct Taken(mpsc::Receiver<Job>);
 
 /// A message that has left its stage, and waits to be settled.
-pub(in crate::pipeline) struct Left(Incoming);
+pub(in crate::pipeline) struct Left(Job);
 
 /// A settler of so many places, and where its messages come out.
 pub(in crate::pipeline) fn settler(places: usize, memory: &Arc<Memory>) -> (Settler, Taken) {
@@ -40,50 +38,19 @@ impl Taken {
 impl Left {
     /// Its id, and how it leaves.
     pub(in crate::pipeline) fn exit(&self) -> (String, Exit) {
-        match &self.0 {
-            Incoming::Delete(delete) => (delete.leaver.id.to_string(), Exit::DELETE),
-            Incoming::Owing(owing) => (
-                owing.message.id.to_string(),
-                Exit::Delete { first: owing.owed.clone(), how: owing.delete.how },
-            ),
-            Incoming::Hide(hide) => (hide.leaver.id.to_string(), hidden(hide)),
-        }
+        (self.0.message.id.to_string(), self.0.exit.clone())
     }
 
     /// The receipt handle that would be sent.
     pub(in crate::pipeline) fn handle(&self) -> String {
-        let receipt = match &self.0 {
-            Incoming::Delete(delete) => delete.leaver.lease.receipt(),
-            Incoming::Owing(owing) => owing.delete.leaver.lease.receipt(),
-            Incoming::Hide(hide) => hide.leaver.lease.as_ref().receipt(),
-        };
-        receipt.handle.expose().to_owned()
+        self.0.lease.handle().expose().to_owned()
     }
 
     /// SQS has confirmed it.
     pub(in crate::pipeline) fn confirm(self) {
-        match self.0 {
-            Incoming::Hide(Hide { leaver, how, .. }) => leaver.settled(how),
-            Incoming::Delete(delete) => deleted(delete),
-            Incoming::Owing(owing) => {
-                let Owing { delete, .. } = *owing;
-                deleted(delete);
-            }
-        }
-    }
-}
-
-fn deleted(delete: Delete) {
-    let Delete { leaver, how, successor } = delete;
-    leaver.settled(how);
-    successor.tell(Fate::Deleted);
-}
-
-fn hidden(hide: &Hide) -> Exit {
-    let until = hide.until;
-    match hide.how {
-        Settled::Deferred(reason) => Exit::Defer { until, reason },
-        Settled::Released(reason) => Exit::Release { until, reason },
-        Settled::Parked | Settled::Deleted | Settled::DeadLettered => Exit::Park { until },
+        let Self(Job { exit: Exit::Delete { how, .. } | Exit::Hide { how, .. }, lease, successor, .. }) =
+            self;
+        lease.settled(how);
+        successor.tell(Fate::Deleted);
     }
 }

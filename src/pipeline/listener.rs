@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Mutex, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -29,13 +29,14 @@ use crate::pipeline::group::Groups;
 use crate::pipeline::intake::Intake;
 use crate::pipeline::lease::LeaseTable;
 use crate::pipeline::memory::Memory;
+use crate::pipeline::panics::caught;
 use crate::pipeline::queue_view::QueueView;
 use crate::pipeline::settle::{self, SettleLoop};
 use crate::pipeline::status::{self, Status};
 use crate::pipeline::wait_out::InProcessWaits;
 use crate::policy::backoff;
 use crate::policy::visibility::lease;
-use crate::ports::{Endpoint, Queue};
+use crate::ports::{BoxFuture, Endpoint, Queue};
 use crate::telemetry::handles::ListenerMetrics;
 
 /// How often the queue's depth is read.
@@ -143,11 +144,13 @@ impl Listener {
         let ctx = &dispatch.ctx;
         let stop = CancellationToken::new();
         let mut extending = JoinSet::new();
-        let (tick, of_extender, ended) = (Arc::new(ctx.health.watch("lease")), Arc::clone(ctx), stop.clone());
-        let leases = Arc::clone(&dispatch.leases);
-        extending.spawn(kept_running(Arc::clone(ctx), "lease extender", move || {
-            Arc::clone(&leases).run(Arc::clone(&of_extender.queue), Arc::clone(&tick), ended.clone())
-        }));
+        let extender = (Arc::clone(&dispatch), ctx.health.watch("lease"), stop.clone());
+        extending.spawn(kept_running(
+            Arc::clone(ctx),
+            "lease extender",
+            extender,
+            |(dispatch, tick, stop)| Box::pin(dispatch.leases.run(&dispatch.ctx.queue, tick, stop)),
+        ));
         extending.spawn(summarise(Arc::clone(ctx), stop.clone()));
         let (settler, settle_loop) = SettleLoop::new(settle::Parts {
             ctx: Arc::clone(ctx),
@@ -155,12 +158,8 @@ impl Listener {
             tick: ctx.health.watch("settle"),
             random: fastrand::Rng::with_seed(seed.wrapping_add(1)),
         });
-        let settle_loop = Arc::new(Mutex::new(settle_loop));
         let mut settling = JoinSet::new();
-        settling.spawn(kept_running(Arc::clone(ctx), "settle loop", move || {
-            let settle_loop = Arc::clone(&settle_loop);
-            async move { settle_loop.lock().await.run().await }
-        }));
+        settling.spawn(kept_running(Arc::clone(ctx), "settle loop", settle_loop, |it| Box::pin(it.run())));
         let deliveries = TaskTracker::new();
         if preflight(ctx).await {
             let groups = Arc::new(Groups::new(ctx.settings.tuning.groups));
@@ -184,22 +183,18 @@ async fn receive(dispatch: &Arc<Dispatch>, intake: Intake) {
     let ctx = &dispatch.ctx;
     let mut receiving = JoinSet::new();
     let of_looks = Arc::clone(ctx);
-    receiving.spawn(kept_running(Arc::clone(ctx), "look at the queue", move || {
-        inspect_now_and_then(Arc::clone(&of_looks))
+    receiving.spawn(kept_running(Arc::clone(ctx), "look at the queue", of_looks, |ctx| {
+        Box::pin(inspect_now_and_then(ctx))
     }));
     let of_controls = Arc::clone(dispatch);
-    receiving.spawn(kept_running(Arc::clone(ctx), "control loop", move || follow(Arc::clone(&of_controls))));
-    let intake = Arc::new(Mutex::new(intake));
-    receiving.spawn(kept_running(Arc::clone(ctx), "intake", move || {
-        let intake = Arc::clone(&intake);
-        async move { intake.lock().await.run().await }
-    }));
+    receiving.spawn(kept_running(Arc::clone(ctx), "control loop", of_controls, |it| Box::pin(follow(it))));
+    receiving.spawn(kept_running(Arc::clone(ctx), "intake", intake, |intake| Box::pin(intake.run())));
     while receiving.join_next().await.is_some() {}
 }
 
 /// Takes changed controls over, until the drain.
-async fn follow(dispatch: Arc<Dispatch>) {
-    let Dispatch { ctx, handle, slots, admission, .. } = &*dispatch;
+async fn follow(dispatch: &Dispatch) {
+    let Dispatch { ctx, handle, slots, admission, .. } = dispatch;
     let mut controls = handle.watch();
     loop {
         let sessions = controls.borrow_and_update().sessions();
@@ -212,19 +207,18 @@ async fn follow(dispatch: Arc<Dispatch>) {
     }
 }
 
-/// Runs a loop to its end, again whenever it panics. What it had in hand then is left to SQS.
-async fn kept_running<F>(ctx: Arc<Context>, what: &'static str, run: impl Fn() -> F)
-where
-    F: Future<Output = ()> + Send + 'static,
-{
-    let mut task = JoinSet::new();
-    task.spawn(run());
-    while let Some(Err(_panicked)) = task.join_next().await {
+/// Runs a loop over `state` to its end, again whenever it panics. What it had in hand then is left to SQS.
+async fn kept_running<T>(
+    ctx: Arc<Context>,
+    what: &'static str,
+    mut state: T,
+    run: impl for<'a> Fn(&'a mut T) -> BoxFuture<'a, ()>,
+) {
+    while caught(run(&mut state)).await.is_none() {
         ctx.metrics.panics.inc();
         tracing::error!(listener = %ctx.settings.name, "the {what} panicked and is started again");
         // One that panics again at once does not spin.
         tokio::time::sleep(AFTER_PANIC).await;
-        task.spawn(run());
     }
 }
 
@@ -246,7 +240,7 @@ async fn preflight(ctx: &Context) -> bool {
 }
 
 /// Reads the queue's depth every 30 s for the gauges, until the drain, which waits for no such look.
-async fn inspect_now_and_then(ctx: Arc<Context>) {
+async fn inspect_now_and_then(ctx: &Context) {
     let looks = async {
         loop {
             tokio::time::sleep(INSPECT_EVERY).await;

@@ -29,6 +29,7 @@ mod lease;
 mod ledger;
 mod listener;
 mod memory;
+mod panics;
 mod queue_view;
 mod settings;
 mod settle;

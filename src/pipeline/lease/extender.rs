@@ -15,9 +15,9 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::message::{MessageId, ReceiptHandle};
 use crate::observe::health::Tick;
-use crate::pipeline::lease::table::{Entries, LeaseTable, Loss, begins};
+use crate::pipeline::lease::table::{Entry, LeaseTable, Loss, begins};
+use crate::pipeline::panics::caught;
 use crate::policy::backoff;
 use crate::policy::visibility::{ANSWER_SLACK, whole_seconds};
 use crate::ports::{BatchResult, EntryErrorKind, Queue, VisibilityChange};
@@ -37,21 +37,21 @@ const CALLS_IN_A_ROW: usize = 4;
 /// How long the extender sleeps at most; its watchdog ticks that often.
 const IDLE: Duration = Duration::from_secs(15);
 
-/// An extension that was sent.
+/// One call: the leases to extend, and by which handles.
 #[derive(Debug)]
-struct Extension {
-    key: u64,
-    handle: ReceiptHandle,
+struct Call {
     asked: Instant,
+    keys: Vec<u64>,
+    changes: Vec<VisibilityChange>,
 }
 
 impl LeaseTable {
     /// Extends leases until `stop`, then finishes the calls under way. May run again after a panic.
     pub(in crate::pipeline) async fn run(
-        self: Arc<Self>,
-        queue: Arc<dyn Queue>,
-        tick: Arc<Tick>,
-        stop: CancellationToken,
+        &self,
+        queue: &Arc<dyn Queue>,
+        tick: &Tick,
+        stop: &CancellationToken,
     ) {
         self.recover();
         let mut calls = JoinSet::new();
@@ -59,11 +59,16 @@ impl LeaseTable {
             tick.touch();
             let calls_max = CALLS_MIN.max(self.lock().by_key.len() / (CALLS_IN_A_ROW * self.limits.batch));
             while calls.len() < calls_max {
-                let (sent, changes) = self.take_due();
-                if sent.is_empty() {
+                let call = self.take_due();
+                if call.keys.is_empty() {
                     break;
                 }
-                calls.spawn(call(Arc::clone(&queue), sent, changes));
+                let queue = Arc::clone(queue);
+                calls.spawn(async move {
+                    // A call that panics must not lose its leases.
+                    let result = caught(queue.change_visibility(&call.changes)).await;
+                    (call, result)
+                });
             }
             // With all calls under way the end of one wakes it.
             let first = self.lock().due.first().map(|&(at, _)| at);
@@ -71,14 +76,14 @@ impl LeaseTable {
             let idle = Instant::now() + IDLE;
             tokio::select! {
                 biased;
-                Some(Ok((sent, result))) = calls.join_next() => self.extended(&sent, Instant::now(), result.as_ref()),
+                Some(Ok((call, result))) = calls.join_next() => self.extended(&call, Instant::now(), result.as_ref()),
                 () = stop.cancelled() => break,
                 () = self.changed.notified() => {}
                 () = tokio::time::sleep_until(due.map_or(idle, |due| due.min(idle))) => {}
             }
         }
-        while let Some(Ok((sent, result))) = calls.join_next().await {
-            self.extended(&sent, Instant::now(), result.as_ref());
+        while let Some(Ok((call, result))) = calls.join_next().await {
+            self.extended(&call, Instant::now(), result.as_ref());
         }
     }
 
@@ -100,35 +105,32 @@ impl LeaseTable {
     }
 
     /// Up to ten leases to extend, marked as such: when the time of one has come, those near theirs go along.
-    fn take_due(&self) -> (Vec<Extension>, Vec<VisibilityChange>) {
-        let now = Instant::now();
-        let (mut sent, mut changes, mut ended) = (Vec::new(), Vec::new(), Vec::new());
+    fn take_due(&self) -> Call {
+        let asked = Instant::now();
+        let mut call = Call { asked, keys: Vec::new(), changes: Vec::new() };
         let mut state = self.lock();
-        while sent.len() < self.limits.batch {
-            let near = if sent.is_empty() { now } else { now + self.length / COMPANY };
+        while call.keys.len() < self.limits.batch {
+            let near = if call.keys.is_empty() { asked } else { asked + self.length / COMPANY };
             let Some(&(at, key)) = state.due.first().filter(|(at, _)| *at <= near) else { break };
             state.due.remove(&(at, key));
             let Some(entry) = state.by_key.get_mut(&key) else { continue };
             entry.due = None;
-            let left = entry.grant.ceiling.saturating_duration_since(now);
+            let left = entry.grant.ceiling.saturating_duration_since(asked);
             if left <= ANSWER_SLACK {
-                ended.extend(self.ends(entry, Loss::Ceiling));
+                self.lose(entry, Loss::Ceiling);
                 continue;
             }
             entry.extending = true;
-            let handle = entry.grant.handle.clone();
             let left = u32::try_from(left.as_secs()).unwrap_or(u32::MAX);
             let seconds = whole_seconds(self.length).min(left);
-            changes.push(VisibilityChange { receipt: handle.clone(), seconds });
-            sent.push(Extension { key, handle, asked: now });
+            call.changes.push(VisibilityChange { receipt: entry.grant.handle.clone(), seconds });
+            call.keys.push(key);
         }
-        drop(state);
-        self.tell(&ended);
-        (sent, changes)
+        call
     }
 
     /// Takes in what SQS answered to the extensions of one call; nothing when that panicked.
-    fn extended(&self, sent: &[Extension], answered: Instant, result: Option<&BatchResult>) {
+    fn extended(&self, call: &Call, answered: Instant, result: Option<&BatchResult>) {
         let (entries, uncertain) = match result {
             Some(Ok(entries)) => (entries.as_slice(), false),
             Some(Err(error)) => {
@@ -139,91 +141,83 @@ impl LeaseTable {
         };
         // One for all: what failed in one call is tried again in one.
         let unit = self.random.lock().unwrap_or_else(PoisonError::into_inner).f64();
-        let mut ended = Vec::new();
         let mut state = self.lock();
-        for (index, extension) in sent.iter().enumerate() {
+        for (index, (&key, change)) in call.keys.iter().zip(&call.changes).enumerate() {
             let result = match entries.get(index) {
                 Some(Ok(())) => ExtensionResult::Extended,
                 Some(Err(error)) if error.kind == EntryErrorKind::LeaseLost => ExtensionResult::Lost,
                 Some(Err(_)) | None => ExtensionResult::Failed,
             };
-            let Some(entry) = state.by_key.get_mut(&extension.key) else { continue };
+            let Some(entry) = state.by_key.get_mut(&key) else { continue };
             entry.extending = false;
             entry.uncertain |= uncertain;
             self.metrics.extension(result);
-            ended.extend(self.apply(&mut state, extension, result, answered, unit));
+            let due = if entry.grant.handle == change.receipt {
+                self.due_after(entry, result, call.asked, answered, unit)
+            } else {
+                // It was about a handle that has been replaced since, and with it the lease.
+                Some(self.next_extension(entry.grant.expires))
+            };
+            if let Some(due) = due {
+                state.schedule(key, due);
+            }
         }
         drop(state);
         self.answered.notify_waiters();
-        self.tell(&ended);
     }
 
-    /// What an extension changes of its lease; the end of that, if it is news.
-    fn apply(
+    /// What an extension changes of its lease; when it is extended next, if it is.
+    fn due_after(
         &self,
-        state: &mut Entries,
-        extension: &Extension,
+        entry: &mut Entry,
         result: ExtensionResult,
+        asked: Instant,
         answered: Instant,
         unit: f64,
-    ) -> Option<(MessageId, Loss)> {
-        let &Extension { key, ref handle, asked } = extension;
-        let entry = state.by_key.get_mut(&key)?;
-        let mut ended = None;
-        let due = match result {
-            // It was about a handle that has been replaced since, and with it the lease.
-            _ if entry.grant.handle != *handle => self.next_extension(entry.grant.expires),
+    ) -> Option<Instant> {
+        match result {
             ExtensionResult::Extended => {
                 if entry.grant.expires <= asked {
                     // SQS took it late; others may have received the message meanwhile.
-                    ended = self.ends(entry, Loss::Lapsed);
+                    self.lose(entry, Loss::Lapsed);
                 }
                 let left = entry.grant.ceiling.saturating_duration_since(answered).min(self.length);
                 let expires = begins(asked, answered) + left;
                 entry.grant.expires = expires;
                 (entry.uncertain, entry.failures) = (false, 0);
                 // At the ceiling nothing is left to extend, but the end to be noted.
-                if left == self.length { self.next_extension(expires) } else { expires }
+                Some(if left == self.length { self.next_extension(expires) } else { expires })
             }
             ExtensionResult::Failed => {
                 entry.failures = entry.failures.saturating_add(1);
                 let left = entry.grant.expires.saturating_duration_since(answered);
                 if left.is_zero() {
-                    ended = self.ends(entry, Loss::Lapsed);
+                    self.lose(entry, Loss::Lapsed);
                 }
-                answered + retry_after(entry.failures, left, unit)
+                Some(answered + retry_after(entry.failures, left, unit))
             }
-            // What SQS answers to its delete decides: that may be what has ended the lease.
-            ExtensionResult::Lost if entry.deleting => return None,
-            ExtensionResult::Lost => return self.ends(entry, Loss::Lost),
-        };
-        state.schedule(key, due);
-        ended
-    }
-
-    /// Tells the log, outside of the lock.
-    fn tell(&self, ended: &[(MessageId, Loss)]) {
-        for (id, loss) in ended {
-            let why = match loss {
-                Loss::Lapsed => "its lease ran out before SQS extended it",
-                Loss::Ceiling => "its lease ended with the twelve hours that SQS hides a message",
-                Loss::Lost => "SQS calls its receipt handle invalid",
-            };
-            self.events.left_to_sqs(id.as_str(), "keep a message", why, EntryErrorKind::LeaseLost.fix());
+            ExtensionResult::Lost => {
+                // What SQS answers to its delete decides: that may be what has ended the lease.
+                if !entry.deleting {
+                    self.lose(entry, Loss::Lost);
+                }
+                None
+            }
         }
     }
-}
 
-/// One call, with what it was for. Its answer is missing when it panicked: that must not lose the leases.
-async fn call(
-    queue: Arc<dyn Queue>,
-    sent: Vec<Extension>,
-    changes: Vec<VisibilityChange>,
-) -> (Vec<Extension>, Option<BatchResult>) {
-    let mut call = JoinSet::new();
-    call.spawn(async move { queue.change_visibility(&changes).await });
-    let result = call.join_next().await.and_then(Result::ok);
-    (sent, result)
+    /// Notes the end of a lease, and tells the log the first time.
+    fn lose(&self, entry: &mut Entry, loss: Loss) {
+        let why = match loss {
+            Loss::Lapsed => "its lease ran out before SQS extended it",
+            Loss::Ceiling => "its lease ended with the twelve hours that SQS hides a message",
+            Loss::Lost => "SQS calls its receipt handle invalid",
+        };
+        if self.ends(entry, loss) {
+            let fix = EntryErrorKind::LeaseLost.fix();
+            self.events.left_to_sqs(entry.id.as_str(), "keep a message", why, fix);
+        }
+    }
 }
 
 /// Pause after so many failures in a row to extend a lease with so much left; `unit` is jitter in `[0, 1)`.
@@ -330,9 +324,10 @@ mod tests {
     }
 
     /// The handles of the extensions that are due.
-    fn due(table: &LeaseTable) -> (Vec<Extension>, Vec<String>) {
-        let (keys, changes) = table.take_due();
-        (keys, changes.into_iter().map(|change| change.receipt.expose().to_owned()).collect())
+    fn due(table: &LeaseTable) -> (Call, Vec<String>) {
+        let call = table.take_due();
+        let handles = call.changes.iter().map(|change| change.receipt.expose().to_owned()).collect();
+        (call, handles)
     }
 
     #[tokio::test(start_paused = true)]
@@ -359,15 +354,15 @@ mod tests {
         let table = table();
         let lease = admit(&table, "first").unwrap();
         tokio::time::advance(LENGTH).await;
-        let (keys, handles) = due(&table);
+        let (call, handles) = due(&table);
         assert_eq!(handles, ["first"]);
         assert!(admit(&table, "second").is_none());
-        table.extended(&keys, Instant::now(), Some(&Ok(lost())));
+        table.extended(&call, Instant::now(), Some(&Ok(lost())));
         assert!(lease.is_ours() && !lease.is_lost());
         tokio::time::advance(LENGTH).await;
-        let (keys, handles) = due(&table);
+        let (call, handles) = due(&table);
         assert_eq!(handles, ["second"]);
-        table.extended(&keys, Instant::now(), Some(&Ok(lost())));
+        table.extended(&call, Instant::now(), Some(&Ok(lost())));
         assert!(lease.is_lost());
         assert_eq!(table.metrics.leases_lost.get(), 1);
     }
@@ -403,7 +398,7 @@ mod tests {
         let table = table();
         let lease = admit(&table, "first").unwrap();
         tokio::time::advance(LENGTH).await;
-        let (keys, _) = due(&table);
+        let (call, _) = due(&table);
         let mut closing = std::pin::pin!(lease.close(Instant::now() + 5 * LENGTH));
         tokio::select! {
             biased;
@@ -411,7 +406,7 @@ mod tests {
             () = tokio::time::sleep(Duration::from_secs(1)) => {}
         }
         assert!(admit(&table, "second").is_none());
-        table.extended(&keys, Instant::now(), None);
+        table.extended(&call, Instant::now(), None);
         closing.await;
         assert!(lease.is_uncertain(), "that call may still take effect");
         assert_eq!(lease.handle().expose(), "second");

@@ -1,7 +1,12 @@
 //! The lease table: which messages are in flight, until when each is ours, and the newest receipt handle of each.
 //!
-//! Two parties share it. A lease looks up its own entry; the lease extender extends those whose time is near. A lease may end
-//! before its message is settled: unextended in time, at SQS's twelve hours, or because SQS says so. That is counted once.
+//! Two parties share it. A [`Lease`], which its message owns, looks up its own entry; the lease extender extends those whose
+//! time is near. A lease may end before its message is settled: unextended in time, at SQS's twelve hours, or because SQS
+//! says so. That is counted once.
+//!
+//! Dropping a [`Lease`] ends its extensions, and abandons its message unless that was settled. Before a message is hidden
+//! (park, defer, release) its lease is closed: [`Lease::close`] waits for an extension under way. A late extension would
+//! overwrite the hiding. A delete does not wait.
 //!
 //! A message that comes again while it is in flight gets no second entry. Its visibility lapsed, or SQS handed it out twice.
 //! Its entry takes the newer handle, and with it another twelve hours. An answer about the older handle proves nothing then.
@@ -15,12 +20,13 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::message::{MessageId, ReceiptHandle};
+use crate::message::{Message, MessageId, ReceiptHandle};
 use crate::observe::event_log::EventLog;
-use crate::pipeline::ledger::LedgerEntry;
+use crate::pipeline::ledger::{Settled, leaves};
 use crate::policy::visibility::{ANSWER_SLACK, extend_when_left};
 use crate::ports::QueueLimits;
 use crate::telemetry::handles::ListenerMetrics;
+use crate::telemetry::labels::Stage;
 
 /// All leases of one listener, behind one lock; nothing waits while it holds that.
 #[derive(Debug)]
@@ -49,7 +55,7 @@ pub(in crate::pipeline) struct Entries {
 /// One lease.
 #[derive(Debug)]
 pub(in crate::pipeline) struct Entry {
-    id: MessageId,
+    pub(super) id: MessageId,
     pub(super) grant: Grant,
     /// When it is to be extended.
     pub(super) due: Option<Instant>,
@@ -65,7 +71,10 @@ pub(in crate::pipeline) struct Entry {
     pub(super) deleting: bool,
     /// The message is being hidden until then: no more extensions.
     hidden_until: Option<Instant>,
-    pub(super) ledger: LedgerEntry,
+    /// Where the message is, in the ledger.
+    stage: Stage,
+    /// How often it was received while it is in flight.
+    receives: u32,
 }
 
 /// What the latest receive of a message gave us, and its extensions since.
@@ -115,8 +124,8 @@ impl LeaseTable {
         expires.checked_sub(extend_when_left(self.length)).unwrap_or(expires)
     }
 
-    /// Notes the end of a lease whose message is not settled. The first time it is counted, and returned for the log.
-    pub(super) fn ends(&self, entry: &mut Entry, loss: Loss) -> Option<(MessageId, Loss)> {
+    /// Notes the end of a lease whose message is not settled. The first time it is counted; whether it is that.
+    pub(super) fn ends(&self, entry: &mut Entry, loss: Loss) -> bool {
         let is_first = entry.ended.is_none();
         if is_first {
             self.metrics.leases_lost.inc();
@@ -124,7 +133,7 @@ impl LeaseTable {
         if is_first || loss == Loss::Lost {
             entry.ended = Some(loss);
         }
-        is_first.then(|| (entry.id.clone(), loss))
+        is_first
     }
 
     pub(in crate::pipeline) fn lock(&self) -> MutexGuard<'_, Entries> {
@@ -134,7 +143,7 @@ impl LeaseTable {
 
 impl Entries {
     /// The lease of a message that is in flight; not of one that may come again, because its hiding is over.
-    pub(super) fn in_flight(&mut self, id: &MessageId) -> Option<(u64, &mut Entry)> {
+    fn in_flight(&mut self, id: &MessageId) -> Option<(u64, &mut Entry)> {
         let key = *self.by_id.get(id)?;
         let entry = self.by_key.get_mut(&key)?;
         let is_over = entry.hidden_until.is_some_and(|until| until <= Instant::now());
@@ -142,7 +151,7 @@ impl Entries {
     }
 
     /// Takes a lease in; its key.
-    pub(super) fn insert(&mut self, id: &MessageId, grant: Grant, ledger: LedgerEntry) -> u64 {
+    fn insert(&mut self, id: &MessageId, grant: Grant) -> u64 {
         let key = self.next_key;
         self.next_key += 1;
         let entry = Entry {
@@ -155,7 +164,8 @@ impl Entries {
             ended: None,
             deleting: false,
             hidden_until: None,
-            ledger,
+            stage: Stage::Waiting,
+            receives: 1,
         };
         self.by_key.insert(key, entry);
         self.by_id.insert(id.clone(), key);
@@ -175,7 +185,7 @@ impl Entries {
     }
 
     /// Ends the extensions of a lease, but for one under way.
-    pub(super) fn close(&mut self, key: u64, until: Instant) {
+    fn close(&mut self, key: u64, until: Instant) {
         let Some(entry) = self.by_key.get_mut(&key) else { return };
         entry.hidden_until = Some(until);
         if let Some(due) = entry.due.take() {
@@ -184,7 +194,7 @@ impl Entries {
     }
 
     /// Removes a lease.
-    pub(super) fn remove(&mut self, key: u64) -> Option<Entry> {
+    fn remove(&mut self, key: u64) -> Option<Entry> {
         let entry = self.by_key.remove(&key)?;
         if self.by_id.get(&entry.id) == Some(&key) {
             self.by_id.remove(&entry.id);
@@ -196,6 +206,143 @@ impl Entries {
     }
 }
 
+/// Our right to one message; dropping it stops its extensions.
+#[derive(Debug)]
+#[must_use]
+pub(in crate::pipeline) struct Lease {
+    table: Arc<LeaseTable>,
+    key: u64,
+}
+
+impl Lease {
+    /// The lease of a message received just now. `None` when it is in flight already: its lease has the newer handle then,
+    /// and counts this receive.
+    pub(in crate::pipeline) fn begin(
+        table: &Arc<LeaseTable>,
+        message: &Message,
+        asked: Asked,
+    ) -> Option<Self> {
+        let expires = begins(asked.last, Instant::now()) + table.length;
+        let ceiling = asked.first + table.limits.longest_visibility;
+        let grant = Grant { handle: message.receipt.clone(), expires, ceiling };
+        let mut state = table.lock();
+        let (key, is_new) = if let Some((key, entry)) = state.in_flight(&message.id) {
+            // The message came again, which begins its lease anew.
+            (entry.grant, entry.ended, entry.failures) = (grant, None, 0);
+            entry.receives += 1;
+            table.metrics.entered(entry.stage, 1);
+            (key, false)
+        } else {
+            table.metrics.entered(Stage::Waiting, 1);
+            (state.insert(&message.id, grant), true)
+        };
+        state.schedule(key, table.next_extension(expires));
+        let is_next = state.due.first().is_some_and(|&(_, next)| next == key);
+        drop(state);
+        if is_next {
+            table.changed.notify_one();
+        }
+        is_new.then(|| Self { table: Arc::clone(table), key })
+    }
+
+    /// The newest handle of the message.
+    pub(in crate::pipeline) fn handle(&self) -> ReceiptHandle {
+        self.entry(|entry| entry.grant.handle.clone()).unwrap_or_else(|| ReceiptHandle::new(""))
+    }
+
+    /// A delete is sent now: an extension that finds the message gone loses nothing.
+    pub(in crate::pipeline) fn deletes(&self) {
+        self.entry(|entry| entry.deleting = true);
+    }
+
+    /// SQS called the newest handle invalid.
+    pub(in crate::pipeline) fn refused(&self) {
+        self.entry(|entry| self.table.ends(entry, Loss::Lost));
+    }
+
+    /// How much longer SQS lets this receive be hidden.
+    pub(in crate::pipeline) fn hideable(&self) -> Duration {
+        self.ceiling().saturating_duration_since(Instant::now())
+    }
+
+    /// Whether the message is still ours, as far as we know. A lease that is found run out is counted.
+    pub(in crate::pipeline) fn is_ours(&self) -> bool {
+        let is_ours = |entry: &mut Entry| {
+            let is_ours = entry.ended != Some(Loss::Lost) && entry.grant.expires > Instant::now();
+            if !is_ours {
+                self.table.ends(entry, Loss::Lapsed);
+            }
+            is_ours
+        };
+        self.entry(is_ours).unwrap_or(false)
+    }
+
+    /// Whether SQS said that the handle is no longer ours.
+    pub(in crate::pipeline) fn is_lost(&self) -> bool {
+        self.entry(|entry| entry.ended == Some(Loss::Lost)).unwrap_or(true)
+    }
+
+    /// When SQS extends the lease no more.
+    pub(in crate::pipeline) fn ceiling(&self) -> Instant {
+        self.entry(|entry| entry.grant.ceiling).unwrap_or_else(Instant::now)
+    }
+
+    /// The message moves on, in the ledger.
+    pub(in crate::pipeline) fn enter(&self, stage: Stage) {
+        self.entry(|entry| {
+            self.table.metrics.entered(entry.stage, -i64::from(entry.receives));
+            self.table.metrics.entered(stage, i64::from(entry.receives));
+            entry.stage = stage;
+        });
+    }
+
+    /// The message leaves, in the ledger with every receive of it.
+    pub(in crate::pipeline) fn settled(self, how: Settled) {
+        self.end(Some(how));
+    }
+
+    /// Ends the extensions before the message is hidden until then. Waits for the answer of one under way, at most for the
+    /// timeout of that call.
+    pub(in crate::pipeline) async fn close(&self, until: Instant) {
+        self.table.lock().close(self.key, until);
+        loop {
+            let answered = self.table.answered.notified();
+            if !self.entry(|entry| entry.extending).unwrap_or(false) {
+                return;
+            }
+            answered.await;
+        }
+    }
+
+    /// Until then the message of a closed lease is ours to settle.
+    pub(in crate::pipeline) fn expires(&self) -> Instant {
+        self.entry(|entry| entry.grant.expires).unwrap_or_else(Instant::now)
+    }
+
+    /// Whether an extension without an answer may still overwrite what is sent now.
+    pub(in crate::pipeline) fn is_uncertain(&self) -> bool {
+        self.entry(|entry| entry.uncertain).unwrap_or(true)
+    }
+
+    /// Removes its entry, the first time.
+    fn end(&self, how: Option<Settled>) {
+        let entry = self.table.lock().remove(self.key);
+        if let Some(entry) = entry {
+            leaves(&self.table.metrics, entry.stage, entry.receives, how);
+        }
+    }
+
+    /// Its entry is there for as long as the lease is.
+    fn entry<T>(&self, at: impl FnOnce(&mut Entry) -> T) -> Option<T> {
+        self.table.lock().by_key.get_mut(&self.key).map(at)
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.end(None);
+    }
+}
 /// When a receive was asked for: at first, and when it was repeated last.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::pipeline) struct Asked {

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use crate::admin::View;
 use crate::limit::{EndpointLimits, GateSnapshot, GateState};
-use crate::pipeline::{DepthView, Failures, NotReceiving, Preflight, Status};
+use crate::pipeline::{DepthView, Failures, Preflight, Status};
 use crate::ports::QueueDepth;
 use crate::telemetry::handles::Totals;
 use crate::telemetry::metrics::Metrics;
@@ -55,7 +55,7 @@ fn listener(status: &Status) -> Value {
         },
         "messages": messages,
         "parked": status.parked,
-        "not_receiving": status.not_receiving.map(NotReceiving::label),
+        "not_receiving": status.not_receiving,
         "totals": totals(&status.totals),
         "failures": failures(&status.failures),
         "queue_depth": status.depth.as_ref().map(|view| depth(&view.depth, view)),
@@ -135,6 +135,7 @@ mod tests {
 
     use super::*;
     use crate::limit::{Reason, SlotCounts};
+    use crate::pipeline::NotReceiving;
     use crate::ports::Redrive;
 
     const MINUTE: Duration = Duration::from_secs(60);

@@ -1,7 +1,10 @@
 //! Why a listener receives nothing just now: one reason at a time, for whoever asks.
 
-/// Why no receive starts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+use serde::Serialize;
+
+/// Why no receive starts; written as the status names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum NotReceiving {
     /// The listener ends.
     Draining,
@@ -17,19 +20,4 @@ pub enum NotReceiving {
     NoSlot,
     /// The endpoint has as many POSTs as it may, or starts per second.
     NoRoom,
-}
-
-impl NotReceiving {
-    /// As the status names it.
-    pub fn label(self) -> &'static str {
-        match self {
-            Self::Draining => "draining",
-            Self::Paused => "paused",
-            Self::SettleFault => "settle_fault",
-            Self::BackOff => "back_off",
-            Self::GateClosed => "gate_closed",
-            Self::NoSlot => "no_slot",
-            Self::NoRoom => "no_room",
-        }
-    }
 }

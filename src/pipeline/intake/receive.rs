@@ -34,12 +34,16 @@ pub(super) async fn receive(dispatch: &Dispatch, prepared: &mut Prepared, wait: 
     let receive = Receive { max: prepared.slots.count(), wait, visibility, attempt };
     let first = Instant::now();
     let end = first + visibility.min(ctx.settings.tuning.intake.repeat_for);
+    let may_be_lost = |kind| {
+        use QueueErrorKind::{Network, Server, TimedOut};
+        receive.attempt.is_some() && matches!(kind, Network | TimedOut | Server)
+    };
     let mut failures = 0_u32;
     loop {
         let asked = Asked { first, last: Instant::now() };
         let error = match receive_once(dispatch, receive).await? {
             Ok(messages) => return Some(Ok((messages, asked))),
-            Err(error) if attempt.is_some() && may_be_lost(error.kind) => error,
+            Err(error) if may_be_lost(error.kind) => error,
             Err(error) => return Some(Err(error)),
         };
         failures += 1;
@@ -50,10 +54,9 @@ pub(super) async fn receive(dispatch: &Dispatch, prepared: &mut Prepared, wait: 
         ctx.receive_failed(&error);
         dispatch.admission.membership.set_busy(false);
         prepared.reservation = Reservation::default();
-        if ctx.drain.unless_draining(tokio::time::sleep(pause)).await.is_none() {
-            return Some(Err(error));
-        }
-        if dispatch.handle.controls().paused
+        let drains = ctx.drain.unless_draining(tokio::time::sleep(pause)).await.is_none();
+        if drains
+            || dispatch.handle.controls().paused
             || ctx.health.has_settle_fault()
             || !dispatch.admission.gates.are_open()
         {
@@ -73,9 +76,4 @@ async fn receive_once(dispatch: &Dispatch, receive: Receive) -> Option<Result<Ve
             None
         }
     }
-}
-
-/// Whether SQS may have carried out a receive that failed so.
-fn may_be_lost(kind: QueueErrorKind) -> bool {
-    matches!(kind, QueueErrorKind::Network | QueueErrorKind::TimedOut | QueueErrorKind::Server)
 }

@@ -1,7 +1,5 @@
 //! The intake task of a listener: it alone starts receives, and starts what they bring on its way.
 
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 
 use tokio::task::{JoinError, JoinSet};
@@ -18,6 +16,7 @@ use crate::pipeline::intake::receive::{Received, receive};
 use crate::pipeline::lease::{Asked, Lease};
 use crate::pipeline::settle::exit::Successor;
 use crate::pipeline::settle::settler::Settler;
+use crate::ports::BoxFuture;
 use crate::telemetry::trace::Journey;
 
 /// Intake of one listener.
@@ -29,8 +28,6 @@ pub(in crate::pipeline) struct Intake {
     receives: JoinSet<(Received, Prepared)>,
 }
 
-type Preparing = Pin<Box<dyn Future<Output = Option<Prepared>> + Send>>;
-
 impl Intake {
     /// Nothing is received yet.
     pub(in crate::pipeline) fn new(flow: Flow, settler: Settler) -> Self {
@@ -40,18 +37,25 @@ impl Intake {
 
     /// Receives until the drain begins, then awaits what is under way. After a panic it runs again with what it has.
     pub(in crate::pipeline) async fn run(&mut self) {
-        let mut preparing: Option<Preparing> = None;
+        let mut preparing: Option<BoxFuture<'static, Option<Prepared>>> = None;
         loop {
             if preparing.is_none() && self.receives.len() < self.side_by_side() {
-                preparing = Some(self.prepare());
+                let Plan { busy, not_before, .. } = self.plan;
+                let wanted = Wanted { busy, single: self.wants_single(), not_before };
+                preparing = Some(Box::pin(prepare(Arc::clone(&self.flow.dispatch), wanted)));
             }
             tokio::select! {
                 biased;
                 Some(ended) = self.receives.join_next() => self.ended(ended),
-                prepared = prepared(&mut preparing) => {
+                prepared = async { preparing.as_mut()?.await }, if preparing.is_some() => {
                     preparing = None;
-                    let Some(prepared) = prepared else { break };
-                    self.start(prepared);
+                    let Some(mut prepared) = prepared else { break };
+                    let wait = self.plan.wait(prepared.wait);
+                    let dispatch = Arc::clone(&self.flow.dispatch);
+                    self.receives.spawn(async move {
+                        let received = receive(&dispatch, &mut prepared, wait).await;
+                        (received, prepared)
+                    });
                 }
             }
         }
@@ -69,21 +73,6 @@ impl Intake {
 
     fn wants_single(&self) -> bool {
         self.flow.groups.want_single_receives(&self.flow.dispatch.ctx)
-    }
-
-    fn prepare(&self) -> Preparing {
-        let wanted =
-            Wanted { busy: self.plan.busy, single: self.wants_single(), not_before: self.plan.not_before };
-        Box::pin(prepare(Arc::clone(&self.flow.dispatch), wanted))
-    }
-
-    fn start(&mut self, mut prepared: Prepared) {
-        let wait = self.plan.wait(prepared.wait);
-        let dispatch = Arc::clone(&self.flow.dispatch);
-        self.receives.spawn(async move {
-            let received = receive(&dispatch, &mut prepared, wait).await;
-            (received, prepared)
-        });
     }
 
     fn ended(&mut self, ended: Result<(Received, Prepared), JoinError>) {
@@ -157,13 +146,5 @@ impl Intake {
             successor: Successor::default(),
             settler: self.settler.clone(),
         })
-    }
-}
-
-/// The end of what is being prepared; never, while nothing is.
-async fn prepared(preparing: &mut Option<Preparing>) -> Option<Prepared> {
-    match preparing {
-        Some(preparing) => preparing.await,
-        None => std::future::pending().await,
     }
 }

@@ -24,7 +24,6 @@ mod in_flight;
 mod intake;
 #[cfg(test)]
 mod kit_for_tests;
-mod lately;
 mod lease;
 mod ledger;
 mod listener;

@@ -3,7 +3,6 @@
 //! Read before the first receive and every 30 s after. What a read does not say is forgotten; between two reads
 //! nothing changes, so everything here has an age.
 
-use std::cmp::Reverse;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -11,20 +10,41 @@ use tokio::time::Instant;
 
 use crate::message::Message;
 use crate::observe::event_log::EventLog;
-use crate::pipeline::lately::Lately;
 use crate::policy::final_receive::FinalReceive;
 use crate::ports::{QueueDepth, QueueFacts, QueueLimits, Redrive};
 use crate::telemetry::handles::ListenerMetrics;
 use crate::telemetry::labels::QueueRole;
 
-/// What the queue last said of itself.
+/// Half of the time over which receives are remembered.
+const WINDOW: Duration = Duration::from_secs(30);
+
+/// What the queue last said of itself, and what was received in the last half to whole minute.
 #[derive(Debug, Default)]
 pub(super) struct QueueView {
     known: Mutex<Option<DepthView>>,
-    /// When the oldest of the messages received lately was sent.
-    oldest: Lately<Reverse<SystemTime>>,
-    /// How long a message received lately had waited for its first receive, by SQS's clock alone.
-    waited: Lately<Duration>,
+    receives: Mutex<Receives>,
+}
+
+/// The window that runs, and the one before.
+#[derive(Debug)]
+struct Receives {
+    since: Instant,
+    windows: [Window; 2],
+}
+
+impl Default for Receives {
+    fn default() -> Self {
+        Self { since: Instant::now(), windows: Default::default() }
+    }
+}
+
+/// The messages received in one window.
+#[derive(Debug, Clone, Copy, Default)]
+struct Window {
+    /// When the oldest was sent.
+    oldest: Option<SystemTime>,
+    /// How long one had waited for its first receive, at most, by SQS's clock alone.
+    waited: Duration,
 }
 
 /// The depths of a queue and of its dead-letter queue.
@@ -77,21 +97,35 @@ impl QueueView {
     /// A message was received.
     pub(super) fn observe(&self, message: &Message) {
         let Some(sent_at) = message.sent_at else { return };
-        self.oldest.note(Reverse(sent_at));
-        if let Some(waited) = message.first_received_at.and_then(|first| first.duration_since(sent_at).ok()) {
-            self.waited.note(waited);
-        }
+        let waited = message.first_received_at.and_then(|first| first.duration_since(sent_at).ok());
+        let mut receives = self.receives();
+        let [current, _] = &mut receives.windows;
+        current.oldest = Some(current.oldest.map_or(sent_at, |oldest| oldest.min(sent_at)));
+        current.waited = current.waited.max(waited.unwrap_or_default());
     }
 
     /// Age at `now` of the oldest message among the receives of the last minute, by our wall clock: for people.
     pub(super) fn oldest_age(&self, now: SystemTime) -> Duration {
-        let age = self.oldest.get().and_then(|Reverse(sent_at)| now.duration_since(sent_at).ok());
-        age.unwrap_or_default()
+        let oldest = self.receives().windows.iter().filter_map(|window| window.oldest).min();
+        oldest.and_then(|sent_at| now.duration_since(sent_at).ok()).unwrap_or_default()
     }
 
     /// How long the backlog is: the longest that a message received in the last minute had waited for its first receive.
     pub(super) fn backlog(&self) -> Duration {
-        self.waited.get().unwrap_or_default()
+        let [current, before] = self.receives().windows;
+        current.waited.max(before.waited)
+    }
+
+    /// The receives of now.
+    fn receives(&self) -> MutexGuard<'_, Receives> {
+        let mut receives = self.receives.lock().unwrap_or_else(PoisonError::into_inner);
+        let passed = receives.since.elapsed();
+        if passed >= WINDOW {
+            let [current, _] = receives.windows;
+            let before = if passed < 2 * WINDOW { current } else { Window::default() };
+            *receives = Receives { since: Instant::now(), windows: [Window::default(), before] };
+        }
+        receives
     }
 
     /// The queue said what it is.
@@ -118,5 +152,32 @@ impl QueueView {
 
     fn lock(&self) -> MutexGuard<'_, Option<DepthView>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pipeline::kit_for_tests::message;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_greatest_is_forgotten_after_half_to_a_whole_minute() {
+        let view = QueueView::default();
+        let now = SystemTime::UNIX_EPOCH + 100 * WINDOW;
+        let received = |seconds| {
+            let age = Duration::from_secs(seconds);
+            view.observe(&Message { sent_at: Some(now - age), first_received_at: Some(now), ..message(1) });
+        };
+        let seen = || (view.oldest_age(now).as_secs(), view.backlog().as_secs());
+        assert_eq!(seen(), (0, 0));
+        received(3);
+        received(2);
+        tokio::time::advance(WINDOW).await;
+        received(1);
+        assert_eq!(seen(), (3, 3));
+        tokio::time::advance(WINDOW).await;
+        assert_eq!(seen(), (1, 1));
+        tokio::time::advance(2 * WINDOW).await;
+        assert_eq!(seen(), (0, 0));
     }
 }

@@ -15,6 +15,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -47,14 +48,10 @@ struct Exits {
 }
 
 /// When a message is forgotten, and a number that no other has.
-type Place = (Until, u64);
+type Place = (Instant, u64);
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Until {
-    Then(Instant),
-    /// SQS has confirmed its delete.
-    Confirmed,
-}
+/// Longer than a process runs: until SQS has confirmed a delete.
+const UNCONFIRMED: Duration = Duration::from_secs(100 * 365 * 24 * 3_600);
 
 impl Memory {
     /// Nothing is remembered yet.
@@ -66,19 +63,19 @@ impl Memory {
     pub(super) fn left(&self, id: &MessageId, exit: Exit) {
         match exit {
             Exit::Delete { .. } => {
-                self.lock().done.remember(id, exit, Until::Confirmed, self.numbers.done_max);
+                self.lock().done.remember(id, exit, Instant::now() + UNCONFIRMED, self.numbers.done_max);
             }
             Exit::Hide { how: Settled::Released(_), .. } => {}
             Exit::Hide { until, .. } => {
                 let due = until.checked_sub(self.numbers.slack).unwrap_or(until);
-                self.lock().hidden.remember(id, exit, Until::Then(due), self.numbers.hidden_max);
+                self.lock().hidden.remember(id, exit, due, self.numbers.hidden_max);
             }
         }
     }
 
     /// SQS confirmed the delete.
     pub(super) fn confirmed(&self, id: &MessageId) {
-        let until = Until::Then(Instant::now() + self.numbers.confirmed_for);
+        let until = Instant::now() + self.numbers.confirmed_for;
         self.lock().done.remember(id, Exit::DELETE, until, self.numbers.done_max);
     }
 
@@ -99,7 +96,7 @@ impl Exits {
         self.by_id.get(id).map(|(exit, _)| exit.as_deref().cloned().unwrap_or(Exit::DELETE))
     }
 
-    fn remember(&mut self, id: &MessageId, exit: Exit, until: Until, capacity: usize) {
+    fn remember(&mut self, id: &MessageId, exit: Exit, until: Instant, capacity: usize) {
         self.expire();
         let exit = (exit != Exit::DELETE).then(|| Box::new(exit));
         let place = (until, self.next);
@@ -115,7 +112,7 @@ impl Exits {
 
     fn expire(&mut self) {
         let now = Instant::now();
-        while self.by_place.first_key_value().is_some_and(|((until, _), _)| *until <= Until::Then(now)) {
+        while self.by_place.first_key_value().is_some_and(|((until, _), _)| *until <= now) {
             self.forget_first();
         }
     }
@@ -129,8 +126,6 @@ impl Exits {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::policy::decide::DeferReason;
     use crate::ports::DeadLetterReason;

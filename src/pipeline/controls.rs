@@ -54,24 +54,15 @@ impl Handle {
         *self.controls.borrow()
     }
 
-    /// Receives nothing from now on. A receive under way ends first, and what it brings is delivered.
-    pub fn pause(&self) {
-        self.change(|controls| controls.paused = true);
-    }
-
-    /// Receives again.
-    pub fn resume(&self) {
-        self.change(|controls| controls.paused = false);
-    }
-
-    /// Changes how many POSTs it may have running. What runs beyond a lower number finishes.
-    pub fn set_workers(&self, workers: usize) {
-        self.change(|controls| controls.workers = workers.max(1));
-    }
-
-    /// Changes the part of the workers that this process may use, in `(0, 1]`.
-    pub fn set_share(&self, share: f64) {
-        self.change(|controls| controls.share = share);
+    /// Changes what it is told. A receive under way ends before a pause, and what it brings is delivered; POSTs beyond a
+    /// lower number of workers finish. No workers count as one.
+    pub fn change(&self, change: impl FnOnce(&mut Controls)) {
+        self.controls.send_if_modified(|controls| {
+            let before = *controls;
+            change(controls);
+            controls.workers = controls.workers.max(1);
+            *controls != before
+        });
     }
 
     /// Ends the listener as a drain does: it receives nothing more, releases what was never attempted and finishes what
@@ -98,14 +89,6 @@ impl Handle {
     pub(super) fn watch(&self) -> watch::Receiver<Controls> {
         self.controls.subscribe()
     }
-
-    fn change(&self, change: impl FnOnce(&mut Controls)) {
-        self.controls.send_if_modified(|controls| {
-            let before = *controls;
-            change(controls);
-            *controls != before
-        });
-    }
 }
 
 #[cfg(test)]
@@ -126,10 +109,10 @@ mod tests {
     fn a_change_that_changes_nothing_wakes_nobody() {
         let handle = Handle::new(16, Drain::new());
         let watched = handle.watch();
-        handle.resume();
-        handle.set_workers(16);
+        handle.change(|controls| controls.paused = false);
+        handle.change(|controls| controls.workers = 16);
         assert!(!watched.has_changed().unwrap());
-        handle.set_workers(0);
+        handle.change(|controls| controls.workers = 0);
         assert_eq!((watched.has_changed().unwrap(), handle.controls().workers), (true, 1));
     }
 

@@ -38,18 +38,18 @@ async fn a_listener_is_paused_resumed_given_other_workers_and_stopped_while_anot
     };
     let (running, _) = step(&process).await;
     assert!((100..=120).contains(&running), "{running} of 120");
-    a.pause();
+    a.change(|controls| controls.paused = true);
     let (ending, why) = step(&process).await;
     assert!(ending <= 24, "{ending}: what was in flight, and what a receive under way brings");
     assert_eq!(why, Some(NotReceiving::Paused));
     assert_eq!(step(&process).await.0, 0, "nothing is received while it is paused");
-    a.resume();
+    a.change(|controls| controls.paused = false);
     let (resumed, why) = step(&process).await;
     assert!((90..=120).contains(&resumed) && why != Some(NotReceiving::Paused), "{resumed}, {why:?}");
-    a.set_workers(12);
+    a.change(|controls| controls.workers = 12);
     let (more, _) = step(&process).await;
     assert!((300..=360).contains(&more), "{more} of 360");
-    a.set_share(0.25);
+    a.change(|controls| controls.share = 0.25);
     step(&process).await;
     let (share, _) = step(&process).await;
     assert!((70..=90).contains(&share), "{share}: three of twelve workers");
@@ -78,7 +78,7 @@ async fn workers_lowered_and_raised_while_posts_run_let_them_finish_and_hold_fro
     let handle = process.listen_and_control(settings("orders", 20), &endpoint, &limits(100));
     tokio::time::sleep(35 * SECOND).await;
     assert_eq!(endpoint.running(), 20);
-    handle.set_workers(5);
+    handle.change(|controls| controls.workers = 5);
     tokio::time::sleep(SECOND).await;
     assert!(endpoint.running() > 5, "what runs is not cut off");
     let ended = || endpoint.posts().iter().filter(|post| post.ended.is_none()).count();
@@ -89,7 +89,7 @@ async fn workers_lowered_and_raised_while_posts_run_let_them_finish_and_hold_fro
     }
     assert_eq!(endpoint.running(), 5);
     assert_eq!(process.count("workers_limit", ""), 5);
-    handle.set_workers(40);
+    handle.change(|controls| controls.workers = 40);
     tokio::time::sleep(MINUTE).await;
     assert_eq!((endpoint.running(), ended()), (40, 40));
     process.stop(MINUTE).await;
@@ -132,12 +132,12 @@ async fn a_paused_listener_drains_and_one_resumed_in_a_drain_receives_nothing() 
     let endpoint = ScriptedEndpoint::always(200, 1_000);
     let handle = process.listen_and_control(settings("orders", 4), &endpoint, &limits(100));
     tokio::time::sleep(SECOND).await;
-    handle.pause();
+    handle.change(|controls| controls.paused = true);
     tokio::time::sleep(30 * SECOND).await;
     process.world.send("orders", "late");
     tokio::time::sleep(30 * SECOND).await;
     process.drain.begin(MINUTE);
-    handle.resume();
+    handle.change(|controls| controls.paused = false);
     assert!(process.stop(MINUTE).await);
     assert_eq!((endpoint.posts().len(), process.census("orders").visible), (0, 1));
 }

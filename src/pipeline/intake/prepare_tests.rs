@@ -50,7 +50,7 @@ impl Bench {
         let dispatch = &self.kit.dispatch;
         match reason {
             NotReceiving::Draining => unreachable!(),
-            NotReceiving::Paused => dispatch.handle.pause(),
+            NotReceiving::Paused => dispatch.handle.change(|controls| controls.paused = true),
             NotReceiving::SettleFault => {
                 dispatch.ctx.health.set_settle_fault(Some("denied".to_owned()));
             }
@@ -98,7 +98,7 @@ async fn a_receive_waits_for_whatever_speaks_against_it_and_says_what_that_is() 
         let mut preparing = pin!(prepare(bench.dispatch(), wanted));
         assert!(timeout(SECOND, &mut preparing).await.is_err(), "{reason:?}");
         assert_eq!(bench.waits_for(), Some(reason));
-        bench.kit.dispatch.handle.resume();
+        bench.kit.dispatch.handle.change(|controls| controls.paused = false);
         bench.kit.dispatch.ctx.health.set_settle_fault(None);
         bench.taken = (None, None);
         let prepared = timeout(2 * MINUTE, preparing).await.unwrap().unwrap();
@@ -134,7 +134,7 @@ async fn a_pause_frees_what_a_receive_has_reserved_so_far() {
     let mut preparing = pin!(prepare(bench.dispatch(), wanted));
     assert!(timeout(SECOND, &mut preparing).await.is_err());
     assert!(bench.kit.slots.counts().reserved > 0, "it has slots and waits for room");
-    bench.kit.dispatch.handle.pause();
+    bench.kit.dispatch.handle.change(|controls| controls.paused = true);
     assert!(timeout(SECOND, &mut preparing).await.is_err());
     assert_eq!((bench.kit.slots.counts().reserved, bench.waits_for()), (0, Some(NotReceiving::Paused)));
 }

@@ -142,7 +142,7 @@ async fn a_pause_ends_the_repeating() {
     let mut prepared = prepared(&kit).await;
     let mut receiving = std::pin::pin!(receive(&kit.dispatch, &mut prepared, SECOND));
     assert!(timeout(SECOND, &mut receiving).await.is_err());
-    kit.dispatch.handle.pause();
+    kit.dispatch.handle.change(|controls| controls.paused = true);
     let before = kit.queue.receives().len();
     assert!(kind(&receiving.await).is_some());
     assert_eq!(kit.queue.receives().len(), before);

@@ -95,10 +95,10 @@ async fn a_failed_receive_frees_its_slots_and_is_followed_by_one_of_one_message(
 async fn one_that_is_paused_receives_nothing_until_it_is_resumed() {
     let kit = bringing(Vec::new()).kit();
     let (mut intake, handle, _deliveries) = intake(&kit);
-    handle.pause();
+    handle.change(|controls| controls.paused = true);
     assert!(timeout(MINUTE, intake.run()).await.is_err());
     assert!(kit.queue.receives().is_empty());
-    handle.resume();
+    handle.change(|controls| controls.paused = false);
     assert!(timeout(MINUTE, intake.run()).await.is_err());
     assert_eq!(kit.queue.receives().len(), 1);
 }

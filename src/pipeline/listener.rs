@@ -31,7 +31,7 @@ use crate::pipeline::lease::LeaseTable;
 use crate::pipeline::memory::Memory;
 use crate::pipeline::panics::caught;
 use crate::pipeline::queue_view::QueueView;
-use crate::pipeline::settle::{self, SettleLoop};
+use crate::pipeline::settle::SettleLoop;
 use crate::pipeline::status::{self, Status};
 use crate::pipeline::wait_out::InProcessWaits;
 use crate::policy::backoff;
@@ -152,12 +152,8 @@ impl Listener {
             |(dispatch, tick, stop)| Box::pin(dispatch.leases.run(&dispatch.ctx.queue, tick, stop)),
         ));
         extending.spawn(summarise(Arc::clone(ctx), stop.clone()));
-        let (settler, settle_loop) = SettleLoop::new(settle::Parts {
-            ctx: Arc::clone(ctx),
-            memory: Arc::clone(&dispatch.memory),
-            tick: ctx.health.watch("settle"),
-            random: fastrand::Rng::with_seed(seed.wrapping_add(1)),
-        });
+        let (settler, settle_loop) =
+            SettleLoop::new(Arc::clone(ctx), Arc::clone(&dispatch.memory), seed.wrapping_add(1));
         let mut settling = JoinSet::new();
         settling.spawn(kept_running(Arc::clone(ctx), "settle loop", settle_loop, |it| Box::pin(it.run())));
         let deliveries = TaskTracker::new();

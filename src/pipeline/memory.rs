@@ -22,6 +22,7 @@ use tokio::time::Instant;
 use crate::message::MessageId;
 use crate::pipeline::ledger::Settled;
 use crate::pipeline::settle::exit::Exit;
+use crate::pipeline::settle::parked::Parked;
 use crate::tuning;
 
 /// The messages a listener remembers.
@@ -29,6 +30,8 @@ use crate::tuning;
 pub(super) struct Memory {
     numbers: tuning::Memory,
     kinds: Mutex<Kinds>,
+    /// How many were parked and have not returned, bounded or not.
+    pub(super) parked: Parked,
 }
 
 #[derive(Debug, Default)]
@@ -56,7 +59,7 @@ const UNCONFIRMED: Duration = Duration::from_secs(100 * 365 * 24 * 3_600);
 impl Memory {
     /// Nothing is remembered yet.
     pub(super) fn new(numbers: tuning::Memory) -> Self {
-        Self { numbers, kinds: Mutex::default() }
+        Self { numbers, ..Self::default() }
     }
 
     /// A message leaves. One that was never attempted is not remembered.

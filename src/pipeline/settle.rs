@@ -1,6 +1,8 @@
 //! Settlement: carrying out at SQS how each message leaves, until SQS has confirmed it.
 //!
-//! A delivery hands over its message and an [`Exit`], both by value. Each message is in one of three lanes:
+//! A delivery hands over its message and an [`Exit`], both by value. Settlement has so many places and no more. A slow SQS
+//! therefore holds up deliveries and, behind them, receives; it does not fill the memory of the process. Each message is in
+//! one of three lanes:
 //!
 //! * **deletes**, in batches of ten. They gather for 100 ms, on FIFO queues not at all: their groups wait for them.
 //! * **hides** (park, defer, release), in batches gathered for 20 ms. The seconds are computed when the call is sent, so
@@ -20,8 +22,7 @@
 pub(super) mod exit;
 mod job;
 mod lane;
-mod parked;
-pub(super) mod settler;
+pub(super) mod parked;
 #[cfg(test)]
 pub(super) mod taken_for_tests;
 
@@ -29,21 +30,21 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::drain::ABORT_GRACE;
-use crate::message::ReceiptHandle;
+use crate::message::{Message, ReceiptHandle};
 use crate::observe::health::Tick;
 use crate::pipeline::context::Context;
+use crate::pipeline::lease::Lease;
 use crate::pipeline::ledger::Settled;
 use crate::pipeline::memory::Memory;
-use crate::pipeline::settle::exit::{Exit, Fate};
+use crate::pipeline::settle::exit::{Exit, Fate, Successor};
 use crate::pipeline::settle::job::{Job, change};
 use crate::pipeline::settle::lane::{LAST_TRY_BEFORE, Lane, Outcome};
-use crate::pipeline::settle::parked::Parked;
-use crate::pipeline::settle::settler::Settler;
 use crate::ports::{BATCH_MAX, QueueError};
 
 /// How long deletes are gathered.
@@ -59,21 +60,67 @@ const REPEATS_MAX: usize = 32;
 /// How long the loop sleeps at most; its watchdog ticks that often.
 const IDLE: Duration = Duration::from_secs(15);
 
-/// What the loop works with.
-pub(super) struct Parts {
-    pub(super) ctx: Arc<Context>,
-    pub(super) memory: Arc<Memory>,
-    pub(super) tick: Tick,
-    pub(super) random: fastrand::Rng,
+/// Where deliveries hand over their messages.
+///
+/// Messages with a copy to forward have places of their own: a dead-letter queue that takes nothing must not keep others
+/// from being deleted and hidden.
+#[derive(Debug, Clone)]
+pub(super) struct Settler {
+    forward_places: Arc<Semaphore>,
+    other_places: Arc<Semaphore>,
+    sender: mpsc::Sender<Job>,
+    memory: Arc<Memory>,
+}
+
+impl Settler {
+    /// A way for so many messages at once that are forwarded, and as many others; and where they come out.
+    fn new(each: usize, memory: Arc<Memory>) -> (Self, mpsc::Receiver<Job>) {
+        let (sender, receiver) = mpsc::channel(2 * each);
+        let places = || Arc::new(Semaphore::new(each));
+        (Self { forward_places: places(), other_places: places(), sender, memory }, receiver)
+    }
+
+    /// Takes a message over and remembers how it leaves. Waits for a place; the caller may free its worker then.
+    pub(super) async fn settle(
+        &self,
+        mut message: Message,
+        lease: Lease,
+        mut successor: Successor,
+        mut exit: Exit,
+    ) {
+        self.memory.left(&message.id, exit.clone());
+        let forwards = matches!(exit, Exit::Delete { forward: Some(_), .. });
+        if !forwards {
+            (message.body, message.attributes) = (Bytes::new(), Vec::new());
+        }
+        let places = if forwards { &self.forward_places } else { &self.other_places };
+        // Nobody closes them. When the loop has ended, its places are free and what is sent to it is dropped.
+        let Ok(place) = Arc::clone(places).acquire_owned().await else { return };
+        let mut hidden = None;
+        if let Exit::Hide { until, .. } = &mut exit {
+            // SQS refuses a visibility past its twelve hours.
+            *until = lease.ceiling().min(*until);
+            lease.close(*until).await;
+            hidden = Some((std::mem::take(&mut successor), *until));
+        }
+        // The channel has as much room as there are places.
+        self.sender.send(Job::new(message, exit, lease, successor, place)).await.ok();
+        if let Some((successor, until)) = hidden {
+            // Only now: what stands behind it in its group is released after it.
+            successor.tell(Fate::Hidden(until));
+        }
+    }
 }
 
 /// The loop that settles; it ends when every [`Settler`] is gone and everything is settled.
 pub(super) struct SettleLoop {
-    parts: Parts,
+    ctx: Arc<Context>,
+    memory: Arc<Memory>,
+    tick: Tick,
+    random: fastrand::Rng,
     receiver: mpsc::Receiver<Job>,
     /// Deletes, hides and forwards.
     lanes: [Lane; 3],
-    parked: Parked,
     /// Hidings sent once more, after their messages have left the ledger.
     repeats: JoinSet<()>,
     repeats_at_once: Arc<Semaphore>,
@@ -81,24 +128,21 @@ pub(super) struct SettleLoop {
 }
 
 impl SettleLoop {
-    /// A loop, and the way to hand messages to it.
-    pub(super) fn new(parts: Parts) -> (Settler, Self) {
-        let settings = &parts.ctx.settings;
-        let (settler, receiver) = Settler::new(settings.workers.max(PLACES_MIN), Arc::clone(&parts.memory));
-        let delete_linger = if settings.fifo { Duration::ZERO } else { DELETE_LINGER };
-        let events = || Arc::clone(&parts.ctx.events);
+    /// A loop, and the way to hand messages to it; `seed` drives its jitter.
+    pub(super) fn new(ctx: Arc<Context>, memory: Arc<Memory>, seed: u64) -> (Settler, Self) {
+        let (settler, receiver) = Settler::new(ctx.settings.workers.max(PLACES_MIN), Arc::clone(&memory));
+        let delete_linger = if ctx.settings.fifo { Duration::ZERO } else { DELETE_LINGER };
+        let lane = |linger, most| Lane::new(linger, most, Arc::clone(&ctx.events));
         let settle_loop = Self {
+            lanes: [lane(delete_linger, BATCH_MAX), lane(HIDE_LINGER, BATCH_MAX), lane(Duration::ZERO, 1)],
+            tick: ctx.health.watch("settle"),
+            random: fastrand::Rng::with_seed(seed),
             receiver,
-            lanes: [
-                Lane::new(delete_linger, BATCH_MAX, events()),
-                Lane::new(HIDE_LINGER, BATCH_MAX, events()),
-                Lane::new(Duration::ZERO, 1, events()),
-            ],
-            parked: Parked::new(),
             repeats: JoinSet::new(),
             repeats_at_once: Arc::new(Semaphore::new(REPEATS_MAX)),
             hurry: false,
-            parts,
+            ctx,
+            memory,
         };
         (settler, settle_loop)
     }
@@ -109,25 +153,24 @@ impl SettleLoop {
     pub(super) async fn run(&mut self) {
         let mut open = true;
         let mut incoming = Vec::new();
-        let drain = self.parts.ctx.drain.clone();
+        let drain = self.ctx.drain.clone();
         let mut out_of_time = pin!(async {
             drain.aborting().await;
             tokio::time::sleep(ABORT_GRACE).await;
         });
         loop {
-            self.parts.tick.touch();
-            self.parts.ctx.metrics.parked_current.sub(self.parked.returned(Instant::now()));
+            self.tick.touch();
             for lane in &mut self.lanes {
-                lane.send(&self.parts.ctx.queue, self.hurry);
+                lane.send(&self.ctx.queue, self.hurry);
             }
             // What was left to SQS was the last of its lane, perhaps: nobody else would end its fault.
             self.settle_fault(None);
             if !open && self.repeats.is_empty() && self.lanes.iter().all(Lane::is_empty) {
                 return;
             }
-            let times = self.lanes.iter().filter_map(Lane::next_at).chain(self.parked.next());
+            let times = self.lanes.iter().filter_map(Lane::next_at);
             let wake_at = times.fold(Instant::now() + IDLE, Instant::min);
-            let unit = self.parts.random.f64();
+            let unit = self.random.f64();
             let [deletes, hides, forwards] = &mut self.lanes;
             tokio::select! {
                 biased;
@@ -142,7 +185,7 @@ impl SettleLoop {
                 }
                 () = drain.draining(), if !self.hurry => self.hurry = true,
                 () = &mut out_of_time => {
-                    let listener = self.parts.ctx.settings.name.as_str();
+                    let listener = self.ctx.settings.name.as_str();
                     tracing::error!(listener, "some messages could not be settled in time; SQS will hand them out again");
                     return;
                 }
@@ -171,23 +214,22 @@ impl SettleLoop {
         let Job { message, exit, lease, successor, place, .. } = job;
         match exit {
             Exit::Delete { forward: None, how } => {
-                self.parts.memory.confirmed(&message.id);
+                self.memory.confirmed(&message.id);
                 lease.settled(how);
                 successor.tell(Fate::Deleted);
             }
             Exit::Delete { forward: Some(_), how } => {
                 let exit = Exit::Delete { forward: None, how };
-                self.parts.memory.left(&message.id, exit.clone());
+                self.memory.left(&message.id, exit.clone());
                 self.take(Job::new(message, exit, lease, successor, place));
             }
             Exit::Hide { until, how } => {
                 if how == Settled::Parked {
-                    self.parts.ctx.metrics.parked_current.inc();
-                    self.parked.add(until);
+                    self.memory.parked.add(until);
                 }
                 if lease.is_uncertain() && until > Instant::now() + REPEAT_AFTER + LAST_TRY_BEFORE {
                     let at_once = Arc::clone(&self.repeats_at_once);
-                    self.repeats.spawn(repeat(Arc::clone(&self.parts.ctx), at_once, lease.handle(), until));
+                    self.repeats.spawn(repeat(Arc::clone(&self.ctx), at_once, lease.handle(), until));
                 }
                 lease.settled(how);
             }
@@ -198,7 +240,7 @@ impl SettleLoop {
     fn settle_fault(&mut self, error: Option<&QueueError>) {
         let fault = self.lanes.iter_mut().fold(None, |fault, lane| fault.or(lane.fault()));
         let is_faulted = fault.is_some();
-        let ctx = &self.parts.ctx;
+        let ctx = &self.ctx;
         if !ctx.health.set_settle_fault(fault) {
             return;
         }

@@ -61,7 +61,7 @@ pub(super) fn status(dispatch: &Dispatch) -> Status {
         preflight: ctx.health.preflight(),
         slots: dispatch.slots.counts(),
         messages: ctx.metrics.in_progress(),
-        parked: ctx.metrics.parked_current.get(),
+        parked: dispatch.memory.parked.count(),
         not_receiving: *dispatch.not_receiving.borrow(),
         depth: ctx.view.depths(),
         totals: ctx.metrics.totals(),
@@ -80,6 +80,7 @@ pub(super) fn set_gauges(dispatch: &Dispatch) {
     ctx.metrics.workers_in_use.set(gauge(slots.in_use));
     ctx.metrics.workers_reserved.set(gauge(slots.reserved));
     ctx.metrics.gate.mirror(own.snapshot().state, &own.closed_for());
+    ctx.metrics.parked_current.set(dispatch.memory.parked.count());
     ctx.metrics.oldest_age.set(ctx.view.oldest_age(ctx.wall.now()).as_secs_f64());
 }
 

@@ -14,8 +14,8 @@ use crate::pipeline::intake::plan::Plan;
 use crate::pipeline::intake::prepare::{Prepared, Wanted, prepare};
 use crate::pipeline::intake::receive::{Received, receive};
 use crate::pipeline::lease::{Asked, Lease};
+use crate::pipeline::settle::Settler;
 use crate::pipeline::settle::exit::Successor;
-use crate::pipeline::settle::settler::Settler;
 use crate::ports::BoxFuture;
 use crate::telemetry::trace::Journey;
 

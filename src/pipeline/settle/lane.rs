@@ -28,7 +28,13 @@ pub(super) const LAST_TRY_BEFORE: Duration = Duration::from_secs(2);
 /// All work of one kind.
 #[derive(Debug)]
 pub(super) struct Lane {
-    waiting: Batches<Job>,
+    /// What is to be sent, in order of its time and then of arrival.
+    waiting: BTreeMap<(Instant, u64), Job>,
+    next: u64,
+    /// How long work waits for a batch at most.
+    linger: Duration,
+    /// Most in one batch.
+    most: usize,
     calls: JoinSet<(Vec<Job>, BatchResult)>,
     /// Why it fails until a person acts.
     fault: Option<String>,
@@ -41,17 +47,23 @@ pub(super) type Outcome = (Vec<Job>, Option<QueueError>);
 impl Lane {
     /// Empty; work waits at most `linger` for a batch of `most`.
     pub(super) fn new(linger: Duration, most: usize, events: Arc<EventLog>) -> Self {
-        Self { waiting: Batches::new(linger, most), calls: JoinSet::new(), fault: None, events }
+        let (waiting, calls) = (BTreeMap::new(), JoinSet::new());
+        Self { waiting, next: 0, linger, most, calls, fault: None, events }
     }
 
     /// More work.
     pub(super) fn push(&mut self, job: Job) {
-        self.waiting.push(job);
+        self.push_at(Instant::now() + self.linger, job);
+    }
+
+    fn push_at(&mut self, at: Instant, job: Job) {
+        self.waiting.insert((at, self.next), job);
+        self.next += 1;
     }
 
     /// Whether there is no work, wherever it could be.
     pub(super) fn is_empty(&self) -> bool {
-        self.waiting.items.is_empty() && self.calls.is_empty()
+        self.waiting.is_empty() && self.calls.is_empty()
     }
 
     /// Why it fails until a person acts. Without work there is no fault: only new work can find out.
@@ -66,7 +78,10 @@ impl Lane {
     pub(super) fn send(&mut self, queue: &Arc<dyn Queue>, hurry: bool) {
         let now = Instant::now();
         while self.calls.len() < CALLS_MAX {
-            let Some(jobs) = self.waiting.batch(now, hurry) else { break };
+            let jobs = self.batch(now, hurry);
+            if jobs.is_empty() {
+                break;
+            }
             // Its time may have passed while it waited for a call to end, or while the process stood still.
             let (late, mut jobs): (Vec<_>, Vec<_>) = jobs.into_iter().partition(|job| job.is_late(now));
             for job in &late {
@@ -82,9 +97,22 @@ impl Lane {
         }
     }
 
+    /// A batch, if it is full, the time of its first has come or it is in a hurry. What is to be sent within the time
+    /// of a linger goes along.
+    fn batch(&mut self, now: Instant, hurry: bool) -> Vec<Job> {
+        let soon = (now + self.linger, u64::MAX);
+        let count = self.waiting.range(..=soon).take(self.most).count();
+        let is_due = self.waiting.keys().next().is_some_and(|&(at, _)| at <= now);
+        if !(hurry || is_due || count == self.most) {
+            return Vec::new();
+        }
+        let first = std::iter::from_fn(|| self.waiting.pop_first());
+        first.take(count).map(|(_, job)| job).collect()
+    }
+
     /// When there is something to send.
     pub(super) fn next_at(&self) -> Option<Instant> {
-        self.waiting.next_at().filter(|_| self.calls.len() < CALLS_MAX)
+        self.waiting.keys().next().map(|&(at, _)| at).filter(|_| self.calls.len() < CALLS_MAX)
     }
 
     /// What the next call came to; `None` while there is none. `unit` is the jitter of further tries. The messages of a
@@ -93,21 +121,17 @@ impl Lane {
     /// # Cancel safety
     /// Dropping the future changes nothing.
     pub(super) async fn answer(&mut self, unit: f64) -> Option<Outcome> {
-        let mut done = Vec::new();
-        match self.calls.join_next().await? {
-            Err(_panicked) => {}
-            Ok((jobs, Ok(results))) => {
-                self.fault = None;
-                let mut results = results.into_iter();
-                for job in jobs {
-                    done.extend(self.entry(job, results.next(), unit));
-                }
-            }
-            Ok((jobs, Err(error))) => {
+        let Ok((jobs, result)) = self.calls.join_next().await? else { return Some((Vec::new(), None)) };
+        let results = match result {
+            Ok(results) => results,
+            Err(error) => {
                 self.failed(jobs, &error, unit);
-                return Some((done, Some(error)));
+                return Some((Vec::new(), Some(error)));
             }
-        }
+        };
+        self.fault = None;
+        let mut results = results.into_iter();
+        let done = jobs.into_iter().filter_map(|job| self.entry(job, results.next(), unit)).collect();
         Some((done, None))
     }
 
@@ -133,9 +157,9 @@ impl Lane {
         match result {
             Some(Ok(())) if job.is_outdated() => {
                 job.unanswered = true;
-                self.waiting.push(job);
+                self.push(job);
             }
-            Some(Err(_)) if is_lost && job.is_outdated() => self.waiting.push(job),
+            Some(Err(_)) if is_lost && job.is_outdated() => self.push(job),
             Some(Ok(())) => return Some(job),
             // The first call had deleted it; some servers call the handle invalid then. Or the visibility has
             // lapsed meanwhile, so it is no confirmation that a successor could start on.
@@ -163,59 +187,13 @@ impl Lane {
         if job.lease.is_lost() || now >= last_try {
             self.give_up(&job, TOO_LATE, TOO_LATE_FIX);
         } else {
-            self.waiting.push_at(last_try.min(now + backoff::call(job.attempts, unit)), job);
+            self.push_at(last_try.min(now + backoff::call(job.attempts, unit)), job);
         }
     }
 
     /// Says that the message is left to SQS; whoever drops it counts it as abandoned.
     fn give_up(&self, job: &Job, why: &str, fix: &str) {
         self.events.left_to_sqs(job.message.id.as_str(), job.what(), why, fix);
-    }
-}
-
-/// Things to be sent in batches, in order of their time and then of arrival.
-#[derive(Debug)]
-struct Batches<T> {
-    items: BTreeMap<(Instant, u64), T>,
-    next: u64,
-    linger: Duration,
-    /// Most in one batch.
-    most: usize,
-}
-
-impl<T> Batches<T> {
-    /// Empty; what comes in waits at most `linger` for a batch of `most`.
-    fn new(linger: Duration, most: usize) -> Self {
-        Self { items: BTreeMap::new(), next: 0, linger, most }
-    }
-
-    /// One more.
-    fn push(&mut self, item: T) {
-        self.push_at(Instant::now() + self.linger, item);
-    }
-
-    /// One more, to be sent at that time.
-    fn push_at(&mut self, at: Instant, item: T) {
-        self.items.insert((at, self.next), item);
-        self.next += 1;
-    }
-
-    /// A batch, if it is full, the time of its first has come or it is in a hurry. What is to be sent within the time
-    /// of a linger goes along.
-    fn batch(&mut self, now: Instant, hurry: bool) -> Option<Vec<T>> {
-        let soon = (now + self.linger, u64::MAX);
-        let count = self.items.range(..=soon).take(self.most).count();
-        let is_due = self.next_at().is_some_and(|at| at <= now);
-        if count == 0 || !(hurry || is_due || count == self.most) {
-            return None;
-        }
-        let first = std::iter::from_fn(|| self.items.pop_first());
-        Some(first.take(count).map(|(_, item)| item).collect())
-    }
-
-    /// The time of the first.
-    fn next_at(&self) -> Option<Instant> {
-        self.items.keys().next().map(|&(at, _)| at)
     }
 }
 

@@ -345,41 +345,58 @@ async fn a_call_that_panics_leaves_its_messages_to_sqs_and_the_lane_goes_on() {
     assert_eq!(bench.turn().await, ["m-1"]);
 }
 
+/// A lane of batches of three, and messages that wait from then on.
+fn waiting(at: &[(Duration, usize)]) -> (Bench, Instant) {
+    let (mut bench, now) = (Bench::of(3, []), Instant::now());
+    bench.lane.linger = LINGER;
+    for (after, number) in at {
+        let delete = bench.delete(*number);
+        bench.lane.push_at(now + *after, delete);
+    }
+    (bench, now)
+}
+
+/// The numbers of the messages in the next batch.
+fn batch(bench: &mut Bench, now: Instant, hurry: bool) -> Vec<String> {
+    bench.lane.batch(now, hurry).into_iter().map(|job| job.message.id.to_string()).collect()
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_batch_goes_when_it_is_full_has_waited_long_enough_or_is_in_a_hurry() {
-    let mut batches = Batches::new(LINGER, 3);
-    (0..7).for_each(|number| batches.push(number));
-    let now = Instant::now();
-    assert_eq!(batches.batch(now, false), Some(vec![0, 1, 2]));
-    assert_eq!(batches.batch(now, false), Some(vec![3, 4, 5]));
-    assert_eq!((batches.batch(now, false), batches.next_at()), (None, Some(now + LINGER)));
-    assert_eq!(batches.batch(now + LINGER, false), Some(vec![6]));
-    assert_eq!((batches.batch(now, true), batches.next_at(), batches.items.is_empty()), (None, None, true));
-    batches.push(7);
-    assert_eq!(batches.batch(now, true), Some(vec![7]));
+    let (mut bench, now) = waiting(&[]);
+    for number in 0..7 {
+        let delete = bench.delete(number);
+        bench.lane.push(delete);
+    }
+    assert_eq!(batch(&mut bench, now, false), ["m-0", "m-1", "m-2"]);
+    assert_eq!(batch(&mut bench, now, false), ["m-3", "m-4", "m-5"]);
+    assert_eq!((batch(&mut bench, now, false), bench.lane.next_at()), (Vec::new(), Some(now + LINGER)));
+    assert_eq!(batch(&mut bench, now + LINGER, false), ["m-6"]);
+    assert_eq!(
+        (batch(&mut bench, now, true), bench.lane.next_at(), bench.lane.is_empty()),
+        (vec![], None, true)
+    );
+    let delete = bench.delete(7);
+    bench.lane.push(delete);
+    assert_eq!(batch(&mut bench, now, true), ["m-7"]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn things_for_later_come_in_order_of_time_and_then_of_arrival() {
-    let mut batches = Batches::new(LINGER, 3);
-    let now = Instant::now();
-    for (seconds, item) in [(2, "c"), (1, "a"), (1, "b")] {
-        batches.push_at(now + Duration::from_secs(seconds), item);
-    }
-    assert_eq!(batches.next_at(), Some(now + Duration::from_secs(1)));
-    assert_eq!(batches.batch(now, true), None, "not even in a hurry before their time");
-    let then = now + Duration::from_secs(1);
-    assert_eq!((batches.batch(then, false), batches.batch(then, true)), (Some(vec!["a", "b"]), None));
-    assert_eq!(batches.batch(now + Duration::from_secs(2), false), Some(vec!["c"]));
-    assert!(batches.items.is_empty());
+    let (mut bench, now) = waiting(&[(2 * SECOND, 3), (SECOND, 2), (SECOND, 1)]);
+    assert_eq!(bench.lane.next_at(), Some(now + SECOND));
+    assert_eq!(batch(&mut bench, now, true), [""; 0], "not even in a hurry before their time");
+    assert_eq!(batch(&mut bench, now + SECOND, false), ["m-2", "m-1"]);
+    assert_eq!(batch(&mut bench, now + SECOND, true), [""; 0]);
+    assert_eq!(batch(&mut bench, now + 2 * SECOND, false), ["m-3"]);
+    assert!(bench.lane.is_empty());
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_has_not_waited_long_enough_goes_along_with_what_is_tried_again() {
-    let mut batches = Batches::new(LINGER, 3);
-    let now = Instant::now();
-    batches.push_at(now + LINGER / 2, "again");
-    batches.push("new");
-    assert_eq!(batches.batch(now, false), None);
-    assert_eq!(batches.batch(now + LINGER / 2, false), Some(vec!["again", "new"]));
+    let (mut bench, now) = waiting(&[(LINGER / 2, 1)]);
+    let new = bench.delete(2);
+    bench.lane.push(new);
+    assert_eq!(batch(&mut bench, now, false), [""; 0]);
+    assert_eq!(batch(&mut bench, now + LINGER / 2, false), ["m-1", "m-2"]);
 }

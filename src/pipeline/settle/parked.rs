@@ -1,58 +1,61 @@
-//! How many messages this process has parked that have not returned yet: the gauge of parked messages, an estimate.
+//! How many messages this process has parked that have not returned yet: an estimate for whoever scrapes or asks.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::sync::{Mutex, PoisonError};
 
 use tokio::time::Instant;
 
 /// Messages parked by this process, by the second since `started` at which they return.
 #[derive(Debug)]
-pub(super) struct Parked {
+pub(in crate::pipeline) struct Parked {
     started: Instant,
-    by_second: BTreeMap<u64, i64>,
+    by_second: Mutex<BTreeMap<u64, i64>>,
+}
+
+impl Default for Parked {
+    fn default() -> Self {
+        Self { started: Instant::now(), by_second: Mutex::default() }
+    }
 }
 
 impl Parked {
-    /// None yet.
-    pub(super) fn new() -> Self {
-        Self { started: Instant::now(), by_second: BTreeMap::new() }
-    }
-
     /// One more, until then.
-    pub(super) fn add(&mut self, until: Instant) {
+    pub(in crate::pipeline) fn add(&self, until: Instant) {
         let returns = until.saturating_duration_since(self.started).as_secs() + 1;
-        *self.by_second.entry(returns).or_default() += 1;
+        let mut by_second = self.by_second.lock().unwrap_or_else(PoisonError::into_inner);
+        *by_second.entry(returns).or_default() += 1;
     }
 
-    /// How many have returned since this was asked last.
-    pub(super) fn returned(&mut self, now: Instant) -> i64 {
-        let passed = now.duration_since(self.started).as_secs();
-        let later = self.by_second.split_off(&(passed + 1));
-        std::mem::replace(&mut self.by_second, later).into_values().sum()
-    }
-
-    /// When the next returns.
-    pub(super) fn next(&self) -> Option<Instant> {
-        self.by_second.keys().next().map(|second| self.started + Duration::from_secs(*second))
+    /// How many have not returned yet.
+    pub(in crate::pipeline) fn count(&self) -> i64 {
+        let passed = self.started.elapsed().as_secs();
+        let mut by_second = self.by_second.lock().unwrap_or_else(PoisonError::into_inner);
+        *by_second = by_second.split_off(&(passed + 1));
+        by_second.values().sum()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[tokio::test(start_paused = true)]
     async fn a_parked_message_has_returned_in_the_second_after_its_time_and_is_counted_once() {
-        let mut parked = Parked::new();
+        let parked = Parked::default();
         let now = Instant::now();
-        assert_eq!((parked.next(), parked.returned(now)), (None, 0));
+        assert_eq!(parked.count(), 0);
         parked.add(now + Duration::from_secs(9));
         parked.add(now + Duration::from_millis(9_500));
         parked.add(now + Duration::from_secs(20));
-        assert_eq!(parked.next(), Some(now + Duration::from_secs(10)));
-        assert_eq!(parked.returned(now + Duration::from_secs(9)), 0);
-        assert_eq!(parked.returned(now + Duration::from_secs(10)), 2);
-        assert_eq!(parked.returned(now + Duration::from_secs(10)), 0);
-        assert_eq!(parked.next(), Some(now + Duration::from_secs(21)));
+        tokio::time::advance(Duration::from_secs(9)).await;
+        assert_eq!(parked.count(), 3);
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!((parked.count(), parked.count()), (1, 1));
+        tokio::time::advance(Duration::from_secs(10)).await;
+        assert_eq!(parked.count(), 1);
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!(parked.count(), 0);
     }
 }

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 use crate::pipeline::memory::Memory;
+use crate::pipeline::settle::Settler;
 use crate::pipeline::settle::exit::{Exit, Fate};
 use crate::pipeline::settle::job::Job;
-use crate::pipeline::settle::settler::Settler;
 
 /// Where the messages of a settler come out.
 pub(in crate::pipeline) struct Taken(mpsc::Receiver<Job>);

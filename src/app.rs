@@ -184,9 +184,9 @@ async fn unhealthy(health: &[(String, Arc<Health>)], required: bool) {
 /// Logs the state of a listener.
 type Statuses = Box<dyn Fn() -> Status + Send + Sync>;
 
-/// Counts the running POSTs; messages that wait for a session or for the rate do not count.
+/// Counts the running POSTs; messages that wait for a session do not count.
 fn running_posts(limits: &[EndpointLimits]) -> usize {
-    limits.iter().map(|limits| limits.sessions.started()).sum()
+    limits.iter().map(|limits| limits.sessions.running()).sum()
 }
 
 /// Logs what the drain waits for, and how to end it at once.

@@ -1,4 +1,4 @@
-//! What may run when: slots per listener; sessions, rate and gate per endpoint.
+//! What may run when: slots per listener; sessions with their rate, and a gate, per endpoint.
 //!
 //! Each of them is a value whose drop frees what it holds, on the runtime's clock. None knows queues, messages or HTTP.
 
@@ -13,7 +13,6 @@ mod slots;
 pub use gate::{
     Blocked, Circumstances, Evidence, Gate, GateSnapshot, GateState, Probe, Rank, Reason, Transition,
 };
-pub use rate::{RateClaims, RateLimit};
 pub use sessions::{Claims, Feedback, Membership, Session, Sessions};
 pub use settings::{Rate, Settings};
 pub use slots::{Reserved, Slot, SlotCounts, Slots};
@@ -25,10 +24,8 @@ use std::sync::Arc;
 pub struct EndpointLimits {
     /// The endpoint's name, for logs.
     pub name: Arc<str>,
-    /// Most POSTs at once.
+    /// Most POSTs at once and per time.
     pub sessions: Arc<Sessions>,
-    /// Most starts per time.
-    pub rate: Arc<RateLimit>,
     /// Whether messages are taken at all.
     pub gate: Arc<Gate>,
 }
@@ -40,8 +37,7 @@ impl EndpointLimits {
         let learned = adaptive.then_some(tuning.learned);
         Self {
             name: name.into(),
-            sessions: Sessions::new(sessions, learned, tuning.ahead),
-            rate: Arc::new(RateLimit::new(rate, tuning.ahead)),
+            sessions: Sessions::new(sessions, rate, learned, tuning.ahead),
             gate: Gate::new(tuning.gate, seed),
         }
     }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::drain::Drain;
-use crate::limit::{Claims, EndpointLimits, Membership, Rank, RateClaims, Session};
+use crate::limit::{Claims, EndpointLimits, Membership, Rank, Session};
 use crate::pipeline::gates::{Gates, Probes};
 
 /// Leave to post.
@@ -58,10 +58,8 @@ pub(super) struct Patience {
 /// What a receive has reserved at the endpoint for the deliveries it may bring, or one of these.
 #[derive(Debug, Default)]
 pub(super) struct Reservation {
-    /// Room for their sessions.
+    /// Room for their sessions and starts.
     claims: Option<Claims>,
-    /// Their places in the line of a limited rate.
-    rate: Option<RateClaims>,
     /// The probes that the receive is; its first delivery has them.
     pub(super) probes: Probes,
 }
@@ -69,11 +67,7 @@ pub(super) struct Reservation {
 impl Reservation {
     /// The part of the next delivery.
     pub(super) fn take(&mut self) -> Self {
-        Self {
-            claims: self.claims.as_mut().and_then(Claims::take),
-            rate: self.rate.as_mut().and_then(RateClaims::take),
-            probes: std::mem::take(&mut self.probes),
-        }
+        Self { claims: self.claims.as_mut().and_then(Claims::take), probes: std::mem::take(&mut self.probes) }
     }
 
     /// Deliveries that there is room for.
@@ -98,10 +92,8 @@ impl Admission {
     /// # Cancel safety
     /// Dropping the future reserves nothing.
     pub(super) async fn reserve(&self, enough: usize, most: usize, linger: Duration) -> Reservation {
-        let rate = self.limits.rate.claim(most).await;
-        let most = rate.as_ref().map_or(most, |rate| rate.len().min(most));
-        let claims = Some(self.membership.claim(enough.min(most), most, linger).await);
-        Reservation { claims, rate, probes: Probes::default() }
+        let claims = Some(self.membership.claim(enough, most, linger).await);
+        Reservation { claims, probes: Probes::default() }
     }
 
     /// Waits until the message may be posted, or must be released.
@@ -122,9 +114,8 @@ impl Admission {
         let mut at_gates = Duration::ZERO;
         loop {
             if !self.gates.let_through(&reservation.probes) {
-                // Room and a place in line are for those that can start.
+                // Room is for those that can start.
                 reservation.claims = None;
-                reservation.rate = None;
                 let began = Instant::now();
                 let end = patience.until.min(began + patience.longest.saturating_sub(at_gates));
                 let passing = self.gates.pass(patience.rank, &mut reservation.probes);
@@ -133,15 +124,13 @@ impl Admission {
                 }
                 at_gates += began.elapsed();
             }
-            let session = self.membership.start(reservation.claims.take()).await;
-            tokio::select! {
+            let session = tokio::select! {
                 biased;
-                // Leaves the line to the probe, and takes no start it could not use.
+                // Leaves the line to the probe.
                 () = self.gates.closed(&reservation.probes) => continue,
-                () = self.limits.rate.start() => {}
-            }
+                session = self.membership.start(reservation.claims.take()) => session,
+            };
             if self.gates.let_through(&reservation.probes) {
-                reservation.rate = None;
                 let probes = std::mem::take(&mut reservation.probes);
                 return Ok(Admitted { session, probes, at_gates });
             }

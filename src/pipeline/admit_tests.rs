@@ -23,6 +23,11 @@ fn held() -> Patience {
     patient(Rank::Held)
 }
 
+/// The rate's next start is taken, and its POST has ended.
+async fn use_a_start(admission: &Admission) {
+    admission.membership.start(None).await.starts();
+}
+
 #[tokio::test(start_paused = true)]
 async fn nothing_passes_a_closed_gate_but_a_probe_until_that_has_opened_it() {
     let kit = kit(16, None);
@@ -44,14 +49,13 @@ async fn nothing_passes_a_closed_gate_but_a_probe_until_that_has_opened_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_gate_that_closes_while_a_delivery_waits_for_the_rate_makes_it_give_up_its_session() {
+async fn a_delivery_that_waits_for_the_rate_leaves_the_line_when_a_gate_closes() {
     let kit = kit(16, Some(slow()));
     let (admission, drain) = (&kit.dispatch.admission, Drain::new());
-    admission.limits.rate.start().await;
+    use_a_start(admission).await;
     let mut reservation = Reservation::default();
     let mut waits = pin!(admission.admit(&mut reservation, held(), &drain));
     assert!(timeout(SECOND, &mut waits).await.is_err());
-    assert_eq!(admission.limits.sessions.running(), 1, "it waits for the rate with a session");
     close(&admission.gates.shared, 10 * SECOND);
     assert!(timeout(SECOND, &mut waits).await.is_err());
     assert_eq!(admission.limits.sessions.running(), 0);
@@ -67,7 +71,7 @@ async fn a_drain_ends_the_wait_at_a_gate_for_a_session_and_for_the_rate() {
         match waits_for {
             "gate" => close(&admission.gates.own, MINUTE),
             "session" => in_the_way = Some(admission.membership.start(None).await),
-            _ => admission.limits.rate.start().await,
+            _ => use_a_start(admission).await,
         }
         let mut reservation = Reservation::default();
         let mut waits = pin!(admission.admit(&mut reservation, held(), &drain));
@@ -90,8 +94,6 @@ async fn a_reservation_is_split_into_one_part_for_each_delivery_and_the_first_ha
     assert_eq!(reservation.deliveries(), 3);
     let parts: Vec<_> = (0..4).map(|_| reservation.take()).collect();
     assert_eq!(parts.iter().map(Reservation::deliveries).collect::<Vec<_>>(), [1, 1, 1, 0]);
-    let starts = |part: &Reservation| part.rate.as_ref().map_or(0, RateClaims::len);
-    assert_eq!(parts.iter().map(starts).collect::<Vec<_>>(), [1, 1, 1, 0]);
     let probes = |part: &Reservation| !part.probes.is_empty();
     assert_eq!(parts.iter().map(probes).collect::<Vec<_>>(), [true, false, false, false]);
 }
@@ -125,7 +127,7 @@ async fn patience_counts_the_waits_at_gates_together() {
     let kit = kit(16, Some(slow()));
     let (admission, drain) = (&kit.dispatch.admission, Drain::new());
     close(&admission.gates.own, 10 * SECOND);
-    admission.limits.rate.start().await;
+    use_a_start(admission).await;
     let mut reservation = Reservation::default();
     let mut waits =
         pin!(admission.admit(&mut reservation, Patience { longest: 30 * SECOND, ..held() }, &drain));

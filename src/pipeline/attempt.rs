@@ -93,7 +93,7 @@ pub(super) async fn attempt(
     if let (Some(traced), Some(message)) = (traced, messages.first()) {
         traced.ended(&message.trace, posted.outcome, posted.seen.status);
     }
-    let alone = dispatch.admission.limits.sessions.started() <= 1;
+    let alone = dispatch.admission.limits.sessions.running() <= 1;
     let decided = decided(messages, dispatch, &posted, &verdicts, stay);
     dispatch.ctx.metrics.delivered(posted.outcome, posted.took);
     let signal = match (&verdicts, decided.first()) {

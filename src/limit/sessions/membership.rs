@@ -76,7 +76,7 @@ impl Membership {
         loop {
             {
                 let state = self.sessions.lock();
-                if state.room() >= count.min(state.limit()) {
+                if state.room() >= count.min(state.limit()).min(state.starts_ahead()) {
                     return;
                 }
             }
@@ -93,7 +93,7 @@ impl Membership {
         (count > 0).then(|| Claims { sessions: Arc::clone(&self.sessions), key: self.key, count })
     }
 
-    /// Waits for a session of the endpoint; a claim made before the receive turns into it.
+    /// Waits until a POST may start; a claim made before the receive turns into its session.
     ///
     /// # Cancel safety
     /// Dropping the future gives the place in the line, or the session just granted, to the next.
@@ -110,10 +110,11 @@ impl Membership {
             self.sessions.settle(&mut state);
             receiver
         };
-        match receiver.await {
-            Ok(session) => session,
-            // The listener has ended, and nobody waits any more.
-            Err(_closed) => std::future::pending().await,
+        tokio::select! {
+            biased;
+            Ok(session) = receiver => session,
+            // Also when the listener has ended, and nobody waits any more.
+            () = self.sessions.grant_in_time() => std::future::pending().await,
         }
     }
 }
@@ -179,7 +180,7 @@ pub struct Session {
     sessions: Option<Arc<Sessions>>,
     key: u64,
     began: Instant,
-    /// Whether its POST has started.
+    /// Whether its POST has started. The start of one that has not is given back.
     started: bool,
     /// Whether the limit was used to the full when it began, receives under way included.
     saturated: bool,
@@ -196,12 +197,10 @@ impl Session {
         self.sessions = None;
     }
 
-    /// Its POST starts only now: the wait for the rate is over.
+    /// Its POST starts.
     pub fn starts(&mut self) {
         self.began = Instant::now();
-        if let (Some(sessions), false) = (&self.sessions, std::mem::replace(&mut self.started, true)) {
-            sessions.lock().started += 1;
-        }
+        self.started = true;
     }
 
     /// Ends it, and tells the adaptive limit how; whether the limit was cut for it.

@@ -1,14 +1,16 @@
-//! Sessions: POSTs that run at one endpoint, shared by its listeners.
+//! Sessions: POSTs that run at one endpoint, shared by its listeners, as many at once and per time as it may have.
 //!
-//! A session is granted when a delivery starts. Listeners that wait take turns (round-robin), so a busy one cannot push a
-//! quiet one aside. Before a busy listener receives, it *claims* room. What runs, waits or is claimed together exceeds the
-//! limit by a fifth at most. So messages are not received only to wait here, and no session waits for a receive. An idle
-//! listener's single long poll claims nothing; at most its one message waits.
+//! A session is granted when a POST starts: one is free, and the rate allows a start. Listeners that wait take turns
+//! (round-robin), so a busy one cannot push a quiet one aside. Before a busy listener receives, it *claims* room. What runs,
+//! waits or is claimed together exceeds the limit by a fifth at most; what waits or is claimed is no more than may start
+//! within a second. So messages are not received only to wait here, and no session waits for a receive. An idle listener's
+//! single long poll claims nothing; at most its one message waits.
 //!
 //! The endpoint's limit is the cap, or what the adaptive limit below it has learned from how sessions end. Each listener
 //! has a cap of its own as well: its workers.
 //!
-//! Invariant: running ≤ limit, and of each listener running ≤ its cap. Lowering either lets what runs finish.
+//! Invariant: running ≤ limit, of each listener running ≤ its cap, and starts within the rate. Lowering a limit lets what
+//! runs finish.
 
 mod membership;
 
@@ -20,8 +22,9 @@ use std::time::Duration;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
-use crate::limit::Transition;
 use crate::limit::adaptive::Adaptive;
+use crate::limit::rate::Pacer;
+use crate::limit::{Rate, Transition};
 use crate::tuning::{Ahead, Learned};
 
 pub use membership::{Claims, Membership, Session};
@@ -33,6 +36,10 @@ pub struct Sessions {
     /// Wakes the listener that waits for room; there is one at most, the first in the line.
     room: Notify,
     line: tokio::sync::Mutex<()>,
+    /// Held by the one that waits for the time of the next start.
+    next_start: tokio::sync::Mutex<()>,
+    /// Tells it that the rate alone holds up a start.
+    paced: Notify,
 }
 
 #[derive(Debug)]
@@ -41,11 +48,10 @@ struct State {
     cap: usize,
     /// The limit below it, unless that is turned off.
     adaptive: Option<Adaptive>,
+    pacer: Pacer,
     ahead: Ahead,
     /// Over all listeners, those that have left included.
     running: usize,
-    /// Of those that run, the POSTs that have started; the others wait for the rate.
-    started: usize,
     listeners: BTreeMap<u64, Listener>,
     next_key: u64,
     /// The listener that was served last.
@@ -68,7 +74,12 @@ struct Listener {
 impl Listener {
     /// Sessions that it runs on, waits for or has claimed, as far as its cap lets it use them.
     fn taken(&self) -> usize {
-        (self.running + self.line.len() + self.claimed).min(self.cap.max(self.running))
+        (self.running + self.waiting()).min(self.cap.max(self.running))
+    }
+
+    /// Starts that it waits for or has claimed.
+    fn waiting(&self) -> usize {
+        self.line.len() + self.claimed
     }
 
     fn may_start(&self) -> bool {
@@ -91,21 +102,27 @@ pub enum Feedback {
 }
 
 impl Sessions {
-    /// At most `cap` sessions (at least one), none running; with an adaptive limit below if there are numbers for
-    /// it.
-    pub fn new(cap: usize, learned: Option<Learned>, ahead: Ahead) -> Arc<Self> {
+    /// At most `cap` sessions (at least one), none running, started at that `rate` at most; with an adaptive limit below if
+    /// there are numbers for it.
+    pub fn new(cap: usize, rate: Option<Rate>, learned: Option<Learned>, ahead: Ahead) -> Arc<Self> {
         let cap = cap.max(1);
         let state = State {
             cap,
             adaptive: learned.map(|learned| Adaptive::new(cap, learned, Instant::now())),
+            pacer: Pacer::new(rate),
             ahead,
             running: 0,
-            started: 0,
             listeners: BTreeMap::new(),
             next_key: 0,
             served: 0,
         };
-        Arc::new(Self { state: Mutex::new(state), room: Notify::new(), line: tokio::sync::Mutex::default() })
+        Arc::new(Self {
+            state: Mutex::new(state),
+            room: Notify::new(),
+            line: tokio::sync::Mutex::default(),
+            next_start: tokio::sync::Mutex::default(),
+            paced: Notify::new(),
+        })
     }
 
     /// The configured limit.
@@ -155,11 +172,6 @@ impl Sessions {
         self.lock().running
     }
 
-    /// How many POSTs have started and not ended.
-    pub fn started(&self) -> usize {
-        self.lock().started
-    }
-
     /// A place for one more listener, which may have so many sessions.
     pub fn join(self: &Arc<Self>, cap: usize) -> Membership {
         let mut state = self.lock();
@@ -184,8 +196,24 @@ impl Sessions {
                 state.ended(key, false);
             }
         }
+        if state.pacer.not_before(Instant::now()).is_some() {
+            self.paced.notify_one();
+        }
         if state.room() > 0 {
             self.room.notify_one();
+        }
+    }
+
+    /// Grants sessions whenever the rate allows a start, as long as nobody else does; never returns.
+    async fn grant_in_time(self: &Arc<Self>) {
+        let _only_one = self.next_start.lock().await;
+        loop {
+            let not_before = self.lock().pacer.not_before(Instant::now());
+            match not_before {
+                Some(not_before) => tokio::time::sleep_until(not_before).await,
+                None => self.paced.notified().await,
+            }
+            self.change(|_| {});
         }
     }
 
@@ -203,6 +231,7 @@ impl State {
 
     /// A session of a listener begins.
     fn begun(&mut self, key: u64) {
+        self.pacer.start(Instant::now());
         self.running += 1;
         self.served = key;
         if let Some(listener) = self.listeners.get_mut(&key) {
@@ -210,18 +239,20 @@ impl State {
         }
     }
 
-    /// A session is free again. Its listener may have left meanwhile.
+    /// A session is free again, and so is its start if its POST did not. Its listener may have left meanwhile.
     fn ended(&mut self, key: u64, started: bool) {
         self.running -= 1;
-        self.started -= usize::from(started);
+        if !started {
+            self.pacer.give_back();
+        }
         if let Some(listener) = self.listeners.get_mut(&key) {
             listener.running -= 1;
         }
     }
 
-    /// The first that waits of the next listener in turn, if a session is free for it.
+    /// The first that waits of the next listener in turn, if a session is free for it and the rate allows a start.
     fn next_in_turn(&mut self) -> Option<(u64, oneshot::Sender<Session>)> {
-        if self.running >= self.limit() {
+        if self.running >= self.limit() || self.pacer.not_before(Instant::now()).is_some() {
             return None;
         }
         let may_start = |(_, listener): &(&u64, &Listener)| listener.may_start() && !listener.line.is_empty();
@@ -232,11 +263,19 @@ impl State {
         Some((key, waiter))
     }
 
-    /// Sessions nobody runs on, waits for or has claimed, and those that come free during a receive.
+    /// Sessions nobody runs on, waits for or has claimed, and those that come free during a receive; no more than starts
+    /// that nobody waits for or has claimed.
     fn room(&self) -> usize {
         let limit = self.limit();
         let ahead = limit.checked_div(self.ahead.sessions_per_message).unwrap_or_default();
-        limit.saturating_add(ahead).saturating_sub(self.taken())
+        let sessions = limit.saturating_add(ahead).saturating_sub(self.taken());
+        let waiting: usize = self.listeners.values().map(Listener::waiting).sum();
+        sessions.min(self.starts_ahead().saturating_sub(waiting))
+    }
+
+    /// Starts that may be waited for.
+    fn starts_ahead(&self) -> usize {
+        self.pacer.starts_in(self.ahead.starts).unwrap_or(usize::MAX)
     }
 
     fn taken(&self) -> usize {

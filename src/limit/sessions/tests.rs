@@ -9,7 +9,7 @@ const LINGER: Duration = Duration::from_millis(20);
 
 /// Sessions whose limit does not change.
 fn fixed(limit: usize) -> Arc<Sessions> {
-    Sessions::new(limit, None, Ahead::default())
+    Sessions::new(limit, None, None, Ahead::default())
 }
 
 #[tokio::test(start_paused = true)]
@@ -121,7 +121,7 @@ async fn futures_pending<F: Future + Unpin>(future: &mut F) -> bool {
 
 #[tokio::test(start_paused = true)]
 async fn an_adaptive_limit_grows_while_it_is_used_to_the_full_and_is_cut_by_a_refusal() {
-    let sessions = Sessions::new(64, Some(Learned::default()), Ahead::default());
+    let sessions = Sessions::new(64, None, Some(Learned::default()), Ahead::default());
     let member = sessions.join(100);
     assert_eq!((sessions.cap(), sessions.limit()), (64, 4));
     let mut four = Vec::new();
@@ -218,7 +218,7 @@ async fn a_listener_that_leaves_frees_its_place_and_its_share() {
 
 #[tokio::test(start_paused = true)]
 async fn a_cap_below_what_was_learned_cuts_it_and_a_higher_one_lets_it_grow() {
-    let sessions = Sessions::new(64, Some(Learned::default()), Ahead::default());
+    let sessions = Sessions::new(64, None, Some(Learned::default()), Ahead::default());
     let member = sessions.join(64);
     sessions.set_cap(2);
     assert_eq!((sessions.cap(), sessions.limit()), (2, 2));
@@ -229,4 +229,59 @@ async fn a_cap_below_what_was_learned_cuts_it_and_a_higher_one_lets_it_grow() {
         both.1.end(Feedback::Success);
     }
     assert!(sessions.limit() > 2, "{}", sessions.limit());
+}
+
+/// Sessions started at a rate.
+fn paced(per_second: u32, burst: u32) -> Arc<Sessions> {
+    let burst = std::num::NonZeroU32::new(burst).unwrap();
+    Sessions::new(64, Some(Rate { interval: SOON / per_second, burst }), None, Ahead::default())
+}
+
+#[tokio::test(start_paused = true)]
+async fn posts_start_at_the_rate_in_the_order_in_which_they_waited() {
+    let sessions = paced(2, 2);
+    let (member, began) = (sessions.join(100), Instant::now());
+    let mut starts = tokio::task::JoinSet::new();
+    for number in 0..6 {
+        let waits = sessions.join(100);
+        starts.spawn(async move {
+            waits.start(None).await.starts();
+            (number, began.elapsed().as_millis())
+        });
+    }
+    let mut order = starts.join_all().await;
+    order.sort_by_key(|(_, after)| *after);
+    assert_eq!(order.iter().map(|(_, after)| *after).collect::<Vec<_>>(), [0, 0, 500, 1_000, 1_500, 2_000]);
+    let mut last = member.start(None).await;
+    last.starts();
+    assert_eq!(began.elapsed().as_millis(), 2_500);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_the_rate_leaves_no_gap_when_it_goes() {
+    let sessions = paced(1, 1);
+    let (member, began) = (sessions.join(100), Instant::now());
+    member.start(None).await.starts();
+    let mut second = Box::pin(member.start(None));
+    let mut third = Box::pin(member.start(None));
+    assert!(futures_pending(&mut second).await && futures_pending(&mut third).await);
+    drop(second);
+    drop(third.await);
+    assert_eq!(began.elapsed(), SOON);
+    drop(member.start(None).await);
+    assert_eq!(began.elapsed(), SOON, "its POST had not started");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_claim_is_for_no_more_than_may_start_within_a_second() {
+    let sessions = paced(7, 1);
+    let member = sessions.join(100);
+    let (mut first, second) = (member.claim(5, 5, LINGER).await, member.claim(5, 5, LINGER).await);
+    assert_eq!((first.len(), second.len()), (5, 2));
+    assert!(timeout(9 * SOON, member.claim(1, 1, LINGER)).await.is_err());
+    member.start(first.take()).await.starts();
+    assert_eq!(member.claim(5, 5, LINGER).await.len(), 1);
+    let slow = Rate { interval: 10 * SOON, burst: std::num::NonZeroU32::MIN };
+    let slow = Sessions::new(64, Some(slow), None, Ahead::default()).join(100);
+    assert_eq!(slow.claim(5, 10, LINGER).await.len(), 1);
 }

@@ -11,7 +11,7 @@ mod settings;
 mod slots;
 
 pub use gate::{
-    Blocked, Circumstances, Evidence, Gate, GateSnapshot, GateState, Probe, Rank, Reason, Transition,
+    Circumstances, Evidence, Gate, GateSnapshot, GateState, Probe, Rank, Reason, Transition, Waiting,
 };
 pub use rate::{RateClaims, RateLimit};
 pub use sessions::{Claims, Feedback, Membership, Session, Sessions};

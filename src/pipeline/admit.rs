@@ -12,15 +12,15 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::drain::Drain;
-use crate::limit::{Claims, EndpointLimits, Membership, Rank, RateClaims, Session};
-use crate::pipeline::gates::{Gates, Probes};
+use crate::limit::{Claims, EndpointLimits, Membership, Probe, Rank, RateClaims, Session};
+use crate::pipeline::gates::Gates;
 
 /// Leave to post.
 #[derive(Debug)]
 pub(super) struct Admitted {
     pub(super) session: Session,
     /// Of the gates this delivery probes.
-    pub(super) probes: Probes,
+    pub(super) probes: Vec<Probe>,
     /// How long it waited at gates.
     pub(super) at_gates: Duration,
 }
@@ -63,7 +63,7 @@ pub(super) struct Reservation {
     /// Their places in the line of a limited rate.
     rate: Option<RateClaims>,
     /// The probes that the receive is; its first delivery has them.
-    pub(super) probes: Probes,
+    pub(super) probes: Vec<Probe>,
 }
 
 impl Reservation {
@@ -101,7 +101,7 @@ impl Admission {
         let rate = self.limits.rate.claim(most).await;
         let most = rate.as_ref().map_or(most, |rate| rate.len().min(most));
         let claims = Some(self.membership.claim(enough.min(most), most, linger).await);
-        Reservation { claims, rate, probes: Probes::default() }
+        Reservation { claims, rate, probes: Vec::new() }
     }
 
     /// Waits until the message may be posted, or must be released.
@@ -137,13 +137,12 @@ impl Admission {
             tokio::select! {
                 biased;
                 // Leaves the line to the probe, and takes no start it could not use.
-                () = self.gates.closed(&reservation.probes) => continue,
-                () = self.limits.rate.start() => {}
-            }
-            if self.gates.let_through(&reservation.probes) {
-                reservation.rate = None;
-                let probes = std::mem::take(&mut reservation.probes);
-                return Ok(Admitted { session, probes, at_gates });
+                () = self.gates.closed(&reservation.probes) => {}
+                () = self.limits.rate.start() => {
+                    reservation.rate = None;
+                    let probes = std::mem::take(&mut reservation.probes);
+                    return Ok(Admitted { session, probes, at_gates });
+                }
             }
         }
     }

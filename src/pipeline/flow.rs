@@ -31,8 +31,7 @@ impl Flow {
             if carried.is_empty() {
                 return;
             }
-            let delivery = Delivery::new(carried, reservation());
-            self.deliveries.spawn(delivery.run(Arc::clone(&self.dispatch)));
+            self.deliveries.spawn(Delivery::new(&self.dispatch, carried, reservation()).run());
         }
     }
 

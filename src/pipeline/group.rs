@@ -235,8 +235,7 @@ impl GroupRun {
                 break;
             }
             let (is_last_try, fate) = (head.is_last_try(), head.fate());
-            let delivery = Delivery::new(vec![head], reservation.unwrap_or_default());
-            deliveries.spawn(delivery.run(Arc::clone(&dispatch)));
+            deliveries.spawn(Delivery::new(&dispatch, vec![head], reservation.unwrap_or_default()).run());
             let fate = tokio::select! {
                 biased;
                 fate = fate => fate,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::limit::{Rank, Reserved};
+use crate::limit::{Probe, Rank, Reserved};
 use crate::pipeline::admit::Reservation;
 use crate::pipeline::dispatch::Dispatch;
 use crate::pipeline::intake::not_receiving::NotReceiving;
@@ -121,7 +121,8 @@ async fn reserve_probe(dispatch: &Dispatch) -> Prepared {
     let mut reservation = Reservation::default();
     admission.gates.pass(Rank::Poller, &mut reservation.probes).await;
     // A long poll would keep the turn from other listeners.
-    let may_wait = reservation.probes.are_idle() && admission.limits.sessions.listeners() == 1;
+    let idle = reservation.probes.iter().all(Probe::is_idle);
+    let may_wait = idle && admission.limits.sessions.listeners() == 1;
     let busy_wait = dispatch.ctx.settings.tuning.intake.busy_wait;
     let wait = if may_wait { idle_wait } else { busy_wait.min(idle_wait) };
     Prepared { slots, reservation, wait }

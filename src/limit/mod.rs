@@ -10,9 +10,7 @@ mod sessions;
 mod settings;
 mod slots;
 
-pub use gate::{
-    Circumstances, Evidence, Gate, GateSnapshot, GateState, Probe, Rank, Reason, Transition, Waiting,
-};
+pub use gate::{Circumstances, Evidence, Gate, GateSnapshot, GateState, Probe, Rank, Reason, Transition};
 pub use rate::{RateClaims, RateLimit};
 pub use sessions::{Claims, Feedback, Membership, Session, Sessions};
 pub use settings::{Rate, Settings};

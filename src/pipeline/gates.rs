@@ -7,9 +7,7 @@ use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::limit::{
-    Circumstances, Evidence, Feedback, Gate, Probe, Rank, Reason, Sessions, Transition, Waiting,
-};
+use crate::limit::{Circumstances, Evidence, Feedback, Gate, Probe, Rank, Reason, Sessions, Transition};
 use crate::message::MessageId;
 use crate::observe::event_log::EventLog;
 use crate::policy::decide::Signal;
@@ -34,7 +32,7 @@ impl Gates {
     }
 
     /// Intake cannot look, for want of a worker: until this is dropped.
-    pub(super) fn blocked(&self) -> [Waiting<'_>; 2] {
+    pub(super) fn blocked(&self) -> [Probe; 2] {
         self.both().map(|gate| gate.blocked())
     }
 

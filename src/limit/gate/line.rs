@@ -33,17 +33,17 @@ pub(super) struct Line {
 impl Line {
     /// Somebody begins to wait.
     pub(super) fn join(&mut self, rank: Rank) -> Place {
-        let place = (rank, self.arrivals);
         self.arrivals += 1;
-        self.waiting.insert(place);
+        self.waiting.insert((rank, self.arrivals));
         self.saw(rank);
-        place
+        (rank, self.arrivals)
     }
 
     /// Somebody waits no longer.
     pub(super) fn leave(&mut self, place: Place) {
-        self.waiting.remove(&place);
-        self.saw(place.0);
+        if self.waiting.remove(&place) {
+            self.saw(place.0);
+        }
     }
 
     fn saw(&mut self, rank: Rank) {

@@ -129,7 +129,7 @@ impl Gate {
     }
 
     /// A poller cannot look, for want of a worker: until this is dropped.
-    pub fn blocked(&self) -> Waiting<'_> {
+    pub fn blocked(self: &Arc<Self>) -> Probe {
         self.join(Rank::Blocked)
     }
 
@@ -149,13 +149,15 @@ impl Gate {
         if self.is_open() {
             return None;
         }
-        let waiting = self.join(rank);
-        let number = self.until(|state| state.ask(waiting.place)).await?;
-        Some(Probe { gate: Arc::clone(self), number })
+        let turn = self.join(rank);
+        let is_probe = self.until(|state| state.ask(turn.place)).await;
+        // The next one is first in the line.
+        self.change(|state| state.line.leave(turn.place));
+        is_probe.then_some(turn)
     }
 
-    fn join(&self, rank: Rank) -> Waiting<'_> {
-        Waiting { gate: self, place: self.change(|state| state.line.join(rank)) }
+    fn join(self: &Arc<Self>, rank: Rank) -> Probe {
+        Probe { gate: Arc::clone(self), place: self.change(|state| state.line.join(rank)) }
     }
 
     /// Looks until that brings something: at each change, and at the time it asks for.
@@ -191,27 +193,13 @@ impl Gate {
     }
 }
 
-/// A place in the line; when it is given up, the next may probe.
-#[derive(Debug)]
-#[must_use]
-pub struct Waiting<'a> {
-    gate: &'a Gate,
-    place: Place,
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.gate.change(|state| state.line.leave(self.place));
-    }
-}
-
-/// A probe of a closed gate, until its verdict or until the gate changes. Dropped without a verdict, it passes the turn
-/// on.
+/// A place in the line at a closed gate, then its probe, until the verdict or until the gate changes. Dropped before, it
+/// passes the turn on.
 #[derive(Debug)]
 #[must_use]
 pub struct Probe {
     gate: Arc<Gate>,
-    number: u64,
+    place: Place,
 }
 
 impl Probe {
@@ -227,23 +215,23 @@ impl Probe {
 
     /// Its POST has ended. If the gate has changed since it went, it tells as much as any other POST.
     pub fn end(self, evidence: Evidence, circumstances: Circumstances) -> Option<Transition> {
-        self.gate.change(|state| state.learn(Some(self.number), evidence, &circumstances))
+        self.gate.change(|state| state.learn(Some(self.place), evidence, &circumstances))
     }
 
     /// The receive brought nothing, or only messages on their final receive, which are `kept`.
     pub fn found_nothing(self, kept: bool) {
-        self.gate.change(|state| state.found_nothing(self.number, kept));
+        self.gate.change(|state| state.found_nothing(self.place, kept));
     }
 
     /// Its POST has run for [`Tuning::taken_after`] without an answer: that opens the gate, unless the endpoint hangs.
     pub fn runs_long(&self) -> Option<Transition> {
-        self.gate.change(|state| state.runs_long(self.number))
+        self.gate.change(|state| state.runs_long(self.place))
     }
 }
 
 impl Drop for Probe {
     fn drop(&mut self) {
-        self.gate.change(|state| drop(state.abandoned(self.number)));
+        self.gate.change(|state| state.leave(self.place));
     }
 }
 

@@ -43,8 +43,6 @@ pub(super) struct State {
     judge: Judge,
     /// Closings, and probes refused, since the last success.
     refusals: u32,
-    /// Number of the last probe.
-    probes: u64,
     /// Time not open, by reason, as far as it was booked.
     closed_for: [Duration; Reason::ALL.len()],
     random: fastrand::Rng,
@@ -65,7 +63,7 @@ pub(super) struct Closed {
     /// What closed it took long: a probe without an answer proves nothing, and others may go beside it.
     hangs: bool,
     /// Probes without a verdict. One that is not among them says nothing.
-    pub(super) out: BTreeSet<u64>,
+    pub(super) out: BTreeSet<Place>,
     /// Probes in a row that found no message.
     empty: usize,
     /// Whether a round of all pollers found none and patience is over: a message on its final receive goes.
@@ -88,7 +86,6 @@ impl State {
             line: Line::default(),
             judge: Judge::default(),
             refusals: 0,
-            probes: 0,
             closed_for: Default::default(),
             random: fastrand::Rng::with_seed(seed),
         }
@@ -97,7 +94,7 @@ impl State {
     /// Takes note of what came of a POST, of this `probe` or of none.
     pub(super) fn learn(
         &mut self,
-        probe: Option<u64>,
+        probe: Option<Place>,
         evidence: Evidence,
         circumstances: &Circumstances,
     ) -> Option<Transition> {
@@ -177,15 +174,15 @@ impl State {
     }
 
     /// A probe runs without an answer: who refuses answers fast, so the endpoint has taken it, unless it hangs.
-    pub(super) fn runs_long(&mut self, probe: u64) -> Option<Transition> {
+    pub(super) fn runs_long(&mut self, probe: Place) -> Option<Transition> {
         let closed = self.closed.as_ref()?;
         if closed.hangs || !closed.out.contains(&probe) { None } else { self.open(false) }
     }
 
-    /// Whether one that waits may go on: as the probe of a number while it is not open. `Err`: not now, and until when.
-    pub(super) fn ask(&mut self, place: Place) -> Result<Option<u64>, Option<Instant>> {
+    /// Whether one that waits may go on now, and as a probe. `Err`: not now, and until when.
+    pub(super) fn ask(&mut self, place: Place) -> Result<bool, Option<Instant>> {
         let (now, first, patience_ends) = (Instant::now(), self.first(), self.patience_ends());
-        let Some(closed) = &mut self.closed else { return Ok(None) };
+        let Some(closed) = &mut self.closed else { return Ok(false) };
         let can_spare = closed.longest_pause <= self.tuning.pauses.spared;
         let most = if closed.hangs && can_spare { self.tuning.probes_max } else { 1 };
         if closed.out.len() >= most {
@@ -196,9 +193,8 @@ impl State {
             let refusals = self.refusals.saturating_add(u32::try_from(closed.out.len()).unwrap_or(u32::MAX));
             closed.pause = self.tuning.pauses.after(refusals, closed.longest_pause, self.random.f64());
             closed.next = now + closed.pause;
-            self.probes += 1;
-            closed.out.insert(self.probes);
-            Ok(Some(self.probes))
+            closed.out.insert(place);
+            Ok(true)
         } else {
             Err(patience_ends.filter(|ends| place.0 == Rank::FinalReceive && *ends > now))
         }
@@ -231,7 +227,7 @@ impl State {
 
     /// A probe found no message that can be spared (`kept`: it brought some on their final receive): the turn passes on,
     /// until every poller had it. Then they go on looking, in turn.
-    pub(super) fn found_nothing(&mut self, probe: u64, kept: bool) {
+    pub(super) fn found_nothing(&mut self, probe: Place, kept: bool) {
         let (pollers, Tuning { idle_pause, kept_pause, .. }) = (self.line.pollers(), self.tuning);
         let held = kept || self.line.has_messages();
         let patience_is_over = self.patience_is_over();
@@ -249,8 +245,14 @@ impl State {
         }
     }
 
-    /// A probe is no more, without a verdict: the next one may go. `None`: the gate has changed since it went.
-    pub(super) fn abandoned(&mut self, probe: u64) -> Option<&mut Closed> {
+    /// Somebody does not wait any longer, or was a probe and has no verdict: the next one may go.
+    pub(super) fn leave(&mut self, place: Place) {
+        self.line.leave(place);
+        self.abandoned(place);
+    }
+
+    /// A probe is no more, without a verdict. `None`: the gate has changed since it went.
+    fn abandoned(&mut self, probe: Place) -> Option<&mut Closed> {
         let closed = self.closed.as_mut()?;
         if !closed.out.remove(&probe) {
             return None;

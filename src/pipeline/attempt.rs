@@ -10,16 +10,13 @@ use crate::limit::{Circumstances, Probe};
 use crate::message::{Message, MessageId};
 use crate::observe::event_log::deliveries::Posted;
 use crate::pipeline::admit::Admitted;
-use crate::pipeline::deliver::Delivery;
+use crate::pipeline::deliver::{Decided, Delivery};
 use crate::pipeline::gates::{evidence, feedback};
 use crate::pipeline::in_flight::InFlight;
 use crate::policy::advice::endpoint::{EndpointReason, Seen};
-use crate::policy::decide::{Decision, Disposition, Facts, Signal, decide};
+use crate::policy::decide::{Decision, Facts, Signal, decide};
 use crate::policy::outcome::{Attempt, Outcome};
 use crate::telemetry::labels::Stage;
-
-/// A message, what the POST came to for it, and what to do with it.
-pub(super) type Decided = (InFlight, Posted, Disposition);
 
 impl Delivery {
     /// Posts the messages and decides on each. Those that no request can be made of come last.

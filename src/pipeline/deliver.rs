@@ -16,7 +16,6 @@ use tokio::time::Instant;
 use crate::limit::Rank;
 use crate::observe::event_log::deliveries::Posted;
 use crate::pipeline::admit::{Patience, Refused, Reservation};
-use crate::pipeline::attempt::Decided;
 use crate::pipeline::dispatch::Dispatch;
 use crate::pipeline::in_flight::InFlight;
 use crate::pipeline::ledger::Settled;
@@ -50,6 +49,9 @@ pub(super) struct Stay {
     /// How long they have waited at gates.
     at_gates: Duration,
 }
+
+/// A message, what a POST came to for it, and what to do with it.
+pub(super) type Decided = (InFlight, Posted, Disposition);
 
 /// A place to wait out a 429 in this process, and for how long.
 type Place = (Duration, OwnedSemaphorePermit);

@@ -33,7 +33,7 @@ impl Gates {
 
     /// Intake cannot look, for want of a worker: until this is dropped.
     pub(super) fn blocked(&self) -> [Probe; 2] {
-        self.both().map(|gate| gate.blocked())
+        self.both().map(Gate::blocked)
     }
 
     /// Whether messages may be taken without asking.

@@ -204,8 +204,8 @@ pub struct Probe {
 
 impl Probe {
     /// Whether it probes this gate.
-    pub fn is_of(&self, gate: &Gate) -> bool {
-        std::ptr::eq(&*self.gate, gate)
+    pub fn is_of(&self, gate: &Arc<Gate>) -> bool {
+        Arc::ptr_eq(&self.gate, gate)
     }
 
     /// Whether nobody found a message to probe with lately.

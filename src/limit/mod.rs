@@ -10,9 +10,7 @@ mod sessions;
 mod settings;
 mod slots;
 
-pub use gate::{
-    Blocked, Circumstances, Evidence, Gate, GateSnapshot, GateState, Probe, Rank, Reason, Transition,
-};
+pub use gate::{Circumstances, Evidence, Gate, GateSnapshot, GateState, Probe, Rank, Reason, Transition};
 pub use sessions::{Claims, Feedback, Membership, Session, Sessions};
 pub use settings::{Rate, Settings};
 pub use slots::{Reserved, Slot, SlotCounts, Slots};

@@ -12,15 +12,15 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::drain::Drain;
-use crate::limit::{Claims, EndpointLimits, Membership, Rank, Session};
-use crate::pipeline::gates::{Gates, Probes};
+use crate::limit::{Claims, EndpointLimits, Membership, Probe, Rank, Session};
+use crate::pipeline::gates::Gates;
 
 /// Leave to post.
 #[derive(Debug)]
 pub(super) struct Admitted {
     pub(super) session: Session,
     /// Of the gates this delivery probes.
-    pub(super) probes: Probes,
+    pub(super) probes: Vec<Probe>,
     /// How long it waited at gates.
     pub(super) at_gates: Duration,
 }
@@ -61,7 +61,7 @@ pub(super) struct Reservation {
     /// Room for their sessions and starts.
     claims: Option<Claims>,
     /// The probes that the receive is; its first delivery has them.
-    pub(super) probes: Probes,
+    pub(super) probes: Vec<Probe>,
 }
 
 impl Reservation {
@@ -93,7 +93,7 @@ impl Admission {
     /// Dropping the future reserves nothing.
     pub(super) async fn reserve(&self, enough: usize, most: usize, linger: Duration) -> Reservation {
         let claims = Some(self.membership.claim(enough, most, linger).await);
-        Reservation { claims, probes: Probes::default() }
+        Reservation { claims, probes: Vec::new() }
     }
 
     /// Waits until the message may be posted, or must be released.
@@ -124,15 +124,14 @@ impl Admission {
                 }
                 at_gates += began.elapsed();
             }
-            let session = tokio::select! {
+            tokio::select! {
                 biased;
                 // Leaves the line to the probe.
-                () = self.gates.closed(&reservation.probes) => continue,
-                session = self.membership.start(reservation.claims.take()) => session,
-            };
-            if self.gates.let_through(&reservation.probes) {
-                let probes = std::mem::take(&mut reservation.probes);
-                return Ok(Admitted { session, probes, at_gates });
+                () = self.gates.closed(&reservation.probes) => {}
+                session = self.membership.start(reservation.claims.take()) => {
+                    let probes = std::mem::take(&mut reservation.probes);
+                    return Ok(Admitted { session, probes, at_gates });
+                }
             }
         }
     }

@@ -16,13 +16,12 @@ use tokio::time::Instant;
 use crate::limit::Rank;
 use crate::observe::event_log::deliveries::Posted;
 use crate::pipeline::admit::{Patience, Refused, Reservation};
-use crate::pipeline::attempt::{Stay, attempt, leave_misshapen, request};
 use crate::pipeline::dispatch::Dispatch;
 use crate::pipeline::in_flight::InFlight;
 use crate::pipeline::ledger::Settled;
 use crate::pipeline::settle::exit::Exit;
 use crate::policy::backoff;
-use crate::policy::decide::{Decision, DeferReason, Disposition, FAULT_DELAY, hold_max};
+use crate::policy::decide::{DeferReason, Disposition, FAULT_DELAY, hold_max};
 use crate::policy::outcome::Outcome;
 use crate::telemetry::labels::{ReleaseReason, Stage};
 use crate::tuning::Hold;
@@ -30,64 +29,81 @@ use crate::tuning::Hold;
 /// The messages that one POST carries, at least one.
 #[must_use]
 pub(super) struct Delivery {
-    messages: Vec<InFlight>,
+    pub(super) dispatch: Arc<Dispatch>,
+    pub(super) messages: Vec<InFlight>,
     reservation: Reservation,
+    pub(super) stay: Stay,
 }
 
-/// Places to wait out a 429 in this process, and for how long.
-type Places = (Duration, Vec<OwnedSemaphorePermit>);
+/// What the messages have been through since their receive.
+#[derive(Debug, Default)]
+pub(super) struct Stay {
+    /// Nothing could be sent of them since then.
+    pub(super) held_since: Option<Instant>,
+    /// Tries since then while the gates were open.
+    tries: u32,
+    /// How often they have waited out a 429 here.
+    pub(super) waited_out: u32,
+    /// The end of the last of these waits.
+    waits_until: Option<Instant>,
+    /// How long they have waited at gates.
+    at_gates: Duration,
+}
+
+/// A message, what a POST came to for it, and what to do with it.
+pub(super) type Decided = (InFlight, Posted, Disposition);
+
+/// A place to wait out a 429 in this process, and for how long.
+type Place = (Duration, OwnedSemaphorePermit);
 
 impl Delivery {
     /// Of these messages, at least one, with what their receive claimed for them.
-    pub(super) fn new(messages: Vec<InFlight>, reservation: Reservation) -> Self {
-        Self { messages, reservation }
+    pub(super) fn new(dispatch: &Arc<Dispatch>, messages: Vec<InFlight>, reservation: Reservation) -> Self {
+        Self { dispatch: Arc::clone(dispatch), messages, reservation, stay: Stay::default() }
     }
 
     /// Takes the messages through the rest of their life in this process.
-    pub(super) async fn run(mut self, dispatch: Arc<Dispatch>) {
-        self.settle_remembered(&dispatch).await;
-        let mut stay = Stay::default();
+    pub(super) async fn run(mut self) {
+        self.settle_remembered().await;
         while !self.messages.is_empty() {
-            let patience = self.patience(&dispatch, &stay);
-            let admitted =
-                dispatch.admission.admit(&mut self.reservation, patience, &dispatch.ctx.drain).await;
-            let admitted = match admitted {
-                Ok(admitted) => admitted,
-                Err(refused) => return self.refuse(&dispatch, refused, &stay).await,
-            };
-            stay.at_gates += admitted.at_gates;
-            self.leave_lost(&dispatch);
-            let (request, misshapen) = request(&mut self.messages, &dispatch, &stay);
-            let places = if let Some(request) = request {
-                let answered = attempt(&mut self.messages, &dispatch, admitted, request, &stay).await;
-                self.part(&dispatch, answered, &stay).await
-            } else {
-                drop(admitted);
-                None
-            };
-            // Only now: the others have a session, which must not wait for these.
-            for message in misshapen {
-                leave_misshapen(message, &dispatch, &stay).await;
-            }
-            if self.messages.is_empty() {
-                return;
-            }
-            if let Some((delay, _places)) = places {
-                stay = Stay { waited_out: stay.waited_out + 1, at_gates: stay.at_gates, ..Stay::default() };
-                if let Err(until) = self.wait_out(&dispatch, delay).await {
-                    return self.give_up_waiting(&dispatch, until).await;
-                }
-            } else if let Err(refused) = self.hold(&dispatch, &mut stay).await {
-                return self.refuse(&dispatch, refused, &stay).await;
+            if let Err(refused) = self.round().await {
+                return self.refuse(refused).await;
             }
         }
     }
 
+    /// One attempt, and the wait before the next one. `Err`: there is none.
+    async fn round(&mut self) -> Result<(), Refused> {
+        let (patience, drain) = (self.patience(), &self.dispatch.ctx.drain);
+        let admitted = self.dispatch.admission.admit(&mut self.reservation, patience, drain).await?;
+        self.stay.at_gates += admitted.at_gates;
+        for lost in self.messages.extract_if(.., |message| !message.lease.is_ours()) {
+            lost.leave_to_sqs(&self.dispatch);
+        }
+        let decided = self.attempt(admitted).await;
+        let places = self.part(decided).await;
+        if self.messages.is_empty() {
+            return Ok(());
+        }
+        self.enter(Stage::Held);
+        let longest = places.iter().map(|(delay, _)| *delay).max();
+        let until = match longest {
+            Some(delay) => self.waits_out(delay),
+            None => self.holds()?,
+        };
+        if let Some(until) = until {
+            let wait = tokio::time::sleep_until(until);
+            self.dispatch.ctx.drain.unless_draining(wait).await.ok_or(Refused::Draining)?;
+            self.enter(Stage::Waiting);
+        }
+        Ok(())
+    }
+
     /// Parts with the messages that have left before: their work is done, or they came too early.
-    async fn settle_remembered(&mut self, dispatch: &Dispatch) {
+    async fn settle_remembered(&mut self) {
         let mut remembered = Vec::new();
         for message in std::mem::take(&mut self.messages) {
-            let exit = dispatch.memory.seen(message.id());
+            let exit = self.dispatch.memory.seen(message.id());
             match exit.filter(|exit| matches!(exit, Exit::Delete { .. }) || !message.is_last_try()) {
                 Some(exit) => remembered.push((message, exit)),
                 None => self.messages.push(message),
@@ -98,149 +114,114 @@ impl Delivery {
             self.reservation = Reservation::default();
         }
         for (message, exit) in remembered {
-            dispatch.ctx.metrics.duplicates_suppressed.inc();
+            self.dispatch.ctx.metrics.duplicates_suppressed.inc();
             message.exit(exit).await;
         }
     }
 
-    /// Leaves the messages to SQS whose lease is over.
-    fn leave_lost(&mut self, dispatch: &Dispatch) {
-        for lost in self.messages.extract_if(.., |message| !message.lease.is_ours()) {
-            lost.leave_to_sqs(dispatch);
-        }
-    }
-
-    /// Parts with the messages that leave; places for those that wait out a 429, if that is what the others do.
-    async fn part(
-        &mut self,
-        dispatch: &Dispatch,
-        answered: Vec<(Posted, Decision)>,
-        stay: &Stay,
-    ) -> Option<Places> {
-        let mut places: Option<Places> = None;
-        for (message, (posted, decision)) in std::mem::take(&mut self.messages).into_iter().zip(answered) {
-            let disposition = decision.disposition;
-            let place = place(dispatch, &message, &posted, disposition, stay);
-            message.tell(dispatch, &posted, disposition, place.is_some());
-            if let Some((delay, place)) = place {
-                let (longest, places) = places.get_or_insert((delay, Vec::new()));
-                *longest = delay.max(*longest);
-                places.push(place);
-                self.messages.push(message);
-            } else if disposition == Disposition::Hold {
+    /// Parts with the messages that leave. The others stay: to wait out a 429 at these places, else held.
+    async fn part(&mut self, decided: Vec<Decided>) -> Vec<Place> {
+        let mut places = Vec::new();
+        for (message, posted, disposition) in decided {
+            let place = self.place(&message, &posted, disposition);
+            message.tell(&self.dispatch, &posted, disposition, place.is_some());
+            if disposition == Disposition::Hold || place.is_some() {
+                places.extend(place);
                 self.messages.push(message);
             } else {
-                message.leave(dispatch, disposition, &posted).await;
+                message.leave(&self.dispatch, disposition, &posted).await;
             }
         }
         places
     }
 
-    /// Waits so long; `Err` is the end of the wait when the drain begins before.
-    async fn wait_out(&mut self, dispatch: &Dispatch, delay: Duration) -> Result<(), Instant> {
-        let until = Instant::now() + delay;
-        for message in &mut self.messages {
-            dispatch.ctx.events.kept(&message.message, delay);
-            message.enter(Stage::Held);
+    /// A place to wait out a 429 in this process: to park the message were to dead-letter it.
+    fn place(&self, message: &InFlight, posted: &Posted, disposition: Disposition) -> Option<Place> {
+        let Disposition::Park { delay } = disposition else { return None };
+        let waits_max = self.dispatch.ctx.settings.tuning.last_receive.waits_max;
+        let may_wait = posted.outcome == Outcome::Throttled && self.stay.waited_out < waits_max;
+        if !may_wait || !message.is_last_try() {
+            return None;
         }
-        dispatch.ctx.drain.unless_draining(tokio::time::sleep_until(until)).await.ok_or(until)?;
-        self.enter(Stage::Waiting);
-        Ok(())
+        Some((delay, self.dispatch.waits.place(delay, message.hideable())?))
     }
 
-    /// The drain has begun while the messages waited out a 429.
-    async fn give_up_waiting(self, dispatch: &Dispatch, until: Instant) {
-        for message in self.messages {
-            message.last_word(dispatch, Refused::Draining.words());
-            message.exit(Exit::Hide { until, how: Settled::Parked }).await;
+    /// The messages wait out a 429 in this process; until when.
+    fn waits_out(&mut self, delay: Duration) -> Option<Instant> {
+        for message in &self.messages {
+            self.dispatch.ctx.events.kept(&message.message, delay);
         }
+        let waits_until = Some(Instant::now() + delay);
+        let Stay { waited_out, at_gates, .. } = self.stay;
+        self.stay = Stay { waited_out: waited_out + 1, waits_until, at_gates, ..Stay::default() };
+        waits_until
     }
 
-    /// Nothing was sent: waits for the next try.
-    async fn hold(&mut self, dispatch: &Dispatch, stay: &mut Stay) -> Result<(), Refused> {
-        stay.held_since.get_or_insert_with(Instant::now);
-        self.enter(Stage::Held);
-        if !dispatch.admission.gates.are_open() {
-            // The gate says when to try again.
-            return Ok(());
+    /// Nothing was sent: the messages are held until the next try. `None`: a gate says when that is.
+    fn holds(&mut self) -> Result<Option<Instant>, Refused> {
+        self.stay.held_since.get_or_insert_with(Instant::now);
+        if !self.dispatch.admission.gates.are_open() {
+            return Ok(None);
         }
-        let Hold { pause, pause_max, .. } = dispatch.ctx.settings.tuning.hold;
-        let pause = backoff::doubled(pause, stay.tries, pause_max).mul_f64(0.8 + 0.4 * dispatch.ctx.unit());
-        stay.tries += 1;
-        if Instant::now() + pause >= self.last_start(dispatch) {
-            return Err(Refused::GateClosed(Duration::ZERO));
-        }
-        dispatch.ctx.drain.unless_draining(tokio::time::sleep(pause)).await.ok_or(Refused::Draining)?;
-        self.enter(Stage::Waiting);
-        Ok(())
+        let Hold { pause, pause_max, .. } = self.dispatch.ctx.settings.tuning.hold;
+        let spread = 0.8 + 0.4 * self.dispatch.ctx.unit();
+        let until = Instant::now() + backoff::doubled(pause, self.stay.tries, pause_max).mul_f64(spread);
+        self.stay.tries += 1;
+        if until < self.last_start() { Ok(Some(until)) } else { Err(Refused::GateClosed(Duration::ZERO)) }
     }
 
-    fn enter(&mut self, stage: Stage) {
-        for message in &mut self.messages {
+    pub(super) fn enter(&self, stage: Stage) {
+        for message in &self.messages {
             message.enter(stage);
         }
     }
 
     /// How the delivery waits at closed gates.
-    fn patience(&self, dispatch: &Dispatch, stay: &Stay) -> Patience {
+    fn patience(&self) -> Patience {
         // Posted again and refused a message would be dead-lettered, whether or not anything could be sent before.
         let is_last_try = self.messages.iter().any(InFlight::is_last_try);
         let rank = if is_last_try { Rank::FinalReceive } else { Rank::Held };
-        let longest = if stay.held_since.is_some() || is_last_try {
+        let longest = if self.stay.held_since.is_some() || is_last_try {
             hold_max(self.messages.iter().any(|message| message.final_receive.is_some()))
         } else {
-            dispatch.ctx.settings.tuning.hold.at_gates
+            self.dispatch.ctx.settings.tuning.hold.at_gates
         };
-        let longest = longest.saturating_sub(stay.at_gates);
-        Patience { rank, longest, until: self.last_start(dispatch) }
+        let longest = longest.saturating_sub(self.stay.at_gates);
+        Patience { rank, longest, until: self.last_start() }
     }
 
     /// A POST that begins later may outlast what SQS grants one receive.
-    fn last_start(&self, dispatch: &Dispatch) -> Instant {
-        let longest_post = dispatch.ctx.longest_post();
+    fn last_start(&self) -> Instant {
+        let longest_post = self.dispatch.ctx.longest_post();
         let first = self.messages.iter().map(|message| message.last_start(longest_post)).min();
         first.unwrap_or_else(Instant::now)
     }
 
     /// Releases messages that may not be posted now; at once only if they never were.
-    async fn refuse(self, dispatch: &Dispatch, refused: Refused, stay: &Stay) {
-        let Self { messages, reservation } = self;
+    async fn refuse(self, refused: Refused) {
+        let Self { dispatch, messages, reservation, stay } = self;
         drop(reservation);
         let (pause, reason) = match refused {
             Refused::GateClosed(pause) => (pause, ReleaseReason::Gate),
             Refused::Draining => (Duration::ZERO, ReleaseReason::Drain),
         };
         let until = Instant::now() + pause;
+        let waits_until = stay.waits_until.filter(|until| *until > Instant::now());
         for message in messages {
-            message.last_word(dispatch, refused.words());
-            if stay.held_since.is_some() && refused != Refused::Draining {
+            message.last_word(&dispatch, refused.words());
+            if let Some(until) = waits_until {
+                // A drain stops its wait: SQS hides it for the rest of that.
+                message.exit(Exit::Hide { until, how: Settled::Parked }).await;
+            } else if stay.held_since.is_some() && refused != Refused::Draining {
                 let delay = backoff::defer(message.message.receive_count, dispatch.ctx.unit());
                 message.hide(delay, Settled::Deferred(DeferReason::Unreachable)).await;
             } else if stay.waited_out > 0 {
                 message.hide(pause.max(FAULT_DELAY), Settled::Parked).await;
             } else {
-                message.release(dispatch, until, reason).await;
+                message.release(&dispatch, until, reason).await;
             }
         }
     }
-}
-
-/// A place to wait out a 429 in this process, and for how long: to park the message were to dead-letter it.
-fn place(
-    dispatch: &Dispatch,
-    message: &InFlight,
-    posted: &Posted,
-    disposition: Disposition,
-    stay: &Stay,
-) -> Option<(Duration, OwnedSemaphorePermit)> {
-    let Disposition::Park { delay } = disposition else { return None };
-    if posted.outcome != Outcome::Throttled
-        || stay.waited_out >= dispatch.ctx.settings.tuning.last_receive.waits_max
-        || !message.is_last_try()
-    {
-        return None;
-    }
-    Some((delay, dispatch.waits.place(delay, message.hideable())?))
 }
 
 #[cfg(test)]

@@ -29,7 +29,7 @@ fn together(verdicts: Verdicts) -> Kit {
 }
 
 fn deliver(kit: &Kit, messages: Vec<InFlight>) -> impl Future<Output = ()> + use<> {
-    Delivery::new(messages, Reservation::default()).run(Arc::clone(&kit.dispatch))
+    Delivery::new(&kit.dispatch, messages, Reservation::default()).run()
 }
 
 fn of(number: usize, exit: Exit) -> (String, Exit) {
@@ -146,7 +146,7 @@ async fn a_message_remembered_as_done_leaves_without_a_post_and_frees_its_reserv
     let done = messages.next().unwrap();
     kit.dispatch.memory.left(done.id(), Exit::DELETE);
     let reservation = kit.dispatch.admission.reserve(16, 16, Duration::ZERO).await;
-    let mut delivery = pin!(Delivery::new(vec![done], reservation).run(Arc::clone(&kit.dispatch)));
+    let mut delivery = pin!(Delivery::new(&kit.dispatch, vec![done], reservation).run());
     assert!(timeout(SECOND, &mut delivery).await.is_err(), "settlement has no place for it yet");
     let room = timeout(SECOND, kit.dispatch.admission.membership.claim(16, 16, Duration::ZERO)).await;
     assert_eq!(room.map(|claims| claims.len()).ok(), Some(16));

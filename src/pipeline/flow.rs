@@ -10,7 +10,7 @@ use tokio_util::task::TaskTracker;
 use crate::pipeline::admit::Reservation;
 use crate::pipeline::deliver::Delivery;
 use crate::pipeline::dispatch::Dispatch;
-use crate::pipeline::group::{Groups, release_later, split};
+use crate::pipeline::group::{Groups, release_later};
 use crate::pipeline::in_flight::InFlight;
 
 /// Starts deliveries.
@@ -31,8 +31,7 @@ impl Flow {
             if carried.is_empty() {
                 return;
             }
-            let delivery = Delivery::new(carried, reservation());
-            self.deliveries.spawn(delivery.run(Arc::clone(&self.dispatch)));
+            self.deliveries.spawn(Delivery::new(&self.dispatch, carried, reservation()).run());
         }
     }
 
@@ -44,15 +43,12 @@ impl Flow {
         mut reservation: impl FnMut() -> Reservation,
     ) {
         let Self { dispatch, groups, deliveries } = self;
-        for arrived in split(messages) {
-            let share = |before: &InFlight, joined: &mut InFlight| joined.share_slot_of(before);
-            if let Some(run) = groups.join(&arrived.group, arrived.run, share) {
-                deliveries.spawn(run.run(Arc::clone(dispatch), reservation(), deliveries.clone()));
-            }
-            if !arrived.blocked.is_empty() {
-                let (dispatch, groups) = (Arc::clone(dispatch), Arc::clone(groups));
-                deliveries.spawn(release_later(dispatch, groups, arrived.group, arrived.blocked));
-            }
+        let (begin, blocked) = groups.join(messages, InFlight::share_slot_of);
+        for run in begin {
+            deliveries.spawn(run.run(Arc::clone(dispatch), reservation(), deliveries.clone()));
+        }
+        for (group, blocked) in blocked {
+            deliveries.spawn(release_later(Arc::clone(dispatch), Arc::clone(groups), group, blocked));
         }
     }
 }

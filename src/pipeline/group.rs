@@ -42,35 +42,6 @@ use crate::tuning;
 /// Why a message of a group is released, in words.
 const BEHIND: &str = "it stands behind a message of its group that was not deleted";
 
-/// What one receive brought of one group.
-#[derive(Debug)]
-pub(super) struct Arrived<T> {
-    pub(super) group: String,
-    /// In order; the first may start.
-    pub(super) run: VecDeque<T>,
-    /// Stands behind a message that was in flight here already; must not start.
-    pub(super) blocked: Vec<T>,
-    has_copy: bool,
-}
-
-/// Splits what one receive brought by group, order kept. `None` is a message that was in flight here already.
-pub(super) fn split<T>(messages: Vec<(String, Option<T>)>) -> Vec<Arrived<T>> {
-    let mut groups: Vec<Arrived<T>> = Vec::new();
-    for (group, message) in messages {
-        let position = groups.iter().position(|arrived| arrived.group == group).unwrap_or(groups.len());
-        if position == groups.len() {
-            groups.push(Arrived { group, run: VecDeque::new(), blocked: Vec::new(), has_copy: false });
-        }
-        let Some(arrived) = groups.get_mut(position) else { continue };
-        match message {
-            None => arrived.has_copy = true,
-            Some(message) if arrived.has_copy => arrived.blocked.push(message),
-            Some(message) => arrived.run.push_back(message),
-        }
-    }
-    groups
-}
-
 /// The groups of a listener that are being delivered, and those in trouble.
 #[derive(Debug)]
 pub(super) struct Groups<T = InFlight> {
@@ -101,27 +72,34 @@ impl<T> Groups<T> {
         Self { numbers, state: Mutex::new(State { runs, troubled, others_troubled: None }) }
     }
 
-    /// Adds to the run of a group; if there was none, the right to deliver this one. `share` makes a message share what
-    /// the one before it in the run has.
+    /// Adds what one receive brought to the runs of its groups. The runs that begin, and by group what must not start: it
+    /// stands behind a message that was in flight here already (`None`). `share` makes a message share what the one before
+    /// it in the run has.
     pub(super) fn join(
         self: &Arc<Self>,
-        group: &str,
-        messages: VecDeque<T>,
-        share: impl Fn(&T, &mut T),
-    ) -> Option<GroupRun<T>> {
-        if messages.is_empty() {
-            return None;
-        }
+        messages: Vec<(String, Option<T>)>,
+        share: impl Fn(&mut T, &T),
+    ) -> (Vec<GroupRun<T>>, BTreeMap<String, Vec<T>>) {
+        let (mut begin, mut blocked) = (Vec::new(), BTreeMap::<String, Vec<T>>::new());
         let mut state = self.lock();
-        let is_new = !state.runs.contains_key(group);
-        let run = state.runs.entry(group.to_owned()).or_default();
-        for mut message in messages {
-            if let Some(before) = run.back() {
-                share(before, &mut message);
+        for (group, message) in messages {
+            let Some(mut message) = message else {
+                blocked.entry(group).or_default();
+                continue;
+            };
+            if let Some(blocked) = blocked.get_mut(&group) {
+                blocked.push(message);
+            } else if let Some(run) = state.runs.get_mut(&group) {
+                if let Some(before) = run.back() {
+                    share(&mut message, before);
+                }
+                run.push_back(message);
+            } else {
+                state.runs.insert(group.clone(), VecDeque::from([message]));
+                begin.push(GroupRun { groups: Arc::clone(self), group, has_ended: false });
             }
-            run.push_back(message);
         }
-        is_new.then(|| GroupRun { groups: Arc::clone(self), group: group.to_owned(), has_ended: false })
+        (begin, blocked)
     }
 
     /// Whether messages must be received one at a time.
@@ -225,8 +203,8 @@ impl GroupRun {
         deliveries: TaskTracker,
     ) {
         let ctx = &dispatch.ctx;
-        let (mut reason, mut rest) = (ReleaseReason::Group, VecDeque::new());
-        let mut reservation = Some(reservation);
+        let (mut why, mut reason) = (BEHIND, ReleaseReason::Group);
+        let (mut rest, mut reservation) = (VecDeque::new(), Some(reservation));
         while let Some(mut head) = self.next() {
             // Its time has passed behind those before it: its POST might outlive what SQS grants one receive.
             let reservation = reservation.take();
@@ -235,24 +213,19 @@ impl GroupRun {
                 break;
             }
             let (is_last_try, fate) = (head.is_last_try(), head.fate());
-            let delivery = Delivery::new(vec![head], reservation.unwrap_or_default());
-            deliveries.spawn(delivery.run(Arc::clone(&dispatch)));
-            let fate = tokio::select! {
-                biased;
-                fate = fate => fate,
-                () = ctx.drain.draining() => {
-                    reason = ReleaseReason::Drain;
-                    break;
-                }
-            };
-            let visible = match fate {
-                Ok(Fate::Deleted) => {
+            deliveries.spawn(Delivery::new(&dispatch, vec![head], reservation.unwrap_or_default()).run());
+            let visible = match ctx.drain.unless_draining(fate).await {
+                Some(Ok(Fate::Deleted)) => {
                     self.groups.gone(&self.group);
                     continue;
                 }
-                Ok(Fate::Hidden(until)) => until,
+                Some(Ok(Fate::Hidden(until))) => until,
                 // SQS hands it out again when its lease is over.
-                Err(_dropped) => Instant::now() + lease(ctx.settings.timeout),
+                Some(Err(_dropped)) => Instant::now() + lease(ctx.settings.timeout),
+                None => {
+                    (why, reason) = (Refused::Draining.words(), ReleaseReason::Drain);
+                    break;
+                }
             };
             rest = self.end();
             if is_last_try && rest.is_empty() {
@@ -264,7 +237,6 @@ impl GroupRun {
             break;
         }
         rest.extend(self.end());
-        let why = if reason == ReleaseReason::Drain { Refused::Draining.words() } else { BEHIND };
         for message in rest {
             message.last_word(&dispatch, why);
             message.release(&dispatch, Instant::now(), reason).await;
@@ -299,10 +271,14 @@ mod tests {
     const TROUBLED_MAX: usize = 1_024;
     const TROUBLE_LINGERS: Duration = Duration::from_secs(300);
 
-    fn arrived(messages: &[(&str, Option<u32>)]) -> Vec<(String, Vec<u32>, Vec<u32>)> {
+    type ByGroup = Vec<(String, Vec<u32>)>;
+
+    /// The runs that begin, and what must not start.
+    fn split(messages: &[(&str, Option<u32>)]) -> (ByGroup, ByGroup) {
         let messages = messages.iter().map(|(group, message)| ((*group).to_owned(), *message)).collect();
-        let owned = |arrived: Arrived<u32>| (arrived.group, arrived.run.into(), arrived.blocked);
-        split(messages).into_iter().map(owned).collect()
+        let (begin, blocked) = groups().join(messages, |_, _| {});
+        let runs = begin.into_iter().map(|mut run| (run.group.clone(), run.end().into()));
+        (runs.collect(), blocked.into_iter().filter(|(_, blocked)| !blocked.is_empty()).collect())
     }
 
     fn groups() -> Arc<Groups<u32>> {
@@ -310,25 +286,31 @@ mod tests {
     }
 
     fn join(groups: &Arc<Groups<u32>>, group: &str, messages: &[u32]) -> Option<GroupRun<u32>> {
-        groups.join(group, messages.iter().copied().collect(), |_, _| {})
+        join_sharing(groups, group, messages, |_, _| {})
+    }
+
+    fn join_sharing(
+        groups: &Arc<Groups<u32>>,
+        group: &str,
+        messages: &[u32],
+        share: impl Fn(&mut u32, &u32),
+    ) -> Option<GroupRun<u32>> {
+        let messages = messages.iter().map(|message| (group.to_owned(), Some(*message))).collect();
+        groups.join(messages, share).0.pop()
     }
 
     #[test]
     fn a_receive_is_split_by_group_and_keeps_its_order() {
         let messages = [("a", Some(1)), ("b", Some(2)), ("a", Some(3)), ("b", Some(4)), ("a", Some(5))];
-        let expected = [("a".to_owned(), vec![1, 3, 5], vec![]), ("b".to_owned(), vec![2, 4], vec![])];
-        assert_eq!(arrived(&messages), expected);
+        let expected = vec![("a".to_owned(), vec![1, 3, 5]), ("b".to_owned(), vec![2, 4])];
+        assert_eq!(split(&messages), (expected, vec![]));
     }
 
     #[test]
     fn a_message_behind_one_that_is_in_flight_must_not_start() {
         let messages = [("a", Some(1)), ("a", None), ("b", Some(2)), ("a", Some(3)), ("c", None)];
-        let expected = [
-            ("a".to_owned(), vec![1], vec![3]),
-            ("b".to_owned(), vec![2], vec![]),
-            ("c".to_owned(), vec![], vec![]),
-        ];
-        assert_eq!(arrived(&messages), expected);
+        let expected = vec![("a".to_owned(), vec![1]), ("b".to_owned(), vec![2])];
+        assert_eq!(split(&messages), (expected, vec![("a".to_owned(), vec![3])]));
     }
 
     #[test]
@@ -361,11 +343,11 @@ mod tests {
     #[test]
     fn what_joins_shares_what_those_have_that_wait() {
         let groups = groups();
-        let share = |waiting: &u32, joined: &mut u32| *joined = *waiting;
+        let share = |joined: &mut u32, waiting: &u32| *joined = *waiting;
         let mut run = join(&groups, "a", &[1]).unwrap();
         run.next();
-        assert!(groups.join("a", [2, 3].into(), share).is_none(), "nobody waits before the first");
-        assert!(groups.join("a", [4, 5].into(), share).is_none());
+        assert!(join_sharing(&groups, "a", &[2, 3], share).is_none(), "nobody waits before the first");
+        assert!(join_sharing(&groups, "a", &[4, 5], share).is_none());
         assert_eq!(run.end(), [2; 4]);
     }
 

@@ -212,7 +212,8 @@ impl Setup {
         let memory = Arc::new(Memory::new(settings.tuning.memory));
         let limits = EndpointLimits::new("api", &limits, 2);
         let own = Gate::new(limits.gate.tuning(), 3);
-        let gates = Gates { own, shared: Arc::clone(&limits.gate), events: Arc::clone(&events) };
+        let (shared, sessions) = (Arc::clone(&limits.gate), Arc::clone(&limits.sessions));
+        let gates = Gates { own, shared, sessions, events: Arc::clone(&events) };
         let admission = Admission { gates, membership: limits.sessions.join(settings.workers), limits };
         let ctx = Arc::new(Context {
             settings,
@@ -314,7 +315,13 @@ pub(super) fn close(gate: &Gate, pause: Duration) {
 
 /// Nothing special.
 pub(super) fn circumstances() -> Circumstances {
-    Circumstances { limit: 16, took: Duration::ZERO, spare_receives: 0, throttle_delay: 5 * MINUTE }
+    Circumstances {
+        limit: 16,
+        alone: false,
+        took: Duration::ZERO,
+        spare_receives: 0,
+        throttle_delay: 5 * MINUTE,
+    }
 }
 
 /// Message `m-1` with the handle `h-1` and the body `m-1`, or another number.

@@ -86,7 +86,8 @@ impl Listener {
         );
         let (workers, drain) = (settings.workers, drain.of_a_part());
         let own = Gate::new(limits.gate.tuning(), seed.wrapping_add(2));
-        let gates = Gates { own, shared: Arc::clone(&limits.gate), events: Arc::clone(&events) };
+        let (shared, sessions) = (Arc::clone(&limits.gate), Arc::clone(&limits.sessions));
+        let gates = Gates { own, shared, sessions, events: Arc::clone(&events) };
         let dispatch = Dispatch {
             handle: Handle::new(workers, drain.clone()),
             slots: Slots::new(workers.saturating_mul(settings.per_delivery())),

@@ -5,12 +5,14 @@
 
 use std::collections::BTreeSet;
 
-use super::evidence::{Evidence, Reason};
+use super::evidence::{Circumstances, Evidence, Reason};
 use crate::tuning::Gate as Tuning;
 
-/// What has been seen since the last success.
+/// What has been seen since the last success, or since the gate was last closed.
 #[derive(Debug, Default)]
 pub(super) struct Judge {
+    /// Whether a message was ever taken.
+    has_worked: bool,
     rejections: usize,
     refused_credentials: usize,
     /// Messages that met 500 or no answer.
@@ -20,47 +22,50 @@ pub(super) struct Judge {
 }
 
 impl Judge {
-    /// Takes note of what was let through; the reason to close, if there is one now. `limit` is how many POSTs may
-    /// run at once; `has_worked`: the endpoint has taken a message before.
+    /// A row begins; the endpoint took a message just now, if it `has_worked`.
+    pub(super) fn start_over(&mut self, has_worked: bool) {
+        *self = Self { has_worked: has_worked || self.has_worked, ..Self::default() };
+    }
+
+    /// Takes note of what was let through; the reason to close, if there is one now.
     pub(super) fn consider(
         &mut self,
         evidence: Evidence,
-        limit: usize,
-        has_worked: bool,
+        circumstances: &Circumstances,
         tuning: &Tuning,
     ) -> Option<Reason> {
-        let distinct = limit.min(tuning.rejections_max).max(tuning.rejections_min);
-        let rejections = if limit <= 1 { 1 } else { distinct };
-        let enough = match evidence {
+        let distinct = circumstances.limit.min(tuning.rejections_max).max(tuning.rejections_min);
+        let rejections = if circumstances.limit <= 1 { 1 } else { distinct };
+        let (reason, message) = match evidence {
+            Evidence::Neutral => return None,
             Evidence::Success => {
-                *self = Self::default();
-                false
+                self.start_over(true);
+                return None;
             }
-            Evidence::Neutral => false,
-            Evidence::Asked(pause) => !pause.is_zero(),
-            Evidence::Throttled | Evidence::Overloaded => {
+            Evidence::Asked(pause) => return (!pause.is_zero()).then_some(Reason::RetryAfter),
+            Evidence::Refused(reason, message) => (reason, message),
+        };
+        let enough = match reason {
+            Reason::RetryAfter | Reason::Throttled | Reason::Overloaded | Reason::Unreachable => {
                 self.rejections += 1;
-                self.rejections >= rejections
+                // Another POST may run for hours on a connection it had before.
+                let cannot_connect = reason == Reason::Unreachable && circumstances.alone;
+                cannot_connect || self.rejections >= rejections
             }
-            // Another POST may run for hours on a connection it had before.
-            Evidence::Unreachable { alone } => {
-                self.rejections += 1;
-                alone || self.rejections >= rejections
-            }
-            Evidence::Failing(message) | Evidence::Unanswered(message) => {
+            Reason::Failing | Reason::Unanswered => {
                 self.failed.insert(message);
                 self.failed.len() >= distinct
             }
-            Evidence::Unauthorized => {
+            Reason::Unauthorized => {
                 self.refused_credentials += 1;
-                self.refused_credentials >= tuning.faults || !has_worked
+                self.refused_credentials >= tuning.faults || !self.has_worked
             }
-            Evidence::Misdirected(message) => {
+            Reason::Misdirected => {
                 self.misdirected.insert(message);
                 self.misdirected.len() >= tuning.faults
             }
         };
-        evidence.reason().filter(|_| enough)
+        enough.then_some(reason)
     }
 }
 
@@ -71,61 +76,76 @@ mod tests {
     use super::*;
 
     fn closes(judge: &mut Judge, evidence: Evidence, limit: usize) -> bool {
-        judge.consider(evidence, limit, true, &Tuning::default()).is_some()
+        considered(judge, evidence, limit, false).is_some()
+    }
+
+    fn considered(judge: &mut Judge, evidence: Evidence, limit: usize, alone: bool) -> Option<Reason> {
+        let (took, throttle_delay) = (Duration::ZERO, Duration::ZERO);
+        let circumstances = Circumstances { limit, alone, took, spare_receives: 0, throttle_delay };
+        judge.consider(evidence, &circumstances, &Tuning::default())
+    }
+
+    fn of_working() -> Judge {
+        let mut judge = Judge::default();
+        judge.start_over(true);
+        judge
     }
 
     /// How often `evidence` comes in a row before the gate closes.
-    fn needed(limit: usize, mut evidence: impl FnMut(u64) -> Evidence) -> u64 {
-        let mut judge = Judge::default();
-        (1..1_000).find(|&number| closes(&mut judge, evidence(number), limit)).unwrap()
+    fn needed(limit: usize, alone: bool, mut evidence: impl FnMut(u64) -> Evidence) -> u64 {
+        let mut judge = of_working();
+        (1..1_000).find(|&number| considered(&mut judge, evidence(number), limit, alone).is_some()).unwrap()
     }
 
     #[test]
     fn each_kind_of_evidence_closes_after_its_own_number_in_a_row() {
-        for (limit, evidence, expected) in [
-            (16, Evidence::Asked(Duration::from_secs(60)), 1),
-            (16, Evidence::Throttled, 16),
-            (16, Evidence::Overloaded, 16),
-            (256, Evidence::Throttled, 20),
-            (2, Evidence::Throttled, 3),
-            (1, Evidence::Throttled, 1),
-            (16, Evidence::Unreachable { alone: true }, 1),
-            (16, Evidence::Unreachable { alone: false }, 16),
-            (16, Evidence::Unauthorized, 5),
+        assert_eq!(needed(16, false, |_| Evidence::Asked(Duration::from_secs(60))), 1);
+        for (limit, alone, reason, expected) in [
+            (16, false, Reason::Throttled, 16),
+            (16, true, Reason::Throttled, 16),
+            (16, false, Reason::Overloaded, 16),
+            (256, false, Reason::Throttled, 20),
+            (2, false, Reason::Throttled, 3),
+            (1, false, Reason::Throttled, 1),
+            (16, true, Reason::Unreachable, 1),
+            (16, false, Reason::Unreachable, 16),
+            (16, false, Reason::Unauthorized, 5),
         ] {
-            assert_eq!(needed(limit, |_| evidence), expected, "{evidence:?} at a limit of {limit}");
+            let one = |_| Evidence::Refused(reason, 7);
+            assert_eq!(needed(limit, alone, one), expected, "{reason:?} at a limit of {limit}");
         }
-        assert_eq!(needed(16, Evidence::Failing), 16);
-        assert_eq!(needed(256, Evidence::Failing), 20);
-        assert_eq!(needed(1, Evidence::Unanswered), 3);
-        assert_eq!(needed(16, Evidence::Misdirected), 5);
+        let distinct = |limit, reason| needed(limit, false, |number| Evidence::Refused(reason, number));
+        assert_eq!(distinct(16, Reason::Failing), 16);
+        assert_eq!(distinct(256, Reason::Failing), 20);
+        assert_eq!(distinct(1, Reason::Unanswered), 3);
+        assert_eq!(distinct(16, Reason::Misdirected), 5);
     }
 
     #[test]
     fn one_message_that_always_fails_closes_nothing() {
-        for evidence in [Evidence::Failing(7), Evidence::Unanswered(7), Evidence::Misdirected(7)] {
+        for reason in [Reason::Failing, Reason::Unanswered, Reason::Misdirected] {
             let mut judge = Judge::default();
-            assert!((0..100).all(|_| !closes(&mut judge, evidence, 1)), "{evidence:?}");
+            assert!((0..100).all(|_| !closes(&mut judge, Evidence::Refused(reason, 7), 1)), "{reason:?}");
         }
     }
 
     #[test]
     fn what_says_nothing_closes_nothing_and_a_success_ends_the_row() {
-        let mut judge = Judge::default();
+        let mut judge = of_working();
         for _ in 0..100 {
             assert!(!closes(&mut judge, Evidence::Neutral, 1));
             assert!(!closes(&mut judge, Evidence::Asked(Duration::ZERO), 1));
         }
+        let throttled = Evidence::Refused(Reason::Throttled, 0);
         for _ in 0..100 {
-            assert!(!closes(&mut judge, Evidence::Throttled, 3));
-            assert!(!closes(&mut judge, Evidence::Throttled, 3));
+            assert!(!closes(&mut judge, throttled, 3));
+            assert!(!closes(&mut judge, throttled, 3));
             assert!(!closes(&mut judge, Evidence::Success, 3));
         }
     }
 
     #[test]
     fn credentials_that_never_worked_close_at_once() {
-        let reason = Judge::default().consider(Evidence::Unauthorized, 16, false, &Tuning::default());
-        assert_eq!(reason, Some(Reason::Unauthorized));
+        assert!(closes(&mut Judge::default(), Evidence::Refused(Reason::Unauthorized, 0), 16));
     }
 }

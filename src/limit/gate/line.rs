@@ -1,6 +1,7 @@
 //! Who waits at a gate that is not open, in the order in which they may probe.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 use tokio::time::Instant;
 
@@ -13,6 +14,8 @@ pub enum Rank {
     Poller,
     /// A message in flight here that SQS moves to the dead-letter queue when it has to be received again.
     FinalReceive,
+    /// A listener that cannot look, for want of a free slot; it never probes.
+    Blocked,
 }
 
 /// A place in the line: rank, and order of arrival.
@@ -25,50 +28,56 @@ pub(super) struct Line {
     arrivals: u64,
     /// When a poller last began or ended to wait.
     poller_seen: Option<Instant>,
-    /// Pollers that cannot look: they wait for a free slot.
-    pub(super) blocked: usize,
 }
 
 impl Line {
     /// Somebody begins to wait.
     pub(super) fn join(&mut self, rank: Rank) -> Place {
-        let place = (rank, self.arrivals);
         self.arrivals += 1;
-        self.waiting.insert(place);
-        if rank == Rank::Poller {
-            self.poller_seen = Some(Instant::now());
-        }
-        place
+        self.waiting.insert((rank, self.arrivals));
+        self.saw(rank);
+        (rank, self.arrivals)
     }
 
     /// Somebody waits no longer.
     pub(super) fn leave(&mut self, place: Place) {
-        if self.waiting.remove(&place) && place.0 == Rank::Poller {
+        if self.waiting.remove(&place) {
+            self.saw(place.0);
+        }
+    }
+
+    fn saw(&mut self, rank: Rank) {
+        if rank == Rank::Poller {
             self.poller_seen = Some(Instant::now());
         }
     }
 
+    /// Those of such ranks, in order.
+    fn of(&self, ranks: Range<Rank>) -> impl Iterator<Item = Place> {
+        self.waiting.range((ranks.start, 0)..(ranks.end, 0)).copied()
+    }
+
     /// Pollers that wait.
     pub(super) fn pollers(&self) -> usize {
-        self.waiting.range((Rank::Poller, 0)..(Rank::FinalReceive, 0)).count()
+        self.of(Rank::Poller..Rank::FinalReceive).count()
     }
 
     /// Since when no poller looks at a gate closed since then: one at least cannot, and none waits. `None`: one looks. A
     /// poller that is out with a probe waited here shortly before.
     pub(super) fn alone_since(&self, closed: Instant) -> Option<Instant> {
+        let is_blocked = self.waiting.last().is_some_and(|(rank, _)| *rank == Rank::Blocked);
         let seen = || self.poller_seen.map_or(closed, |seen| seen.max(closed));
-        (self.blocked > 0 && self.pollers() == 0).then(seen)
+        (is_blocked && self.pollers() == 0).then(seen)
     }
 
     /// Whether messages wait.
     pub(super) fn has_messages(&self) -> bool {
-        self.waiting.len() > self.pollers()
+        self.of(Rank::Held..Rank::Blocked).any(|(rank, _)| rank != Rank::Poller)
     }
 
     /// The first of those not on their final receive, and the first of those that are.
     pub(super) fn heads(&self) -> (Option<Place>, Option<Place>) {
-        let finals = (Rank::FinalReceive, 0);
-        (self.waiting.range(..finals).next().copied(), self.waiting.range(finals..).next().copied())
+        (self.of(Rank::Held..Rank::FinalReceive).next(), self.of(Rank::FinalReceive..Rank::Blocked).next())
     }
 }
 

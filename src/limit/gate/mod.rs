@@ -26,7 +26,7 @@ pub use line::Rank;
 pub use state::Transition;
 
 use line::Place;
-use state::{Phase, State};
+use state::State;
 
 use crate::tuning::Gate as Tuning;
 
@@ -38,9 +38,10 @@ pub struct Gate {
 }
 
 /// The gate's state as the metrics and the status name it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum GateState {
     /// Messages are taken.
+    #[default]
     Open,
     /// None are, until the pause is over.
     Closed,
@@ -63,7 +64,7 @@ impl GateState {
 }
 
 /// A gate at one moment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct GateSnapshot {
     /// What it is.
     pub state: GateState,
@@ -91,15 +92,11 @@ impl Gate {
     /// What it is now.
     pub fn snapshot(&self) -> GateSnapshot {
         let state = self.lock();
-        let zero = Duration::ZERO;
-        let Phase::Closed(closed) = &state.phase else {
-            let (state, reason) = (GateState::Open, None);
-            return GateSnapshot { state, reason, closed_for: zero, pause_left: zero, idle: false };
-        };
+        let Some(closed) = &state.closed else { return GateSnapshot::default() };
         let (state, pause_left) = if closed.out.is_empty() && !closed.is_idle() {
             (GateState::Closed, closed.next.saturating_duration_since(Instant::now()))
         } else {
-            (GateState::Probing, zero)
+            (GateState::Probing, Duration::ZERO)
         };
         let (reason, closed_for) = (Some(closed.reason), closed.since.elapsed());
         GateSnapshot { state, reason, closed_for, pause_left, idle: closed.is_idle() }
@@ -108,12 +105,10 @@ impl Gate {
     /// How long a message that cannot wait any longer should stay away: what is left of the pause, or while a
     /// probe is out a whole one.
     pub fn pause_left(&self) -> Duration {
-        match &self.lock().phase {
-            Phase::Closed(closed) if closed.out.is_empty() => {
-                closed.next.saturating_duration_since(Instant::now())
-            }
-            Phase::Closed(closed) => closed.pause,
-            Phase::Open(_) => Duration::ZERO,
+        match &self.lock().closed {
+            Some(closed) if closed.out.is_empty() => closed.next.saturating_duration_since(Instant::now()),
+            Some(closed) => closed.pause,
+            None => Duration::ZERO,
         }
     }
 
@@ -124,19 +119,18 @@ impl Gate {
 
     /// Whether messages may be taken right now without asking.
     pub fn is_open(&self) -> bool {
-        self.lock().is_open()
+        self.lock().closed.is_none()
     }
 
     /// Takes note of what came of a POST that was no probe. What was under way when the gate closed can
     /// lengthen the pause by a Retry-After, and nothing else.
     pub fn learn(&self, evidence: Evidence, circumstances: Circumstances) -> Option<Transition> {
-        self.change(|state| state.learn(evidence, &circumstances))
+        self.change(|state| state.learn(None, evidence, &circumstances))
     }
 
     /// A poller cannot look, for want of a worker: until this is dropped.
-    pub fn blocked(&self) -> Blocked<'_> {
-        self.change(|state| state.line.blocked += 1);
-        Blocked(self)
+    pub fn blocked(self: &Arc<Self>) -> Probe {
+        self.join(Rank::Blocked)
     }
 
     /// Completes when the gate is not open.
@@ -144,7 +138,7 @@ impl Gate {
     /// # Cancel safety
     /// Dropping the future changes nothing.
     pub async fn closed(&self) {
-        self.until(|state| if state.is_open() { Err(None) } else { Ok(()) }).await;
+        self.until(|state| state.closed.as_ref().map(drop).ok_or(None)).await;
     }
 
     /// Waits for leave to go on: as a probe, unless the gate is open.
@@ -155,9 +149,15 @@ impl Gate {
         if self.is_open() {
             return None;
         }
-        let waiting = Waiting { gate: self, place: self.lock().line.join(rank) };
-        let number = self.until(|state| state.ask(waiting.place)).await?;
-        Some(Probe { gate: Arc::clone(self), number })
+        let turn = self.join(rank);
+        let is_probe = self.until(|state| state.ask(turn.place)).await;
+        // The next one is first in the line.
+        self.change(|state| state.line.leave(turn.place));
+        is_probe.then_some(turn)
+    }
+
+    fn join(self: &Arc<Self>, rank: Rank) -> Probe {
+        Probe { gate: Arc::clone(self), place: self.change(|state| state.line.join(rank)) }
     }
 
     /// Looks until that brings something: at each change, and at the time it asks for.
@@ -175,14 +175,14 @@ impl Gate {
         }
     }
 
-    /// Changes the state, and wakes those that wait if that may concern them.
+    /// Changes the state, and wakes those that wait. At a gate that is open and stays open nobody waits for a change.
     fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
         let mut state = self.lock();
-        let before = state.concerns_waiting();
+        let was_open = state.closed.is_none();
         let result = change(&mut state);
-        let is_changed = state.concerns_waiting() != before;
+        let stays_open = was_open && state.closed.is_none();
         drop(state);
-        if is_changed {
+        if !stays_open {
             self.changed.notify_waiters();
         }
         result
@@ -193,39 +193,21 @@ impl Gate {
     }
 }
 
-/// A poller that cannot look.
-#[derive(Debug)]
-#[must_use]
-pub struct Blocked<'a>(&'a Gate);
-
-impl Drop for Blocked<'_> {
-    fn drop(&mut self) {
-        self.0.change(|state| state.line.blocked -= 1);
-    }
-}
-
-/// A place in the line; when it is given up, the next may probe.
-struct Waiting<'a> {
-    gate: &'a Gate,
-    place: Place,
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.gate.change(|state| state.line.leave(self.place));
-    }
-}
-
-/// A probe of a closed gate, until its verdict or until the gate changes. Dropped without a verdict, it passes the turn
-/// on.
+/// A place in the line at a closed gate, then its probe, until the verdict or until the gate changes. Dropped before, it
+/// passes the turn on.
 #[derive(Debug)]
 #[must_use]
 pub struct Probe {
     gate: Arc<Gate>,
-    number: u64,
+    place: Place,
 }
 
 impl Probe {
+    /// Whether it probes this gate.
+    pub fn is_of(&self, gate: &Arc<Gate>) -> bool {
+        Arc::ptr_eq(&self.gate, gate)
+    }
+
     /// Whether nobody found a message to probe with lately.
     pub fn is_idle(&self) -> bool {
         self.gate.snapshot().idle
@@ -233,28 +215,23 @@ impl Probe {
 
     /// Its POST has ended. If the gate has changed since it went, it tells as much as any other POST.
     pub fn end(self, evidence: Evidence, circumstances: Circumstances) -> Option<Transition> {
-        self.gate.change(|state| {
-            if state.is_open() {
-                return state.learn(evidence, &circumstances);
-            }
-            state.verdict(self.number, evidence, &circumstances)
-        })
+        self.gate.change(|state| state.learn(Some(self.place), evidence, &circumstances))
     }
 
     /// The receive brought nothing, or only messages on their final receive, which are `kept`.
     pub fn found_nothing(self, kept: bool) {
-        self.gate.change(|state| state.found_nothing(self.number, kept));
+        self.gate.change(|state| state.found_nothing(self.place, kept));
     }
 
     /// Its POST has run for [`Tuning::taken_after`] without an answer: that opens the gate, unless the endpoint hangs.
     pub fn runs_long(&self) -> Option<Transition> {
-        self.gate.change(|state| state.taken(self.number))
+        self.gate.change(|state| state.runs_long(self.place))
     }
 }
 
 impl Drop for Probe {
     fn drop(&mut self) {
-        self.gate.change(|state| state.abandoned(self.number));
+        self.gate.change(|state| state.leave(self.place));
     }
 }
 

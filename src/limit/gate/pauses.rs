@@ -42,8 +42,13 @@ mod tests {
     const DELAY: Duration = Duration::from_secs(300);
 
     fn longest(reason: Reason, spare_receives: u64) -> u64 {
-        let circumstances =
-            Circumstances { limit: 4, took: Duration::ZERO, spare_receives, throttle_delay: DELAY };
+        let circumstances = Circumstances {
+            limit: 4,
+            alone: false,
+            took: Duration::ZERO,
+            spare_receives,
+            throttle_delay: DELAY,
+        };
         Pauses::default().longest(reason, &circumstances).as_secs()
     }
 

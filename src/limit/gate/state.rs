@@ -1,6 +1,6 @@
 //! What a gate remembers, and how that changes. Without waiting; the gate wakes those that wait.
 //!
-//! *Probing* is no phase of its own: it is closed with probes out.
+//! *Probing* is no state of its own: it is closed with probes out.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -33,30 +33,19 @@ pub enum Transition {
     },
 }
 
-/// What those that wait at a gate depend on; `None`: it is open.
-pub(super) type Concerns = Option<(Instant, usize, bool, bool, (Option<Place>, Option<Place>))>;
-
 /// What a gate remembers.
 #[derive(Debug)]
 pub(super) struct State {
     pub(super) tuning: Tuning,
-    pub(super) phase: Phase,
+    /// `None`: it is open.
+    pub(super) closed: Option<Closed>,
     pub(super) line: Line,
-    /// Whether a message was ever taken.
-    has_worked: bool,
+    judge: Judge,
     /// Closings, and probes refused, since the last success.
     refusals: u32,
-    /// Number of the last probe.
-    probes: u64,
-    /// Time not open, by reason, as far as it is not that of the phase.
+    /// Time not open, by reason, as far as it was booked.
     closed_for: [Duration; Reason::ALL.len()],
     random: fastrand::Rng,
-}
-
-#[derive(Debug)]
-pub(super) enum Phase {
-    Open(Judge),
-    Closed(Closed),
 }
 
 #[derive(Debug)]
@@ -74,7 +63,7 @@ pub(super) struct Closed {
     /// What closed it took long: a probe without an answer proves nothing, and others may go beside it.
     hangs: bool,
     /// Probes without a verdict. One that is not among them says nothing.
-    pub(super) out: BTreeSet<u64>,
+    pub(super) out: BTreeSet<Place>,
     /// Probes in a row that found no message.
     empty: usize,
     /// Whether a round of all pollers found none and patience is over: a message on its final receive goes.
@@ -86,13 +75,6 @@ impl Closed {
     pub(super) fn is_idle(&self) -> bool {
         self.counts_from.is_none()
     }
-
-    /// Keeps a pause that was asked for: what went out before it says nothing of it.
-    fn ask(&mut self, pause: Duration) {
-        self.pause = self.pause.max(pause);
-        self.next = self.next.max(Instant::now() + pause);
-        self.out.clear();
-    }
 }
 
 impl State {
@@ -100,54 +82,51 @@ impl State {
     pub(super) fn new(tuning: Tuning, seed: u64) -> Self {
         Self {
             tuning,
-            phase: Phase::Open(Judge::default()),
+            closed: None,
             line: Line::default(),
-            has_worked: false,
+            judge: Judge::default(),
             refusals: 0,
-            probes: 0,
             closed_for: Default::default(),
             random: fastrand::Rng::with_seed(seed),
         }
     }
 
-    pub(super) fn is_open(&self) -> bool {
-        matches!(self.phase, Phase::Open(_))
-    }
-
-    /// Takes note of what came of a POST that was no probe.
-    pub(super) fn learn(&mut self, evidence: Evidence, circumstances: &Circumstances) -> Option<Transition> {
-        match (&mut self.phase, evidence) {
-            (Phase::Open(judge), _) => {
-                let reason = judge.consider(evidence, circumstances.limit, self.has_worked, &self.tuning);
-                if evidence == Evidence::Success {
-                    self.worked();
-                }
-                let reason = reason?;
-                let pause = self.close(reason, evidence, circumstances);
-                Some(Transition::Closed { reason, pause, by_probe: false })
+    /// Takes note of what came of a POST, of this `probe` or of none.
+    pub(super) fn learn(
+        &mut self,
+        probe: Option<Place>,
+        evidence: Evidence,
+        circumstances: &Circumstances,
+    ) -> Option<Transition> {
+        let is_success = evidence == Evidence::Success;
+        let Some(closed) = &mut self.closed else {
+            let reason = self.judge.consider(evidence, circumstances, &self.tuning);
+            if is_success {
+                self.refusals = 0;
             }
-            (Phase::Closed(closed), Evidence::Asked(pause)) => {
-                closed.ask(self.tuning.pauses.asked(pause, self.random.f64()));
+            return Some(self.close(reason?, evidence, circumstances));
+        };
+        match (probe, evidence) {
+            (Some(probe), _) if !closed.out.remove(&probe) => None,
+            (Some(_), _) => match evidence.reason() {
+                Some(reason) => Some(self.close(reason, evidence, circumstances)),
+                None => self.open(is_success),
+            },
+            // What went out before this pause was asked for says nothing of it.
+            (None, Evidence::Asked(pause)) => {
+                let pause = self.tuning.pauses.asked(pause, self.random.f64());
+                closed.pause = closed.pause.max(pause);
+                closed.next = closed.next.max(Instant::now() + pause);
+                closed.out.clear();
                 None
             }
-            (Phase::Closed(_), _) => None,
+            (None, _) => None,
         }
     }
 
-    /// What those that wait depend on: while it stays the same, nobody has to look again.
-    pub(super) fn concerns_waiting(&self) -> Concerns {
-        let Phase::Closed(closed) = &self.phase else { return None };
-        let alone = self.line.alone_since(closed.since).is_some();
-        Some((closed.next, closed.out.len(), closed.in_vain, alone, self.line.heads()))
-    }
-
-    fn worked(&mut self) {
-        self.has_worked = true;
-        self.refusals = 0;
-    }
-
-    /// Closes, or stays closed, for the pause that it returns.
-    fn close(&mut self, reason: Reason, evidence: Evidence, circumstances: &Circumstances) -> Duration {
+    /// Closes, or stays closed after a probe.
+    fn close(&mut self, reason: Reason, evidence: Evidence, circumstances: &Circumstances) -> Transition {
+        self.book();
         let (now, unit, pauses) = (Instant::now(), self.random.f64(), &self.tuning.pauses);
         let longest_pause = pauses.longest(reason, circumstances);
         let doubled = pauses.after(self.refusals, longest_pause, unit);
@@ -158,7 +137,7 @@ impl State {
             _ => doubled,
         };
         self.refusals = self.refusals.saturating_add(1);
-        self.phase = Phase::Closed(Closed {
+        let mut closed = Closed {
             reason,
             since: now,
             counts_from: Some(now),
@@ -169,16 +148,41 @@ impl State {
             out: BTreeSet::new(),
             empty: 0,
             in_vain: false,
-        });
-        pause
+        };
+        let before = self.closed.take();
+        let by_probe = before.is_some();
+        if let Some(before) = before {
+            closed.since = before.since;
+            if !matches!(evidence, Evidence::Asked(_)) && !before.out.is_empty() {
+                // Others are out: the next one goes a pause after the last of them.
+                (closed.next, closed.out) = (before.next, before.out);
+            }
+        }
+        self.closed = Some(closed);
+        Transition::Closed { reason, pause, by_probe }
     }
 
-    /// Whether one that waits may go on: as the probe of a number while it is not open. `Err`: not now, and until when.
-    pub(super) fn ask(&mut self, place: Place) -> Result<Option<u64>, Option<Instant>> {
-        let now = Instant::now();
-        let first = self.first();
-        let patience_ends = self.patience_ends();
-        let Phase::Closed(closed) = &mut self.phase else { return Ok(None) };
+    /// Opens, because the endpoint took a message or at least answers; tells how long it was not open.
+    fn open(&mut self, took: bool) -> Option<Transition> {
+        self.book();
+        let (closed, outage) = (self.closed.take()?, self.refusals > 1);
+        self.judge.start_over(took);
+        if took {
+            self.refusals = 0;
+        }
+        Some(Transition::Opened { after: closed.since.elapsed(), outage })
+    }
+
+    /// A probe runs without an answer: who refuses answers fast, so the endpoint has taken it, unless it hangs.
+    pub(super) fn runs_long(&mut self, probe: Place) -> Option<Transition> {
+        let closed = self.closed.as_ref()?;
+        if closed.hangs || !closed.out.contains(&probe) { None } else { self.open(false) }
+    }
+
+    /// Whether one that waits may go on now, and as a probe. `Err`: not now, and until when.
+    pub(super) fn ask(&mut self, place: Place) -> Result<bool, Option<Instant>> {
+        let (now, first, patience_ends) = (Instant::now(), self.first(), self.patience_ends());
+        let Some(closed) = &mut self.closed else { return Ok(false) };
         let can_spare = closed.longest_pause <= self.tuning.pauses.spared;
         let most = if closed.hangs && can_spare { self.tuning.probes_max } else { 1 };
         if closed.out.len() >= most {
@@ -189,9 +193,8 @@ impl State {
             let refusals = self.refusals.saturating_add(u32::try_from(closed.out.len()).unwrap_or(u32::MAX));
             closed.pause = self.tuning.pauses.after(refusals, closed.longest_pause, self.random.f64());
             closed.next = now + closed.pause;
-            self.probes += 1;
-            closed.out.insert(self.probes);
-            Ok(Some(self.probes))
+            closed.out.insert(place);
+            Ok(true)
         } else {
             Err(patience_ends.filter(|ends| place.0 == Rank::FinalReceive && *ends > now))
         }
@@ -199,10 +202,9 @@ impl State {
 
     /// Who may probe next. A message on its final receive goes last, unless the others have just looked in vain.
     fn first(&self) -> Option<Place> {
-        let Phase::Closed(closed) = &self.phase else { return None };
         let (first, last) = self.line.heads();
         let last = last.filter(|_| self.patience_is_over());
-        if closed.in_vain { last.or(first) } else { first.or(last) }
+        if self.closed.as_ref()?.in_vain { last.or(first) } else { first.or(last) }
     }
 
     fn patience_is_over(&self) -> bool {
@@ -211,7 +213,7 @@ impl State {
 
     /// From when on a message on its final receive may probe: one more refusal would dead-letter it.
     fn patience_ends(&self) -> Option<Instant> {
-        let Phase::Closed(closed) = &self.phase else { return None };
+        let closed = self.closed.as_ref()?;
         let at_last = closed.since + self.tuning.patience;
         Some(match (closed.reason, self.line.alone_since(closed.since)) {
             // Nothing is sent of it.
@@ -223,89 +225,46 @@ impl State {
         })
     }
 
-    /// The end of a probe: it opens the gate, or leaves it closed.
-    pub(super) fn verdict(
-        &mut self,
-        probe: u64,
-        evidence: Evidence,
-        circumstances: &Circumstances,
-    ) -> Option<Transition> {
-        self.end(probe)?;
-        let Some(reason) = evidence.reason() else {
-            let opened = self.open();
-            if evidence == Evidence::Success {
-                self.worked();
-            }
-            return opened;
-        };
-        self.count();
-        let before = std::mem::replace(&mut self.phase, Phase::Open(Judge::default()));
-        let pause = self.close(reason, evidence, circumstances);
-        if let (Phase::Closed(closed), Phase::Closed(before)) = (&mut self.phase, before) {
-            closed.since = before.since;
-            if !matches!(evidence, Evidence::Asked(_)) && !before.out.is_empty() {
-                // Others are out: the next one goes a pause after the last of them.
-                (closed.next, closed.out) = (before.next, before.out);
-            }
-        }
-        Some(Transition::Closed { reason, pause, by_probe: true })
-    }
-
-    /// A probe runs without an answer: who refuses answers fast, so the endpoint has taken it, unless it hangs.
-    pub(super) fn taken(&mut self, probe: u64) -> Option<Transition> {
-        match &self.phase {
-            Phase::Closed(closed) if !closed.hangs && closed.out.contains(&probe) => self.open(),
-            Phase::Closed(_) | Phase::Open(_) => None,
-        }
-    }
-
     /// A probe found no message that can be spared (`kept`: it brought some on their final receive): the turn passes on,
     /// until every poller had it. Then they go on looking, in turn.
-    pub(super) fn found_nothing(&mut self, probe: u64, kept: bool) {
+    pub(super) fn found_nothing(&mut self, probe: Place, kept: bool) {
         let (pollers, Tuning { idle_pause, kept_pause, .. }) = (self.line.pollers(), self.tuning);
         let held = kept || self.line.has_messages();
         let patience_is_over = self.patience_is_over();
-        let Some(closed) = self.end(probe) else { return };
+        let Some(closed) = self.abandoned(probe) else { return };
         closed.empty += 1;
-        closed.next = Instant::now();
         if closed.empty <= pollers {
             return;
         }
         (closed.empty, closed.in_vain) = (0, held && patience_is_over);
         if !held {
             closed.next += idle_pause;
-            self.count();
+            self.book();
         } else if !patience_is_over {
             closed.next += closed.pause.max(kept_pause);
         }
     }
 
-    /// A probe is no more, without a verdict: the next one may go.
-    pub(super) fn abandoned(&mut self, probe: u64) {
-        if let Some(closed) = self.end(probe) {
-            closed.next = Instant::now();
+    /// Somebody does not wait any longer, or was a probe and has no verdict: the next one may go.
+    pub(super) fn leave(&mut self, place: Place) {
+        self.line.leave(place);
+        self.abandoned(place);
+    }
+
+    /// A probe is no more, without a verdict. `None`: the gate has changed since it went.
+    fn abandoned(&mut self, probe: Place) -> Option<&mut Closed> {
+        let closed = self.closed.as_mut()?;
+        if !closed.out.remove(&probe) {
+            return None;
         }
-    }
-
-    /// A probe is out no longer; `None`: the gate has changed since it went.
-    fn end(&mut self, probe: u64) -> Option<&mut Closed> {
-        let Phase::Closed(closed) = &mut self.phase else { return None };
-        closed.out.remove(&probe).then_some(closed)
-    }
-
-    /// Opens, and tells how long it was not.
-    fn open(&mut self) -> Option<Transition> {
-        self.count();
-        let outage = self.refusals > 1;
-        let before = std::mem::replace(&mut self.phase, Phase::Open(Judge::default()));
-        let Phase::Closed(closed) = before else { return None };
-        Some(Transition::Opened { after: closed.since.elapsed(), outage })
+        closed.next = Instant::now();
+        Some(closed)
     }
 
     /// Books the time until now; what follows is not counted.
-    fn count(&mut self) {
+    fn book(&mut self) {
         self.closed_for = self.closed_for();
-        if let Phase::Closed(closed) = &mut self.phase {
+        if let Some(closed) = &mut self.closed {
             closed.counts_from = None;
         }
     }
@@ -313,11 +272,11 @@ impl State {
     /// Time not open in all, by reason in the order of [`Reason::ALL`].
     pub(super) fn closed_for(&self) -> [Duration; Reason::ALL.len()] {
         let mut closed_for = self.closed_for;
-        if let Phase::Closed(Closed { reason, counts_from: Some(from), .. }) = &self.phase {
-            let index = Reason::ALL.iter().position(|each| each == reason).unwrap_or_default();
-            if let Some(sum) = closed_for.get_mut(index) {
-                *sum += from.elapsed();
-            }
+        let counting = self.closed.as_ref().and_then(|closed| Some((closed.reason, closed.counts_from?)));
+        for (reason, sum) in Reason::ALL.into_iter().zip(&mut closed_for) {
+            *sum += counting
+                .filter(|(each, _)| *each == reason)
+                .map_or(Duration::ZERO, |(_, from)| from.elapsed());
         }
         closed_for
     }

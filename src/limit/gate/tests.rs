@@ -7,6 +7,7 @@ use super::*;
 
 const CALM: Circumstances = Circumstances {
     limit: 4,
+    alone: false,
     took: Duration::from_millis(20),
     spare_receives: 0,
     throttle_delay: Duration::from_secs(60),
@@ -86,7 +87,7 @@ async fn probes_go_held_messages_first_then_pollers_then_messages_on_their_final
 fn overloaded(seed: u64) -> Arc<Gate> {
     let gate = new(seed);
     for _ in 0..4 {
-        gate.learn(Evidence::Overloaded, CALM);
+        gate.learn(Evidence::Refused(Reason::Overloaded, 0), CALM);
     }
     gate
 }
@@ -161,7 +162,7 @@ async fn a_probe_after_whose_start_the_gate_changed_says_nothing() {
 async fn after_answers_that_were_slow_a_probe_without_an_answer_does_not_open() {
     let gate = new(14);
     for _ in 0..4 {
-        gate.learn(Evidence::Overloaded, TIMED_OUT);
+        gate.learn(Evidence::Refused(Reason::Overloaded, 0), TIMED_OUT);
     }
     assert_eq!(probe(gate.pass(Rank::Held).await).runs_long(), None);
 }
@@ -189,7 +190,7 @@ async fn pollers_that_find_nothing_go_on_probing_in_turn_and_the_time_does_not_c
     assert!(time_closed(&gate) < Duration::from_secs(2), "{:?}", time_closed(&gate));
     // Then one finds a message, and it fares no better.
     let (_, pass) = waiting.remove(0);
-    let ended = probe(pass.await).end(Evidence::Throttled, CALM);
+    let ended = probe(pass.await).end(Evidence::Refused(Reason::Throttled, 0), CALM);
     assert!(matches!(ended, Some(Transition::Closed { by_probe: true, .. })));
     sleep(Duration::from_secs(1)).await;
     assert!(time_closed(&gate) >= Duration::from_secs(2), "{:?}", time_closed(&gate));
@@ -199,12 +200,13 @@ async fn pollers_that_find_nothing_go_on_probing_in_turn_and_the_time_does_not_c
 async fn a_probe_that_fails_closes_for_twice_as_long() {
     let gate = new(7);
     for _ in 0..4 {
-        gate.learn(Evidence::Overloaded, CALM);
+        gate.learn(Evidence::Refused(Reason::Overloaded, 0), CALM);
     }
     let mut last = Duration::ZERO;
     for _ in 0..6 {
         let probe = probe(gate.pass(Rank::Held).await);
-        let Some(Transition::Closed { pause, by_probe: true, .. }) = probe.end(Evidence::Overloaded, CALM)
+        let Some(Transition::Closed { pause, by_probe: true, .. }) =
+            probe.end(Evidence::Refused(Reason::Overloaded, 0), CALM)
         else {
             panic!("it opened")
         };
@@ -219,19 +221,22 @@ async fn a_probe_without_an_answer_opens_unless_that_is_what_closed_the_gate() {
     let throttled = closed(8, 1);
     let slow = probe(throttled.pass(Rank::Held).await);
     assert!(matches!(slow.runs_long(), Some(Transition::Opened { .. })));
-    assert_eq!(slow.end(Evidence::Throttled, CALM), None, "it began before");
+    assert_eq!(slow.end(Evidence::Refused(Reason::Throttled, 0), CALM), None, "it began before");
     let hanging = hanging(9);
     let slow = probe(hanging.pass(Rank::Held).await);
     assert_eq!(slow.runs_long(), None);
     assert_eq!(hanging.snapshot().state, GateState::Probing);
-    assert!(matches!(slow.end(Evidence::Unanswered(9), TIMED_OUT), Some(Transition::Closed { .. })));
+    assert!(matches!(
+        slow.end(Evidence::Refused(Reason::Unanswered, 9), TIMED_OUT),
+        Some(Transition::Closed { .. })
+    ));
 }
 
 /// A gate that closed because nothing answered.
 fn hanging(seed: u64) -> Arc<Gate> {
     let gate = new(seed);
     for message in 0..4 {
-        gate.learn(Evidence::Unanswered(message), TIMED_OUT);
+        gate.learn(Evidence::Refused(Reason::Unanswered, message), TIMED_OUT);
     }
     gate
 }
@@ -249,12 +254,12 @@ async fn while_a_probe_hangs_three_others_go_at_most_and_any_of_them_opens() {
         assert_eq!(gate.snapshot().state, GateState::Probing);
     }
     assert!(timeout(Duration::from_secs(600), gate.pass(Rank::Held)).await.is_err(), "four are enough");
-    hang.remove(0).end(Evidence::Unanswered(9), TIMED_OUT);
+    hang.remove(0).end(Evidence::Refused(Reason::Unanswered, 9), TIMED_OUT);
     let fifth = probe(gate.pass(Rank::Held).await);
     assert!(matches!(hang.remove(0).end(Evidence::Success, CALM), Some(Transition::Opened { .. })));
     assert!(gate.is_open());
-    assert_eq!(fifth.end(Evidence::Unanswered(10), TIMED_OUT), None);
-    assert_eq!(hang.remove(0).end(Evidence::Unanswered(11), TIMED_OUT), None);
+    assert_eq!(fifth.end(Evidence::Refused(Reason::Unanswered, 10), TIMED_OUT), None);
+    assert_eq!(hang.remove(0).end(Evidence::Refused(Reason::Unanswered, 11), TIMED_OUT), None);
     assert!(gate.is_open(), "what began before says nothing of it");
 }
 
@@ -262,7 +267,7 @@ async fn while_a_probe_hangs_three_others_go_at_most_and_any_of_them_opens() {
 async fn how_many_probes_may_be_out_is_a_number_of_the_tuning() {
     let gate = Gate::new(Tuning { probes_max: 1, ..Tuning::default() }, 20);
     for message in 0..4 {
-        gate.learn(Evidence::Unanswered(message), TIMED_OUT);
+        gate.learn(Evidence::Refused(Reason::Unanswered, message), TIMED_OUT);
     }
     let hangs = probe(gate.pass(Rank::Held).await);
     assert!(timeout(Duration::from_secs(600), gate.pass(Rank::Held)).await.is_err());
@@ -303,7 +308,7 @@ async fn probes_of_an_outage_that_is_over_say_nothing_of_the_next_one() {
     gate.learn(asked(1), TIMED_OUT);
     let current = probe(gate.pass(Rank::Held).await);
     for stale in hang {
-        assert_eq!(stale.end(Evidence::Unanswered(9), TIMED_OUT), None);
+        assert_eq!(stale.end(Evidence::Refused(Reason::Unanswered, 9), TIMED_OUT), None);
     }
     assert!(matches!(current.end(Evidence::Success, TIMED_OUT), Some(Transition::Opened { .. })));
 }
@@ -313,7 +318,7 @@ async fn the_time_it_is_not_open_is_booked_by_reason() {
     let gate = closed(10, 10);
     let first = probe(gate.pass(Rank::Held).await);
     let asked_for = time_closed(&gate);
-    first.end(Evidence::Unanswered(1), CALM);
+    first.end(Evidence::Refused(Reason::Unanswered, 1), CALM);
     sleep(Duration::from_secs(1)).await;
     let booked = gate.closed_for();
     assert_eq!(booked[0], asked_for);
@@ -338,10 +343,10 @@ async fn a_pause_asked_for_is_kept_and_doubles_only_when_it_is_asked_again_and_a
 async fn after_a_success_pauses_start_over() {
     let gate = overloaded(21);
     for _ in 0..6 {
-        let _ = probe(gate.pass(Rank::Held).await).end(Evidence::Overloaded, CALM);
+        let _ = probe(gate.pass(Rank::Held).await).end(Evidence::Refused(Reason::Overloaded, 0), CALM);
     }
     assert!(gate.snapshot().pause_left > Duration::from_secs(20));
     let _ = probe(gate.pass(Rank::Held).await).end(Evidence::Success, CALM);
-    assert!((0..4).any(|_| gate.learn(Evidence::Overloaded, CALM).is_some()));
+    assert!((0..4).any(|_| gate.learn(Evidence::Refused(Reason::Overloaded, 0), CALM).is_some()));
     assert!(gate.snapshot().pause_left <= Duration::from_millis(1_100));
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::limit::{Rank, Reserved};
+use crate::limit::{Probe, Rank, Reserved};
 use crate::pipeline::admit::Reservation;
 use crate::pipeline::dispatch::Dispatch;
 use crate::pipeline::intake::not_receiving::NotReceiving;
@@ -99,7 +99,8 @@ async fn reserve(dispatch: &Dispatch, wanted: Wanted) -> Option<Prepared> {
         not_receiving.send_replace(Some(NotReceiving::GateClosed));
         admission.gates.pass(Rank::Poller, &mut reservation.probes).await;
         // A long poll would keep the turn from other listeners.
-        may_wait = reservation.probes.are_idle() && admission.limits.sessions.listeners() == 1;
+        may_wait =
+            reservation.probes.iter().all(Probe::is_idle) && admission.limits.sessions.listeners() == 1;
     } else if wanted.busy {
         not_receiving.send_replace(Some(NotReceiving::NoRoom));
         let deliveries = slots.count().div_ceil(per_delivery);

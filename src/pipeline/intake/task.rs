@@ -118,7 +118,9 @@ impl Intake {
         }
         if grouped.iter().all(|(_, message)| message.as_ref().is_none_or(InFlight::is_last_try)) {
             // Refused once more such a message would be dead-lettered: it waits, and the turn passes on.
-            std::mem::take(&mut reservation.probes).found_nothing(!grouped.is_empty());
+            for probe in std::mem::take(&mut reservation.probes) {
+                probe.found_nothing(!grouped.is_empty());
+            }
         }
         let part = || reservation.take();
         if ctx.settings.fifo {

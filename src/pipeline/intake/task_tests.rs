@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout};
 use tokio_util::task::TaskTracker;
 
-use crate::limit::Evidence;
+use crate::limit::{Evidence, Reason};
 use crate::message::{Message, ReceiptHandle, ReceiveCount};
 use crate::pipeline::controls::Handle;
 use crate::pipeline::flow::Flow;
@@ -119,7 +119,7 @@ async fn a_probe_that_brought_only_a_last_try_passes_its_turn_on() {
     ctx.view.note(&facts, QueueLimits::of_sqs(false), &ctx.metrics, &ctx.events);
     for _ in 0..16 {
         // Not Retry-After: after one the endpoint itself said when to come back.
-        kit.dispatch.admission.gates.shared.learn(Evidence::Throttled, circumstances());
+        kit.dispatch.admission.gates.shared.learn(Evidence::Refused(Reason::Throttled, 0), circumstances());
     }
     assert!(!kit.dispatch.admission.gates.are_open());
     let (mut intake, _handle, _deliveries) = intake(&kit);

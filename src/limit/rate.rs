@@ -1,7 +1,7 @@
 //! Rate: starts per second at one endpoint.
 //!
-//! GCRA: each start moves a theoretical arrival time on by one interval, and none may be further ahead of the clock than
-//! the burst allows. So starts in any time t never exceed burst + t ÷ interval. Pure: time is an argument.
+//! GCRA: each start moves a theoretical arrival time on by one interval. That may be as far ahead of the clock as the
+//! burst allows. So starts in any time t never exceed burst + t ÷ interval. Pure: time is an argument.
 
 use std::time::Duration;
 
@@ -38,7 +38,7 @@ impl Pacer {
     }
 
     /// One that was allowed has not started.
-    pub(super) fn give_back(&mut self) {
+    pub(super) fn undo(&mut self) {
         if let (Some(rate), Some(due)) = (self.rate, self.due) {
             self.due = due.checked_sub(rate.interval);
         }
@@ -83,11 +83,11 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_start_that_is_given_back_is_free_for_the_next() {
+    async fn a_start_that_is_undone_is_free_for_the_next() {
         let (mut pacer, now) = (Pacer::new(Some(rate(1, 1))), Instant::now());
         pacer.start(now);
         assert_eq!(pacer.not_before(now), Some(now + SECOND));
-        pacer.give_back();
+        pacer.undo();
         assert_eq!(pacer.not_before(now), None);
     }
 
@@ -97,6 +97,6 @@ mod tests {
         let mut pacer = Pacer::new(Some(slowest));
         assert_eq!((pacer.starts_in(SECOND), Pacer::new(None).starts_in(SECOND)), (Some(1), None));
         assert_eq!(pacer.not_before(Instant::now()), None);
-        pacer.give_back();
+        pacer.undo();
     }
 }

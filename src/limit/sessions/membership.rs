@@ -180,7 +180,7 @@ pub struct Session {
     sessions: Option<Arc<Sessions>>,
     key: u64,
     began: Instant,
-    /// Whether its POST has started. The start of one that has not is given back.
+    /// Whether its POST has started. The start of one that has not is undone.
     started: bool,
     /// Whether the limit was used to the full when it began, receives under way included.
     saturated: bool,

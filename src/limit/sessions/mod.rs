@@ -1,4 +1,4 @@
-//! Sessions: POSTs that run at one endpoint, shared by its listeners, as many at once and per time as it may have.
+//! Sessions: POSTs that run at one endpoint, shared by its listeners. So many may run at once, and start per second.
 //!
 //! A session is granted when a POST starts: one is free, and the rate allows a start. Listeners that wait take turns
 //! (round-robin), so a busy one cannot push a quiet one aside. Before a busy listener receives, it *claims* room. What runs,
@@ -243,14 +243,14 @@ impl State {
     fn ended(&mut self, key: u64, started: bool) {
         self.running -= 1;
         if !started {
-            self.pacer.give_back();
+            self.pacer.undo();
         }
         if let Some(listener) = self.listeners.get_mut(&key) {
             listener.running -= 1;
         }
     }
 
-    /// The first that waits of the next listener in turn, if a session is free for it and the rate allows a start.
+    /// The first that waits of the next listener in turn. `None` if no session is free or the rate allows no start.
     fn next_in_turn(&mut self) -> Option<(u64, oneshot::Sender<Session>)> {
         if self.running >= self.limit() || self.pacer.not_before(Instant::now()).is_some() {
             return None;

@@ -30,17 +30,17 @@ impl Pacer {
         self.due?.checked_sub(ahead).filter(|not_before| *not_before > now)
     }
 
-    /// One POST starts.
-    pub(super) fn start(&mut self, now: Instant) {
-        if let Some(rate) = self.rate {
-            self.due = self.due.map_or(now, |due| due.max(now)).checked_add(rate.interval).or(self.due);
-        }
+    /// One POST starts; what [`Pacer::undo`] takes.
+    pub(super) fn start(&mut self, now: Instant) -> Option<Instant> {
+        let rate = self.rate?;
+        self.due = self.due.map_or(now, |due| due.max(now)).checked_add(rate.interval).or(self.due);
+        self.due
     }
 
-    /// One that was allowed has not started.
-    pub(super) fn undo(&mut self) {
-        if let (Some(rate), Some(due)) = (self.rate, self.due) {
-            self.due = due.checked_sub(rate.interval);
+    /// That POST has not started after all. It stays counted when others have started behind it.
+    pub(super) fn undo(&mut self, start: Option<Instant>) {
+        if let (Some(rate), true) = (self.rate, self.due == start) {
+            self.due = start.and_then(|due| due.checked_sub(rate.interval));
         }
     }
 
@@ -85,10 +85,13 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_start_that_is_undone_is_free_for_the_next() {
         let (mut pacer, now) = (Pacer::new(Some(rate(1, 1))), Instant::now());
-        pacer.start(now);
+        let start = pacer.start(now);
         assert_eq!(pacer.not_before(now), Some(now + SECOND));
-        pacer.undo();
+        pacer.undo(start);
         assert_eq!(pacer.not_before(now), None);
+        let (first, _second) = (pacer.start(now), pacer.start(now + SECOND));
+        pacer.undo(first);
+        assert_eq!(pacer.not_before(now + SECOND), Some(now + 2 * SECOND), "another has started behind it");
     }
 
     #[tokio::test(start_paused = true)]
@@ -97,6 +100,6 @@ mod tests {
         let mut pacer = Pacer::new(Some(slowest));
         assert_eq!((pacer.starts_in(SECOND), Pacer::new(None).starts_in(SECOND)), (Some(1), None));
         assert_eq!(pacer.not_before(Instant::now()), None);
-        pacer.undo();
+        pacer.undo(None);
     }
 }

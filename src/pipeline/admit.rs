@@ -1,11 +1,11 @@
 //! Admission: from "in flight" to "may be posted now".
 //!
-//! A delivery passes the gates, waits its turn for a session and then for the rate. It looks at the gates once more: one may
-//! have closed meanwhile. A wait ends early when the process drains, or when a gate stays closed longer than the
+//! A delivery passes the gates and waits its turn for a session, which the rate allows to start. It leaves that line when a
+//! gate closes meanwhile. A wait ends early when the process drains, or when a gate stays closed longer than the
 //! messages can wait. Then they are released.
 //!
-//! What a receive needs is reserved beforehand as one [`Reservation`]: sessions, starts within the rate, or the right to
-//! probe a gate. Each of its deliveries takes its part.
+//! What a receive needs is reserved beforehand as one [`Reservation`]: sessions, or the right to probe a gate. Each of its
+//! deliveries takes its part.
 
 use std::time::Duration;
 
@@ -86,7 +86,7 @@ pub(super) struct Admission {
 }
 
 impl Admission {
-    /// Reserves room for 1 to `most` deliveries, within the rate and then within the sessions. Waits until there is some,
+    /// Reserves room for 1 to `most` deliveries. Waits until there is some,
     /// then up to `linger` for `enough`.
     ///
     /// # Cancel safety

@@ -108,6 +108,7 @@ impl Gates {
     }
 
     fn tell(&self, gate: &Arc<Gate>, change: Option<Transition>) {
+        let Some(change) = change else { return };
         if Arc::ptr_eq(gate, &self.own) {
             self.events.gate("listener", change);
         } else {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::{Feedback, Sessions, State};
+use super::{Feedback, Granted, Sessions, State};
 
 /// A listener's place at an endpoint; dropping it frees the place.
 #[derive(Debug)]
@@ -98,24 +98,29 @@ impl Membership {
     /// # Cancel safety
     /// Dropping the future gives the place in the line, or the session just granted, to the next.
     pub async fn start(&self, claim: Option<Claims>) -> Session {
-        let receiver = {
-            let mut state = self.sessions.lock();
-            if let Some(claim) = claim {
-                claim.end(&mut state);
-            }
-            let (sender, receiver) = oneshot::channel();
-            if let Some(listener) = state.listeners.get_mut(&self.key) {
-                listener.line.push_back(sender);
-            }
-            self.sessions.settle(&mut state);
-            receiver
-        };
+        let mut waiting = self.join_line(claim);
         tokio::select! {
             biased;
-            Ok(session) = receiver => session,
-            // Also when the listener has ended, and nobody waits any more.
+            // Nothing comes once the listener has ended.
+            Ok(granted) = &mut waiting.granted => waiting.over(granted),
+            // Drives the others' grants too.
             () = self.sessions.grant_in_time() => std::future::pending().await,
         }
+    }
+
+    fn join_line(&self, claim: Option<Claims>) -> Waiting {
+        let (sender, granted) = oneshot::channel();
+        let mut number = 0;
+        self.sessions.change(|state| {
+            if let Some(claim) = claim {
+                claim.end(state);
+            }
+            (number, state.next_key) = (state.next_key, state.next_key + 1);
+            if let Some(listener) = state.listeners.get_mut(&self.key) {
+                listener.line.push_back((number, sender));
+            }
+        });
+        Waiting { sessions: Arc::clone(&self.sessions), key: self.key, number, granted, is_over: false }
     }
 }
 
@@ -172,31 +177,56 @@ fn free(state: &mut State, key: u64, count: usize) {
     }
 }
 
+/// A delivery's place in the line; dropping it leaves the line, and frees a session just granted.
+#[derive(Debug)]
+struct Waiting {
+    sessions: Arc<Sessions>,
+    key: u64,
+    number: u64,
+    granted: oneshot::Receiver<Granted>,
+    is_over: bool,
+}
+
+impl Waiting {
+    /// The session that it waited for.
+    fn over(&mut self, granted: Granted) -> Session {
+        self.is_over = true;
+        let (sessions, began) = (Some(Arc::clone(&self.sessions)), Instant::now());
+        Session { sessions, key: self.key, granted, began, started: false }
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        if self.is_over {
+            return;
+        }
+        self.sessions.change(|state| {
+            if let Some(listener) = state.listeners.get_mut(&self.key) {
+                listener.line.retain(|(number, _)| *number != self.number);
+            }
+            if let Ok(granted) = self.granted.try_recv() {
+                state.pacer.undo(granted.start);
+                state.ended(self.key);
+            }
+        });
+    }
+}
+
 /// Right to have one POST running at the endpoint; dropping it frees the session.
 #[derive(Debug)]
 #[must_use]
 pub struct Session {
-    /// `None` when the grant came back because nobody waited for it any more, and once it has ended.
+    /// `None` once it has ended.
     sessions: Option<Arc<Sessions>>,
     key: u64,
+    granted: Granted,
     began: Instant,
     /// Whether its POST has started. The start of one that has not is undone.
     started: bool,
-    /// Whether the limit was used to the full when it began, receives under way included.
-    saturated: bool,
 }
 
 impl Session {
-    pub(super) fn granted(sessions: &Arc<Sessions>, key: u64, state: &State) -> Self {
-        let saturated = state.taken() >= state.limit();
-        Self { sessions: Some(Arc::clone(sessions)), key, began: Instant::now(), started: false, saturated }
-    }
-
-    /// Nobody took it: its drop changes nothing.
-    pub(super) fn forget(&mut self) {
-        self.sessions = None;
-    }
-
     /// Its POST starts.
     pub fn starts(&mut self) {
         self.began = Instant::now();
@@ -208,11 +238,11 @@ impl Session {
         let Some(sessions) = self.sessions.take() else { return false };
         let (mut cut, now) = (false, Instant::now());
         sessions.change(|state| {
-            state.ended(self.key, self.started);
+            state.ended(self.key);
             match (&mut state.adaptive, feedback) {
                 (None, _) | (_, Feedback::Nothing) => {}
                 (Some(adaptive), Feedback::Success) => {
-                    adaptive.succeeded(self.began, self.saturated, now);
+                    adaptive.succeeded(self.began, self.granted.saturated, now);
                 }
                 (Some(adaptive), Feedback::Congestion { retry_after }) => {
                     cut = adaptive.refused(self.began, retry_after, now);
@@ -226,7 +256,12 @@ impl Session {
 impl Drop for Session {
     fn drop(&mut self) {
         if let Some(sessions) = self.sessions.take() {
-            sessions.change(|state| state.ended(self.key, self.started));
+            sessions.change(|state| {
+                if !self.started {
+                    state.pacer.undo(self.granted.start);
+                }
+                state.ended(self.key);
+            });
         }
     }
 }

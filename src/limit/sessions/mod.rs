@@ -65,8 +65,8 @@ struct Listener {
     cap: usize,
     running: usize,
     claimed: usize,
-    /// Deliveries that wait; one that left counts until its turn comes.
-    line: VecDeque<oneshot::Sender<Session>>,
+    /// Deliveries that wait, each with its number.
+    line: VecDeque<(u64, oneshot::Sender<Granted>)>,
     /// Whether its last receive brought something.
     is_busy: bool,
 }
@@ -85,6 +85,15 @@ impl Listener {
     fn may_start(&self) -> bool {
         self.running < self.cap
     }
+}
+
+/// What the grant of a session tells.
+#[derive(Debug, Clone, Copy)]
+struct Granted {
+    /// Whether the limit was used to the full then, receives under way included.
+    saturated: bool,
+    /// Its start, as the rate counts it.
+    start: Option<Instant>,
 }
 
 /// How the POST of a session ended, as far as it tells of the endpoint's capacity.
@@ -131,7 +140,7 @@ impl Sessions {
     }
 
     /// Changes the configured limit, at least one. What runs beyond a lower one finishes.
-    pub fn set_cap(self: &Arc<Self>, cap: usize) {
+    pub fn set_cap(&self, cap: usize) {
         self.change(|state| {
             state.cap = cap.max(1);
             if let Some(adaptive) = &mut state.adaptive {
@@ -147,10 +156,10 @@ impl Sessions {
 
     /// The endpoint's gate has changed: refusals that closed it, and those of its probes, were an outage and tell
     /// nothing of capacity.
-    pub fn gate_changed(self: &Arc<Self>, change: Option<Transition>) {
+    pub fn gate_changed(&self, change: Transition) {
         self.change(|state| match (&mut state.adaptive, change) {
-            (Some(adaptive), Some(Transition::Closed { by_probe: false, .. })) => adaptive.forgive(),
-            (Some(adaptive), Some(Transition::Opened { outage: true, .. })) => {
+            (Some(adaptive), Transition::Closed { by_probe: false, .. }) => adaptive.forgive(),
+            (Some(adaptive), Transition::Opened { outage: true, .. }) => {
                 adaptive.outage_ended(Instant::now());
             }
             _ => {}
@@ -187,14 +196,10 @@ impl Sessions {
     }
 
     /// Grants free sessions in turn, then wakes a listener if there is room left.
-    fn settle(self: &Arc<Self>, state: &mut State) {
+    fn settle(&self, state: &mut State) {
         while let Some((key, waiter)) = state.next_in_turn() {
-            state.begun(key);
-            if let Err(mut refused) = waiter.send(Session::granted(self, key, state)) {
-                // Whoever waited has left; dropping the grant must not lock the state again.
-                refused.forget();
-                state.ended(key, false);
-            }
+            // It arrives: who gives up leaves the line first.
+            waiter.send(state.begun(key)).ok();
         }
         if state.pacer.not_before(Instant::now()).is_some() {
             self.paced.notify_one();
@@ -205,7 +210,7 @@ impl Sessions {
     }
 
     /// Grants sessions whenever the rate allows a start, as long as nobody else does; never returns.
-    async fn grant_in_time(self: &Arc<Self>) {
+    async fn grant_in_time(&self) {
         let _only_one = self.next_start.lock().await;
         loop {
             let not_before = self.lock().pacer.not_before(Instant::now());
@@ -217,7 +222,7 @@ impl Sessions {
         }
     }
 
-    fn change(self: &Arc<Self>, change: impl FnOnce(&mut State)) {
+    fn change(&self, change: impl FnOnce(&mut State)) {
         let mut state = self.lock();
         change(&mut state);
         self.settle(&mut state);
@@ -230,28 +235,25 @@ impl State {
     }
 
     /// A session of a listener begins.
-    fn begun(&mut self, key: u64) {
-        self.pacer.start(Instant::now());
+    fn begun(&mut self, key: u64) -> Granted {
         self.running += 1;
         self.served = key;
         if let Some(listener) = self.listeners.get_mut(&key) {
             listener.running += 1;
         }
+        Granted { saturated: self.taken() >= self.limit(), start: self.pacer.start(Instant::now()) }
     }
 
-    /// A session is free again, and so is its start if its POST did not. Its listener may have left meanwhile.
-    fn ended(&mut self, key: u64, started: bool) {
+    /// A session is free again. Its listener may have left meanwhile.
+    fn ended(&mut self, key: u64) {
         self.running -= 1;
-        if !started {
-            self.pacer.undo();
-        }
         if let Some(listener) = self.listeners.get_mut(&key) {
             listener.running -= 1;
         }
     }
 
     /// The first that waits of the next listener in turn. `None` if no session is free or the rate allows no start.
-    fn next_in_turn(&mut self) -> Option<(u64, oneshot::Sender<Session>)> {
+    fn next_in_turn(&mut self) -> Option<(u64, oneshot::Sender<Granted>)> {
         if self.running >= self.limit() || self.pacer.not_before(Instant::now()).is_some() {
             return None;
         }
@@ -259,7 +261,7 @@ impl State {
         let after = (Bound::Excluded(self.served), Bound::Unbounded);
         let next = self.listeners.range(after).chain(self.listeners.range(..=self.served)).find(may_start);
         let key = *next?.0;
-        let waiter = self.listeners.get_mut(&key)?.line.pop_front()?;
+        let (_, waiter) = self.listeners.get_mut(&key)?.line.pop_front()?;
         Some((key, waiter))
     }
 

@@ -285,3 +285,33 @@ async fn a_claim_is_for_no_more_than_may_start_within_a_second() {
     let slow = Sessions::new(64, Some(slow), None, Ahead::default()).join(100);
     assert_eq!(slow.claim(5, 10, LINGER).await.len(), 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_left_the_line_of_the_rate_keeps_no_room_from_a_claim() {
+    let sessions = paced(2, 1);
+    let (busy, leaves) = (sessions.join(100), sessions.join(100));
+    busy.start(None).await.starts();
+    let mut waits: Vec<_> = (0..2).map(|_| Box::pin(leaves.start(None))).collect();
+    for wait in &mut waits {
+        assert!(futures_pending(wait).await);
+    }
+    let mut claim = Box::pin(busy.claim(1, 1, LINGER));
+    assert!(futures_pending(&mut claim).await);
+    drop(waits);
+    assert_eq!(timeout(SOON, claim).await.map(|claims| claims.len()), Ok(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_was_granted_to_someone_who_left_goes_to_the_next() {
+    let sessions = fixed(1);
+    let member = sessions.join(100);
+    let held = member.start(None).await;
+    let (mut first, mut second) = (Box::pin(member.start(None)), Box::pin(member.start(None)));
+    assert!(futures_pending(&mut first).await && futures_pending(&mut second).await);
+    drop(held);
+    drop(first);
+    let session = second.await;
+    assert_eq!(sessions.running(), 1);
+    drop(session);
+    assert_eq!(sessions.running(), 0);
+}

@@ -11,8 +11,7 @@ use crate::limit::{Reason, Transition};
 
 impl EventLog {
     /// A gate has changed: of the endpoint, or of this listener alone (`of` says which).
-    pub(crate) fn gate(&self, of: &'static str, transition: Option<Transition>) {
-        let Some(transition) = transition else { return };
+    pub(crate) fn gate(&self, of: &'static str, transition: Transition) {
         let kind = kind(of, transition);
         let left_out = self.repeats().may_say(About::Gate, kind, None);
         let mut untold = self.untold.lock().unwrap_or_else(PoisonError::into_inner);
@@ -131,7 +130,7 @@ mod tests {
         let open = Transition::Opened { after: Duration::from_secs(1), outage: false };
         for second in 0..30 {
             for change in [closed(false), closed(true), open] {
-                events.gate("endpoint", Some(change));
+                events.gate("endpoint", change);
             }
             tokio::time::advance(Duration::from_secs(1)).await;
             if second % 10 == 9 {

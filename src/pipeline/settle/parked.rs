@@ -1,7 +1,7 @@
 //! How many messages this process has parked that have not returned yet: an estimate for whoever scrapes or asks.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::time::Instant;
 
@@ -22,16 +22,22 @@ impl Parked {
     /// One more, until then.
     pub(in crate::pipeline) fn add(&self, until: Instant) {
         let returns = until.saturating_duration_since(self.started).as_secs() + 1;
-        let mut by_second = self.by_second.lock().unwrap_or_else(PoisonError::into_inner);
-        *by_second.entry(returns).or_default() += 1;
+        *self.waiting().entry(returns).or_default() += 1;
     }
 
     /// How many have not returned yet.
     pub(in crate::pipeline) fn count(&self) -> i64 {
+        self.waiting().values().sum()
+    }
+
+    /// Those that have not returned yet; the others are forgotten.
+    fn waiting(&self) -> MutexGuard<'_, BTreeMap<u64, i64>> {
         let passed = self.started.elapsed().as_secs();
         let mut by_second = self.by_second.lock().unwrap_or_else(PoisonError::into_inner);
-        *by_second = by_second.split_off(&(passed + 1));
-        by_second.values().sum()
+        while by_second.first_key_value().is_some_and(|(second, _)| *second <= passed) {
+            by_second.pop_first();
+        }
+        by_second
     }
 }
 
@@ -57,5 +63,16 @@ mod tests {
         assert_eq!(parked.count(), 1);
         tokio::time::advance(Duration::from_secs(1)).await;
         assert_eq!(parked.count(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nothing_piles_up_when_nobody_asks() {
+        let parked = Parked::default();
+        for _ in 0..1_000 {
+            parked.add(Instant::now() + Duration::from_secs(10));
+            tokio::time::advance(Duration::from_secs(1)).await;
+        }
+        let kept = parked.by_second.lock().unwrap().len();
+        assert!(kept <= 12, "{kept}");
     }
 }

@@ -12,6 +12,7 @@
 //! - `forwards`: copies for the dead-letter queue that fail are sent again, and cost no second POST.
 //! - `gate`: when a gate closes, probes and opens.
 //! - `leases`: every way in which a lease ends before its message is settled.
+//! - `limiters`: what is used of an endpoint that takes only so many POSTs per time, or at once.
 //! - `outages`: the goals of `docs/outages.md` on a few cases.
 //! - `panics`: a panic is counted, and its loop runs again.
 //! - `preflight`: warnings about a queue's settings, before the start and while it runs.
@@ -25,8 +26,10 @@
 //!
 //! Helpers: `process` is a simulated process and `simulated_queue` its queue over the embedded broker.
 //! `scripted_queue` and `scripted_endpoint` fail and answer as a test says.
-//! `outage` simulates outages, for the tests and for `benches/outages.rs`.
+//! `outage` simulates outages, for the tests and for `benches/outages.rs`; `limiters` is used by `benches/limiters.rs` as well.
 
+#[allow(dead_code, unused_imports, reason = "the benchmark uses more of it")]
+mod limiters;
 #[allow(dead_code, unused_imports, reason = "the benchmark uses more of it")]
 pub mod outage;
 mod process;

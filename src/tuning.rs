@@ -172,39 +172,48 @@ impl Default for Memory {
 /// The learned limit of an endpoint; its module says what each does.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Learned {
-    /// Limit of a new process, in POSTs at once: four doublings reach 64.
+    /// POSTs at once of a new process: six doublings reach 64. With four an endpoint that takes one met more refusals.
     pub initial: f64,
-    /// What is left of the limit after a cut, as a share.
-    pub cut: f64,
-    /// Time between two steps above the last good level.
-    pub interval: Duration,
-    /// Below this level intervals are longer, the lower the longer. A step is a large part of such a level. A level so
-    /// low is mostly one of several processes, whose tries add up. Zero: they are not.
-    pub small: f64,
-    /// How many times longer at most.
-    pub rarer_max: f64,
-    /// Shortest such time, after steps that met no refusal.
-    pub interval_min: Duration,
-    /// By what an interval is divided after a step that met no refusal. 1: it stays.
-    pub faster: u32,
-    /// A step that is refused costs the pause asked for; at so many times that pause it costs a tenth at most.
-    pub interval_per_retry_after: u32,
-    /// No refusal costs a longer pause than the gate makes of what was asked for.
-    pub retry_after_max: Duration,
+    /// While no rate is known starts are spread over this part of a round trip: that of so many times the throughput.
+    /// Infinite: they are not.
+    pub spread: f64,
+    /// And no further apart than with so many starts per second: POSTs of minutes would wait for minutes.
+    pub spread_least: f64,
+    /// Starts per second where the first POST of all was refused.
+    pub rate_initial: f64,
+    /// A rate that was cut doubles within so long and a round trip.
+    pub rate_doubles_in: Duration,
+    /// What is tried beyond a ceiling, and kept below it, as a part of it: refusals at each try stay few.
+    pub step: f64,
+    /// Such a step takes so many POSTs accepted, four steps twice as many: one refusal in so many is below 1 %.
+    pub step_posts: f64,
+    /// And so long. With 10 s capacity that came back fourfold was found after half a minute.
+    pub step_time: Duration,
+    /// POSTs accepted that make a share of refusals a share.
+    pub known_after: f64,
+    /// POSTs accepted between two openings of the gate that make a window of it.
+    pub window_posts: f64,
+    /// Longest such window: two and a half minutes hold two of a minute. Zero: there are none.
+    pub window_max: Duration,
+    /// Without a POST for so long all is forgotten.
+    pub forgotten_after: Duration,
 }
 
 impl Default for Learned {
     fn default() -> Self {
         Self {
-            initial: 4.0,
-            cut: 0.7,
-            interval: Duration::from_secs(10),
-            small: 5.0,
-            rarer_max: 2.5,
-            interval_min: Duration::from_secs(1),
-            faster: 3,
-            interval_per_retry_after: 10,
-            retry_after_max: Duration::from_secs(60),
+            initial: 1.0,
+            spread: 2.0,
+            spread_least: 10.0,
+            rate_initial: 1.0,
+            rate_doubles_in: Duration::from_millis(500),
+            step: 0.06,
+            step_posts: 120.0,
+            step_time: Duration::from_secs(6),
+            known_after: 10.0,
+            window_posts: 8.0,
+            window_max: Duration::from_secs(150),
+            forgotten_after: Duration::from_secs(3_600),
         }
     }
 }
@@ -212,9 +221,9 @@ impl Default for Learned {
 /// The numbers of a gate.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Gate {
-    /// Fewest rejections in a row that close, unless only one POST may run at once: one may be chance.
+    /// Fewest rejections in a row that close: two may be chance.
     pub rejections_min: usize,
-    /// Most: at a large limit a small backlog would be used up before so many were rejected.
+    /// Most: at a large limit a small backlog would be used up before more were rejected.
     pub rejections_max: usize,
     /// Refused credentials, or messages nobody takes at the listener's path, in a row that close.
     pub faults: usize,
@@ -238,7 +247,7 @@ impl Default for Gate {
     fn default() -> Self {
         Self {
             rejections_min: 3,
-            rejections_max: 20,
+            rejections_max: 8,
             faults: 5,
             pauses: Pauses::default(),
             probes_max: 4,

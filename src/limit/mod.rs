@@ -10,8 +10,9 @@ mod sessions;
 mod settings;
 mod slots;
 
+pub use adaptive::Constraint;
 pub use gate::{Circumstances, Evidence, Gate, GateSnapshot, GateState, Probe, Rank, Reason, Transition};
-pub use sessions::{Claims, Feedback, Membership, Session, Sessions};
+pub use sessions::{Claims, Feedback, LearnedLimit, Membership, Refusal, Session, Sessions};
 pub use settings::{Rate, Settings};
 pub use slots::{Reserved, Slot, SlotCounts, Slots};
 

@@ -1,7 +1,8 @@
 //! Rate: starts per second at one endpoint.
 //!
 //! GCRA: each start moves a theoretical arrival time on by one interval. That may be as far ahead of the clock as the
-//! burst allows. So starts in any time t never exceed burst + t ÷ interval. Pure: time is an argument.
+//! burst allows. So starts in any time t never exceed burst + t ÷ interval. A learned rate without burst may hold below
+//! that, the stricter of the two at any time. Pure: time is an argument.
 
 use std::time::Duration;
 
@@ -9,44 +10,88 @@ use tokio::time::Instant;
 
 use crate::limit::Rate;
 
+/// A learned rate makes up for so much of a late start: the resolution of the runtime's timers. At 500 a second the rate
+/// would else be a third lower.
+const TIMER_RESOLUTION: Duration = Duration::from_millis(1);
+/// Longest time between two starts at a learned rate; nothing is so slow.
+const INTERVAL_MAX: Duration = Duration::from_secs(3_600);
+
 /// When the next POST may start; without a rate at any time.
 #[derive(Debug)]
 pub(super) struct Pacer {
     rate: Option<Rate>,
     /// When the last start would have been, had all been an interval apart; `None` before the first.
     due: Option<Instant>,
+    /// Time between two starts at the learned rate, which may change between any two.
+    learned: Option<Duration>,
+    /// When the last start was, as that counts it.
+    last: Option<Instant>,
+}
+
+/// One start as the pacer counts it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Counted {
+    due: Option<Instant>,
+    last: Option<Instant>,
+    before: Option<Instant>,
 }
 
 impl Pacer {
     /// Allows `rate`, or everything.
     pub(super) fn new(rate: Option<Rate>) -> Self {
-        Self { rate, due: None }
+        Self { rate, due: None, learned: None, last: None }
+    }
+
+    /// From now on so many starts per second were found to be allowed, below the rate; `None`: any number.
+    pub(super) fn learn(&mut self, per_second: Option<f64>) {
+        let interval =
+            |per_second: f64| Duration::try_from_secs_f64(per_second.recip()).unwrap_or(INTERVAL_MAX);
+        self.learned = per_second.map(|per_second| interval(per_second).min(INTERVAL_MAX));
     }
 
     /// When the next start is allowed, if that is still to come.
     pub(super) fn not_before(&self, now: Instant) -> Option<Instant> {
+        self.by_rate().max(self.by_learned()).filter(|not_before| *not_before > now)
+    }
+
+    fn by_rate(&self) -> Option<Instant> {
         let rate = self.rate?;
-        let ahead = rate.interval.saturating_mul(rate.burst.get() - 1);
-        self.due?.checked_sub(ahead).filter(|not_before| *not_before > now)
+        self.due?.checked_sub(rate.interval.saturating_mul(rate.burst.get() - 1))
+    }
+
+    fn by_learned(&self) -> Option<Instant> {
+        self.last?.checked_add(self.learned?)
     }
 
     /// One POST starts; what [`Pacer::undo`] takes.
-    pub(super) fn start(&mut self, now: Instant) -> Option<Instant> {
-        let rate = self.rate?;
-        self.due = self.due.map_or(now, |due| due.max(now)).checked_add(rate.interval).or(self.due);
-        self.due
+    pub(super) fn start(&mut self, now: Instant) -> Counted {
+        if let Some(rate) = self.rate {
+            self.due = self.due.map_or(now, |due| due.max(now)).checked_add(rate.interval).or(self.due);
+        }
+        let before = self.last;
+        self.last =
+            self.by_learned().max(now.checked_sub(TIMER_RESOLUTION)).map(|last| last.min(now)).or(Some(now));
+        Counted { due: self.due, last: self.last, before }
     }
 
     /// That POST has not started after all. It stays counted when others have started behind it.
-    pub(super) fn undo(&mut self, start: Option<Instant>) {
-        if let (Some(rate), true) = (self.rate, self.due == start) {
-            self.due = start.and_then(|due| due.checked_sub(rate.interval));
+    pub(super) fn undo(&mut self, start: Counted) {
+        if let (Some(rate), true) = (self.rate, self.due == start.due) {
+            self.due = start.due.and_then(|due| due.checked_sub(rate.interval));
+        }
+        if self.last == start.last {
+            self.last = start.before;
         }
     }
 
-    /// Starts within that time at the rate, at least one; `None` without a rate.
+    /// Time between two starts at the stricter rate; `None` without a rate.
+    pub(super) fn interval(&self) -> Option<Duration> {
+        self.rate.map(|rate| rate.interval).max(self.learned)
+    }
+
+    /// Starts within that time at the stricter rate, at least one; `None` without a rate.
     pub(super) fn starts_in(&self, time: Duration) -> Option<usize> {
-        let starts = time.as_nanos() / self.rate?.interval.as_nanos().max(1);
+        let starts = time.as_nanos() / self.interval()?.as_nanos().max(1);
         Some(usize::try_from(starts).unwrap_or(usize::MAX).max(1))
     }
 }
@@ -100,6 +145,45 @@ mod tests {
         let mut pacer = Pacer::new(Some(slowest));
         assert_eq!((pacer.starts_in(SECOND), Pacer::new(None).starts_in(SECOND)), (Some(1), None));
         assert_eq!(pacer.not_before(Instant::now()), None);
-        pacer.undo(None);
+        let start = pacer.start(Instant::now());
+        pacer.undo(start);
+        pacer.learn(Some(f64::MIN_POSITIVE));
+        pacer.start(Instant::now());
+        assert_eq!((pacer.starts_in(SECOND), pacer.not_before(Instant::now()).is_some()), (Some(1), true));
+        pacer.learn(Some(f64::INFINITY));
+        pacer.start(Instant::now());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn of_a_configured_and_a_learned_rate_the_stricter_holds() {
+        let (mut pacer, now) = (Pacer::new(Some(rate(10, 1))), Instant::now());
+        pacer.learn(Some(2.0));
+        pacer.start(now);
+        let next = now + SECOND / 2 - TIMER_RESOLUTION;
+        assert_eq!((pacer.not_before(now), pacer.starts_in(SECOND)), (Some(next), Some(2)));
+        pacer.learn(Some(50.0));
+        assert_eq!((pacer.not_before(now), pacer.starts_in(SECOND)), (Some(now + SECOND / 10), Some(10)));
+        pacer.learn(None);
+        assert_eq!(pacer.not_before(now), Some(now + SECOND / 10));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_learned_rate_is_kept_although_timers_are_late_by_up_to_a_millisecond() {
+        let (mut pacer, began) = (Pacer::new(None), Instant::now());
+        pacer.learn(Some(400.0));
+        let mut now = began;
+        for _ in 0..400 {
+            pacer.start(now);
+            let due = pacer.not_before(now).unwrap() - began;
+            // Timers fire at whole milliseconds.
+            now = began
+                + Duration::from_millis(
+                    u64::try_from((due + Duration::from_micros(999)).as_millis()).unwrap(),
+                );
+        }
+        assert_eq!(now - began, SECOND - TIMER_RESOLUTION);
+        now += 10 * SECOND;
+        pacer.start(now);
+        assert!(pacer.not_before(now).unwrap() > now + Duration::from_millis(1), "a rest saves up nothing");
     }
 }

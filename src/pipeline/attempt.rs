@@ -71,7 +71,7 @@ impl Delivery {
         if let (Some(traced), Some(message)) = (traced, first) {
             traced.ended(&message.trace, posted.outcome, posted.seen.status);
         }
-        let alone = limits.sessions.running() <= 1;
+        let running = limits.sessions.running();
         let decisions = self.decisions(&posted, &verdicts);
         ctx.metrics.delivered(posted.outcome, posted.took);
         let signal = match (&verdicts, decisions.first()) {
@@ -84,7 +84,7 @@ impl Delivery {
             session.end(feedback(evidence, !probes.is_empty()));
             let circumstances = Circumstances {
                 limit: limits.sessions.limit(),
-                alone,
+                running,
                 took: posted.took.unwrap_or_default(),
                 spare_receives: ctx.view.spare_receives(),
                 throttle_delay: ctx.settings.policy.throttle_delay,

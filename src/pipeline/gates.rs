@@ -7,7 +7,9 @@ use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::limit::{Circumstances, Evidence, Feedback, Gate, Probe, Rank, Reason, Sessions, Transition};
+use crate::limit::{
+    Circumstances, Evidence, Feedback, Gate, Probe, Rank, Reason, Refusal, Sessions, Transition,
+};
 use crate::message::MessageId;
 use crate::observe::event_log::EventLog;
 use crate::policy::decide::Signal;
@@ -145,13 +147,15 @@ pub(super) fn evidence(
 
 /// What the adaptive limit makes of it. A probe tells nothing of how much an endpoint can take.
 pub(super) fn feedback(evidence: Evidence, probing: bool) -> Feedback {
+    let refused = |reason, retry_after| Feedback::Congestion(Refusal { reason, retry_after });
     match evidence {
         Evidence::Success => Feedback::Success,
         _ if probing => Feedback::Nothing,
-        Evidence::Asked(retry_after) => Feedback::Congestion { retry_after },
-        Evidence::Refused(Reason::Throttled | Reason::Overloaded | Reason::Unanswered, _) => {
-            Feedback::Congestion { retry_after: Duration::ZERO }
+        Evidence::Asked(retry_after) => refused(Reason::RetryAfter, retry_after),
+        Evidence::Refused(reason @ (Reason::Throttled | Reason::Overloaded), _) => {
+            refused(reason, Duration::ZERO)
         }
+        Evidence::Refused(Reason::Unanswered, message) => Feedback::Unanswered(message),
         Evidence::Refused(..) | Evidence::Neutral => Feedback::Nothing,
     }
 }
@@ -168,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn a_retry_after_closes_a_gate_only_where_the_listener_wants_that() {
+    fn a_retry_after_is_a_pause_for_the_gate_only_where_the_listener_wants_that() {
         let asks = Signal::Congestion { retry_after: PAUSE };
         assert_eq!(of(Outcome::Throttled, asks, true), Evidence::Asked(MINUTE));
         let refused = |evidence| match evidence {
@@ -180,7 +184,8 @@ mod tests {
         let asks_for_nothing = Signal::Congestion { retry_after: Some(Duration::ZERO) };
         assert_eq!(refused(of(Outcome::Throttled, asks_for_nothing, true)), Some(Reason::Throttled));
         let asked = of(Outcome::Throttled, asks, true);
-        assert_eq!(feedback(asked, false), Feedback::Congestion { retry_after: MINUTE });
+        let refusal = Refusal { reason: Reason::RetryAfter, retry_after: MINUTE };
+        assert_eq!(feedback(asked, false), Feedback::Congestion(refusal));
         assert_eq!(feedback(asked, true), Feedback::Nothing, "a probe tells nothing of capacity");
     }
 
@@ -194,7 +199,9 @@ mod tests {
         assert_eq!((gates.own.is_open(), gates.shared.is_open()), (false, true));
         let kit = Setup::default().kit();
         let gates = &kit.dispatch.admission.gates;
-        gates.report(Evidence::Asked(MINUTE), Vec::new(), circumstances());
+        for _ in 0..4 {
+            gates.report(Evidence::Asked(MINUTE), Vec::new(), circumstances());
+        }
         assert_eq!((gates.own.is_open(), gates.shared.is_open()), (true, false));
     }
 

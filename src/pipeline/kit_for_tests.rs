@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use crate::drain::Drain;
 use crate::exchange::{Exchange, Raw, Request, Success, Unshapeable, Verdicts};
 use crate::limit::clock::Wall;
-use crate::limit::{self, Circumstances, EndpointLimits, Evidence, Gate, Slots};
+use crate::limit::{self, Circumstances, EndpointLimits, Gate, Slots};
 use crate::message::{Message, MessageId, ReceiptHandle, ReceiveCount};
 use crate::observe::event_log::EventLog;
 use crate::observe::health::Health;
@@ -309,15 +309,14 @@ pub(super) fn patient(rank: limit::Rank) -> Patience {
 
 /// Closes a gate for `pause` and a fifth at most.
 pub(super) fn close(gate: &Gate, pause: Duration) {
-    gate.learn(Evidence::Asked(pause), circumstances());
-    assert!(!gate.is_open());
+    gate.close_for(pause, circumstances());
 }
 
 /// Nothing special.
 pub(super) fn circumstances() -> Circumstances {
     Circumstances {
         limit: 16,
-        alone: false,
+        running: 4,
         took: Duration::ZERO,
         spare_receives: 0,
         throttle_delay: 5 * MINUTE,

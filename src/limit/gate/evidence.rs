@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 macro_rules! reasons {
     ($($variant:ident, $label:literal: $words:literal;)+) => {
         /// Why a gate is closed; label of `queuepost_gate_closed_seconds_total`.
@@ -69,12 +71,19 @@ impl Evidence {
 pub struct Circumstances {
     /// POSTs that may run at once.
     pub limit: usize,
-    /// Whether no other POST had started and not ended.
-    pub alone: bool,
+    /// POSTs that had started and not ended, this one included.
+    pub running: usize,
     /// How long the answer took.
     pub took: Duration,
     /// Receives that all messages of the queue together can lose before they are dead-lettered.
     pub spare_receives: u64,
     /// For how long a 429 hides its message.
     pub throttle_delay: Duration,
+}
+
+impl Circumstances {
+    /// When the POST started whose answer came now.
+    pub(super) fn began(&self, now: Instant) -> Instant {
+        now.checked_sub(self.took).unwrap_or(now)
+    }
 }

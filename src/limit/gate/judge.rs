@@ -1,9 +1,12 @@
 //! An open gate: what has been seen in a row, that is since the last success, and whether that is enough to close.
 //!
 //! Where a single message may be to blame, *distinct* messages have to agree. So one that always fails closes
-//! nothing. Pure: no clock, no tasks.
+//! nothing. Of rejections a success ends the row only if its POST started after the first of them was answered: others, which
+//! run for long, tell nothing of what the endpoint takes now. Pure: time is an argument, no tasks.
 
 use std::collections::BTreeSet;
+
+use tokio::time::Instant;
 
 use super::evidence::{Circumstances, Evidence, Reason};
 use crate::tuning::Gate as Tuning;
@@ -14,6 +17,10 @@ pub(super) struct Judge {
     /// Whether a message was ever taken.
     has_worked: bool,
     rejections: usize,
+    /// When the first of them was answered.
+    rejected_at: Option<Instant>,
+    /// When the last Retry-After of the row was answered.
+    asked_at: Option<Instant>,
     refused_credentials: usize,
     /// Messages that met 500 or no answer.
     failed: BTreeSet<u64>,
@@ -27,34 +34,51 @@ impl Judge {
         *self = Self { has_worked: has_worked || self.has_worked, ..Self::default() };
     }
 
+    /// A POST that started at `began` succeeded.
+    fn succeeded(&mut self, began: Instant) {
+        let Self { rejections, rejected_at, asked_at, .. } = *self;
+        self.start_over(true);
+        if rejected_at.is_some_and(|rejected_at| began < rejected_at) {
+            (self.rejections, self.rejected_at, self.asked_at) = (rejections, rejected_at, asked_at);
+        }
+    }
+
     /// Takes note of what was let through; the reason to close, if there is one now.
     pub(super) fn consider(
         &mut self,
         evidence: Evidence,
         circumstances: &Circumstances,
         tuning: &Tuning,
+        now: Instant,
     ) -> Option<Reason> {
-        let distinct = circumstances.limit.min(tuning.rejections_max).max(tuning.rejections_min);
-        let rejections = if circumstances.limit <= 1 { 1 } else { distinct };
+        let clamped = |count: usize| count.min(tuning.rejections_max).max(tuning.rejections_min);
+        let began = circumstances.began(now);
         let (reason, message) = match evidence {
             Evidence::Neutral => return None,
             Evidence::Success => {
-                self.start_over(true);
+                self.succeeded(began);
                 return None;
             }
-            Evidence::Asked(pause) => return (!pause.is_zero()).then_some(Reason::RetryAfter),
+            Evidence::Asked(_) => (Reason::RetryAfter, 0),
             Evidence::Refused(reason, message) => (reason, message),
         };
         let enough = match reason {
             Reason::RetryAfter | Reason::Throttled | Reason::Overloaded | Reason::Unreachable => {
                 self.rejections += 1;
+                self.rejected_at.get_or_insert(now);
+                let is_alone = circumstances.running <= 1;
+                let asks_again = reason == Reason::RetryAfter
+                    && self.asked_at.replace(now).is_some_and(|asked_at| began >= asked_at)
+                    // A refusal is answered fast: what runs beside it may have been taken.
+                    && is_alone;
                 // Another POST may run for hours on a connection it had before.
-                let cannot_connect = reason == Reason::Unreachable && circumstances.alone;
-                cannot_connect || self.rejections >= rejections
+                let cannot_connect = reason == Reason::Unreachable && is_alone;
+                let at_once = circumstances.limit.min(circumstances.running);
+                asks_again || cannot_connect || self.rejections >= clamped(at_once)
             }
             Reason::Failing | Reason::Unanswered => {
                 self.failed.insert(message);
-                self.failed.len() >= distinct
+                self.failed.len() >= clamped(circumstances.limit)
             }
             Reason::Unauthorized => {
                 self.refused_credentials += 1;
@@ -75,14 +99,27 @@ mod tests {
 
     use super::*;
 
+    const SECOND: Duration = Duration::from_secs(1);
+
     fn closes(judge: &mut Judge, evidence: Evidence, limit: usize) -> bool {
-        considered(judge, evidence, limit, false).is_some()
+        considered(judge, evidence, limit, limit).is_some()
     }
 
-    fn considered(judge: &mut Judge, evidence: Evidence, limit: usize, alone: bool) -> Option<Reason> {
-        let (took, throttle_delay) = (Duration::ZERO, Duration::ZERO);
-        let circumstances = Circumstances { limit, alone, took, spare_receives: 0, throttle_delay };
-        judge.consider(evidence, &circumstances, &Tuning::default())
+    fn considered(judge: &mut Judge, evidence: Evidence, limit: usize, running: usize) -> Option<Reason> {
+        took(Duration::ZERO, judge, evidence, limit, running, Instant::now())
+    }
+
+    fn took(
+        took: Duration,
+        judge: &mut Judge,
+        evidence: Evidence,
+        limit: usize,
+        running: usize,
+        now: Instant,
+    ) -> Option<Reason> {
+        let throttle_delay = Duration::ZERO;
+        let circumstances = Circumstances { limit, running, took, spare_receives: 0, throttle_delay };
+        judge.consider(evidence, &circumstances, &Tuning::default(), now)
     }
 
     fn of_working() -> Judge {
@@ -92,33 +129,67 @@ mod tests {
     }
 
     /// How often `evidence` comes in a row before the gate closes.
-    fn needed(limit: usize, alone: bool, mut evidence: impl FnMut(u64) -> Evidence) -> u64 {
-        let mut judge = of_working();
-        (1..1_000).find(|&number| considered(&mut judge, evidence(number), limit, alone).is_some()).unwrap()
+    fn needed(limit: usize, running: usize, mut evidence: impl FnMut(u64) -> Evidence) -> u64 {
+        let (mut judge, now) = (of_working(), Instant::now());
+        let mut close = |number| took(SECOND, &mut judge, evidence(number), limit, running, now).is_some();
+        (1..1_000).find(|&number| close(number)).unwrap()
     }
 
     #[test]
     fn each_kind_of_evidence_closes_after_its_own_number_in_a_row() {
-        assert_eq!(needed(16, false, |_| Evidence::Asked(Duration::from_secs(60))), 1);
-        for (limit, alone, reason, expected) in [
-            (16, false, Reason::Throttled, 16),
-            (16, true, Reason::Throttled, 16),
-            (16, false, Reason::Overloaded, 16),
-            (256, false, Reason::Throttled, 20),
-            (2, false, Reason::Throttled, 3),
-            (1, false, Reason::Throttled, 1),
-            (16, true, Reason::Unreachable, 1),
-            (16, false, Reason::Unreachable, 16),
-            (16, false, Reason::Unauthorized, 5),
+        assert_eq!(
+            needed(6, 6, |_| Evidence::Asked(Duration::from_secs(60))),
+            6,
+            "of POSTs that ran side by side"
+        );
+        for (limit, running, reason, expected) in [
+            (6, 6, Reason::Throttled, 6),
+            (6, 1, Reason::Throttled, 3),
+            (6, 6, Reason::Overloaded, 6),
+            (256, 256, Reason::Throttled, 8),
+            (2, 2, Reason::Throttled, 3),
+            (1, 1, Reason::Throttled, 3),
+            (6, 1, Reason::Unreachable, 1),
+            (6, 6, Reason::Unreachable, 6),
+            (6, 6, Reason::Unauthorized, 5),
         ] {
             let one = |_| Evidence::Refused(reason, 7);
-            assert_eq!(needed(limit, alone, one), expected, "{reason:?} at a limit of {limit}");
+            assert_eq!(needed(limit, running, one), expected, "{reason:?} at {running} of {limit}");
         }
-        let distinct = |limit, reason| needed(limit, false, |number| Evidence::Refused(reason, number));
-        assert_eq!(distinct(16, Reason::Failing), 16);
-        assert_eq!(distinct(256, Reason::Failing), 20);
+        let distinct = |limit, reason| needed(limit, 1, |number| Evidence::Refused(reason, number));
+        assert_eq!(distinct(6, Reason::Failing), 6);
+        assert_eq!(distinct(256, Reason::Failing), 8);
         assert_eq!(distinct(1, Reason::Unanswered), 3);
         assert_eq!(distinct(16, Reason::Misdirected), 5);
+    }
+
+    #[test]
+    fn a_retry_after_closes_when_a_post_that_started_after_it_meets_one_as_well_and_none_else_runs() {
+        let asked = Evidence::Asked(Duration::from_secs(60));
+        for (between, running, closes) in
+            [(None, 1, true), (None, 2, false), (Some(SECOND / 10), 1, false), (Some(2 * SECOND), 1, true)]
+        {
+            let (mut judge, now) = (of_working(), Instant::now());
+            assert_eq!(took(SECOND, &mut judge, asked, 64, 2, now), None, "the first");
+            assert_eq!(took(SECOND, &mut judge, asked, 64, 1, now), None, "ran beside it");
+            judge.rejections = 0;
+            if let Some(between) = between {
+                took(between, &mut judge, Evidence::Success, 64, 1, now + SECOND);
+            }
+            let again = took(SECOND / 10, &mut judge, asked, 64, running, now + 2 * SECOND);
+            assert_eq!(again.is_some(), closes, "a success between that took {between:?}, {running} running");
+        }
+    }
+
+    #[test]
+    fn a_success_of_a_post_that_ran_before_the_first_rejection_does_not_end_the_row() {
+        let (mut judge, now) = (of_working(), Instant::now());
+        let throttled = Evidence::Refused(Reason::Throttled, 0);
+        for second in 0..2 {
+            assert_eq!(took(SECOND / 10, &mut judge, throttled, 3, 3, now + second * SECOND), None);
+            took(10 * SECOND, &mut judge, Evidence::Success, 3, 3, now + second * SECOND);
+        }
+        assert!(took(SECOND / 10, &mut judge, throttled, 3, 3, now + 2 * SECOND).is_some());
     }
 
     #[test]
@@ -132,10 +203,7 @@ mod tests {
     #[test]
     fn what_says_nothing_closes_nothing_and_a_success_ends_the_row() {
         let mut judge = of_working();
-        for _ in 0..100 {
-            assert!(!closes(&mut judge, Evidence::Neutral, 1));
-            assert!(!closes(&mut judge, Evidence::Asked(Duration::ZERO), 1));
-        }
+        assert!((0..100).all(|_| !closes(&mut judge, Evidence::Neutral, 1)));
         let throttled = Evidence::Refused(Reason::Throttled, 0);
         for _ in 0..100 {
             assert!(!closes(&mut judge, throttled, 3));

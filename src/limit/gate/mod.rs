@@ -9,6 +9,7 @@
 //!
 //! Receives under way when it closes may still bring messages; those wait here, under their leases.
 
+mod asked;
 mod evidence;
 mod judge;
 mod line;
@@ -123,9 +124,15 @@ impl Gate {
     }
 
     /// Takes note of what came of a POST that was no probe. What was under way when the gate closed can
-    /// lengthen the pause by a Retry-After, and nothing else.
+    /// lengthen the pause by a Retry-After that is believed, and nothing else.
     pub fn learn(&self, evidence: Evidence, circumstances: Circumstances) -> Option<Transition> {
         self.change(|state| state.learn(None, evidence, &circumstances))
+    }
+
+    /// Closes for a pause that the endpoint asks for and keeps to, and a fifth of it at most.
+    #[cfg(test)]
+    pub(crate) fn close_for(&self, pause: Duration, circumstances: Circumstances) {
+        self.change(|state| state.close_for(pause, &circumstances));
     }
 
     /// A poller cannot look, for want of a worker: until this is dropped.

@@ -44,7 +44,7 @@ mod tests {
     fn longest(reason: Reason, spare_receives: u64) -> u64 {
         let circumstances = Circumstances {
             limit: 4,
-            alone: false,
+            running: 4,
             took: Duration::ZERO,
             spare_receives,
             throttle_delay: DELAY,

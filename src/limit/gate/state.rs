@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::asked::Asked;
 use super::evidence::{Circumstances, Evidence, Reason};
 use super::judge::Judge;
 use super::line::{Line, Place, Rank};
@@ -41,6 +42,7 @@ pub(super) struct State {
     pub(super) closed: Option<Closed>,
     pub(super) line: Line,
     judge: Judge,
+    pub(super) asked: Asked,
     /// Closings, and probes refused, since the last success.
     refusals: u32,
     /// Time not open, by reason, as far as it was booked.
@@ -85,6 +87,7 @@ impl State {
             closed: None,
             line: Line::default(),
             judge: Judge::default(),
+            asked: Asked::default(),
             refusals: 0,
             closed_for: Default::default(),
             random: fastrand::Rng::with_seed(seed),
@@ -98,11 +101,17 @@ impl State {
         evidence: Evidence,
         circumstances: &Circumstances,
     ) -> Option<Transition> {
-        let is_success = evidence == Evidence::Success;
+        let (now, is_success) = (Instant::now(), evidence == Evidence::Success);
+        if is_success {
+            self.asked.succeeded(circumstances.began(now), probe.is_some());
+        }
         let Some(closed) = &mut self.closed else {
-            let reason = self.judge.consider(evidence, circumstances, &self.tuning);
+            let reason = self.judge.consider(evidence, circumstances, &self.tuning, now);
             if is_success {
                 self.refusals = 0;
+            }
+            if let (None, Evidence::Asked(pause)) = (reason, evidence) {
+                self.asked.asks(pause, Duration::ZERO, now);
             }
             return Some(self.close(reason?, evidence, circumstances));
         };
@@ -113,15 +122,22 @@ impl State {
                 None => self.open(is_success),
             },
             // What went out before this pause was asked for says nothing of it.
-            (None, Evidence::Asked(pause)) => {
+            (None, Evidence::Asked(pause)) if self.asked.asks(pause, closed.since.elapsed(), now) => {
                 let pause = self.tuning.pauses.asked(pause, self.random.f64());
                 closed.pause = closed.pause.max(pause);
-                closed.next = closed.next.max(Instant::now() + pause);
+                closed.next = closed.next.max(now + pause);
                 closed.out.clear();
                 None
             }
             (None, _) => None,
         }
+    }
+
+    /// Closes for a pause that is believed, and a fifth of it at most.
+    #[cfg(test)]
+    pub(super) fn close_for(&mut self, pause: Duration, circumstances: &Circumstances) {
+        self.asked.asks(Duration::ZERO, Duration::ZERO, Instant::now());
+        self.close(Reason::RetryAfter, Evidence::Asked(pause), circumstances);
     }
 
     /// Closes, or stays closed after a probe.
@@ -130,11 +146,18 @@ impl State {
         let (now, unit, pauses) = (Instant::now(), self.random.f64(), &self.tuning.pauses);
         let longest_pause = pauses.longest(reason, circumstances);
         let doubled = pauses.after(self.refusals, longest_pause, unit);
-        let pause = match evidence {
+        let refused_for = self.closed.as_ref().map(|closed| closed.since.elapsed()).unwrap_or_default();
+        let kept_to = match evidence {
+            Evidence::Asked(pause) if self.asked.asks(pause, refused_for, now) => {
+                Some(pauses.asked(pause, unit))
+            }
+            _ => None,
+        };
+        let pause = match kept_to {
             // The first is exactly as asked; an endpoint that asks for a second for an hour is not asked each second.
-            Evidence::Asked(pause) if self.refusals == 0 => pauses.asked(pause, unit),
-            Evidence::Asked(pause) => pauses.asked(pause, unit).max(doubled),
-            _ => doubled,
+            Some(asked) if self.refusals == 0 => asked,
+            Some(asked) => asked.max(doubled),
+            None => doubled,
         };
         self.refusals = self.refusals.saturating_add(1);
         let mut closed = Closed {
@@ -153,7 +176,7 @@ impl State {
         let by_probe = before.is_some();
         if let Some(before) = before {
             closed.since = before.since;
-            if !matches!(evidence, Evidence::Asked(_)) && !before.out.is_empty() {
+            if kept_to.is_none() && !before.out.is_empty() {
                 // Others are out: the next one goes a pause after the last of them.
                 (closed.next, closed.out) = (before.next, before.out);
             }
@@ -218,8 +241,8 @@ impl State {
         Some(match (closed.reason, self.line.alone_since(closed.since)) {
             // Nothing is sent of it.
             (Reason::Unreachable, _) => closed.since,
-            // The endpoint itself said when to come back, and was not asked since.
-            (Reason::RetryAfter, _) if self.refusals <= 1 => closed.since,
+            // The endpoint itself said when to come back, keeps to that, and was not asked since.
+            (Reason::RetryAfter, _) if self.refusals <= 1 && self.asked.is_believed() => closed.since,
             (_, Some(since)) => at_last.min(since + self.tuning.patience_alone),
             (_, None) => at_last,
         })

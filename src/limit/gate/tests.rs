@@ -7,7 +7,7 @@ use super::*;
 
 const CALM: Circumstances = Circumstances {
     limit: 4,
-    alone: false,
+    running: 4,
     took: Duration::from_millis(20),
     spare_receives: 0,
     throttle_delay: Duration::from_secs(60),
@@ -23,11 +23,17 @@ fn asked(seconds: u64) -> Evidence {
     Evidence::Asked(Duration::from_secs(seconds))
 }
 
-/// A gate that a Retry-After closed.
+/// A gate that a Retry-After closed, of an endpoint that keeps to what it asks for.
 fn closed(seed: u64, seconds: u64) -> Arc<Gate> {
     let gate = new(seed);
-    assert!(matches!(gate.learn(asked(seconds), CALM), Some(Transition::Closed { by_probe: false, .. })));
+    gate.close_for(Duration::from_secs(seconds), CALM);
     gate
+}
+
+/// Has a POST that runs alone meet this, a second after the one before.
+async fn learn_a_second_later(gate: &Gate, evidence: Evidence) -> Option<Transition> {
+    sleep(Duration::from_secs(1)).await;
+    gate.learn(evidence, Circumstances { running: 1, ..CALM })
 }
 
 fn probe(pass: Option<Probe>) -> Probe {
@@ -39,10 +45,10 @@ fn time_closed(gate: &Gate) -> Duration {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_retry_after_closes_for_that_long_and_a_probe_that_succeeds_opens() {
-    let gate = new(1);
-    assert!(gate.pass(Rank::Poller).await.is_none());
-    let Some(Transition::Closed { pause, .. }) = gate.learn(asked(10), CALM) else { panic!("still open") };
+async fn a_retry_after_that_is_believed_closes_for_that_long_and_a_probe_that_succeeds_opens() {
+    assert!(new(1).pass(Rank::Poller).await.is_none());
+    let gate = closed(1, 10);
+    let pause = gate.snapshot().pause_left;
     assert!((10.0..=12.0).contains(&pause.as_secs_f64()), "{pause:?}");
     let began = Instant::now();
     let probe = probe(gate.pass(Rank::Poller).await);
@@ -232,9 +238,10 @@ async fn a_probe_without_an_answer_opens_unless_that_is_what_closed_the_gate() {
     ));
 }
 
-/// A gate that closed because nothing answered.
+/// A gate that closed because nothing answered, of an endpoint that is believed when it asks for a pause.
 fn hanging(seed: u64) -> Arc<Gate> {
     let gate = new(seed);
+    gate.lock().asked.asks(Duration::ZERO, Duration::ZERO, Instant::now());
     for message in 0..4 {
         gate.learn(Evidence::Refused(Reason::Unanswered, message), TIMED_OUT);
     }
@@ -305,7 +312,9 @@ async fn probes_of_an_outage_that_is_over_say_nothing_of_the_next_one() {
         hang.push(probe(gate.pass(Rank::Held).await));
     }
     assert!(hang.remove(0).end(Evidence::Success, TIMED_OUT).is_some());
-    gate.learn(asked(1), TIMED_OUT);
+    for _ in 0..4 {
+        gate.learn(Evidence::Refused(Reason::Overloaded, 0), TIMED_OUT);
+    }
     let current = probe(gate.pass(Rank::Held).await);
     for stale in hang {
         assert_eq!(stale.end(Evidence::Refused(Reason::Unanswered, 9), TIMED_OUT), None);
@@ -349,4 +358,51 @@ async fn after_a_success_pauses_start_over() {
     let _ = probe(gate.pass(Rank::Held).await).end(Evidence::Success, CALM);
     assert!((0..4).any(|_| gate.learn(Evidence::Refused(Reason::Overloaded, 0), CALM).is_some()));
     assert!(gate.snapshot().pause_left <= Duration::from_millis(1_100));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retry_after_closes_only_when_it_is_repeated_and_is_tried_before_it_is_believed() {
+    let gate = new(22);
+    assert_eq!(gate.learn(asked(20), CALM), None);
+    assert_eq!(learn_a_second_later(&gate, Evidence::Success).await, None);
+    assert_eq!(learn_a_second_later(&gate, asked(20)).await, None, "others were taken");
+    let again = learn_a_second_later(&gate, asked(20)).await;
+    let Some(Transition::Closed { reason: Reason::RetryAfter, pause, .. }) = again else {
+        panic!("{again:?}")
+    };
+    assert!(pause < Duration::from_secs(2), "{pause:?}");
+    let mut pauses = Vec::new();
+    for _ in 0..6 {
+        let probe = probe(gate.pass(Rank::Held).await);
+        let Some(Transition::Closed { pause, .. }) = probe.end(asked(20), CALM) else { panic!("it opened") };
+        pauses.push(pause.as_secs());
+    }
+    assert!(pauses[..3].iter().all(|pause| *pause < 10), "{pauses:?}");
+    assert!(pauses[4..].iter().all(|pause| *pause >= 20), "refused for as long as it asks for: {pauses:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retry_after_that_a_success_has_disproved_is_not_the_pause() {
+    let gate = closed(23, 20);
+    let early = probe(gate.pass(Rank::Held).await);
+    assert!(early.end(Evidence::Success, CALM).is_some());
+    let pause = |closed| match closed {
+        Some(Transition::Closed { pause, .. }) => pause,
+        other => panic!("{other:?}"),
+    };
+    gate.learn(asked(20), CALM);
+    assert!(pause(learn_a_second_later(&gate, asked(20)).await) >= Duration::from_secs(20), "it held");
+    assert!(probe(gate.pass(Rank::Held).await).end(Evidence::Success, CALM).is_some());
+    gate.learn(asked(20), CALM);
+    assert_eq!(learn_a_second_later(&gate, Evidence::Success).await, None);
+    gate.learn(asked(20), CALM);
+    assert!(pause(learn_a_second_later(&gate, asked(20)).await) < Duration::from_secs(2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_on_its_final_receive_does_not_probe_after_a_pause_that_is_not_believed() {
+    let gate = new(24);
+    gate.learn(asked(20), CALM);
+    learn_a_second_later(&gate, asked(20)).await;
+    assert!(timeout(Duration::from_secs(60), gate.pass(Rank::FinalReceive)).await.is_err());
 }

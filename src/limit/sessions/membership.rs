@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
-use tokio::time::Instant;
 
 use super::{Feedback, Granted, Sessions, State};
 
@@ -191,8 +190,7 @@ impl Waiting {
     /// The session that it waited for.
     fn over(&mut self, granted: Granted) -> Session {
         self.is_over = true;
-        let (sessions, began) = (Some(Arc::clone(&self.sessions)), Instant::now());
-        Session { sessions, key: self.key, granted, began, started: false }
+        Session { sessions: Some(Arc::clone(&self.sessions)), key: self.key, granted, started: false }
     }
 }
 
@@ -206,7 +204,7 @@ impl Drop for Waiting {
                 listener.line.retain(|(number, _)| *number != self.number);
             }
             if let Ok(granted) = self.granted.try_recv() {
-                state.pacer.undo(granted.start);
+                state.pacer.undo(granted.counted);
                 state.ended(self.key);
             }
         });
@@ -221,7 +219,6 @@ pub struct Session {
     sessions: Option<Arc<Sessions>>,
     key: u64,
     granted: Granted,
-    began: Instant,
     /// Whether its POST has started. The start of one that has not is undone.
     started: bool,
 }
@@ -229,27 +226,18 @@ pub struct Session {
 impl Session {
     /// Its POST starts.
     pub fn starts(&mut self) {
-        self.began = Instant::now();
         self.started = true;
     }
 
-    /// Ends it, and tells the adaptive limit how; whether the limit was cut for it.
-    pub fn end(mut self, feedback: Feedback) -> bool {
-        let Some(sessions) = self.sessions.take() else { return false };
-        let (mut cut, now) = (false, Instant::now());
+    /// Ends it, and tells the adaptive limit how.
+    pub fn end(mut self, feedback: Feedback) {
+        let Some(sessions) = self.sessions.take() else { return };
         sessions.change(|state| {
             state.ended(self.key);
-            match (&mut state.adaptive, feedback) {
-                (None, _) | (_, Feedback::Nothing) => {}
-                (Some(adaptive), Feedback::Success) => {
-                    adaptive.succeeded(self.began, self.granted.saturated, now);
-                }
-                (Some(adaptive), Feedback::Congestion { retry_after }) => {
-                    cut = adaptive.refused(self.began, retry_after, now);
-                }
+            if let Some(start) = self.granted.start {
+                state.learn(|learning| learning.ended(start, feedback));
             }
         });
-        cut
     }
 }
 
@@ -258,7 +246,7 @@ impl Drop for Session {
         if let Some(sessions) = self.sessions.take() {
             sessions.change(|state| {
                 if !self.started {
-                    state.pacer.undo(self.granted.start);
+                    state.pacer.undo(self.granted.counted);
                 }
                 state.ended(self.key);
             });

@@ -6,27 +6,30 @@
 //! within a second. So messages are not received only to wait here, and no session waits for a receive. An idle listener's
 //! single long poll claims nothing; at most its one message waits.
 //!
-//! The endpoint's limit is the cap, or what the adaptive limit below it has learned from how sessions end. Each listener
-//! has a cap of its own as well: its workers.
+//! The endpoint's limits are the cap and the configured rate, or what the adaptive limit below them has learned from how
+//! sessions end. Each listener has a cap of its own as well: its workers.
 //!
 //! Invariant: running ≤ limit, of each listener running ≤ its cap, and starts within the rate. Lowering a limit lets what
 //! runs finish.
 
+mod learning;
 mod membership;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
-use crate::limit::adaptive::Adaptive;
-use crate::limit::rate::Pacer;
+use crate::limit::adaptive::Start;
+use crate::limit::rate::{Counted, Pacer};
 use crate::limit::{Rate, Transition};
 use crate::tuning::{Ahead, Learned};
 
+use learning::Learning;
+
+pub use learning::{Feedback, LearnedLimit, Refusal};
 pub use membership::{Claims, Membership, Session};
 
 /// The sessions of one endpoint.
@@ -40,14 +43,16 @@ pub struct Sessions {
     next_start: tokio::sync::Mutex<()>,
     /// Tells it that the rate alone holds up a start.
     paced: Notify,
+    /// Tells it that the rate has changed.
+    repaced: Notify,
 }
 
 #[derive(Debug)]
 struct State {
     /// The configured limit.
     cap: usize,
-    /// The limit below it, unless that is turned off.
-    adaptive: Option<Adaptive>,
+    /// The limits below it and below the rate, unless that is turned off.
+    learning: Option<Learning>,
     pacer: Pacer,
     ahead: Ahead,
     /// Over all listeners, those that have left included.
@@ -90,24 +95,10 @@ impl Listener {
 /// What the grant of a session tells.
 #[derive(Debug, Clone, Copy)]
 struct Granted {
-    /// Whether the limit was used to the full then, receives under way included.
-    saturated: bool,
     /// Its start, as the rate counts it.
-    start: Option<Instant>,
-}
-
-/// How the POST of a session ended, as far as it tells of the endpoint's capacity.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Feedback {
-    /// The endpoint took it.
-    Success,
-    /// The endpoint has too much to do.
-    Congestion {
-        /// The pause it asked for; zero if none.
-        retry_after: Duration,
-    },
-    /// Says nothing.
-    Nothing,
+    counted: Counted,
+    /// And as the adaptive limit does.
+    start: Option<Start>,
 }
 
 impl Sessions {
@@ -117,7 +108,7 @@ impl Sessions {
         let cap = cap.max(1);
         let state = State {
             cap,
-            adaptive: learned.map(|learned| Adaptive::new(cap, learned, Instant::now())),
+            learning: learned.map(|learned| Learning::new(cap, learned)),
             pacer: Pacer::new(rate),
             ahead,
             running: 0,
@@ -131,6 +122,7 @@ impl Sessions {
             line: tokio::sync::Mutex::default(),
             next_start: tokio::sync::Mutex::default(),
             paced: Notify::new(),
+            repaced: Notify::new(),
         })
     }
 
@@ -143,8 +135,8 @@ impl Sessions {
     pub fn set_cap(&self, cap: usize) {
         self.change(|state| {
             state.cap = cap.max(1);
-            if let Some(adaptive) = &mut state.adaptive {
-                adaptive.set_max(cap.max(1));
+            if let Some(learning) = &mut state.learning {
+                learning.set_cap(cap.max(1));
             }
         });
     }
@@ -154,21 +146,19 @@ impl Sessions {
         self.lock().limit()
     }
 
-    /// The endpoint's gate has changed: refusals that closed it, and those of its probes, were an outage and tell
-    /// nothing of capacity.
+    /// What the endpoint was found to take; `None` if the limit does not adapt.
+    pub fn learned(&self) -> Option<LearnedLimit> {
+        self.lock().learning.as_ref().map(Learning::learned)
+    }
+
+    /// The endpoint's gate has changed.
     pub fn gate_changed(&self, change: Transition) {
-        self.change(|state| match (&mut state.adaptive, change) {
-            (Some(adaptive), Transition::Closed { by_probe: false, .. }) => adaptive.forgive(),
-            (Some(adaptive), Transition::Opened { outage: true, .. }) => {
-                adaptive.outage_ended(Instant::now());
-            }
-            _ => {}
-        });
+        self.change(|state| state.learn(|learning| learning.gate_changed(change)));
     }
 
     /// Whether the limit adapts to what the endpoint answers.
     pub fn is_adaptive(&self) -> bool {
-        self.lock().adaptive.is_some()
+        self.lock().learning.is_some()
     }
 
     /// Listeners that share them.
@@ -215,7 +205,9 @@ impl Sessions {
         loop {
             let not_before = self.lock().pacer.not_before(Instant::now());
             match not_before {
-                Some(not_before) => tokio::time::sleep_until(not_before).await,
+                Some(not_before) => {
+                    tokio::time::timeout_at(not_before, self.repaced.notified()).await.ok();
+                }
                 None => self.paced.notified().await,
             }
             self.change(|_| {});
@@ -224,14 +216,18 @@ impl Sessions {
 
     fn change(&self, change: impl FnOnce(&mut State)) {
         let mut state = self.lock();
+        let interval = state.pacer.interval();
         change(&mut state);
         self.settle(&mut state);
+        if state.pacer.interval() != interval {
+            self.repaced.notify_one();
+        }
     }
 }
 
 impl State {
     fn limit(&self) -> usize {
-        self.adaptive.as_ref().map_or(self.cap, Adaptive::limit)
+        self.learning.as_ref().map_or(self.cap, Learning::at_once)
     }
 
     /// A session of a listener begins.
@@ -241,7 +237,19 @@ impl State {
         if let Some(listener) = self.listeners.get_mut(&key) {
             listener.running += 1;
         }
-        Granted { saturated: self.taken() >= self.limit(), start: self.pacer.start(Instant::now()) }
+        let counted = self.pacer.start(Instant::now());
+        let mut start = None;
+        let running = self.running;
+        self.learn(|learning| start = Some(learning.started(running)));
+        Granted { counted, start }
+    }
+
+    /// Tells the adaptive limit, and keeps to the pace that follows.
+    fn learn(&mut self, tell: impl FnOnce(&mut Learning)) {
+        if let Some(learning) = &mut self.learning {
+            tell(learning);
+            self.pacer.learn(learning.pace());
+        }
     }
 
     /// A session is free again. Its listener may have left meanwhile.
@@ -254,13 +262,19 @@ impl State {
 
     /// The first that waits of the next listener in turn. `None` if no session is free or the rate allows no start.
     fn next_in_turn(&mut self) -> Option<(u64, oneshot::Sender<Granted>)> {
-        if self.running >= self.limit() || self.pacer.not_before(Instant::now()).is_some() {
+        if self.running >= self.limit() {
             return None;
         }
         let may_start = |(_, listener): &(&u64, &Listener)| listener.may_start() && !listener.line.is_empty();
         let after = (Bound::Excluded(self.served), Bound::Unbounded);
         let next = self.listeners.range(after).chain(self.listeners.range(..=self.served)).find(may_start);
         let key = *next?.0;
+        if self.pacer.not_before(Instant::now()).is_some() {
+            if let Some(learning) = &mut self.learning {
+                learning.holds_up();
+            }
+            return None;
+        }
         let (_, waiter) = self.listeners.get_mut(&key)?.line.pop_front()?;
         Some((key, waiter))
     }

@@ -1,8 +1,11 @@
 //! Who gets a session, when, and what its end does to the limit.
 
+use std::time::Duration;
+
 use tokio::time::timeout;
 
 use super::*;
+use crate::limit::{Constraint, Reason};
 
 const SOON: Duration = Duration::from_secs(1);
 const LINGER: Duration = Duration::from_millis(20);
@@ -119,31 +122,106 @@ async fn futures_pending<F: Future + Unpin>(future: &mut F) -> bool {
     timeout(Duration::ZERO, future).await.is_err()
 }
 
+/// Sessions of which the endpoint has taken so many.
+async fn adaptive(cap: usize, taken: usize) -> (Arc<Sessions>, Membership) {
+    let sessions = Sessions::new(cap, None, Some(Learned::default()), Ahead::default());
+    let member = sessions.join(cap);
+    for _ in 0..taken {
+        post(&member, SOON / 10, Feedback::Success).await;
+    }
+    (sessions, member)
+}
+
+/// A POST that takes so long.
+async fn post(member: &Membership, takes: Duration, feedback: Feedback) {
+    let mut session = member.start(None).await;
+    session.starts();
+    tokio::time::sleep(takes).await;
+    session.end(feedback);
+}
+
+fn congestion() -> Feedback {
+    Feedback::Congestion(Refusal { reason: Reason::Throttled, retry_after: 3 * SOON })
+}
+
 #[tokio::test(start_paused = true)]
-async fn an_adaptive_limit_grows_while_it_is_used_to_the_full_and_is_cut_by_a_refusal() {
-    let sessions = Sessions::new(64, None, Some(Learned::default()), Ahead::default());
-    let member = sessions.join(100);
-    assert_eq!((sessions.cap(), sessions.limit()), (64, 4));
-    let mut four = Vec::new();
-    let mut claims = member.claim(4, 10, LINGER).await;
-    while let Some(claim) = claims.take() {
-        four.push(member.start(Some(claim)).await);
+async fn an_adaptive_limit_grows_while_it_is_used_to_the_full_and_a_refusal_cuts_it() {
+    let (sessions, member) = adaptive(64, 0).await;
+    assert_eq!((sessions.cap(), sessions.limit()), (64, 1));
+    while sessions.limit() < 8 {
+        let (mut running, limit) = (Vec::new(), sessions.limit());
+        while running.len() < limit {
+            running.push(member.start(None).await);
+        }
+        assert!(timeout(SOON, member.start(None)).await.is_err(), "as many as may run at {limit}");
+        for session in running {
+            session.end(Feedback::Success);
+        }
     }
-    assert_eq!(four.len(), 4);
-    assert!(timeout(SOON, member.start(None)).await.is_err());
-    for session in four {
-        assert!(!session.end(Feedback::Success));
+    let limit = sessions.limit();
+    post(&member, SOON, Feedback::Success).await;
+    assert_eq!(sessions.limit(), limit, "one of them is not the full");
+    let mut running = Vec::new();
+    while running.len() < limit {
+        running.push(member.start(None).await);
     }
-    assert_eq!(sessions.limit(), 8, "claimed room counts as used");
-    assert!(!member.start(None).await.end(Feedback::Success));
-    assert_eq!(sessions.limit(), 8, "one of eight is not");
     tokio::time::advance(SOON).await;
-    let refused = (member.start(None).await, member.start(None).await);
-    tokio::time::advance(SOON).await;
-    let congestion = Feedback::Congestion { retry_after: Duration::ZERO };
-    assert!(refused.0.end(congestion));
-    assert!(!refused.1.end(congestion), "posted before the cut");
-    assert_eq!((sessions.limit(), sessions.running()), (5, 0));
+    running.pop().unwrap().end(congestion());
+    let cut = sessions.limit();
+    assert!(cut < limit, "{cut} of {limit}");
+    for session in running {
+        session.end(congestion());
+    }
+    assert_eq!((sessions.limit(), sessions.running()), (cut, 0), "posted before the cut");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_learned_rate_paces_starts_and_bounds_claims_and_says_why() {
+    let (sessions, member) = adaptive(64, 20).await;
+    let nothing =
+        LearnedLimit { at_once: sessions.limit(), per_second: None, constraint: None, last_refusal: None };
+    assert_eq!(sessions.learned(), Some(nothing));
+    assert_eq!(fixed(1).learned(), None);
+    post(&member, SOON / 200, congestion()).await;
+    let learned = sessions.learned().unwrap();
+    let Some(per_second) = learned.per_second else { panic!("{learned:?}") };
+    assert!((5.0..=11.0).contains(&per_second), "{learned:?}");
+    let refusal = Refusal { reason: Reason::Throttled, retry_after: 3 * SOON };
+    assert_eq!((learned.constraint, learned.last_refusal), (Some(Constraint::Rate), Some(refusal)));
+    let began = Instant::now();
+    for _ in 0..10 {
+        member.start(None).await.starts();
+    }
+    let took = began.elapsed().as_secs_f64();
+    assert!(
+        (8.0 / per_second..=11.0 / per_second).contains(&took),
+        "{took} s for ten at {per_second} a second"
+    );
+    let claims = member.claim(64, 64, LINGER).await;
+    assert!(claims.len() as f64 <= per_second, "{} claimed at {per_second} a second", claims.len());
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_message_that_is_never_answered_teaches_nothing_and_two_do() {
+    let (sessions, member) = adaptive(64, 20).await;
+    for _ in 0..5 {
+        post(&member, SOON, Feedback::Unanswered(7)).await;
+    }
+    assert_eq!(sessions.learned().unwrap().constraint, None);
+    post(&member, SOON, Feedback::Unanswered(8)).await;
+    assert!(sessions.learned().unwrap().constraint.is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_closes_the_gate_teaches_nothing_more_until_it_opens() {
+    let (sessions, member) = adaptive(64, 20).await;
+    let (pause, reason) = (SOON, Reason::Throttled);
+    sessions.gate_changed(Transition::Closed { reason, pause, by_probe: false });
+    post(&member, SOON, congestion()).await;
+    assert_eq!(sessions.learned().unwrap().constraint, None);
+    sessions.gate_changed(Transition::Opened { after: SOON, outage: false });
+    post(&member, SOON, congestion()).await;
+    assert!(sessions.learned().unwrap().constraint.is_some());
 }
 
 #[tokio::test(start_paused = true)]
@@ -218,17 +296,14 @@ async fn a_listener_that_leaves_frees_its_place_and_its_share() {
 
 #[tokio::test(start_paused = true)]
 async fn a_cap_below_what_was_learned_cuts_it_and_a_higher_one_lets_it_grow() {
-    let sessions = Sessions::new(64, None, Some(Learned::default()), Ahead::default());
-    let member = sessions.join(64);
-    sessions.set_cap(2);
-    assert_eq!((sessions.cap(), sessions.limit()), (2, 2));
+    let (sessions, member) = adaptive(64, 4).await;
+    sessions.set_cap(1);
+    assert_eq!((sessions.cap(), sessions.limit()), (1, 1));
     sessions.set_cap(64);
-    for _ in 0..3 {
-        let both = (member.start(None).await, member.start(None).await);
-        both.0.end(Feedback::Success);
-        both.1.end(Feedback::Success);
+    for _ in 0..4 {
+        post(&member, SOON / 10, Feedback::Success).await;
     }
-    assert!(sessions.limit() > 2, "{}", sessions.limit());
+    assert!(sessions.limit() > 1, "{}", sessions.limit());
 }
 
 /// Sessions started at a rate.

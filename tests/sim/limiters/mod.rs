@@ -16,3 +16,6 @@ pub use limiter::{Limiter, Refusal};
 pub const OF_ORACLE_LEAST: f64 = 0.9;
 /// Goal: refusals beyond the oracle's, as a share of POSTs.
 pub const REFUSED_MOST: f64 = 0.035;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,80 @@
+//! What was accepted lately: how fast, how many per second, and how many at once.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::seconds;
+
+/// The mean latency follows the last so many POSTs.
+const LATENCY_POSTS: f64 = 50.0;
+/// POSTs accepted are counted in spans of so long; the rate is that of one to two of them.
+const SPAN: Duration = Duration::from_secs(30);
+/// The most POSTs at once are those of the last one to two times so many accepted.
+const LEVELS: u32 = 30;
+
+/// Of this span and the one before, each pair in this order.
+#[derive(Debug, Clone)]
+pub(super) struct Seen {
+    /// Mean seconds that an accepted POST took.
+    latency: f64,
+    /// How many it is the mean of.
+    latencies: f64,
+    accepted: [f64; 2],
+    since: [Instant; 2],
+    /// Most POSTs at once when one started that was accepted.
+    highest: [f64; 2],
+    in_span: u32,
+}
+
+impl Seen {
+    pub(super) fn new(now: Instant) -> Self {
+        Self {
+            latency: 0.0,
+            latencies: 0.0,
+            accepted: [0.0; 2],
+            since: [now; 2],
+            highest: [0.0; 2],
+            in_span: 0,
+        }
+    }
+
+    /// A POST was accepted that took so long and started as one of so many.
+    pub(super) fn accepted(&mut self, took: f64, level: f64, now: Instant) {
+        self.latencies = (self.latencies + 1.0).min(LATENCY_POSTS);
+        self.latency += (took - self.latency) / self.latencies;
+        let [this, _] = self.since;
+        if seconds(now, this) > SPAN.as_secs_f64() {
+            let [count, _] = self.accepted;
+            (self.accepted, self.since) = ([0.0, count], [now, this]);
+        }
+        let [count, _] = &mut self.accepted;
+        *count += 1.0;
+        let [highest, _] = &mut self.highest;
+        *highest = highest.max(level);
+        self.in_span += 1;
+        if self.in_span >= LEVELS {
+            self.in_span = 0;
+            self.highest = [0.0, *highest];
+        }
+    }
+
+    /// Mean seconds that a POST took; `None` before the first, and where none took any time.
+    pub(super) fn latency(&self) -> Option<f64> {
+        Some(self.latency).filter(|latency| *latency > 0.0)
+    }
+
+    /// POSTs accepted per second, one more than there were; `None` before the first.
+    pub(super) fn per_second(&self, now: Instant) -> Option<f64> {
+        let [this, before] = self.accepted;
+        let [_, since] = self.since;
+        let latency = self.latency()?;
+        Some((this + before + 1.0) / seconds(now, since).max(latency))
+    }
+
+    /// Most POSTs at once of which one was accepted.
+    pub(super) fn highest(&self) -> f64 {
+        let [this, before] = self.highest;
+        this.max(before)
+    }
+}

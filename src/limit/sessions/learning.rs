@@ -1,0 +1,122 @@
+//! The adaptive limit among the sessions: what it is told of their starts and ends, and what others learn of it.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::limit::adaptive::{Adaptive, Constraint, Start};
+use crate::limit::{Reason, Transition};
+use crate::tuning::Learned;
+
+/// How the POST of a session ended, as far as it tells of the endpoint's capacity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Feedback {
+    /// The endpoint took it.
+    Success,
+    /// The endpoint has too much to do.
+    Congestion(Refusal),
+    /// No complete answer came; the number tells messages apart. One message alone may be to blame.
+    Unanswered(u64),
+    /// Says nothing.
+    Nothing,
+}
+
+/// A refusal for lack of capacity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Refusal {
+    /// Its kind.
+    pub reason: Reason,
+    /// The pause it asked for; zero if none.
+    pub retry_after: Duration,
+}
+
+/// What an endpoint was found to take, and why so.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct LearnedLimit {
+    /// POSTs at once.
+    pub at_once: usize,
+    /// Starts per second; `None` while unlimited.
+    pub per_second: Option<f64>,
+    /// Which of the two was cut last; `None` before the first cut.
+    pub constraint: Option<Constraint>,
+    /// The last refusal; `None` before the first.
+    pub last_refusal: Option<Refusal>,
+}
+
+/// The adaptive limit, and what it needs to be told.
+#[derive(Debug)]
+pub(super) struct Learning {
+    adaptive: Adaptive,
+    /// Whether somebody waits for the rate alone.
+    is_held_up: bool,
+    /// The message that met no answer last.
+    unanswered: Option<u64>,
+    last_refusal: Option<Refusal>,
+}
+
+impl Learning {
+    pub(super) fn new(cap: usize, numbers: Learned) -> Self {
+        let adaptive = Adaptive::new(cap, numbers, Instant::now());
+        Self { adaptive, is_held_up: false, unanswered: None, last_refusal: None }
+    }
+
+    pub(super) fn set_cap(&mut self, cap: usize) {
+        self.adaptive.set_cap(cap);
+    }
+
+    pub(super) fn at_once(&self) -> usize {
+        self.adaptive.at_once()
+    }
+
+    /// Starts per second to keep to.
+    pub(super) fn pace(&self) -> Option<f64> {
+        self.adaptive.pace()
+    }
+
+    pub(super) fn learned(&self) -> LearnedLimit {
+        LearnedLimit {
+            at_once: self.adaptive.at_once(),
+            per_second: self.adaptive.per_second(),
+            constraint: self.adaptive.constraint(),
+            last_refusal: self.last_refusal,
+        }
+    }
+
+    /// Somebody could start, were it not for the rate.
+    pub(super) fn holds_up(&mut self) {
+        self.is_held_up = true;
+    }
+
+    /// A session begins, with which so many run.
+    pub(super) fn started(&mut self, running: usize) -> Start {
+        let is_paced = std::mem::take(&mut self.is_held_up);
+        self.adaptive.started(Instant::now(), running, is_paced)
+    }
+
+    /// The POST of a session ended.
+    pub(super) fn ended(&mut self, start: Start, feedback: Feedback) {
+        let refusal = match feedback {
+            Feedback::Nothing => return,
+            Feedback::Success => return self.adaptive.succeeded(start, Instant::now()),
+            Feedback::Congestion(refusal) => refusal,
+            Feedback::Unanswered(message) => {
+                if self.unanswered.replace(message).is_none_or(|last| last == message) {
+                    return;
+                }
+                Refusal { reason: Reason::Unanswered, retry_after: Duration::ZERO }
+            }
+        };
+        self.last_refusal = Some(refusal);
+        self.adaptive.refused(start, refusal.retry_after, Instant::now());
+    }
+
+    /// The endpoint's gate has changed: refusals that closed it, and those of its probes, were an outage and tell
+    /// nothing of capacity.
+    pub(super) fn gate_changed(&mut self, change: Transition) {
+        match change {
+            Transition::Closed { by_probe: false, .. } => self.adaptive.gate_closed(),
+            Transition::Closed { by_probe: true, .. } => {}
+            Transition::Opened { .. } => self.adaptive.gate_opened(Instant::now()),
+        }
+    }
+}

@@ -185,11 +185,18 @@ pub struct Learned {
     pub rate_doubles_in: Duration,
     /// What is tried beyond a ceiling, and kept below it, as a part of it: refusals at each try stay few.
     pub step: f64,
-    /// Such a step takes so many POSTs accepted, four steps twice as many: one refusal in so many is below 1 %.
+    /// Such a step takes so many POSTs accepted, times the root of how many there are per second; four steps twice as
+    /// many. With 45 several processes were refused too much, with 100 a limit that doubled was not found.
     pub step_posts: f64,
-    /// And so long. With 10 s capacity that came back fourfold was found after half a minute.
-    pub step_time: Duration,
-    /// POSTs accepted that make a share of refusals a share.
+    /// A cut leaves (a + so many) ÷ (a + so many + 1), where a was accepted since the one before: three quarters at least.
+    pub soft: f64,
+    /// The rate is what limits while it needs fewer than so many times the POSTs at once.
+    pub slack: f64,
+    /// Where more are refused than this, both too many at once and too many per second may be the reason.
+    pub either: f64,
+    /// Random faults.
+    pub background: Background,
+    /// POSTs accepted since the cut before that make a limit known, which an outage shall not change.
     pub known_after: f64,
     /// POSTs accepted between two openings of the gate that make a window of it.
     pub window_posts: f64,
@@ -208,14 +215,32 @@ impl Default for Learned {
             rate_initial: 1.0,
             rate_doubles_in: Duration::from_millis(500),
             step: 0.06,
-            step_posts: 120.0,
-            step_time: Duration::from_secs(6),
+            step_posts: 60.0,
+            soft: 3.0,
+            slack: 1.2,
+            either: 4.0,
+            background: Background { falls_to: 0.4, refusals: 8.0, least: 0.04, most: 0.2, more: 0.02 },
             known_after: 10.0,
             window_posts: 8.0,
             window_max: Duration::from_secs(150),
             forgotten_after: Duration::from_secs(3_600),
         }
     }
+}
+
+/// What tells random faults from too much load.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Background {
+    /// Refusals are background if they stay while the load falls to this part. Above 1: at once; 0: never.
+    pub falls_to: f64,
+    /// Fewest refusals that tell.
+    pub refusals: f64,
+    /// Share of POSTs above which they are background: one in a hundred is what a limit costs that is well kept.
+    pub least: f64,
+    /// And below which: beyond one in five an endpoint is overrun, or down.
+    pub most: f64,
+    /// So much beyond twice what is known they are not.
+    pub more: f64,
 }
 
 /// The numbers of a gate.

@@ -1,11 +1,9 @@
 //! One learned quantity: a value, and the ceiling where the endpoint last refused.
 //!
-//! Below the ceiling by a step the value doubles. There it waits, then rises beyond in steps that grow with the square of
-//! POSTs and time without a refusal: what is lost while a limit stays is little, and one that was raised is found soon.
+//! Up to a step below the ceiling the value doubles. There it waits, then rises beyond with the square of the POSTs
+//! accepted: what is lost while a limit stays is little, and one that was raised is found soon. A POST counts for less
+//! where there are many per second, so that of several processes the slow ones catch up.
 
-use tokio::time::Instant;
-
-use super::seconds;
 use crate::tuning::Learned;
 
 /// A value that is learned.
@@ -16,29 +14,18 @@ pub(super) struct Level {
     ceiling: f64,
     /// The least step, and the least value.
     unit: f64,
-    /// POSTs accepted since it waits below the ceiling.
-    accepted: f64,
-    /// Since when it waits there.
-    since: Instant,
+    /// How far it has gone beyond where it waits: 1 is one step, 2 four steps.
+    tried: f64,
 }
 
 impl Level {
     /// Begins with a value, without a ceiling.
-    pub(super) fn new(value: f64, unit: f64, now: Instant) -> Self {
-        Self { value, ceiling: f64::INFINITY, unit, accepted: 0.0, since: now }
+    pub(super) fn new(value: f64, unit: f64) -> Self {
+        Self { value, ceiling: f64::INFINITY, unit, tried: 0.0 }
     }
 
     pub(super) fn value(&self) -> f64 {
         self.value
-    }
-
-    pub(super) fn ceiling(&self) -> f64 {
-        self.ceiling
-    }
-
-    /// Whether a ceiling is known.
-    pub(super) fn is_found(&self) -> bool {
-        self.ceiling.is_finite()
     }
 
     /// Forgets the ceiling.
@@ -56,28 +43,22 @@ impl Level {
     }
 
     /// The endpoint refused at this ceiling; at most `left` remains.
-    pub(super) fn cut(&mut self, ceiling: f64, left: f64, numbers: &Learned, now: Instant) {
+    pub(super) fn cut(&mut self, ceiling: f64, left: f64, numbers: &Learned) {
         self.ceiling = ceiling;
         self.value = left.min(self.waits_at(numbers)).max(self.unit);
-        self.wait(now);
+        self.tried = 0.0;
     }
 
-    /// A POST was accepted that this value had held back; so many of them double it.
-    pub(super) fn grow(&mut self, posts: f64, numbers: &Learned, now: Instant) {
+    /// A POST was accepted that this value had held back, of so many per second; `posts` of them double it.
+    pub(super) fn grow(&mut self, posts: f64, per_second: f64, numbers: &Learned) {
         let waits_at = self.waits_at(numbers);
         if self.value < waits_at {
             self.value = (self.value * posts.recip().exp2()).min(waits_at);
-            self.wait(now);
+            self.tried = 0.0;
             return;
         }
-        self.accepted += 1.0;
-        let waited = seconds(now, self.since) / numbers.step_time.as_secs_f64();
-        let steps = waited.min(self.accepted / numbers.step_posts);
-        self.value = self.value.max(waits_at + self.step(numbers) * steps * steps);
-    }
-
-    fn wait(&mut self, now: Instant) {
-        (self.accepted, self.since) = (0.0, now);
+        self.tried += (numbers.step_posts * per_second.sqrt()).recip();
+        self.value = self.value.max(waits_at + self.step(numbers) * self.tried * self.tried);
     }
 
     fn step(&self, numbers: &Learned) -> f64 {
@@ -86,6 +67,10 @@ impl Level {
 
     /// Where it waits: a step below the ceiling.
     fn waits_at(&self, numbers: &Learned) -> f64 {
-        if self.is_found() { (self.ceiling - self.step(numbers)).max(self.unit) } else { f64::INFINITY }
+        if self.ceiling.is_finite() {
+            (self.ceiling - self.step(numbers)).max(self.unit)
+        } else {
+            f64::INFINITY
+        }
     }
 }

@@ -3,27 +3,29 @@
 //! Each output is a [`Level`]: a value, and the ceiling where the endpoint last refused. Below the ceiling it doubles with
 //! each round trip; there it waits, then tries more in growing steps. A refusal is blamed on one of the two and cuts it.
 //!
-//! - *Blame.* POSTs at once, if more ran than were lately accepted, or if the limit was full and no start waited for the
-//!   rate. Else the rate; it is unlimited until then, and begins as what was accepted per second.
-//! - *One cut per epoch.* What was posted before the last cut says nothing of the limit after it. The cut is as deep as the
-//!   share of refusals since the one before: one in many costs little.
+//! - *Blame falls on what is new.* POSTs at once, if more ran than were lately accepted. The rate, if this one started closer
+//!   to the one before than any accepted. If both are new the rate is held and the next refusal decides. If neither is, the
+//!   one that held starts back.
+//! - *One cut per round trip.* What was posted before the last cut says nothing of the limit after it. The more were accepted
+//!   since the last cut, the less is cut.
 //! - *Outages teach nothing.* A gate that closes takes back all cuts since the last success but the first. While it is
 //!   closed refusals do not count.
-//! - *Windows.* An endpoint that takes so many per minute closes the gate each minute. What was accepted between two openings,
-//!   twice in a row, is its rate.
+//! - *Windows.* An endpoint that takes so many per minute closes the gate each minute. What was accepted between two
+//!   openings is its rate.
+//! - *Random faults are not load*, see [`background`].
 //!
 //! Pure: time is an argument, memory is constant. Several processes at one endpoint run one each and share its capacity
 //! without talking.
 
+mod background;
 mod level;
 mod seen;
-
-use std::time::Duration;
 
 use tokio::time::Instant;
 
 use crate::tuning::Learned;
 
+use background::{Background, Verdict};
 use level::Level;
 use seen::Seen;
 
@@ -39,10 +41,11 @@ pub(super) struct Adaptive {
     seen: Seen,
     epoch: Epoch,
     windows: Windows,
+    background: Background,
     /// Whether the endpoint's gate is not open.
     is_closed: bool,
-    /// Last start or answer.
-    last_post: Instant,
+    /// Last start.
+    last_start: Option<Instant>,
     /// What was cut last.
     constraint: Option<Constraint>,
 }
@@ -66,17 +69,24 @@ pub(super) struct Start {
     is_full: bool,
     /// Whether it had waited for the learned rate.
     is_paced: bool,
-    /// That rate; infinite if none was known.
-    rate: f64,
+    /// Seconds since the start before; infinite for the first.
+    gap: f64,
+}
+
+/// How an endpoint refused a POST for lack of capacity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Refused {
+    /// It says that there are too many.
+    TooMany,
+    /// It says that it is overloaded, or nothing. That may be a random fault.
+    Overloaded,
 }
 
 /// What has happened since the last cut.
 #[derive(Debug, Clone, Default)]
 struct Epoch {
-    /// Weight of POSTs accepted; halved by each cut.
+    /// POSTs accepted.
     accepted: f64,
-    /// Weight of refusals, likewise.
-    refused: f64,
     cut_at: Option<Instant>,
     /// Cuts since the last success.
     row: u32,
@@ -89,8 +99,10 @@ struct Epoch {
 struct Windows {
     opened_at: Instant,
     accepted: f64,
-    /// POSTs and seconds of the window before; `None` unless it was one.
-    last: Option<(f64, f64)>,
+    /// When a probe was refused last; `None` if none was since the gate closed.
+    refused_at: Option<Instant>,
+    /// POSTs and seconds of the window before; zero unless it was one.
+    before: (f64, f64),
 }
 
 impl Adaptive {
@@ -100,13 +112,14 @@ impl Adaptive {
         Self {
             numbers,
             cap,
-            at_once: Level::new(numbers.initial.min(float(cap)), 1.0, now),
-            rate: Level::new(f64::INFINITY, 0.0, now),
+            at_once: Level::new(numbers.initial.min(float(cap)), 1.0),
+            rate: Level::new(f64::INFINITY, 0.0),
             seen: Seen::new(now),
             epoch: Epoch::default(),
-            windows: Windows { opened_at: now, accepted: 0.0, last: None },
+            windows: Windows { opened_at: now, accepted: 0.0, refused_at: None, before: (0.0, 0.0) },
+            background: Background::default(),
             is_closed: false,
-            last_post: now,
+            last_start: None,
             constraint: None,
         }
     }
@@ -155,19 +168,20 @@ impl Adaptive {
     /// A POST starts, with which so many run; `is_paced`: it had waited for the pace. After an hour without one all is
     /// forgotten.
     pub(super) fn started(&mut self, now: Instant, running: usize, is_paced: bool) -> Start {
-        if seconds(now, self.last_post) >= self.numbers.forgotten_after.as_secs_f64() {
+        let gap = self.last_start.map_or(f64::INFINITY, |last| seconds(now, last));
+        if gap.is_finite() && gap >= self.numbers.forgotten_after.as_secs_f64() {
             *self = Self { is_closed: self.is_closed, ..Self::new(self.cap, self.numbers, now) };
         }
-        self.last_post = now;
-        let (level, rate) = (float(running), self.rate.value());
-        Start { at: now, level, is_full: level >= self.whole(), is_paced: is_paced && rate.is_finite(), rate }
+        self.last_start = Some(now);
+        let (level, is_paced) = (float(running), is_paced && self.per_second().is_some());
+        Start { at: now, level, is_full: level >= self.whole(), is_paced, gap }
     }
 
     /// That POST succeeded.
     pub(super) fn succeeded(&mut self, start: Start, now: Instant) {
-        self.last_post = now;
         self.windows.accepted += 1.0;
-        self.seen.accepted(seconds(now, start.at), start.level, now);
+        self.background.accepted();
+        self.seen.accepted(seconds(now, start.at), start.level, start.gap, now);
         if self.epoch.is_over(start) {
             return;
         }
@@ -175,33 +189,32 @@ impl Adaptive {
         self.epoch.row = 0;
         if start.is_full {
             // Twice as many after a round trip in which all of them succeeded.
-            let posts = self.at_once.value().max(2.0);
-            self.at_once.grow(posts, &self.numbers, now);
+            let (at_once, per_second) = (self.at_once.value(), self.throughput());
+            self.at_once.grow(at_once.max(2.0), per_second, &self.numbers);
             self.at_once.lower_to(float(self.cap));
         }
         if start.is_paced {
-            let latency = self.seen.latency().unwrap_or_default();
-            let posts = self.rate.value() * (latency + self.numbers.rate_doubles_in.as_secs_f64());
-            self.rate.grow(posts.max(1.5), &self.numbers, now);
+            let rate = self.rate.value();
+            let posts = rate * (self.latency() + self.numbers.rate_doubles_in.as_secs_f64());
+            self.rate.grow(posts.max(1.5), rate, &self.numbers);
         }
     }
 
-    /// That POST was refused for lack of capacity. The gate keeps to the pause it asked for.
-    pub(super) fn refused(&mut self, start: Start, _retry_after: Duration, now: Instant) {
-        self.last_post = now;
-        // What started in the round trip after a cut meets what started before it.
-        let latency = self.seen.latency().unwrap_or_default();
-        let is_early = self.epoch.cut_at.is_some_and(|cut_at| seconds(now, cut_at) < latency);
-        if self.is_closed || is_early || self.epoch.is_over(start) {
+    /// That POST was refused for lack of capacity.
+    pub(super) fn refused(&mut self, start: Start, how: Refused, now: Instant) {
+        if self.is_closed {
             return;
         }
-        self.epoch.refused += 1.0;
-        let is_known = self.epoch.accepted >= self.numbers.known_after;
-        if self.is_concurrency(start, is_known) {
-            self.cut_at_once(start, now);
-        } else {
-            self.cut_rate(start, now);
+        if how == Refused::Overloaded {
+            self.background.met();
         }
+        // What started in the round trip after a cut meets what started before it.
+        let is_early = self.epoch.cut_at.is_some_and(|cut_at| seconds(now, cut_at) < self.latency());
+        if is_early || self.epoch.is_over(start) || how == Refused::Overloaded && self.is_background() {
+            return;
+        }
+        let is_known = self.epoch.accepted >= self.numbers.known_after;
+        self.cut(start, now);
         self.epoch.cut(now);
         if self.epoch.row == 1 {
             self.epoch.after_first = is_known.then_some((self.at_once, self.rate));
@@ -211,63 +224,85 @@ impl Adaptive {
     /// The gate closes: all that was refused since the last success is one outage.
     pub(super) fn gate_closed(&mut self) {
         self.is_closed = true;
+        self.windows.refused_at = None;
         if let Some(after_first) = self.epoch.after_first.take() {
             (self.at_once, self.rate) = after_first;
         }
     }
 
+    /// A probe of the closed gate was refused.
+    pub(super) fn probe_refused(&mut self, now: Instant) {
+        self.windows.refused_at = Some(now);
+    }
+
     /// The gate opens.
     pub(super) fn gate_opened(&mut self, now: Instant) {
         self.is_closed = false;
-        let (accepted, lasted) = (self.windows.accepted, seconds(now, self.windows.opened_at));
+        let Windows { opened_at, accepted, refused_at, before } = self.windows;
+        let lasted = seconds(now, opened_at);
+        let (posts, time) = (accepted + before.0, lasted + before.1);
         let is_window =
             accepted >= self.numbers.window_posts && lasted < self.numbers.window_max.as_secs_f64();
-        let this = is_window.then_some((accepted, lasted));
-        if let (Some((posts, time)), Some((posts_before, time_before))) = (this, self.windows.last) {
-            let per_second = (posts + posts_before) / (time + time_before);
-            self.rate.cut(per_second, per_second, &self.numbers, now);
+        let refused_at = refused_at.filter(|_| is_window);
+        if let Some(refused_at) = refused_at {
+            // The window was over between the last probe that was refused and the one that was not.
+            let least_time = (seconds(refused_at, opened_at) + before.1).max(self.latency()).max(f64::EPSILON);
+            self.rate.cut(posts / least_time, posts / time, &self.numbers);
             self.epoch.cut_at = Some(now);
             self.constraint = Some(Constraint::Rate);
         }
-        self.windows = Windows { opened_at: now, accepted: 0.0, last: this };
+        let before = refused_at.map_or((0.0, 0.0), |_| (accepted, lasted));
+        self.windows = Windows { opened_at: now, accepted: 0.0, refused_at: None, before };
     }
 
-    /// Whether too many at once is the likelier reason of a refusal.
-    fn is_concurrency(&self, start: Start, is_known: bool) -> bool {
-        let is_more = start.level > self.seen.highest();
-        let is_blamed = self.at_once.value() >= 2.0 && (is_more || start.is_full && !start.is_paced);
-        // Of a limit that was found before, and without a rate, a few answers are not enough.
-        is_blamed && (is_known || self.per_second().is_some() || !self.at_once.is_found())
-    }
-
-    fn cut_at_once(&mut self, start: Start, now: Instant) {
-        let left = (start.level - 1.0).min(start.level * self.epoch.share());
-        self.at_once.cut(start.level, left, &self.numbers, now);
-        self.constraint = Some(Constraint::Concurrency);
-        if self.per_second().is_none() {
-            self.epoch.forget_shares();
-        }
-    }
-
-    fn cut_rate(&mut self, start: Start, now: Instant) {
-        self.constraint = Some(Constraint::Rate);
-        let rate = self.rate.value();
-        if rate.is_infinite() {
+    /// Blames a refusal and cuts.
+    fn cut(&mut self, start: Start, now: Instant) {
+        let Learned { soft, step, slack, either, .. } = self.numbers;
+        let Start { level, gap, is_full, .. } = start;
+        let left = (self.epoch.accepted + soft) / (self.epoch.accepted + soft + 1.0);
+        // A deep cut lowers the ceiling too: it is not climbed back to.
+        let ceiling = (left / (1.0 - step)).min(1.0);
+        let (rate, at_once) = (self.rate.value(), self.at_once.value());
+        let is_more = level > self.seen.highest();
+        // A hair closer is an error of rounding.
+        let closest = self.seen.closest().filter(|closest| gap < 0.97 * closest);
+        let rate_limits = rate * self.latency() < slack * at_once;
+        if let (Some(closest), true) = (closest, is_more && rate.is_infinite() && level >= either) {
+            self.rate.set(closest.recip());
+            self.at_once.set(level - 1.0);
+        } else if at_once >= 2.0 && (is_more || closest.is_none() && is_full && !rate_limits) {
+            self.at_once.cut(level * ceiling, level - 1.0, &self.numbers);
+            self.constraint = Some(Constraint::Concurrency);
+            return;
+        } else if rate.is_infinite() {
             // Nothing was limited at once after all.
             self.at_once.unlimit();
             self.rate.set(self.seen.per_second(now).unwrap_or(self.numbers.rate_initial));
-            self.epoch.forget_shares();
-            return;
-        }
-        // Cuts in a row are about one ceiling.
-        let ceiling = if self.epoch.row > 0 && self.rate.is_found() {
-            self.rate.ceiling()
-        } else if start.rate.is_finite() {
-            start.rate.max(rate)
         } else {
-            rate
-        };
-        self.rate.cut(ceiling, rate * self.epoch.share(), &self.numbers, now);
+            self.rate.cut(rate * ceiling, rate, &self.numbers);
+        }
+        self.constraint = Some(Constraint::Rate);
+    }
+
+    /// Whether a refusal was a random fault. When such are found, so were those that made the ceilings.
+    fn is_background(&mut self) -> bool {
+        let load = self.rate.value().min(self.throughput());
+        let verdict = self.background.judge(load, &self.numbers.background);
+        if verdict == Verdict::Found {
+            self.at_once.unlimit();
+            self.rate.unlimit();
+        }
+        verdict != Verdict::Congestion
+    }
+
+    /// POSTs per second that the limit on POSTs at once allows.
+    fn throughput(&self) -> f64 {
+        self.at_once.value() / self.latency().max(0.001)
+    }
+
+    /// Mean seconds that a POST takes.
+    fn latency(&self) -> f64 {
+        self.seen.latency().unwrap_or_default()
     }
 }
 
@@ -277,18 +312,8 @@ impl Epoch {
         self.cut_at.is_some_and(|cut_at| start.at <= cut_at)
     }
 
-    /// What was accepted, as a share; one more counts as accepted, so that the first refusal leaves half.
-    fn share(&self) -> f64 {
-        (self.accepted + 1.0) / (self.accepted + self.refused + 1.0)
-    }
-
-    fn forget_shares(&mut self) {
-        (self.accepted, self.refused) = (0.0, 0.0);
-    }
-
     fn cut(&mut self, now: Instant) {
-        self.accepted /= 2.0;
-        self.refused /= 2.0;
+        self.accepted = 0.0;
         self.cut_at = Some(now);
         self.row = self.row.saturating_add(1);
     }

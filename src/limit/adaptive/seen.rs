@@ -1,4 +1,4 @@
-//! What was accepted lately: how fast, how many per second, and how many at once.
+//! What was accepted lately: how fast, how many per second, how many at once, and how close together.
 
 use std::time::Duration;
 
@@ -10,8 +10,10 @@ use super::seconds;
 const LATENCY_POSTS: f64 = 50.0;
 /// POSTs accepted are counted in spans of so long; the rate is that of one to two of them.
 const SPAN: Duration = Duration::from_secs(30);
-/// The most POSTs at once are those of the last one to two times so many accepted.
+/// The most at once, and the closest together, are those of the last one to two times so many accepted.
 const LEVELS: u32 = 30;
+/// The runtime's timers fire at whole milliseconds.
+const TIMERS: f64 = 0.001_5;
 
 /// Of this span and the one before, each pair in this order.
 #[derive(Debug, Clone)]
@@ -24,6 +26,8 @@ pub(super) struct Seen {
     since: [Instant; 2],
     /// Most POSTs at once when one started that was accepted.
     highest: [f64; 2],
+    /// Fewest seconds between the start of one that was accepted and the start before it.
+    closest: [f64; 2],
     in_span: u32,
 }
 
@@ -35,12 +39,13 @@ impl Seen {
             accepted: [0.0; 2],
             since: [now; 2],
             highest: [0.0; 2],
+            closest: [f64::INFINITY; 2],
             in_span: 0,
         }
     }
 
-    /// A POST was accepted that took so long and started as one of so many.
-    pub(super) fn accepted(&mut self, took: f64, level: f64, now: Instant) {
+    /// A POST was accepted that took so long and started as one of so many, so long after the one before.
+    pub(super) fn accepted(&mut self, took: f64, level: f64, gap: f64, now: Instant) {
         self.latencies = (self.latencies + 1.0).min(LATENCY_POSTS);
         self.latency += (took - self.latency) / self.latencies;
         let [this, _] = self.since;
@@ -52,10 +57,12 @@ impl Seen {
         *count += 1.0;
         let [highest, _] = &mut self.highest;
         *highest = highest.max(level);
+        let [closest, _] = &mut self.closest;
+        *closest = closest.min(gap);
         self.in_span += 1;
         if self.in_span >= LEVELS {
             self.in_span = 0;
-            self.highest = [0.0, *highest];
+            (self.highest, self.closest) = ([0.0, *highest], [f64::INFINITY, *closest]);
         }
     }
 
@@ -76,5 +83,12 @@ impl Seen {
     pub(super) fn highest(&self) -> f64 {
         let [this, before] = self.highest;
         this.max(before)
+    }
+
+    /// Fewest seconds between two starts of which the second was accepted; `None` before the first two, and where timers
+    /// are too coarse to tell.
+    pub(super) fn closest(&self) -> Option<f64> {
+        let [this, before] = self.closest;
+        Some(this.min(before)).filter(|closest| closest.is_finite() && *closest > TIMERS)
     }
 }

@@ -1,5 +1,7 @@
 //! How the two limits move, answer by answer.
 
+use std::time::Duration;
+
 use super::*;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -23,7 +25,7 @@ impl Bench {
             (0..at_once).map(|_| self.adaptive.started(self.now, at_once, false)).collect();
         self.now += SECOND / 200;
         for start in starts.iter().skip(takes) {
-            self.adaptive.refused(*start, Duration::ZERO, self.now);
+            self.adaptive.refused(*start, Refused::TooMany, self.now);
         }
         self.now += SECOND / 5;
         for start in starts.iter().take(takes) {
@@ -37,7 +39,7 @@ impl Bench {
         if is_taken {
             self.adaptive.succeeded(start, self.now + SECOND / 5);
         } else {
-            self.adaptive.refused(start, Duration::ZERO, self.now + SECOND / 200);
+            self.adaptive.refused(start, Refused::TooMany, self.now + SECOND / 200);
         }
         self.now +=
             self.adaptive.per_second().map_or(SECOND / 20, |rate| SECOND.div_f64(rate)).max(SECOND / 20);
@@ -128,11 +130,11 @@ async fn what_was_posted_before_a_cut_cuts_nothing() {
     let starts = [1, 2, 3, 4].map(|running| bench.adaptive.started(bench.now, running, true));
     bench.now += SECOND;
     let before = bench.per_second();
-    bench.adaptive.refused(starts[0], Duration::ZERO, bench.now);
+    bench.adaptive.refused(starts[0], Refused::TooMany, bench.now);
     let cut = bench.per_second();
     assert!(cut < before, "{cut} of {before}");
     for start in &starts[1..] {
-        bench.adaptive.refused(*start, Duration::ZERO, bench.now + SECOND);
+        bench.adaptive.refused(*start, Refused::TooMany, bench.now + SECOND);
     }
     assert!((bench.per_second() - cut).abs() < f64::EPSILON);
 }

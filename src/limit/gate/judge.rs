@@ -1,8 +1,9 @@
 //! An open gate: what has been seen in a row, that is since the last success, and whether that is enough to close.
 //!
 //! Where a single message may be to blame, *distinct* messages have to agree. So one that always fails closes
-//! nothing. Of rejections a success ends the row only if its POST started after the first of them was answered: others, which
-//! run for long, tell nothing of what the endpoint takes now. Pure: time is an argument, no tasks.
+//! nothing. Of rejections a success ends the row only if its POST started after the first of them was answered. Others,
+//! which run for long, tell little of what the endpoint takes now: each takes one rejection off the row. Pure: time is an
+//! argument, no tasks.
 
 use std::collections::BTreeSet;
 
@@ -38,8 +39,8 @@ impl Judge {
     fn succeeded(&mut self, began: Instant) {
         let Self { rejections, rejected_at, asked_at, .. } = *self;
         self.start_over(true);
-        if rejected_at.is_some_and(|rejected_at| began < rejected_at) {
-            (self.rejections, self.rejected_at, self.asked_at) = (rejections, rejected_at, asked_at);
+        if rejected_at.is_some_and(|rejected_at| began < rejected_at) && rejections > 1 {
+            (self.rejections, self.rejected_at, self.asked_at) = (rejections - 1, rejected_at, asked_at);
         }
     }
 

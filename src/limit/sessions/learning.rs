@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::limit::adaptive::{Adaptive, Constraint, Start};
+use crate::limit::adaptive::{Adaptive, Constraint, Refused, Start};
 use crate::limit::{Reason, Transition};
 use crate::tuning::Learned;
 
@@ -107,7 +107,9 @@ impl Learning {
             }
         };
         self.last_refusal = Some(refusal);
-        self.adaptive.refused(start, refusal.retry_after, Instant::now());
+        let says_too_many = matches!(refusal.reason, Reason::Throttled | Reason::RetryAfter);
+        let how = if says_too_many { Refused::TooMany } else { Refused::Overloaded };
+        self.adaptive.refused(start, how, Instant::now());
     }
 
     /// The endpoint's gate has changed: refusals that closed it, and those of its probes, were an outage and tell
@@ -115,7 +117,7 @@ impl Learning {
     pub(super) fn gate_changed(&mut self, change: Transition) {
         match change {
             Transition::Closed { by_probe: false, .. } => self.adaptive.gate_closed(),
-            Transition::Closed { by_probe: true, .. } => {}
+            Transition::Closed { by_probe: true, .. } => self.adaptive.probe_refused(Instant::now()),
             Transition::Opened { .. } => self.adaptive.gate_opened(Instant::now()),
         }
     }

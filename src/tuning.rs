@@ -211,7 +211,7 @@ impl Default for Learned {
         Self {
             initial: 1.0,
             spread: 2.0,
-            spread_least: 10.0,
+            spread_least: 0.2,
             rate_initial: 1.0,
             rate_doubles_in: Duration::from_millis(500),
             step: 0.06,

@@ -160,22 +160,31 @@ async fn an_outage_leaves_one_cut_and_refusals_at_a_closed_gate_none() {
     assert!((bench.per_second() - cut).abs() < f64::EPSILON);
 }
 
+/// A hundred are taken at once, then nothing until ten seconds are over. A probe a second before the end is refused, if any is.
+fn window(bench: &mut Bench, is_probed: bool) {
+    let opened = bench.now;
+    for _ in 0..100 {
+        let start = bench.adaptive.started(bench.now, 1, false);
+        bench.now += SECOND / 100;
+        bench.adaptive.succeeded(start, bench.now);
+    }
+    bench.adaptive.gate_closed();
+    if is_probed {
+        bench.adaptive.probe_refused(opened + 9 * SECOND);
+    }
+    bench.now = opened + 10 * SECOND;
+    bench.adaptive.gate_opened(bench.now);
+}
+
 #[tokio::test]
 async fn a_window_is_found_from_what_is_taken_between_two_openings_of_the_gate() {
     let mut bench = Bench::new(64);
     bench.adaptive.gate_opened(bench.now);
-    for _ in 0..2 {
-        let opened = bench.now;
-        for _ in 0..100 {
-            let start = bench.adaptive.started(bench.now, 1, false);
-            bench.now += SECOND / 100;
-            bench.adaptive.succeeded(start, bench.now);
-        }
-        bench.adaptive.gate_closed();
-        bench.now = opened + 10 * SECOND;
-        bench.adaptive.gate_opened(bench.now);
-    }
+    window(&mut bench, false);
+    assert_eq!(bench.adaptive.per_second(), None, "an outage that the first probe ends is no window");
+    window(&mut bench, true);
     assert!((9.0..=10.0).contains(&bench.per_second()), "{:?}", bench.adaptive);
+    assert_eq!(bench.adaptive.constraint(), Some(Constraint::Rate));
 }
 
 #[tokio::test]
@@ -187,6 +196,28 @@ async fn a_rate_that_is_raised_is_found_within_half_a_minute() {
         bench.paced(true);
         assert!(bench.now < raised + 120 * SECOND, "{:?}", bench.adaptive);
     }
+}
+
+#[tokio::test]
+async fn overload_that_does_not_fall_with_the_load_is_a_random_fault_and_429_never_is() {
+    let after_faults = |how| {
+        let mut bench = Bench::new(64);
+        for number in 0..5_000 {
+            let at_once = bench.adaptive.at_once();
+            let start = bench.adaptive.started(bench.now, at_once, true);
+            bench.now += SECOND.div_f64(bench.adaptive.pace().unwrap_or(20.0)).max(SECOND / 1_000);
+            let done = start.at + SECOND / 5;
+            if number % 10 == 9 {
+                bench.adaptive.refused(start, how, done);
+            } else {
+                bench.adaptive.succeeded(start, done);
+            }
+        }
+        bench.adaptive.pace()
+    };
+    let (faults, refusals) = (after_faults(Refused::Overloaded), after_faults(Refused::TooMany));
+    assert!(faults > Some(100.0), "{faults:?}");
+    assert!(refusals < Some(10.0), "{refusals:?}");
 }
 
 #[tokio::test]

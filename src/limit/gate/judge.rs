@@ -39,8 +39,9 @@ impl Judge {
     fn succeeded(&mut self, began: Instant) {
         let Self { rejections, rejected_at, asked_at, .. } = *self;
         self.start_over(true);
-        if rejected_at.is_some_and(|rejected_at| began < rejected_at) && rejections > 1 {
-            (self.rejections, self.rejected_at, self.asked_at) = (rejections - 1, rejected_at, asked_at);
+        if rejected_at.is_some_and(|rejected_at| began < rejected_at) {
+            (self.rejected_at, self.asked_at) = (rejected_at, asked_at);
+            self.rejections = rejections.saturating_sub(1);
         }
     }
 
@@ -183,14 +184,16 @@ mod tests {
     }
 
     #[test]
-    fn a_success_of_a_post_that_ran_before_the_first_rejection_does_not_end_the_row() {
+    fn a_success_of_a_post_that_ran_before_the_first_rejection_takes_one_off_the_row_and_does_not_end_it() {
         let (mut judge, now) = (of_working(), Instant::now());
         let throttled = Evidence::Refused(Reason::Throttled, 0);
-        for second in 0..2 {
-            assert_eq!(took(SECOND / 10, &mut judge, throttled, 3, 3, now + second * SECOND), None);
-            took(10 * SECOND, &mut judge, Evidence::Success, 3, 3, now + second * SECOND);
-        }
-        assert!(took(SECOND / 10, &mut judge, throttled, 3, 3, now + 2 * SECOND).is_some());
+        let mut at = |second, evidence, lasted| {
+            took(lasted, &mut judge, evidence, 4, 4, now + second * SECOND).is_some()
+        };
+        assert!(!at(1, throttled, SECOND / 10) && !at(2, throttled, SECOND / 10) && !at(3, throttled, SECOND / 10));
+        assert!(!at(3, Evidence::Success, 10 * SECOND));
+        assert!(!at(4, throttled, SECOND / 10), "three of four");
+        assert!(at(5, throttled, SECOND / 10));
     }
 
     #[test]

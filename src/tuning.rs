@@ -193,7 +193,9 @@ pub struct Learned {
     pub known_after: f64,
     /// POSTs accepted between two openings of the gate that make a window of it.
     pub window_posts: f64,
-    /// Longest such window: two and a half minutes hold two of a minute. Zero: there are none.
+    /// Shortest such window: of a shorter one the pauses of the gate are a large part.
+    pub window_min: Duration,
+    /// Longest: two and a half minutes hold two of a minute. Zero: there are none.
     pub window_max: Duration,
     /// Without a POST for so long all is forgotten.
     pub forgotten_after: Duration,
@@ -212,6 +214,7 @@ impl Default for Learned {
             step_time: Duration::from_secs(6),
             known_after: 10.0,
             window_posts: 8.0,
+            window_min: Duration::from_secs(5),
             window_max: Duration::from_secs(150),
             forgotten_after: Duration::from_secs(3_600),
         }

@@ -5,7 +5,7 @@
 
 use tokio::time::Instant;
 
-use super::seconds;
+use super::seen::seconds;
 use crate::tuning::Learned;
 
 /// A value that is learned.

@@ -3,8 +3,8 @@
 //! Each output is a [`Level`]: a value, and the ceiling where the endpoint last refused. Below the ceiling it doubles with
 //! each round trip; there it waits, then tries more in growing steps. A refusal is blamed on one of the two and cuts it.
 //!
-//! - *Blame.* POSTs at once, if more ran than were lately accepted, or if the limit was full and no start waited for the
-//!   rate. Else the rate; it is unlimited until then, and begins as what was accepted per second.
+//! - *Blame.* POSTs at once are blamed if more ran than were lately accepted. So they are if the limit was full and no start
+//!   waited for the rate. Else the rate is; it is unlimited until then, and begins as what was accepted per second.
 //! - *One cut per epoch.* What was posted before the last cut says nothing of the limit after it. The cut is as deep as the
 //!   share of refusals since the one before: one in many costs little.
 //! - *Outages teach nothing.* A gate that closes takes back all cuts since the last success but the first. While it is
@@ -25,7 +25,7 @@ use tokio::time::Instant;
 use crate::tuning::Learned;
 
 use level::Level;
-use seen::Seen;
+use seen::{Seen, seconds};
 
 /// What one endpoint was found to take.
 #[derive(Debug, Clone)]
@@ -220,8 +220,9 @@ impl Adaptive {
     pub(super) fn gate_opened(&mut self, now: Instant) {
         self.is_closed = false;
         let (accepted, lasted) = (self.windows.accepted, seconds(now, self.windows.opened_at));
-        let is_window =
-            accepted >= self.numbers.window_posts && lasted < self.numbers.window_max.as_secs_f64();
+        let Learned { window_posts, window_min, window_max, .. } = self.numbers;
+        let is_so_long = lasted > window_min.as_secs_f64() && lasted < window_max.as_secs_f64();
+        let is_window = accepted >= window_posts && is_so_long;
         let this = is_window.then_some((accepted, lasted));
         if let (Some((posts, time)), Some((posts_before, time_before))) = (this, self.windows.last) {
             let per_second = (posts + posts_before) / (time + time_before);
@@ -292,10 +293,6 @@ impl Epoch {
         self.cut_at = Some(now);
         self.row = self.row.saturating_add(1);
     }
-}
-
-fn seconds(now: Instant, from: Instant) -> f64 {
-    now.saturating_duration_since(from).as_secs_f64()
 }
 
 fn float(count: usize) -> f64 {

@@ -1,7 +1,7 @@
 //! An open gate: what has been seen in a row, that is since the last success, and whether that is enough to close.
 //!
 //! Where a single message may be to blame, *distinct* messages have to agree. So one that always fails closes
-//! nothing. Of rejections a success ends the row only if its POST started after the first of them was answered: others, which
+//! nothing. A success ends a row of rejections only if its POST started after the first of them was answered. Others, which
 //! run for long, tell nothing of what the endpoint takes now. Pure: time is an argument, no tasks.
 
 use std::collections::BTreeSet;

@@ -172,7 +172,7 @@ impl Default for Memory {
 /// The learned limit of an endpoint; its module says what each does.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Learned {
-    /// POSTs at once of a new process: six doublings reach 64. With four an endpoint that takes one met more refusals.
+    /// POSTs at once of a new process: six doublings reach 64. With four more limiters of a model missed a goal.
     pub initial: f64,
     /// While no rate is known starts are spread over this part of a round trip: that of so many times the throughput.
     /// Infinite: they are not.

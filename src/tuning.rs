@@ -172,7 +172,7 @@ impl Default for Memory {
 /// The learned limit of an endpoint; its module says what each does.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Learned {
-    /// POSTs at once of a new process: six doublings reach 64. With four an endpoint that takes one met more refusals.
+    /// POSTs at once of a new process: six doublings reach 64. With four more limiters of a model missed a goal.
     pub initial: f64,
     /// While no rate is known starts are spread over this part of a round trip: that of so many times the throughput.
     /// Infinite: they are not.
@@ -192,7 +192,10 @@ pub struct Learned {
     pub soft: f64,
     /// The rate is what limits while it needs fewer than so many times the POSTs at once.
     pub slack: f64,
-    /// Where more are refused than this, both too many at once and too many per second may be the reason.
+    /// With so many times the starts that POSTs at once allow it limits nothing.
+    pub loose: f64,
+    /// A refusal of so many at once may as well be for their rate, if both are new: the rate is held, not they. With less,
+    /// small parts of a cap were lost.
     pub either: f64,
     /// Random faults.
     pub background: Background,
@@ -218,6 +221,7 @@ impl Default for Learned {
             step_posts: 60.0,
             soft: 3.0,
             slack: 1.2,
+            loose: 4.0,
             either: 4.0,
             background: Background { falls_to: 0.4, refusals: 8.0, least: 0.04, most: 0.2, more: 0.02 },
             known_after: 10.0,

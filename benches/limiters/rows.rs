@@ -34,7 +34,7 @@ impl Row {
 
     /// Several processes at a bucket without burst refuse each other whatever they do.
     pub fn is_possible(&self) -> bool {
-        let no_burst = matches!(self.case.limiter, Limiter::Bucket { burst, .. } if burst == 1.0);
+        let no_burst = matches!(self.case.limiter, Limiter::Bucket { burst, .. } if burst < 1.5);
         let crowded = matches!(self.case.limiter, Limiter::Both { .. });
         let too_many =
             self.case.limiter.at_once().is_some_and(|at_once| at_once < self.case.processes as f64);
@@ -70,13 +70,13 @@ pub fn all(only: &[String]) -> Vec<Row> {
                     let latency = Duration::from_millis(*millis);
                     let mut case = Case::new(limiter, *refusal, latency, processes);
                     case.lasts = lasts(limiter, latency);
-                    rows.push(row(&name, refusal_name, case));
+                    rows.push(row(&name, refusal_name, &case));
                 }
             }
         }
     }
     rows.retain(|row| only.iter().all(|word| row.words().contains(word.as_str())));
-    let cases: Vec<Case> = rows.iter().flat_map(|row| [row.case, oracle(row.case)]).collect();
+    let cases: Vec<Case> = rows.iter().flat_map(|row| [row.case, oracle(&row.case)]).collect();
     let mut figures = spread(&cases).into_iter();
     for row in &mut rows {
         (row.ours, row.oracle) = (figures.next(), figures.next());
@@ -84,12 +84,12 @@ pub fn all(only: &[String]) -> Vec<Row> {
     rows
 }
 
-fn row(limiter: &str, refusal: &'static str, case: Case) -> Row {
-    Row { limiter: limiter.to_owned(), refusal, case, ours: None, oracle: None }
+fn row(limiter: &str, refusal: &'static str, case: &Case) -> Row {
+    Row { limiter: limiter.to_owned(), refusal, case: *case, ours: None, oracle: None }
 }
 
-fn oracle(case: Case) -> Case {
-    Case { knows: Knows::Everybody, change: Change::Never, ..case }
+fn oracle(case: &Case) -> Case {
+    Case { knows: Knows::Everybody, change: Change::Never, ..*case }
 }
 
 /// Five minutes; long enough for twenty windows, and for a few hundred POSTs in a row.

@@ -28,6 +28,11 @@ impl Level {
         self.value
     }
 
+    /// Whether a ceiling is known.
+    pub(super) fn is_found(&self) -> bool {
+        self.ceiling.is_finite()
+    }
+
     /// Forgets the ceiling.
     pub(super) fn unlimit(&mut self) {
         self.ceiling = f64::INFINITY;

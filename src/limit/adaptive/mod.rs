@@ -13,6 +13,7 @@
 //! - *Windows.* An endpoint that takes so many per minute closes the gate each minute. What was accepted between two
 //!   openings is its rate.
 //! - *Random faults are not load*, see [`background`].
+//! - A rate far above what POSTs at once allow limits nothing, and is forgotten.
 //!
 //! Pure: time is an argument, memory is constant. Several processes at one endpoint run one each and share its capacity
 //! without talking.
@@ -193,8 +194,10 @@ impl Adaptive {
             self.at_once.grow(at_once.max(2.0), per_second, &self.numbers);
             self.at_once.lower_to(float(self.cap));
         }
-        if start.is_paced {
-            let rate = self.rate.value();
+        let rate = self.rate.value();
+        if self.at_once.is_found() && rate > self.numbers.loose * self.throughput() {
+            self.rate = Level::new(f64::INFINITY, 0.0);
+        } else if start.is_paced && rate.is_finite() {
             let posts = rate * (self.latency() + self.numbers.rate_doubles_in.as_secs_f64());
             self.rate.grow(posts.max(1.5), rate, &self.numbers);
         }

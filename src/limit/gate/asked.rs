@@ -1,8 +1,8 @@
 //! Whether the pauses that an endpoint asks for (Retry-After) are to be believed.
 //!
-//! Many endpoints write a fixed number that has nothing to do with when they take the next request. So such a pause is kept
-//! to only once the endpoint has refused for as long as it asked for, or once a probe after such a pause was taken. It is no
-//! longer believed when a POST succeeds that started well before its end. Pure: time is an argument.
+//! Many endpoints write a fixed number that has nothing to do with when they take the next request. So a pause is kept to
+//! only once it is believed: the endpoint has refused for as long as it asked for, or a probe after such a pause was taken. It
+//! is believed no longer when a POST succeeds that started well before its end. Pure: time is an argument.
 
 use std::time::Duration;
 

@@ -124,7 +124,7 @@ impl Gate {
     }
 
     /// Takes note of what came of a POST that was no probe. What was under way when the gate closed can
-    /// lengthen the pause by a Retry-After that is believed, and nothing else.
+    /// lengthen the pause by a believed Retry-After, and nothing else.
     pub fn learn(&self, evidence: Evidence, circumstances: Circumstances) -> Option<Transition> {
         self.change(|state| state.learn(None, evidence, &circumstances))
     }

@@ -6,8 +6,8 @@
 //! within a second. So messages are not received only to wait here, and no session waits for a receive. An idle listener's
 //! single long poll claims nothing; at most its one message waits.
 //!
-//! The endpoint's limits are the cap and the configured rate, or what the adaptive limit below them has learned from how
-//! sessions end. Each listener has a cap of its own as well: its workers.
+//! The endpoint's limits are the cap and the configured rate. Below them the adaptive limit learns from how sessions end. Each
+//! listener has a cap of its own as well: its workers.
 //!
 //! Invariant: running ≤ limit, of each listener running ≤ its cap, and starts within the rate. Lowering a limit lets what
 //! runs finish.

@@ -198,7 +198,11 @@ async fn a_learned_rate_paces_starts_and_bounds_claims_and_says_why() {
         "{took} s for ten at {per_second} a second"
     );
     let claims = member.claim(64, 64, LINGER).await;
-    assert!(claims.len() as f64 <= per_second, "{} claimed at {per_second} a second", claims.len());
+    assert!(
+        f64::from(u32::try_from(claims.len()).unwrap()) <= per_second,
+        "{} claimed at {per_second} a second",
+        claims.len()
+    );
 }
 
 #[tokio::test(start_paused = true)]

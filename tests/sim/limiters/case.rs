@@ -150,7 +150,7 @@ impl Figures {
     /// Seconds from a time until [`IN_A_ROW`] seconds pass at that throughput; `None` if they never do.
     pub fn follows(&self, from: Duration, per_second: f64) -> Option<u64> {
         let from = from.as_secs() as usize;
-        let fast = |window: &[u32]| window.iter().sum::<u32>() as f64 >= per_second * IN_A_ROW as f64;
+        let fast = |window: &[u32]| f64::from(window.iter().sum::<u32>()) >= per_second * IN_A_ROW as f64;
         self.seconds.get(from..)?.windows(IN_A_ROW).position(fast).map(|after| after as u64)
     }
 
@@ -193,7 +193,7 @@ async fn simulate(case: &Case) -> Figures {
     let mut factor = 1.0;
     while began.elapsed() < case.end() {
         let now = case.factor(began.elapsed());
-        if now != factor {
+        if (now - factor).abs() > f64::EPSILON {
             endpoint.set_limiter(case.limiter.scaled(now));
             factor = now;
         }

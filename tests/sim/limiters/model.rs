@@ -87,9 +87,9 @@ impl LimitedEndpoint {
                 tokio::time::sleep(REFUSES_IN.min(self.latency)).await;
                 self.refusal.answer(after)
             }
-            Ok((takes, fails)) => {
+            Ok((lasts, fails)) => {
                 let running = Running(self);
-                tokio::time::sleep(takes).await;
+                tokio::time::sleep(lasts).await;
                 drop(running);
                 if fails {
                     return Refusal::Unavailable.answer(Duration::ZERO);

@@ -177,7 +177,7 @@ pub struct Learned {
     /// While no rate is known starts are spread over this part of a round trip: that of so many times the throughput.
     /// Infinite: they are not.
     pub spread: f64,
-    /// And no further apart than with so many starts per second: POSTs of minutes would wait for minutes.
+    /// And no further apart than with so many starts per second: after a POST of minutes others would wait for minutes.
     pub spread_least: f64,
     /// Starts per second where the first POST of all was refused.
     pub rate_initial: f64,

@@ -93,7 +93,7 @@ async fn a_limit_that_is_not_used_to_the_full_does_not_grow() {
 }
 
 #[tokio::test]
-async fn starts_are_spread_while_no_rate_is_known_and_never_by_more_than_a_tenth_of_a_second() {
+async fn starts_are_spread_while_no_rate_is_known_and_never_by_more_than_five_seconds() {
     let mut bench = Bench::new(64);
     for _ in 0..16 {
         bench.round(64);
@@ -103,7 +103,7 @@ async fn starts_are_spread_while_no_rate_is_known_and_never_by_more_than_a_tenth
     let mut bench = Bench::new(64);
     let start = bench.adaptive.started(bench.now, 1, false);
     bench.adaptive.succeeded(start, bench.now + 400 * SECOND);
-    assert_eq!(bench.adaptive.pace(), Some(10.0));
+    assert_eq!(bench.adaptive.pace(), Some(0.2));
 }
 
 #[tokio::test]

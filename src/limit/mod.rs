@@ -5,12 +5,14 @@
 mod adaptive;
 pub mod clock;
 mod gate;
+mod quota;
 mod rate;
 mod sessions;
 mod settings;
 mod slots;
 
 pub use gate::{Circumstances, Evidence, Gate, GateSnapshot, GateState, Probe, Rank, Reason, Transition};
+pub use quota::{QuotaHint, Stated};
 pub use sessions::{Claims, Feedback, Membership, Session, Sessions};
 pub use settings::{Rate, Settings};
 pub use slots::{Reserved, Slot, SlotCounts, Slots};

@@ -300,7 +300,7 @@ mod tests {
             let wait = run.held(now);
             (now, holds) = (now + wait, holds + u64::from(wait > 0));
             // The worst moment: nothing is known of the headers.
-            if !run.hint.is_ignoring(run.at(now)) && run.hint.claim.is_none() {
+            if !run.hint.is_ignoring(run.at(now + 500)) && run.hint.claim.is_none() {
                 run.refused(now, EMPTY, now + 500);
             } else {
                 run.accepted(now, EMPTY, now + 500);

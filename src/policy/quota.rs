@@ -88,7 +88,7 @@ impl Quota {
 impl Names {
     /// Every quota that is stated under these names.
     fn read(&self, headers: &HeaderMap) -> Vec<Quota> {
-        let combined = lines(headers, self.combined).filter_map(|line| combined(line)).flatten();
+        let combined = lines(headers, self.combined).filter_map(pairs).flatten();
         let (remaining, reset) = (items(headers, self.remaining), items(headers, self.reset));
         let separate =
             remaining.into_iter().zip(reset).map(|(left, reset)| (left.bare_item, reset.bare_item));
@@ -105,7 +105,7 @@ impl Names {
 }
 
 /// What is left and the reset, for each quota of a combined field.
-fn combined(line: &[u8]) -> Option<Vec<(BareItem, BareItem)>> {
+fn pairs(line: &[u8]) -> Option<Vec<(BareItem, BareItem)>> {
     let Ok(list) = Parser::new(line).parse::<List>() else {
         let mut fields: Dictionary = Parser::new(line).parse().ok()?;
         let (left, reset) = (fields.swap_remove("remaining")?, fields.swap_remove("reset")?);

@@ -25,6 +25,8 @@ pub struct Tuning {
     pub memory: Memory,
     /// The learned limit of an endpoint.
     pub learned: Learned,
+    /// What rate-limit headers say.
+    pub quota: Quota,
     /// The gates, of endpoints and of listeners.
     pub gate: Gate,
 }
@@ -245,6 +247,30 @@ pub struct Background {
     pub most: f64,
     /// So much beyond twice what is known they are not.
     pub more: f64,
+}
+
+/// What rate-limit headers say: `limit/quota.rs` explains each.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Quota {
+    /// Longest time for which starts are held back without another refusal. Zero: never.
+    pub hold_max: Duration,
+    /// Windows that are held without a refusal of their own, at most. Zero: none.
+    pub credit_max: u32,
+    /// How long headers are ignored that an answer has disproved.
+    pub ignored_for: Duration,
+    /// Headers count whole seconds: an acceptance so close to the reset disproves nothing.
+    pub slack: Duration,
+}
+
+impl Default for Quota {
+    fn default() -> Self {
+        Self {
+            hold_max: Duration::from_secs(120),
+            credit_max: 7,
+            ignored_for: Duration::from_secs(3_600),
+            slack: Duration::from_secs(1),
+        }
+    }
 }
 
 /// The numbers of a gate.

@@ -19,6 +19,7 @@ use super::redact::LOOKED_AT_BYTES;
 use super::step::causes;
 use crate::exchange::reports_an_error;
 use crate::policy::outcome::{self, Answer, Attempt, Break, Broken, Step, Unsent};
+use crate::policy::quota::Quota;
 use crate::policy::retry_after::RetryAfter;
 use crate::telemetry::Chain;
 
@@ -37,6 +38,7 @@ pub(super) async fn read(mut response: Response, excerpt: impl Fn(&[u8]) -> Opti
     let status = response.status();
     let retry_after =
         response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()).and_then(RetryAfter::parse);
+    let quota = Quota::read(response.headers());
     let redirects_to = status.is_redirection().then(|| target(&response)).flatten();
     let looked_into = status.is_success() || status == StatusCode::FORBIDDEN;
     let keep = if looked_into { KEPT_BYTES } else { LOOKED_AT_BYTES };
@@ -58,7 +60,15 @@ pub(super) async fn read(mut response: Response, excerpt: impl Fn(&[u8]) -> Opti
     let beginning = body.kept.get(..LOOKED_AT_BYTES).unwrap_or(&body.kept);
     let beginning = is_failure.then(|| excerpt(beginning)).flatten();
     let status = status.as_u16();
-    Attempt::Answered(Answer { status, retry_after, body, for_neighbours_only, redirects_to, beginning })
+    Attempt::Answered(Answer {
+        status,
+        retry_after,
+        quota,
+        body,
+        for_neighbours_only,
+        redirects_to,
+        beginning,
+    })
 }
 
 /// The target of a redirect, without parts that could carry a token.

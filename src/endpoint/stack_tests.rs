@@ -14,6 +14,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use super::*;
 use crate::endpoint::{Settings, Tls};
 use crate::policy::outcome::{Answer, Body, Unsent};
+use crate::policy::quota::Quota;
 use crate::policy::retry_after::RetryAfter;
 
 const PATIENT: Duration = Duration::from_secs(30);
@@ -245,6 +246,27 @@ async fn a_429_brings_its_retry_after_in_both_forms() {
     .await;
     assert_eq!(answer.retry_after, RetryAfter::parse("Wed, 21 Oct 2026 07:28:00 GMT"));
     assert!(matches!(answer.retry_after, Some(RetryAfter::At(_))));
+}
+
+#[tokio::test]
+async fn an_answer_brings_what_its_rate_limit_headers_say_whatever_its_status() {
+    let quota = |remaining, seconds| Some(Quota { remaining, resets_in: Duration::from_secs(seconds) });
+    let answer = answered(
+        "HTTP/1.1 200 OK\r\nRateLimit-Policy: \"default\";q=100;w=60\r\nRateLimit: \"default\";r=50;t=30\r\n\
+         content-length: 0\r\n\r\n",
+    )
+    .await;
+    assert_eq!(answer.quota, quota(50, 30));
+    let answer = answered(
+        "HTTP/1.1 429 Slow\r\nX-RateLimit-Remaining: 0\r\nX-RateLimit-Reset: 1700000007\r\n\
+         date: Tue, 14 Nov 2023 22:13:20 GMT\r\ncontent-length: 0\r\n\r\n",
+    )
+    .await;
+    assert_eq!(answer.quota, quota(0, 7));
+    let answer = answered(
+        "HTTP/1.1 200 OK\r\nRateLimit: \"ÿ\r\nx-ratelimit-remaining: -1\r\ncontent-length: 0\r\n\r\n",
+    );
+    assert_eq!(answer.await.quota, None, "unreadable");
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@
 mod adaptive;
 pub mod clock;
 mod gate;
+mod quota;
 mod rate;
 mod sessions;
 mod settings;
@@ -12,6 +13,7 @@ mod slots;
 
 pub use adaptive::Constraint;
 pub use gate::{Circumstances, Evidence, Gate, GateSnapshot, GateState, Probe, Rank, Reason, Transition};
+pub use quota::{QuotaHint, Stated};
 pub use sessions::{Claims, Feedback, LearnedLimit, Membership, Refusal, Session, Sessions};
 pub use settings::{Rate, Settings};
 pub use slots::{Reserved, Slot, SlotCounts, Slots};

@@ -9,6 +9,7 @@ use std::fmt;
 
 use bytes::Bytes;
 
+use crate::policy::quota::Quota;
 use crate::policy::retry_after::RetryAfter;
 
 /// The result of one POST.
@@ -34,6 +35,8 @@ pub struct Answer {
     pub status: u16,
     /// The value of `Retry-After`, when it could be parsed.
     pub retry_after: Option<RetryAfter>,
+    /// What its rate-limit headers say, when they could be read.
+    pub quota: Option<Quota>,
     /// The beginning of its body.
     pub body: Body,
     /// Whether a 403 says that only callers on the same machine or mesh are accepted.

@@ -90,6 +90,7 @@ const AT_HOME: &[(&str, &[&str])] = &[
     ("clap", &["cli"]),
     ("serde_saphyr", &["config"]),
     ("httpdate", &["policy"]),
+    ("sfv", &["policy"]),
     ("humantime", &["exchange", "config", "cli"]),
     ("percent_encoding", &["exchange"]),
     ("mimalloc", &["main"]),

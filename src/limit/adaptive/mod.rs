@@ -249,7 +249,8 @@ impl Adaptive {
         let refused_at = refused_at.filter(|_| is_window);
         if let Some(refused_at) = refused_at {
             // The window was over between the last probe that was refused and the one that was not.
-            let least_time = (seconds(refused_at, opened_at) + before.1).max(self.latency()).max(f64::EPSILON);
+            let least_time =
+                (seconds(refused_at, opened_at) + before.1).max(self.latency()).max(f64::EPSILON);
             self.rate.cut(posts / least_time, posts / time, &self.numbers);
             self.epoch.cut_at = Some(now);
             self.constraint = Some(Constraint::Rate);

@@ -190,7 +190,11 @@ mod tests {
         let mut at = |second, evidence, lasted| {
             took(lasted, &mut judge, evidence, 4, 4, now + second * SECOND).is_some()
         };
-        assert!(!at(1, throttled, SECOND / 10) && !at(2, throttled, SECOND / 10) && !at(3, throttled, SECOND / 10));
+        assert!(
+            !at(1, throttled, SECOND / 10)
+                && !at(2, throttled, SECOND / 10)
+                && !at(3, throttled, SECOND / 10)
+        );
         assert!(!at(3, Evidence::Success, 10 * SECOND));
         assert!(!at(4, throttled, SECOND / 10), "three of four");
         assert!(at(5, throttled, SECOND / 10));

@@ -22,7 +22,6 @@ mod server;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io::Write as _;
-use std::path::Path;
 use std::time::Duration;
 
 use tokio::task::JoinSet;
@@ -68,10 +67,27 @@ impl fmt::Display for Run {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rate_that_headers_tell_of_is_used_about_as_well_as_one_written_by_hand() {
+    let [draft_6, draft_7, draft_8] = express::CASES;
+    assert_about_as_fast_as_by_hand(&[draft_6, draft_7, draft_8, flask::CASE]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rate_that_nothing_tells_of_is_used_about_as_well_as_one_written_by_hand() {
+    let [rate, with_burst, shared] = nginx::OF_RATE;
+    assert_about_as_fast_as_by_hand(&[rate, with_burst, shared, haproxy::CASE]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_limit_of_requests_at_once_is_used_about_as_well_as_one_written_by_hand() {
+    assert_about_as_fast_as_by_hand(&nginx::OF_REQUESTS_AT_ONCE).await;
+}
+
 /// Judges the cases, all side by side; says what each took.
 async fn assert_about_as_fast_as_by_hand(cases: &[Case]) {
     let mut judged = JoinSet::new();
-    for case in cases.iter().copied().filter(|case| case.limiter.is_installed()) {
+    for case in cases.iter().copied().filter(|case| case.limiter.is_installed(case.name)) {
         judged.spawn(async move {
             let (by_hand, as_it_comes) = tokio::join!(run(case, case.by_hand), run(case, ""));
             let ratio = as_it_comes.seconds / by_hand.seconds;
@@ -102,7 +118,7 @@ async fn run(case: Case, settings: &str) -> Run {
          admin: {{listen: 127.0.0.1:0}}\nlog: {{format: json}}\n",
         limiter.url
     );
-    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("limiter-{}.yaml", limiter.port));
+    let path = limiter.folder.join("queuepost.yaml");
     std::fs::write(&path, config).unwrap();
     let args = ["run", "--config", path.to_str().unwrap()];
     let begun = Instant::now();
@@ -117,8 +133,6 @@ async fn run(case: Case, settings: &str) -> Run {
         assert_eq!(ended.code, Some(0), "{}: {}", case.name, ended.output);
     }
     assert_eq!(queues.census("orders"), (0, 0, 0), "{}: visible, in flight, dead-lettered", case.name);
-    // A configuration that cannot be removed is harmless.
-    std::fs::remove_file(&path).ok();
     Run { seconds, refusals: refusals(case, &limiter, &endpoint).await }
 }
 

@@ -47,13 +47,15 @@ impl Kind {
         matches!(self, Self::Nginx { .. } | Self::HaProxy { .. })
     }
 
-    /// Whether `.ci/limiters` installed it; says so where not.
-    pub fn is_installed(self) -> bool {
+    /// Whether `.ci/limiters` installed it; where not, says what is skipped.
+    pub fn is_installed(self, case: &str) -> bool {
         let (name, pin) = self.names();
         let installed = tools().join("pins").join(pin).exists();
         if !installed {
             assert!(std::env::var_os("CI").is_none(), "{name} is missing in CI");
-            skipped(&format!("{name} is not installed (.ci/limiters installs it into target/limiters)"));
+            skipped(&format!(
+                "{case}: {name} is not installed (.ci/limiters installs it into target/limiters)"
+            ));
         }
         installed
     }
@@ -145,9 +147,10 @@ fn haproxy_config(port: u16, backend: &str, frontend: &str) -> String {
 /// A running limiter.
 pub struct Limiter {
     pub url: String,
-    pub port: u16,
+    /// For files of its test; removed with the limiter.
+    pub folder: PathBuf,
+    port: u16,
     name: &'static str,
-    folder: PathBuf,
     log: PathBuf,
     child: Child,
 }
@@ -164,7 +167,7 @@ impl Limiter {
         command.stdin(Stdio::null()).stdout(output.try_clone().unwrap()).stderr(output).kill_on_drop(true);
         let child = command.spawn().unwrap();
         let url = format!("http://127.0.0.1:{port}");
-        let mut limiter = Self { url, port, name: kind.names().0, folder, log, child };
+        let mut limiter = Self { url, folder, port, name: kind.names().0, log, child };
         limiter.until_it_listens().await;
         limiter
     }

@@ -13,10 +13,11 @@
 //! messages a second the ten minutes are therefore fewer. The memory is the process's own: another process, or this one
 //! after a crash, knows nothing of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use md5::{Digest, Md5};
 use tokio::time::Instant;
 
 use crate::message::MessageId;
@@ -44,14 +45,14 @@ struct Kinds {
 #[derive(Debug, Default)]
 struct Exits {
     /// `None` is the plain delete, which most of them are: an exit takes four times the room.
-    by_id: BTreeMap<MessageId, (Option<Box<Exit>>, Place)>,
+    /// Beside it, when the message is forgotten.
+    by_id: BTreeMap<Key, (Option<Box<Exit>>, Instant)>,
     /// First what is forgotten first.
-    by_place: BTreeMap<Place, MessageId>,
-    next: u64,
+    by_time: BTreeSet<(Instant, Key)>,
 }
 
-/// When a message is forgotten, and a number that no other has.
-type Place = (Instant, u64);
+/// Stands for an id: its MD5 sum, a fifth of the room. Two ids with one sum do not happen by chance; SQS makes them.
+type Key = [u8; 16];
 
 /// Longer than a process runs: until SQS has confirmed a delete.
 const UNCONFIRMED: Duration = Duration::from_secs(100 * 365 * 24 * 3_600);
@@ -96,18 +97,17 @@ impl Memory {
 impl Exits {
     fn get(&mut self, id: &MessageId) -> Option<Exit> {
         self.expire();
-        self.by_id.get(id).map(|(exit, _)| exit.as_deref().cloned().unwrap_or(Exit::DELETE))
+        self.by_id.get(&key(id)).map(|(exit, _)| exit.as_deref().cloned().unwrap_or(Exit::DELETE))
     }
 
     fn remember(&mut self, id: &MessageId, exit: Exit, until: Instant, capacity: usize) {
         self.expire();
         let exit = (exit != Exit::DELETE).then(|| Box::new(exit));
-        let place = (until, self.next);
-        self.next += 1;
-        if let Some((_, before)) = self.by_id.insert(id.clone(), (exit, place)) {
-            self.by_place.remove(&before);
+        let key = key(id);
+        if let Some((_, before)) = self.by_id.insert(key, (exit, until)) {
+            self.by_time.remove(&(before, key));
         }
-        self.by_place.insert(place, id.clone());
+        self.by_time.insert((until, key));
         if self.by_id.len() > capacity {
             self.forget_first();
         }
@@ -115,16 +115,20 @@ impl Exits {
 
     fn expire(&mut self) {
         let now = Instant::now();
-        while self.by_place.first_key_value().is_some_and(|((until, _), _)| *until <= now) {
+        while self.by_time.first().is_some_and(|(until, _)| *until <= now) {
             self.forget_first();
         }
     }
 
     fn forget_first(&mut self) {
-        if let Some((_, id)) = self.by_place.pop_first() {
-            self.by_id.remove(&id);
+        if let Some((_, key)) = self.by_time.pop_first() {
+            self.by_id.remove(&key);
         }
     }
+}
+
+fn key(id: &MessageId) -> Key {
+    Md5::digest(id.as_str()).into()
 }
 
 #[cfg(test)]
@@ -146,8 +150,8 @@ mod tests {
     /// Ids remembered as done and as hidden.
     fn remembered(memory: &Memory) -> (usize, usize) {
         let kinds = memory.lock();
-        assert_eq!(kinds.done.by_id.len(), kinds.done.by_place.len());
-        assert_eq!(kinds.hidden.by_id.len(), kinds.hidden.by_place.len());
+        assert_eq!(kinds.done.by_id.len(), kinds.done.by_time.len());
+        assert_eq!(kinds.hidden.by_id.len(), kinds.hidden.by_time.len());
         (kinds.done.by_id.len(), kinds.hidden.by_id.len())
     }
 
@@ -229,12 +233,14 @@ mod tests {
         memory.left(&id(0), Exit::DELETE);
         for number in 1..=2 * CAPACITY {
             memory.confirmed(&id(number));
+            tokio::time::advance(Duration::from_nanos(1)).await;
         }
         assert_eq!((memory.seen(&id(0)), remembered(&memory)), (Some(Exit::DELETE), (CAPACITY, 0)));
         assert_eq!(memory.seen(&id(2 * CAPACITY)), Some(Exit::DELETE));
         assert_eq!(memory.seen(&id(CAPACITY)), None, "the oldest confirmed ones go first");
         for number in 0..CAPACITY + 10 {
             memory.left(&id(number), Exit::DELETE);
+            tokio::time::advance(Duration::from_nanos(1)).await;
         }
         assert_eq!((memory.seen(&id(9)), memory.seen(&id(10))), (None, Some(Exit::DELETE)));
         assert_eq!(remembered(&memory), (CAPACITY, 0));

@@ -195,7 +195,8 @@ pub fn skipped(why: &str) {
     io::stderr().write_all(line.as_bytes()).unwrap();
 }
 
-fn free_port() -> u16 {
+/// A port of the loopback that was free a moment ago.
+pub fn free_port() -> u16 {
     let mut tries = std::iter::repeat_with(|| fastrand::u16(PORTS)).take(1_000);
     tries.find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).expect("no port is free")
 }

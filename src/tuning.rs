@@ -190,6 +190,8 @@ pub struct Learned {
     /// Such a step takes so many POSTs accepted, times the root of how many there are per second; four steps twice as
     /// many. With 45 several processes were refused too much, with 100 a limit that doubled was not found.
     pub step_posts: f64,
+    /// After so many times the POSTs of the first step, four steps higher, a ceiling on POSTs at once is out of date.
+    pub obsolete: f64,
     /// A cut leaves (a + so many) ÷ (a + so many + 1), where a was accepted since the one before: three quarters at least.
     pub soft: f64,
     /// The rate is what limits while it needs fewer than so many times the POSTs at once.
@@ -221,6 +223,7 @@ impl Default for Learned {
             rate_doubles_in: Duration::from_millis(500),
             step: 0.06,
             step_posts: 60.0,
+            obsolete: 2.0,
             soft: 3.0,
             slack: 1.2,
             loose: 4.0,

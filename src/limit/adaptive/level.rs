@@ -33,6 +33,13 @@ impl Level {
         self.ceiling.is_finite()
     }
 
+    /// Forgets the ceiling once it has gone so many times as far beyond as the first step took.
+    pub(super) fn unlimit_after(&mut self, tried: f64) {
+        if self.tried >= tried {
+            self.unlimit();
+        }
+    }
+
     /// Forgets the ceiling.
     pub(super) fn unlimit(&mut self) {
         self.ceiling = f64::INFINITY;

@@ -4,12 +4,12 @@
 //! each round trip; there it waits, then tries more in growing steps. A refusal is blamed on one of the two and cuts it.
 //!
 //! - *Blame falls on what is new.* POSTs at once, if more ran than were lately accepted. The rate, if this one started closer
-//!   to the one before than any accepted. If both are new the rate is held and the next refusal decides. If neither is, the
-//!   one that held starts back.
+//!   to the one before than any accepted. If both are new the rate is held and the next refusal decides. If neither is, POSTs
+//!   at once if the limit was full, and either the rate does not hold starts back or refusals met more at once than successes.
 //! - *One cut per round trip.* What was posted before the last cut says nothing of the limit after it. The more were accepted
 //!   since the last cut, the less is cut.
-//! - *Outages teach nothing.* A gate that closes takes back all cuts since the last success but the first. While it is
-//!   closed refusals do not count.
+//! - *Outages teach nothing.* A gate that closes takes back all cuts since the last success. While it is closed refusals do
+//!   not count.
 //! - *Windows.* An endpoint that takes so many per minute closes the gate each minute. What was accepted between two
 //!   openings is its rate.
 //! - *Random faults are not load*, see [`background`].
@@ -30,6 +30,11 @@ use background::{Background, Verdict};
 use level::Level;
 use seen::Seen;
 
+/// The last so many refusals vote on what they met.
+const VOTES: f64 = 6.0;
+/// Two of three say that there were more at once.
+const CROWDED: f64 = 0.3;
+
 /// What one endpoint was found to take.
 #[derive(Debug, Clone)]
 pub(super) struct Adaptive {
@@ -49,6 +54,8 @@ pub(super) struct Adaptive {
     last_start: Option<Instant>,
     /// What was cut last.
     constraint: Option<Constraint>,
+    /// Whether refusals meet more POSTs at once than successes do: 1 all of the last few, -1 none.
+    crowded: f64,
 }
 
 /// What an endpoint limits.
@@ -91,8 +98,8 @@ struct Epoch {
     cut_at: Option<Instant>,
     /// Cuts since the last success.
     row: u32,
-    /// The levels after the first of them, which stands for the whole outage; `None` where too little was known before.
-    after_first: Option<(Level, Level)>,
+    /// The levels before the first of them; `None` where too little was known then.
+    before_row: Option<(Level, Level)>,
 }
 
 /// What was accepted from one opening of the gate to the next.
@@ -122,6 +129,7 @@ impl Adaptive {
             is_closed: false,
             last_start: None,
             constraint: None,
+            crowded: 0.0,
         }
     }
 
@@ -192,6 +200,8 @@ impl Adaptive {
             // Twice as many after a round trip in which all of them succeeded.
             let (at_once, per_second) = (self.at_once.value(), self.throughput());
             self.at_once.grow(at_once.max(2.0), per_second, &self.numbers);
+            // One too many at once is refused at once. A rate has to wait: bursts and windows tell late.
+            self.at_once.unlimit_after(self.numbers.obsolete);
             self.at_once.lower_to(float(self.cap));
         }
         let rate = self.rate.value();
@@ -216,20 +226,20 @@ impl Adaptive {
         if is_early || self.epoch.is_over(start) || how == Refused::Overloaded && self.is_background() {
             return;
         }
-        let is_known = self.epoch.accepted >= self.numbers.known_after;
+        if self.epoch.row == 0 {
+            let is_known = self.epoch.accepted >= self.numbers.known_after;
+            self.epoch.before_row = is_known.then_some((self.at_once, self.rate));
+        }
         self.cut(start, now);
         self.epoch.cut(now);
-        if self.epoch.row == 1 {
-            self.epoch.after_first = is_known.then_some((self.at_once, self.rate));
-        }
     }
 
     /// The gate closes: all that was refused since the last success is one outage.
     pub(super) fn gate_closed(&mut self) {
         self.is_closed = true;
         self.windows.refused_at = None;
-        if let Some(after_first) = self.epoch.after_first.take() {
-            (self.at_once, self.rate) = after_first;
+        if let Some(before_row) = self.epoch.before_row.take() {
+            (self.at_once, self.rate) = before_row;
         }
     }
 
@@ -271,10 +281,13 @@ impl Adaptive {
         // A hair closer is an error of rounding.
         let closest = self.seen.closest().filter(|closest| gap < 0.97 * closest);
         let rate_limits = rate * self.latency() < slack * at_once;
+        let vote = if level > self.seen.level() + 0.5 { 1.0 } else { -1.0 };
+        self.crowded += (vote - self.crowded) / VOTES;
+        let is_crowd = is_full && (!rate_limits || self.crowded > CROWDED);
         if let (Some(closest), true) = (closest, is_more && rate.is_infinite() && level >= either) {
             self.rate.set(closest.recip());
             self.at_once.set(level - 1.0);
-        } else if at_once >= 2.0 && (is_more || closest.is_none() && is_full && !rate_limits) {
+        } else if at_once >= 2.0 && (is_more || closest.is_none() && is_crowd) {
             self.at_once.cut(level * ceiling, level - 1.0, &self.numbers);
             self.constraint = Some(Constraint::Concurrency);
             return;

@@ -27,6 +27,8 @@ pub(super) struct Seen {
     /// Fewest seconds between the start of one that was accepted and the start before it.
     closest: [f64; 2],
     in_span: u32,
+    /// Mean of POSTs at once when one started that was accepted.
+    level: f64,
 }
 
 impl Seen {
@@ -39,6 +41,7 @@ impl Seen {
             highest: [0.0; 2],
             closest: [f64::INFINITY; 2],
             in_span: 0,
+            level: 1.0,
         }
     }
 
@@ -53,6 +56,7 @@ impl Seen {
         }
         let [count, _] = &mut self.accepted;
         *count += 1.0;
+        self.level += (level - self.level) / f64::from(LEVELS);
         let [highest, _] = &mut self.highest;
         *highest = highest.max(level);
         let [closest, _] = &mut self.closest;
@@ -75,6 +79,11 @@ impl Seen {
         let [_, since] = self.since;
         let latency = self.latency()?;
         Some((this + before + 1.0) / seconds(now, since).max(latency))
+    }
+
+    /// Mean of POSTs at once of those accepted.
+    pub(super) fn level(&self) -> f64 {
+        self.level
     }
 
     /// Most POSTs at once of which one was accepted.

@@ -11,6 +11,7 @@ impl EventLog {
         let Some(constraint) = learned.constraint else { return };
         let LearnedLimit { at_once, per_second, last_refusal, .. } = *learned;
         let (endpoint, limited_by) = (self.endpoint.as_str(), learned.limited_by());
+        let per_second = per_second.map(|rate| (rate * 1_000.0).round() / 1_000.0);
         let (reason, fix) = (last_refusal.map(|refusal| refusal.reason.label()), fix(constraint, learned));
         let words = match constraint {
             Constraint::Rate => "the endpoint limits POSTs per second",

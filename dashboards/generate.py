@@ -107,6 +107,7 @@ def overview():
             ], "short", 12, values=states, max=1, steps=[(1, "red")]),
             lines("Time closed, by reason", "Part of the time a gate was not open, mean of the processes, and what the endpoint did to close it.", [(seen(f"{closed} / {processes}"), "{{endpoint}}: {{reason}}")], "percentunit", 12, max=1),
             lines("Adaptive limit", "POSTs at once that an endpoint takes, found from its answers, as a share of what the configuration allows. Low: it has too much to do.", [(f"sum by (endpoint) ({of('adaptive_limit', listener=False)}) / sum by (endpoint) ({of('sessions_limit', listener=False)})", "{{endpoint}}")], "percentunit", max=1),
+            lines("Learned rate", "POSTs started per second that an endpoint was found to take from all processes together. No line: it was not found to limit them.", [(f"sum by (endpoint) ({of('adaptive_rate', listener=False)})", "{{endpoint}}")], "reqps"),
             lines("SQS errors", "Calls that failed, per second, by kind; docs/errors.md has each with its fix.", [(rate("sqs_requests_total", "listener, result", 'result!="ok"'), "{{listener}} {{result}}")], "reqps"),
             lines("Things that should not happen", "Per second: lost leases, abandoned messages, messages left out, panics, dropped headers, copies not posted again, log lines that nobody read.", [
                 *((rate(metric), legend) for metric, legend in [("leases_lost_total", "leases lost"), ("messages_abandoned_total", "abandoned"), ("messages_left_out_total", "left out"), ("panics_total", "panics"), ("headers_dropped_total", "headers dropped"), ("duplicates_suppressed_total", "copies")]),
@@ -160,6 +161,9 @@ def listener():
             lines("Sessions of the endpoint", "POSTs at once, over all processes and all listeners of the endpoint. The adaptive limit falls where the endpoint says it has too much to do.", [
                 (f"sum({of('sessions_in_use', endpoint, listener=False)})", "in use"), (f"sum({of('adaptive_limit', endpoint, listener=False)})", "adaptive limit"), (f"sum({of('sessions_limit', endpoint, listener=False)})", "limit"),
             ], "short"),
+            lines("Rate of the endpoint", "POSTs started per second that the endpoint was found to take, over all processes and all its listeners. No line: it was not found to limit them.", [
+                (f"sum({of('adaptive_rate', endpoint, listener=False)})", "adaptive limit"),
+            ], "reqps"),
             lines("Workers", "Over all processes. In use at the limit with messages visible: raise workers or add processes.", [
                 (f"sum({of('workers_in_use')})", "in use"), (f"sum({of('workers_reserved')})", "reserved"), (f"sum({of('workers_limit')})", "limit"),
             ], "short"),

@@ -223,6 +223,7 @@ fn endpoints(plans: &[EndpointPlan], metrics: &Metrics) -> Result<Vec<Endpoint>,
             let gauge = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
             handles.sessions_limit.set(gauge(mirrored.sessions.cap()));
             handles.adaptive_limit.set(gauge(mirrored.sessions.limit()));
+            handles.set_adaptive_rate(mirrored.sessions.learned().and_then(|learned| learned.per_second));
             handles.sessions_in_use.set(gauge(mirrored.sessions.running()));
             handles.gate.mirror(mirrored.gate.snapshot().state, &mirrored.gate.closed_for());
         };

@@ -14,7 +14,7 @@
 use serde_json::{Value, json};
 
 use crate::admin::View;
-use crate::limit::{EndpointLimits, GateSnapshot, GateState};
+use crate::limit::{EndpointLimits, GateSnapshot, GateState, Refusal, Sessions};
 use crate::pipeline::{DepthView, Failures, Preflight, Status};
 use crate::ports::QueueDepth;
 use crate::telemetry::handles::Totals;
@@ -110,8 +110,30 @@ fn endpoint(limits: &EndpointLimits) -> Value {
     json!({
         "name": &*limits.name,
         "sessions": { "limit": sessions.cap(), "in_use": sessions.running() },
-        "adaptive": { "enabled": sessions.is_adaptive(), "limit": sessions.limit() },
+        "adaptive": adaptive(sessions),
         "gate": gate(&limits.gate.snapshot()),
+    })
+}
+
+/// POSTs at once and starts per second, which of them the endpoint limits, and how it said so last.
+fn adaptive(sessions: &Sessions) -> Value {
+    let learned = sessions.learned();
+    let rate = learned.and_then(|learned| learned.per_second);
+    json!({
+        "enabled": learned.is_some(),
+        "limit": sessions.limit(),
+        "rate": rate.map(|rate| (rate * 1_000.0).round() / 1_000.0),
+        "limited_by": learned.and_then(|learned| learned.limited_by()),
+        "last_refusal": learned.and_then(|learned| learned.last_refusal).map(refusal),
+    })
+}
+
+fn refusal(refusal: Refusal) -> Value {
+    let asked = refusal.retry_after;
+    json!({
+        "reason": refusal.reason.label(),
+        "words": refusal.words(),
+        "retry_after_seconds": (!asked.is_zero()).then_some(asked.as_secs()),
     })
 }
 
@@ -134,9 +156,10 @@ mod tests {
     use tokio::time::Instant;
 
     use super::*;
-    use crate::limit::{Reason, SlotCounts};
+    use crate::limit::{Feedback, Reason, Settings, SlotCounts};
     use crate::pipeline::NotReceiving;
     use crate::ports::Redrive;
+    use crate::tuning::Tuning;
 
     const MINUTE: Duration = Duration::from_secs(60);
 
@@ -200,6 +223,36 @@ mod tests {
             let shown = listener(&status(preflight, trouble));
             assert_eq!((&shown["state"], &shown["why"]), (&json!(state), &why));
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_adaptive_limit_is_shown_with_its_rate_which_holds_posts_back_and_the_last_refusal() {
+        let settings = |adaptive| Settings { sessions: 64, adaptive, rate: None, tuning: Tuning::default() };
+        let shown = |limits: &EndpointLimits| endpoint(limits)["adaptive"].clone();
+        let fixed = EndpointLimits::new("api", &settings(false), 1);
+        let nothing =
+            json!({"enabled": false, "limit": 64, "rate": null, "limited_by": null, "last_refusal": null});
+        assert_eq!(shown(&fixed), nothing);
+        let limits = EndpointLimits::new("api", &settings(true), 1);
+        let member = limits.sessions.join(64);
+        let before = shown(&limits);
+        assert_eq!(
+            (&before["enabled"], &before["rate"], &before["limited_by"]),
+            (&json!(true), &json!(null), &json!(null))
+        );
+        let refusal = Refusal { reason: Reason::RetryAfter, retry_after: 3 * MINUTE };
+        for feedback in [Feedback::Success; 20].into_iter().chain([Feedback::Congestion(refusal)]) {
+            let mut session = member.start(None).await;
+            session.starts();
+            tokio::time::advance(Duration::from_millis(100)).await;
+            session.end(feedback);
+        }
+        let after = shown(&limits);
+        assert!(after["rate"].as_f64().is_some_and(|rate| rate > 1.0 && rate < 20.0), "{after}");
+        assert_eq!(after["limited_by"], json!("rate"));
+        let words = "the endpoint asked for a pause (Retry-After)";
+        let refusal = json!({"reason": "retry_after", "words": words, "retry_after_seconds": 180});
+        assert_eq!(after["last_refusal"], refusal);
     }
 
     #[test]

@@ -84,6 +84,11 @@ impl Pacer {
         }
     }
 
+    /// Starts per second at the configured rate; `None` without one.
+    pub(super) fn most_per_second(&self) -> Option<f64> {
+        self.rate.map(|rate| rate.interval.as_secs_f64().recip())
+    }
+
     /// Time between two starts at the stricter rate; `None` without a rate.
     pub(super) fn interval(&self) -> Option<Duration> {
         self.rate.map(|rate| rate.interval).max(self.learned)

@@ -7,6 +7,7 @@
 
 pub(crate) mod deliveries;
 mod gates;
+mod learned;
 mod repeats;
 
 use std::collections::{BTreeMap, BTreeSet};

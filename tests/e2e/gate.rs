@@ -2,11 +2,16 @@
 //! it again.
 
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use axum::Router;
+use axum::http::StatusCode;
 use queuepost::localqueue::{Receive, SendMessage};
 use serde_json::Value;
-use tokio::net::TcpSocket;
+use tokio::net::{TcpListener, TcpSocket};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use super::process::{PATIENCE, Queuepost};
 use super::servers::{HttpEndpoint, QueueServer};
@@ -14,15 +19,25 @@ use super::servers::{HttpEndpoint, QueueServer};
 impl Queuepost {
     /// Waits until the status has `wanted` at `pointer`; returns the whole status.
     async fn until_status(&self, pointer: &str, wanted: &str) -> Value {
-        let end = tokio::time::Instant::now() + PATIENCE;
+        self.until_status_is(pointer, wanted, |value| value.as_str() == Some(wanted)).await
+    }
+
+    /// Waits until what the status has at `pointer` is as `wanted`; returns the whole status.
+    async fn until_status_is(
+        &self,
+        pointer: &str,
+        wanted: &str,
+        is_wanted: impl Fn(&Value) -> bool,
+    ) -> Value {
+        let end = Instant::now() + PATIENCE;
         loop {
             let (code, text) = self.admin("/api/v1/status").await;
             assert_eq!(code, 200);
             let status: Value = serde_json::from_str(&text).unwrap();
-            if status.pointer(pointer).and_then(Value::as_str) == Some(wanted) {
+            if status.pointer(pointer).is_some_and(&is_wanted) {
                 return status;
             }
-            assert!(tokio::time::Instant::now() < end, "{pointer} is not {wanted:?} in {text}");
+            assert!(Instant::now() < end, "{pointer} is not {wanted} in {text}");
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
@@ -47,9 +62,12 @@ async fn a_wrong_key_closes_the_gate_says_why_and_opens_when_it_is_right() {
     assert!(line.contains(r#""reason":"unauthorized""#) && line.contains(r#""level":"ERROR""#), "{line}");
     endpoint.seen.status.store(200, Ordering::SeqCst);
     bridge.until_line(r#""message":"gate open"#).await;
-    bridge.until_status("/endpoints/0/gate/state", "open").await;
+    let status = bridge.until_status("/endpoints/0/gate/state", "open").await;
     assert!(bridge.metric("gate_closed_seconds_total", r#"reason="unauthorized""#).await > 0.0);
-    assert!(bridge.metric("adaptive_limit", "").await >= 4.0);
+    // A wrong key says nothing of capacity.
+    let adaptive = &status["endpoints"][0]["adaptive"];
+    assert_eq!((&adaptive["limited_by"], &adaptive["last_refusal"]), (&Value::Null, &Value::Null));
+    assert!(bridge.metric("adaptive_limit", "").await >= 1.0);
     assert_eq!(bridge.stop().await.code, Some(0));
 }
 
@@ -73,6 +91,59 @@ async fn a_dead_endpoint_costs_no_receives_and_is_found_when_it_is_back() {
     assert!(endpoint.seen.bodies().values().all(|times| *times == 1));
     assert_eq!(endpoint.seen.count(), 40);
     assert!(bridge.metric("messages_received_total", r#"first="false""#).await.abs() < f64::EPSILON);
+    assert_eq!(bridge.stop().await.code, Some(0));
+}
+
+/// An endpoint that takes five requests a second, and five at once after a pause; others get a 429.
+async fn five_per_second() -> (String, JoinSet<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/work", listener.local_addr().unwrap());
+    let bucket = Arc::new(Mutex::new((5.0, Instant::now())));
+    let take = move || {
+        let mut bucket = bucket.lock().unwrap();
+        let (tokens, since) = *bucket;
+        let tokens = f64::min(tokens + 5.0 * since.elapsed().as_secs_f64(), 5.0);
+        let is_taken = tokens >= 1.0;
+        *bucket = (if is_taken { tokens - 1.0 } else { tokens }, Instant::now());
+        std::future::ready(if is_taken { StatusCode::OK } else { StatusCode::TOO_MANY_REQUESTS })
+    };
+    let mut server = JoinSet::new();
+    server.spawn(async move { axum::serve(listener, Router::new().fallback(take)).await.unwrap() });
+    (url, server)
+}
+
+#[tokio::test]
+async fn a_rate_that_the_endpoint_limits_is_learned_and_shown_in_status_metric_and_log() {
+    let queues = QueueServer::start().await;
+    let queue = queues.queue("orders", 1_000);
+    let (url, _endpoint) = five_per_second().await;
+    let mut bridge = Queuepost::run(&queue, &url, &["--throttle-delay", "5s"]).await;
+    let status = bridge.until_status("/endpoints/0/gate/state", "open").await;
+    let adaptive = &status["endpoints"][0]["adaptive"];
+    assert_eq!((&adaptive["enabled"], &adaptive["rate"]), (&Value::Bool(true), &Value::Null), "{adaptive}");
+    let (_, text) = bridge.admin("/metrics").await;
+    assert!(text.contains("queuepost_adaptive_limit") && !text.contains("queuepost_adaptive_rate"), "{text}");
+    for number in 0..1_000 {
+        queues.send("orders", &format!("m-{number}"));
+    }
+    let line = bridge.until_line("/s: rate_limit: {per_second: ").await;
+    assert!(line.contains(r#""level":"INFO""#) && line.contains(r#""limited_by":"rate""#), "{line}");
+    assert!(line.contains(r#""reason":"throttled""#) && line.contains(r#""fix":"takes about "#), "{line}");
+    let near_five = |adaptive: &Value| {
+        adaptive["rate"].as_f64().is_some_and(|rate| (3.0..=7.0).contains(&rate))
+            && adaptive["limited_by"] == "rate"
+    };
+    let status = bridge.until_status_is("/endpoints/0/adaptive", "a rate near five", near_five).await;
+    let refusal = &status["endpoints"][0]["adaptive"]["last_refusal"];
+    assert_eq!((&refusal["reason"], &refusal["retry_after_seconds"]), (&"throttled".into(), &Value::Null));
+    let end = Instant::now() + PATIENCE;
+    loop {
+        let rate = bridge.metric("adaptive_rate", "endpoint=").await;
+        if (3.0..=7.0).contains(&rate) {
+            break;
+        }
+        assert!(Instant::now() < end, "{rate} is not near five");
+    }
     assert_eq!(bridge.stop().await.code, Some(0));
 }
 

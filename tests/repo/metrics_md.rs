@@ -53,6 +53,7 @@ const SECTIONS: &[(&str, &[&str])] = &[
             "sessions_limit",
             "sessions_in_use",
             "adaptive_limit",
+            "adaptive_rate",
             "gate_state",
             "gate_closed_seconds_total",
         ],
@@ -181,6 +182,7 @@ fn exercised() -> (BTreeMap<String, Family>, Series) {
         }
     }
     let most = so_far(&metrics);
+    metrics.endpoint(ENDPOINT).set_adaptive_rate(Some(1.0));
     (families(&metrics.render()), Series { process, started, working, most, endpoint })
 }
 
@@ -210,7 +212,7 @@ closed set of values. No label holds a message id, an address of a message or a 
 **Series.** Each process has {process}, each endpoint {endpoint} and each listener {started} from its start, {working} once it has \
 had successes and 429s, and {most} at most, if every outcome, 20 status codes and every error of every SQS call have been seen. \
 Histograms of `delivery_duration_seconds` appear with the first delivery of their outcome, `http_responses_total` with the first \
-answer of a code, results other than `ok` of `sqs_requests_total` with the first such error; all else starts at 0. So ten \
+answer of a code, `adaptive_rate` is there only while a rate is learned, results other than `ok` of `sqs_requests_total` with the first such error; all else starts at 0. So ten \
 listeners on one endpoint, in three pods, are about {fleet} series.
 
 [Dashboards](../dashboards/README.md), [alert and recording rules](../deploy/prometheus/queuepost.rules.yaml) and their \

@@ -5,7 +5,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::limit::adaptive::{Adaptive, Constraint, Refused, Start};
-use crate::limit::{Reason, Transition};
+use crate::limit::sessions::news::News;
+use crate::limit::{LearnedLimit, Reason, Refusal, Transition};
 use crate::tuning::Learned;
 
 /// How the POST of a session ended, as far as it tells of the endpoint's capacity.
@@ -21,28 +22,6 @@ pub enum Feedback {
     Nothing,
 }
 
-/// A refusal for lack of capacity.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Refusal {
-    /// Its kind.
-    pub reason: Reason,
-    /// The pause it asked for; zero if none.
-    pub retry_after: Duration,
-}
-
-/// What an endpoint was found to take, and why so.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct LearnedLimit {
-    /// POSTs at once.
-    pub at_once: usize,
-    /// Starts per second; `None` while unlimited.
-    pub per_second: Option<f64>,
-    /// Which of the two was cut last; `None` before the first cut.
-    pub constraint: Option<Constraint>,
-    /// The last refusal; `None` before the first.
-    pub last_refusal: Option<Refusal>,
-}
-
 /// The adaptive limit, and what it needs to be told.
 #[derive(Debug)]
 pub(super) struct Learning {
@@ -52,12 +31,13 @@ pub(super) struct Learning {
     /// The message that met no answer last.
     unanswered: Option<u64>,
     last_refusal: Option<Refusal>,
+    news: News,
 }
 
 impl Learning {
     pub(super) fn new(cap: usize, numbers: Learned) -> Self {
         let adaptive = Adaptive::new(cap, numbers, Instant::now());
-        Self { adaptive, is_held_up: false, unanswered: None, last_refusal: None }
+        Self { adaptive, is_held_up: false, unanswered: None, last_refusal: None, news: News::default() }
     }
 
     pub(super) fn set_cap(&mut self, cap: usize) {
@@ -73,13 +53,23 @@ impl Learning {
         self.adaptive.pace()
     }
 
-    pub(super) fn learned(&self) -> LearnedLimit {
-        LearnedLimit {
-            at_once: self.adaptive.at_once(),
-            per_second: self.adaptive.per_second(),
-            constraint: self.adaptive.constraint(),
-            last_refusal: self.last_refusal,
-        }
+    /// What was learned below these limits of the configuration.
+    pub(super) fn learned(&self, cap: usize, most_per_second: f64) -> LearnedLimit {
+        let (at_once, per_second) = (self.adaptive.at_once(), self.adaptive.per_second());
+        let rate_limits = per_second.is_some_and(|rate| rate < most_per_second);
+        let rate = rate_limits.then_some(Constraint::Rate);
+        let concurrency = (at_once < cap).then_some(Constraint::Concurrency);
+        let constraint = match self.adaptive.constraint() {
+            None => None,
+            Some(Constraint::Rate) => rate.or(concurrency),
+            Some(Constraint::Concurrency) => concurrency.or(rate),
+        };
+        LearnedLimit { at_once, per_second, constraint, last_refusal: self.last_refusal }
+    }
+
+    /// A POST ended so, and that is learned by now; whether a person should know.
+    pub(super) fn is_news(&mut self, feedback: Feedback, learned: &LearnedLimit) -> bool {
+        self.news.ended(feedback == Feedback::Success, learned, Instant::now())
     }
 
     /// Somebody could start, were it not for the rate.
@@ -120,5 +110,27 @@ impl Learning {
             Transition::Closed { by_probe: true, .. } => self.adaptive.probe_refused(Instant::now()),
             Transition::Opened { .. } => self.adaptive.gate_opened(Instant::now()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_learned_above_the_configuration_holds_nothing_back() {
+        let mut learning = Learning::new(64, Learned::default());
+        let refusal = Refusal { reason: Reason::Throttled, retry_after: Duration::ZERO };
+        for feedback in [Feedback::Success; 20].into_iter().chain([Feedback::Congestion(refusal)]) {
+            let start = learning.started(1);
+            tokio::time::advance(Duration::from_millis(100)).await;
+            learning.ended(start, feedback);
+        }
+        let learned = learning.learned(64, f64::INFINITY);
+        assert_eq!((learned.constraint, learned.limited_by()), (Some(Constraint::Rate), Some("rate")));
+        let (at_once, per_second) = (learned.at_once, learned.per_second.unwrap());
+        assert!(at_once > 1, "{learned:?}");
+        assert_eq!(learning.learned(64, per_second).limited_by(), Some("concurrency"));
+        assert_eq!(learning.learned(at_once, per_second).limited_by(), None);
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use super::{Feedback, Granted, Sessions, State};
+use super::{Feedback, Granted, LearnedLimit, Sessions, State};
 
 /// A listener's place at an endpoint; dropping it frees the place.
 #[derive(Debug)]
@@ -229,15 +229,15 @@ impl Session {
         self.started = true;
     }
 
-    /// Ends it, and tells the adaptive limit how.
-    pub fn end(mut self, feedback: Feedback) {
-        let Some(sessions) = self.sessions.take() else { return };
+    /// Ends it, and tells the adaptive limit how. What was learned, if that is worth a line in the log.
+    pub fn end(mut self, feedback: Feedback) -> Option<LearnedLimit> {
+        let sessions = self.sessions.take()?;
+        let mut news = None;
         sessions.change(|state| {
             state.ended(self.key);
-            if let Some(start) = self.granted.start {
-                state.learn(|learning| learning.ended(start, feedback));
-            }
+            news = self.granted.start.and_then(|start| state.news(start, feedback));
         });
+        news
     }
 }
 

@@ -12,8 +12,10 @@
 //! Invariant: running ≤ limit, of each listener running ≤ its cap, and starts within the rate. Lowering a limit lets what
 //! runs finish.
 
+mod learned;
 mod learning;
 mod membership;
+mod news;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
@@ -29,7 +31,8 @@ use crate::tuning::{Ahead, Learned};
 
 use learning::Learning;
 
-pub use learning::{Feedback, LearnedLimit, Refusal};
+pub use learned::{LearnedLimit, Refusal};
+pub use learning::Feedback;
 pub use membership::{Claims, Membership, Session};
 
 /// The sessions of one endpoint.
@@ -148,7 +151,7 @@ impl Sessions {
 
     /// What the endpoint was found to take; `None` if the limit does not adapt.
     pub fn learned(&self) -> Option<LearnedLimit> {
-        self.lock().learning.as_ref().map(Learning::learned)
+        self.lock().learned()
     }
 
     /// The endpoint's gate has changed.
@@ -250,6 +253,18 @@ impl State {
             tell(learning);
             self.pacer.learn(learning.pace());
         }
+    }
+
+    fn learned(&self) -> Option<LearnedLimit> {
+        let most_per_second = self.pacer.most_per_second().unwrap_or(f64::INFINITY);
+        self.learning.as_ref().map(|learning| learning.learned(self.cap, most_per_second))
+    }
+
+    /// The POST of a session ended; what was learned, if a person should know of it.
+    fn news(&mut self, start: Start, feedback: Feedback) -> Option<LearnedLimit> {
+        self.learn(|learning| learning.ended(start, feedback));
+        let learned = self.learned()?;
+        self.learning.as_mut()?.is_news(feedback, &learned).then_some(learned)
     }
 
     /// A session is free again. Its listener may have left meanwhile.

@@ -206,6 +206,21 @@ async fn a_learned_rate_paces_starts_and_bounds_claims_and_says_why() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_known_limit_is_told_once_and_never_where_nothing_adapts() {
+    for (sessions, lines) in [(adaptive(64, 20).await.0, 1), (fixed(64), 0)] {
+        let (member, mut told) = (sessions.join(64), Vec::new());
+        for feedback in [congestion()].into_iter().chain([Feedback::Success; 40]) {
+            let mut session = member.start(None).await;
+            session.starts();
+            tokio::time::sleep(SOON / 10).await;
+            told.extend(session.end(feedback));
+        }
+        assert_eq!(told.len(), lines, "{told:?}");
+        assert!(told.iter().all(|learned| learned.limited_by().is_some()), "{told:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn one_message_that_is_never_answered_teaches_nothing_and_two_do() {
     let (sessions, member) = adaptive(64, 20).await;
     for _ in 0..5 {

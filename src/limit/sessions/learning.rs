@@ -1,20 +1,24 @@
-//! The adaptive limit among the sessions: what it is told of their starts and ends, and what others learn of it.
+//! What is learned among the sessions: what the adaptive limit and the rate-limit headers' judge are told of starts and ends,
+//! and what others learn of it.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use crate::limit::adaptive::{Adaptive, Constraint, Refused, Start};
+use crate::limit::quota::{QuotaHint, Stated};
 use crate::limit::{Reason, Transition};
-use crate::tuning::Learned;
+use crate::tuning::Tuning;
 
 /// How the POST of a session ended, as far as it tells of the endpoint's capacity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Feedback {
-    /// The endpoint took it.
-    Success,
-    /// The endpoint has too much to do.
-    Congestion(Refusal),
+    /// The endpoint took it, and its rate-limit headers said this.
+    Success(Stated),
+    /// The endpoint has too much to do, and its rate-limit headers said this.
+    Congestion(Refusal, Stated),
+    /// The same to a probe of a gate: that tells nothing of how much the endpoint can take.
+    ProbeRefused(Stated),
     /// No complete answer came; the number tells messages apart. One message alone may be to blame.
     Unanswered(u64),
     /// Says nothing.
@@ -43,10 +47,11 @@ pub struct LearnedLimit {
     pub last_refusal: Option<Refusal>,
 }
 
-/// The adaptive limit, and what it needs to be told.
+/// The adaptive limit and the rate-limit headers, and what they need to be told.
 #[derive(Debug)]
 pub(super) struct Learning {
     adaptive: Adaptive,
+    hint: QuotaHint,
     /// Whether somebody waits for the rate alone.
     is_held_up: bool,
     /// The message that met no answer last.
@@ -55,9 +60,10 @@ pub(super) struct Learning {
 }
 
 impl Learning {
-    pub(super) fn new(cap: usize, numbers: Learned) -> Self {
-        let adaptive = Adaptive::new(cap, numbers, Instant::now());
-        Self { adaptive, is_held_up: false, unanswered: None, last_refusal: None }
+    pub(super) fn new(cap: usize, tuning: &Tuning) -> Self {
+        let adaptive = Adaptive::new(cap, tuning.learned, Instant::now());
+        let hint = QuotaHint::new(tuning.quota);
+        Self { adaptive, hint, is_held_up: false, unanswered: None, last_refusal: None }
     }
 
     pub(super) fn set_cap(&mut self, cap: usize) {
@@ -71,6 +77,11 @@ impl Learning {
     /// Starts per second to keep to.
     pub(super) fn pace(&self) -> Option<f64> {
         self.adaptive.pace()
+    }
+
+    /// Until when rate-limit headers hold starts back; `None` if they do not.
+    pub(super) fn held_until(&self, now: Instant) -> Option<Instant> {
+        self.hint.not_before(now)
     }
 
     pub(super) fn learned(&self) -> LearnedLimit {
@@ -93,12 +104,20 @@ impl Learning {
         self.adaptive.started(Instant::now(), running, is_paced)
     }
 
-    /// The POST of a session ended.
-    pub(super) fn ended(&mut self, start: Start, feedback: Feedback) {
+    /// The POST of a session, which began at `began`, ended.
+    pub(super) fn ended(&mut self, start: Start, began: Instant, feedback: Feedback) {
+        let now = Instant::now();
+        match feedback {
+            Feedback::Success(stated) => self.hint.accepted(began, stated, now),
+            Feedback::Congestion(_, stated) | Feedback::ProbeRefused(stated) => {
+                self.hint.refused(began, stated, now);
+            }
+            Feedback::Unanswered(_) | Feedback::Nothing => {}
+        }
         let refusal = match feedback {
-            Feedback::Nothing => return,
-            Feedback::Success => return self.adaptive.succeeded(start, Instant::now()),
-            Feedback::Congestion(refusal) => refusal,
+            Feedback::Nothing | Feedback::ProbeRefused(_) => return,
+            Feedback::Success(_) => return self.adaptive.succeeded(start, now),
+            Feedback::Congestion(refusal, _) => refusal,
             Feedback::Unanswered(message) => {
                 if self.unanswered.replace(message).is_none_or(|last| last == message) {
                     return;
@@ -109,7 +128,7 @@ impl Learning {
         self.last_refusal = Some(refusal);
         let says_too_many = matches!(refusal.reason, Reason::Throttled | Reason::RetryAfter);
         let how = if says_too_many { Refused::TooMany } else { Refused::Overloaded };
-        self.adaptive.refused(start, how, Instant::now());
+        self.adaptive.refused(start, how, now);
     }
 
     /// The endpoint's gate has changed: refusals that closed it, and those of its probes, were an outage and tell

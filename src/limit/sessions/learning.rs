@@ -1,5 +1,6 @@
-//! What is learned among the sessions: what the adaptive limit and the rate-limit headers' judge are told of starts and ends,
-//! and what others learn of it.
+//! What is learned among the sessions: the adaptive limit, and what rate-limit headers are worth.
+//!
+//! Both are told here of starts and ends; others learn of the results.
 
 use std::time::Duration;
 

@@ -70,7 +70,7 @@ fn no_header_slows_an_endpoint_that_accepts() {
     let lasts = Duration::from_secs(30);
     let case = Case { lasts, ..Case::new(Limiter::AtOnce(64.0), Refusal::Bare, LATENCY, 1) };
     let (without, with) = (run(&case), run(&Case { headers: Headers::Empty(day), ..case }));
-    assert_eq!(without.refused, 0.0);
+    assert!(without.refused <= 0.0, "{}", without.refused);
     assert_eq!(with, without);
 }
 

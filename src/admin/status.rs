@@ -156,7 +156,7 @@ mod tests {
     use tokio::time::Instant;
 
     use super::*;
-    use crate::limit::{Feedback, Reason, Settings, SlotCounts};
+    use crate::limit::{Feedback, Reason, Settings, SlotCounts, Stated};
     use crate::pipeline::NotReceiving;
     use crate::ports::Redrive;
     use crate::tuning::Tuning;
@@ -241,7 +241,10 @@ mod tests {
             (&json!(true), &json!(null), &json!(null))
         );
         let refusal = Refusal { reason: Reason::RetryAfter, retry_after: 3 * MINUTE };
-        for feedback in [Feedback::Success; 20].into_iter().chain([Feedback::Congestion(refusal)]) {
+        for feedback in [Feedback::Success(Stated::Nothing); 20]
+            .into_iter()
+            .chain([Feedback::Congestion(refusal, Stated::Nothing)])
+        {
             let mut session = member.start(None).await;
             session.starts();
             tokio::time::advance(Duration::from_millis(100)).await;

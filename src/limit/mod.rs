@@ -34,12 +34,10 @@ pub struct EndpointLimits {
 impl EndpointLimits {
     /// Fresh limits of the endpoint `name`; `seed` drives jitter.
     pub fn new(name: &str, settings: &Settings, seed: u64) -> Self {
-        let Settings { sessions, adaptive, rate, tuning } = *settings;
-        let learned = adaptive.then_some(tuning.learned);
         Self {
             name: name.into(),
-            sessions: Sessions::new(sessions, rate, learned, tuning.ahead),
-            gate: Gate::new(tuning.gate, seed),
+            sessions: Sessions::new(settings),
+            gate: Gate::new(settings.tuning.gate, seed),
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::tuning::Tuning;
 pub struct Settings {
     /// Most POSTs at once over all listeners of the endpoint.
     pub sessions: usize,
-    /// Whether fewer are used while the endpoint says that it has too much to do.
+    /// Whether fewer are used while the endpoint refuses for lack of capacity, and none while headers say so.
     pub adaptive: bool,
     /// Most starts per time, if limited.
     pub rate: Option<Rate>,

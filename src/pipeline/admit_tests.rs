@@ -6,7 +6,7 @@ use std::pin::pin;
 use tokio::time::timeout;
 
 use super::*;
-use crate::limit::{self, Evidence, Rate};
+use crate::limit::{self, Evidence, Feedback, Rate, Stated};
 use crate::pipeline::kit_for_tests::{HOUR, Kit, MINUTE, SECOND, Setup, circumstances, close, patient};
 
 fn kit(sessions: usize, rate: Option<Rate>) -> Kit {
@@ -63,15 +63,22 @@ async fn a_delivery_that_waits_for_the_rate_leaves_the_line_when_a_gate_closes()
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_drain_ends_the_wait_at_a_gate_for_a_session_and_for_the_rate() {
-    for waits_for in ["gate", "session", "rate"] {
-        let kit = kit(1, Some(slow()));
+async fn a_drain_ends_the_wait_at_a_gate_for_a_session_for_the_rate_and_for_a_reset() {
+    for waits_for in ["gate", "session", "rate", "reset"] {
+        let rate = (waits_for != "reset").then(slow);
+        let limits =
+            limit::Settings { sessions: 1, rate, adaptive: waits_for == "reset", ..Setup::default().limits };
+        let kit = Setup { limits, ..Setup::default() }.kit();
         let (admission, drain) = (&kit.dispatch.admission, Drain::new());
         let mut in_the_way = None;
         match waits_for {
             "gate" => close(&admission.gates.own, MINUTE),
             "session" => in_the_way = Some(admission.membership.start(None).await),
-            _ => use_a_start(admission).await,
+            "rate" => use_a_start(admission).await,
+            _ => {
+                let empty = Stated::Empty { resets_in: MINUTE };
+                admission.membership.start(None).await.end(Feedback::ProbeRefused(empty));
+            }
         }
         let mut reservation = Reservation::default();
         let mut waits = pin!(admission.admit(&mut reservation, held(), &drain));

@@ -6,12 +6,12 @@
 use tokio::time::{Instant, timeout_at};
 
 use crate::exchange::{Request, Unshapeable, Verdicts};
-use crate::limit::{Circumstances, Probe};
+use crate::limit::{Circumstances, Probe, Stated};
 use crate::message::{Message, MessageId};
 use crate::observe::event_log::deliveries::Posted;
 use crate::pipeline::admit::Admitted;
 use crate::pipeline::deliver::{Decided, Delivery};
-use crate::pipeline::gates::{evidence, feedback};
+use crate::pipeline::gates::{evidence, feedback, stated};
 use crate::pipeline::in_flight::InFlight;
 use crate::policy::advice::endpoint::{EndpointReason, Seen};
 use crate::policy::decide::{Decision, Facts, Signal, decide};
@@ -67,7 +67,7 @@ impl Delivery {
         let first = self.messages.first();
         let traced = first.map(|message| message.trace.post(&limits.name, &mut request.headers));
         let ids: Vec<MessageId> = self.messages.iter().map(|message| message.id().clone()).collect();
-        let (posted, verdicts) = self.post(request, &ids, &probes).await;
+        let (posted, verdicts, stated) = self.post(request, &ids, &probes).await;
         if let (Some(traced), Some(message)) = (traced, first) {
             traced.ended(&message.trace, posted.outcome, posted.seen.status);
         }
@@ -81,7 +81,7 @@ impl Delivery {
         };
         if let Some(id) = ids.first() {
             let evidence = evidence(posted.outcome, signal, ctx.settings.retry_after_closes_gate, id);
-            if let Some(learned) = session.end(feedback(evidence, !probes.is_empty())) {
+            if let Some(learned) = session.end(feedback(evidence, !probes.is_empty(), stated)) {
                 ctx.events.learned(&learned);
             }
             let circumstances = Circumstances {
@@ -100,8 +100,14 @@ impl Delivery {
         std::mem::take(&mut self.messages).into_iter().zip(decisions).map(decided).collect()
     }
 
-    /// Posts the messages `ids`, and names what came of it: for the POST as a whole, and of each message.
-    async fn post(&self, request: Request, ids: &[MessageId], probes: &[Probe]) -> (Posted, Verdicts) {
+    /// Posts the messages `ids`, and names what came of it: for the POST as a whole, and of each message. Also what the
+    /// answer's rate-limit headers say.
+    async fn post(
+        &self,
+        request: Request,
+        ids: &[MessageId],
+        probes: &[Probe],
+    ) -> (Posted, Verdicts, Stated) {
         let (ctx, gates) = (&self.dispatch.ctx, &self.dispatch.admission.gates);
         let started = Instant::now();
         let mut answer = ctx.endpoint.post(request);
@@ -119,7 +125,7 @@ impl Delivery {
             biased;
             attempt = answer => attempt,
             () = ctx.drain.aborting() => {
-                return (Posted::not(Outcome::Aborted), Verdicts::All(Outcome::Aborted));
+                return (Posted::not(Outcome::Aborted), Verdicts::All(Outcome::Aborted), Stated::Nothing);
             }
         };
         let verdicts = match &attempt {
@@ -134,9 +140,11 @@ impl Delivery {
         };
         let reason = EndpointReason::of(outcome, &attempt);
         let mut posted = Posted { reason, took: Some(started.elapsed()), ..Posted::not(outcome) };
+        let mut says = Stated::Nothing;
         match attempt {
             Attempt::Answered(answer) => {
                 ctx.metrics.responded(answer.status);
+                says = stated(answer.quota);
                 posted.seen = Seen { status: Some(answer.status), location: answer.redirects_to };
                 posted.retry_after = answer.retry_after.and_then(|value| value.wait(ctx.wall.now()));
                 posted.answer = answer.beginning;
@@ -145,7 +153,7 @@ impl Delivery {
             Attempt::Unsent(unsent) => posted.why = Some(unsent.text),
             Attempt::TimedOut | Attempt::Endless => {}
         }
-        (posted, verdicts)
+        (posted, verdicts, says)
     }
 
     /// What the POST came to for each message, and the decision on it.

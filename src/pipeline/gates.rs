@@ -8,12 +8,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::limit::{
-    Circumstances, Evidence, Feedback, Gate, Probe, Rank, Reason, Refusal, Sessions, Transition,
+    Circumstances, Evidence, Feedback, Gate, Probe, Rank, Reason, Refusal, Sessions, Stated, Transition,
 };
 use crate::message::MessageId;
 use crate::observe::event_log::EventLog;
 use crate::policy::decide::Signal;
 use crate::policy::outcome::Outcome;
+use crate::policy::quota::Quota;
 
 /// Both gates.
 #[derive(Debug)]
@@ -145,11 +146,23 @@ pub(super) fn evidence(
     Evidence::Refused(reason, hasher.hash_one(message.as_str()))
 }
 
-/// What the adaptive limit makes of it. A probe tells nothing of how much an endpoint can take.
-pub(super) fn feedback(evidence: Evidence, probing: bool) -> Feedback {
-    let refused = |reason, retry_after| Feedback::Congestion(Refusal { reason, retry_after });
+/// What a quota read from rate-limit headers says of the next POST.
+pub(super) fn stated(quota: Option<Quota>) -> Stated {
+    match quota {
+        None => Stated::Nothing,
+        Some(Quota { remaining: 0, resets_in }) => Stated::Empty { resets_in },
+        Some(_) => Stated::Left,
+    }
+}
+
+/// What the sessions learn from it. A probe tells nothing of how much an endpoint can take.
+pub(super) fn feedback(evidence: Evidence, probing: bool, stated: Stated) -> Feedback {
+    let refused = |reason, retry_after| Feedback::Congestion(Refusal { reason, retry_after }, stated);
     match evidence {
-        Evidence::Success => Feedback::Success,
+        Evidence::Success => Feedback::Success(stated),
+        Evidence::Asked(_) | Evidence::Refused(Reason::Throttled | Reason::Overloaded, _) if probing => {
+            Feedback::ProbeRefused(stated)
+        }
         _ if probing => Feedback::Nothing,
         Evidence::Asked(retry_after) => refused(Reason::RetryAfter, retry_after),
         Evidence::Refused(reason @ (Reason::Throttled | Reason::Overloaded), _) => {
@@ -185,8 +198,17 @@ mod tests {
         assert_eq!(refused(of(Outcome::Throttled, asks_for_nothing, true)), Some(Reason::Throttled));
         let asked = of(Outcome::Throttled, asks, true);
         let refusal = Refusal { reason: Reason::RetryAfter, retry_after: MINUTE };
-        assert_eq!(feedback(asked, false), Feedback::Congestion(refusal));
-        assert_eq!(feedback(asked, true), Feedback::Nothing, "a probe tells nothing of capacity");
+        let stated = Stated::Left;
+        assert_eq!(feedback(asked, false, stated), Feedback::Congestion(refusal, stated));
+        assert_eq!(feedback(asked, true, stated), Feedback::ProbeRefused(stated));
+    }
+
+    #[test]
+    fn a_quota_is_empty_once_nothing_remains() {
+        let resets_in = MINUTE;
+        assert_eq!(stated(None), Stated::Nothing);
+        assert_eq!(stated(Some(Quota { remaining: 1, resets_in })), Stated::Left);
+        assert_eq!(stated(Some(Quota { remaining: 0, resets_in })), Stated::Empty { resets_in });
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,31 +1,37 @@
-//! The adaptive limit among the sessions: what it is told of their starts and ends, and what others learn of it.
+//! What is learned among the sessions: the adaptive limit, and what rate-limit headers are worth.
+//!
+//! Both are told here of starts and ends; others learn of the results.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use crate::limit::adaptive::{Adaptive, Constraint, Refused, Start};
+use crate::limit::quota::{QuotaHint, Stated};
 use crate::limit::sessions::news::News;
 use crate::limit::{LearnedLimit, Reason, Refusal, Transition};
-use crate::tuning::Learned;
+use crate::tuning::Tuning;
 
 /// How the POST of a session ended, as far as it tells of the endpoint's capacity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Feedback {
-    /// The endpoint took it.
-    Success,
-    /// The endpoint has too much to do.
-    Congestion(Refusal),
+    /// The endpoint took it, and its rate-limit headers said this.
+    Success(Stated),
+    /// The endpoint has too much to do, and its rate-limit headers said this.
+    Congestion(Refusal, Stated),
+    /// The same to a probe of a gate: that tells nothing of how much the endpoint can take.
+    ProbeRefused(Stated),
     /// No complete answer came; the number tells messages apart. One message alone may be to blame.
     Unanswered(u64),
     /// Says nothing.
     Nothing,
 }
 
-/// The adaptive limit, and what it needs to be told.
+/// The adaptive limit and the rate-limit headers, and what they need to be told.
 #[derive(Debug)]
 pub(super) struct Learning {
     adaptive: Adaptive,
+    hint: QuotaHint,
     /// Whether somebody waits for the rate alone.
     is_held_up: bool,
     /// The message that met no answer last.
@@ -35,9 +41,17 @@ pub(super) struct Learning {
 }
 
 impl Learning {
-    pub(super) fn new(cap: usize, numbers: Learned) -> Self {
-        let adaptive = Adaptive::new(cap, numbers, Instant::now());
-        Self { adaptive, is_held_up: false, unanswered: None, last_refusal: None, news: News::default() }
+    pub(super) fn new(cap: usize, tuning: &Tuning) -> Self {
+        let adaptive = Adaptive::new(cap, tuning.learned, Instant::now());
+        let hint = QuotaHint::new(tuning.quota);
+        Self {
+            adaptive,
+            hint,
+            is_held_up: false,
+            unanswered: None,
+            last_refusal: None,
+            news: News::default(),
+        }
     }
 
     pub(super) fn set_cap(&mut self, cap: usize) {
@@ -51,6 +65,11 @@ impl Learning {
     /// Starts per second to keep to.
     pub(super) fn pace(&self) -> Option<f64> {
         self.adaptive.pace()
+    }
+
+    /// Until when rate-limit headers hold starts back; `None` if they do not.
+    pub(super) fn held_until(&self, now: Instant) -> Option<Instant> {
+        self.hint.not_before(now)
     }
 
     /// What was learned below these limits of the configuration.
@@ -69,7 +88,7 @@ impl Learning {
 
     /// A POST ended so, and that is learned by now; whether a person should know.
     pub(super) fn is_news(&mut self, feedback: Feedback, learned: &LearnedLimit) -> bool {
-        self.news.ended(feedback == Feedback::Success, learned, Instant::now())
+        self.news.ended(matches!(feedback, Feedback::Success(_)), learned, Instant::now())
     }
 
     /// Somebody could start, were it not for the rate.
@@ -83,12 +102,20 @@ impl Learning {
         self.adaptive.started(Instant::now(), running, is_paced)
     }
 
-    /// The POST of a session ended.
-    pub(super) fn ended(&mut self, start: Start, feedback: Feedback) {
+    /// The POST of a session, which began at `began`, ended.
+    pub(super) fn ended(&mut self, start: Start, began: Instant, feedback: Feedback) {
+        let now = Instant::now();
+        match feedback {
+            Feedback::Success(stated) => self.hint.accepted(began, stated, now),
+            Feedback::Congestion(_, stated) | Feedback::ProbeRefused(stated) => {
+                self.hint.refused(began, stated, now);
+            }
+            Feedback::Unanswered(_) | Feedback::Nothing => {}
+        }
         let refusal = match feedback {
-            Feedback::Nothing => return,
-            Feedback::Success => return self.adaptive.succeeded(start, Instant::now()),
-            Feedback::Congestion(refusal) => refusal,
+            Feedback::Nothing | Feedback::ProbeRefused(_) => return,
+            Feedback::Success(_) => return self.adaptive.succeeded(start, now),
+            Feedback::Congestion(refusal, _) => refusal,
             Feedback::Unanswered(message) => {
                 if self.unanswered.replace(message).is_none_or(|last| last == message) {
                     return;
@@ -99,7 +126,7 @@ impl Learning {
         self.last_refusal = Some(refusal);
         let says_too_many = matches!(refusal.reason, Reason::Throttled | Reason::RetryAfter);
         let how = if says_too_many { Refused::TooMany } else { Refused::Overloaded };
-        self.adaptive.refused(start, how, Instant::now());
+        self.adaptive.refused(start, how, now);
     }
 
     /// The endpoint's gate has changed: refusals that closed it, and those of its probes, were an outage and tell
@@ -119,12 +146,15 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_was_learned_above_the_configuration_holds_nothing_back() {
-        let mut learning = Learning::new(64, Learned::default());
+        let mut learning = Learning::new(64, &Tuning::default());
         let refusal = Refusal { reason: Reason::Throttled, retry_after: Duration::ZERO };
-        for feedback in [Feedback::Success; 20].into_iter().chain([Feedback::Congestion(refusal)]) {
+        for feedback in [Feedback::Success(Stated::Nothing); 20]
+            .into_iter()
+            .chain([Feedback::Congestion(refusal, Stated::Nothing)])
+        {
             let start = learning.started(1);
             tokio::time::advance(Duration::from_millis(100)).await;
-            learning.ended(start, feedback);
+            learning.ended(start, Instant::now(), feedback);
         }
         let learned = learning.learned(64, f64::INFINITY);
         assert_eq!((learned.constraint, learned.limited_by()), (Some(Constraint::Rate), Some("rate")));

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::{Feedback, Granted, LearnedLimit, Sessions, State};
 
@@ -61,7 +62,7 @@ impl Membership {
         let _first_in_line = self.sessions.line.lock().await;
         self.room(1).await;
         // What is there when the time is over has to do.
-        tokio::time::timeout(linger, self.room(enough.min(most))).await.ok();
+        timeout(linger, self.room(enough.min(most))).await.ok();
         loop {
             if let Some(claims) = self.claim_now(most) {
                 return claims;
@@ -73,13 +74,18 @@ impl Membership {
     /// Waits until there is room for so many, as far as the limit ever has.
     async fn room(&self, count: usize) {
         loop {
-            {
+            let not_before = {
                 let state = self.sessions.lock();
-                if state.room() >= count.min(state.limit()).min(state.starts_ahead()) {
+                if state.room() >= count.min(state.limit()).min(state.starts_ahead()).max(1) {
                     return;
                 }
+                state.no_claim_before(Instant::now())
+            };
+            let freed = self.sessions.room.notified();
+            match not_before {
+                Some(not_before) => timeout_at(not_before, freed).await.unwrap_or_default(),
+                None => freed.await,
             }
-            self.sessions.room.notified().await;
         }
     }
 
@@ -190,7 +196,7 @@ impl Waiting {
     /// The session that it waited for.
     fn over(&mut self, granted: Granted) -> Session {
         self.is_over = true;
-        Session { sessions: Some(Arc::clone(&self.sessions)), key: self.key, granted, started: false }
+        Session { sessions: Some(Arc::clone(&self.sessions)), key: self.key, granted, started_at: None }
     }
 }
 
@@ -219,23 +225,24 @@ pub struct Session {
     sessions: Option<Arc<Sessions>>,
     key: u64,
     granted: Granted,
-    /// Whether its POST has started. The start of one that has not is undone.
-    started: bool,
+    /// When its POST has started. The start of one that has not is undone.
+    started_at: Option<Instant>,
 }
 
 impl Session {
     /// Its POST starts.
     pub fn starts(&mut self) {
-        self.started = true;
+        self.started_at = Some(Instant::now());
     }
 
-    /// Ends it, and tells the adaptive limit how. What was learned, if that is worth a line in the log.
+    /// Ends it, and tells what learns how. What was learned, if that is worth a line in the log.
     pub fn end(mut self, feedback: Feedback) -> Option<LearnedLimit> {
         let sessions = self.sessions.take()?;
+        let began = self.started_at.unwrap_or_else(Instant::now);
         let mut news = None;
         sessions.change(|state| {
             state.ended(self.key);
-            news = self.granted.start.and_then(|start| state.news(start, feedback));
+            news = self.granted.start.and_then(|start| state.news(start, began, feedback));
         });
         news
     }
@@ -245,7 +252,7 @@ impl Drop for Session {
     fn drop(&mut self) {
         if let Some(sessions) = self.sessions.take() {
             sessions.change(|state| {
-                if !self.started {
+                if self.started_at.is_none() {
                     state.pacer.undo(self.granted.counted);
                 }
                 state.ended(self.key);

@@ -6,8 +6,9 @@
 //! within a second. So messages are not received only to wait here, and no session waits for a receive. An idle listener's
 //! single long poll claims nothing; at most its one message waits.
 //!
-//! The endpoint's limits are the cap and the configured rate. Below them the adaptive limit learns from how sessions end. Each
-//! listener has a cap of its own as well: its workers.
+//! The endpoint's limits are the cap and the configured rate. Below them the adaptive limit learns from how sessions end. So
+//! do rate-limit headers: while they hold starts back, nothing is claimed until a second before the hold ends. Each listener
+//! has a cap of its own as well: its workers.
 //!
 //! Invariant: running ≤ limit, of each listener running ≤ its cap, and starts within the rate. Lowering a limit lets what
 //! runs finish.
@@ -26,8 +27,8 @@ use tokio::time::Instant;
 
 use crate::limit::adaptive::Start;
 use crate::limit::rate::{Counted, Pacer};
-use crate::limit::{Rate, Transition};
-use crate::tuning::{Ahead, Learned};
+use crate::limit::{Settings, Transition};
+use crate::tuning::Ahead;
 
 use learning::Learning;
 
@@ -44,9 +45,9 @@ pub struct Sessions {
     line: tokio::sync::Mutex<()>,
     /// Held by the one that waits for the time of the next start.
     next_start: tokio::sync::Mutex<()>,
-    /// Tells it that the rate alone holds up a start.
+    /// Tells it that the rate or rate-limit headers alone hold up a start.
     paced: Notify,
-    /// Tells it that the rate has changed.
+    /// Tells it that the rate, or the end of that hold, has changed.
     repaced: Notify,
 }
 
@@ -105,15 +106,15 @@ struct Granted {
 }
 
 impl Sessions {
-    /// At most `cap` sessions (at least one), none running, started at that `rate` at most; with an adaptive limit below if
-    /// there are numbers for it.
-    pub fn new(cap: usize, rate: Option<Rate>, learned: Option<Learned>, ahead: Ahead) -> Arc<Self> {
-        let cap = cap.max(1);
+    /// The sessions of an endpoint, at least one, none running. Below that and its rate they learn, if they are to adapt.
+    pub fn new(settings: &Settings) -> Arc<Self> {
+        let Settings { sessions, adaptive, rate, tuning } = settings;
+        let cap = (*sessions).max(1);
         let state = State {
             cap,
-            learning: learned.map(|learned| Learning::new(cap, learned)),
-            pacer: Pacer::new(rate),
-            ahead,
+            learning: adaptive.then(|| Learning::new(cap, tuning)),
+            pacer: Pacer::new(*rate),
+            ahead: tuning.ahead,
             running: 0,
             listeners: BTreeMap::new(),
             next_key: 0,
@@ -194,7 +195,7 @@ impl Sessions {
             // It arrives: who gives up leaves the line first.
             waiter.send(state.begun(key)).ok();
         }
-        if state.pacer.not_before(Instant::now()).is_some() {
+        if state.not_before(Instant::now()).is_some() {
             self.paced.notify_one();
         }
         if state.room() > 0 {
@@ -202,11 +203,11 @@ impl Sessions {
         }
     }
 
-    /// Grants sessions whenever the rate allows a start, as long as nobody else does; never returns.
+    /// Grants sessions whenever rate and headers allow a start, as long as nobody else does; never returns.
     async fn grant_in_time(&self) {
         let _only_one = self.next_start.lock().await;
         loop {
-            let not_before = self.lock().pacer.not_before(Instant::now());
+            let not_before = self.lock().not_before(Instant::now());
             match not_before {
                 Some(not_before) => {
                     tokio::time::timeout_at(not_before, self.repaced.notified()).await.ok();
@@ -219,11 +220,17 @@ impl Sessions {
 
     fn change(&self, change: impl FnOnce(&mut State)) {
         let mut state = self.lock();
-        let interval = state.pacer.interval();
+        let now = Instant::now();
+        let (interval, held_until) = (state.pacer.interval(), state.held_until(now));
         change(&mut state);
         self.settle(&mut state);
-        if state.pacer.interval() != interval {
+        let is_held_anew = state.held_until(now) != held_until;
+        if is_held_anew || state.pacer.interval() != interval {
             self.repaced.notify_one();
+        }
+        if is_held_anew {
+            // Who waits for room has to look when that hold ends.
+            self.room.notify_one();
         }
     }
 }
@@ -231,6 +238,21 @@ impl Sessions {
 impl State {
     fn limit(&self) -> usize {
         self.learning.as_ref().map_or(self.cap, Learning::at_once)
+    }
+
+    /// When the next POST may start by rate and headers, if that is still to come.
+    fn not_before(&self, now: Instant) -> Option<Instant> {
+        self.pacer.not_before(now).max(self.held_until(now))
+    }
+
+    /// Until when rate-limit headers hold starts back, if they do.
+    fn held_until(&self, now: Instant) -> Option<Instant> {
+        self.learning.as_ref()?.held_until(now)
+    }
+
+    /// Until when nothing is claimed: what is received before would wait for the end of the hold.
+    fn no_claim_before(&self, now: Instant) -> Option<Instant> {
+        self.held_until(now)?.checked_sub(self.ahead.starts).filter(|not_before| *not_before > now)
     }
 
     /// A session of a listener begins.
@@ -261,8 +283,8 @@ impl State {
     }
 
     /// The POST of a session ended; what was learned, if a person should know of it.
-    fn news(&mut self, start: Start, feedback: Feedback) -> Option<LearnedLimit> {
-        self.learn(|learning| learning.ended(start, feedback));
+    fn news(&mut self, start: Start, began: Instant, feedback: Feedback) -> Option<LearnedLimit> {
+        self.learn(|learning| learning.ended(start, began, feedback));
         let learned = self.learned()?;
         self.learning.as_mut()?.is_news(feedback, &learned).then_some(learned)
     }
@@ -275,7 +297,7 @@ impl State {
         }
     }
 
-    /// The first that waits of the next listener in turn. `None` if no session is free or the rate allows no start.
+    /// The first that waits of the next listener in turn. `None` if no session is free, or rate or headers allow no start.
     fn next_in_turn(&mut self) -> Option<(u64, oneshot::Sender<Granted>)> {
         if self.running >= self.limit() {
             return None;
@@ -284,7 +306,11 @@ impl State {
         let after = (Bound::Excluded(self.served), Bound::Unbounded);
         let next = self.listeners.range(after).chain(self.listeners.range(..=self.served)).find(may_start);
         let key = *next?.0;
-        if self.pacer.not_before(Instant::now()).is_some() {
+        let now = Instant::now();
+        if self.held_until(now).is_some() {
+            return None;
+        }
+        if self.pacer.not_before(now).is_some() {
             if let Some(learning) = &mut self.learning {
                 learning.holds_up();
             }
@@ -306,6 +332,9 @@ impl State {
 
     /// Starts that may be waited for.
     fn starts_ahead(&self) -> usize {
+        if self.no_claim_before(Instant::now()).is_some() {
+            return 0;
+        }
         self.pacer.starts_in(self.ahead.starts).unwrap_or(usize::MAX)
     }
 
@@ -314,5 +343,7 @@ impl State {
     }
 }
 
+#[cfg(test)]
+mod hold_tests;
 #[cfg(test)]
 mod tests;

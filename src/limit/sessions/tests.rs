@@ -5,14 +5,20 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use super::*;
-use crate::limit::{Constraint, Reason};
+use crate::limit::{Constraint, Rate, Reason, Stated};
+use crate::tuning::Tuning;
 
 const SOON: Duration = Duration::from_secs(1);
 const LINGER: Duration = Duration::from_millis(20);
 
+/// Sessions at those limits.
+pub(super) fn of(sessions: usize, adaptive: bool, rate: Option<Rate>) -> Arc<Sessions> {
+    Sessions::new(&Settings { sessions, adaptive, rate, tuning: Tuning::default() })
+}
+
 /// Sessions whose limit does not change.
 fn fixed(limit: usize) -> Arc<Sessions> {
-    Sessions::new(limit, None, None, Ahead::default())
+    of(limit, false, None)
 }
 
 #[tokio::test(start_paused = true)]
@@ -118,16 +124,16 @@ async fn busy_listeners_share_the_limit() {
     assert_eq!(members[0].fair_part(), 40);
 }
 
-async fn futures_pending<F: Future + Unpin>(future: &mut F) -> bool {
+pub(super) async fn futures_pending<F: Future + Unpin>(future: &mut F) -> bool {
     timeout(Duration::ZERO, future).await.is_err()
 }
 
 /// Sessions of which the endpoint has taken so many.
 async fn adaptive(cap: usize, taken: usize) -> (Arc<Sessions>, Membership) {
-    let sessions = Sessions::new(cap, None, Some(Learned::default()), Ahead::default());
+    let sessions = of(cap, true, None);
     let member = sessions.join(cap);
     for _ in 0..taken {
-        post(&member, SOON / 10, Feedback::Success).await;
+        post(&member, SOON / 10, Feedback::Success(Stated::Nothing)).await;
     }
     (sessions, member)
 }
@@ -141,7 +147,7 @@ async fn post(member: &Membership, takes: Duration, feedback: Feedback) {
 }
 
 fn congestion() -> Feedback {
-    Feedback::Congestion(Refusal { reason: Reason::Throttled, retry_after: 3 * SOON })
+    Feedback::Congestion(Refusal { reason: Reason::Throttled, retry_after: 3 * SOON }, Stated::Nothing)
 }
 
 #[tokio::test(start_paused = true)]
@@ -155,11 +161,11 @@ async fn an_adaptive_limit_grows_while_it_is_used_to_the_full_and_a_refusal_cuts
         }
         assert!(timeout(SOON, member.start(None)).await.is_err(), "as many as may run at {limit}");
         for session in running {
-            session.end(Feedback::Success);
+            session.end(Feedback::Success(Stated::Nothing));
         }
     }
     let limit = sessions.limit();
-    post(&member, SOON, Feedback::Success).await;
+    post(&member, SOON, Feedback::Success(Stated::Nothing)).await;
     assert_eq!(sessions.limit(), limit, "one of them is not the full");
     let mut running = Vec::new();
     while running.len() < limit {
@@ -209,7 +215,7 @@ async fn a_learned_rate_paces_starts_and_bounds_claims_and_says_why() {
 async fn a_known_limit_is_told_once_and_never_where_nothing_adapts() {
     for (sessions, lines) in [(adaptive(64, 20).await.0, 1), (fixed(64), 0)] {
         let (member, mut told) = (sessions.join(64), Vec::new());
-        for feedback in [congestion()].into_iter().chain([Feedback::Success; 40]) {
+        for feedback in [congestion()].into_iter().chain([Feedback::Success(Stated::Nothing); 40]) {
             let mut session = member.start(None).await;
             session.starts();
             tokio::time::sleep(SOON / 10).await;
@@ -320,7 +326,7 @@ async fn a_cap_below_what_was_learned_cuts_it_and_a_higher_one_lets_it_grow() {
     assert_eq!((sessions.cap(), sessions.limit()), (1, 1));
     sessions.set_cap(64);
     for _ in 0..4 {
-        post(&member, SOON / 10, Feedback::Success).await;
+        post(&member, SOON / 10, Feedback::Success(Stated::Nothing)).await;
     }
     assert!(sessions.limit() > 1, "{}", sessions.limit());
 }
@@ -328,7 +334,7 @@ async fn a_cap_below_what_was_learned_cuts_it_and_a_higher_one_lets_it_grow() {
 /// Sessions started at a rate.
 fn paced(per_second: u32, burst: u32) -> Arc<Sessions> {
     let burst = std::num::NonZeroU32::new(burst).unwrap();
-    Sessions::new(64, Some(Rate { interval: SOON / per_second, burst }), None, Ahead::default())
+    of(64, false, Some(Rate { interval: SOON / per_second, burst }))
 }
 
 #[tokio::test(start_paused = true)]
@@ -376,7 +382,7 @@ async fn a_claim_is_for_no_more_than_may_start_within_a_second() {
     member.start(first.take()).await.starts();
     assert_eq!(member.claim(5, 5, LINGER).await.len(), 1);
     let slow = Rate { interval: 10 * SOON, burst: std::num::NonZeroU32::MIN };
-    let slow = Sessions::new(64, Some(slow), None, Ahead::default()).join(100);
+    let slow = of(64, false, Some(slow)).join(100);
     assert_eq!(slow.claim(5, 10, LINGER).await.len(), 1);
 }
 

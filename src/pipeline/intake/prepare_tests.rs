@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout};
 
-use crate::limit::{self, Reserved};
+use crate::limit::{self, Feedback, Reserved, Stated};
 use crate::pipeline::dispatch::Dispatch;
 use crate::pipeline::intake::not_receiving::NotReceiving;
 use crate::pipeline::intake::prepare::{Wanted, prepare};
@@ -32,7 +32,11 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
-        let limits = limit::Settings { sessions: 4, ..Setup::default().limits };
+        Self::adaptive(false)
+    }
+
+    fn adaptive(adaptive: bool) -> Self {
+        let limits = limit::Settings { sessions: 4, adaptive, ..Setup::default().limits };
         let kit = Setup { limits, ..Setup::default() }.kit();
         Self { kit, taken: (None, None) }
     }
@@ -125,6 +129,19 @@ async fn a_drain_ends_each_of_these_waits_and_frees_what_was_reserved() {
         let room = timeout(SECOND, bench.kit.dispatch.admission.membership.claim(4, 4, Duration::ZERO)).await;
         assert_eq!(room.map(|claims| claims.len()).ok(), Some(4), "{reason:?}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_busy_listener_has_no_room_while_rate_limit_headers_hold_starts_back() {
+    let bench = Bench::adaptive(true);
+    let session = bench.kit.dispatch.admission.membership.start(None).await;
+    session.end(Feedback::ProbeRefused(Stated::Empty { resets_in: MINUTE }));
+    let began = Instant::now();
+    let mut preparing = pin!(prepare(bench.dispatch(), BUSY));
+    assert!(timeout(SECOND, &mut preparing).await.is_err());
+    assert_eq!(bench.waits_for(), Some(NotReceiving::NoRoom));
+    assert!(preparing.await.is_some_and(|prepared| prepared.reservation.deliveries() > 0));
+    assert_eq!(began.elapsed() + SECOND, MINUTE);
 }
 
 #[tokio::test(start_paused = true)]

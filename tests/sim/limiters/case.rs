@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::super::process::{SimProcess, settings};
 use super::super::simulated_queue::{Faults, World, dead_letter_name};
-use super::limiter::{Limiter, Refusal};
+use super::limiter::{Headers, Limiter, Refusal};
 use super::model::{From, LimitedEndpoint, Second};
 
 /// Workers of each process.
@@ -52,6 +52,7 @@ pub enum Change {
 pub struct Case {
     pub limiter: Limiter,
     pub refusal: Refusal,
+    pub headers: Headers,
     /// Mean time that a POST takes.
     pub latency: Duration,
     pub processes: usize,
@@ -85,6 +86,7 @@ impl Case {
         Self {
             limiter,
             refusal,
+            headers: Headers::Absent,
             latency,
             processes,
             change: Change::Never,
@@ -173,8 +175,7 @@ async fn simulate(case: &Case) -> Figures {
     for number in 0..case.backlog() {
         world.send(QUEUE, &number.to_string());
     }
-    let (refusal, latency) = (case.refusal, case.latency);
-    let endpoint = LimitedEndpoint::new(case.limiter, refusal, latency, case.faults, case.seed);
+    let endpoint = LimitedEndpoint::new(case);
     let mut random = fastrand::Rng::with_seed(case.seed);
     let began = Instant::now();
     let mut running = Vec::new();

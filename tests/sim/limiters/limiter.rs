@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use queuepost::limit::Rate;
 use queuepost::policy::outcome::{Answer, Attempt};
+use queuepost::policy::quota::Quota;
 use queuepost::policy::retry_after::RetryAfter;
 
 /// What an endpoint takes.
@@ -100,6 +101,17 @@ impl Refusal {
     }
 }
 
+/// What the rate-limit headers of every answer say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Headers {
+    /// There are none.
+    Absent,
+    /// What is left of a fixed window, in whole seconds as usual; of other limiters nothing.
+    True,
+    /// Always that nothing is left for so long.
+    Empty(Duration),
+}
+
 /// A limiter at work.
 #[derive(Debug)]
 pub struct Counting {
@@ -129,6 +141,19 @@ impl Counting {
             Limiter::Fixed { count, window } => self.in_fixed(now, count, window),
             Limiter::Sliding { count, window } => self.in_sliding(now, count, window),
             Limiter::AtOnce(_) => Ok(()),
+        }
+    }
+
+    /// What those headers say of it now.
+    pub fn stated(&self, headers: Headers, now: Duration) -> Option<Quota> {
+        match (headers, self.limiter) {
+            (Headers::Empty(resets_in), _) => Some(Quota { remaining: 0, resets_in }),
+            (Headers::True, Limiter::Fixed { count, window }) => {
+                let left = window.mul_f64(self.window as f64 + 1.0).saturating_sub(now).as_secs_f64().ceil();
+                let resets_in = Duration::from_secs_f64(left);
+                Some(Quota { remaining: (count - self.in_window).max(0.0) as u32, resets_in })
+            }
+            (Headers::Absent | Headers::True, _) => None,
         }
     }
 

@@ -10,7 +10,7 @@ mod limiter;
 mod model;
 
 pub use case::{Case, Change, Figures, Knows, run};
-pub use limiter::{Limiter, Refusal};
+pub use limiter::{Headers, Limiter, Refusal};
 
 /// Goal: the least throughput, as a share of the oracle's.
 pub const OF_ORACLE_LEAST: f64 = 0.9;

@@ -8,7 +8,8 @@ use queuepost::policy::outcome::{Answer, Attempt};
 use queuepost::ports::{BoxFuture, Endpoint};
 use tokio::time::Instant;
 
-use super::limiter::{Counting, Limiter, Refusal};
+use super::case::Case;
+use super::limiter::{Counting, Headers, Limiter, Refusal};
 
 /// Spread of the time a POST takes: sigma of the log-normal distribution.
 const SERVICE_SIGMA: f64 = 0.3;
@@ -18,6 +19,7 @@ const REFUSES_IN: Duration = Duration::from_millis(5);
 /// An endpoint that all processes share.
 pub struct LimitedEndpoint {
     refusal: Refusal,
+    headers: Headers,
     latency: Duration,
     /// Of the POSTs that it takes, the share that it answers 503 all the same.
     faults: f64,
@@ -43,15 +45,16 @@ pub struct Second {
 }
 
 impl LimitedEndpoint {
-    pub fn new(limiter: Limiter, refusal: Refusal, latency: Duration, faults: f64, seed: u64) -> Arc<Self> {
+    pub fn new(case: &Case) -> Arc<Self> {
+        let Case { refusal, headers, latency, faults, .. } = *case;
         let state = State {
-            random: fastrand::Rng::with_seed(seed),
-            counting: Counting::new(limiter),
+            random: fastrand::Rng::with_seed(case.seed),
+            counting: Counting::new(case.limiter),
             running: 0,
             seconds: Vec::new(),
         };
         let state = Mutex::new(state);
-        Arc::new(Self { refusal, latency, faults, started: Instant::now(), state })
+        Arc::new(Self { refusal, headers, latency, faults, started: Instant::now(), state })
     }
 
     /// From now on it takes that.
@@ -72,15 +75,30 @@ impl LimitedEndpoint {
         count(&mut seconds[second]);
     }
 
-    async fn take(&self, process: usize) -> Attempt {
+    async fn answer(&self, process: usize) -> Attempt {
         let now = self.started.elapsed();
         self.count(now, |second| second.posts += 1);
-        let taken = {
+        let (taken, quota) = {
             let state = &mut *self.state.lock().unwrap();
             let taken = state.counting.take(now, state.running);
             state.running += usize::from(taken.is_ok());
-            taken.map(|()| (state.service(self.latency), state.random.f64() < self.faults))
+            let taken = taken.map(|()| (state.service(self.latency), state.random.f64() < self.faults));
+            (taken, state.counting.stated(self.headers, now))
         };
+        let mut answer = self.take(process, now, taken).await;
+        if let Attempt::Answered(answer) = &mut answer {
+            answer.quota = quota;
+        }
+        answer
+    }
+
+    /// Takes a POST for so long, which fails then or does not; or refuses it, as the next is taken after that time.
+    async fn take(
+        &self,
+        process: usize,
+        now: Duration,
+        taken: Result<(Duration, bool), Duration>,
+    ) -> Attempt {
         match taken {
             Err(after) => {
                 self.count(now, |second| second.refused += 1);
@@ -131,6 +149,6 @@ pub struct From {
 
 impl Endpoint for From {
     fn post(&self, _request: Request) -> BoxFuture<'_, Attempt> {
-        Box::pin(self.endpoint.take(self.process))
+        Box::pin(self.endpoint.answer(self.process))
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Case, Figures, Knows, Limiter, OF_ORACLE_LEAST, REFUSED_MOST, Refusal, run};
+use super::{Case, Figures, Headers, Knows, Limiter, OF_ORACLE_LEAST, REFUSED_MOST, Refusal, run};
 
 const LATENCY: Duration = Duration::from_millis(200);
 
@@ -47,4 +47,42 @@ fn a_window_is_used() {
 fn a_retry_after_at_a_rate_of_five_a_second_does_not_stop_everything() {
     let limiter = Limiter::Bucket { per_second: 5.0, burst: 5.0 };
     assert_goals_hold(&both(limiter, Refusal::RetryAfter(3), 300));
+}
+
+/// The same run without rate-limit headers, and with them.
+fn without_and_with(limiter: Limiter, headers: Headers) -> (Figures, Figures) {
+    let case = Case::new(limiter, Refusal::Bare, LATENCY, 1);
+    (run(&case), run(&Case { headers, ..case }))
+}
+
+#[test]
+fn headers_that_always_say_empty_cost_one_hold_at_most() {
+    let hold = Duration::from_secs(60);
+    let limiter = Limiter::Bucket { per_second: 50.0, burst: 50.0 };
+    let (without, with) = without_and_with(limiter, Headers::Empty(hold));
+    let sum = |figures: &Figures| f64::from(figures.seconds.iter().sum::<u32>());
+    assert!(sum(&with) >= sum(&without) - 50.0 * hold.as_secs_f64(), "{} of {}", sum(&with), sum(&without));
+}
+
+#[test]
+fn no_header_slows_an_endpoint_that_accepts() {
+    let day = Duration::from_secs(86_400);
+    let lasts = Duration::from_secs(30);
+    let case = Case { lasts, ..Case::new(Limiter::AtOnce(64.0), Refusal::Bare, LATENCY, 1) };
+    let (without, with) = (run(&case), run(&Case { headers: Headers::Empty(day), ..case }));
+    assert!(without.refused <= 0.0, "{}", without.refused);
+    assert_eq!(with, without);
+}
+
+#[test]
+fn true_headers_let_a_window_be_used_to_the_full_for_about_one_refusal_each() {
+    let fixed = |count, seconds| Limiter::Fixed { count, window: Duration::from_secs(seconds) };
+    for (count, seconds, refused_most) in [(20.0, 10, 0.05), (100.0, 10, 0.02), (1_000.0, 60, 0.005)] {
+        let (without, with) = without_and_with(fixed(count, seconds), Headers::True);
+        let figures = [&without, &with].map(|figures| (figures.per_second, figures.refused));
+        let of_window = with.per_second * seconds as f64 / count;
+        assert!(of_window >= 0.98 && with.per_second > 1.05 * without.per_second, "{figures:?}");
+        assert!(with.refused <= refused_most, "{figures:?}");
+        assert_eq!(with.dead, 0);
+    }
 }

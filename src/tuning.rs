@@ -187,12 +187,12 @@ pub struct Learned {
     pub rate_doubles_in: Duration,
     /// What is tried beyond a ceiling, and kept below it, as a part of it: refusals at each try stay few.
     pub step: f64,
-    /// Such a step takes so many POSTs accepted, times the root of how many there are per second; four steps twice as
+    /// Such a step takes so many POSTs accepted, times the root of how many there are per second. Four steps take twice as
     /// many. With 45 several processes were refused too much, with 100 a limit that doubled was not found.
     pub step_posts: f64,
     /// After so many times the POSTs of the first step, four steps higher, a ceiling on POSTs at once is out of date.
     pub obsolete: f64,
-    /// A cut leaves (a + so many) ÷ (a + so many + 1), where a was accepted since the one before: three quarters at least.
+    /// A cut leaves (a + so many) ÷ (a + so many + 1), where a were accepted since the one before.
     pub soft: f64,
     /// The rate is what limits while it needs fewer than so many times the POSTs at once.
     pub slack: f64,

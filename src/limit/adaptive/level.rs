@@ -1,8 +1,8 @@
 //! One learned quantity: a value, and the ceiling where the endpoint last refused.
 //!
 //! Up to a step below the ceiling the value doubles. There it waits, then rises beyond with the square of the POSTs
-//! accepted: what is lost while a limit stays is little, and one that was raised is found soon. A POST counts for less
-//! where there are many per second, so that of several processes the slow ones catch up.
+//! accepted. So little is lost while a limit stays, and one that was raised is found soon. A POST counts for less where
+//! there are many per second: of several processes the slow ones catch up.
 
 use crate::tuning::Learned;
 

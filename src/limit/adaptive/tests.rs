@@ -203,8 +203,8 @@ async fn overload_that_does_not_fall_with_the_load_is_a_random_fault_and_429_nev
     let after_faults = |how| {
         let mut bench = Bench::new(64);
         for number in 0..5_000 {
-            let at_once = bench.adaptive.at_once();
-            let start = bench.adaptive.started(bench.now, at_once, true);
+            let running = 1 + number % bench.adaptive.at_once();
+            let start = bench.adaptive.started(bench.now, running, true);
             bench.now += SECOND.div_f64(bench.adaptive.pace().unwrap_or(20.0)).max(SECOND / 1_000);
             let done = start.at + SECOND / 5;
             if number % 10 == 9 {

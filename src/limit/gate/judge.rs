@@ -40,8 +40,9 @@ impl Judge {
         let Self { rejections, rejected_at, asked_at, .. } = *self;
         self.start_over(true);
         if rejected_at.is_some_and(|rejected_at| began < rejected_at) {
-            (self.rejected_at, self.asked_at) = (rejected_at, asked_at);
             self.rejections = rejections.saturating_sub(1);
+            self.rejected_at = rejected_at.filter(|_| self.rejections > 0);
+            self.asked_at = asked_at;
         }
     }
 

@@ -46,12 +46,12 @@ struct Kinds {
 struct Exits {
     /// `None` is the plain delete, which most of them are: an exit takes four times the room.
     /// Beside it, when the message is forgotten.
-    by_id: BTreeMap<Key, (Option<Box<Exit>>, Instant)>,
+    by_key: BTreeMap<Key, (Option<Box<Exit>>, Instant)>,
     /// First what is forgotten first.
     by_time: BTreeSet<(Instant, Key)>,
 }
 
-/// Stands for an id: its MD5 sum, a fifth of the room. Two ids with one sum do not happen by chance; SQS makes them.
+/// Stands for an id: its MD5 sum, a fifth of the room. SQS makes the ids, so nobody chooses two with one sum.
 type Key = [u8; 16];
 
 /// Longer than a process runs: until SQS has confirmed a delete.
@@ -97,18 +97,18 @@ impl Memory {
 impl Exits {
     fn get(&mut self, id: &MessageId) -> Option<Exit> {
         self.expire();
-        self.by_id.get(&key(id)).map(|(exit, _)| exit.as_deref().cloned().unwrap_or(Exit::DELETE))
+        self.by_key.get(&key(id)).map(|(exit, _)| exit.as_deref().cloned().unwrap_or(Exit::DELETE))
     }
 
     fn remember(&mut self, id: &MessageId, exit: Exit, until: Instant, capacity: usize) {
         self.expire();
         let exit = (exit != Exit::DELETE).then(|| Box::new(exit));
         let key = key(id);
-        if let Some((_, before)) = self.by_id.insert(key, (exit, until)) {
+        if let Some((_, before)) = self.by_key.insert(key, (exit, until)) {
             self.by_time.remove(&(before, key));
         }
         self.by_time.insert((until, key));
-        if self.by_id.len() > capacity {
+        if self.by_key.len() > capacity {
             self.forget_first();
         }
     }
@@ -122,7 +122,7 @@ impl Exits {
 
     fn forget_first(&mut self) {
         if let Some((_, key)) = self.by_time.pop_first() {
-            self.by_id.remove(&key);
+            self.by_key.remove(&key);
         }
     }
 }
@@ -150,9 +150,9 @@ mod tests {
     /// Ids remembered as done and as hidden.
     fn remembered(memory: &Memory) -> (usize, usize) {
         let kinds = memory.lock();
-        assert_eq!(kinds.done.by_id.len(), kinds.done.by_time.len());
-        assert_eq!(kinds.hidden.by_id.len(), kinds.hidden.by_time.len());
-        (kinds.done.by_id.len(), kinds.hidden.by_id.len())
+        assert_eq!(kinds.done.by_key.len(), kinds.done.by_time.len());
+        assert_eq!(kinds.hidden.by_key.len(), kinds.hidden.by_time.len());
+        (kinds.done.by_key.len(), kinds.hidden.by_key.len())
     }
 
     #[tokio::test(start_paused = true)]

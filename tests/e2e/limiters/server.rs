@@ -160,6 +160,8 @@ impl Limiter {
     pub async fn start(kind: Kind, backend: &str) -> Self {
         let port = free_port();
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("limiter-{port}"));
+        // What a run that was killed left of another server at this port.
+        fs::remove_dir_all(&folder).ok();
         fs::create_dir_all(&folder).unwrap();
         let log = folder.join("log");
         let output = OpenOptions::new().create(true).append(true).open(&log).unwrap();

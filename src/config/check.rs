@@ -2,7 +2,8 @@
 //!
 //! For the remaining checks a default replaces a refused value, so that one mistake is one problem. The plan
 //! is returned only when no value was refused. `value.rs` and `queue.rs` parse texts, and `rules.rs` checks
-//! combinations of values. This file knows which rule belongs to which key, and the defaults.
+//! combinations of values. This file knows which rule belongs to which key, and names its default. Those of endpoints are in
+//! `endpoints.rs`.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;

@@ -4,11 +4,13 @@
 //!
 //! - **Nothing could be sent**: it is held for eleven hours instead of one ([`hold_max`], `pipeline/deliver.rs`).
 //! - **A gate is closed**: it waits as long (`pipeline/deliver.rs`), and probes last of all. It probes itself after an hour
-//!   in which no other was found, or when such messages hold all slots (`limit/gate/state.rs`).
+//!   in which no other was found, or when such messages hold all slots (`limit/gate/state.rs`). A receive that brought
+//!   nothing else returns its probes (`pipeline/intake/task.rs`).
 //! - **429 from an endpoint that takes others**: it waits in this process and is posted again, twice at most, in a quarter
 //!   of the slots (`pipeline/wait_out.rs`).
 //! - **It came too early**, before the end of a park or deferral: it is posted all the same, since nothing is gained by
 //!   hiding it (`pipeline/deliver.rs`).
+//! - **It heads a FIFO group and fails**: with nothing behind it the group is in no trouble (`pipeline/group.rs`).
 //! - **It fails or is released**: the log always says where it goes (`observe/event_log/deliveries.rs`).
 //!
 //! With a max receives of one every message is on its final receive ([`FinalReceive::follows_others`]). Then only the

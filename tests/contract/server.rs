@@ -4,12 +4,14 @@
 //! its id. Its log goes to a file that is printed when the test fails and removed when it passes. A server
 //! that is not installed is skipped by name. In CI that is a failure, because `.ci/run` installs them all.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use aws_sdk_sqs::Client;
@@ -196,9 +198,22 @@ pub fn skipped(why: &str) {
 }
 
 /// A port of the loopback that was free a moment ago.
+///
+/// It is given out once in this process: a server needs a while until it binds its port.
 pub fn free_port() -> u16 {
+    static DRAWN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+    let mut drawn = DRAWN.lock().unwrap();
     let mut tries = std::iter::repeat_with(|| fastrand::u16(PORTS)).take(1_000);
-    tries.find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).expect("no port is free")
+    tries
+        .find(|port| drawn.insert(*port) && TcpListener::bind(("127.0.0.1", *port)).is_ok())
+        .expect("no port is free")
+}
+
+#[test]
+fn no_port_is_given_out_twice() {
+    // Of 500 ports drawn at random from 12,000, two are alike all but surely.
+    let ports: Vec<u16> = std::iter::repeat_with(free_port).take(500).collect();
+    assert_eq!(ports.iter().collect::<BTreeSet<_>>().len(), ports.len());
 }
 
 /// Where `.ci/run` installs the tools of the tests.

@@ -15,7 +15,7 @@
 //! - `hostile_clients`: clients that misuse the admin port, the embedded queue and the sample endpoint.
 //! - `https`: endpoints over TLS, trusted and not.
 //! - `keep_alive`: endpoints that close idle connections after a second.
-//! - `limiters`: rate limiters by other authors, whose limits nothing tells of.
+//! - `limiters`: rate limiters by other authors, whose limits no configuration tells of.
 //! - `otlp`: traces as a collector gets them.
 //! - `sqs_failures`: each failure of SQS is named, and the process recovers from it.
 //! - `sqs_random_faults`: random faults of SQS lose nothing and duplicate nothing.

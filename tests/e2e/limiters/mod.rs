@@ -36,6 +36,8 @@ use super::servers::{HttpEndpoint, QueueServer};
 const THROTTLE_DELAY: &str = "1s";
 /// How long a run may take in waits of [`PATIENCE`], whatever the ratio.
 const WAITS_MAX: u32 = 4;
+/// How many times as long as by hand the program may take, where headers tell of the rate.
+const GOAL: f64 = 1.25;
 
 /// A limiter, and what is sent through it.
 #[derive(Debug, Clone, Copy)]
@@ -53,6 +55,23 @@ struct Case {
     by_hand: &'static str,
     /// How many times as long the program may take as it comes.
     at_most: f64,
+}
+
+impl Case {
+    /// A limiter without a backend that takes 20 requests in four seconds, and says so in headers.
+    const fn of_twenty_in_four_seconds(name: &'static str, limiter: Kind) -> Self {
+        Self {
+            name,
+            limiter,
+            takes: Duration::ZERO,
+            refuses_with: 429,
+            messages: 60,
+            processes: 1,
+            // A little below five: at five, a request that comes a moment early would be the 21st.
+            by_hand: ", rate_limit: {per_second: 4.8, burst: 1}",
+            at_most: GOAL,
+        }
+    }
 }
 
 /// What a run took.

@@ -1,7 +1,8 @@
 //! A running rate limiter: started on a free port of the loopback, and ended by its process id when it is dropped.
 //!
 //! Each kind logs a line for each answer, `answered STATUS MESSAGE`, into one file. So the limiter says itself
-//! what it let through and what it refused. The file is printed when a test fails and removed when it passes.
+//! what it let through and what it refused. The end of the file is printed when a run panics. It is removed when the
+//! run ends well, even where its case is then too slow: that prints the times.
 
 use std::fs::{self, OpenOptions};
 use std::path::{Path, PathBuf};
@@ -15,7 +16,7 @@ use tokio::time::Instant;
 use super::super::process::{PATIENCE, until};
 use crate::contract::server::{free_port, skipped};
 
-/// Bytes of a limiter's log that are printed when a test fails.
+/// Bytes of a limiter's log that are printed when its run panics.
 const LOG_TAIL: usize = 2_000;
 
 /// The kinds of limiters, with their limits as their users write them.
@@ -63,6 +64,8 @@ impl Kind {
     /// The command that starts it on `port`; a folder and a log of its own are there.
     fn command(self, port: u16, backend: &str, folder: &Path, log: &Path) -> Command {
         let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/e2e/limiters");
+        // A path behind the address would come before the path of each request.
+        let backend = backend.trim_start_matches("http://").trim_end_matches("/work");
         match self {
             Self::Nginx { http, location } => {
                 let config = folder.join("nginx.conf");
@@ -113,7 +116,7 @@ fn nginx_config(port: u16, backend: &str, http: &str, location: &str, log: &Path
                 listen 127.0.0.1:{port};
                 location / {{
                     {location}
-                    proxy_pass {backend};
+                    proxy_pass http://{backend};
                 }}
             }}
         }}\n",
@@ -122,7 +125,6 @@ fn nginx_config(port: u16, backend: &str, http: &str, location: &str, log: &Path
 }
 
 fn haproxy_config(port: u16, backend: &str, frontend: &str) -> String {
-    let backend = backend.trim_start_matches("http://").trim_end_matches("/work");
     format!(
         "global
             log stdout format raw local0
@@ -160,6 +162,8 @@ impl Limiter {
     pub async fn start(kind: Kind, backend: &str) -> Self {
         let port = free_port();
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("limiter-{port}"));
+        // What a run that was killed left of another server at this port.
+        fs::remove_dir_all(&folder).ok();
         fs::create_dir_all(&folder).unwrap();
         let log = folder.join("log");
         let output = OpenOptions::new().create(true).append(true).open(&log).unwrap();
@@ -175,9 +179,13 @@ impl Limiter {
     /// A connection is no request: it does not count towards any limit.
     async fn until_it_listens(&mut self) {
         let end = Instant::now() + PATIENCE;
-        while TcpStream::connect(("127.0.0.1", self.port)).await.is_err() {
+        loop {
+            // First, because another server may listen where this one could not.
             let ended = self.child.try_wait().unwrap();
             assert!(ended.is_none(), "{} ended at its start: {ended:?}", self.name);
+            if TcpStream::connect(("127.0.0.1", self.port)).await.is_ok() {
+                return;
+            }
             assert!(Instant::now() < end, "{} does not listen", self.name);
             tokio::time::sleep(Duration::from_millis(20)).await;
         }

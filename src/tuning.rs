@@ -187,9 +187,14 @@ pub struct Learned {
     pub rate_doubles_in: Duration,
     /// What is tried beyond a ceiling, and kept below it, as a part of it: refusals at each try stay few.
     pub step: f64,
-    /// Such a step takes so many POSTs accepted, times the root of how many there are per second. Four steps take twice as
-    /// many. With 45 several processes were refused too much, with 100 a limit that doubled was not found.
-    pub step_posts: f64,
+    /// Such a step of POSTs at once takes so many that are accepted, times the root of how many there are per second. Four
+    /// steps take twice as many. With 40 capacity that came back was found in twice the time.
+    pub at_once_step_posts: f64,
+    /// The same for the rate. With 45 several processes were refused too much, with 100 a limit that doubled was not found.
+    pub rate_step_posts: f64,
+    /// Fewest POSTs that a step takes: where there are few per second, one refusal for each step were too many.
+    pub step_posts_min: f64,
+    pub faster: f64,
     /// After so many times the POSTs of the first step, four steps higher, a ceiling on POSTs at once is out of date.
     pub obsolete: f64,
     /// A cut leaves (a + so many) ÷ (a + so many + 1), where a were accepted since the one before.
@@ -201,6 +206,15 @@ pub struct Learned {
     /// A refusal of so many at once may as well be for their rate, if both are new: the rate is held, not they. With less,
     /// small parts of a cap were lost.
     pub either: f64,
+    /// A refusal that nothing explains, after so many that were accepted since the one before, met the POSTs of another
+    /// process. Infinite: it says that there is a rate.
+    pub chance: f64,
+    /// While fewer may run at once: refusals of more close the gate before a second one tells.
+    pub chance_at_once: f64,
+    /// Rates whose cuts were in vain: the processes share a cap on POSTs at once.
+    pub in_vain: InVain,
+    /// With more POSTs at once than this a rate that was cut in vain is one of a shared cap. Infinite: none is.
+    pub in_vain_at_once: f64,
     /// Random faults.
     pub background: Background,
     /// POSTs accepted since the cut before that make a limit known, which an outage shall not change.
@@ -222,13 +236,20 @@ impl Default for Learned {
             rate_initial: 1.0,
             rate_doubles_in: Duration::from_millis(500),
             step: 0.06,
-            step_posts: 60.0,
+            at_once_step_posts: 45.0,
+            rate_step_posts: 60.0,
+            step_posts_min: 60.0,
+            faster: 3.0,
             obsolete: 2.0,
             soft: 3.0,
             slack: 1.2,
             loose: 4.0,
-            either: 4.0,
-            background: Background { falls_to: 0.4, refusals: 8.0, least: 0.04, most: 0.2, more: 0.02 },
+            either: 2.0,
+            chance: 5.0,
+            chance_at_once: 8.0,
+            in_vain: InVain { falls_to: 0.4, refusals: 8.0, least: 0.04 },
+            in_vain_at_once: 0.4,
+            background: Background::default(),
             known_after: 10.0,
             window_posts: 8.0,
             window_max: Duration::from_secs(150),
@@ -237,19 +258,32 @@ impl Default for Learned {
     }
 }
 
-/// What tells random faults from too much load.
+/// What tells that cuts were in vain: refusals stay while the load falls.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Background {
-    /// Refusals are background if they stay while the load falls to this part. Above 1: at once; 0: never.
+pub struct InVain {
+    /// The load falls to this part. Above 1: at once; 0: never.
     pub falls_to: f64,
     /// Fewest refusals that tell.
     pub refusals: f64,
-    /// Share of POSTs above which they are background: one in a hundred is what a limit costs that is well kept.
+    /// And what part of the POSTs they are at least: one in a hundred is what a limit costs that is well kept.
     pub least: f64,
-    /// And below which: beyond one in five an endpoint is overrun, or down.
+}
+
+/// What tells random faults from too much load.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Background {
+    /// Refusals that stay are background.
+    pub in_vain: InVain,
+    /// And below this part of the POSTs: beyond one in five an endpoint is overrun, or down.
     pub most: f64,
     /// So much beyond twice what is known they are not.
     pub more: f64,
+}
+
+impl Default for Background {
+    fn default() -> Self {
+        Self { in_vain: InVain { falls_to: 0.4, refusals: 8.0, least: 0.04 }, most: 0.2, more: 0.02 }
+    }
 }
 
 /// What rate-limit headers say: `limit/quota.rs` explains each.

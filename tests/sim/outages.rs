@@ -101,3 +101,42 @@ fn equal_seeds_give_equal_figures() {
     let figures = || ours(shortened("capacity", 10, 10, 10), 4, Load::Backlog(5_000), 3);
     assert_eq!(figures(), figures());
 }
+
+#[test]
+fn zz_dbg() {
+    let e = |k: &str| std::env::var(k).ok();
+    let ps: Vec<usize> = e("PS").unwrap_or("1,4,10".into()).split(',').map(|x| x.parse().unwrap()).collect();
+    let seeds: Vec<u64> =
+        e("SEEDS").unwrap_or("1,2,3,4".into()).split(',').map(|x| x.parse().unwrap()).collect();
+    let names = e("NAMES").unwrap_or("capacity,throttled".into());
+    for processes in ps {
+        for name in names.split(',') {
+            let mut line = String::new();
+            for &seed in &seeds {
+                let (a, b, c) = match name {
+                    "capacity" => (200, 200, 200),
+                    "throttled" => (60, 600, 300),
+                    _ => (60, 600, 300),
+                };
+                let figures = run(&Case {
+                    scenario: shortened(name, a, b, c),
+                    variant: Variant::Ours,
+                    processes,
+                    load: Load::Backlog(100_000),
+                    max_receives: 3,
+                    seed,
+                    tuning: Tuning::default(),
+                    sqs: Sqs::Works,
+                });
+                line += &format!(
+                    " {:.1}%/{}/{:.1}%{}",
+                    figures.useful * 100.0,
+                    figures.full_speed.map_or("-".into(), |x| format!("{:.0}s", x.as_secs_f64())),
+                    figures.in_vain * 100.0,
+                    if figures.dead > 0 { "DEAD" } else { "" }
+                );
+            }
+            println!("RES {name} n {processes}:{line}");
+        }
+    }
+}

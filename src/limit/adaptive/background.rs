@@ -6,6 +6,8 @@
 
 use crate::tuning::Background as Numbers;
 
+use super::in_vain::InVain;
+
 /// The share follows the last so many POSTs.
 const SHARE_POSTS: f64 = 100.0;
 /// What is known to be background falls with it this much slower.
@@ -18,11 +20,7 @@ pub(super) struct Background {
     share: f64,
     /// The share that is background; 0 if none is.
     known: f64,
-    /// The highest load since it is looked for, in starts per second.
-    top: f64,
-    /// Since the load was at the top.
-    accepted: f64,
-    refused: f64,
+    in_vain: InVain,
 }
 
 /// What a refusal is.
@@ -39,7 +37,7 @@ pub(super) enum Verdict {
 impl Background {
     /// A POST was accepted.
     pub(super) fn accepted(&mut self) {
-        self.accepted += 1.0;
+        self.in_vain.accepted();
         self.share -= self.share / SHARE_POSTS;
         if self.share < self.known {
             self.known += (self.share - self.known) / KNOWN_POSTS;
@@ -57,35 +55,21 @@ impl Background {
             if self.share < 2.0 * self.known + numbers.more {
                 return Verdict::Background;
             }
-            (self.known, self.top) = (0.0, 0.0);
+            *self = Self { share: self.share, ..Self::default() };
         }
-        if load > self.top {
-            self.look_from(load);
-            return Verdict::Congestion;
+        match self.in_vain.refused(load, &numbers.in_vain) {
+            Some(share) if share < numbers.most => {
+                (self.known, self.share) = (share, share);
+                Verdict::Found
+            }
+            _ => Verdict::Congestion,
         }
-        self.refused += 1.0;
-        if load >= numbers.falls_to * self.top || self.refused < numbers.refusals {
-            return Verdict::Congestion;
-        }
-        let share = self.refused / (self.accepted + self.refused);
-        self.look_from(load);
-        if share <= numbers.least || share >= numbers.most {
-            return Verdict::Congestion;
-        }
-        (self.known, self.share) = (share, share);
-        Verdict::Found
-    }
-
-    fn look_from(&mut self, load: f64) {
-        (self.top, self.accepted, self.refused) = (load, 0.0, 0.0);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const NUMBERS: Numbers = Numbers { falls_to: 0.4, refusals: 8.0, least: 0.04, most: 0.2, more: 0.02 };
 
     /// One of ten POSTs is refused while each refusal cuts the load by a tenth; how many until it is found.
     fn found_after(background: &mut Background, one_in: u32) -> Option<u32> {
@@ -95,7 +79,7 @@ mod tests {
                 background.accepted();
             }
             background.met();
-            let verdict = background.judge(load, &NUMBERS);
+            let verdict = background.judge(load, &Numbers::default());
             load *= 0.9;
             verdict == Verdict::Found
         })
@@ -110,7 +94,7 @@ mod tests {
             background.accepted();
         }
         background.met();
-        assert_eq!(background.judge(1_000.0, &NUMBERS), Verdict::Background, "at any load");
+        assert_eq!(background.judge(1_000.0, &Numbers::default()), Verdict::Background, "at any load");
     }
 
     #[test]
@@ -125,7 +109,7 @@ mod tests {
         assert!(found_after(&mut background, 10).is_some());
         let verdicts = (0..60).map(|_| {
             background.met();
-            background.judge(100.0, &NUMBERS)
+            background.judge(100.0, &Numbers::default())
         });
         assert!(verdicts.filter(|verdict| *verdict == Verdict::Congestion).count() > 30);
     }

@@ -1,8 +1,8 @@
 //! One learned quantity: a value, and the ceiling where the endpoint last refused.
 //!
-//! Up to a step below the ceiling the value doubles. There it waits, then rises beyond with the square of the POSTs
-//! accepted. So little is lost while a limit stays, and one that was raised is found soon. A POST counts for less where
-//! there are many per second: of several processes the slow ones catch up.
+//! Below the ceiling the value doubles. Just under it it waits, then rises beyond with the square of the POSTs accepted. So
+//! little is lost while a limit stays, and one that was raised is found soon. A POST counts for less where there are many
+//! per second: of several processes the slow ones catch up.
 
 use crate::tuning::Learned;
 
@@ -61,15 +61,16 @@ impl Level {
         self.tried = 0.0;
     }
 
-    /// A POST was accepted that this value had held back, of so many per second; `posts` of them double it.
-    pub(super) fn grow(&mut self, posts: f64, per_second: f64, numbers: &Learned) {
+    /// A POST was accepted that this value had held back; `posts` of them double it, a step takes `step_posts`.
+    pub(super) fn grow(&mut self, posts: f64, step_posts: f64, numbers: &Learned) {
         let waits_at = self.waits_at(numbers);
         if self.value < waits_at {
             self.value = (self.value * posts.recip().exp2()).min(waits_at);
             self.tried = 0.0;
             return;
         }
-        self.tried += (numbers.step_posts * per_second.sqrt()).recip();
+        let faster = if self.unit > 0.0 { numbers.faster.powf(self.tried.floor().min(4.0)) } else { 1.0 };
+        self.tried += faster / step_posts;
         self.value = self.value.max(waits_at + self.step(numbers) * self.tried * self.tried);
     }
 
@@ -77,12 +78,9 @@ impl Level {
         (self.ceiling * numbers.step).max(self.unit)
     }
 
-    /// Where it waits: a step below the ceiling.
+    /// Where it waits: one below the ceiling if it counts, a step below if it measures.
     fn waits_at(&self, numbers: &Learned) -> f64 {
-        if self.ceiling.is_finite() {
-            (self.ceiling - self.step(numbers)).max(self.unit)
-        } else {
-            f64::INFINITY
-        }
+        let below = if self.unit > 0.0 { self.unit } else { self.step(numbers) };
+        if self.is_found() { (self.ceiling - below).max(self.unit) } else { f64::INFINITY }
     }
 }

@@ -3,9 +3,7 @@
 //! Each output is a [`Level`]: a value, and the ceiling where the endpoint last refused. Below the ceiling it doubles with
 //! each round trip; there it waits, then tries more in growing steps. A refusal is blamed on one of the two and cuts it.
 //!
-//! - *Blame falls on what is new.* POSTs at once, if more ran than were lately accepted. The rate, if this one started closer
-//!   to the one before than any accepted. If both are new the rate is held and the next refusal decides. If neither is, POSTs
-//!   at once if the limit was full, and either the rate does not hold starts back or refusals met more at once than successes.
+//! - *Blame falls on what is new*, see [`blame`].
 //! - *One cut per round trip.* What was posted before the last cut says nothing of the limit after it. The more were accepted
 //!   since the last cut, the less is cut.
 //! - *Outages teach nothing.* A gate that closes takes back all cuts since the last success. While it is closed refusals do
@@ -19,6 +17,8 @@
 //! without talking.
 
 mod background;
+mod blame;
+mod in_vain;
 mod level;
 mod seen;
 
@@ -27,13 +27,10 @@ use tokio::time::Instant;
 use crate::tuning::Learned;
 
 use background::{Background, Verdict};
+use blame::{Blame, Votes};
+use in_vain::InVain;
 use level::Level;
 use seen::Seen;
-
-/// The last so many refusals vote on what they met.
-const VOTES: f64 = 6.0;
-/// Two of three say that there were more at once.
-const CROWDED: f64 = 0.3;
 
 /// What one endpoint was found to take.
 #[derive(Debug, Clone)]
@@ -54,8 +51,11 @@ pub(super) struct Adaptive {
     last_start: Option<Instant>,
     /// What was cut last.
     constraint: Option<Constraint>,
-    /// Whether refusals meet more POSTs at once than successes do: 1 all of the last few, -1 none.
-    crowded: f64,
+    votes: Votes,
+    /// Cuts of the rate.
+    rate_cuts: InVain,
+    /// Whether the gate has opened, and POSTs at once have not been full since.
+    is_filling: bool,
 }
 
 /// What an endpoint limits.
@@ -129,7 +129,9 @@ impl Adaptive {
             is_closed: false,
             last_start: None,
             constraint: None,
-            crowded: 0.0,
+            votes: Votes::default(),
+            rate_cuts: InVain::default(),
+            is_filling: false,
         }
     }
 
@@ -183,7 +185,9 @@ impl Adaptive {
         }
         self.last_start = Some(now);
         let (level, is_paced) = (float(running), is_paced && self.per_second().is_some());
-        Start { at: now, level, is_full: level >= self.whole(), is_paced, gap }
+        let is_full = level >= self.whole();
+        self.is_filling &= !is_full;
+        Start { at: now, level, is_full, is_paced, gap }
     }
 
     /// That POST succeeded.
@@ -195,11 +199,13 @@ impl Adaptive {
             return;
         }
         self.epoch.accepted += 1.0;
+        self.rate_cuts.accepted();
         self.epoch.row = 0;
         if start.is_full {
             // Twice as many after a round trip in which all of them succeeded.
             let (at_once, per_second) = (self.at_once.value(), self.throughput());
-            self.at_once.grow(at_once.max(2.0), per_second, &self.numbers);
+            let step_posts = self.step_posts(self.numbers.at_once_step_posts, per_second);
+            self.at_once.grow(at_once.max(2.0), step_posts, &self.numbers);
             // One too many at once is refused at once. A rate has to wait: bursts and windows tell late.
             self.at_once.unlimit_after(self.numbers.obsolete);
             self.at_once.lower_to(float(self.cap));
@@ -209,7 +215,8 @@ impl Adaptive {
             self.rate = Level::new(f64::INFINITY, 0.0);
         } else if start.is_paced && rate.is_finite() {
             let posts = rate * (self.latency() + self.numbers.rate_doubles_in.as_secs_f64());
-            self.rate.grow(posts.max(1.5), rate, &self.numbers);
+            let step_posts = self.step_posts(self.numbers.rate_step_posts, rate);
+            self.rate.grow(posts.max(1.5), step_posts, &self.numbers);
         }
     }
 
@@ -251,6 +258,7 @@ impl Adaptive {
     /// The gate opens.
     pub(super) fn gate_opened(&mut self, now: Instant) {
         self.is_closed = false;
+        self.is_filling = true;
         let Windows { opened_at, accepted, refused_at, before } = self.windows;
         let lasted = seconds(now, opened_at);
         let (posts, time) = (accepted + before.0, lasted + before.1);
@@ -271,34 +279,39 @@ impl Adaptive {
 
     /// Blames a refusal and cuts.
     fn cut(&mut self, start: Start, now: Instant) {
-        let Learned { soft, step, slack, either, .. } = self.numbers;
-        let Start { level, gap, is_full, .. } = start;
+        let Learned { soft, step, .. } = self.numbers;
+        let Start { level, .. } = start;
         let left = (self.epoch.accepted + soft) / (self.epoch.accepted + soft + 1.0);
         // A deep cut lowers the ceiling too: it is not climbed back to.
         let ceiling = (left / (1.0 - step)).min(1.0);
-        let (rate, at_once) = (self.rate.value(), self.at_once.value());
-        let is_more = level > self.seen.highest();
-        // A hair closer is an error of rounding.
-        let closest = self.seen.closest().filter(|closest| gap < 0.97 * closest);
-        let rate_limits = rate * self.latency() < slack * at_once;
-        let vote = if level > self.seen.level() + 0.5 { 1.0 } else { -1.0 };
-        self.crowded += (vote - self.crowded) / VOTES;
-        let is_crowd = is_full && (!rate_limits || self.crowded > CROWDED);
-        if let (Some(closest), true) = (closest, is_more && rate.is_infinite() && level >= either) {
-            self.rate.set(closest.recip());
-            self.at_once.set(level - 1.0);
-        } else if at_once >= 2.0 && (is_more || closest.is_none() && is_crowd) {
-            self.at_once.cut(level * ceiling, level - 1.0, &self.numbers);
-            self.constraint = Some(Constraint::Concurrency);
-            return;
-        } else if rate.is_infinite() {
-            // Nothing was limited at once after all.
-            self.at_once.unlimit();
-            self.rate.set(self.seen.per_second(now).unwrap_or(self.numbers.rate_initial));
-        } else {
-            self.rate.cut(rate * ceiling, rate, &self.numbers);
-        }
-        self.constraint = Some(Constraint::Rate);
+        let rate = self.rate.value();
+        self.constraint = match self.blame(start) {
+            Blame::Chance => return,
+            Blame::AtOnce => {
+                self.at_once.cut(level * ceiling, level - 1.0, &self.numbers);
+                Some(Constraint::Concurrency)
+            }
+            Blame::SharedCap => {
+                self.rate = Level::new(f64::INFINITY, 0.0);
+                self.at_once.cut(2.0, 1.0, &self.numbers);
+                Some(Constraint::Concurrency)
+            }
+            Blame::Either { closest } => {
+                self.rate.set(closest.recip());
+                self.at_once.set(level - 1.0);
+                Some(Constraint::Rate)
+            }
+            Blame::Rate if rate.is_infinite() => {
+                // Nothing was limited at once after all.
+                self.at_once.unlimit();
+                self.rate.set(self.seen.per_second(now).unwrap_or(self.numbers.rate_initial));
+                Some(Constraint::Rate)
+            }
+            Blame::Rate => {
+                self.rate.cut(rate * ceiling, rate, &self.numbers);
+                Some(Constraint::Rate)
+            }
+        };
     }
 
     /// Whether a refusal was a random fault. When such are found, so were those that made the ceilings.
@@ -310,6 +323,11 @@ impl Adaptive {
             self.rate.unlimit();
         }
         verdict != Verdict::Congestion
+    }
+
+    /// POSTs accepted that a step takes, of so many per second.
+    fn step_posts(&self, at_one_per_second: f64, per_second: f64) -> f64 {
+        (at_one_per_second * per_second.sqrt()).max(self.numbers.step_posts_min)
     }
 
     /// POSTs per second that the limit on POSTs at once allows.

@@ -150,8 +150,9 @@ mod tests {
         let refusal = Refusal { reason: Reason::Throttled, retry_after: Duration::ZERO };
         for feedback in [Feedback::Success(Stated::Nothing); 20]
             .into_iter()
-            .chain([Feedback::Congestion(refusal, Stated::Nothing)])
+            .chain([Feedback::Congestion(refusal, Stated::Nothing); 2])
         {
+            tokio::time::advance(Duration::from_millis(1)).await;
             let start = learning.started(1);
             tokio::time::advance(Duration::from_millis(100)).await;
             learning.ended(start, Instant::now(), feedback);

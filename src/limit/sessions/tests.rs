@@ -138,8 +138,9 @@ async fn adaptive(cap: usize, taken: usize) -> (Arc<Sessions>, Membership) {
     (sessions, member)
 }
 
-/// A POST that takes so long.
+/// A POST that takes so long, a while after the one before.
 async fn post(member: &Membership, takes: Duration, feedback: Feedback) {
+    tokio::time::advance(SOON / 100).await;
     let mut session = member.start(None).await;
     session.starts();
     tokio::time::sleep(takes).await;
@@ -188,7 +189,9 @@ async fn a_learned_rate_paces_starts_and_bounds_claims_and_says_why() {
         LearnedLimit { at_once: sessions.limit(), per_second: None, constraint: None, last_refusal: None };
     assert_eq!(sessions.learned(), Some(nothing));
     assert_eq!(fixed(1).learned(), None);
-    post(&member, SOON / 200, congestion()).await;
+    post(&member, SOON, congestion()).await;
+    assert_eq!(sessions.learned().unwrap().constraint, None, "one that runs alone, refused once, is chance");
+    post(&member, SOON, congestion()).await;
     let learned = sessions.learned().unwrap();
     let Some(per_second) = learned.per_second else { panic!("{learned:?}") };
     assert!((5.0..=11.0).contains(&per_second), "{learned:?}");
@@ -215,10 +218,11 @@ async fn a_learned_rate_paces_starts_and_bounds_claims_and_says_why() {
 async fn a_known_limit_is_told_once_and_never_where_nothing_adapts() {
     for (sessions, lines) in [(adaptive(64, 20).await.0, 1), (fixed(64), 0)] {
         let (member, mut told) = (sessions.join(64), Vec::new());
-        for feedback in [congestion()].into_iter().chain([Feedback::Success(Stated::Nothing); 40]) {
+        for feedback in [congestion(); 2].into_iter().chain([Feedback::Success(Stated::Nothing); 40]) {
+            tokio::time::advance(SOON / 100).await;
             let mut session = member.start(None).await;
             session.starts();
-            tokio::time::sleep(SOON / 10).await;
+            tokio::time::sleep(SOON).await;
             told.extend(session.end(feedback));
         }
         assert_eq!(told.len(), lines, "{told:?}");
@@ -234,6 +238,7 @@ async fn one_message_that_is_never_answered_teaches_nothing_and_two_do() {
     }
     assert_eq!(sessions.learned().unwrap().constraint, None);
     post(&member, SOON, Feedback::Unanswered(8)).await;
+    post(&member, SOON, Feedback::Unanswered(9)).await;
     assert!(sessions.learned().unwrap().constraint.is_some());
 }
 
@@ -245,6 +250,7 @@ async fn what_closes_the_gate_teaches_nothing_more_until_it_opens() {
     post(&member, SOON, congestion()).await;
     assert_eq!(sessions.learned().unwrap().constraint, None);
     sessions.gate_changed(Transition::Opened { after: SOON, outage: false });
+    post(&member, SOON, congestion()).await;
     post(&member, SOON, congestion()).await;
     assert!(sessions.learned().unwrap().constraint.is_some());
 }

@@ -179,6 +179,7 @@ pub struct Learned {
     /// While no rate is known starts are spread over this part of a round trip: that of so many times the throughput.
     /// Infinite: they are not.
     pub spread: f64,
+    pub spread_found: f64,
     /// And no further apart than with so many starts per second: after a POST of minutes others would wait for minutes.
     pub spread_least: f64,
     /// Starts per second where the first POST of all was refused.
@@ -232,6 +233,7 @@ impl Default for Learned {
         Self {
             initial: 1.0,
             spread: 2.0,
+            spread_found: 8.0,
             spread_least: 0.2,
             rate_initial: 1.0,
             rate_doubles_in: Duration::from_millis(500),
@@ -248,7 +250,7 @@ impl Default for Learned {
             chance: 5.0,
             chance_at_once: 8.0,
             in_vain: InVain { falls_to: 0.4, refusals: 8.0, least: 0.04 },
-            in_vain_at_once: 0.4,
+            in_vain_at_once: 0.1,
             background: Background::default(),
             known_after: 10.0,
             window_posts: 8.0,

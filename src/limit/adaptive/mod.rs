@@ -166,7 +166,8 @@ impl Adaptive {
     /// Starts per second that pacing keeps to. While no rate is known starts are spread all the same: a limit that has
     /// grown is not used up at once.
     pub(super) fn pace(&self) -> Option<f64> {
-        let Learned { spread, spread_least, .. } = self.numbers;
+        let Learned { spread, spread_found, spread_least, .. } = self.numbers;
+        let spread = if self.at_once.is_found() { spread_found } else { spread };
         let spread = || Some((spread * self.at_once.value() / self.seen.latency()?).max(spread_least));
         self.per_second().or_else(spread)
     }

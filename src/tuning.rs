@@ -179,6 +179,7 @@ pub struct Learned {
     /// While no rate is known starts are spread over this part of a round trip: that of so many times the throughput.
     /// Infinite: they are not.
     pub spread: f64,
+    /// The same once a limit on POSTs at once is known. With 2 a few at once lose a thirtieth of the time waiting.
     pub spread_found: f64,
     /// And no further apart than with so many starts per second: after a POST of minutes others would wait for minutes.
     pub spread_least: f64,
@@ -195,6 +196,7 @@ pub struct Learned {
     pub rate_step_posts: f64,
     /// Fewest POSTs that a step takes: where there are few per second, one refusal for each step were too many.
     pub step_posts_min: f64,
+    /// Each whole step of POSTs at once that was taken makes the next so many times as fast. 1: it does not.
     pub faster: f64,
     /// After so many times the POSTs of the first step, four steps higher, a ceiling on POSTs at once is out of date.
     pub obsolete: f64,
@@ -233,12 +235,12 @@ impl Default for Learned {
         Self {
             initial: 1.0,
             spread: 2.0,
-            spread_found: 8.0,
+            spread_found: 4.0,
             spread_least: 0.2,
             rate_initial: 1.0,
             rate_doubles_in: Duration::from_millis(500),
             step: 0.06,
-            at_once_step_posts: 45.0,
+            at_once_step_posts: 60.0,
             rate_step_posts: 60.0,
             step_posts_min: 60.0,
             faster: 3.0,
@@ -249,7 +251,7 @@ impl Default for Learned {
             either: 2.0,
             chance: 5.0,
             chance_at_once: 8.0,
-            in_vain: InVain { falls_to: 0.4, refusals: 8.0, least: 0.04 },
+            in_vain: InVain { falls_to: 0.4, refusals: 8.0, least: 0.04, most: 0.6 },
             in_vain_at_once: 0.1,
             background: Background::default(),
             known_after: 10.0,
@@ -269,6 +271,8 @@ pub struct InVain {
     pub refusals: f64,
     /// And what part of the POSTs they are at least: one in a hundred is what a limit costs that is well kept.
     pub least: f64,
+    /// And at most: beyond that an endpoint is overrun, or down.
+    pub most: f64,
 }
 
 /// What tells random faults from too much load.
@@ -276,15 +280,13 @@ pub struct InVain {
 pub struct Background {
     /// Refusals that stay are background.
     pub in_vain: InVain,
-    /// And below this part of the POSTs: beyond one in five an endpoint is overrun, or down.
-    pub most: f64,
     /// So much beyond twice what is known they are not.
     pub more: f64,
 }
 
 impl Default for Background {
     fn default() -> Self {
-        Self { in_vain: InVain { falls_to: 0.4, refusals: 8.0, least: 0.04 }, most: 0.2, more: 0.02 }
+        Self { in_vain: InVain { falls_to: 0.4, refusals: 8.0, least: 0.04, most: 0.2 }, more: 0.02 }
     }
 }
 

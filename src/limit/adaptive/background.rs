@@ -58,11 +58,11 @@ impl Background {
             *self = Self { share: self.share, ..Self::default() };
         }
         match self.in_vain.refused(load, &numbers.in_vain) {
-            Some(share) if share < numbers.most => {
+            Some(share) => {
                 (self.known, self.share) = (share, share);
                 Verdict::Found
             }
-            _ => Verdict::Congestion,
+            None => Verdict::Congestion,
         }
     }
 }

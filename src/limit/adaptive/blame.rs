@@ -83,7 +83,9 @@ impl Adaptive {
     fn is_cut_in_vain(&mut self) -> bool {
         let rate = self.rate.value();
         let at_once = rate * self.latency();
+        // More in a row are an outage.
         self.rate_cuts.refused(rate, &self.numbers.in_vain).is_some()
+            && self.epoch.row < 3
             && (self.numbers.in_vain_at_once..1.0).contains(&at_once)
     }
 }

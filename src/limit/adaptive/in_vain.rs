@@ -30,10 +30,39 @@ impl InVain {
         }
         let share = self.refused / (self.accepted + self.refused);
         self.look_from(load);
-        Some(share).filter(|share| *share > numbers.least)
+        Some(share).filter(|share| (numbers.least..numbers.most).contains(share))
     }
 
     fn look_from(&mut self, load: f64) {
         (self.top, self.accepted, self.refused) = (load, 0.0, 0.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NUMBERS: Numbers = Numbers { falls_to: 0.4, refusals: 8.0, least: 0.04, most: 0.6 };
+
+    /// The share that is found in one hundred refusals, each after so many accepted; the load falls to `left` with each.
+    fn found(accepted: u32, left: f64) -> Option<f64> {
+        let (mut in_vain, mut load) = (InVain::default(), 100.0);
+        (0..100).find_map(|_| {
+            for _ in 0..accepted {
+                in_vain.accepted();
+            }
+            let found = in_vain.refused(load, &NUMBERS);
+            load *= left;
+            found
+        })
+    }
+
+    #[test]
+    fn cuts_are_in_vain_if_refusals_stay_while_the_load_falls() {
+        let share = found(9, 0.9);
+        assert!(share.is_some_and(|share| (0.08..0.12).contains(&share)), "{share:?}");
+        assert_eq!(found(9, 1.0), None, "the load does not fall");
+        assert_eq!(found(50, 0.9), None, "too rare");
+        assert_eq!(found(0, 0.9), None, "an outage");
     }
 }

@@ -199,7 +199,7 @@ async fn a_rate_that_is_raised_is_found_within_half_a_minute() {
 }
 
 #[tokio::test]
-async fn overload_that_does_not_fall_with_the_load_is_a_random_fault_and_429_never_is() {
+async fn overload_that_does_not_fall_with_the_load_is_a_random_fault_and_429_leaves_few_at_once() {
     let after_faults = |how| {
         let mut bench = Bench::new(64);
         for number in 0..5_000 {
@@ -217,7 +217,7 @@ async fn overload_that_does_not_fall_with_the_load_is_a_random_fault_and_429_nev
     };
     let (faults, refusals) = (after_faults(Refused::Overloaded), after_faults(Refused::TooMany));
     assert!(faults > Some(100.0), "{faults:?}");
-    assert!(refusals < Some(10.0), "{refusals:?}");
+    assert!((Some(2.0)..Some(30.0)).contains(&refusals), "one at once does 5 a second: {refusals:?}");
 }
 
 #[tokio::test]

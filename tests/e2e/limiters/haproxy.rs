@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::Case;
 use super::server::Kind;
 
-/// How many times as long as by hand. The goal is 1.25; the adaptive limit of today needs up to 1.8.
+/// How many times as long as by hand. The goal is 1.25; the adaptive limit of today needs up to 1.9.
 const AT_MOST: f64 = 4.0;
 
 /// Who is refused and comes again at once stays refused.

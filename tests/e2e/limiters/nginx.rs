@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::Case;
 use super::server::Kind;
 
-/// How many times as long as by hand, behind `limit_req`. The goal is 1.25; the adaptive limit of today needs up to 4.4.
+/// How many times as long as by hand, behind `limit_req`. The goal is 1.25; the adaptive limit of today needs up to 4.5.
 const RATE_AT_MOST: f64 = 8.0;
 /// The same behind `limit_conn`. The goal is 1.25; the adaptive limit of today needs up to 1.7.
 const AT_ONCE_AT_MOST: f64 = 3.0;

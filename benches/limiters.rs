@@ -4,7 +4,7 @@
 //! broker on paused time, and prints the page that is committed as `docs/limiters.md`; `--write` rewrites that file. Equal
 //! seeds give equal figures, so the page does not depend on the machine. `--only TEXT` selects rows by their words.
 //!
-//! Reading order: `rows`, `page`.
+//! Reading order: `rows`, `others`, `page`.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -22,6 +22,8 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
+#[path = "limiters/others.rs"]
+mod others;
 #[path = "limiters/page.rs"]
 mod page;
 #[path = "limiters/rows.rs"]
@@ -55,7 +57,12 @@ struct Options {
 
 fn main() -> ExitCode {
     let options = Options::parse();
-    let page = page::render(&rows::all(&options.only));
+    let rows = rows::all(&options.only);
+    let page = if options.only.is_empty() {
+        page::whole(&rows, &others::changes(), &others::faults())
+    } else {
+        page::of_rows(&rows)
+    };
     if !options.write {
         print!("{page}");
         return ExitCode::SUCCESS;

@@ -190,7 +190,7 @@ pub struct Learned {
     /// What is tried beyond a ceiling, and kept below it, as a part of it: refusals at each try stay few.
     pub step: f64,
     /// Such a step of POSTs at once takes so many that are accepted, times the root of how many there are per second. Four
-    /// steps take twice as many. With 40 capacity that came back was found in twice the time.
+    /// steps take twice as many. With 60 ten processes found capacity that came back in 15 s, not in 9.
     pub at_once_step_posts: f64,
     /// The same for the rate. With 45 several processes were refused too much, with 100 a limit that doubled was not found.
     pub rate_step_posts: f64,
@@ -206,8 +206,8 @@ pub struct Learned {
     pub slack: f64,
     /// With so many times the starts that POSTs at once allow it limits nothing.
     pub loose: f64,
-    /// A refusal of so many at once may as well be for their rate, if both are new: the rate is held, not they. With less,
-    /// small parts of a cap were lost.
+    /// A refusal of so many at once, or of two, may as well be for their rate, if both are new: the rate is held. With 2
+    /// ten processes that share a cap learned rates, and left a twentieth of it.
     pub either: f64,
     /// A refusal that nothing explains, after so many that were accepted since the one before, met the POSTs of another
     /// process. Infinite: it says that there is a rate.
@@ -240,7 +240,7 @@ impl Default for Learned {
             rate_initial: 1.0,
             rate_doubles_in: Duration::from_millis(500),
             step: 0.06,
-            at_once_step_posts: 60.0,
+            at_once_step_posts: 45.0,
             rate_step_posts: 60.0,
             step_posts_min: 60.0,
             faster: 3.0,
@@ -248,7 +248,7 @@ impl Default for Learned {
             soft: 3.0,
             slack: 1.2,
             loose: 4.0,
-            either: 2.0,
+            either: 8.0,
             chance: 5.0,
             chance_at_once: 8.0,
             in_vain: InVain { falls_to: 0.4, refusals: 8.0, least: 0.04, most: 0.6 },

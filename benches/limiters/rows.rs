@@ -41,10 +41,19 @@ impl Row {
         self.case.processes == 1 || !(no_burst || crowded || too_many)
     }
 
+    /// Whether the throughput reaches its goal.
+    pub fn is_fast(&self) -> bool {
+        self.of_oracle() >= OF_ORACLE_LEAST
+    }
+
+    /// Whether refusals are as few as they are to be.
+    pub fn is_polite(&self) -> bool {
+        self.refused_more() <= REFUSED_MOST
+    }
+
     /// Whether all goals hold.
     pub fn holds(&self) -> bool {
-        let dead = self.ours.as_ref().unwrap().dead;
-        self.of_oracle() >= OF_ORACLE_LEAST && self.refused_more() <= REFUSED_MOST && dead == 0
+        self.is_fast() && self.is_polite() && self.ours.as_ref().unwrap().dead == 0
     }
 
     fn words(&self) -> String {
@@ -141,7 +150,7 @@ fn limiters() -> Vec<(String, Limiter, Vec<u64>)> {
 }
 
 /// Runs the cases on all processors; figures in the same order.
-fn spread(cases: &[Case]) -> Vec<Figures> {
+pub fn spread(cases: &[Case]) -> Vec<Figures> {
     let (next, done) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
     let work = || {
         while let Some((index, case)) = take(cases, &next) {

@@ -243,7 +243,7 @@ mod tests {
         let refusal = Refusal { reason: Reason::RetryAfter, retry_after: 3 * MINUTE };
         for feedback in [Feedback::Success(Stated::Nothing); 20]
             .into_iter()
-            .chain([Feedback::Congestion(refusal, Stated::Nothing)])
+            .chain([Feedback::Congestion(refusal, Stated::Nothing); 4])
         {
             let mut session = member.start(None).await;
             session.starts();

@@ -28,6 +28,11 @@ impl Level {
         self.value
     }
 
+    /// Whether it is less than two.
+    pub(super) fn is_one(&self) -> bool {
+        self.value < 2.0
+    }
+
     /// Whether a ceiling is known.
     pub(super) fn is_found(&self) -> bool {
         self.ceiling.is_finite()

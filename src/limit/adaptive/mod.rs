@@ -21,16 +21,17 @@ mod blame;
 mod in_vain;
 mod level;
 mod seen;
+mod start;
 
 use tokio::time::Instant;
 
 use crate::tuning::Learned;
 
 use background::{Background, Verdict};
-use blame::{Blame, Votes};
-use in_vain::InVain;
+use blame::{Blame, Blames, Known};
 use level::Level;
 use seen::Seen;
+pub(super) use start::Start;
 
 /// What one endpoint was found to take.
 #[derive(Debug, Clone)]
@@ -51,9 +52,7 @@ pub(super) struct Adaptive {
     last_start: Option<Instant>,
     /// What was cut last.
     constraint: Option<Constraint>,
-    votes: Votes,
-    /// Cuts of the rate.
-    rate_cuts: InVain,
+    blames: Blames,
     /// Whether the gate has opened, and POSTs at once have not been full since.
     is_filling: bool,
 }
@@ -65,20 +64,6 @@ pub enum Constraint {
     Rate,
     /// POSTs at once.
     Concurrency,
-}
-
-/// What the limits were when a POST started; the session hands it back.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Start {
-    at: Instant,
-    /// POSTs that ran then, this one included.
-    level: f64,
-    /// Whether as many ran as may.
-    is_full: bool,
-    /// Whether it had waited for the learned rate.
-    is_paced: bool,
-    /// Seconds since the start before; infinite for the first.
-    gap: f64,
 }
 
 /// How an endpoint refused a POST for lack of capacity.
@@ -115,10 +100,10 @@ struct Windows {
 
 impl Adaptive {
     /// For at most `cap` POSTs at once, at least one.
-    pub(super) fn new(cap: usize, numbers: Learned, now: Instant) -> Self {
+    pub(super) fn new(cap: usize, numbers: &Learned, now: Instant) -> Self {
         let cap = cap.max(1);
         Self {
-            numbers,
+            numbers: *numbers,
             cap,
             at_once: Level::new(numbers.initial.min(float(cap)), 1.0),
             rate: Level::new(f64::INFINITY, 0.0),
@@ -129,8 +114,7 @@ impl Adaptive {
             is_closed: false,
             last_start: None,
             constraint: None,
-            votes: Votes::default(),
-            rate_cuts: InVain::default(),
+            blames: Blames::default(),
             is_filling: false,
         }
     }
@@ -182,7 +166,7 @@ impl Adaptive {
     pub(super) fn started(&mut self, now: Instant, running: usize, is_paced: bool) -> Start {
         let gap = self.last_start.map_or(f64::INFINITY, |last| seconds(now, last));
         if gap.is_finite() && gap >= self.numbers.forgotten_after.as_secs_f64() {
-            *self = Self { is_closed: self.is_closed, ..Self::new(self.cap, self.numbers, now) };
+            *self = Self { is_closed: self.is_closed, ..Self::new(self.cap, &self.numbers, now) };
         }
         self.last_start = Some(now);
         let (level, is_paced) = (float(running), is_paced && self.per_second().is_some());
@@ -200,7 +184,7 @@ impl Adaptive {
             return;
         }
         self.epoch.accepted += 1.0;
-        self.rate_cuts.accepted();
+        self.blames.accepted();
         self.epoch.row = 0;
         if start.is_full {
             // Twice as many after a round trip in which all of them succeeded.
@@ -263,8 +247,11 @@ impl Adaptive {
         let Windows { opened_at, accepted, refused_at, before } = self.windows;
         let lasted = seconds(now, opened_at);
         let (posts, time) = (accepted + before.0, lasted + before.1);
-        let is_window =
-            accepted >= self.numbers.window_posts && lasted < self.numbers.window_max.as_secs_f64();
+        // Where one at once is known to be all, the gate was closed by the POSTs of others.
+        let is_shared = self.at_once.is_one() && self.at_once.is_found() && self.rate.value().is_infinite();
+        let is_window = !is_shared
+            && accepted >= self.numbers.window_posts
+            && lasted < self.numbers.window_max.as_secs_f64();
         let refused_at = refused_at.filter(|_| is_window);
         if let Some(refused_at) = refused_at {
             // The window was over between the last probe that was refused and the one that was not.
@@ -286,7 +273,16 @@ impl Adaptive {
         // A deep cut lowers the ceiling too: it is not climbed back to.
         let ceiling = (left / (1.0 - step)).min(1.0);
         let rate = self.rate.value();
-        self.constraint = match self.blame(start) {
+        let known = Known {
+            numbers: &self.numbers,
+            seen: &self.seen,
+            at_once: self.at_once,
+            rate,
+            accepted: self.epoch.accepted,
+            row: self.epoch.row,
+            is_filling: self.is_filling,
+        };
+        self.constraint = match self.blames.blame(start, &known) {
             Blame::Chance => return,
             Blame::AtOnce => {
                 self.at_once.cut(level * ceiling, level - 1.0, &self.numbers);

@@ -15,7 +15,7 @@ struct Bench {
 impl Bench {
     fn new(cap: usize) -> Self {
         let now = Instant::now();
-        Self { adaptive: Adaptive::new(cap, Learned::default(), now), now }
+        Self { adaptive: Adaptive::new(cap, &Learned::default(), now), now }
     }
 
     /// As many POSTs as may run at once, 0.2 s long, each started as another ended; the endpoint takes so many.
@@ -185,6 +185,42 @@ async fn a_window_is_found_from_what_is_taken_between_two_openings_of_the_gate()
     window(&mut bench, true);
     assert!((9.0..=10.0).contains(&bench.per_second()), "{:?}", bench.adaptive);
     assert_eq!(bench.adaptive.constraint(), Some(Constraint::Rate));
+}
+
+/// So many run at once, a tenth of a second apart, then one more, which is refused; it started `apart` after the one before.
+fn one_more_is_refused(more: usize, apart: Duration) -> Bench {
+    let mut bench = Bench::new(64);
+    while bench.adaptive.at_once() < more {
+        let start = bench.adaptive.started(bench.now, bench.adaptive.at_once(), false);
+        bench.now += SECOND / 10;
+        bench.adaptive.succeeded(start, start.at + SECOND / 5);
+    }
+    bench.now += apart;
+    let start = bench.adaptive.started(bench.now - SECOND / 10, more, false);
+    bench.now += SECOND;
+    bench.adaptive.refused(start, Refused::TooMany, bench.now);
+    bench
+}
+
+#[tokio::test]
+async fn one_more_and_closer_may_be_too_fast_if_it_is_the_second_or_one_of_many() {
+    let closer = |more| {
+        let bench = one_more_is_refused(more, SECOND / 20);
+        (bench.adaptive.at_once(), bench.adaptive.per_second().map(f64::round))
+    };
+    assert_eq!(closer(2), (1, Some(10.0)));
+    assert_eq!(closer(4), (2, None), "processes that begin together meet each other");
+    assert_eq!(closer(16), (15, Some(10.0)));
+    assert_eq!(one_more_is_refused(16, SECOND / 10).adaptive.per_second(), None, "it was no closer");
+}
+
+#[tokio::test]
+async fn where_one_at_once_is_known_a_gate_that_opens_ends_no_window() {
+    let mut bench = one_more_is_refused(2, SECOND / 10);
+    assert_eq!((bench.adaptive.at_once(), bench.adaptive.per_second()), (1, None));
+    bench.adaptive.gate_opened(bench.now);
+    window(&mut bench, true);
+    assert_eq!(bench.adaptive.per_second(), None, "the POSTs of others closed it");
 }
 
 #[tokio::test]

@@ -42,7 +42,7 @@ pub(super) struct Learning {
 
 impl Learning {
     pub(super) fn new(cap: usize, tuning: &Tuning) -> Self {
-        let adaptive = Adaptive::new(cap, tuning.learned, Instant::now());
+        let adaptive = Adaptive::new(cap, &tuning.learned, Instant::now());
         let hint = QuotaHint::new(tuning.quota);
         Self {
             adaptive,

@@ -128,6 +128,12 @@ impl Case {
         }
     }
 
+    /// Mean of what the limit is while it is measured, relative to the first.
+    pub fn mean_factor(&self) -> f64 {
+        let (from, to) = (self.warm_up().as_secs(), self.end().as_secs());
+        (from..to).map(|second| self.factor(Duration::from_secs(second))).sum::<f64>() / (to - from) as f64
+    }
+
     fn limits(&self, seed: u64, factor: f64) -> EndpointLimits {
         let known = self.limiter.scaled(factor).part(self.processes, WORKERS, self.latency);
         let (sessions, rate) = if self.knows == Knows::Everybody { known } else { (WORKERS, None) };

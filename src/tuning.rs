@@ -189,8 +189,8 @@ pub struct Learned {
     pub rate_doubles_in: Duration,
     /// What is tried beyond a ceiling, and kept below it, as a part of it: refusals at each try stay few.
     pub step: f64,
-    /// Such a step of POSTs at once takes so many that are accepted, times the root of how many there are per second. Four
-    /// steps take twice as many. With 60 ten processes found capacity that came back in 15 s, not in 9.
+    /// POSTs accepted that a step of POSTs at once takes, where one a second is. It grows with the root of how many are.
+    /// Four steps take twice as many. With 60 ten processes found capacity that came back in 15 s, not in 9.
     pub at_once_step_posts: f64,
     /// The same for the rate. With 45 several processes were refused too much, with 100 a limit that doubled was not found.
     pub rate_step_posts: f64,
@@ -198,19 +198,19 @@ pub struct Learned {
     pub step_posts_min: f64,
     /// Each whole step of POSTs at once that was taken makes the next so many times as fast. 1: it does not.
     pub faster: f64,
-    /// After so many times the POSTs of the first step, four steps higher, a ceiling on POSTs at once is out of date.
+    /// A ceiling on POSTs at once is out of date after so many times the POSTs of the first step: four steps higher.
     pub obsolete: f64,
-    /// A cut leaves (a + so many) ÷ (a + so many + 1), where a were accepted since the one before.
+    /// A cut leaves (a + so many) ÷ (a + so many + 1); a: accepted since the one before.
     pub soft: f64,
     /// The rate is what limits while it needs fewer than so many times the POSTs at once.
     pub slack: f64,
     /// With so many times the starts that POSTs at once allow it limits nothing.
     pub loose: f64,
-    /// A refusal of so many at once, or of two, may as well be for their rate, if both are new: the rate is held. With 2
-    /// ten processes that share a cap learned rates, and left a twentieth of it.
+    /// Where both are new the rate is held from so many at once on, and for two. With 2 ten
+    /// processes that share a cap learned rates, and left a twentieth of it.
     pub either: f64,
-    /// A refusal that nothing explains, after so many that were accepted since the one before, met the POSTs of another
-    /// process. Infinite: it says that there is a rate.
+    /// A refusal that nothing explains met the POSTs of another process, if so many were accepted since the cut before.
+    /// Infinite: it says that there is a rate.
     pub chance: f64,
     /// While fewer may run at once: refusals of more close the gate before a second one tells.
     pub chance_at_once: f64,

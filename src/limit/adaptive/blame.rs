@@ -7,8 +7,8 @@
 //! - If neither is, POSTs at once, if the limit was full and the rate does not hold starts back. After an opening of the
 //!   gate it need not be full again.
 //! - The same if it was full and refusals met more at once than successes.
-//! - Otherwise the rate. But where processes share a cap on POSTs at once each meets the POSTs of the others. So a refusal
-//!   that is rare is chance where few run, and a rate that was cut in vain is none.
+//! - Otherwise the rate. But where processes share a cap on POSTs at once each meets the POSTs of the others. So where few
+//!   run a rare refusal is chance, and a rate that was cut in vain is none.
 
 use crate::tuning::Learned;
 

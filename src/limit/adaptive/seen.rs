@@ -45,7 +45,7 @@ impl Seen {
         }
     }
 
-    /// A POST was accepted that took so long and started as one of so many, so long after the one before.
+    /// A POST was accepted that took so long. It started as one of so many, `gap` seconds after the one before.
     pub(super) fn accepted(&mut self, took: f64, level: f64, gap: f64, now: Instant) {
         self.latencies = (self.latencies + 1.0).min(LATENCY_POSTS);
         self.latency += (took - self.latency) / self.latencies;

@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::Case;
 use super::server::Kind;
 
-/// How many times as long as by hand. The goal is 1.25; the adaptive limit of today needs up to 1.9.
-const AT_MOST: f64 = 4.0;
+/// How many times as long as by hand. The goal is 1.25; measured are up to 1.39, since it counts refused requests as well.
+const AT_MOST: f64 = 2.0;
 
 /// Who is refused and comes again at once stays refused.
 const STICK_TABLE: Kind = Kind::HaProxy {

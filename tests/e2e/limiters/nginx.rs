@@ -5,10 +5,8 @@ use std::time::Duration;
 use super::Case;
 use super::server::Kind;
 
-/// How many times as long as by hand, behind `limit_req`. The goal is 1.25; the adaptive limit of today needs up to 4.5.
-const RATE_AT_MOST: f64 = 8.0;
-/// The same behind `limit_conn`. The goal is 1.25; the adaptive limit of today needs up to 1.7.
-const AT_ONCE_AT_MOST: f64 = 3.0;
+/// How many times as long as by hand.
+const AT_MOST: f64 = 1.25;
 
 const RATE: Case = Case {
     name: "nginx limit_req 5/s",
@@ -23,7 +21,7 @@ const RATE: Case = Case {
     processes: 1,
     // One start every 222 ms: at 200 ms, each that comes a moment early would be refused.
     by_hand: ", rate_limit: {per_second: 4.5, burst: 1}",
-    at_most: RATE_AT_MOST,
+    at_most: AT_MOST,
 };
 const RATE_WITH_BURST: Case = Case {
     name: "nginx limit_req 5/s, burst 5",
@@ -50,7 +48,7 @@ const AT_ONCE: Case = Case {
     takes: Duration::from_millis(200),
     messages: 120,
     by_hand: ", sessions: 4",
-    at_most: AT_ONCE_AT_MOST,
+    at_most: AT_MOST,
     ..RATE
 };
 const AT_ONCE_503: Case = Case {

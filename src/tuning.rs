@@ -206,8 +206,8 @@ pub struct Learned {
     pub slack: f64,
     /// With so many times the starts that POSTs at once allow it limits nothing.
     pub loose: f64,
-    /// Where both are new the rate is held from so many at once on, and for two. With 2 ten
-    /// processes that share a cap learned rates, and left a twentieth of it.
+    /// A refusal that met more at once and a closer start than ever holds the rate from so many at once on, and at two. With
+    /// 2 here ten processes that share a cap learned rates, and left a twentieth of it.
     pub either: f64,
     /// A refusal that nothing explains met the POSTs of another process, if so many were accepted since the cut before.
     /// Infinite: it says that there is a rate.

@@ -2,12 +2,10 @@
 
 use std::time::Duration;
 
-use crate::limiters::{Case, Change, Figures, Knows, Limiter, Refusal};
+use crate::limiters::{Case, Change, Figures, Knows, Limiter, OF_ORACLE_LEAST, REFUSED_MOST, Refusal};
 use crate::rows::spread;
 
 const PROCESSES: [usize; 3] = [1, 4, 10];
-/// Goal: a changed limit is used to so much within half a minute.
-pub const FOLLOWED: f64 = 0.9;
 /// Goal: throughput with random faults, as a share of the oracle's.
 pub const WITH_FAULTS_LEAST: f64 = 0.85;
 /// Share of the answers that are 503 at random.
@@ -29,16 +27,26 @@ impl Other {
         self.ours.per_second / (self.oracle.per_second * self.case.mean_factor())
     }
 
-    /// Seconds from the change until the new limit is used; `None` if it never is, or changes each minute.
-    pub fn follows(&self) -> Option<u64> {
+    /// When the limit changed, and the throughput that uses the new one; `None` if it changes each minute.
+    fn change(&self) -> Option<(Duration, f64)> {
         let Change::Once(by) = self.case.change else { return None };
         let changed = self.case.warm_up() + self.case.lasts / 2;
-        self.ours.follows(changed, FOLLOWED * by * self.oracle.per_second)
+        Some((changed, OF_ORACLE_LEAST * by * self.oracle.per_second))
     }
 
-    /// Whether a limit that changed once is used in time.
+    /// Seconds from the change until the new limit is used; `None` if it never is, or changes each minute.
+    pub fn follows(&self) -> Option<u64> {
+        let (changed, per_second) = self.change()?;
+        self.ours.follows(changed, per_second)
+    }
+
+    /// Whether a changed limit is used in time, one that changes each minute on average, and neither is overrun.
     pub fn holds(&self) -> bool {
-        self.follows().is_some_and(|seconds| seconds <= 30) || !matches!(self.case.change, Change::Once(_))
+        let is_used = match self.change() {
+            Some((changed, per_second)) => self.ours.follows_in_time(changed, per_second),
+            None => self.used() >= OF_ORACLE_LEAST,
+        };
+        is_used && self.ours.refused <= REFUSED_MOST
     }
 }
 

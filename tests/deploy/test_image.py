@@ -161,11 +161,13 @@ def test_it_moves_messages_from_a_queue_on_the_host_as_nobody_with_no_rights(sta
 
 
 def test_a_stop_drains_and_exits_0(start, docker, queue, endpoint):
-    endpoint.answering.clear()
     container = start(f"http://127.0.0.1:{endpoint.port}/events")
+    # A new process begins with one POST at once, and goes on with two after two successes.
+    queue.send("one", "two", "three", "four")
+    container.until("four done", lambda: len(endpoint.bodies) == 4 and queue.depth() == (0, 0))
+    endpoint.answering.clear()
     queue.send("first", "second", "third", "fourth")
-    # A new process begins with one POST at once.
-    container.until("one running", lambda: len(endpoint.bodies) == 1)
+    container.until("two running", lambda: len(endpoint.bodies) == 6)
     stopping = subprocess.Popen([docker.client, "stop", "--time", "60", container.id], env=docker.env, stdout=subprocess.DEVNULL)
     container.until("draining", lambda: "drain" in container.logs())
     endpoint.answering.set()
@@ -173,8 +175,8 @@ def test_a_stop_drains_and_exits_0(start, docker, queue, endpoint):
     state = container.state()
     assert (state["ExitCode"], state["OOMKilled"]) == (0, False), container.logs()
     # What ran was finished and deleted, what never began is there for others.
-    until("three left", lambda: queue.depth() == (3, 0))
-    assert len(endpoint.bodies) == 1
+    until("two left", lambda: queue.depth() == (2, 0))
+    assert len(endpoint.bodies) == 6
     queue.call("PurgeQueue", QueueUrl=queue.url)
 
 

@@ -237,7 +237,7 @@ async fn a_rate_that_is_raised_is_found_within_half_a_minute() {
 #[tokio::test]
 async fn overload_that_does_not_fall_with_the_load_is_a_random_fault_and_429_leaves_few_at_once() {
     let after_faults = |how| {
-        let mut bench = Bench::new(64);
+        let (mut bench, mut sum) = (Bench::new(64), 0.0);
         for number in 0..5_000 {
             let running = 1 + number % bench.adaptive.at_once();
             let start = bench.adaptive.started(bench.now, running, true);
@@ -248,12 +248,14 @@ async fn overload_that_does_not_fall_with_the_load_is_a_random_fault_and_429_lea
             } else {
                 bench.adaptive.succeeded(start, done);
             }
+            // POSTs of 0.2 s, so many at once.
+            sum += bench.per_second().min(5.0 * float(bench.adaptive.at_once()));
         }
-        bench.adaptive.pace()
+        (bench.adaptive.pace(), sum / 5_000.0)
     };
     let (faults, refusals) = (after_faults(Refused::Overloaded), after_faults(Refused::TooMany));
-    assert!(faults > Some(100.0), "{faults:?}");
-    assert!((Some(2.0)..Some(30.0)).contains(&refusals), "one at once does 5 a second: {refusals:?}");
+    assert!(faults.0 > Some(100.0) && faults.1 > 40.0, "{faults:?}");
+    assert!(refusals.1 < 10.0, "{refusals:?}");
 }
 
 #[tokio::test]

@@ -231,7 +231,7 @@ async fn a_known_limit_is_told_once_and_never_where_nothing_adapts() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_message_that_is_never_answered_teaches_nothing_and_two_do() {
+async fn one_message_that_is_never_answered_teaches_nothing_and_others_beside_it_do() {
     let (sessions, member) = adaptive(64, 20).await;
     for _ in 0..5 {
         post(&member, SOON, Feedback::Unanswered(7)).await;

@@ -2,11 +2,8 @@
 
 use std::time::Duration;
 
-use super::Case;
 use super::server::Kind;
-
-/// How many times as long as by hand.
-const AT_MOST: f64 = 1.25;
+use super::{Case, GOAL};
 
 const RATE: Case = Case {
     name: "nginx limit_req 5/s",
@@ -21,7 +18,7 @@ const RATE: Case = Case {
     processes: 1,
     // One start every 222 ms: at 200 ms, each that comes a moment early would be refused.
     by_hand: ", rate_limit: {per_second: 4.5, burst: 1}",
-    at_most: AT_MOST,
+    at_most: GOAL,
 };
 const RATE_WITH_BURST: Case = Case {
     name: "nginx limit_req 5/s, burst 5",
@@ -48,7 +45,7 @@ const AT_ONCE: Case = Case {
     takes: Duration::from_millis(200),
     messages: 120,
     by_hand: ", sessions: 4",
-    at_most: AT_MOST,
+    at_most: GOAL,
     ..RATE
 };
 const AT_ONCE_503: Case = Case {

@@ -206,8 +206,8 @@ pub struct Learned {
     pub slack: f64,
     /// With so many times the starts that POSTs at once allow it limits nothing.
     pub loose: f64,
-    /// A refusal that met more at once and a closer start than ever holds the rate from so many at once on, and at two. With
-    /// 2 here ten processes that share a cap learned rates, and left a twentieth of it.
+    /// A refusal may meet more at once than ever and a closer start. From so many at once on it holds the rate, and at two.
+    /// With 2 here ten processes that share a cap learned rates, and left a twentieth of it.
     pub either: f64,
     /// A refusal that nothing explains met the POSTs of another process, if so many were accepted since the cut before.
     /// Infinite: it says that there is a rate.

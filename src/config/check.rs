@@ -3,10 +3,9 @@
 //! For the remaining checks a default replaces a refused value, so that one mistake is one problem. The plan
 //! is returned only when no value was refused. `value.rs` and `queue.rs` parse texts, and `rules.rs` checks
 //! combinations of values. This file knows which rule belongs to which key, and names its default. Those of endpoints are in
-//! `endpoints.rs`.
+//! `endpoints.rs`, those of request shapes in `exchange.rs`.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Arc;
 use std::time::Duration;
 
 use url::Url;
@@ -19,9 +18,9 @@ use crate::config::firsts::Firsts;
 use crate::config::plan::{ListenerPlan, Plan};
 use crate::config::problem::{Fault, Place, Report};
 use crate::config::queue::parse as parse_queue;
-use crate::config::rules;
 use crate::config::value::{self, TWELVE_HOURS};
-use crate::exchange::{Algorithm, Exchange, Raw, Success};
+use crate::config::{exchange, rules};
+use crate::exchange::Success;
 use crate::policy::decide;
 use crate::policy::outcome::StatusSet;
 use crate::sqs::{self, QueueRef, Role};
@@ -33,8 +32,6 @@ pub(super) const ADMIN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Ad
 const WORKERS: u32 = 16;
 const WORKERS_MAX: u32 = 10_000;
 const TIMEOUT: Duration = Duration::from_mins(1);
-/// How much earlier than our timeout the algorithm's server must answer.
-const ALGORITHM_MARGIN: Duration = Duration::from_secs(15);
 /// Algorithmia's default timeout, 420 s, and the margin.
 const ALGORITHM_TIMEOUT: Duration = Duration::from_secs(435);
 /// Algorithmia's longest timeout, 3,000 s, and the margin.
@@ -118,12 +115,6 @@ fn listener(
     report: &mut Report,
 ) -> Option<ListenerPlan> {
     let queue = queue_settings(written, report);
-    let algorithm = report.parse(written.algorithm.as_ref(), |text| {
-        text.parse::<Algorithm>().map_err(|_| {
-            Fault::new("is no algorithm: OWNER/NAME or OWNER/NAME/VERSION")
-                .fix("VERSION is a version number (1.2.0), a 40-digit hash or latestPrivate")
-        })
-    });
     let is_algorithm = written.algorithm.is_some();
     let (longest, default) =
         if is_algorithm { (ALGORITHM_TIMEOUT_MAX, ALGORITHM_TIMEOUT) } else { (rules::TIMEOUT_MAX, TIMEOUT) };
@@ -135,9 +126,9 @@ fn listener(
     let workers = |text: &str| value::whole(text, 1, WORKERS_MAX);
     let workers = value::size(report.parse(written.workers.as_ref(), workers).unwrap_or(WORKERS));
     let receive_wait = report.parse(written.receive_wait.as_ref(), receive_wait).unwrap_or(RECEIVE_WAIT);
-    let success = success(written, report);
+    let success = exchange::success(written, report);
     let policy = policy(written, timeout, &success, report);
-    let query = algorithm_path(written, algorithm.as_ref(), timeout, report);
+    let query = exchange::algorithm_path(written, timeout, report);
     let target = target(written, query.as_deref(), endpoints, env, report);
     let name = others.add(written, queue.as_ref(), target.as_ref(), report);
     let (endpoint, url) = target?;
@@ -146,8 +137,7 @@ fn listener(
     let retry_after_closes_gate = endpoints.join(endpoint, &joining);
     let (queue, name) = (queue?, name?);
     let queue_name = queue.queue.name().to_owned();
-    let raw = if is_algorithm { Raw::algorithm } else { Raw::new };
-    let exchange: Arc<dyn Exchange> = Arc::new(raw(&name, &queue_name, success));
+    let exchange = exchange::exchange(written, &name, &queue_name, success);
     Some(ListenerPlan {
         listener: pipeline::Settings {
             name,
@@ -218,31 +208,6 @@ fn policy(written: &Listener, timeout: Duration, success: &Success, report: &mut
     decide::Policy { throttle_delay, rows }
 }
 
-fn success(written: &Listener, report: &mut Report) -> Success {
-    let default = Success::default();
-    let errors = |text: &str| value::one_of(text, &[("permanent", true), ("success", false)]);
-    let statuses = success_statuses(written, report).unwrap_or(default.statuses);
-    let error_in_body = report.parse(written.error_in_body.as_ref(), errors);
-    let error_in_body_is_failure = error_in_body.unwrap_or(default.error_in_body_is_failure);
-    Success { statuses, error_in_body_is_failure }
-}
-
-fn success_statuses(written: &Listener, report: &mut Report) -> Option<StatusSet> {
-    let mut all = Vec::new();
-    for item in written.success.as_deref()? {
-        let ranges = |text: &str| {
-            let ranges = value::statuses(text, false)?;
-            ranges.iter().try_for_each(|&(low, high)| rules::success_leaves_out_failures(low, high))?;
-            Ok(ranges)
-        };
-        for (low, high) in report.parse(Some(item), ranges).unwrap_or_default() {
-            report.advise(Some(item), rules::success_leaves_out_refusals(low, high));
-            all.push((low, high));
-        }
-    }
-    Some(StatusSet::new(all))
-}
-
 fn statuses(written: &Row, report: &mut Report) -> Option<StatusSet> {
     let status = written.status.as_deref()?;
     let parts = status.iter().filter_map(|item| report.parse(Some(item), |text| value::statuses(text, true)));
@@ -266,21 +231,6 @@ fn row(written: &Row, report: &mut Report) -> Option<decide::Row> {
     let delay = report.parse(written.delay.as_ref(), |text| value::duration(text, SECOND, TWELVE_HOURS));
     report.require(written.delay.as_ref(), action.map_or(Ok(()), rules::delay_is_of_a_pause));
     Some(decide::Row { status: status?, action: action?, delay })
-}
-
-/// Path and query of the algorithm's call, or the listener's `path`.
-fn algorithm_path(
-    written: &Listener,
-    algorithm: Option<&Algorithm>,
-    timeout: Duration,
-    report: &mut Report,
-) -> Option<String> {
-    let void = report.parse(written.output.as_ref(), |text| value::one_of(text, &[("void", "&output=void")]));
-    let is_algorithm = written.algorithm.is_some();
-    report.require(written.output.as_ref(), rules::goes_with("algorithm", is_algorithm));
-    report.require(written.path.as_ref(), rules::path_is_not_of_an_algorithm(is_algorithm));
-    let server = timeout.saturating_sub(ALGORITHM_MARGIN).max(SECOND);
-    algorithm.map(|algorithm| algorithm.path_and_query(server) + void.unwrap_or_default())
 }
 
 /// Index of the endpoint and full address of the POST; the latter is `None` when it was refused.

@@ -5,7 +5,7 @@
 //! - `load`: flags override the environment, which overrides the file.
 //! - `tree`, `fields`, `file`: read the text, each value with its position.
 //! - `env`: replaces `${VAR}`.
-//! - `check`, `endpoints`, `auth`: apply the rules.
+//! - `check`, `endpoints`, `exchange`, `auth`: apply the rules.
 //! - `value`, `queue`: parse single texts.
 //! - `rules`, `consumers`: check combinations of values, and of listeners.
 //! - `firsts`: finds the earlier holder of a name, a queue or an endpoint.
@@ -21,6 +21,7 @@ mod consumers;
 mod endpoints;
 mod env;
 mod excerpt;
+mod exchange;
 mod fields;
 mod file;
 mod firsts;

@@ -127,7 +127,12 @@ impl Service<Request> for Post {
     }
 
     fn call(&mut self, request: Request) -> Self::Future {
-        let mut post = reqwest::Request::new(Method::POST, Url::clone(&self.url));
+        let mut url = Url::clone(&self.url);
+        if let Some(resource) = &request.resource {
+            url.set_path(resource.path());
+            url.set_query(resource.query());
+        }
+        let mut post = reqwest::Request::new(Method::POST, url);
         let body = request.body.clone();
         *post.headers_mut() = request.headers;
         *post.body_mut() = Some(request.body.into());

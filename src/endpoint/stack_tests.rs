@@ -13,6 +13,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::*;
 use crate::endpoint::{Settings, Tls};
+use crate::exchange::Resource;
 use crate::policy::outcome::{Answer, Body, Unsent};
 use crate::policy::quota::Quota;
 use crate::policy::retry_after::RetryAfter;
@@ -91,7 +92,7 @@ fn at(address: SocketAddr, timeout: Duration) -> HttpEndpoint {
 }
 
 fn body(body: &'static [u8]) -> Request {
-    Request { headers: HeaderMap::new(), body: Bytes::from_static(body), headers_dropped: 0 }
+    Request::new(HeaderMap::new(), Bytes::from_static(body))
 }
 
 async fn answered(text: &'static str) -> Answer {
@@ -189,13 +190,25 @@ async fn a_mebibyte_arrives_byte_for_byte_with_its_headers() {
     let (address, server) = answer("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
     let mut headers = HeaderMap::new();
     headers.insert("x-queuepost-message-id", HeaderValue::from_static("4a1b"));
-    let post = Request { headers, body: Bytes::from(sent.clone()), headers_dropped: 0 };
+    let post = Request::new(headers, Bytes::from(sent.clone()));
     let attempt = at(address, PATIENT).post(post).await;
     assert_eq!(attempt, Attempt::Answered(Answer { status: 200, ..Answer::default() }));
     let (head, received) = ended(server).await;
     assert!(received == sent, "{} bytes, not those sent", received.len());
     assert!(head.starts_with("POST /run?token=swordfish HTTP/1.1\r\n"), "{head}");
     assert!(head.contains("x-queuepost-message-id: 4a1b"), "{head}");
+}
+
+#[tokio::test]
+async fn a_request_may_choose_path_and_query_and_nothing_else_of_its_address() {
+    let (address, server) = answer("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
+    let resource = Resource::new("/jobs/a%20b", Some("next=http://evil.example/")).ok();
+    let post = Request { resource, ..body(b"{}") };
+    let attempt = at(address, PATIENT).post(post).await;
+    assert_eq!(attempt, Attempt::Answered(Answer { status: 200, ..Answer::default() }));
+    let (head, _) = ended(server).await;
+    assert!(head.starts_with("POST /jobs/a%20b?next=http://evil.example/ HTTP/1.1\r\n"), "{head}");
+    assert!(head.contains(&format!("host: {address}")), "{head}");
 }
 
 #[tokio::test]

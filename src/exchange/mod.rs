@@ -1,16 +1,21 @@
 //! The shape of a delivery, both ways: messages → request, answer → verdicts.
 //!
-//! Pure: no I/O, no clock, no randomness. [`Raw`] sends one message's body byte for byte, with its properties as
-//! headers, and judges by the status. An [`Algorithm`] is the address of an Algorithmia-style algorithm. An exchange
-//! knows nothing of hosts or credentials: those are the endpoint's business.
+//! Pure: no I/O, no clock, no randomness. A [`Single`] sends one message in a [`Shape`], and judges by the status. [`Raw`] is
+//! the shape that sends a body byte for byte, with the message's properties as headers. An [`Algorithm`] is the
+//! address of an Algorithmia-style algorithm. An exchange knows nothing of hosts or credentials: those are the
+//! endpoint's business. The most of an address that it may choose is a [`Resource`].
 
 mod algorithm;
 mod headers;
 mod raw;
+mod resource;
+mod single;
 mod trace_context;
 
 pub use algorithm::{Algorithm, AlgorithmError};
-pub use raw::{Raw, Success, reports_an_error};
+pub use raw::Raw;
+pub use resource::Resource;
+pub use single::{Shape, Single, Success, reports_an_error};
 
 use std::fmt::{self, Debug};
 
@@ -60,12 +65,21 @@ pub struct Unshapeable {
 /// What is to be posted, before it is signed and addressed.
 #[derive(Clone)]
 pub struct Request {
+    /// Path and query; `None`: those of the listener's address.
+    pub resource: Option<Resource>,
     /// `Content-Type` and the message's properties; no `Host`, no credentials.
     pub headers: HeaderMap,
     /// The body, byte for byte.
     pub body: Bytes,
     /// Headers left out: because of their name, for trace context that is not valid, or for lack of room.
     pub headers_dropped: u32,
+}
+
+impl Request {
+    /// A request to the listener's address.
+    pub fn new(headers: HeaderMap, body: Bytes) -> Self {
+        Self { resource: None, headers, body, headers_dropped: 0 }
+    }
 }
 
 impl Debug for Request {

@@ -5,7 +5,9 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 
 use super::*;
+use crate::exchange::{Exchange as _, Single, Success, Verdicts};
 use crate::message::{Attribute, AttributeValue, MessageId, ReceiptHandle, ReceiveCount};
+use crate::policy::outcome::{Answer, Body, Outcome, StatusSet};
 
 const TRACEPARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
@@ -31,7 +33,7 @@ fn text(name: &str, value: &str) -> Attribute {
 }
 
 fn shape(message: &Message) -> Request {
-    Raw::new("orders", "orders-queue", Success::default()).request(&[message]).unwrap()
+    Raw::new("orders", "orders-queue").request(message).unwrap()
 }
 
 fn header<'a>(shaped: &'a Request, name: &str) -> Option<&'a str> {
@@ -62,7 +64,7 @@ fn a_message_becomes_its_body_and_its_properties() {
 #[test]
 fn a_body_that_is_not_json_is_sent_as_text() {
     assert_eq!(header(&shape(&message("hello")), "content-type"), Some("text/plain; charset=utf-8"));
-    let shaped = Raw::algorithm("a", "q", Success::default()).request(&[&message("hello")]).unwrap();
+    let shaped = Raw::algorithm("a", "q").request(&message("hello")).unwrap();
     assert_eq!(header(&shaped, "content-type"), Some("application/text"));
     assert_eq!(header(&shape(&message("3")), "content-type"), Some("application/json"));
 }
@@ -178,7 +180,7 @@ fn trace_context_that_is_not_valid_is_dropped_and_counted() {
 fn judged(body: &'static [u8], is_whole: bool, error_in_body_is_failure: bool) -> Verdicts {
     let success = Success { error_in_body_is_failure, ..Success::default() };
     let body = Body { kept: Bytes::from_static(body), is_whole };
-    Raw::new("a", "q", success).verdicts(&Answer { status: 200, body, ..Answer::default() }, &[])
+    Single::new(Raw::new("a", "q"), success).verdicts(&Answer { status: 200, body, ..Answer::default() }, &[])
 }
 
 #[test]
@@ -203,8 +205,9 @@ fn an_error_in_the_body_of_a_200_counts_only_when_asked_for() {
 
 #[test]
 fn a_status_that_is_not_listed_is_no_success_whatever_the_body_says() {
-    let raw = Raw::new("a", "q", Success { statuses: StatusSet::new([(202, 202)]), ..Success::default() });
-    let verdicts = |status| raw.verdicts(&Answer { status, ..Answer::default() }, &[]);
+    let success = Success { statuses: StatusSet::new([(202, 202)]), ..Success::default() };
+    let single = Single::new(Raw::new("a", "q"), success);
+    let verdicts = |status| single.verdicts(&Answer { status, ..Answer::default() }, &[]);
     assert_eq!(verdicts(202), Verdicts::All(Outcome::Success));
     assert_eq!(verdicts(200), Verdicts::All(Outcome::UnlistedSuccess));
     assert_eq!(verdicts(429), Verdicts::All(Outcome::Throttled));
@@ -212,7 +215,7 @@ fn a_status_that_is_not_listed_is_no_success_whatever_the_body_says() {
 
 #[test]
 fn a_request_carries_exactly_one_message() {
-    let (raw, one) = (Raw::new("a", "q", Success::default()), message("1"));
-    assert!(raw.request(&[&one]).is_ok());
-    assert_eq!(raw.request(&[&one, &one]).map(|_| ()).unwrap_err().position, 0);
+    let (single, one) = (Single::new(Raw::new("a", "q"), Success::default()), message("1"));
+    assert!(single.request(&[&one]).is_ok());
+    assert_eq!(single.request(&[&one, &one]).map(|_| ()).unwrap_err().position, 0);
 }

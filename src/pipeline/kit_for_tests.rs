@@ -11,7 +11,7 @@ use http::HeaderMap;
 use tokio::time::Instant;
 
 use crate::drain::Drain;
-use crate::exchange::{Exchange, Raw, Request, Success, Unshapeable, Verdicts};
+use crate::exchange::{Exchange, Raw, Request, Single, Success, Unshapeable, Verdicts};
 use crate::limit::clock::Wall;
 use crate::limit::{self, Circumstances, EndpointLimits, Gate, Slots};
 use crate::message::{Message, MessageId, ReceiptHandle, ReceiveCount};
@@ -150,7 +150,7 @@ impl Exchange for Together {
             return Err(Unshapeable { position, why: "by the script".to_owned() });
         }
         let bodies: Vec<_> = messages.iter().map(|message| message.body.as_ref()).collect();
-        Ok(Request { headers: HeaderMap::new(), body: bodies.join(&b' ').into(), headers_dropped: 0 })
+        Ok(Request::new(HeaderMap::new(), bodies.join(&b' ').into()))
     }
 
     fn verdicts(&self, _: &Answer, _: &[MessageId]) -> Verdicts {
@@ -180,7 +180,7 @@ impl Default for Setup {
             timeout: MINUTE,
             receive_wait: 20 * SECOND,
             policy: Policy::default(),
-            exchange: Arc::new(Raw::new("orders", "orders", Success::default())),
+            exchange: Arc::new(Single::new(Raw::new("orders", "orders"), Success::default())),
             retry_after_closes_gate: true,
             tuning: Tuning::default(),
         };

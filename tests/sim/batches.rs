@@ -35,7 +35,7 @@ impl Exchange for Lines {
         let most = messages.iter().map(|message| message.receive_count.get()).max().unwrap();
         let mut headers = HeaderMap::new();
         headers.insert("x-queuepost-receive-count", HeaderValue::from(most));
-        Ok(Request { headers, body: Bytes::from(bodies.join("\n")), headers_dropped: 0 })
+        Ok(Request::new(headers, Bytes::from(bodies.join("\n"))))
     }
 
     fn verdicts(&self, answer: &Answer, ids: &[MessageId]) -> Verdicts {

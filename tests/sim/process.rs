@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use queuepost::drain::Drain;
-use queuepost::exchange::{Raw, Success};
+use queuepost::exchange::{Raw, Single, Success};
 use queuepost::limit::clock::Wall;
 use queuepost::limit::{self, EndpointLimits};
 use queuepost::localqueue::MessageState;
@@ -57,7 +57,7 @@ pub fn settings(name: &str, workers: usize) -> Settings {
         timeout: Duration::from_secs(60),
         receive_wait: Duration::from_secs(20),
         policy: Policy::default(),
-        exchange: Arc::new(Raw::new(name, name, Success::default())),
+        exchange: Arc::new(Single::new(Raw::new(name, name), Success::default())),
         retry_after_closes_gate: true,
         tuning: Tuning::default(),
     }

@@ -1,0 +1,71 @@
+//! The exchange of one message: its shape makes the request, the answer's status is the verdict.
+
+use std::sync::Arc;
+
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
+use crate::exchange::{Exchange, Request, Unshapeable, Verdicts};
+use crate::message::{Message, MessageId};
+use crate::policy::outcome::{Answer, Body, Outcome, StatusSet, classify_answer};
+
+/// How one message becomes a request.
+pub trait Shape: std::fmt::Debug + Send + Sync {
+    /// The request of one message.
+    ///
+    /// # Errors
+    /// Why there is none, without words of the message.
+    fn request(&self, message: &Message) -> Result<Request, String>;
+}
+
+/// One message in a request.
+#[derive(Debug, Clone)]
+pub struct Single {
+    shape: Arc<dyn Shape>,
+    success: Success,
+}
+
+/// Which answers mean that the work is done.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Success {
+    /// Their statuses.
+    pub statuses: StatusSet,
+    /// Whether a JSON `error` member in such an answer puts the message at fault.
+    pub error_in_body_is_failure: bool,
+}
+
+impl Single {
+    /// The exchange of messages in this shape.
+    pub fn new(shape: impl Shape + 'static, success: Success) -> Self {
+        Self { shape: Arc::new(shape), success }
+    }
+}
+
+impl Exchange for Single {
+    fn request(&self, messages: &[&Message]) -> Result<Request, Unshapeable> {
+        let unshapeable = |why| Unshapeable { position: 0, why };
+        match messages {
+            [message] => self.shape.request(message).map_err(unshapeable),
+            _ => Err(unshapeable("a request carries one message".to_owned())),
+        }
+    }
+
+    fn verdicts(&self, answer: &Answer, _ids: &[MessageId]) -> Verdicts {
+        let outcome = classify_answer(answer, &self.success.statuses);
+        let hides_a_failure = outcome == Outcome::Success
+            && self.success.error_in_body_is_failure
+            && reports_an_error(&answer.body);
+        Verdicts::All(if hides_a_failure { Outcome::AlgorithmError } else { outcome })
+    }
+}
+
+/// Whether a body is a JSON object whose `error` is present and not null: how an algorithm reports its own failure.
+pub fn reports_an_error(body: &Body) -> bool {
+    #[derive(Deserialize)]
+    struct Report {
+        error: Option<IgnoredAny>,
+    }
+    body.is_whole
+        && body.kept.trim_ascii_start().starts_with(b"{")
+        && serde_json::from_slice::<Report>(&body.kept).is_ok_and(|report| report.error.is_some())
+}

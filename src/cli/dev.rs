@@ -1,5 +1,6 @@
-//! `queuepost dev`: queue, bridge and endpoint on one machine, without any setup.
+//! `queuepost dev`: queue, bridge and endpoint on one machine, without any setup. `dev_config` is for a file of the user's.
 
+use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
@@ -10,22 +11,21 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use crate::cli::{BAD_CONFIGURATION, FAILED, complain, run, sample_endpoint};
+use crate::cli::{BAD_CONFIGURATION, FAILED, complain, dev_config, run, sample_endpoint};
 use crate::config::{self, ConfigErrors, Overrides, Plan};
-use crate::localqueue::{Broker, BrokerError, Server, SharedBroker, wall_clock};
+use crate::localqueue::{Broker, Server, wall_clock};
 use crate::telemetry::log::{DEFAULT_FILTER, DELIVERED};
 use crate::telemetry::output;
 
 /// Receives before a message goes to the dead-letter queue.
 const MAX_RECEIVES: u32 = 10;
 const QUEUE: &str = "demo";
-const DEAD_LETTER_QUEUE: &str = "demo-dlq";
 /// Longer than the queue's own four days, as it should be: 14 days, in seconds.
 const DEAD_LETTER_RETENTION: &str = "1209600";
 /// Shorter than in production, so that a user can watch a park to its end.
 const THROTTLE_DELAY: &str = "10s";
 /// Shorter than in production, so that Ctrl-C does not wait for a long poll.
-const RECEIVE_WAIT: &str = "1s";
+const RECEIVE_WAIT: Duration = Duration::from_secs(1);
 /// Short enough that Ctrl-C can wait for a running POST.
 const TIMEOUT: &str = "10s";
 /// How long the servers may take to stop.
@@ -46,6 +46,9 @@ pub(super) struct Options {
     /// Post to this endpoint of yours instead of the sample
     #[arg(long, value_name = "URL")]
     url: Option<String>,
+    /// Run the listeners of this file: its queues are created here, and POSTs go to the sample, which prints them whole
+    #[arg(long, short, value_name = "FILE", conflicts_with = "url")]
+    config: Option<String>,
     /// Name that queue and sample endpoint answer to, beside IP addresses and localhost; for containers
     #[arg(long, value_name = "NAME")]
     allow_host: Vec<String>,
@@ -63,10 +66,6 @@ pub(super) async fn run(options: &Options) -> u8 {
             return FAILED;
         }
     };
-    if let Err(error) = create_queues(&local.server.broker()) {
-        complain(&error);
-        return FAILED;
-    }
     let plan = match plan(&local, options) {
         Ok(plan) => plan,
         Err(errors) => {
@@ -74,12 +73,17 @@ pub(super) async fn run(options: &Options) -> u8 {
             return BAD_CONFIGURATION;
         }
     };
+    let broker = local.server.broker();
+    if let Err(error) = dev_config::create_queues(&broker, &plan, MAX_RECEIVES, DEAD_LETTER_RETENTION) {
+        complain(&error);
+        return FAILED;
+    }
     if let Some(proxy) = proxy_in_the_way() {
         output::print(format_args!(
             "note: {proxy} is set without NO_PROXY=127.0.0.1: POSTs to this machine would go to the proxy\n"
         ));
     }
-    output::print(introduction(&local, options.admin_listen));
+    output::print(introduction(&local, &plan, options));
     // Before any server starts, so that no log line of theirs is lost.
     if let Err(code) = run::log(&plan) {
         return code;
@@ -104,6 +108,8 @@ struct Local {
     url: String,
     /// Host names of the sample endpoint, beside IP addresses and localhost.
     names: Vec<String>,
+    /// Whether the sample endpoint prints requests whole.
+    whole: bool,
 }
 
 impl Local {
@@ -121,7 +127,7 @@ impl Local {
             .with_hosts(&options.allow_host);
         let queue = format!("http://{}/000000000000/{QUEUE}", server.local_addr());
         if let Some(url) = options.url.clone() {
-            return Ok(Self { server, sample: None, queue, url, names: Vec::new() });
+            return Ok(Self { server, sample: None, queue, url, names: Vec::new(), whole: false });
         }
         let address = options.endpoint_listen;
         let sample = TcpListener::bind(address).await.map_err(taken(
@@ -136,6 +142,7 @@ impl Local {
             queue,
             url: format!("http://{address}/algorithm"),
             names: options.allow_host.clone(),
+            whole: options.config.is_some(),
         })
     }
 
@@ -145,14 +152,14 @@ impl Local {
         let queue_stop = stop.clone();
         servers.spawn(self.server.serve(queue_stop.cancelled_owned()));
         if let Some((listener, _)) = self.sample {
-            let (names, stop) = (self.names, stop.clone());
-            servers.spawn(async move { sample_endpoint::serve(listener, &names, stop).await });
+            let (names, whole, stop) = (self.names, self.whole, stop.clone());
+            servers.spawn(async move { sample_endpoint::serve(listener, &names, whole, stop).await });
         }
         servers
     }
 }
 
-/// One listener between queue and endpoint.
+/// One listener between queue and endpoint, or those of the user's file.
 fn plan(local: &Local, options: &Options) -> Result<Plan, ConfigErrors> {
     // The sample endpoint prints each message itself; for another endpoint the log has a line per delivery.
     let default = if local.sample.is_some() {
@@ -160,19 +167,28 @@ fn plan(local: &Local, options: &Options) -> Result<Plan, ConfigErrors> {
     } else {
         format!("{DEFAULT_FILTER},{DELIVERED}=debug")
     };
-    let overrides = Overrides {
-        queue: Some(local.queue.clone()),
-        url: Some(local.url.clone()),
-        throttle_delay: Some(THROTTLE_DELAY.to_owned()),
-        receive_wait: Some(RECEIVE_WAIT.to_owned()),
-        timeout: Some(TIMEOUT.to_owned()),
+    let common = Overrides {
         admin_listen: Some(options.admin_listen.to_string()),
         log_level: Some(options.log_level.clone().unwrap_or(default)),
         log_format: Some("text".to_owned()),
         ..Overrides::default()
     };
-    // The environment is for `run`: its queue or AWS address must not redirect this command.
-    let mut plan = config::load(&overrides, &|_| None, true)?;
+    let mut plan = if let (Some(file), Some((_, sample))) = (&options.config, &local.sample) {
+        let mut plan = dev_config::load(&Overrides { config: Some(file.clone()), ..common })?;
+        dev_config::redirect(&mut plan, *sample, RECEIVE_WAIT);
+        plan
+    } else {
+        let overrides = Overrides {
+            queue: Some(local.queue.clone()),
+            url: Some(local.url.clone()),
+            throttle_delay: Some(THROTTLE_DELAY.to_owned()),
+            receive_wait: Some(format!("{}s", RECEIVE_WAIT.as_secs())),
+            timeout: Some(TIMEOUT.to_owned()),
+            ..common
+        };
+        // The environment is for `run`: its queue or AWS address must not redirect this command.
+        config::load(&overrides, &|_| None, true)?
+    };
     // The AWS SDK's own variables and files must not redirect it either.
     for listener in &mut plan.listeners {
         listener.queue.address = Url::parse(&format!("http://{}/", local.server.local_addr())).ok();
@@ -190,23 +206,16 @@ fn proxy_in_the_way() -> Option<&'static str> {
     ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"].into_iter().find(set).filter(|_| !excepted)
 }
 
-fn create_queues(broker: &SharedBroker) -> Result<(), BrokerError> {
-    broker.with(|broker, now| {
-        let retention = ("MessageRetentionPeriod".to_owned(), DEAD_LETTER_RETENTION.to_owned());
-        broker.create_queue(now, DEAD_LETTER_QUEUE, &[retention].into())?;
-        let policy = format!(
-            r#"{{"deadLetterTargetArn":"arn:aws:sqs:us-east-1:000000000000:{DEAD_LETTER_QUEUE}","maxReceiveCount":{MAX_RECEIVES}}}"#
-        );
-        broker.create_queue(now, QUEUE, &[("RedrivePolicy".to_owned(), policy)].into())
-    })
-}
-
 /// The addresses, and the commands to type next.
-fn introduction(local: &Local, admin: SocketAddr) -> String {
+fn introduction(local: &Local, plan: &Plan, options: &Options) -> String {
     let program = std::env::args().next().unwrap_or_default();
     let program = if Path::new(&program).components().count() > 1 { program } else { "queuepost".to_owned() };
-    let Local { queue, url, .. } = local;
+    let (Local { queue, url, .. }, admin) = (local, options.admin_listen);
     let queue_address = local.server.local_addr();
+    if let Some(file) = &options.config {
+        return introduction_of_file(file, local, plan, &program);
+    }
+    let dead_letter_queue = dev_config::dead_letter_queue(QUEUE);
     let throttle = local.sample.as_ref().map_or_else(String::new, |(_, endpoint)| {
         format!(
             "  make the endpoint throttle, then work again
@@ -219,10 +228,10 @@ fn introduction(local: &Local, admin: SocketAddr) -> String {
         "\
 queuepost dev: everything on this machine, for development only; nothing is kept after Ctrl-C
 
-  queue      {queue}  (embedded; to {DEAD_LETTER_QUEUE} after {MAX_RECEIVES} receives)
+  queue      {queue}  (embedded; to {dead_letter_queue} after {MAX_RECEIVES} receives)
   endpoint   {url}
   metrics    http://{admin}/metrics
-  listener   {QUEUE}, with throttle_delay {THROTTLE_DELAY}, receive_wait {RECEIVE_WAIT}, timeout {TIMEOUT} (in earnest 5m, 20s, 60s)
+  listener   {QUEUE}, with throttle_delay {THROTTLE_DELAY}, receive_wait 1s, timeout {TIMEOUT} (in earnest 5m, 20s, 60s)
 
 In another terminal:
 
@@ -235,4 +244,30 @@ In another terminal:
     curl -s http://{admin}/metrics | grep '^queuepost_messages_.* [1-9]'
 "
     )
+}
+
+/// The listeners of a file, and how to send each a message.
+fn introduction_of_file(file: &str, local: &Local, plan: &Plan, program: &str) -> String {
+    let mut text = format!(
+        "\
+queuepost dev: {file} with its queues and endpoints on this machine, for development only; nothing is kept after Ctrl-C
+
+Each POST goes to the sample endpoint, which prints it. In another terminal:
+"
+    );
+    for listener in &plan.listeners {
+        let (name, queue) = (&listener.listener.name, &listener.listener.queue_name);
+        let (queue_address, url) = (local.server.local_addr(), &listener.target.url);
+        // Writing to a string cannot fail.
+        writeln!(
+            text,
+            "
+  {name}  {queue} → {}{}
+    {program} send --queue http://{queue_address}/000000000000/{queue} '{{\"hello\":\"world\"}}'",
+            url.origin().ascii_serialization(),
+            url.path(),
+        )
+        .ok();
+    }
+    text
 }

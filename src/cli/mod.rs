@@ -2,6 +2,7 @@
 
 mod check;
 mod dev;
+mod dev_config;
 mod healthcheck;
 mod options;
 mod queue_options;

@@ -5,6 +5,7 @@
 //! not send this request. The check is here because browsers send it for any page, without asking the server
 //! first.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, AtomicU32, Ordering};
 
@@ -12,7 +13,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{Path, Query, State};
 use axum::http::header::RETRY_AFTER;
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use serde::Deserialize;
@@ -32,6 +33,8 @@ const CONNECTIONS: usize = 1_024;
 const BODY_MAX_BYTES: usize = 2 * 1024 * 1024;
 /// Memory for all long bodies of running requests.
 const BODIES_BYTES: usize = 256 * 1024 * 1024;
+/// What the names of headers with credentials have in them, `idempotency-key` excepted.
+const SECRET: [&str; 7] = ["auth", "cookie", "api-key", "apikey", "access-key", "secret", "token"];
 /// How much of a body is printed.
 const SHOWN: usize = 300;
 
@@ -41,6 +44,8 @@ struct Sample {
     /// Seconds; 0 for no header.
     retry_after: AtomicU32,
     received: AtomicU32,
+    /// Whether requests are printed whole.
+    whole: bool,
 }
 
 #[derive(Deserialize)]
@@ -49,12 +54,15 @@ struct AnswerOptions {
 }
 
 /// Serves until `stop`; answers to these host names beside IP addresses and `localhost`.
-pub(super) async fn serve(listener: TcpListener, names: &[String], stop: CancellationToken) {
+///
+/// With `whole` it prints the address and the headers of requests too.
+pub(super) async fn serve(listener: TcpListener, names: &[String], whole: bool, stop: CancellationToken) {
     let sample = Sample {
         bodies: Bodies::new(BODY_MAX_BYTES, BODIES_BYTES),
         status: AtomicU16::new(200),
         retry_after: AtomicU32::new(0),
         received: AtomicU32::new(0),
+        whole,
     };
     let router = Router::new()
         .route("/answer/{status}", post(set_answer))
@@ -87,7 +95,12 @@ async fn set_answer(
     format!("every message is answered {code}{header} from now on\n").into_response()
 }
 
-async fn receive(State(sample): State<Arc<Sample>>, headers: HeaderMap, body: Body) -> Response {
+async fn receive(
+    State(sample): State<Arc<Sample>>,
+    address: Uri,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
     let body = match sample.bodies.read(body).await {
         Ok(body) => body,
         Err(BodyError::NoRoom) => return StatusCode::SERVICE_UNAVAILABLE.into_response(),
@@ -97,18 +110,35 @@ async fn receive(State(sample): State<Arc<Sample>>, headers: HeaderMap, body: Bo
     let number = sample.received.fetch_add(1, Ordering::Relaxed) + 1;
     let code = sample.status.load(Ordering::Relaxed);
     let retry_after = sample.retry_after.load(Ordering::Relaxed);
-    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or("-");
-    output::print(format_args!(
-        "  endpoint   #{number} message {} (receive {}) answered {code}: {}",
-        header("x-queuepost-message-id"),
-        header("x-queuepost-receive-count"),
-        preview(&body),
-    ));
+    if sample.whole {
+        let head = head(&address, &headers);
+        output::print(format_args!("  endpoint   #{number} answered {code}\n{head}\n  {}\n", preview(&body)));
+    } else {
+        let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or("-");
+        output::print(format_args!(
+            "  endpoint   #{number} message {} (receive {}) answered {code}: {}",
+            header("x-queuepost-message-id"),
+            header("x-queuepost-receive-count"),
+            preview(&body),
+        ));
+    }
     let mut answer = StatusCode::from_u16(code).unwrap_or(StatusCode::OK).into_response();
     if retry_after > 0 {
         answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from(retry_after));
     }
     answer
+}
+
+/// Address and headers of a request, a line each; what may be a secret by its header's name is left out.
+fn head(address: &Uri, headers: &HeaderMap) -> String {
+    let mut text = format!("  POST {}\n", preview(address.to_string().as_bytes()));
+    for (name, value) in headers {
+        let secret = SECRET.iter().any(|word| name.as_str().contains(word));
+        let value = if secret { "REDACTED".to_owned() } else { preview(value.as_bytes()) };
+        // Writing to a string cannot fail.
+        writeln!(text, "  {name}: {value}").ok();
+    }
+    text
 }
 
 /// The beginning of a body on one line, escaped for a terminal.

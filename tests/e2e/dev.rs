@@ -76,3 +76,44 @@ async fn dev_with_an_endpoint_of_ones_own_tells_of_each_delivery_and_starts_no_s
     // Of all the lines of `debug`, only this one appears.
     assert_eq!(ended.output.matches("DEBUG").count(), 1, "{}", ended.output);
 }
+
+#[tokio::test]
+async fn dev_runs_a_file_of_ones_own_with_its_queues_and_endpoint_on_this_machine() {
+    let [queue, endpoint, admin] = addresses();
+    let file = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("dev-config.yaml");
+    std::fs::write(
+        &file,
+        "endpoints:
+  models: { url: https://models.example.com/v1, auth: { header_env: MODELS_AUTH } }
+listeners:
+  - queue: https://sqs.eu-west-1.amazonaws.com/123456789012/orders.fifo
+    role_arn: arn:aws:iam::123456789012:role/orders
+    endpoint: models
+    path: /run?fast=1
+  - queue: arn:aws:sqs:us-east-1:123456789012:jobs
+    url: https://jobs.example.com/work
+",
+    )
+    .unwrap();
+    let mut args = vec!["dev", "--queue-listen", &queue, "--endpoint-listen", &endpoint];
+    args.extend(["--admin-listen", &admin, "--config", file.to_str().unwrap()]);
+    let env = [("MODELS_AUTH", "X-Api-Key: s3cr3t"), ("QUEUEPOST_WORKERS", "0")];
+    let mut dev = Queuepost::start(&args, &env);
+    dev.until_line("embedded queue listening").await;
+    for (name, more) in [("orders.fifo", &["--group-id", "a", "--deduplication-id", "1"][..]), ("jobs", &[])]
+    {
+        let url = format!("http://{queue}/000000000000/{name}");
+        let args = ["send", "--queue", &url, "hello"].into_iter().chain(more.iter().copied());
+        let sent = Queuepost::start(&args.collect::<Vec<_>>(), &[]).ended().await;
+        assert_eq!(sent.code, Some(0), "{}", sent.output);
+    }
+    dev.until_line("  POST /v1/run?fast=1").await;
+    dev.until_line("  x-queuepost-message-group-id: a").await;
+    dev.until_line("  x-api-key: REDACTED").await;
+    dev.until_line("  POST /work").await;
+    dev.signal("INT");
+    let ended = dev.ended().await;
+    assert_eq!(ended.code, Some(0), "{}", ended.output);
+    assert!(!ended.output.contains("s3cr3t"), "{}", ended.output);
+    std::fs::remove_file(&file).unwrap();
+}

@@ -8,6 +8,7 @@
 //! - `endpoints`: endpoints that refuse, reset, hang or answer nonsense.
 //! - `environment`: proxy variables, terminal escapes, tokens in clear text, file descriptor limits.
 //! - `error_messages`: one wording of a failure in the log and in every command.
+//! - `examples`: each folder of `examples/` does what its README says.
 //! - `fifo`: order within groups across processes that start and stop.
 //! - `gate`: an endpoint that refuses closes the gate, and is found again.
 //! - `healthcheck_send_receive`: the commands `healthcheck`, `send`, `receive` and `resend`.
@@ -40,6 +41,7 @@ mod dev;
 mod endpoints;
 mod environment;
 mod error_messages;
+mod examples;
 mod fifo;
 mod gate;
 mod healthcheck_send_receive;

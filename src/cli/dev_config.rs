@@ -1,0 +1,70 @@
+//! `queuepost dev --config FILE`: a configuration as it is, with queues and endpoint on this machine.
+//!
+//! Each queue of the file is created in the embedded server, whatever its account. Each POST goes to the sample endpoint,
+//! with its own path, headers and credentials. So nothing outside this machine is called for a queue or an endpoint, and
+//! no role is assumed. Everything else is as in the file.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::config::{self, ConfigErrors, Overrides, Plan};
+use crate::endpoint::Tls;
+use crate::localqueue::{Broker, BrokerError, SharedBroker};
+use crate::sqs::QueueRef;
+
+const FIFO: &str = ".fifo";
+
+/// Loads the file with these values in front. Variables fill in its `${…}`, and stand for no flag.
+pub(super) fn load(overrides: &Overrides) -> Result<Plan, ConfigErrors> {
+    let env = |name: &str| config::process_env(name).filter(|_| !name.starts_with("QUEUEPOST_"));
+    config::load(overrides, &env, true)
+}
+
+/// Leads the plan's queues and POSTs to the servers on this machine.
+pub(super) fn redirect(plan: &mut Plan, endpoint: SocketAddr, receive_wait: Duration) {
+    for listener in &mut plan.listeners {
+        listener.queue.queue = QueueRef::Name(listener.queue.queue.name().to_owned());
+        (listener.queue.role, listener.queue.profile) = (None, None);
+        listener.listener.receive_wait = receive_wait;
+        let url = &mut listener.target.url;
+        // None of these fails for an address of http or https.
+        let changed = url.set_scheme("http").is_ok()
+            && url.set_ip_host(endpoint.ip()).is_ok()
+            && url.set_port(Some(endpoint.port())).is_ok();
+        debug_assert!(changed, "an address that is no http");
+    }
+    for endpoint in &mut plan.endpoints {
+        endpoint.client.tls = Tls::default();
+    }
+}
+
+/// Creates the plan's queues, each with a dead-letter queue.
+pub(super) fn create_queues(
+    broker: &SharedBroker,
+    plan: &Plan,
+    max_receives: u32,
+    dead_letter_retention: &str,
+) -> Result<(), BrokerError> {
+    let create = |broker: &mut Broker, now, queue: &str| {
+        let dead_letters = dead_letter_queue(queue);
+        let retention = ("MessageRetentionPeriod".to_owned(), dead_letter_retention.to_owned());
+        let fifo = queue.ends_with(FIFO).then(|| ("FifoQueue".to_owned(), "true".to_owned()));
+        broker.create_queue(now, &dead_letters, &fifo.clone().into_iter().chain([retention]).collect())?;
+        let policy = format!(
+            r#"{{"deadLetterTargetArn":"arn:aws:sqs:us-east-1:000000000000:{dead_letters}","maxReceiveCount":{max_receives}}}"#
+        );
+        let redrive = ("RedrivePolicy".to_owned(), policy);
+        broker.create_queue(now, queue, &fifo.into_iter().chain([redrive]).collect()).map(drop)
+    };
+    broker.with(|broker, now| {
+        plan.listeners.iter().try_for_each(|listener| create(broker, now, &listener.listener.queue_name))
+    })
+}
+
+/// The name of a queue's dead-letter queue.
+pub(super) fn dead_letter_queue(queue: &str) -> String {
+    match queue.strip_suffix(FIFO) {
+        Some(name) => format!("{name}-dlq{FIFO}"),
+        None => format!("{queue}-dlq"),
+    }
+}

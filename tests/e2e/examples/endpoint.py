@@ -1,0 +1,30 @@
+"""An HTTP server by other authors: answers every POST 200, and prints it as a line of JSON."""
+
+import base64
+import json
+import sys
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+
+class Endpoint(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["content-length"]))
+        request = {
+            "target": self.path,
+            "headers": [[name.lower(), value] for name, value in self.headers.items()],
+            "body": base64.b64encode(body).decode(),
+        }
+        self.send_response(200)
+        self.send_header("content-length", "0")
+        self.end_headers()
+        print(json.dumps(request), flush=True)
+
+    def log_message(self, *_):
+        pass
+
+
+server = ThreadingHTTPServer(("127.0.0.1", 0), Endpoint)
+print(json.dumps({"port": server.server_port}), flush=True)
+server.serve_forever()

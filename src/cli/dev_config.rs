@@ -8,7 +8,6 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::config::{self, ConfigErrors, Overrides, Plan};
-use crate::endpoint::Tls;
 use crate::localqueue::{Broker, BrokerError, SharedBroker};
 use crate::sqs::QueueRef;
 
@@ -34,7 +33,7 @@ pub(super) fn redirect(plan: &mut Plan, endpoint: SocketAddr, receive_wait: Dura
         debug_assert!(changed, "an address that is no http");
     }
     for endpoint in &mut plan.endpoints {
-        endpoint.client.tls = Tls::default();
+        drop(std::mem::take(&mut endpoint.client.tls));
     }
 }
 

@@ -286,7 +286,7 @@ pub struct Background {
 
 impl Default for Background {
     fn default() -> Self {
-        Self { in_vain: InVain { falls_to: 0.4, refusals: 8.0, least: 0.04, most: 0.2 }, more: 0.02 }
+        Self { in_vain: InVain { falls_to: 0.4, refusals: 8.0, least: 0.04, most: 0.12 }, more: 0.02 }
     }
 }
 

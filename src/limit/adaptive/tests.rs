@@ -224,7 +224,7 @@ async fn where_one_at_once_is_known_a_gate_that_opens_ends_no_window() {
 }
 
 #[tokio::test]
-async fn a_rate_that_is_raised_is_found_within_half_a_minute() {
+async fn a_rate_that_is_doubled_is_found_within_two_minutes() {
     let mut bench = of_five_a_second();
     let raised = bench.now;
     while bench.per_second() < 9.0 {

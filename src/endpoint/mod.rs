@@ -9,6 +9,7 @@
 //! line. What an endpoint does is never an error but an [`crate::policy::outcome::Attempt`]; the policy
 //! decides what it means.
 
+pub mod auth;
 mod client;
 mod connectivity;
 mod echo;
@@ -22,5 +23,5 @@ mod trust;
 
 pub use client::{ClientError, HttpClient};
 pub use connectivity::{ConnectivityError, check_connectivity, connectivity_check_takes};
-pub use settings::{AuthHeader, Settings, Target, Tls};
+pub use settings::{Settings, Target, Tls};
 pub use stack::HttpEndpoint;

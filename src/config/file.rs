@@ -11,6 +11,7 @@ use std::sync::Arc;
 use crate::config::env::Lookup;
 use crate::config::fields::Fields;
 use crate::config::problem::{Fault, Place, Report, Written};
+use crate::config::template::Template;
 use crate::config::tree;
 
 /// The whole file.
@@ -55,6 +56,7 @@ pub(super) struct Listener {
     pub(super) throttle_delay: Option<Written>,
     pub(super) receive_wait: Option<Written>,
     pub(super) on_response: Vec<Row>,
+    pub(super) template: Option<Template>,
     /// The flags for the endpoint of a listener with a `url` of its own.
     pub(super) own: Endpoint,
 }
@@ -212,6 +214,7 @@ impl Listener {
             throttle_delay: None,
             receive_wait: None,
             on_response: Vec::new(),
+            template: None,
             own: Endpoint::empty(Written::plain(key.to_owned(), place.clone(), String::new())),
         }
     }
@@ -244,6 +247,7 @@ impl Listener {
         listener.throttle_delay = fields.text("throttle_delay");
         listener.receive_wait = fields.text("receive_wait");
         listener.on_response = fields.list("on_response", Row::read);
+        listener.template = fields.map("template", Template::read);
         fields.finish();
         listener
     }

@@ -124,6 +124,26 @@ async fn a_message_that_does_not_fit_is_named_left_to_redrive_and_its_words_are_
     );
 }
 
+/// The code blocks of a page in this language.
+fn blocks(page: &str, language: &str) -> Vec<String> {
+    let fence = format!("```{language}\n");
+    let parts = page.split(&fence).skip(1);
+    parts.map(|part| part.split("\n```").next().unwrap().to_owned() + "\n").collect()
+}
+
+#[tokio::test]
+async fn the_example_of_the_page_renders_what_the_page_says() {
+    let page = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/templates.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let [yaml, json, http] = ["yaml", "json", "http"].map(|language| blocks(&page, language));
+    assert_eq!((yaml.len(), json.len(), http.len()), (1, 1, 1));
+    let config = Config::new("page", &yaml[0]);
+    let file = config.write("message.json", &json[0]);
+    let ended =
+        Queuepost::start(&["check", "--config", &config.path(), "--render", &file], &[]).ended().await;
+    assert_eq!(ended.output, http[0].replace("VERSION", env!("CARGO_PKG_VERSION")).trim_end());
+}
+
 #[tokio::test]
 async fn render_works_for_every_shape_reads_standard_input_and_needs_a_name_among_several() {
     let shape = ["check", "--queue", "http://127.0.0.1:1/000000000000/q", "--url", "http://127.0.0.1:1"];

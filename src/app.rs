@@ -5,6 +5,7 @@
 //! until the last message is settled. The failure of one listener does not affect the others.
 
 pub mod check;
+pub mod render;
 mod resources;
 
 use std::sync::Arc;

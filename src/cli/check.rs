@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::app::check::{self, Checked, Status, What};
 use crate::cli::options::PlanOptions;
-use crate::cli::{BAD_CONFIGURATION, FAILED, OK, terminal};
+use crate::cli::{BAD_CONFIGURATION, FAILED, OK, complain, render, terminal};
 use crate::config::{self, ConfigErrors, Excerpt, Place, Problem};
 use crate::escape;
 use crate::telemetry::Chain;
@@ -22,6 +22,8 @@ Examples:
   queuepost check --config queuepost.yaml --offline
   queuepost check --queue orders --region eu-west-1 \\
     --url https://orders.example.com/events --format json
+  queuepost receive --queue orders | head -n 1 | \\
+    queuepost check --config queuepost.yaml --render -
 
 Queues are asked for their attributes, endpoints get a connection that is
 closed at once. Not noticed: credentials and paths the endpoint does not accept,
@@ -40,6 +42,12 @@ pub(super) struct Options {
     /// A table, or an array of {listener, check, status, detail, fix, problem}
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Format::Text, help_heading = "Check")]
     format: Format,
+    /// Print the request that a message would become: a line of `receive`, or a body; calls nothing
+    #[arg(long, value_name = "FILE|-", help_heading = "Check")]
+    render: Option<String>,
+    /// Listener that --render is for, if there are several
+    #[arg(long, value_name = "NAME", requires = "render", help_heading = "Check")]
+    listener: Option<String>,
     #[command(flatten)]
     plan: PlanOptions,
 }
@@ -53,6 +61,15 @@ enum Format {
 /// Checks and prints the findings; returns the exit code.
 pub(super) async fn run(options: &Options) -> u8 {
     let on_terminal = std::io::stdout().is_terminal();
+    if let Some(file) = &options.render {
+        return match config::load(&options.plan.overrides(), &config::process_env, on_terminal) {
+            Ok(plan) => render::run(&plan, options.listener.as_deref(), file),
+            Err(errors) => {
+                complain(&errors);
+                BAD_CONFIGURATION
+            }
+        };
+    }
     let (checked, code) = check(options, on_terminal).await;
     match options.format {
         Format::Json => {

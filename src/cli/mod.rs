@@ -7,6 +7,7 @@ mod healthcheck;
 mod options;
 mod queue_options;
 mod receive;
+mod render;
 mod resend;
 mod run;
 mod sample_endpoint;

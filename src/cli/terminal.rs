@@ -44,6 +44,19 @@ pub(super) fn print_document(json: &str) {
     println!("{}", escape::lines(json));
 }
 
+/// Prints a request: its head, escaped, and its body, escaped for a terminal only.
+pub(super) fn print_request(head: &str, body: &[u8], on_terminal: bool) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(escape::lines(head).as_bytes())?;
+    if on_terminal {
+        out.write_all(escape::lines(&String::from_utf8_lossy(body)).as_bytes())?;
+        out.write_all(b"\n")?;
+    } else {
+        out.write_all(body)?;
+    }
+    out.flush()
+}
+
 /// Prints text with colours, whose parts are escaped already.
 pub(super) fn print_styled(text: &str) {
     print!("{text}");

@@ -18,6 +18,7 @@ use crate::config::firsts::Firsts;
 use crate::config::plan::{ListenerPlan, Plan};
 use crate::config::problem::{Fault, Place, Report};
 use crate::config::queue::parse as parse_queue;
+use crate::config::template::Template;
 use crate::config::value::{self, TWELVE_HOURS};
 use crate::config::{exchange, rules};
 use crate::exchange::Success;
@@ -128,6 +129,7 @@ fn listener(
     let receive_wait = report.parse(written.receive_wait.as_ref(), receive_wait).unwrap_or(RECEIVE_WAIT);
     let success = exchange::success(written, report);
     let policy = policy(written, timeout, &success, report);
+    let templates = exchange::templates(written, report);
     let query = exchange::algorithm_path(written, timeout, report);
     let target = target(written, query.as_deref(), endpoints, env, report);
     let name = others.add(written, queue.as_ref(), target.as_ref(), report);
@@ -138,7 +140,8 @@ fn listener(
     let headers = endpoints.headers(endpoint, written, env, report);
     let (queue, name) = (queue?, name?);
     let queue_name = queue.queue.name().to_owned();
-    let exchange = exchange::exchange(written, &name, &queue_name, success);
+    let url = url?;
+    let exchange = exchange::exchange(written, &name, &queue_name, &url, (success, templates), report)?;
     Some(ListenerPlan {
         listener: pipeline::Settings {
             name,
@@ -153,7 +156,7 @@ fn listener(
             tuning: Tuning::default(),
         },
         queue,
-        target: endpoint::Target { url: url?, timeout, headers },
+        target: endpoint::Target { url, timeout, headers },
         endpoint,
     })
 }
@@ -254,7 +257,8 @@ fn target(
         }
         (None, Some(name)) => {
             let (index, base) = report.parse(Some(name), |name| endpoints.named(name))?;
-            if written.path.is_none() && !is_algorithm {
+            let is_made = is_algorithm || written.template.as_ref().is_some_and(Template::has_path);
+            if written.path.is_none() && !is_made {
                 let fault = Fault::new("is required with `endpoint`").fix("write / for the endpoint itself");
                 report.refuse_key(&written.place, &written.key_of("path"), fault);
             }

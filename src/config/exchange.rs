@@ -3,19 +3,45 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use url::Url;
+
 use crate::config::file::Listener;
 use crate::config::problem::{Fault, Report};
 use crate::config::{rules, value};
+use crate::exchange::template::{Base, Parts, Templated};
 use crate::exchange::{Algorithm, Exchange, Raw, Single, Success};
 use crate::policy::outcome::StatusSet;
 
 /// How much earlier than our timeout the algorithm's server must answer.
 const ALGORITHM_MARGIN: Duration = Duration::from_secs(15);
 
-/// The exchange of a listener.
-pub(super) fn exchange(written: &Listener, name: &str, queue: &str, success: Success) -> Arc<dyn Exchange> {
+/// The exchange of a listener that posts to `url`; `None` when its templates do not fit the address.
+pub(super) fn exchange(
+    written: &Listener,
+    name: &str,
+    queue: &str,
+    url: &Url,
+    made: (Success, Option<Parts>),
+    report: &mut Report,
+) -> Option<Arc<dyn Exchange>> {
+    let (success, parts) = made;
     let raw = if written.algorithm.is_some() { Raw::algorithm } else { Raw::new };
-    Arc::new(Single::new(raw(name, queue), success))
+    let raw = raw(name, queue);
+    let Some(parts) = parts else { return Some(Arc::new(Single::new(raw, success))) };
+    let base = Base { path: url.path().to_owned(), query: url.query().map(str::to_owned) };
+    match Templated::new(raw, parts, base, name, queue) {
+        Ok(shape) => Some(Arc::new(Single::new(shape, success))),
+        Err(why) => {
+            let fault = Fault::new(format!("cannot be added to the listener's address: {why}"));
+            report.refuse_key(&written.place, &written.key_of("template"), fault);
+            None
+        }
+    }
+}
+
+/// The templates of a listener.
+pub(super) fn templates(written: &Listener, report: &mut Report) -> Option<Parts> {
+    Some(written.template.as_ref()?.compile(written.algorithm.is_some(), report))
 }
 
 /// Which answers mean that the work is done.

@@ -1,7 +1,7 @@
 //! Reads the keys of one map: each key once, by name, into the expected type.
 //!
 //! When [`Fields::finish`] is called, every key that was not read is unknown. So the keys that the code reads
-//! are the known ones, and there is no second list to maintain. Only this file replaces `${VAR}` in scalars.
+//! are the known ones, and there is no second list to maintain. Only this file replaces `${VAR}` in scalars, templates aside.
 //! A value of the wrong type is reported without being repeated.
 
 use crate::config::env::{Lookup, interpolate};
@@ -78,6 +78,35 @@ impl<'a> Fields<'a> {
     /// One scalar that no problem may repeat.
     pub(super) fn secret(&mut self, name: &'static str) -> Option<Written> {
         self.one(name, Reveal::Nothing)
+    }
+
+    /// One scalar as it stands: `${VAR}` is not replaced.
+    pub(super) fn verbatim(&mut self, name: &'static str) -> Option<Written> {
+        let node = self.take(name)?;
+        let key = self.key(name);
+        Some(self.as_it_stands(key, node))
+    }
+
+    /// A map from names that the user chose to scalars as they stand.
+    pub(super) fn verbatim_map(&mut self, name: &'static str) -> Vec<(Written, Written)> {
+        let key = self.key(name);
+        let entries = self.map(name, |mut fields| std::mem::take(&mut fields.entries)).unwrap_or_default();
+        let entry = |(name, node): (Key, Node)| {
+            let path = join(&key, &name.name);
+            (Written::plain(path.clone(), name.place, name.name), self.as_it_stands(path, node))
+        };
+        entries.into_iter().map(entry).collect()
+    }
+
+    fn as_it_stands(&mut self, key: String, node: Node) -> Written {
+        match node.value {
+            Value::Scalar(raw) => Written::plain(key, node.place, raw),
+            Value::Nothing => Written::plain(key, node.place, String::new()),
+            Value::List(_) | Value::Map(_) => {
+                self.report.refuse_key(&node.place, &key, Fault::new("must be a single value"));
+                Written { text: None, ..Written::plain(key, node.place, String::new()) }
+            }
+        }
     }
 
     fn one(&mut self, name: &'static str, reveal: Reveal) -> Option<Written> {

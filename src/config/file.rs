@@ -12,6 +12,7 @@ use crate::config::auth::written::{Auth, Header};
 use crate::config::env::Lookup;
 use crate::config::fields::Fields;
 use crate::config::problem::{Fault, Place, Report, Written};
+use crate::config::template::Template;
 use crate::config::tree;
 
 /// The whole file.
@@ -57,6 +58,7 @@ pub(super) struct Listener {
     pub(super) receive_wait: Option<Written>,
     pub(super) on_response: Vec<Row>,
     pub(super) headers: Vec<Header>,
+    pub(super) template: Option<Template>,
     /// The flags for the endpoint of a listener with a `url` of its own.
     pub(super) own: Endpoint,
 }
@@ -207,6 +209,7 @@ impl Listener {
             receive_wait: None,
             on_response: Vec::new(),
             headers: Vec::new(),
+            template: None,
             own: Endpoint::empty(Written::plain(key.to_owned(), place.clone(), String::new())),
         }
     }
@@ -240,6 +243,7 @@ impl Listener {
         listener.receive_wait = fields.text("receive_wait");
         listener.on_response = fields.list("on_response", Row::read);
         listener.headers = Header::all(&mut fields);
+        listener.template = fields.map("template", Template::read);
         fields.finish();
         listener
     }

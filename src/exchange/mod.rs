@@ -10,6 +10,7 @@ mod headers;
 mod raw;
 mod resource;
 mod single;
+pub mod template;
 mod trace_context;
 
 pub use algorithm::{Algorithm, AlgorithmError};

@@ -24,6 +24,7 @@
 //! - `sqs_random_faults`: random faults of SQS lose nothing and duplicate nothing.
 //! - `starting`: starts that fail, and the admin port.
 //! - `stopping`: SIGTERM, a second signal, kill -9.
+//! - `templates`: requests made by templates, and `check --render`.
 //! - `unread_output`: standard output that nobody reads blocks nothing.
 //!
 //! Helpers: `process` starts the binary; `servers` are queues and endpoints to call, `tls` their certificates.
@@ -60,4 +61,5 @@ mod sqs_failures;
 mod sqs_random_faults;
 mod starting;
 mod stopping;
+mod templates;
 mod unread_output;

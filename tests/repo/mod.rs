@@ -58,7 +58,19 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ),
     (
         "app",
-        &["config", "admin", "sqs", "endpoint", "pipeline", "policy", "ports", "telemetry", "drain", "limit"],
+        &[
+            "config",
+            "admin",
+            "sqs",
+            "endpoint",
+            "pipeline",
+            "policy",
+            "ports",
+            "telemetry",
+            "drain",
+            "limit",
+            "message",
+        ],
     ),
     ("cli", &["escape", "app", "config", "localqueue", "message", "ports", "serve", "sqs", "telemetry"]),
     ("lib", &[]),
@@ -93,6 +105,7 @@ const AT_HOME: &[(&str, &[&str])] = &[
     ("sfv", &["policy"]),
     ("humantime", &["exchange", "config", "cli"]),
     ("percent_encoding", &["exchange"]),
+    ("minijinja", &["exchange"]),
     ("mimalloc", &["main"]),
     ("rustix", &["app"]),
 ];

@@ -1,0 +1,87 @@
+//! The request that a message would become: for `queuepost check --render`. Nothing is sent, and no queue is asked.
+//!
+//! The endpoint adds credentials and signatures when it posts. Here they are left out, and a header that they are in is
+//! printed without its value.
+
+use bytes::Bytes;
+use url::Url;
+
+use crate::config::{ListenerPlan, Plan};
+use crate::message::Message;
+
+const REDACTED: &str = "REDACTED";
+
+/// A request as it would be posted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rendered {
+    /// The full address.
+    pub url: Url,
+    /// Names and values, in the order of their names.
+    pub headers: Vec<(String, String)>,
+    /// The body.
+    pub body: Bytes,
+}
+
+/// Why there is no request.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RenderError {
+    /// The listener must be named.
+    #[error("--listener is required, for there are several: {0}")]
+    Ambiguous(String),
+    /// There is no such listener.
+    #[error("there is no listener {name}; there are: {known}")]
+    Unknown {
+        /// As given.
+        name: String,
+        /// All names.
+        known: String,
+    },
+    /// No request can be made of the message.
+    #[error("{0}")]
+    Unshapeable(String),
+}
+
+/// The request of a message to the listener `name`, or to the only one.
+pub fn render(plan: &Plan, name: Option<&str>, message: &Message) -> Result<Rendered, RenderError> {
+    let listener = listener(plan, name)?;
+    let exchange = &listener.listener.exchange;
+    let request =
+        exchange.request(&[message]).map_err(|error| RenderError::Unshapeable(error.to_string()))?;
+    let mut url = listener.target.url.clone();
+    if let Some(resource) = &request.resource {
+        url.set_path(resource.path());
+        url.set_query(resource.query());
+    }
+    let mut headers: Vec<(String, String)> = request
+        .headers
+        .iter()
+        .map(|(name, value)| {
+            let shown = if value.is_sensitive() {
+                REDACTED.into()
+            } else {
+                String::from_utf8_lossy(value.as_bytes())
+            };
+            (name.to_string(), shown.into_owned())
+        })
+        .collect();
+    let auth = plan.endpoints.get(listener.endpoint).and_then(|endpoint| endpoint.client.auth.as_ref());
+    if let Some(auth) = auth {
+        headers.retain(|(name, _)| name != auth.name.as_str());
+        headers.push((auth.name.to_string(), REDACTED.to_owned()));
+    }
+    headers.sort();
+    Ok(Rendered { url, headers, body: request.body })
+}
+
+fn listener<'a>(plan: &'a Plan, name: Option<&str>) -> Result<&'a ListenerPlan, RenderError> {
+    let known =
+        || plan.listeners.iter().map(|each| each.listener.name.as_str()).collect::<Vec<_>>().join(", ");
+    match (name, plan.listeners.as_slice()) {
+        (None, [only]) => Ok(only),
+        (None, _) => Err(RenderError::Ambiguous(known())),
+        (Some(name), all) => all
+            .iter()
+            .find(|each| each.listener.name == name)
+            .ok_or_else(|| RenderError::Unknown { name: name.to_owned(), known: known() }),
+    }
+}

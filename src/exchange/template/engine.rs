@@ -1,0 +1,135 @@
+//! Compiles and renders the templates of a listener.
+//!
+//! A failure names the template, line and column, and what stands there in the template: `json.group`. It never repeats
+//! words of the message. So the engine's own words, which may quote values, are not used.
+
+use std::collections::BTreeMap;
+use std::error::Error as _;
+use std::fmt;
+
+use minijinja::{AutoEscape, Environment, Error, ErrorKind, UndefinedBehavior};
+
+use crate::exchange::template::filters::{self, PATH, QUERY};
+use crate::exchange::template::limits::{BODY_BYTES, LINE_BYTES, Limited, STEPS};
+use crate::exchange::template::syntax::{self, Flaw, Read};
+use crate::exchange::template::values::{Body, Variables, Wants, Why};
+use crate::message::Message;
+
+/// Key of the template of the path.
+pub(super) const PATH_KEY: &str = "template.path";
+/// Key of the template of the body.
+pub(super) const BODY_KEY: &str = "template.body";
+/// How the keys of templates of the query begin.
+pub(super) const QUERY_KEY: &str = "template.query.";
+/// How the keys of templates of headers begin.
+pub(super) const HEADER_KEY: &str = "template.headers.";
+/// Longest text of a template that an error repeats, in characters.
+const QUOTED_MAX: usize = 60;
+
+/// The compiled templates of a listener, by key.
+pub struct Engine {
+    templates: Environment<'static>,
+    read: BTreeMap<String, Read>,
+}
+
+impl fmt::Debug for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Engine").field("keys", &self.read.keys()).finish_non_exhaustive()
+    }
+}
+
+impl Default for Engine {
+    fn default() -> Self {
+        let mut templates = Environment::empty();
+        templates.set_undefined_behavior(UndefinedBehavior::Strict);
+        templates.set_fuel(Some(STEPS));
+        templates.set_debug(false);
+        templates.set_auto_escape_callback(|key| match key {
+            PATH_KEY => PATH,
+            key if key.starts_with(QUERY_KEY) => QUERY,
+            _ => AutoEscape::None,
+        });
+        filters::add(&mut templates);
+        Self { templates, read: BTreeMap::new() }
+    }
+}
+
+impl Engine {
+    /// Adds the template `key`, or says everything that is wrong with it.
+    pub(super) fn add(&mut self, key: &str, source: &str) -> Result<(), Vec<Flaw>> {
+        let read = syntax::check(source, key == PATH_KEY)?;
+        self.read.insert(key.to_owned(), read);
+        self.templates.add_template_owned(key.to_owned(), source.to_owned()).map_err(|error| {
+            let (line, rule) = (error.line().unwrap_or(1), "is no valid template".to_owned());
+            vec![Flaw { line, column: 1, rule, fix: None, unknown: None }]
+        })
+    }
+
+    /// What the templates see of a message.
+    pub(super) fn variables(&self, message: &Message, listener: &str, queue: &str) -> Variables {
+        let all = self.read.values().map(|read| read.wants);
+        let wants =
+            all.fold(Wants::default(), |a, b| Wants { json: a.json || b.json, body: a.body || b.body });
+        Variables::new(message, listener, queue, wants)
+    }
+
+    /// The text of the template `key`; `None` without such a template.
+    pub(super) fn render(&self, key: &str, variables: &Variables) -> Option<Result<String, String>> {
+        let template = self.templates.get_template(key).ok()?;
+        let most = if key == BODY_KEY { BODY_BYTES } else { LINE_BYTES };
+        let mut out = Limited::new(most);
+        let rendered = template.render_captured_to(&variables.root, &mut out).map(drop);
+        let refused = variables.meter.refused();
+        let body = variables.body;
+        let place = |error: &Error| what(key, template.source(), self.read.get(key), error);
+        Some(match (rendered, refused) {
+            (Ok(()), None) => Ok(String::from_utf8_lossy(&out.bytes).into_owned()),
+            (Ok(()), Some(why)) => Err(format!("{key} {why}")),
+            (Err(error), Some(why)) => Err(format!("{} {why}", place(&error))),
+            (Err(error), None) if error.kind() == ErrorKind::WriteFailure => {
+                Err(format!("{key} makes more than {most} bytes"))
+            }
+            (Err(error), None) => Err(worded(&place(&error), &error, body)),
+        })
+    }
+}
+
+/// What an error is about: the template, the place in it, and what stands there.
+fn what(key: &str, source: &str, read: Option<&Read>, error: &Error) -> String {
+    let Some(range) = error.range() else { return key.to_owned() };
+    let subject = read.and_then(|read| read.subjects.get(&(range.start, range.end)).copied());
+    let (start, end) = subject.unwrap_or((range.start, range.end));
+    let (line, column) = syntax::place(source, start);
+    format!("{key} at {line}:{column}: `{}`", quoted(source.get(start..end).unwrap_or_default()))
+}
+
+/// A failure without words of the message.
+fn worded(what: &str, error: &Error, body: Body) -> String {
+    if let Some(Why(why)) = error.source().and_then(|source| source.downcast_ref()) {
+        let why = if why == "is missing" { missing(body) } else { why };
+        return format!("{what} {why}");
+    }
+    match error.kind() {
+        ErrorKind::UndefinedError => format!("{what} {}", missing(body)),
+        ErrorKind::OutOfFuel => format!("{what} takes more than {STEPS} steps"),
+        kind => format!("{what} cannot be worked out: {kind}"),
+    }
+}
+
+fn missing(body: Body) -> &'static str {
+    match body {
+        Body::Readable => "is missing",
+        Body::NoJson => "is missing: the body is no JSON, or is nested deeper than 127 levels",
+        Body::NoText => "is missing: the body is no UTF-8",
+    }
+}
+
+/// What stands in the template, on one line.
+fn quoted(text: &str) -> String {
+    let mut shown: String =
+        text.chars().map(|c| if c.is_whitespace() { ' ' } else { c }).take(QUOTED_MAX).collect();
+    if shown.len() < text.len() {
+        shown.push('…');
+    }
+    shown
+}

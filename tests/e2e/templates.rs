@@ -1,0 +1,168 @@
+//! Templates with the real binary: what the endpoint gets, and what becomes of a message that does not fit.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::process::Queuepost;
+use super::servers::{HttpEndpoint, QueueServer};
+
+/// A configuration file in a folder of its own.
+struct Config {
+    folder: std::path::PathBuf,
+}
+
+impl Config {
+    fn new(name: &str, text: &str) -> Self {
+        let folder = std::env::temp_dir().join(format!("queuepost-templates-{}-{name}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let config = Self { folder };
+        config.write("queuepost.yaml", text);
+        config
+    }
+
+    fn write(&self, name: &str, text: &str) -> String {
+        let path = self.folder.join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    }
+
+    fn path(&self) -> String {
+        self.folder.join("queuepost.yaml").to_str().unwrap().to_owned()
+    }
+}
+
+impl Drop for Config {
+    fn drop(&mut self) {
+        std::fs::remove_dir_all(&self.folder).ok();
+    }
+}
+
+const TEMPLATE: &str = r#"
+    template:
+      path: /tenants/{{ attributes.tenant }}/orders/{{ json.id }}
+      query: { kind: "{{ json.kind | default('new') }}" }
+      headers: { X-Order: "{{ json.id }}", X-Queuepost-Queue: "" }
+      body: '{"order": {{ json.id | number }}, "note": {{ json.note | text | tojson }}}'
+"#;
+
+fn listener(queue: &str, endpoint: &str, auth: &str) -> String {
+    let base = endpoint.trim_end_matches("/work");
+    format!(
+        "endpoints:\n  api:\n    url: {base}/api\n    auth: {{ header_file: {auth} }}\nlisteners:\n  - queue: {queue}\n    endpoint: api\n    timeout: 5s\n    receive_wait: 1s{TEMPLATE}admin: {{ listen: \"127.0.0.1:0\" }}\nlog: {{ format: json }}\n"
+    )
+}
+
+#[tokio::test]
+async fn a_message_becomes_the_request_that_the_templates_make_and_render_shows_the_same() {
+    let queues = QueueServer::start().await;
+    let queue = queues.queue("orders", 10);
+    let endpoint = HttpEndpoint::start(200, Duration::ZERO).await;
+    let config = Config::new("whole", "");
+    let auth = config.write("auth", "Authorization: Bearer s3cr3t-t0ken");
+    config.write("queuepost.yaml", &listener(&queue, &endpoint.url, &auth));
+    let body = json!({"id": 7, "note": "a \"b\"\u{1b}[31m"}).to_string();
+
+    let line = json!({"message_id": "4a1b", "receipt_handle": "AQEB", "body": body, "receive_count": 1,
+        "attributes": {"tenant": {"data_type": "String", "value": "acme & co"}}});
+    let file = config.write("message.json", &line.to_string());
+    let rendered =
+        Queuepost::start(&["check", "--config", &config.path(), "--render", &file], &[]).ended().await;
+    assert_eq!(rendered.code, Some(0), "{}", rendered.output);
+    let base = endpoint.url.trim_end_matches("/work");
+    let first = format!("POST {base}/api/tenants/acme%20%26%20co/orders/7?kind=new");
+    let sent = r#"{"order": 7, "note": "a \"b\"\u001b[31m"}"#;
+    assert!(rendered.output.starts_with(&first), "{}", rendered.output);
+    for words in ["\nauthorization: REDACTED\n", "\nx-order: 7\n", "\ncontent-type: application/json\n", sent]
+    {
+        assert!(rendered.output.contains(words), "{words:?} is not in {}", rendered.output);
+    }
+    for words in ["s3cr3t", "x-queuepost-queue:"] {
+        assert!(!rendered.output.contains(words), "{}", rendered.output);
+    }
+
+    let mut process = Queuepost::start(&["run", "--config", &config.path()], &[]);
+    process.find_admin().await;
+    queues.send_with("orders", &body, &[("tenant", "acme & co")]);
+    queues.until_empty("orders").await;
+    let (headers, got) = endpoint.seen.requests.lock().unwrap().first().cloned().unwrap();
+    assert_eq!(got, sent);
+    assert_eq!((&headers["x-order"], headers.get("x-queuepost-queue")), (&"7".parse().unwrap(), None));
+    assert_eq!(headers["authorization"], "Bearer s3cr3t-t0ken");
+    process.stop().await;
+}
+
+#[tokio::test]
+async fn a_message_that_does_not_fit_is_named_left_to_redrive_and_its_words_are_not_logged() {
+    let queues = QueueServer::start().await;
+    let queue = queues.queue("orders", 10);
+    let endpoint = HttpEndpoint::start(200, Duration::ZERO).await;
+    let config = Config::new("misfit", "");
+    let auth = config.write("auth", "Authorization: Bearer s3cr3t-t0ken");
+    config.write("queuepost.yaml", &listener(&queue, &endpoint.url, &auth));
+    let body = r#"{"id":"pr1v4te","note":"pr1v4te"}"#;
+
+    let mut process = Queuepost::start(&["run", "--config", &config.path()], &[]);
+    process.find_admin().await;
+    queues.send_with("orders", body, &[("tenant", "acme")]);
+    let line = process.until_line("is a text, and a number is needed").await;
+    assert!(line.contains("template.body at 1:14: `json.id`"), "{line}");
+    assert_eq!(queues.census("orders").0, 0, "it is hidden");
+    let ended = process.stop().await;
+    assert!(!ended.output.contains("pr1v4te"), "{}", ended.output);
+    assert_eq!(endpoint.seen.count(), 0);
+    assert_eq!(queues.census("orders"), (0, 1, 0), "nothing is lost");
+
+    let file = config.write("message", body);
+    let args = ["check", "--config", &config.path(), "--render", &file];
+    let rendered = Queuepost::start(&args, &[]).ended().await;
+    assert_eq!(rendered.code, Some(1), "{}", rendered.output);
+    assert!(
+        rendered.output.contains("template.path at 1:13: `attributes.tenant` is missing"),
+        "{}",
+        rendered.output
+    );
+}
+
+/// The code blocks of a page in this language.
+fn blocks(page: &str, language: &str) -> Vec<String> {
+    let fence = format!("```{language}\n");
+    let parts = page.split(&fence).skip(1);
+    parts.map(|part| part.split("\n```").next().unwrap().to_owned() + "\n").collect()
+}
+
+#[tokio::test]
+async fn the_example_of_the_page_renders_what_the_page_says() {
+    let page = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/templates.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let [yaml, json, http] = ["yaml", "json", "http"].map(|language| blocks(&page, language));
+    assert_eq!((yaml.len(), json.len(), http.len()), (1, 1, 1));
+    let config = Config::new("page", &yaml[0]);
+    let file = config.write("message.json", &json[0]);
+    let ended =
+        Queuepost::start(&["check", "--config", &config.path(), "--render", &file], &[]).ended().await;
+    assert_eq!(ended.output, http[0].replace("VERSION", env!("CARGO_PKG_VERSION")).trim_end());
+}
+
+#[tokio::test]
+async fn render_works_for_every_shape_reads_standard_input_and_needs_a_name_among_several() {
+    let shape = ["check", "--queue", "http://127.0.0.1:1/000000000000/q", "--url", "http://127.0.0.1:1"];
+    let raw = [&shape[..], &["--render", "-"]].concat();
+    let rendered = Queuepost::with_input(&raw, b"hello\n").ended().await;
+    assert_eq!(rendered.code, Some(0), "{}", rendered.output);
+    assert!(rendered.output.starts_with("POST http://127.0.0.1:1/\n"), "{}", rendered.output);
+    assert!(rendered.output.ends_with("\n\nhello"), "{}", rendered.output);
+    let algorithm = [&shape[..], &["--algorithm", "demo/Hello", "--render", "-"]].concat();
+    let rendered = Queuepost::with_input(&algorithm, b"hello\n").ended().await;
+    assert!(rendered.output.contains("/v1/algo/demo/Hello?timeout=420\n"), "{}", rendered.output);
+
+    let two = "listeners:\n  - { queue: 'http://h/000000000000/a', url: 'http://h/a' }\n  - { queue: 'http://h/000000000000/b', url: 'http://h/b' }\n";
+    let config = Config::new("two", two);
+    let path = config.path();
+    let args = ["check", "--config", &path, "--render", "-"];
+    let ended = Queuepost::with_input(&args, b"x").ended().await;
+    assert_eq!(ended.code, Some(2), "{}", ended.output);
+    assert!(ended.output.contains("--listener is required, for there are several: a, b"), "{}", ended.output);
+    let ended = Queuepost::with_input(&[&args[..], &["--listener", "b"]].concat(), b"x").ended().await;
+    assert!(ended.output.starts_with("POST http://h/b\n"), "{}", ended.output);
+}

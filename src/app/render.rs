@@ -65,9 +65,11 @@ pub fn render(plan: &Plan, name: Option<&str>, message: &Message) -> Result<Rend
         })
         .collect();
     let auth = plan.endpoints.get(listener.endpoint).and_then(|endpoint| endpoint.client.auth.as_ref());
-    if let Some(auth) = auth {
-        headers.retain(|(name, _)| name != auth.name.as_str());
-        headers.push((auth.name.to_string(), REDACTED.to_owned()));
+    let auth = auth.map(|auth| (auth.header(), None));
+    let fixed = listener.target.headers.shown().map(|(name, value)| (name.clone(), value));
+    for (name, value) in fixed.chain(auth) {
+        headers.retain(|(other, _)| other != name.as_str());
+        headers.push((name.to_string(), value.unwrap_or(REDACTED).to_owned()));
     }
     headers.sort();
     Ok(Rendered { url, headers, body: request.body })

@@ -5,7 +5,9 @@
 
 use std::fmt;
 
-use http::header::{CONNECTION, CONTENT_LENGTH, HOST, TE, TRAILER, TRANSFER_ENCODING, UPGRADE};
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, USER_AGENT,
+};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::secret::Secret;
@@ -42,6 +44,18 @@ impl FixedHeaders {
     /// Their names.
     pub fn names(&self) -> impl Iterator<Item = &HeaderName> {
         self.0.iter().map(|(name, _)| name)
+    }
+
+    /// Name and value of each, for people; `None` for a value that is or may be a secret.
+    pub fn shown(&self) -> impl Iterator<Item = (&HeaderName, Option<&str>)> {
+        self.0.iter().map(|(name, text)| match text {
+            HeaderText::Text(value)
+                if value.len() < TOKEN_MIN || [CONTENT_TYPE, USER_AGENT].contains(name) =>
+            {
+                (name, value.to_str().ok())
+            }
+            HeaderText::Text(_) | HeaderText::Secret(_) => (name, None),
+        })
     }
 
     /// Puts the headers into a request.

@@ -137,7 +137,7 @@ fn listener(
     let retry_after_closes_gate = endpoints.join(endpoint, &joining);
     let (queue, name) = (queue?, name?);
     let queue_name = queue.queue.name().to_owned();
-    let exchange = exchange::exchange(written, &name, &queue_name, success);
+    let exchange = exchange::exchange(written, &name, &queue.queue, success, report);
     Some(ListenerPlan {
         listener: pipeline::Settings {
             name,

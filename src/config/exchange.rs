@@ -8,14 +8,24 @@ use crate::config::problem::{Fault, Report};
 use crate::config::{rules, value};
 use crate::exchange::{Algorithm, Exchange, Raw, Single, Success};
 use crate::policy::outcome::StatusSet;
+use crate::sqs::QueueRef;
 
 /// How much earlier than our timeout the algorithm's server must answer.
 const ALGORITHM_MARGIN: Duration = Duration::from_secs(15);
 
 /// The exchange of a listener.
-pub(super) fn exchange(written: &Listener, name: &str, queue: &str, success: Success) -> Arc<dyn Exchange> {
+pub(super) fn exchange(
+    written: &Listener,
+    name: &str,
+    queue: &QueueRef,
+    success: Success,
+    report: &mut Report,
+) -> Arc<dyn Exchange> {
+    if let Some(cloudevents) = &written.cloudevents {
+        return Arc::new(Single::new(cloudevents.shape(written, queue, report), success));
+    }
     let raw = if written.algorithm.is_some() { Raw::algorithm } else { Raw::new };
-    Arc::new(Single::new(raw(name, queue), success))
+    Arc::new(Single::new(raw(name, queue.name()), success))
 }
 
 /// Which answers mean that the work is done.

@@ -1,11 +1,12 @@
 //! The shape of a delivery, both ways: messages → request, answer → verdicts.
 //!
 //! Pure: no I/O, no clock, no randomness. A [`Single`] sends one message in a [`Shape`], and judges by the status. [`Raw`] is
-//! the shape that sends a body byte for byte, with the message's properties as headers. An [`Algorithm`] is the
+//! the shape that sends a body byte for byte, with the message's properties as headers; [`CloudEvents`] sends an event. An [`Algorithm`] is the
 //! address of an Algorithmia-style algorithm. An exchange knows nothing of hosts or credentials: those are the
 //! endpoint's business. The most of an address that it may choose is a [`Resource`].
 
 mod algorithm;
+mod cloudevents;
 mod headers;
 mod raw;
 mod resource;
@@ -13,6 +14,7 @@ mod single;
 mod trace_context;
 
 pub use algorithm::{Algorithm, AlgorithmError};
+pub use cloudevents::{CloudEvents, ContentMode};
 pub use raw::Raw;
 pub use resource::Resource;
 pub use single::{Shape, Single, Success, reports_an_error};

@@ -135,6 +135,7 @@ fn listener(
     let workers_written = written.workers.is_some();
     let joining = Joining { workers, workers_written, algorithm: is_algorithm, timeout };
     let retry_after_closes_gate = endpoints.join(endpoint, &joining);
+    let headers = endpoints.headers(endpoint, written, env, report);
     let (queue, name) = (queue?, name?);
     let queue_name = queue.queue.name().to_owned();
     let exchange = exchange::exchange(written, &name, &queue.queue, success, report);
@@ -152,7 +153,7 @@ fn listener(
             tuning: Tuning::default(),
         },
         queue,
-        target: endpoint::Target { url: url?, timeout },
+        target: endpoint::Target { url: url?, timeout, headers },
         endpoint,
     })
 }

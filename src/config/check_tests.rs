@@ -5,6 +5,7 @@ use bytes::Bytes;
 use super::*;
 use crate::config::firsts::comparisons;
 use crate::config::problem::ConfigErrors;
+use crate::endpoint::auth::Auth;
 use crate::exchange::Verdicts;
 use crate::policy::decide::Action;
 use crate::policy::outcome::{Answer, Body, Outcome};
@@ -149,7 +150,7 @@ fn every_key_reaches_its_place() {
     assert!(!endpoint.limits.adaptive);
     let rate = endpoint.limits.rate.expect("a rate");
     assert_eq!((rate.interval, rate.burst.get()), (Duration::from_millis(400), 7));
-    assert!(endpoint.client.auth.as_ref().is_some_and(|auth| auth.value == "Bearer s3cr3t"));
+    assert!(matches!(endpoint.client.auth, Some(Auth::Line(_))));
     assert_eq!((plan.admin.to_string(), plan.deadline), ("0.0.0.0:9000".to_owned(), Duration::from_mins(2)));
     assert_eq!(plan.log.filter, "warn,aws_config=error,queuepost=debug");
     assert_eq!(plan.warnings, Vec::<String>::new());
@@ -237,8 +238,11 @@ fn each_rule_of_an_endpoint_is_one_problem_with_its_key() {
         ("retry_after_scope: all", "endpoints.api.retry_after_scope: all is none of: endpoint, message"),
         ("adaptive: maybe", "endpoints.api.adaptive: maybe is none of: true, false"),
         ("auth: a", "endpoints.api.auth must be a map of keys and values"),
-        ("auth: {}", "endpoints.api.auth needs one of `header_file` and `header_env`"),
-        ("auth: {header_env: HEADER, header_file: x}", "endpoints.api.auth has both"),
+        ("auth: {}", "endpoints.api.auth needs one of: header_file, header_env, bearer, basic"),
+        (
+            "auth: {header_env: HEADER, header_file: x}",
+            "endpoints.api.auth has header_file and header_env together; keep one",
+        ),
         ("tls: {cert_file: Cargo.toml}", "endpoints.api.tls needs `cert_file` and `key_file` together"),
         ("tls: {ca_file: no-such.pem}", "endpoints.api.tls.ca_file: no-such.pem cannot be read: "),
         ("timeout: 5s", "endpoints.api.timeout is not a key of the configuration"),

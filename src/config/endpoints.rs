@@ -17,7 +17,8 @@ use crate::config::plan::EndpointPlan;
 use crate::config::problem::{Fault, Place, Report, Written};
 use crate::config::shown::did_you_mean;
 use crate::config::{reveal, rules, value};
-use crate::endpoint::{self, AuthHeader, Tls, regular_file};
+use crate::endpoint::auth::{Auth, FixedHeaders};
+use crate::endpoint::{self, Tls, regular_file};
 use crate::limit;
 use crate::tuning::Tuning;
 
@@ -29,8 +30,9 @@ const ALGORITHM_SESSIONS: usize = 80;
 const SESSIONS_MAX: u32 = 1_000_000;
 const BURST_MAX: u32 = 1_000_000;
 
-/// The identity of an endpoint: equal for endpoints that are shared.
-type Identity = (String, Option<AuthHeader>, Tls);
+/// The identity of an endpoint: equal for endpoints that are shared. Secrets are equal if they are written alike: their
+/// values may change.
+type Identity = (String, Option<Auth>, Tls);
 
 /// The endpoints known so far.
 #[derive(Default)]
@@ -62,6 +64,7 @@ struct Known {
     identity: Option<Identity>,
     connect_timeout: Duration,
     pool_idle_timeout: Duration,
+    headers: FixedHeaders,
     retry_after_closes_gate: bool,
     adaptive: bool,
     sessions: Option<usize>,
@@ -87,7 +90,7 @@ impl Endpoints {
                     "has the same scheme, host, port, auth and tls as `{}`, so they would share its caps",
                     other.key
                 );
-                let fix = "keep one; listeners tell them apart by `path`";
+                let fix = "keep one; listeners tell them apart by `path` and `headers`";
                 report.refuse_key(&checked.place, &checked.key, Fault::new(rule).fix(fix));
             }
             endpoints.push(checked);
@@ -153,6 +156,23 @@ impl Endpoints {
         self.push(checked)
     }
 
+    /// The fixed headers of a listener's requests: those of the endpoint it names, and over them its own.
+    pub(super) fn headers(
+        &self,
+        index: usize,
+        listener: &file::Listener,
+        env: Lookup<'_>,
+        report: &mut Report,
+    ) -> FixedHeaders {
+        let known = self.known.get(index);
+        let auth = known.and_then(|known| known.identity.as_ref()).and_then(|(_, auth, _)| auth.as_ref());
+        let own = auth::headers(&listener.headers, auth.map(Auth::header).as_ref(), env, report);
+        match known.filter(|_| listener.endpoint.is_some()) {
+            Some(known) => known.headers.and(&own),
+            None => own,
+        }
+    }
+
     /// Records that a listener uses the endpoint; returns whether a Retry-After closes its gate.
     ///
     /// Connecting takes at most half of the shortest timeout. Otherwise a POST that times out while
@@ -215,6 +235,7 @@ impl Known {
             identity: None,
             connect_timeout: CONNECT_TIMEOUT,
             pool_idle_timeout: POOL_IDLE_TIMEOUT,
+            headers: FixedHeaders::default(),
             retry_after_closes_gate: true,
             adaptive: true,
             sessions: None,
@@ -249,7 +270,9 @@ impl Known {
         self.sessions = report.parse(written.sessions.as_ref(), sessions).map(value::size);
         self.sessions_written.clone_from(&written.sessions);
         self.rate = rate(written, report);
-        let auth = written.auth.as_ref().map(|auth| auth::header(auth, env, report));
+        let auth = written.auth.as_ref().map(|auth| auth::credentials(auth, env, report));
+        let of_auth = auth.iter().flatten().map(Auth::header).next();
+        self.headers = auth::headers(&written.headers, of_auth.as_ref(), env, report);
         let tls = match &written.tls {
             Some(tls) => tls_files(tls, self.base.as_ref(), env, report),
             None => Some(Tls::default()),

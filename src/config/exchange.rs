@@ -22,7 +22,7 @@ pub(super) fn exchange(
     report: &mut Report,
 ) -> Arc<dyn Exchange> {
     if let Some(cloudevents) = &written.cloudevents {
-        return Arc::new(Single::new(cloudevents.shape(written, queue, report), success));
+        return Arc::new(Single::new(cloudevents.shape(written.algorithm.is_some(), queue, report), success));
     }
     let raw = if written.algorithm.is_some() { Raw::algorithm } else { Raw::new };
     Arc::new(Single::new(raw(name, queue.name()), success))

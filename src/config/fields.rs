@@ -10,6 +10,17 @@ use crate::config::problem::{Fault, Place, Report, Written};
 use crate::config::shown::{Reveal, did_you_mean, shown_key};
 use crate::config::tree::{Key, Node, Value};
 
+/// A value that may be a scalar or a map.
+#[derive(Debug)]
+pub(super) enum Own<T> {
+    /// A scalar that no problem may repeat.
+    Scalar(Written),
+    /// The keys of a map.
+    Map(T),
+    /// A list; the report says so.
+    Refused,
+}
+
 /// The keys of one map that were not read yet.
 pub(super) struct Fields<'a> {
     path: String,
@@ -125,6 +136,32 @@ impl<'a> Fields<'a> {
             Fields::new(path, node, self.env, self.report).map(|fields| read(written, fields))
         };
         entries.into_iter().filter_map(entry).collect()
+    }
+
+    /// A map with names chosen by the user as keys; a value that is a map is read by `read`.
+    pub(super) fn named_values<T>(
+        &mut self,
+        name: &'static str,
+        mut read: impl FnMut(Fields<'_>) -> T,
+    ) -> Vec<(Written, Own<T>)> {
+        let key = self.key(name);
+        let entries = self.map(name, |mut fields| std::mem::take(&mut fields.entries)).unwrap_or_default();
+        let entry = |(name, node): (Key, Node)| {
+            let path = join(&key, &name.name);
+            let written = Written::plain(path.clone(), name.place, name.name);
+            let value = match node.value {
+                Value::Map(_) => Fields::new(path, node, self.env, self.report)
+                    .map_or(Own::Refused, |fields| Own::Map(read(fields))),
+                Value::Scalar(_) => Own::Scalar(self.scalar(path, node, Reveal::Nothing)),
+                Value::List(_) | Value::Nothing => {
+                    let fault = Fault::new("must be a text, or `{file: …}` or `{env: …}` for a secret");
+                    self.report.refuse_key(&node.place, &path, fault);
+                    Own::Refused
+                }
+            };
+            (written, value)
+        };
+        entries.into_iter().map(entry).collect()
     }
 
     /// Refuses every key that was not read.

@@ -8,6 +8,7 @@ use std::io::{Error, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::config::auth::written::{Auth, Header};
 use crate::config::cloudevents::CloudEvents;
 use crate::config::env::Lookup;
 use crate::config::fields::Fields;
@@ -57,6 +58,7 @@ pub(super) struct Listener {
     pub(super) throttle_delay: Option<Written>,
     pub(super) receive_wait: Option<Written>,
     pub(super) on_response: Vec<Row>,
+    pub(super) headers: Vec<Header>,
     /// The flags for the endpoint of a listener with a `url` of its own.
     pub(super) own: Endpoint,
 }
@@ -77,6 +79,7 @@ pub(super) struct Endpoint {
     pub(super) name: Written,
     pub(super) url: Option<Written>,
     pub(super) auth: Option<Auth>,
+    pub(super) headers: Vec<Header>,
     pub(super) sessions: Option<Written>,
     pub(super) per_second: Option<Written>,
     pub(super) burst: Option<Written>,
@@ -85,15 +88,6 @@ pub(super) struct Endpoint {
     pub(super) retry_after_scope: Option<Written>,
     pub(super) adaptive: Option<Written>,
     pub(super) tls: Option<Tls>,
-}
-
-/// `endpoints.NAME.auth`.
-#[derive(Debug)]
-pub(super) struct Auth {
-    pub(super) key: String,
-    pub(super) place: Place,
-    pub(super) header_file: Option<Written>,
-    pub(super) header_env: Option<Written>,
 }
 
 /// `endpoints.NAME.tls`.
@@ -215,6 +209,7 @@ impl Listener {
             throttle_delay: None,
             receive_wait: None,
             on_response: Vec::new(),
+            headers: Vec::new(),
             own: Endpoint::empty(Written::plain(key.to_owned(), place.clone(), String::new())),
         }
     }
@@ -248,6 +243,7 @@ impl Listener {
         listener.throttle_delay = fields.text("throttle_delay");
         listener.receive_wait = fields.text("receive_wait");
         listener.on_response = fields.list("on_response", Row::read);
+        listener.headers = Header::all(&mut fields);
         fields.finish();
         listener
     }
@@ -274,6 +270,7 @@ impl Endpoint {
             name,
             url: None,
             auth: None,
+            headers: Vec::new(),
             sessions: None,
             per_second: None,
             burst: None,
@@ -289,6 +286,7 @@ impl Endpoint {
         let mut endpoint = Self::empty(name);
         endpoint.url = fields.address("url");
         endpoint.auth = fields.map("auth", Auth::read);
+        endpoint.headers = Header::all(&mut fields);
         endpoint.sessions = fields.text("sessions");
         (endpoint.per_second, endpoint.burst) = fields
             .map("rate_limit", |mut fields| {
@@ -304,19 +302,6 @@ impl Endpoint {
         endpoint.tls = fields.map("tls", Tls::read);
         fields.finish();
         endpoint
-    }
-}
-
-impl Auth {
-    fn read(mut fields: Fields<'_>) -> Self {
-        let auth = Self {
-            key: fields.path().to_owned(),
-            place: fields.place().clone(),
-            header_file: fields.path_of_file("header_file"),
-            header_env: fields.variable("header_env"),
-        };
-        fields.finish();
-        auth
     }
 }
 

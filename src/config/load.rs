@@ -7,9 +7,10 @@
 
 use std::net::SocketAddr;
 
+use crate::config::auth::written::Auth;
 use crate::config::check;
 use crate::config::env::{Lookup, set};
-use crate::config::file::{self, Auth, Endpoint, File, Listener};
+use crate::config::file::{self, Endpoint, File, Listener};
 use crate::config::plan::Plan;
 use crate::config::problem::{ConfigErrors, Fault, Place, Report, Written};
 use crate::config::shown::Reveal;
@@ -274,7 +275,7 @@ const ENDPOINT: [Given<Endpoint>; 3] = [
         put: |endpoint, written| {
             let (key, place) = (written.key.clone(), written.place.clone());
             let header_file = Some(Written { reveal: Reveal::Path, ..written });
-            endpoint.auth = Some(Auth { key, place, header_file, header_env: None });
+            endpoint.auth = Some(Auth { header_file, ..Auth::empty(key, place) });
         },
     },
 ];

@@ -162,7 +162,7 @@ fn flags_of_an_endpoint_change_the_one_its_listener_uses() {
     let endpoint = &plan.endpoints[0];
     assert_eq!((endpoint.client.name.as_str(), endpoint.limits.sessions), ("api", 4));
     assert_eq!(endpoint.limits.rate.map(|rate| rate.burst.get()), Some(2));
-    assert!(endpoint.client.auth.as_ref().is_some_and(|auth| auth.name == "x-api-key"));
+    assert!(endpoint.client.auth.as_ref().is_some_and(|auth| auth.header() == "x-api-key"));
     let url =
         Overrides { config: Some(config), url: Some("https://other/x".to_owned()), ..Overrides::default() };
     let plan = load(&url, &no_env, false).expect("valid");
@@ -225,7 +225,7 @@ fn what_leads_to_credentials_is_shown_if_it_is_a_path_or_a_variable_and_never_a_
         ),
         // The file exists, so the text is a name, whatever it looks like.
         ("auth: {header_file: s3cr3t}", "header_file: s3cr3t leads to nothing"),
-        ("auth: {header_env: b4d_h3ader}", "header_env: b4d_h3ader does not lead to a header"),
+        ("auth: {header_env: b4d_h3ader}", "header_env: b4d_h3ader leads to no header"),
         ("tls: {cert_file: /no-such/cert.pem, key_file: ./key.pem}", "key_file: ./key.pem cannot be read"),
     ] {
         let text = told(auth);

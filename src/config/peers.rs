@@ -30,7 +30,6 @@ const REDRIVE: &str = "there is none: the queue's redrive policy says how often 
                        (maxReceiveCount) and where it goes then";
 const BATCH: &str =
     "there is none: each POST carries one message; receives and deletes are batched by themselves";
-const HEADERS: &str = "there is none: `endpoints.NAME.auth` sends one header line, from a file or a variable";
 const WAIT: &str = "write `receive_wait`: the long poll of an idle listener";
 const BACKOFF: &str = "there is none: delays grow from 10s to 15m; `on_response` sets the `delay` of a status, \
                        `throttle_delay` that of a 429";
@@ -39,7 +38,7 @@ const CREDENTIALS: &str = "there is none: credentials come from the AWS chain (e
                            `role_arn` is assumed with them";
 
 /// Words in lower case without `_`, and what to do instead.
-const WORDS: [(&str, &str); 33] = [
+const WORDS: [(&str, &str); 32] = [
     ("accesskeyid", CREDENTIALS),
     ("backoff", BACKOFF),
     ("batch", BATCH),
@@ -49,7 +48,6 @@ const WORDS: [(&str, &str); 33] = [
     ("deadletterqueue", REDRIVE),
     ("dlq", REDRIVE),
     ("endpointurl", "write `url`"),
-    ("headers", HEADERS),
     ("httppath", "write `url`, or `endpoint` and `path`"),
     ("httpurl", "write `url`"),
     ("maxattempts", REDRIVE),
@@ -107,7 +105,6 @@ mod tests {
             ("max_retries", "redrive policy"),
             ("max-receive-count", "redrive policy"),
             ("batch_size", "one message"),
-            ("headers", "`endpoints.NAME.auth`"),
             ("adaptive", "a key of an endpoint"),
             ("rate_limit", "a key of an endpoint"),
             ("WaitTimeSeconds", "`receive_wait`"),

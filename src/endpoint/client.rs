@@ -6,7 +6,7 @@
 //! So idle connections are closed before the endpoint closes them. Where an endpoint announces its keep-alive
 //! time, a new pool with a shorter time replaces the old one.
 //! HTTP/1.1 or HTTP/2 is agreed by ALPN. Proxies come from the standard variables (`HTTPS_PROXY`, `NO_PROXY`,
-//! …). Files are read once, when the client is built; every failure names the file and the error.
+//! …). TLS files are read once, when the client is built; every failure names the file and the error.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
@@ -16,6 +16,7 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Certificate, ClientBuilder, Identity, redirect, retry};
 
+use crate::endpoint::auth::Credentials;
 use crate::endpoint::{Settings, Tls, regular_file, trust};
 use crate::telemetry::Chain;
 
@@ -31,8 +32,10 @@ const KEEP_ALIVE_MARGIN: Duration = Duration::from_secs(1);
 pub struct HttpClient {
     pool: Arc<RwLock<Pool>>,
     tls: Arc<TlsFiles>,
-    /// The settings of the client; every request carries `auth`.
+    /// The settings of the client.
     pub(super) settings: Arc<Settings>,
+    /// The credentials that every request carries.
+    pub(super) credentials: Arc<Credentials>,
     /// Whether the endpoint ever answered, and so accepts our client certificate.
     pub(super) answered: Arc<AtomicBool>,
 }
@@ -97,8 +100,12 @@ impl HttpClient {
     pub fn new(settings: &Settings) -> Result<Self, ClientError> {
         let tls = TlsFiles::read(&settings.tls)?;
         let idle = settings.pool_idle_timeout;
-        let http = built(settings, assembled(settings, &tls, idle)?)?;
+        let client = || built(settings, assembled(settings, &tls, idle)?);
+        let http = client()?;
+        // A token server is asked by a client of its own, with the endpoint's TLS files.
+        let credentials = Arc::new(Credentials::new(settings.auth.as_ref(), client)?);
         Ok(Self {
+            credentials,
             pool: Arc::new(RwLock::new(Pool { http, idle })),
             tls: Arc::new(tls),
             settings: Arc::new(settings.clone()),

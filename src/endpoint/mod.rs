@@ -23,5 +23,5 @@ mod trust;
 
 pub use client::{ClientError, HttpClient};
 pub use connectivity::{ConnectivityError, check_connectivity, connectivity_check_takes};
-pub use settings::{AuthHeader, Settings, Target, Tls};
+pub use settings::{Settings, Target, Tls};
 pub use stack::HttpEndpoint;

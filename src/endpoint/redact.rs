@@ -4,13 +4,13 @@
 //! it. So are parts of its address that may carry a token. An answer that repeats the beginning of the
 //! message ([`super::echo`]) is withheld as a whole, because bodies are not logged.
 
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
+use std::sync::Arc;
+
 use bytes::Bytes;
 use url::Url;
 
 use super::echo::repeats;
-use crate::endpoint::AuthHeader;
+use crate::endpoint::auth::{Credentials, FixedHeaders};
 use crate::escape;
 
 /// How much of an answer is shown.
@@ -27,27 +27,35 @@ const REDACTED: &str = "REDACTED";
 const WITHHELD: &str = "withheld: the answer repeats the message";
 
 /// The secrets of an endpoint that a log must not show.
-#[derive(Clone, Default)]
-pub(super) struct Secrets(Vec<String>);
+pub(super) struct Secrets {
+    /// Parts of the address.
+    of_address: Vec<String>,
+    /// Their secrets may change, so they are asked for them each time.
+    credentials: Arc<Credentials>,
+    headers: Arc<FixedHeaders>,
+}
 
 impl Secrets {
     /// The secrets in one listener's requests.
-    pub(super) fn new(url: &Url, auth: Option<&AuthHeader>) -> Self {
+    pub(super) fn new(url: &Url, credentials: Arc<Credentials>, headers: Arc<FixedHeaders>) -> Self {
         let mut secrets = Vec::new();
-        if let Some(value) = auth.and_then(|auth| std::str::from_utf8(auth.value.as_bytes()).ok()) {
-            secrets.push(value.to_owned());
-            secrets.extend(value.split_whitespace().skip(1).map(str::to_owned));
-            secrets.extend(of_basic(value).into_iter().flatten());
-        }
         secrets.extend(url.password().map(str::to_owned));
         secrets.extend(url.query().map(str::to_owned));
         secrets.extend(url.query_pairs().map(|(_, value)| value.into_owned()));
         let parts = url.path_segments().into_iter().flatten();
         secrets.extend(parts.filter(|part| part.len() >= PATH_TOKEN_MIN).map(str::to_owned));
+        Self { of_address: secrets, credentials, headers }
+    }
+
+    /// All of them, as they are now.
+    fn now(&self) -> Vec<String> {
+        let mut secrets = self.of_address.clone();
+        secrets.extend(self.credentials.secrets());
+        secrets.extend(self.headers.secrets());
         secrets.retain(|secret| secret.len() >= SECRET_MIN);
         // Longer secrets first: one may contain a shorter one.
         secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
-        Self(secrets)
+        secrets
     }
 
     /// The beginning of the answer to a request with this body; `None` if there is nothing to show.
@@ -56,7 +64,7 @@ impl Secrets {
             return Some(WITHHELD.to_owned());
         }
         let mut text = String::from_utf8_lossy(answer).into_owned();
-        for secret in &self.0 {
+        for secret in &self.now() {
             if text.contains(secret.as_str()) {
                 text = text.replace(secret.as_str(), REDACTED);
             }
@@ -68,29 +76,18 @@ impl Secrets {
     }
 }
 
-/// User with password, and password alone, of HTTP basic authentication.
-fn of_basic(value: &str) -> Option<[String; 2]> {
-    let (scheme, encoded) = value.split_once(' ')?;
-    let decoded = scheme.eq_ignore_ascii_case("basic").then(|| BASE64_STANDARD.decode(encoded.trim()))?;
-    let both = String::from_utf8(decoded.ok()?).ok()?;
-    let password = both.split_once(':')?.1.to_owned();
-    Some([both, password])
-}
-
 #[cfg(test)]
 mod tests {
-    use http::{HeaderName, HeaderValue};
-
     use super::*;
+    use crate::endpoint::auth::{Auth, Secret, header_line};
 
     const URL: &str = "http://127.0.0.1:8080/hook/T0123456789abcdef0/in?token=swordfish&v=1";
 
     fn secrets(auth: Option<&'static str>) -> Secrets {
-        let auth = auth.map(|value| AuthHeader {
-            name: HeaderName::from_static("authorization"),
-            value: HeaderValue::from_static(value),
-        });
-        Secrets::new(&URL.parse().unwrap(), auth.as_ref())
+        let line = |value| Secret::fixed(&format!("Authorization: {value}"), header_line).unwrap();
+        let auth = auth.map(|value| Auth::Line(line(value)));
+        let credentials = Credentials::new::<()>(auth.as_ref(), || Err(())).unwrap();
+        Secrets::new(&URL.parse().unwrap(), Arc::new(credentials), Arc::default())
     }
 
     fn excerpt(answer: &str, request: &'static str) -> Option<String> {

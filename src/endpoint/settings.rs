@@ -1,11 +1,11 @@
 //! How an endpoint is reached: the adapter's already valid settings.
 
-use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use http::{HeaderName, HeaderValue};
 use url::Url;
+
+use crate::endpoint::auth::{Auth, FixedHeaders};
 
 /// What all listeners of one endpoint share: one HTTP client.
 #[derive(Debug, Clone)]
@@ -19,7 +19,7 @@ pub struct Settings {
     /// Most idle connections: the endpoint's cap on sessions.
     pub pool_size: usize,
     /// Credentials sent with every request.
-    pub auth: Option<AuthHeader>,
+    pub auth: Option<Auth>,
     /// Trust and client certificate.
     pub tls: Tls,
 }
@@ -35,26 +35,13 @@ pub struct Tls {
     pub key_file: Option<PathBuf>,
 }
 
-/// Address and timeout of one listener's requests.
+/// Address, timeout and headers of one listener's requests.
 #[derive(Debug, Clone)]
 pub struct Target {
     /// Full address of the POST.
     pub url: Url,
     /// From the first byte sent (connecting included) to the last byte received.
     pub timeout: Duration,
-}
-
-/// A header that carries a secret; it is never printed.
-#[derive(Clone, PartialEq, Eq, Hash)]
-pub struct AuthHeader {
-    /// The header's name: `Authorization`, or another that the endpoint expects.
-    pub name: HeaderName,
-    /// The header's value, marked sensitive.
-    pub value: HeaderValue,
-}
-
-impl fmt::Debug for AuthHeader {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: REDACTED", self.name)
-    }
+    /// Headers of every request, whatever its message.
+    pub headers: FixedHeaders,
 }

@@ -1,4 +1,5 @@
-//! The path of one listener's requests: auth header → timeout → client, as a `tower::Service` stack.
+//! The path of one listener's requests: fixed headers and credentials → timeout → client, as a
+//! `tower::Service` stack.
 //!
 //! The timeout is outside the client, so that it covers connecting, sending and reading the whole answer.
 //! Every layer answers with an [`Attempt`]. The timeout is the only layer that can fail, and its failure
@@ -19,7 +20,8 @@ use url::Url;
 
 use super::redact::Secrets;
 use super::response;
-use crate::endpoint::{AuthHeader, ConnectivityError, HttpClient, Target, check_connectivity};
+use crate::endpoint::auth::{Credentials, FixedHeaders};
+use crate::endpoint::{ConnectivityError, HttpClient, Target, check_connectivity};
 use crate::exchange::Request;
 use crate::policy::outcome::{Attempt, Break, Step, Unsent};
 use crate::ports::{BoxFuture, Endpoint};
@@ -33,11 +35,11 @@ pub struct HttpEndpoint {
 impl HttpEndpoint {
     /// Adds one listener's address and timeout to the shared client.
     pub fn new(client: &HttpClient, target: Target) -> Self {
-        let Target { url, timeout } = target;
-        let auth = client.settings.auth.clone();
-        let secrets = Arc::new(Secrets::new(&url, auth.as_ref()));
+        let Target { url, timeout, headers } = target;
+        let (headers, credentials) = (Arc::new(headers), Arc::clone(&client.credentials));
+        let secrets = Arc::new(Secrets::new(&url, Arc::clone(&credentials), Arc::clone(&headers)));
         let post = Post { client: client.clone(), url: Arc::new(url), secrets };
-        Self { stack: Authorize { auth, inner: Timeout::new(post, timeout) } }
+        Self { stack: Authorize { headers, credentials, inner: Timeout::new(post, timeout) } }
     }
 }
 
@@ -57,27 +59,49 @@ impl Endpoint for HttpEndpoint {
     }
 }
 
-/// Adds the endpoint's credentials.
+/// Adds the listener's fixed headers and the endpoint's credentials.
+///
+/// A token may have to be fetched first. That takes a time-out of its own, and none of the listener's.
 #[derive(Clone)]
 struct Authorize<S> {
-    auth: Option<AuthHeader>,
+    headers: Arc<FixedHeaders>,
+    credentials: Arc<Credentials>,
     inner: S,
 }
 
-impl<S: Service<Request>> Service<Request> for Authorize<S> {
-    type Response = S::Response;
+impl<S> Service<Request> for Authorize<S>
+where
+    S: Service<Request, Response = Attempt> + Clone + Send + 'static,
+    S::Future: Send,
+{
+    type Response = Attempt;
     type Error = S::Error;
-    type Future = S::Future;
+    type Future = BoxFuture<'static, Result<Attempt, S::Error>>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         self.inner.poll_ready(context)
     }
 
     fn call(&mut self, mut request: Request) -> Self::Future {
-        if let Some(auth) = &self.auth {
-            request.headers.insert(auth.name.clone(), auth.value.clone());
-        }
-        self.inner.call(request)
+        // The service that is ready takes the call; its copy need not be.
+        let copy = self.inner.clone();
+        let mut inner = std::mem::replace(&mut self.inner, copy);
+        let (headers, credentials) = (Arc::clone(&self.headers), Arc::clone(&self.credentials));
+        Box::pin(async move {
+            headers.put(&mut request.headers);
+            let used = match credentials.add(&mut request.headers).await {
+                Ok(used) => used,
+                Err(unsent) => return Ok(Attempt::Unsent(unsent)),
+            };
+            let attempt = inner.call(request).await?;
+            if let Attempt::Answered(answer) = &attempt {
+                credentials.answered(used, answer.status);
+                if [401, 403].contains(&answer.status) {
+                    headers.doubt();
+                }
+            }
+            Ok(attempt)
+        })
     }
 }
 

@@ -9,9 +9,10 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderValue};
 
 use super::*;
+use crate::endpoint::auth::{Auth, ClientAuth, OAuth2, Secret, header_line, one_line};
 use crate::endpoint::{Settings, Tls};
 use crate::exchange::Resource;
 use crate::policy::outcome::{Answer, Body, Unsent};
@@ -71,7 +72,7 @@ fn hang(mut stream: TcpStream) {
     drop(std::io::copy(&mut stream, &mut std::io::sink()));
 }
 
-fn settings(auth: Option<AuthHeader>) -> Settings {
+fn settings(auth: Option<Auth>) -> Settings {
     Settings {
         name: "models".to_owned(),
         connect_timeout: PATIENT,
@@ -84,7 +85,10 @@ fn settings(auth: Option<AuthHeader>) -> Settings {
 
 fn endpoint(url: &str, timeout: Duration) -> HttpEndpoint {
     let client = HttpClient::new(&settings(None)).unwrap();
-    HttpEndpoint::new(&client, Target { url: Url::parse(url).unwrap(), timeout })
+    HttpEndpoint::new(
+        &client,
+        Target { url: Url::parse(url).unwrap(), timeout, headers: FixedHeaders::default() },
+    )
 }
 
 fn at(address: SocketAddr, timeout: Duration) -> HttpEndpoint {
@@ -124,7 +128,10 @@ async fn a_tls_handshake_that_fails_or_never_ends_is_unsent() {
     for script in [hang, |mut stream: TcpStream| stream.write_all(b"HTTP/1.1 400 No\r\n\r\n").unwrap()] {
         let (address, server) = serve(script);
         let url = Url::parse(&format!("https://{address}/")).unwrap();
-        let attempt = HttpEndpoint::new(&client, Target { url, timeout: PATIENT }).post(body(b"{}")).await;
+        let attempt =
+            HttpEndpoint::new(&client, Target { url, timeout: PATIENT, headers: FixedHeaders::default() })
+                .post(body(b"{}"))
+                .await;
         assert!(matches!(attempt, Attempt::Unsent(_)), "{attempt:?}");
         ended(server).await;
     }
@@ -296,13 +303,35 @@ async fn the_beginning_of_a_body_is_kept_and_said_to_be_one() {
 #[tokio::test]
 async fn the_auth_header_is_sent_and_never_printed() {
     let (address, server) = answer("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
-    let auth =
-        AuthHeader { name: HeaderName::from_static("x-key"), value: HeaderValue::from_static("swordfish") };
+    let auth = Auth::Line(Secret::fixed("X-Key: swordfish", header_line).unwrap());
     let client = HttpClient::new(&settings(Some(auth))).unwrap();
     let url = Url::parse(&format!("http://{address}/?token=swordfish")).unwrap();
-    let endpoint = HttpEndpoint::new(&client, Target { url, timeout: PATIENT });
+    let endpoint =
+        HttpEndpoint::new(&client, Target { url, timeout: PATIENT, headers: FixedHeaders::default() });
     let printed = format!("{endpoint:?} {client:?}");
     assert!(!printed.contains("swordfish"), "{printed}");
     endpoint.post(body(b"{}")).await;
     assert!(ended(server).await.0.contains("\r\nx-key: swordfish"));
+}
+
+#[tokio::test]
+async fn without_a_token_nothing_is_sent_to_the_endpoint_and_the_token_server_is_named() {
+    let endpoint = TcpListener::bind("127.0.0.1:0").unwrap();
+    let token_server = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let oauth2 = OAuth2 {
+        token_url: format!("http://{token_server}/token").parse().unwrap(),
+        client_id: "orders".to_owned(),
+        client_secret: Secret::fixed("swordfish", one_line).unwrap(),
+        scope: None,
+        audience: None,
+        client_auth: ClientAuth::Basic,
+    };
+    let client = HttpClient::new(&settings(Some(Auth::OAuth2(Box::new(oauth2))))).unwrap();
+    let url = format!("http://{}/", endpoint.local_addr().unwrap()).parse().unwrap();
+    let target = Target { url, timeout: PATIENT, headers: FixedHeaders::default() };
+    let attempt = HttpEndpoint::new(&client, target).post(body(b"{}")).await;
+    let Attempt::Unsent(Unsent { step: Step::TokenServer, text }) = attempt else { panic!("{attempt:?}") };
+    assert!(text.contains(&token_server.to_string()) && !text.contains("swordfish"), "{text}");
+    endpoint.set_nonblocking(true).unwrap();
+    assert!(endpoint.accept().is_err(), "the endpoint was connected to");
 }

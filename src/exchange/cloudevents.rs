@@ -1,9 +1,9 @@
 //! The shape `cloudevents`: a message as an event of CloudEvents 1.0 over HTTP, in one of its three content modes.
 //!
-//! A message that is an event already stays that event ([`event`]); every other one is wrapped. In `binary` mode the
-//! attributes are `ce-` headers and the data is the body. In `structured` and `batched` mode everything is one JSON text.
-//! An attribute that breaks the standard, or that has no room in 8 KiB of headers, is left out and counted. Without
-//! `id`, `source`, `type` and `specversion` there is no event, so then no request is made.
+//! A message that is an event already stays that event ([`event`]); every other one is wrapped. In `binary` mode
+//! the attributes are `ce-` headers and the data is the body. In `structured` and `batched` mode everything is one
+//! JSON text. An attribute that breaks the standard is left out and counted. So is one without room in 8 KiB of
+//! headers. Without `id`, `source`, `type` and `specversion` there is no event, so then no request is made.
 
 mod event;
 
@@ -16,8 +16,8 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::value::RawValue;
 
-use self::event::{Event, Found, REQUIRED, find, is_json_type};
-use crate::exchange::headers::{Budget, attribute_headers};
+use self::event::{Event, Found, REQUIRED, VERSION, content_type_of, find, is_json_type};
+use crate::exchange::headers::{Budget, attribute_headers, instant};
 use crate::exchange::{Request, Shape};
 use crate::message::{Attribute, Message};
 
@@ -52,11 +52,43 @@ pub enum ContentMode {
     Batched,
 }
 
+impl CloudEvents {
+    /// The event of a message that its sender did not make one.
+    fn wrapped(&self, message: &Message) -> Event {
+        let mut event = Event {
+            attributes: Vec::with_capacity(12),
+            content_type: Some(content_type_of(&message.body).to_owned()),
+            data: Some(message.body.clone()),
+            dropped: 0,
+        };
+        let mut add = |name: &str, value: &str| event.attributes.push((name.to_owned(), value.to_owned()));
+        add("specversion", VERSION);
+        add("id", message.id.as_str());
+        add("source", &self.source);
+        add("type", &self.event_type);
+        let time = message.sent_at.and_then(instant);
+        let of_queue = [
+            ("time", time.as_deref()),
+            ("subject", self.subject.as_deref()),
+            ("partitionkey", message.group_id.as_deref()),
+            ("sequence", message.sequence_number.as_deref()),
+        ];
+        for (name, value) in of_queue {
+            if let Some(value) = value.filter(|value| !value.is_empty()) {
+                add(name, value);
+            }
+        }
+        event.add_extensions(&message.attributes);
+        event
+    }
+}
+
 impl Shape for CloudEvents {
     fn request(&self, message: &Message) -> Result<Request, String> {
         let mut headers = HeaderMap::with_capacity(16);
         let mut budget = Budget::default();
-        let (body, dropped) = match (find(message, self)?, self.mode) {
+        let found = find(message).unwrap_or_else(|| Found::Event(self.wrapped(message)));
+        let (body, dropped) = match (found, self.mode) {
             (Found::Structured(text), ContentMode::Structured | ContentMode::Batched) => {
                 (json_body(self.mode, &mut headers, text), 0)
             }

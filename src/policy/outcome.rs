@@ -123,6 +123,14 @@ pub enum Step {
     ClientCertificate,
     /// TLS: the handshake failed for another reason.
     Tls,
+    /// The token server for the endpoint's credentials cannot be reached, or fails.
+    TokenServer,
+    /// The token server does not accept our client id or secret.
+    TokenClient,
+    /// The token server refuses what is asked of it.
+    TokenRefused,
+    /// What the token server answers is no token.
+    TokenAnswer,
     /// Any other step, such as a connection closed while the request waited for it.
     Other,
 }

@@ -3,6 +3,7 @@
 //! - `chaos`: kills, restarts and faults on both sides, every duplicate explained.
 //! - `check`: what `queuepost check` finds, and that it touches no message.
 //! - `credentials`: credentials that expire and are renewed, and a queue's name that does not resolve.
+//! - `credentials_of_endpoints`: secrets of endpoints that are renewed, and never shown.
 //! - `delivery`: messages arrive once each, with headers and body, within the workers.
 //! - `dev`: `queuepost dev`.
 //! - `endpoints`: endpoints that refuse, reset, hang or answer nonsense.
@@ -17,7 +18,7 @@
 //! - `keep_alive`: endpoints that close idle connections after a second.
 //! - `limiters`: rate limiters by other authors, whose limits no configuration tells of.
 //! - `otlp`: traces as a collector gets them.
-//! - `peers`: receivers and libraries of others read what endpoints get.
+//! - `peers`: receivers and libraries of others, which read what queuepost sends.
 //! - `sqs_failures`: each failure of SQS is named, and the process recovers from it.
 //! - `sqs_random_faults`: random faults of SQS lose nothing and duplicate nothing.
 //! - `starting`: starts that fail, and the admin port.
@@ -36,6 +37,7 @@ pub mod tls;
 mod chaos;
 mod check;
 mod credentials;
+mod credentials_of_endpoints;
 mod delivery;
 mod dev;
 mod endpoints;

@@ -71,7 +71,7 @@ async fn a_wrong_file_is_refused_with_place_line_rule_and_fix_and_without_secret
         ),
         (file(queue, "http://127.0.0.1:70000/", ""), &["invalid port number; a port is 1 to 65535"]),
         (file(queue, "https://u:s3cr3t@h/s3cr3t", ""), &["credentials", "header_file", "    3 |     url: …"]),
-        (file(queue, url, auth), &["endpoints.api.auth.bearer", "known here: header_file", "… bearer: …"]),
+        (file(queue, url, auth), &["endpoints.api.auth.bearer must be a map", "… bearer: …"]),
         (String::new(), &["listeners is required", "write `listeners:`"]),
     ];
     let path = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("wrong.yaml");

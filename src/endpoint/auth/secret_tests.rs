@@ -136,3 +136,29 @@ fn a_secret_is_never_printed_and_no_error_repeats_it() {
     let error = Secret::of_file("/nowhere/secret".into(), one_line).unwrap_err();
     assert!(matches!(error, SecretError::Unreadable(_)), "{error:?}");
 }
+
+#[cfg(unix)]
+#[test]
+fn a_pipe_a_device_and_a_file_that_is_too_long_are_refused_and_none_is_waited_for() {
+    let directory = std::env::temp_dir().join(format!("queuepost-{}-secret-files", std::process::id()));
+    std::fs::create_dir_all(&directory).unwrap();
+    let (pipe, link) = (directory.join("pipe"), directory.join("link"));
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let with_length = |length: usize| {
+        let path = directory.join(length.to_string());
+        std::fs::write(&path, "x".repeat(length)).unwrap();
+        path
+    };
+    let (fits, long) = (with_length(64 * 1024), with_length(64 * 1024 + 1));
+    std::os::unix::fs::symlink(&fits, &link).unwrap();
+    let kind = |path: &Path| match Secret::of_file(path.to_owned(), one_line) {
+        Ok(secret) => Ok(secret.current().len()),
+        Err(SecretError::Unreadable(error)) => Err(error.kind()),
+        Err(SecretError::Unfit(why)) => panic!("{why}"),
+    };
+    let zero = Path::new("/dev/zero");
+    let found = [kind(&pipe), kind(zero), kind(&directory), kind(&long), kind(&fits), kind(&link)];
+    std::fs::remove_dir_all(&directory).unwrap();
+    let (no_file, too_long) = (Err(ErrorKind::InvalidInput), Err(ErrorKind::FileTooLarge));
+    assert_eq!(found, [no_file, no_file, no_file, too_long, Ok(64 * 1024), Ok(64 * 1024)]);
+}

@@ -1,4 +1,4 @@
-//! Which event a message is: one that its sender made, or one that wraps it.
+//! Which event a message is already, and the parts of an event.
 //!
 //! A sender's event comes in one of two forms. As attributes: `ce-id`, `ce-source`, `ce-type`, `ce-specversion` and
 //! more, with the body as data; the prefix may also be `ce_` or `cloudEvents_`. As a body: a JSON object with the
@@ -14,8 +14,6 @@ use serde::de::IgnoredAny;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::CloudEvents;
-use crate::exchange::headers::instant;
 use crate::exchange::trace_context::{is_traceparent, is_tracestate};
 use crate::message::{Attribute, AttributeValue, Message};
 
@@ -24,7 +22,7 @@ pub(super) const REQUIRED: [&str; 4] = ["specversion", "id", "source", "type"];
 /// Names with a meaning of their own, which no extension may take.
 const CONTEXT: [&str; 9] =
     ["specversion", "id", "source", "type", "datacontenttype", "dataschema", "subject", "time", "data"];
-const VERSION: &str = "1.0";
+pub(super) const VERSION: &str = "1.0";
 /// Prefixes of message attributes that carry an event's attributes; SQS allows no colon in names.
 const PREFIXES: [&str; 3] = ["ce-", "ce_", "cloudevents_"];
 const JSON: &str = "application/json";
@@ -51,15 +49,10 @@ pub(super) struct Event {
     pub(super) dropped: u32,
 }
 
-/// The event that a message is, or that wraps it.
-pub(super) fn find(message: &Message, wrap: &CloudEvents) -> Result<Found, String> {
-    if let Some(event) = of_attributes(message) {
-        return Ok(Found::Event(event));
-    }
-    if members(&message.body).is_some() {
-        return Ok(Found::Structured(message.body.clone()));
-    }
-    wrapped(message, wrap).map(Found::Event)
+/// The event that a message is already; `None` for one that is to be wrapped.
+pub(super) fn find(message: &Message) -> Option<Found> {
+    let as_attributes = of_attributes(message).map(Found::Event);
+    as_attributes.or_else(|| members(&message.body).map(|_| Found::Structured(message.body.clone())))
 }
 
 /// Whether a media type is JSON (RFC 6839, section 3.1).
@@ -68,44 +61,12 @@ pub(super) fn is_json_type(content_type: &str) -> bool {
     essence.split_once('/').is_some_and(|(_, subtype)| subtype == "json" || subtype.ends_with("+json"))
 }
 
-/// The event of a message that its sender did not make one.
-fn wrapped(message: &Message, wrap: &CloudEvents) -> Result<Event, String> {
-    let mut event = Event {
-        attributes: Vec::with_capacity(12),
-        content_type: Some(content_type_of(&message.body).to_owned()),
-        data: Some(message.body.clone()),
-        dropped: 0,
-    };
-    let mut add = |name: &str, value: &str| event.attributes.push((name.to_owned(), value.to_owned()));
-    add("specversion", VERSION);
-    add("id", message.id.as_str());
-    add("source", &wrap.source);
-    add("type", &wrap.event_type);
-    let time = message.sent_at.and_then(instant);
-    let of_queue = [
-        ("time", time.as_deref()),
-        ("subject", wrap.subject.as_deref()),
-        ("partitionkey", message.group_id.as_deref()),
-        ("sequence", message.sequence_number.as_deref()),
-    ];
-    for (name, value) in of_queue {
-        if let Some(value) = value.filter(|value| !value.is_empty()) {
-            add(name, value);
-        }
-    }
-    if message.id.as_str().is_empty() {
-        return Err("it has no id".to_owned());
-    }
-    event.add_extensions(&message.attributes);
-    Ok(event)
-}
-
 impl Event {
     /// Message attributes as extensions: names in lower case without `-`, `_` and `.`.
     ///
-    /// Left out are names that two attributes would share or that have a meaning already, values that no event may have,
-    /// and trace context that is not valid.
-    fn add_extensions(&mut self, attributes: &[Attribute]) {
+    /// Left out are names that two attributes would share, and names that have a meaning already. So are values
+    /// that no event may have, and trace context that is not valid.
+    pub(super) fn add_extensions(&mut self, attributes: &[Attribute]) {
         let named: Vec<(String, String)> =
             attributes.iter().map(|each| (extension(&each.name), text(each))).collect();
         let has_parent = named.iter().any(|(name, value)| name == "traceparent" && is_traceparent(value));
@@ -248,7 +209,7 @@ fn is_text(value: &str) -> bool {
 }
 
 /// The media type of a body without one.
-fn content_type_of(body: &[u8]) -> &'static str {
+pub(super) fn content_type_of(body: &[u8]) -> &'static str {
     if serde_json::from_slice::<IgnoredAny>(body).is_ok() {
         JSON
     } else if std::str::from_utf8(body).is_ok() {

@@ -143,6 +143,21 @@ classes! {
         "check that the url's scheme and port are right, for https to a plain HTTP port looks like this; set \
          tls.cert_file and tls.key_file if the endpoint wants a client certificate, for some servers answer a missing \
          one with HandshakeFailure; trust a private authority with tls.ca_file";
+    TokenServer, "token_server", Unsent:
+        "the endpoint got nothing: its token server gives no token just now";
+        "check token_url of the endpoint's auth, its host and port, and that server's health; the endpoint's TLS files \
+         are used for it too";
+    TokenClient, "token_client", Unsent:
+        "the endpoint got nothing: the token server does not accept our client id and secret (invalid_client)";
+        "check client_id and client_secret of the endpoint's auth, that the secret has not expired, and that the client \
+         may use the grant client_credentials; some servers want client_auth: body";
+    TokenRefused, "token_refused", Unsent:
+        "the endpoint got nothing: the token server knows us and refuses what we ask for";
+        "check scope and audience of the endpoint's auth, and that the client may use the grant client_credentials";
+    TokenAnswer, "token_answer", Unsent:
+        "the endpoint got nothing: what the token server answered is no Bearer token";
+        "check that token_url of the endpoint's auth is the token endpoint (often /oauth2/token, /oauth/token or \
+         …/v2.0/token); a redirect is not followed";
     Unsent, "not_sent", Unsent:
         "the endpoint got nothing of the request: no connection came about, or it refused the HTTP/2 stream";
         "nothing, if it is rare; else check the listener's url, its tls files and the proxy variables";
@@ -192,6 +207,10 @@ impl EndpointReason {
             Step::Validity => Self::Validity,
             Step::ClientCertificate => Self::ClientCertificate,
             Step::Tls => Self::Tls,
+            Step::TokenServer => Self::TokenServer,
+            Step::TokenClient => Self::TokenClient,
+            Step::TokenRefused => Self::TokenRefused,
+            Step::TokenAnswer => Self::TokenAnswer,
             Step::Other => Self::Unsent,
         }
     }

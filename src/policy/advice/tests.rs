@@ -159,6 +159,10 @@ fn what_an_endpoint_did_is_told_by_status_and_by_step() {
         (Step::Validity, "tls_expired"),
         (Step::ClientCertificate, "tls_client_certificate"),
         (Step::Tls, "tls"),
+        (Step::TokenServer, "token_server"),
+        (Step::TokenClient, "token_client"),
+        (Step::TokenRefused, "token_refused"),
+        (Step::TokenAnswer, "token_answer"),
         (Step::Other, "not_sent"),
     ] {
         assert_eq!(label(&Attempt::Unsent(Unsent { step, text: String::new() })), expected);

@@ -7,13 +7,13 @@ use super::python;
 use crate::e2e::process::Queuepost;
 use crate::e2e::servers::QueueServer;
 
-const EVENT: &str = r#"{"specversion":"1.0","id":"made-1","source":"/mine","type":"com.example.made","datacontenttype":"application/json","zone":"eu","data":{"n":1}}"#;
+const EVENT: &str = r#"{"specversion":"1.0","id":"made-1","source":"/mine","type":"com.example.made","time":"2020-01-02T03:04:05Z","datacontenttype":"application/json","zone":"eu","data":{"n":1}}"#;
 const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
 /// What the SDK reads of one message sent by a listener in `mode`.
 async fn read(mode: &str, body: &str, attributes: &[(&str, &str)]) -> Option<Value> {
     let python = python(&format!("CloudEvents, {mode}"))?;
-    let mut receiver = Script::start(&python, "cloudevents.py", &[]).await;
+    let mut receiver = Script::start(&python, "cloudevents_receiver.py", &[]).await;
     let queues = QueueServer::start().await;
     let queue = queues.queue("orders", 10);
     queues.send_with("orders", body, attributes);
@@ -73,6 +73,7 @@ async fn the_python_sdk_reads_an_event_that_was_sent_to_the_queue_as_that_event(
             ("ce-id", "made-1"),
             ("ce-source", "/mine"),
             ("ce-type", "com.example.made"),
+            ("ce-time", "2020-01-02T03:04:05Z"),
             ("ce-zone", "eu"),
             ("content-type", "application/json"),
         ];

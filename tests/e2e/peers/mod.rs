@@ -2,6 +2,7 @@
 
 mod cloudevents;
 mod lines;
+mod oauth2;
 
 use std::path::{Path, PathBuf};
 
@@ -15,6 +16,7 @@ pub fn python(test: &str) -> Option<PathBuf> {
 }
 
 /// The folder with the packages of `node/package.json`; `None` as above.
+#[allow(dead_code, reason = "tests with these packages come one by one")]
 pub fn node(test: &str) -> Option<PathBuf> {
     installed(test, "node", "node")
 }

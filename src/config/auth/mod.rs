@@ -1,0 +1,18 @@
+//! Credentials and fixed headers of requests: from the configuration as written to the endpoint's types.
+//!
+//! - `written`: the keys as written.
+//! - `secret`: a secret from a file or a variable.
+//! - `credentials`: `endpoints.NAME.auth`.
+//! - `headers`: `headers` of endpoints and listeners.
+
+mod credentials;
+mod headers;
+mod secret;
+pub(super) mod written;
+
+pub(super) use credentials::credentials;
+pub(super) use headers::headers;
+pub(super) use secret::warn_of_exposed;
+
+#[cfg(test)]
+mod tests;

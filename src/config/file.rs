@@ -13,6 +13,7 @@ use crate::config::cloudevents::CloudEvents;
 use crate::config::env::Lookup;
 use crate::config::fields::Fields;
 use crate::config::problem::{Fault, Place, Report, Written};
+use crate::config::sign::written::Sign;
 use crate::config::tree;
 
 /// The whole file.
@@ -79,6 +80,7 @@ pub(super) struct Endpoint {
     pub(super) name: Written,
     pub(super) url: Option<Written>,
     pub(super) auth: Option<Auth>,
+    pub(super) sign: Option<Sign>,
     pub(super) headers: Vec<Header>,
     pub(super) sessions: Option<Written>,
     pub(super) per_second: Option<Written>,
@@ -270,6 +272,7 @@ impl Endpoint {
             name,
             url: None,
             auth: None,
+            sign: None,
             headers: Vec::new(),
             sessions: None,
             per_second: None,
@@ -286,6 +289,7 @@ impl Endpoint {
         let mut endpoint = Self::empty(name);
         endpoint.url = fields.address("url");
         endpoint.auth = fields.map("auth", Auth::read);
+        endpoint.sign = fields.map("sign", Sign::read);
         endpoint.headers = Header::all(&mut fields);
         endpoint.sessions = fields.text("sessions");
         (endpoint.per_second, endpoint.burst) = fields

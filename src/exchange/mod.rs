@@ -67,6 +67,8 @@ pub struct Unshapeable {
 /// What is to be posted, before it is signed and addressed.
 #[derive(Clone)]
 pub struct Request {
+    /// Id of its message, or of the first one.
+    pub id: Option<MessageId>,
     /// Path and query; `None`: those of the listener's address.
     pub resource: Option<Resource>,
     /// `Content-Type` and the message's properties; no `Host`, no credentials.
@@ -80,7 +82,7 @@ pub struct Request {
 impl Request {
     /// A request to the listener's address.
     pub fn new(headers: HeaderMap, body: Bytes) -> Self {
-        Self { resource: None, headers, body, headers_dropped: 0 }
+        Self { id: None, resource: None, headers, body, headers_dropped: 0 }
     }
 }
 

@@ -45,7 +45,10 @@ impl Exchange for Single {
     fn request(&self, messages: &[&Message]) -> Result<Request, Unshapeable> {
         let unshapeable = |why| Unshapeable { position: 0, why };
         match messages {
-            [message] => self.shape.request(message).map_err(unshapeable),
+            [message] => {
+                let request = self.shape.request(message).map_err(unshapeable)?;
+                Ok(Request { id: Some(message.id.clone()), ..request })
+            }
             _ => Err(unshapeable("a request carries one message".to_owned())),
         }
     }

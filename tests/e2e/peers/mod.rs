@@ -3,6 +3,7 @@
 mod cloudevents;
 mod lines;
 mod oauth2;
+mod signatures;
 
 use std::path::{Path, PathBuf};
 

@@ -20,6 +20,7 @@ use crate::admin::{Admin, AdminError, View};
 use crate::app::resources::{Limits, Shortage};
 use crate::config::{self, EndpointPlan, ListenerPlan, Plan};
 use crate::drain::{ABORT_GRACE, Drain, RECEIVES_END_BEFORE};
+use crate::endpoint::auth::{Auth, SigV4};
 use crate::endpoint::{ClientError, HttpClient, HttpEndpoint};
 use crate::limit::EndpointLimits;
 use crate::limit::clock::Wall;
@@ -211,8 +212,16 @@ struct Endpoint {
 }
 
 fn client(plan: &EndpointPlan) -> Result<HttpClient, StartError> {
-    HttpClient::new(&plan.client)
-        .map_err(|source| StartError::Endpoint { name: plan.client.name.clone(), source })
+    let client = HttpClient::new(&plan.client)
+        .map_err(|source| StartError::Endpoint { name: plan.client.name.clone(), source })?;
+    let Some(Auth::SigV4(SigV4 { service, region, profile, role_arn, external_id })) = &plan.client.auth
+    else {
+        return Ok(client);
+    };
+    let role = role_arn.clone().map(|arn| sqs::Role { arn, external_id: external_id.clone() });
+    let (service, region, profile) = (service.clone(), region.clone(), profile.clone());
+    let signer = sqs::SigV4Signer::new(sqs::SigV4 { service, region, profile, role });
+    Ok(client.signed_by(Arc::new(signer)))
 }
 
 fn endpoints(plans: &[EndpointPlan], metrics: &Metrics) -> Result<Vec<Endpoint>, StartError> {

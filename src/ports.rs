@@ -1,14 +1,17 @@
 //! The two ports of the pipeline: a queue to receive messages from, an endpoint to deliver them to.
 //!
 //! Each has two implementations. `Queue`: SQS, and the embedded broker in the simulation. `Endpoint`: HTTP,
-//! and a scripted one. No implementation retries, sleeps or decides. A call is one attempt, bounded in time
+//! and a scripted one. A third one, `RequestSigner`, is the endpoint's: a signature with credentials of AWS. No implementation retries, sleeps or decides. A call is one attempt, bounded in time
 //! by the implementation. Its failure is data of a closed kind.
 
 use std::borrow::Cow;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
+
+use http::HeaderMap;
+use url::Url;
 
 use crate::escape;
 use crate::exchange::Request;
@@ -350,3 +353,33 @@ pub trait Endpoint: Send + Sync + 'static {
     /// Dropping the future closes the connection. Whether the endpoint acted on the request is then unknown.
     fn post(&self, request: Request) -> BoxFuture<'_, Attempt>;
 }
+
+/// Signs requests with credentials that come from neither configuration nor file: those of AWS.
+pub trait RequestSigner: std::fmt::Debug + Send + Sync + 'static {
+    /// The headers that sign a request.
+    fn sign<'a>(&'a self, request: ToSign<'a>) -> BoxFuture<'a, Result<HeaderMap, Unsigned>>;
+
+    /// The endpoint refused the credentials: others may be there already.
+    fn doubt(&self);
+
+    /// The texts that a log must not repeat.
+    fn secrets(&self) -> Vec<String>;
+}
+
+/// A POST that is complete but for its signature.
+#[derive(Debug, Clone, Copy)]
+pub struct ToSign<'a> {
+    /// Its address.
+    pub url: &'a Url,
+    /// Its headers, without those the client adds itself.
+    pub headers: &'a HeaderMap,
+    /// Its body.
+    pub body: &'a [u8],
+    /// The time.
+    pub now: SystemTime,
+}
+
+/// Why a request cannot be signed.
+#[derive(Debug, thiserror::Error)]
+#[error("no credentials to sign with: {0}")]
+pub struct Unsigned(pub String);

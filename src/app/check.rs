@@ -248,6 +248,7 @@ mod tests {
             pool_idle_timeout: Duration::from_secs(4),
             pool_size: 1,
             auth: None,
+            sign: None,
             tls: endpoint::Tls::default(),
         };
         assert_eq!(

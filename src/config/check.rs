@@ -141,7 +141,7 @@ fn listener(
     let (queue, name) = (queue?, name?);
     let queue_name = queue.queue.name().to_owned();
     let url = url?;
-    let exchange = exchange::exchange(written, &name, &queue_name, &url, (success, templates), report)?;
+    let exchange = exchange::exchange(written, &name, &queue.queue, &url, (success, templates), report)?;
     Some(ListenerPlan {
         listener: pipeline::Settings {
             name,

@@ -553,7 +553,9 @@ fn two_named_endpoints_that_would_share_their_caps_are_refused() {
         &endpoint(&[]).replace("endpoints:\n", "endpoints:\n  b: {url: 'https://api.example/b'}\n"),
     );
     assert!(
-        problem.starts_with("endpoints.api has the same scheme, host, port, auth and tls as `endpoints.b`"),
+        problem.starts_with(
+            "endpoints.api has the same scheme, host, port, auth, sign and tls as `endpoints.b`"
+        ),
         "{problem}"
     );
 }

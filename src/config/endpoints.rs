@@ -18,6 +18,7 @@ use crate::config::problem::{Fault, Place, Report, Written};
 use crate::config::shown::did_you_mean;
 use crate::config::{reveal, rules, value};
 use crate::endpoint::auth::{Auth, FixedHeaders};
+use crate::endpoint::sign::Signature;
 use crate::endpoint::{self, Tls, regular_file};
 use crate::limit;
 use crate::tuning::Tuning;
@@ -32,7 +33,7 @@ const BURST_MAX: u32 = 1_000_000;
 
 /// The identity of an endpoint: equal for endpoints that are shared. Secrets are equal if they are written alike: their
 /// values may change.
-type Identity = (String, Option<Auth>, Tls);
+type Identity = (String, Option<Auth>, Option<Signature>, Tls);
 
 /// The endpoints known so far.
 #[derive(Default)]
@@ -87,7 +88,7 @@ impl Endpoints {
             endpoints.by_name.earlier(checked.name.clone(), endpoints.known.len());
             if let Some(other) = endpoints.same(&checked).and_then(|index| endpoints.known.get(index)) {
                 let rule = format!(
-                    "has the same scheme, host, port, auth and tls as `{}`, so they would share its caps",
+                    "has the same scheme, host, port, auth, sign and tls as `{}`, so they would share its caps",
                     other.key
                 );
                 let fix = "keep one; listeners tell them apart by `path` and `headers`";
@@ -165,7 +166,7 @@ impl Endpoints {
         report: &mut Report,
     ) -> FixedHeaders {
         let known = self.known.get(index);
-        let auth = known.and_then(|known| known.identity.as_ref()).and_then(|(_, auth, _)| auth.as_ref());
+        let auth = known.and_then(|known| known.identity.as_ref()).and_then(|(_, auth, ..)| auth.as_ref());
         let own = auth::headers(&listener.headers, auth.map(Auth::header).as_ref(), env, report);
         match known.filter(|_| listener.endpoint.is_some()) {
             Some(known) => known.headers.and(&own),
@@ -270,20 +271,21 @@ impl Known {
         self.sessions = report.parse(written.sessions.as_ref(), sessions).map(value::size);
         self.sessions_written.clone_from(&written.sessions);
         self.rate = rate(written, report);
-        let auth = written.auth.as_ref().map(|auth| auth::credentials(auth, env, report));
+        let auth = written.auth.as_ref().map(|auth| auth::credentials(auth, self.base.as_ref(), env, report));
         let of_auth = auth.iter().flatten().map(Auth::header).next();
         self.headers = auth::headers(&written.headers, of_auth.as_ref(), env, report);
+        let sign = written.sign.as_ref().map(|sign| sign.signature(of_auth.as_ref(), env, report));
         let tls = match &written.tls {
             Some(tls) => tls_files(tls, self.base.as_ref(), env, report),
             None => Some(Tls::default()),
         };
-        let auth_refused = matches!(auth, Some(None));
-        if let (Some(base), Some(tls), false) = (&self.base, tls, auth_refused) {
+        let refused = matches!(auth, Some(None)) || matches!(sign, Some(None));
+        if let (Some(base), Some(tls), false) = (&self.base, tls, refused) {
             let auth = auth.flatten();
             if let Some(warning) = rules::credentials_are_encrypted(base, auth.is_some()) {
                 report.warn(&self.place, &self.key, &warning);
             }
-            self.identity = Some((base.origin().ascii_serialization(), auth, tls));
+            self.identity = Some((base.origin().ascii_serialization(), auth, sign.flatten(), tls));
         }
     }
 
@@ -314,7 +316,7 @@ impl Known {
 
     fn plan(self) -> EndpointPlan {
         let sessions = self.sessions();
-        let (auth, tls) = self.identity.map(|(_, auth, tls)| (auth, tls)).unwrap_or_default();
+        let (_, auth, sign, tls) = self.identity.unwrap_or_default();
         EndpointPlan {
             client: endpoint::Settings {
                 name: self.name,
@@ -322,6 +324,7 @@ impl Known {
                 pool_idle_timeout: self.pool_idle_timeout,
                 pool_size: sessions,
                 auth,
+                sign,
                 tls,
             },
             limits: limit::Settings {

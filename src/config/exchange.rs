@@ -9,8 +9,9 @@ use crate::config::file::Listener;
 use crate::config::problem::{Fault, Report};
 use crate::config::{rules, value};
 use crate::exchange::template::{Base, Parts, Templated};
-use crate::exchange::{Algorithm, Exchange, Raw, Single, Success};
+use crate::exchange::{Algorithm, Exchange, Raw, Shape, Single, Success};
 use crate::policy::outcome::StatusSet;
+use crate::sqs::QueueRef;
 
 /// How much earlier than our timeout the algorithm's server must answer.
 const ALGORITHM_MARGIN: Duration = Duration::from_secs(15);
@@ -19,17 +20,20 @@ const ALGORITHM_MARGIN: Duration = Duration::from_secs(15);
 pub(super) fn exchange(
     written: &Listener,
     name: &str,
-    queue: &str,
+    queue: &QueueRef,
     url: &Url,
     made: (Success, Option<Parts>),
     report: &mut Report,
 ) -> Option<Arc<dyn Exchange>> {
     let (success, parts) = made;
     let raw = if written.algorithm.is_some() { Raw::algorithm } else { Raw::new };
-    let raw = raw(name, queue);
-    let Some(parts) = parts else { return Some(Arc::new(Single::new(raw, success))) };
+    let shape: Box<dyn Shape> = match &written.cloudevents {
+        Some(cloudevents) => Box::new(cloudevents.shape(written.algorithm.is_some(), queue, report)),
+        None => Box::new(raw(name, queue.name())),
+    };
+    let Some(parts) = parts else { return Some(Arc::new(Single::new(shape, success))) };
     let base = Base { path: url.path().to_owned(), query: url.query().map(str::to_owned) };
-    match Templated::new(raw, parts, base, name, queue) {
+    match Templated::new(shape, parts, base, name, queue.name()) {
         Ok(shape) => Some(Arc::new(Single::new(shape, success))),
         Err(why) => {
             let fault = Fault::new(format!("cannot be added to the listener's address: {why}"));

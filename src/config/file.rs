@@ -9,9 +9,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::config::auth::written::{Auth, Header};
+use crate::config::cloudevents::CloudEvents;
 use crate::config::env::Lookup;
 use crate::config::fields::Fields;
 use crate::config::problem::{Fault, Place, Report, Written};
+use crate::config::sign::written::Sign;
 use crate::config::template::Template;
 use crate::config::tree;
 
@@ -47,6 +49,7 @@ pub(super) struct Listener {
     pub(super) algorithm: Option<Written>,
     pub(super) output: Option<Written>,
     pub(super) error_in_body: Option<Written>,
+    pub(super) cloudevents: Option<CloudEvents>,
     pub(super) role_arn: Option<Written>,
     pub(super) external_id: Option<Written>,
     pub(super) region: Option<Written>,
@@ -79,6 +82,7 @@ pub(super) struct Endpoint {
     pub(super) name: Written,
     pub(super) url: Option<Written>,
     pub(super) auth: Option<Auth>,
+    pub(super) sign: Option<Sign>,
     pub(super) headers: Vec<Header>,
     pub(super) sessions: Option<Written>,
     pub(super) per_second: Option<Written>,
@@ -198,6 +202,7 @@ impl Listener {
             algorithm: None,
             output: None,
             error_in_body: None,
+            cloudevents: None,
             role_arn: None,
             external_id: None,
             region: None,
@@ -232,6 +237,7 @@ impl Listener {
         listener.algorithm = fields.text("algorithm");
         listener.output = fields.text("output");
         listener.error_in_body = fields.text("error_in_body");
+        listener.cloudevents = fields.map("cloudevents", CloudEvents::read);
         listener.role_arn = fields.text("role_arn");
         listener.external_id = fields.secret("external_id");
         listener.region = fields.text("region");
@@ -270,6 +276,7 @@ impl Endpoint {
             name,
             url: None,
             auth: None,
+            sign: None,
             headers: Vec::new(),
             sessions: None,
             per_second: None,
@@ -286,6 +293,7 @@ impl Endpoint {
         let mut endpoint = Self::empty(name);
         endpoint.url = fields.address("url");
         endpoint.auth = fields.map("auth", Auth::read);
+        endpoint.sign = fields.map("sign", Sign::read);
         endpoint.headers = Header::all(&mut fields);
         endpoint.sessions = fields.text("sessions");
         (endpoint.per_second, endpoint.burst) = fields

@@ -5,7 +5,7 @@
 //! - `load`: flags override the environment, which overrides the file.
 //! - `tree`, `fields`, `file`: read the text, each value with its position.
 //! - `env`: replaces `${VAR}`.
-//! - `check`, `endpoints`, `exchange`, `template`, `auth`: apply the rules.
+//! - `check`, `endpoints`, `exchange`, `template`, `cloudevents`, `auth`, `sigv4`, `sign`: apply the rules.
 //! - `value`, `queue`: parse single texts.
 //! - `rules`, `consumers`: check combinations of values, and of listeners.
 //! - `firsts`: finds the earlier holder of a name, a queue or an endpoint.
@@ -17,6 +17,7 @@
 
 mod auth;
 mod check;
+mod cloudevents;
 mod consumers;
 mod endpoints;
 mod env;
@@ -33,6 +34,8 @@ mod queue;
 mod reveal;
 mod rules;
 mod shown;
+mod sign;
+mod sigv4;
 mod template;
 mod tree;
 mod value;

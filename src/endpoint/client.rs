@@ -17,7 +17,10 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Certificate, ClientBuilder, Identity, redirect, retry};
 
 use crate::endpoint::auth::Credentials;
+use crate::endpoint::sign::Signer;
 use crate::endpoint::{Settings, Tls, regular_file, trust};
+use crate::limit::clock::Wall;
+use crate::ports::RequestSigner;
 use crate::telemetry::Chain;
 
 const HTTP2_PING_EVERY: Duration = Duration::from_secs(15);
@@ -36,6 +39,8 @@ pub struct HttpClient {
     pub(super) settings: Arc<Settings>,
     /// The credentials that every request carries.
     pub(super) credentials: Arc<Credentials>,
+    /// What signs every request.
+    pub(super) signer: Arc<Signer>,
     /// Whether the endpoint ever answered, and so accepts our client certificate.
     pub(super) answered: Arc<AtomicBool>,
 }
@@ -106,11 +111,19 @@ impl HttpClient {
         let credentials = Arc::new(Credentials::new(settings.auth.as_ref(), client)?);
         Ok(Self {
             credentials,
+            signer: Arc::new(Signer::new(settings.sign.clone(), Wall::System)),
             pool: Arc::new(RwLock::new(Pool { http, idle })),
             tls: Arc::new(tls),
             settings: Arc::new(settings.clone()),
             answered: Arc::default(),
         })
+    }
+
+    /// The client whose requests `signer` signs too.
+    #[must_use]
+    pub fn signed_by(self, signer: Arc<dyn RequestSigner>) -> Self {
+        let sign = Signer::new(self.settings.sign.clone(), Wall::System).with_credentials(signer);
+        Self { signer: Arc::new(sign), ..self }
     }
 
     /// The present client; its clones share connections.

@@ -13,6 +13,7 @@ fn settings(tls: Tls) -> Settings {
         pool_idle_timeout: Duration::from_secs(4),
         pool_size: 4,
         auth: None,
+        sign: None,
         tls,
     }
 }

@@ -15,6 +15,7 @@ async fn at(url: &str) -> Result<(), ConnectivityError> {
         pool_idle_timeout: Duration::from_secs(1),
         pool_size: 1,
         auth: None,
+        sign: None,
         tls: Tls::default(),
     };
     check_connectivity(&settings, &Url::parse(url).unwrap()).await

@@ -17,6 +17,7 @@ mod redact;
 pub mod regular_file;
 mod response;
 mod settings;
+pub mod sign;
 mod stack;
 mod step;
 mod trust;

@@ -11,6 +11,7 @@ use url::Url;
 
 use super::echo::repeats;
 use crate::endpoint::auth::{Credentials, FixedHeaders};
+use crate::endpoint::sign::Signer;
 use crate::escape;
 
 /// How much of an answer is shown.
@@ -33,18 +34,24 @@ pub(super) struct Secrets {
     /// Their secrets may change, so they are asked for them each time.
     credentials: Arc<Credentials>,
     headers: Arc<FixedHeaders>,
+    signer: Arc<Signer>,
 }
 
 impl Secrets {
     /// The secrets in one listener's requests.
-    pub(super) fn new(url: &Url, credentials: Arc<Credentials>, headers: Arc<FixedHeaders>) -> Self {
+    pub(super) fn new(
+        url: &Url,
+        credentials: Arc<Credentials>,
+        headers: Arc<FixedHeaders>,
+        signer: Arc<Signer>,
+    ) -> Self {
         let mut secrets = Vec::new();
         secrets.extend(url.password().map(str::to_owned));
         secrets.extend(url.query().map(str::to_owned));
         secrets.extend(url.query_pairs().map(|(_, value)| value.into_owned()));
         let parts = url.path_segments().into_iter().flatten();
         secrets.extend(parts.filter(|part| part.len() >= PATH_TOKEN_MIN).map(str::to_owned));
-        Self { of_address: secrets, credentials, headers }
+        Self { of_address: secrets, credentials, headers, signer }
     }
 
     /// All of them, as they are now.
@@ -52,6 +59,7 @@ impl Secrets {
         let mut secrets = self.of_address.clone();
         secrets.extend(self.credentials.secrets());
         secrets.extend(self.headers.secrets());
+        secrets.extend(self.signer.secrets());
         secrets.retain(|secret| secret.len() >= SECRET_MIN);
         // Longer secrets first: one may contain a shorter one.
         secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
@@ -87,7 +95,8 @@ mod tests {
         let line = |value| Secret::fixed(&format!("Authorization: {value}"), header_line).unwrap();
         let auth = auth.map(|value| Auth::Line(line(value)));
         let credentials = Credentials::new::<()>(auth.as_ref(), || Err(())).unwrap();
-        Secrets::new(&URL.parse().unwrap(), Arc::new(credentials), Arc::default())
+        let signer = Signer::new(None, crate::limit::clock::Wall::System);
+        Secrets::new(&URL.parse().unwrap(), Arc::new(credentials), Arc::default(), Arc::new(signer))
     }
 
     fn excerpt(answer: &str, request: &'static str) -> Option<String> {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use url::Url;
 
 use crate::endpoint::auth::{Auth, FixedHeaders};
+use crate::endpoint::sign::Signature;
 
 /// What all listeners of one endpoint share: one HTTP client.
 #[derive(Debug, Clone)]
@@ -20,6 +21,8 @@ pub struct Settings {
     pub pool_size: usize,
     /// Credentials sent with every request.
     pub auth: Option<Auth>,
+    /// Signature by a shared secret.
+    pub sign: Option<Signature>,
     /// Trust and client certificate.
     pub tls: Tls,
 }

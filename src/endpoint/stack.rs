@@ -1,4 +1,4 @@
-//! The path of one listener's requests: fixed headers and credentials → timeout → client, as a
+//! The path of one listener's requests: fixed headers, credentials, signatures → timeout → client, as a
 //! `tower::Service` stack.
 //!
 //! The timeout is outside the client, so that it covers connecting, sending and reading the whole answer.
@@ -21,6 +21,7 @@ use url::Url;
 use super::redact::Secrets;
 use super::response;
 use crate::endpoint::auth::{Credentials, FixedHeaders};
+use crate::endpoint::sign::Signer;
 use crate::endpoint::{ConnectivityError, HttpClient, Target, check_connectivity};
 use crate::exchange::Request;
 use crate::policy::outcome::{Attempt, Break, Step, Unsent};
@@ -36,10 +37,11 @@ impl HttpEndpoint {
     /// Adds one listener's address and timeout to the shared client.
     pub fn new(client: &HttpClient, target: Target) -> Self {
         let Target { url, timeout, headers } = target;
-        let (headers, credentials) = (Arc::new(headers), Arc::clone(&client.credentials));
-        let secrets = Arc::new(Secrets::new(&url, Arc::clone(&credentials), Arc::clone(&headers)));
-        let post = Post { client: client.clone(), url: Arc::new(url), secrets };
-        Self { stack: Authorize { headers, credentials, inner: Timeout::new(post, timeout) } }
+        let (headers, url) = (Arc::new(headers), Arc::new(url));
+        let (credentials, signer) = (Arc::clone(&client.credentials), Arc::clone(&client.signer));
+        let secrets = Secrets::new(&url, Arc::clone(&credentials), Arc::clone(&headers), Arc::clone(&signer));
+        let post = Post { client: client.clone(), url: Arc::clone(&url), secrets: Arc::new(secrets) };
+        Self { stack: Authorize { headers, credentials, signer, url, inner: Timeout::new(post, timeout) } }
     }
 }
 
@@ -59,13 +61,15 @@ impl Endpoint for HttpEndpoint {
     }
 }
 
-/// Adds the listener's fixed headers and the endpoint's credentials.
+/// Adds the listener's fixed headers and the endpoint's credentials, and then its signatures over all of that.
 ///
-/// A token may have to be fetched first. That takes a time-out of its own, and none of the listener's.
+/// A token or credentials may have to be fetched first. That takes a time-out of its own, and none of the listener's.
 #[derive(Clone)]
 struct Authorize<S> {
     headers: Arc<FixedHeaders>,
     credentials: Arc<Credentials>,
+    signer: Arc<Signer>,
+    url: Arc<Url>,
     inner: S,
 }
 
@@ -87,15 +91,22 @@ where
         let copy = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, copy);
         let (headers, credentials) = (Arc::clone(&self.headers), Arc::clone(&self.credentials));
+        let (signer, url) = (Arc::clone(&self.signer), Arc::clone(&self.url));
         Box::pin(async move {
             headers.put(&mut request.headers);
             let used = match credentials.add(&mut request.headers).await {
                 Ok(used) => used,
                 Err(unsent) => return Ok(Attempt::Unsent(unsent)),
             };
+            let address = address(&url, &request);
+            let Request { id, body, headers: of_request, .. } = &mut request;
+            if let Err(unsent) = signer.sign(id.as_ref(), &address, body, of_request).await {
+                return Ok(Attempt::Unsent(unsent));
+            }
             let attempt = inner.call(request).await?;
             if let Attempt::Answered(answer) = &attempt {
                 credentials.answered(used, answer.status);
+                signer.answered(answer.status);
                 if [401, 403].contains(&answer.status) {
                     headers.doubt();
                 }
@@ -103,6 +114,16 @@ where
             Ok(attempt)
         })
     }
+}
+
+/// The address of a request: the listener's, with path and query of the request if it has any.
+fn address(of_listener: &Url, request: &Request) -> Url {
+    let mut url = of_listener.clone();
+    if let Some(resource) = &request.resource {
+        url.set_path(resource.path());
+        url.set_query(resource.query());
+    }
+    url
 }
 
 /// Makes the POST and reads its answer to the end.
@@ -151,12 +172,7 @@ impl Service<Request> for Post {
     }
 
     fn call(&mut self, request: Request) -> Self::Future {
-        let mut url = Url::clone(&self.url);
-        if let Some(resource) = &request.resource {
-            url.set_path(resource.path());
-            url.set_query(resource.query());
-        }
-        let mut post = reqwest::Request::new(Method::POST, url);
+        let mut post = reqwest::Request::new(Method::POST, address(&self.url, &request));
         let body = request.body.clone();
         *post.headers_mut() = request.headers;
         *post.body_mut() = Some(request.body.into());

@@ -79,6 +79,7 @@ fn settings(auth: Option<Auth>) -> Settings {
         pool_idle_timeout: Duration::from_secs(4),
         pool_size: 4,
         auth,
+        sign: None,
         tls: Tls::default(),
     }
 }

@@ -1,11 +1,12 @@
 //! The shape of a delivery, both ways: messages → request, answer → verdicts.
 //!
 //! Pure: no I/O, no clock, no randomness. A [`Single`] sends one message in a [`Shape`], and judges by the status. [`Raw`] is
-//! the shape that sends a body byte for byte, with the message's properties as headers. An [`Algorithm`] is the
+//! the shape that sends a body byte for byte, with the message's properties as headers; [`CloudEvents`] sends an event. An [`Algorithm`] is the
 //! address of an Algorithmia-style algorithm. An exchange knows nothing of hosts or credentials: those are the
 //! endpoint's business. The most of an address that it may choose is a [`Resource`].
 
 mod algorithm;
+mod cloudevents;
 mod headers;
 mod raw;
 mod resource;
@@ -14,6 +15,7 @@ pub mod template;
 mod trace_context;
 
 pub use algorithm::{Algorithm, AlgorithmError};
+pub use cloudevents::{CloudEvents, ContentMode};
 pub use raw::Raw;
 pub use resource::Resource;
 pub use single::{Shape, Single, Success, reports_an_error};
@@ -66,6 +68,8 @@ pub struct Unshapeable {
 /// What is to be posted, before it is signed and addressed.
 #[derive(Clone)]
 pub struct Request {
+    /// Id of its message, or of the first one.
+    pub id: Option<MessageId>,
     /// Path and query; `None`: those of the listener's address.
     pub resource: Option<Resource>,
     /// `Content-Type` and the message's properties; no `Host`, no credentials.
@@ -79,7 +83,7 @@ pub struct Request {
 impl Request {
     /// A request to the listener's address.
     pub fn new(headers: HeaderMap, body: Bytes) -> Self {
-        Self { resource: None, headers, body, headers_dropped: 0 }
+        Self { id: None, resource: None, headers, body, headers_dropped: 0 }
     }
 }
 

@@ -18,6 +18,12 @@ pub trait Shape: std::fmt::Debug + Send + Sync {
     fn request(&self, message: &Message) -> Result<Request, String>;
 }
 
+impl Shape for Box<dyn Shape> {
+    fn request(&self, message: &Message) -> Result<Request, String> {
+        (**self).request(message)
+    }
+}
+
 /// One message in a request.
 #[derive(Debug, Clone)]
 pub struct Single {
@@ -45,7 +51,10 @@ impl Exchange for Single {
     fn request(&self, messages: &[&Message]) -> Result<Request, Unshapeable> {
         let unshapeable = |why| Unshapeable { position: 0, why };
         match messages {
-            [message] => self.shape.request(message).map_err(unshapeable),
+            [message] => {
+                let request = self.shape.request(message).map_err(unshapeable)?;
+                Ok(Request { id: Some(message.id.clone()), ..request })
+            }
             _ => Err(unshapeable("a request carries one message".to_owned())),
         }
     }

@@ -131,6 +131,8 @@ pub enum Step {
     TokenRefused,
     /// What the token server answers is no token.
     TokenAnswer,
+    /// There are no credentials of AWS to sign the request with.
+    AwsCredentials,
     /// Any other step, such as a connection closed while the request waited for it.
     Other,
 }

@@ -7,6 +7,7 @@
 //! One call is one attempt with its own timeout. The SDK's retries are off, because a receive that the SDK
 //! repeats spends receives that nobody counts. `error.rs` and `reason.rs` translate the SDK's errors; no
 //! other area reads an error code.
+//! A [`SigV4Signer`] signs requests to endpoints with the SDK's credentials.
 //! Two things are cached, and dropped when they turn out wrong. The first is a queue's URL: a queue may be
 //! deleted and created again under its name. The second is the client with its credentials: credential files
 //! may have been rotated.
@@ -29,6 +30,7 @@ mod salvage;
 mod scripted;
 mod send;
 mod settings;
+mod sigv4;
 mod transport;
 #[cfg(test)]
 mod transport_tests;
@@ -39,4 +41,5 @@ pub use host::{is_aws, is_loopback, region};
 pub use queue::SqsQueue;
 pub use send::{Outgoing, Unsent};
 pub use settings::{QueueRef, Role, Settings};
+pub use sigv4::{SigV4, SigV4Signer};
 pub use transport::TOKEN_FIX;

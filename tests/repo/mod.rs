@@ -50,7 +50,8 @@ const MAY_NAME: &[(&str, &[&str])] = &[
         ],
     ),
     ("sqs", &["escape", "ports", "policy", "message", "telemetry"]),
-    ("endpoint", &["escape", "ports", "policy", "message", "telemetry", "exchange"]),
+    // The time of a signature is the wall clock's.
+    ("endpoint", &["escape", "limit::clock", "ports", "policy", "message", "telemetry", "exchange"]),
     ("admin", &["escape", "limit", "pipeline", "ports", "telemetry", "drain", "serve"]),
     (
         "config",
@@ -81,6 +82,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
 const AT_HOME: &[(&str, &[&str])] = &[
     ("aws_config", &["sqs"]),
     ("aws_sdk_sqs", &["sqs"]),
+    ("aws_sigv4", &["sqs"]),
     ("aws_smithy_http_client", &["sqs"]),
     ("aws_smithy_runtime_api", &["sqs"]),
     ("aws_smithy_types", &["sqs"]),
@@ -101,6 +103,7 @@ const AT_HOME: &[(&str, &[&str])] = &[
     ("axum", &["admin", "localqueue", "cli", "serve"]),
     ("clap", &["cli"]),
     ("serde_saphyr", &["config"]),
+    ("hmac", &["endpoint"]),
     ("httpdate", &["policy"]),
     ("sfv", &["policy"]),
     ("humantime", &["exchange", "config", "cli"]),

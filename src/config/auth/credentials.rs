@@ -1,6 +1,7 @@
 //! `endpoints.NAME.auth`: exactly one kind of credentials, with secrets that are in files or variables.
 
 use http::HeaderName;
+use url::Url;
 
 use crate::config::auth::headers::header_name;
 use crate::config::auth::secret::{LINE, either, secret};
@@ -10,9 +11,10 @@ use crate::config::problem::{Fault, Place, Report};
 use crate::config::{rules, value};
 use crate::endpoint::auth::{self, ClientAuth, header_line, one_line, password};
 
-/// The credentials that `written` describes; `None` when the report has a problem with them.
+/// The credentials that `written` describes, for the endpoint at `url`; `None` when the report has a problem with them.
 pub(in crate::config) fn credentials(
     written: &Auth,
+    url: Option<&Url>,
     env: Lookup<'_>,
     report: &mut Report,
 ) -> Option<auth::Auth> {
@@ -23,6 +25,7 @@ pub(in crate::config) fn credentials(
         ("basic", written.basic.is_some()),
         ("api_key", written.api_key.is_some()),
         ("oauth2", written.oauth2.is_some()),
+        ("sigv4", written.sigv4.is_some()),
     ];
     let present: Vec<&str> =
         kinds.iter().filter(|(_, is_written)| *is_written).map(|(name, _)| *name).collect();
@@ -48,6 +51,9 @@ pub(in crate::config) fn credentials(
     }
     if let Some(oauth2) = &written.oauth2 {
         return self::oauth2(oauth2, env, report);
+    }
+    if let Some(sigv4) = &written.sigv4 {
+        return sigv4.settings(url, env, report).map(auth::Auth::SigV4);
     }
     either([written.header_file.as_ref(), written.header_env.as_ref()], (header_line, LINE), env, report)
         .map(auth::Auth::Line)

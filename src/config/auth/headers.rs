@@ -44,7 +44,7 @@ pub(in crate::config) fn headers(
 }
 
 /// The name of a header that a user may set.
-pub(super) fn header_name(text: &str) -> Result<HeaderName, Fault> {
+pub(in crate::config) fn header_name(text: &str) -> Result<HeaderName, Fault> {
     let name: HeaderName = text.parse().map_err(|_| {
         Fault::new("is no name of a header").fix("write letters, digits and `-`, such as X-Api-Key")
     })?;

@@ -11,8 +11,8 @@ mod secret;
 pub(super) mod written;
 
 pub(super) use credentials::credentials;
-pub(super) use headers::headers;
-pub(super) use secret::warn_of_exposed;
+pub(super) use headers::{header_name, headers};
+pub(super) use secret::{secret, warn_of_exposed};
 
 #[cfg(test)]
 mod tests;

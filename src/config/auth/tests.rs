@@ -197,7 +197,10 @@ fn endpoints_are_one_if_their_credentials_are_written_alike() {
         checked(&source).map(|plan| plan.endpoints.len())
     };
     let same = two("bearer: {env: TOKEN}", "bearer: {env: TOKEN}").expect_err("one endpoint");
-    assert!(same.contains("has the same scheme, host, port, auth and tls as `endpoints.one`"), "{same}");
+    assert!(
+        same.contains("has the same scheme, host, port, auth, sign and tls as `endpoints.one`"),
+        "{same}"
+    );
     assert!(two("bearer: {env: TOKEN}", "bearer: {env: OTHER_TOKEN}").is_err(), "the same value");
     assert_eq!(two("bearer: {env: TOKEN}", "header_env: HEADER"), Ok(2));
     let folder = std::env::temp_dir().join(format!("queuepost-{}-identity", std::process::id()));

@@ -2,6 +2,7 @@
 
 use crate::config::fields::{Fields, Own};
 use crate::config::problem::{Place, Written};
+use crate::config::sigv4::SigV4;
 
 /// `endpoints.NAME.auth`.
 #[derive(Debug)]
@@ -14,6 +15,7 @@ pub(in crate::config) struct Auth {
     pub(in crate::config) basic: Option<Basic>,
     pub(in crate::config) api_key: Option<ApiKey>,
     pub(in crate::config) oauth2: Option<OAuth2>,
+    pub(in crate::config) sigv4: Option<SigV4>,
 }
 
 /// A secret: `{file: F}` or `{env: V}`.
@@ -74,6 +76,7 @@ impl Auth {
             basic: None,
             api_key: None,
             oauth2: None,
+            sigv4: None,
         }
     }
 
@@ -85,6 +88,7 @@ impl Auth {
         auth.basic = fields.map("basic", Basic::read);
         auth.api_key = fields.map("api_key", ApiKey::read);
         auth.oauth2 = fields.map("oauth2", OAuth2::read);
+        auth.sigv4 = fields.map("sigv4", SigV4::read);
         fields.finish();
         auth
     }

@@ -38,6 +38,23 @@ pub enum Auth {
     },
     /// `Authorization: Bearer …` with a token of a token server.
     OAuth2(Box<OAuth2>),
+    /// A signature with credentials of AWS, which is made elsewhere ([`crate::ports::RequestSigner`]).
+    SigV4(SigV4),
+}
+
+/// What a signature with credentials of AWS is for.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct SigV4 {
+    /// The service's name in signatures: `lambda`, `execute-api`.
+    pub service: String,
+    /// The region of the service.
+    pub region: String,
+    /// Named profile of the shared AWS configuration files.
+    pub profile: Option<String>,
+    /// Role to assume.
+    pub role_arn: Option<String>,
+    /// External id that the role's owner requires.
+    pub external_id: Option<String>,
 }
 
 impl Auth {
@@ -46,18 +63,19 @@ impl Auth {
         match self {
             Self::Line(line) => parse(&line.current()).map_or(AUTHORIZATION, |(name, _)| name),
             Self::ApiKey { header, .. } => header.clone(),
-            Self::Bearer(_) | Self::Basic { .. } | Self::OAuth2(_) => AUTHORIZATION,
+            Self::Bearer(_) | Self::Basic { .. } | Self::OAuth2(_) | Self::SigV4(_) => AUTHORIZATION,
         }
     }
 
-    /// The secret that a person wrote.
-    fn secret(&self) -> &Secret {
+    /// The secret that a person wrote, if there is one.
+    fn secret(&self) -> Option<&Secret> {
         match self {
             Self::Line(secret)
             | Self::Bearer(secret)
             | Self::Basic { password: secret, .. }
-            | Self::ApiKey { key: secret, .. } => secret,
-            Self::OAuth2(oauth2) => &oauth2.client_secret,
+            | Self::ApiKey { key: secret, .. } => Some(secret),
+            Self::OAuth2(oauth2) => Some(&oauth2.client_secret),
+            Self::SigV4(_) => None,
         }
     }
 }
@@ -84,7 +102,10 @@ impl Credentials {
     ) -> Result<Self, E> {
         let tokens = match auth {
             Some(Auth::OAuth2(oauth2)) => Some(Tokens::new(OAuth2::clone(oauth2), http()?)),
-            Some(Auth::Line(_) | Auth::Bearer(_) | Auth::Basic { .. } | Auth::ApiKey { .. }) | None => None,
+            Some(
+                Auth::Line(_) | Auth::Bearer(_) | Auth::Basic { .. } | Auth::ApiKey { .. } | Auth::SigV4(_),
+            )
+            | None => None,
         };
         Ok(Self { auth: auth.cloned(), tokens })
     }
@@ -106,6 +127,7 @@ impl Credentials {
                 bearer(&token.text)
             }
             (Auth::OAuth2(_), None) => None,
+            (Auth::SigV4(_), _) => return Ok(used),
             (Auth::Line(line), _) => parse(&line.current()).ok(),
             (Auth::Bearer(secret), _) => bearer(&secret.current()),
             (Auth::Basic { username, password }, _) => basic(username, &password.current()),
@@ -124,7 +146,7 @@ impl Credentials {
     pub(in crate::endpoint) fn answered(&self, used: Used, status: u16) {
         let refused = [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN].iter().any(|no| *no == status);
         if let (Some(auth), true) = (&self.auth, refused) {
-            auth.secret().doubt();
+            auth.secret().into_iter().for_each(Secret::doubt);
         }
         if let (Some(tokens), Some(number)) = (&self.tokens, used.token) {
             tokens.answered(number, StatusCode::UNAUTHORIZED != status);
@@ -135,7 +157,7 @@ impl Credentials {
     pub(in crate::endpoint) fn secrets(&self) -> Vec<String> {
         let Some(auth) = &self.auth else { return Vec::new() };
         let mut texts = Vec::new();
-        for secret in auth.secret().values() {
+        for secret in auth.secret().into_iter().flat_map(Secret::values) {
             match auth {
                 Auth::Line(_) => {
                     texts.extend(parse(&secret).ok().iter().flat_map(|(_, value)| in_value(value)));
@@ -144,7 +166,9 @@ impl Credentials {
                     texts.extend(basic(username, &secret).iter().flat_map(|(_, value)| in_value(value)));
                     texts.push(secret.to_string());
                 }
-                Auth::Bearer(_) | Auth::ApiKey { .. } | Auth::OAuth2(_) => texts.push(secret.to_string()),
+                Auth::Bearer(_) | Auth::ApiKey { .. } | Auth::OAuth2(_) | Auth::SigV4(_) => {
+                    texts.push(secret.to_string())
+                }
             }
         }
         texts.extend(self.tokens.iter().flat_map(Tokens::secrets));

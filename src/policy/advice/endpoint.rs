@@ -158,6 +158,10 @@ classes! {
         "the endpoint got nothing: what the token server answered is no Bearer token";
         "check that token_url of the endpoint's auth is the token endpoint (often /oauth2/token, /oauth/token or \
          …/v2.0/token); a redirect is not followed";
+    AwsCredentials, "aws_credentials", Unsent:
+        "the endpoint got nothing: there are no credentials of AWS to sign the request with";
+        "give the process credentials (environment, profile, SSO, container or instance role), and let them assume \
+         role_arn of the endpoint's auth if it has one";
     Unsent, "not_sent", Unsent:
         "the endpoint got nothing of the request: no connection came about, or it refused the HTTP/2 stream";
         "nothing, if it is rare; else check the listener's url, its tls files and the proxy variables";
@@ -211,6 +215,7 @@ impl EndpointReason {
             Step::TokenClient => Self::TokenClient,
             Step::TokenRefused => Self::TokenRefused,
             Step::TokenAnswer => Self::TokenAnswer,
+            Step::AwsCredentials => Self::AwsCredentials,
             Step::Other => Self::Unsent,
         }
     }

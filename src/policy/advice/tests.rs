@@ -163,6 +163,7 @@ fn what_an_endpoint_did_is_told_by_status_and_by_step() {
         (Step::TokenClient, "token_client"),
         (Step::TokenRefused, "token_refused"),
         (Step::TokenAnswer, "token_answer"),
+        (Step::AwsCredentials, "aws_credentials"),
         (Step::Other, "not_sent"),
     ] {
         assert_eq!(label(&Attempt::Unsent(Unsent { step, text: String::new() })), expected);

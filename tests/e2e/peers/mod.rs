@@ -1,6 +1,9 @@
 //! Receivers and libraries of others, which read what queuepost sends: `.ci/peers` installs them into `target/peers`.
 
+mod cloudevents;
+mod lines;
 mod oauth2;
+mod signatures;
 
 use std::path::{Path, PathBuf};
 

@@ -3,19 +3,48 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use url::Url;
+
 use crate::config::file::Listener;
 use crate::config::problem::{Fault, Report};
 use crate::config::{rules, value};
-use crate::exchange::{Algorithm, Exchange, Raw, Single, Success};
+use crate::exchange::{Algorithm, ContentType, Exchange, Look, Properties, Raw, Single, Success};
 use crate::policy::outcome::StatusSet;
 
 /// How much earlier than our timeout the algorithm's server must answer.
 const ALGORITHM_MARGIN: Duration = Duration::from_secs(15);
 
 /// The exchange of a listener.
-pub(super) fn exchange(written: &Listener, name: &str, queue: &str, success: Success) -> Arc<dyn Exchange> {
-    let raw = if written.algorithm.is_some() { Raw::algorithm } else { Raw::new };
-    Arc::new(Single::new(raw(name, queue), success))
+pub(super) fn exchange(name: &str, queue: &str, look: Look, success: Success) -> Arc<dyn Exchange> {
+    Arc::new(Single::new(Raw::new(name, queue).with(look), success))
+}
+
+/// What all requests of a listener to `url` have in common.
+pub(super) fn look(written: &Listener, url: Option<&Url>, report: &mut Report) -> Look {
+    let default = Look::default();
+    let path = url.map_or("/", Url::path).to_owned();
+    let properties = |text: &str| {
+        let words = [("queuepost", 0), ("sqsd", 1), ("none", 2)];
+        Ok(match value::one_of(text, &words)? {
+            0 => Properties::Queuepost,
+            1 => Properties::Sqsd { path },
+            _ => Properties::None,
+        })
+    };
+    let content_type = |text: &str| match text {
+        "auto" => Ok(ContentType::Auto),
+        "algorithmia" => Ok(ContentType::Algorithmia),
+        fixed => value::media_type(fixed).map(ContentType::Fixed),
+    };
+    Look {
+        properties: report.parse(written.message_headers.as_ref(), properties).unwrap_or(default.properties),
+        user_agent: report
+            .parse(written.user_agent.as_ref(), value::header_value)
+            .unwrap_or(default.user_agent),
+        content_type: report
+            .parse(written.content_type.as_ref(), content_type)
+            .unwrap_or(default.content_type),
+    }
 }
 
 /// Which answers mean that the work is done.
@@ -32,7 +61,7 @@ fn success_statuses(written: &Listener, report: &mut Report) -> Option<StatusSet
     let mut all = Vec::new();
     for item in written.success.as_deref()? {
         let ranges = |text: &str| {
-            let ranges = value::statuses(text, false)?;
+            let ranges = value::statuses(text, "write 200, 200-299 or 2xx")?;
             ranges.iter().try_for_each(|&(low, high)| rules::success_leaves_out_failures(low, high))?;
             Ok(ranges)
         };

@@ -15,7 +15,7 @@ classes! {
         "nothing";
     UnlistedSuccess, "unlisted_success", UnlistedSuccess:
         "the endpoint answered {status}, which this listener does not take for success";
-        "set success: 200-299 to accept {status}, or let the endpoint answer 200";
+        "add the line `success: 2xx` to the listener (or --success 2xx) to accept {status}, or let the endpoint answer 200";
     Throttled, "too_many_requests", Throttled:
         "the endpoint answered {status}: it has too much to do";
         "nothing, if it passes; else lower workers, sessions or rate_limit to what the endpoint takes, or give it more \

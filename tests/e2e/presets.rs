@@ -138,3 +138,18 @@ async fn an_algorithm_with_a_key_of_a_variable_gets_the_three_content_types() {
     let ended = bridge.stop().await;
     assert!(ended.code == Some(0) && !ended.output.contains("simKEY"), "{}", ended.output);
 }
+
+#[tokio::test]
+async fn the_visibility_timeout_is_how_long_a_receive_hides_a_message() {
+    let queues = QueueServer::start().await;
+    let queue = queues.queue("orders", 10);
+    queues.send("orders", "{}");
+    let endpoint = HttpEndpoint::start(200, Duration::from_secs(600)).await;
+    // Without the preset it were the time-out and 30 s.
+    let more = ["--preset", "sqsd", "--timeout", "2s"];
+    let mut bridge = Queuepost::run(&queue, &endpoint.url, &more).await;
+    let hidden = super::process::until(|| queues.hidden_for("orders").first().copied()).await;
+    assert!(hidden.is_some_and(|seconds| seconds > 100.0 && seconds <= 300.0), "{hidden:?}");
+    bridge.until_line("deferred for 2 s").await;
+    bridge.kill().await;
+}

@@ -52,7 +52,7 @@ classes! {
          pod or machine: run queuepost beside it and use a url on localhost, or allow this caller in its mesh or \
          firewall";
     NeighboursOnly, "sidecar_only", Unauthorized:
-        "the endpoint answered {status}: it lets in only callers on its own machine, in its own pod or mesh";
+        "the endpoint answered {status}: wrong topology, it lets in only callers on its own machine, in its own pod or mesh";
         "run queuepost as a sidecar of the receiver, with a url on localhost; or allow this caller: in Istio by an \
          AuthorizationPolicy and a sidecar of its own, in a Beanstalk (sqsd) receiver by its list of trusted addresses";
     ProxyCredentials, "proxy_credentials", Unauthorized:

@@ -138,7 +138,7 @@ fn listener(
     let retry_after_closes_gate = endpoints.join(endpoint, &joining);
     let (queue, name) = (queue?, name?);
     let queue_name = queue.queue.name().to_owned();
-    let exchange = exchange::exchange(&name, &queue_name, look, success);
+    let exchange = exchange::exchange(written, &name, &queue.queue, look, success, report);
     Some(ListenerPlan {
         listener: pipeline::Settings {
             name,

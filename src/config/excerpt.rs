@@ -16,7 +16,7 @@ const VALUE_MAX: usize = 40;
 /// Longest text that counts as a key.
 const KEY_MAX: usize = 40;
 /// Keys whose values are numbers, words or durations; nobody pastes a secret there.
-const HARMLESS: [&str; 26] = [
+const HARMLESS: [&str; 27] = [
     "action",
     "algorithm",
     "burst",
@@ -29,6 +29,7 @@ const HARMLESS: [&str; 26] = [
     "level",
     "listen",
     "listeners",
+    "mode",
     "name",
     "output",
     "per_second",

@@ -10,13 +10,28 @@ use crate::config::problem::{Fault, Report};
 use crate::config::{rules, value};
 use crate::exchange::{Algorithm, ContentType, Exchange, Look, Properties, Raw, Single, Success};
 use crate::policy::outcome::StatusSet;
+use crate::sqs::QueueRef;
 
 /// How much earlier than our timeout the algorithm's server must answer.
 const ALGORITHM_MARGIN: Duration = Duration::from_secs(15);
 
 /// The exchange of a listener.
-pub(super) fn exchange(name: &str, queue: &str, look: Look, success: Success) -> Arc<dyn Exchange> {
-    Arc::new(Single::new(Raw::new(name, queue).with(look), success))
+pub(super) fn exchange(
+    written: &Listener,
+    name: &str,
+    queue: &QueueRef,
+    look: Look,
+    success: Success,
+    report: &mut Report,
+) -> Arc<dyn Exchange> {
+    if let Some(cloudevents) = &written.cloudevents {
+        for key in [&written.message_headers, &written.user_agent, &written.content_type] {
+            let fault = Fault::new("has no effect beside `cloudevents`, which says how a request looks");
+            report.require(key.as_ref(), Err(fault.fix("keep one of them")));
+        }
+        return Arc::new(Single::new(cloudevents.shape(written, queue, report), success));
+    }
+    Arc::new(Single::new(Raw::new(name, queue.name()).with(look), success))
 }
 
 /// What all requests of a listener to `url` have in common.

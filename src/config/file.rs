@@ -8,6 +8,7 @@ use std::io::{Error, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::config::cloudevents::CloudEvents;
 use crate::config::env::Lookup;
 use crate::config::fields::Fields;
 use crate::config::problem::{Fault, Place, Report, Written};
@@ -48,6 +49,7 @@ pub(super) struct Listener {
     pub(super) algorithm: Option<Written>,
     pub(super) output: Option<Written>,
     pub(super) error_in_body: Option<Written>,
+    pub(super) cloudevents: Option<CloudEvents>,
     pub(super) role_arn: Option<Written>,
     pub(super) external_id: Option<Written>,
     pub(super) region: Option<Written>,
@@ -224,6 +226,7 @@ impl Listener {
             algorithm: None,
             output: None,
             error_in_body: None,
+            cloudevents: None,
             role_arn: None,
             external_id: None,
             region: None,
@@ -265,6 +268,7 @@ impl Listener {
         listener.algorithm = fields.text("algorithm");
         listener.output = fields.text("output");
         listener.error_in_body = fields.text("error_in_body");
+        listener.cloudevents = fields.map("cloudevents", CloudEvents::read);
         listener.role_arn = fields.text("role_arn");
         listener.external_id = fields.secret("external_id");
         listener.region = fields.text("region");

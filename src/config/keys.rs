@@ -3,8 +3,9 @@
 //! A key below another is named with a dot: `rate_limit.per_second`. A test holds the names to the keys that the
 //! file reads.
 
+use crate::config::cloudevents::CloudEvents;
 use crate::config::file::{Endpoint, Listener};
-use crate::config::problem::Written;
+use crate::config::problem::{Place, Written};
 
 /// The field of a key.
 pub(super) enum Slot<'a> {
@@ -52,7 +53,7 @@ pub(super) fn fill(keys: Vec<(&'static str, Slot<'_>)>, key: &str, written: Writ
 
 /// The keys of a listener in the order in which they are explained.
 pub(super) fn of_listener(listener: &mut Listener) -> Vec<(&'static str, Slot<'_>)> {
-    vec![
+    let mut keys = vec![
         ("preset", Slot::One(&mut listener.preset)),
         ("name", Slot::One(&mut listener.name)),
         ("queue", Slot::One(&mut listener.queue)),
@@ -77,7 +78,22 @@ pub(super) fn of_listener(listener: &mut Listener) -> Vec<(&'static str, Slot<'_
         ("message_headers", Slot::One(&mut listener.message_headers)),
         ("user_agent", Slot::One(&mut listener.user_agent)),
         ("content_type", Slot::One(&mut listener.content_type)),
-    ]
+    ];
+    if let Some(cloudevents) = &mut listener.cloudevents {
+        keys.push(("cloudevents.mode", Slot::One(&mut cloudevents.mode)));
+        keys.push(("cloudevents.source", Slot::One(&mut cloudevents.source)));
+        keys.push(("cloudevents.type", Slot::One(&mut cloudevents.event_type)));
+        keys.push(("cloudevents.subject", Slot::One(&mut cloudevents.subject)));
+    }
+    keys
+}
+
+/// Makes room for a key below another, so that it can be filled.
+pub(super) fn make_room(listener: &mut Listener, key: &str, place: &Place) {
+    if let Some(("cloudevents", _)) = key.split_once('.') {
+        let path = listener.key_of("cloudevents");
+        listener.cloudevents.get_or_insert_with(|| CloudEvents::empty(path, place.clone()));
+    }
 }
 
 /// The keys of an endpoint, likewise.

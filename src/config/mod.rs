@@ -6,7 +6,7 @@
 //! - `tree`, `fields`, `file`: read the text, each value with its position.
 //! - `env`: replaces `${VAR}`.
 //! - `presets`: fills keys that nobody wrote; `keys`: names them; `explain`: says where each came from.
-//! - `check`, `endpoints`, `exchange`, `auth`: apply the rules.
+//! - `check`, `endpoints`, `exchange`, `cloudevents`, `auth`: apply the rules.
 //! - `stay`: how long messages stay hidden and in the queue; `sqsd_names`: the variables of other programs.
 //! - `value`, `queue`: parse single texts.
 //! - `rules`, `consumers`: check combinations of values, and of listeners.
@@ -19,6 +19,7 @@
 
 mod auth;
 mod check;
+mod cloudevents;
 mod consumers;
 mod endpoints;
 mod env;

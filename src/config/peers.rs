@@ -38,7 +38,8 @@ const AT_ENDPOINT: &str = "it is a key of an endpoint: write it under `endpoints
                            `endpoint: NAME` and `path` in place of `url`";
 const AT_LISTENER: &str = "it is a key of a listener: write it there";
 const WORKERS: &str = "write `workers`: most POSTs at once";
-const LEASE: &str = "write `visibility_timeout`: how long a receive hides a message; it is extended while the POST runs";
+const LEASE: &str =
+    "write `visibility_timeout`: how long a receive hides a message; it is extended while the POST runs";
 const REDRIVE: &str = "there is none: the queue's redrive policy says how often a message is received \
                        (maxReceiveCount) and where it goes then";
 const BATCH: &str =

@@ -27,10 +27,11 @@ struct Preset {
 }
 
 /// All presets; the first is that of a listener without one.
-const PRESETS: [Preset; 3] = [
+const PRESETS: [Preset; 4] = [
     Preset { name: "raw", defaults: &[], needs: &[], refuses: OF_ALGORITHMS },
     Preset { name: ALGORITHMIA, defaults: ALGORITHMIA_DEFAULTS, needs: &["algorithm"], refuses: &[] },
     Preset { name: "sqsd", defaults: SQSD_DEFAULTS, needs: &[], refuses: OF_ALGORITHMS },
+    Preset { name: "cloudevents", defaults: CLOUDEVENTS_DEFAULTS, needs: &[], refuses: NOT_OF_EVENTS },
 ];
 
 /// Keys that only a call of an algorithm has.
@@ -48,6 +49,12 @@ const ALGORITHMIA_DEFAULTS: &[(&str, &str)] = &[
     // The session limit of an account.
     ("endpoint.sessions", "80"),
 ];
+
+/// Keys that a listener of events cannot honour: the event says how its request looks.
+const NOT_OF_EVENTS: &[&str] = &["algorithm", "content_type", "message_headers", "user_agent"];
+
+/// Events of CloudEvents; their HTTP binding takes every 2xx for success.
+const CLOUDEVENTS_DEFAULTS: &[(&str, &str)] = &[("cloudevents.mode", "binary"), ("success", "2xx")];
 
 /// Elastic Beanstalk's daemon, with the defaults of its options.
 const SQSD_DEFAULTS: &[(&str, &str)] = &[
@@ -134,6 +141,7 @@ impl Preset {
             };
             let Some(of_endpoint) = key.strip_prefix(ENDPOINT) else {
                 let path = listener.key_of(key);
+                keys::make_room(listener, key, &Place::Preset(self.name));
                 keys::fill(keys::of_listener(listener), key, written(path));
                 continue;
             };

@@ -29,7 +29,10 @@ fn listener(keys: &str) -> String {
 #[test]
 fn an_unknown_preset_is_refused_with_the_choices() {
     let text = bad(&listener("url: 'http://h', preset: rwa"));
-    assert!(text.contains("listeners[0].preset: rwa is none of: raw, algorithmia, sqsd"), "{text}");
+    assert!(
+        text.contains("listeners[0].preset: rwa is none of: raw, algorithmia, sqsd, cloudevents"),
+        "{text}"
+    );
     assert!(text.contains("did you mean `raw`?"), "{text}");
 }
 
@@ -40,8 +43,7 @@ fn a_key_that_a_preset_cannot_honour_is_refused_with_the_choices() {
                 remove it, or choose another preset: algorithmia";
     assert!(text.contains(rule), "{text}");
     let text = bad(&listener("url: 'http://h', preset: algorithmia"));
-    let rule =
-        "listeners[0].preset: algorithmia needs `algorithm`; write it, or choose another preset: raw, sqsd";
+    let rule = "listeners[0].preset: algorithmia needs `algorithm`; write it, or choose another preset: raw, sqsd, cloudevents";
     assert!(text.contains(rule), "{text}");
 }
 
@@ -93,22 +95,30 @@ fn the_preset_sqsd_is_the_daemon_with_the_defaults_of_its_options() {
 }
 
 #[test]
-fn a_text_of_a_preset_that_breaks_a_rule_is_a_problem_that_names_the_preset() {
-    // The key was written for another preset: nothing hides which one brought the other value.
-    let text = bad(&listener("preset: sqsd, timeout: 13h"));
-    assert!(text.contains("listeners[0].timeout: 13h is out of range"), "{text}");
-    let place = Place::Preset("sqsd");
-    let mut report = Report::default();
-    let written = Written::plain("listeners[0].timeout".to_owned(), place, "299s".to_owned());
-    report.refuse(&written, Fault::new("is too long"));
-    assert_eq!(report.into_errors().to_string(), "preset sqsd: listeners[0].timeout: 299s is too long");
-}
-
-#[test]
 fn every_text_of_every_preset_is_one_that_its_key_takes() {
     for preset in &PRESETS {
         let needs: String = preset.needs.iter().map(|_| ", algorithm: a/b").collect();
         let plan = good(&listener(&format!("preset: {}, url: 'http://h/'{needs}", preset.name)));
         assert_eq!(plan.warnings, Vec::<String>::new(), "{}", preset.name);
     }
+}
+
+#[test]
+fn the_preset_cloudevents_writes_a_key_below_another_and_leaves_what_is_there() {
+    let plan = good(&listener("preset: cloudevents, url: 'http://h/'"));
+    assert!(format!("{plan:?}").contains("mode: Binary"), "{plan:?}");
+    let plan =
+        good(&listener("preset: cloudevents, url: 'http://h/', cloudevents: {mode: structured, source: /o}"));
+    assert!(format!("{plan:?}").contains("mode: Structured"), "{plan:?}");
+    let text = bad(&listener("preset: cloudevents, url: 'http://h/', content_type: text/plain"));
+    let rule = "text/plain is not possible with the preset `cloudevents`; \
+                remove it, or choose another preset: raw, algorithmia, sqsd";
+    assert!(text.contains(rule), "{text}");
+}
+
+#[test]
+fn a_text_of_a_preset_that_does_not_go_with_a_written_key_is_a_problem_that_names_the_preset() {
+    let text = bad(&listener("preset: sqsd, url: 'http://h/', cloudevents: {mode: binary}"));
+    let rule = "preset sqsd: listeners[0].message_headers: sqsd has no effect beside `cloudevents`";
+    assert!(text.contains(rule), "{text}");
 }

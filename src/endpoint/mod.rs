@@ -9,6 +9,7 @@
 //! line. What an endpoint does is never an error but an [`crate::policy::outcome::Attempt`]; the policy
 //! decides what it means.
 
+pub mod auth;
 mod client;
 mod connectivity;
 mod echo;

@@ -26,6 +26,8 @@ const ENCODED_SPACES_TOO: &AsciiSet = &ENCODED.add(b' ');
 const PERCENT: HeaderValue = HeaderValue::from_static("percent");
 /// How the companion of an encoded header ends.
 const COMPANION: &str = "-encoding";
+/// How the header of a user attribute begins.
+pub(super) const ATTRIBUTE_PREFIX: &str = "x-queuepost-attr-";
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 

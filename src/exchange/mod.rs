@@ -2,11 +2,12 @@
 //!
 //! Pure: no I/O, no clock, no randomness. A [`Single`] sends one message in a [`Shape`], and judges by the status. [`Raw`] is
 //! the shape that sends a body byte for byte, with the message's properties as headers; `sqsd` names them for receivers of
-//! Elastic Beanstalk's daemon. An [`Algorithm`] is the
+//! Elastic Beanstalk's daemon. [`CloudEvents`] sends an event. An [`Algorithm`] is the
 //! address of an Algorithmia-style algorithm. An exchange knows nothing of hosts or credentials: those are the
 //! endpoint's business. The most of an address that it may choose is a [`Resource`].
 
 mod algorithm;
+mod cloudevents;
 mod headers;
 mod raw;
 mod resource;
@@ -15,6 +16,7 @@ mod sqsd;
 mod trace_context;
 
 pub use algorithm::{Algorithm, AlgorithmError};
+pub use cloudevents::{CloudEvents, ContentMode};
 pub use raw::{AGENT, ContentType, Look, Properties, Raw};
 pub use resource::Resource;
 pub use single::{Shape, Single, Success, reports_an_error};

@@ -10,13 +10,12 @@ use http::header::{CONTENT_TYPE, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde::de::IgnoredAny;
 
-use crate::exchange::headers::{Budget, attribute_headers, instant};
+use crate::exchange::headers::{ATTRIBUTE_PREFIX, Budget, attribute_headers, instant};
 use crate::exchange::{Request, Shape, sqsd};
 use crate::message::{AttributeValue, Message};
 
 /// How this program names itself.
 pub const AGENT: &str = concat!("queuepost/", env!("CARGO_PKG_VERSION"));
-const ATTRIBUTE_PREFIX: &str = "x-queuepost-attr-";
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const PLAIN_TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 /// What Algorithmia's servers call a string.

@@ -52,7 +52,7 @@ async fn an_unknown_preset_is_bad_configuration_also_for_explain() {
     let args = ["check", "--explain", "--queue", "q", "--preset", "sqs"];
     let ended = Queuepost::start(&args, &[]).ended().await;
     assert_eq!(ended.code, Some(78), "{}", ended.output);
-    assert!(ended.output.contains("is none of: raw, algorithmia, sqsd"), "{}", ended.output);
+    assert!(ended.output.contains("is none of: raw, algorithmia, sqsd, cloudevents"), "{}", ended.output);
 }
 
 #[tokio::test]

@@ -1,6 +1,8 @@
 //! Receivers and libraries of others, which read what queuepost sends: `.ci/peers` installs them into `target/peers`.
 
+mod cloudevents;
 mod django;
+mod lines;
 
 use std::path::{Path, PathBuf};
 

@@ -3,6 +3,7 @@
 mod check;
 mod dev;
 mod dev_config;
+mod explain;
 mod healthcheck;
 mod options;
 mod queue_options;

@@ -120,6 +120,7 @@ fn plain(text: &[u8]) -> Message {
         deduplication_id: None,
         sequence_number: None,
         trace_header: None,
+        sender_id: None,
         attributes: Vec::new(),
     }
 }
@@ -150,6 +151,7 @@ impl Line {
             deduplication_id: self.message_deduplication_id,
             sequence_number: self.sequence_number,
             trace_header: self.aws_trace_header,
+            sender_id: None,
             attributes: self.attributes.into_iter().map(attribute).collect::<Result<_, _>>()?,
         })
     }

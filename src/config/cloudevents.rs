@@ -4,6 +4,7 @@
 //! SQS to CloudEvents use. A queue whose account nobody wrote has no ARN here, so its source is a URN with its name.
 
 use crate::config::fields::Fields;
+use crate::config::file::Listener;
 use crate::config::problem::{Fault, Place, Report, Written};
 use crate::config::value;
 use crate::exchange;
@@ -22,13 +23,18 @@ const MODES: [(&str, exchange::ContentMode); 3] = [
 pub(super) struct CloudEvents {
     key: String,
     place: Place,
-    mode: Option<Written>,
-    source: Option<Written>,
-    event_type: Option<Written>,
-    subject: Option<Written>,
+    pub(super) mode: Option<Written>,
+    pub(super) source: Option<Written>,
+    pub(super) event_type: Option<Written>,
+    pub(super) subject: Option<Written>,
 }
 
 impl CloudEvents {
+    /// Nothing is written yet.
+    pub(super) fn empty(key: String, place: Place) -> Self {
+        Self { key, place, mode: None, source: None, event_type: None, subject: None }
+    }
+
     pub(super) fn read(mut fields: Fields<'_>) -> Self {
         let cloudevents = Self {
             key: fields.path().to_owned(),
@@ -45,11 +51,11 @@ impl CloudEvents {
     /// The shape of the listener's requests.
     pub(super) fn shape(
         &self,
-        is_algorithm: bool,
+        listener: &Listener,
         queue: &QueueRef,
         report: &mut Report,
     ) -> exchange::CloudEvents {
-        if is_algorithm {
+        if listener.algorithm.is_some() {
             let fault = Fault::new("is not allowed beside `algorithm`: its server expects the plain message");
             report.refuse_key(&self.place, &self.key, fault.fix("keep one of them"));
         }

@@ -9,7 +9,7 @@ use crate::config::file::Listener;
 use crate::config::problem::{Fault, Report};
 use crate::config::{rules, value};
 use crate::exchange::template::{Base, Parts, Templated};
-use crate::exchange::{Algorithm, Exchange, Raw, Shape, Single, Success};
+use crate::exchange::{Algorithm, ContentType, Exchange, Look, Properties, Raw, Shape, Single, Success};
 use crate::policy::outcome::StatusSet;
 use crate::sqs::QueueRef;
 
@@ -22,14 +22,19 @@ pub(super) fn exchange(
     name: &str,
     queue: &QueueRef,
     url: &Url,
-    made: (Success, Option<Parts>),
+    made: (Look, Success, Option<Parts>),
     report: &mut Report,
 ) -> Option<Arc<dyn Exchange>> {
-    let (success, parts) = made;
-    let raw = if written.algorithm.is_some() { Raw::algorithm } else { Raw::new };
+    let (look, success, parts) = made;
     let shape: Box<dyn Shape> = match &written.cloudevents {
-        Some(cloudevents) => Box::new(cloudevents.shape(written.algorithm.is_some(), queue, report)),
-        None => Box::new(raw(name, queue.name())),
+        Some(cloudevents) => {
+            for key in [&written.message_headers, &written.user_agent, &written.content_type] {
+                let fault = Fault::new("has no effect beside `cloudevents`, which says how a request looks");
+                report.require(key.as_ref(), Err(fault.fix("keep one of them")));
+            }
+            Box::new(cloudevents.shape(written, queue, report))
+        }
+        None => Box::new(Raw::new(name, queue.name()).with(look)),
     };
     let Some(parts) = parts else { return Some(Arc::new(Single::new(shape, success))) };
     let base = Base { path: url.path().to_owned(), query: url.query().map(str::to_owned) };
@@ -48,6 +53,34 @@ pub(super) fn templates(written: &Listener, report: &mut Report) -> Option<Parts
     Some(written.template.as_ref()?.compile(written.algorithm.is_some(), report))
 }
 
+/// What all requests of a listener to `url` have in common.
+pub(super) fn look(written: &Listener, url: Option<&Url>, report: &mut Report) -> Look {
+    let default = Look::default();
+    let path = url.map_or("/", Url::path).to_owned();
+    let properties = |text: &str| {
+        let words = [("queuepost", 0), ("sqsd", 1), ("none", 2)];
+        Ok(match value::one_of(text, &words)? {
+            0 => Properties::Queuepost,
+            1 => Properties::Sqsd { path },
+            _ => Properties::None,
+        })
+    };
+    let content_type = |text: &str| match text {
+        "auto" => Ok(ContentType::Auto),
+        "algorithmia" => Ok(ContentType::Algorithmia),
+        fixed => value::media_type(fixed).map(ContentType::Fixed),
+    };
+    Look {
+        properties: report.parse(written.message_headers.as_ref(), properties).unwrap_or(default.properties),
+        user_agent: report
+            .parse(written.user_agent.as_ref(), value::header_value)
+            .unwrap_or(default.user_agent),
+        content_type: report
+            .parse(written.content_type.as_ref(), content_type)
+            .unwrap_or(default.content_type),
+    }
+}
+
 /// Which answers mean that the work is done.
 pub(super) fn success(written: &Listener, report: &mut Report) -> Success {
     let default = Success::default();
@@ -62,7 +95,7 @@ fn success_statuses(written: &Listener, report: &mut Report) -> Option<StatusSet
     let mut all = Vec::new();
     for item in written.success.as_deref()? {
         let ranges = |text: &str| {
-            let ranges = value::statuses(text, false)?;
+            let ranges = value::statuses(text, "write 200, 200-299 or 2xx")?;
             ranges.iter().try_for_each(|&(low, high)| rules::success_leaves_out_failures(low, high))?;
             Ok(ranges)
         };

@@ -32,6 +32,8 @@ pub(super) struct File {
     pub(super) log_format: Option<Written>,
     /// `log.level`.
     pub(super) log_level: Option<Written>,
+    /// What to say about where values came from.
+    pub(super) notes: Vec<String>,
     /// The position of the file as a whole; that of the command line if there is no file.
     pub(super) place: Place,
 }
@@ -41,6 +43,7 @@ pub(super) struct File {
 pub(super) struct Listener {
     pub(super) key: String,
     pub(super) place: Place,
+    pub(super) preset: Option<Written>,
     pub(super) name: Option<Written>,
     pub(super) queue: Option<Written>,
     pub(super) url: Option<Written>,
@@ -59,6 +62,12 @@ pub(super) struct Listener {
     pub(super) success: Option<Vec<Written>>,
     pub(super) throttle_delay: Option<Written>,
     pub(super) receive_wait: Option<Written>,
+    pub(super) retry_delay: Option<Written>,
+    pub(super) retention: Option<Written>,
+    pub(super) visibility_timeout: Option<Written>,
+    pub(super) message_headers: Option<Written>,
+    pub(super) user_agent: Option<Written>,
+    pub(super) content_type: Option<Written>,
     pub(super) on_response: Vec<Row>,
     pub(super) headers: Vec<Header>,
     pub(super) template: Option<Template>,
@@ -144,6 +153,7 @@ impl File {
             shutdown_deadline: None,
             log_format: None,
             log_level: None,
+            notes: Vec::new(),
             place: Place::CommandLine,
         }
     }
@@ -183,7 +193,7 @@ impl File {
             Place::File { path: file, .. } => {
                 Path::new(&**file).parent().map_or_else(|| path.into(), |directory| directory.join(path))
             }
-            Place::Flag(_) | Place::Variable(_) | Place::CommandLine => path.into(),
+            Place::Flag(_) | Place::Variable(_) | Place::Preset(_) | Place::CommandLine => path.into(),
         }
     }
 }
@@ -194,6 +204,7 @@ impl Listener {
         Self {
             key: key.to_owned(),
             place: place.clone(),
+            preset: None,
             name: None,
             queue: None,
             url: None,
@@ -212,6 +223,12 @@ impl Listener {
             success: None,
             throttle_delay: None,
             receive_wait: None,
+            retry_delay: None,
+            retention: None,
+            visibility_timeout: None,
+            message_headers: None,
+            user_agent: None,
+            content_type: None,
             on_response: Vec::new(),
             headers: Vec::new(),
             template: None,
@@ -223,12 +240,15 @@ impl Listener {
     pub(super) fn key_of(&self, name: &str) -> String {
         match self.place {
             Place::CommandLine => format!("--{}", name.replace('_', "-")),
-            Place::File { .. } | Place::Flag(_) | Place::Variable(_) => format!("{}.{name}", self.key),
+            Place::File { .. } | Place::Flag(_) | Place::Variable(_) | Place::Preset(_) => {
+                format!("{}.{name}", self.key)
+            }
         }
     }
 
     fn read(mut fields: Fields<'_>) -> Self {
         let mut listener = Self::empty(fields.path(), fields.place());
+        listener.preset = fields.text("preset");
         listener.name = fields.text("name");
         listener.queue = fields.text("queue");
         listener.url = fields.address("url");
@@ -247,6 +267,12 @@ impl Listener {
         listener.success = fields.texts("success");
         listener.throttle_delay = fields.text("throttle_delay");
         listener.receive_wait = fields.text("receive_wait");
+        listener.retry_delay = fields.text("retry_delay");
+        listener.retention = fields.text("retention");
+        listener.visibility_timeout = fields.text("visibility_timeout");
+        listener.message_headers = fields.text("message_headers");
+        listener.user_agent = fields.text("user_agent");
+        listener.content_type = fields.text("content_type");
         listener.on_response = fields.list("on_response", Row::read);
         listener.headers = Header::all(&mut fields);
         listener.template = fields.map("template", Template::read);

@@ -5,7 +5,9 @@
 //! - `load`: flags override the environment, which overrides the file.
 //! - `tree`, `fields`, `file`: read the text, each value with its position.
 //! - `env`: replaces `${VAR}`.
+//! - `presets`: fills keys that nobody wrote; `keys`: names them; `explain`: says where each came from.
 //! - `check`, `endpoints`, `exchange`, `template`, `cloudevents`, `auth`, `sigv4`, `sign`: apply the rules.
+//! - `stay`: how long messages stay hidden and in the queue; `sqsd_names`: the variables of other programs.
 //! - `value`, `queue`: parse single texts.
 //! - `rules`, `consumers`: check combinations of values, and of listeners.
 //! - `firsts`: finds the earlier holder of a name, a queue or an endpoint.
@@ -23,12 +25,15 @@ mod endpoints;
 mod env;
 mod excerpt;
 mod exchange;
+mod explain;
 mod fields;
 mod file;
 mod firsts;
+mod keys;
 mod load;
 mod peers;
 mod plan;
+mod presets;
 mod problem;
 mod queue;
 mod reveal;
@@ -36,12 +41,15 @@ mod rules;
 mod shown;
 mod sign;
 mod sigv4;
+mod sqsd_names;
+mod stay;
 mod template;
 mod tree;
 mod value;
 
 pub use env::process_env;
 pub use excerpt::Excerpt;
-pub use load::{Overrides, admin_address, load, queue, variables};
+pub use explain::Explained;
+pub use load::{Overrides, admin_address, explain, load, queue, variables};
 pub use plan::{EndpointPlan, ListenerPlan, Plan};
 pub use problem::{ConfigErrors, Place, Problem};

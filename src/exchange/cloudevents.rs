@@ -17,7 +17,7 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::value::RawValue;
 
 use self::event::{Event, Found, REQUIRED, VERSION, content_type_of, find, is_json_type};
-use crate::exchange::headers::{Budget, attribute_headers, instant};
+use crate::exchange::headers::{ATTRIBUTE_PREFIX, Budget, attribute_headers, instant};
 use crate::exchange::{Request, Shape};
 use crate::message::{Attribute, Message};
 
@@ -110,7 +110,7 @@ impl Shape for CloudEvents {
         // The trace of this request; the event's own attributes say the same (Distributed Tracing extension).
         let is_trace = |attribute: &&Attribute| matches!(&*attribute.name, "traceparent" | "tracestate");
         let trace: Vec<Attribute> = message.attributes.iter().filter(is_trace).cloned().collect();
-        attribute_headers(&mut headers, &mut budget, &trace);
+        attribute_headers(&mut headers, &mut budget, ATTRIBUTE_PREFIX, trace.iter());
         Ok(Request { headers_dropped: budget.dropped() + dropped, ..Request::new(headers, body) })
     }
 }

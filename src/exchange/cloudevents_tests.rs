@@ -30,6 +30,7 @@ fn message(body: &str, attributes: &[(&str, &str)]) -> Message {
         deduplication_id: None,
         sequence_number: None,
         trace_header: None,
+        sender_id: None,
         attributes: attributes.iter().map(attribute).collect(),
     }
 }

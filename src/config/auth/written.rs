@@ -80,6 +80,19 @@ impl Auth {
         }
     }
 
+    /// A header of this name, whose value is a secret behind a prefix.
+    pub(in crate::config) fn of_header(
+        key: String,
+        place: Place,
+        (header, prefix): (&str, &str),
+        secret: SecretRef,
+    ) -> Self {
+        let text = |text: &str| Some(Written::plain(key.clone(), place.clone(), text.to_owned()));
+        let prefix = Some(prefix).filter(|prefix| !prefix.is_empty()).and_then(text);
+        let api_key = Some(ApiKey { header: text(header), prefix, secret });
+        Self { api_key, ..Self::empty(key, place) }
+    }
+
     pub(in crate::config) fn read(mut fields: Fields<'_>) -> Self {
         let mut auth = Self::empty(fields.path().to_owned(), fields.place().clone());
         auth.header_file = fields.path_of_file("header_file");
@@ -99,6 +112,17 @@ impl SecretRef {
         let secret = Self::of(&mut fields);
         fields.finish();
         secret
+    }
+
+    /// The secret in this file.
+    pub(in crate::config) fn of_file(key: String, place: Place, file: Written) -> Self {
+        Self { key, place, file: Some(file), env: None }
+    }
+
+    /// The secret that is the value of this variable.
+    pub(in crate::config) fn of_variable(key: String, place: Place, variable: &str) -> Self {
+        let env = Some(Written::plain(key.clone(), place.clone(), variable.to_owned()));
+        Self { key, place, file: None, env }
     }
 
     /// The keys of a secret among others.

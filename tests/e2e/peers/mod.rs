@@ -1,6 +1,7 @@
 //! Receivers and libraries of others, which read what queuepost sends: `.ci/peers` installs them into `target/peers`.
 
 mod cloudevents;
+mod django;
 mod lines;
 mod oauth2;
 mod signatures;

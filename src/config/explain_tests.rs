@@ -76,7 +76,8 @@ fn every_key_of_a_listener_and_of_an_endpoint_is_explained() {
         "{LISTENER}- {{queue: b, endpoint: api, path: /b}}\nendpoints:\n  api:\n    url: https://h2.example\n"
     );
     let with_groups = file.replace("path: /b", "path: /b, cloudevents: {mode: binary}");
-    let whole = format!("{with_groups}    auth: {{header_env: TOKEN_HEADER}}\n    tls: {{ca_file: /etc/hosts}}\n");
+    let whole =
+        format!("{with_groups}    auth: {{header_env: TOKEN_HEADER}}\n    tls: {{ca_file: /etc/hosts}}\n");
     let rows = explained("all", &whole);
     let names = |of_endpoint: bool| -> Vec<&str> {
         let keys = rows.iter().filter(|row| row.listener.is_some()).map(|row| row.key.as_str());

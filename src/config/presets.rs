@@ -53,7 +53,7 @@ const ALGORITHMIA_DEFAULTS: &[(&str, &str)] = &[
 /// Keys that a listener of events cannot honour: the event says how its request looks.
 const NOT_OF_EVENTS: &[&str] = &["algorithm", "content_type", "message_headers", "user_agent"];
 
-/// Events of CloudEvents; their HTTP binding takes every 2xx for success.
+/// Events of `CloudEvents`; their HTTP binding takes every 2xx for success.
 const CLOUDEVENTS_DEFAULTS: &[(&str, &str)] = &[("cloudevents.mode", "binary"), ("success", "2xx")];
 
 /// Elastic Beanstalk's daemon, with the defaults of its options.
@@ -96,7 +96,7 @@ fn chosen(listener: &mut Listener, report: &mut Report) -> Option<&'static Prese
         match slot.written().first() {
             Some(refused) if preset.refuses.contains(&key) => {
                 let rule = format!("is not possible with the preset `{}`", preset.name);
-                report.refuse(refused, Fault::new(rule).fix(preset.way_out(key)));
+                report.refuse(refused, Fault::new(rule).fix(way_out(key)));
                 is_possible = false;
             }
             None if preset.needs.contains(&key) => {
@@ -119,14 +119,14 @@ fn names(than: &Preset) -> String {
     others.map(|preset| preset.name).collect::<Vec<_>>().join(", ")
 }
 
-impl Preset {
-    /// What to do about a key that this preset cannot honour.
-    fn way_out(&self, key: &str) -> String {
-        let honours = |preset: &&Preset| !preset.refuses.contains(&key);
-        let others: Vec<&str> = PRESETS.iter().filter(honours).map(|preset| preset.name).collect();
-        format!("remove it, or choose another preset: {}", others.join(", "))
-    }
+/// What to do about a key that a preset cannot honour.
+fn way_out(key: &str) -> String {
+    let honours = |preset: &&Preset| !preset.refuses.contains(&key);
+    let others: Vec<&str> = PRESETS.iter().filter(honours).map(|preset| preset.name).collect();
+    format!("remove it, or choose another preset: {}", others.join(", "))
+}
 
+impl Preset {
     /// Writes its texts where there is none.
     fn fill(&self, listener: &mut Listener, endpoints: &mut [Endpoint]) {
         let has_address = listener.url.is_some() || listener.endpoint.is_some();

@@ -126,8 +126,11 @@ pub async fn run(plan: Plan) -> Result<End, StartError> {
     Ok(if healthy { end } else { End::CutOff })
 }
 
-/// Logs the warnings about the configuration and about this machine's limits.
+/// Logs what is notable about the configuration and about this machine's limits.
 fn warn(plan: &Plan) {
+    for note in &plan.notes {
+        tracing::info!("{note}");
+    }
     for warning in &plan.warnings {
         tracing::warn!("{warning}");
     }

@@ -34,6 +34,8 @@ pub struct Message {
     pub sequence_number: Option<String>,
     /// X-Ray trace header (`AWSTraceHeader`).
     pub trace_header: Option<String>,
+    /// Who sent it: an IAM id, or the address of an anonymous sender (`SenderId`).
+    pub sender_id: Option<String>,
     /// User attributes in the order SQS sent them, sorted by name by the adapter.
     pub attributes: Vec<Attribute>,
 }

@@ -103,7 +103,12 @@ pub fn offline(plan: &Plan) -> Result<Vec<Checked>, StartError> {
     let short = resources::shortages(plan, Limits::reachable())
         .into_iter()
         .map(|shortage| Checked { fix: Some(shortage.fix), ..of_plan(Status::Warning, shortage.meaning) });
-    Ok(std::iter::once(of_plan(Status::Ok, format!("valid: {size}"))).chain(warnings).chain(short).collect())
+    let notes = plan.notes.iter().map(|note| of_plan(Status::Ok, note.clone()));
+    Ok(std::iter::once(of_plan(Status::Ok, format!("valid: {size}")))
+        .chain(notes)
+        .chain(warnings)
+        .chain(short)
+        .collect())
 }
 
 /// Checks every listener's queue and endpoint; results in the order of the listeners.

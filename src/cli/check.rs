@@ -10,6 +10,7 @@ use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
 use crate::app::check::{self, Checked, Status, What};
+use crate::cli::explain;
 use crate::cli::options::PlanOptions;
 use crate::cli::{BAD_CONFIGURATION, FAILED, OK, complain, render, terminal};
 use crate::config::{self, ConfigErrors, Excerpt, Place, Problem};
@@ -39,7 +40,10 @@ pub(super) struct Options {
     /// Look at the configuration only: call neither queues nor endpoints
     #[arg(long, help_heading = "Check")]
     offline: bool,
-    /// A table, or an array of {listener, check, status, detail, fix, problem}
+    /// Show every key with its value and where that came from, and check no more than that
+    #[arg(long, help_heading = "Check")]
+    explain: bool,
+    /// A table, or an array of {listener, check, status, detail, fix, problem}; with --explain {listener, key, value, from}
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Format::Text, help_heading = "Check")]
     format: Format,
     /// Print the request that a message would become: a line of `receive`, or a body; calls nothing
@@ -69,6 +73,12 @@ pub(super) async fn run(options: &Options) -> u8 {
                 BAD_CONFIGURATION
             }
         };
+    }
+    if options.explain
+        && let Ok(rows) = config::explain(&options.plan.overrides(), &config::process_env, on_terminal)
+    {
+        explain::print(&rows, options.format == Format::Json);
+        return OK;
     }
     let (checked, code) = check(options, on_terminal).await;
     match options.format {
@@ -133,7 +143,8 @@ fn parts(problem: &Problem) -> Value {
     let (file, line, column, given) = match &problem.place {
         Place::File { path, line: 0, .. } => (Some(path.to_string()), None, None, None),
         Place::File { path, line, column } => (Some(path.to_string()), Some(line), Some(column), None),
-        Place::Flag(name) | Place::Variable(name) => (None, None, None, Some(name)),
+        Place::Flag(name) | Place::Variable(name) => (None, None, None, Some((*name).to_owned())),
+        Place::Preset(_) => (None, None, None, Some(problem.place.to_string())),
         Place::CommandLine => (None, None, None, None),
     };
     json!({

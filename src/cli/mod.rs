@@ -2,6 +2,7 @@
 
 mod check;
 mod dev;
+mod explain;
 mod healthcheck;
 mod options;
 mod queue_options;

@@ -15,6 +15,9 @@ pub(super) struct PlanOptions {
     /// Queue to consume [env: QUEUEPOST_QUEUE]
     #[arg(long, value_name = "URL|ARN|NAME", help_heading = "One listener")]
     queue: Option<String>,
+    /// Defaults for a kind of endpoint: raw, algorithmia, sqsd [default: raw] [env: QUEUEPOST_PRESET]
+    #[arg(long, value_name = "NAME", help_heading = "One listener")]
+    preset: Option<String>,
     /// Endpoint to POST to; with --algorithm the server's address [env: QUEUEPOST_URL]
     #[arg(long, value_name = "URL", help_heading = "One listener")]
     url: Option<String>,
@@ -24,10 +27,10 @@ pub(super) struct PlanOptions {
     /// Most POSTs at once, 1 to 10,000 [default: 16] [env: QUEUEPOST_WORKERS]
     #[arg(long, value_name = "N", help_heading = "One listener")]
     workers: Option<String>,
-    /// Timeout of one POST, 100ms to 11h59m [default: 60s, 435s for an algorithm] [env: QUEUEPOST_TIMEOUT]
+    /// Timeout of one POST, 100ms to 11h59m [default: 60s, 435s for an algorithm, 299s for sqsd] [env: QUEUEPOST_TIMEOUT]
     #[arg(long, value_name = "DURATION", help_heading = "One listener")]
     timeout: Option<String>,
-    /// Statuses that delete the message, such as 200-299 [default: 200] [env: QUEUEPOST_SUCCESS]
+    /// Statuses that delete the message, such as 2xx [default: 200] [env: QUEUEPOST_SUCCESS]
     #[arg(long, value_name = "CODES", help_heading = "One listener")]
     success: Option<String>,
     /// How long a 429 hides the message [default: 5m] [env: QUEUEPOST_THROTTLE_DELAY]
@@ -60,6 +63,10 @@ pub(super) struct PlanOptions {
     #[arg(long, value_name = "FILE", help_heading = "Endpoint")]
     auth_header_file: Option<String>,
 
+    /// File with the key of --algorithm, sent as "Authorization: Simple KEY" [env: QUEUEPOST_ALGORITHM_KEY_FILE; the key itself: QUEUEPOST_ALGORITHM_KEY]
+    #[arg(long, value_name = "FILE", help_heading = "Endpoint")]
+    algorithm_key_file: Option<String>,
+
     /// Where metrics and health are served [default: 127.0.0.1:9464] [env: QUEUEPOST_ADMIN_LISTEN]
     #[arg(long, value_name = "ADDRESS", help_heading = "Process")]
     admin_listen: Option<String>,
@@ -82,6 +89,7 @@ impl PlanOptions {
     pub(super) fn overrides(&self) -> Overrides {
         Overrides {
             config: self.config.clone(),
+            preset: self.preset.clone(),
             queue: self.queue.clone(),
             url: self.url.clone(),
             algorithm: self.algorithm.clone(),
@@ -97,6 +105,7 @@ impl PlanOptions {
             sessions: self.sessions.clone(),
             rate: self.rate.clone(),
             auth_header_file: self.auth_header_file.clone(),
+            algorithm_key_file: self.algorithm_key_file.clone(),
             admin_listen: self.admin_listen.clone(),
             shutdown_deadline: self.shutdown_deadline.clone(),
             log_format: self.log_format.clone(),

@@ -27,7 +27,8 @@ pub(super) fn header(written: &file::Auth, env: Lookup<'_>, report: &mut Report)
     match (&written.header_file, &written.header_env) {
         (Some(file), None) => {
             let file = &reveal::path(file, env);
-            let header = report.parse(Some(file), |path| parse(&from_file(&file.place, path)?))?;
+            let header =
+                report.parse(Some(file), |path| line(&written.prefix, &from_file(&file.place, path)?))?;
             warn_of_exposed(file, report);
             Some(header)
         }
@@ -35,8 +36,8 @@ pub(super) fn header(written: &file::Auth, env: Lookup<'_>, report: &mut Report)
             if !is_variable_name(name) {
                 return Err(Fault::new("does not name an environment variable"));
             }
-            let line = set(env, name).ok_or_else(|| Fault::new("names a variable that is not set"))?;
-            parse(&line)
+            let secret = set(env, name).ok_or_else(|| Fault::new("names a variable that is not set"))?;
+            line(&written.prefix, &secret)
         }),
         (None, None) => {
             let fault = Fault::new("needs one of `header_file` and `header_env`");
@@ -115,6 +116,14 @@ fn exposed(path: &Path) -> Option<u32> {
 #[cfg(not(unix))]
 fn exposed(_: &Path) -> Option<u32> {
     None
+}
+
+/// The header of a secret behind `prefix`.
+fn line(prefix: &str, secret: &str) -> Result<AuthHeader, Fault> {
+    if !prefix.is_empty() && secret.trim().is_empty() {
+        return Err(Fault::new("leads to nothing: it is empty").fix("write the key"));
+    }
+    parse(&format!("{prefix}{secret}"))
 }
 
 fn parse(line: &str) -> Result<AuthHeader, Fault> {

@@ -16,11 +16,10 @@ use crate::config::env::Lookup;
 use crate::config::file::{File, Listener, Row};
 use crate::config::firsts::Firsts;
 use crate::config::plan::{ListenerPlan, Plan};
-use crate::config::problem::{Fault, Place, Report};
+use crate::config::problem::{Fault, Place, Report, Written};
 use crate::config::queue::parse as parse_queue;
-use crate::config::template::Template;
 use crate::config::value::{self, TWELVE_HOURS};
-use crate::config::{exchange, rules};
+use crate::config::{exchange, rules, stay};
 use crate::exchange::Success;
 use crate::policy::decide;
 use crate::policy::outcome::StatusSet;
@@ -33,8 +32,6 @@ pub(super) const ADMIN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Ad
 const WORKERS: u32 = 16;
 const WORKERS_MAX: u32 = 10_000;
 const TIMEOUT: Duration = Duration::from_mins(1);
-/// Algorithmia's default timeout, 420 s, and the margin.
-const ALGORITHM_TIMEOUT: Duration = Duration::from_secs(435);
 /// Algorithmia's longest timeout, 3,000 s, and the margin.
 const ALGORITHM_TIMEOUT_MAX: Duration = Duration::from_secs(3_015);
 const SECOND: Duration = Duration::from_secs(1);
@@ -56,7 +53,7 @@ pub(super) fn plan(
         let fault = Fault::new("is required: a list with at least one listener");
         match file.place {
             Place::CommandLine => report.refuse_key(&file.place, "", Fault::new(NOTHING_TO_RUN)),
-            Place::File { .. } | Place::Flag(_) | Place::Variable(_) => {
+            Place::File { .. } | Place::Flag(_) | Place::Variable(_) | Place::Preset(_) => {
                 report.refuse_key(&file.place, "listeners", fault.fix(FIRST_LISTENER));
             }
         }
@@ -77,6 +74,7 @@ pub(super) fn plan(
         deadline: deadline(file, longest, report),
         log: log_settings(file, stdout_is_terminal, report),
         require_healthy,
+        notes: file.notes.clone(),
         warnings: Vec::new(),
     }
 }
@@ -117,13 +115,12 @@ fn listener(
 ) -> Option<ListenerPlan> {
     let queue = queue_settings(written, report);
     let is_algorithm = written.algorithm.is_some();
-    let (longest, default) =
-        if is_algorithm { (ALGORITHM_TIMEOUT_MAX, ALGORITHM_TIMEOUT) } else { (rules::TIMEOUT_MAX, TIMEOUT) };
+    let longest = if is_algorithm { ALGORITHM_TIMEOUT_MAX } else { rules::TIMEOUT_MAX };
     let timeout = |text: &str| {
         let timeout = value::duration(text, Duration::ZERO, Duration::MAX)?;
         rules::request_fits_twelve_hours(timeout, longest).map(|()| timeout)
     };
-    let timeout = report.parse(written.timeout.as_ref(), timeout).unwrap_or(default);
+    let timeout = report.parse(written.timeout.as_ref(), timeout).unwrap_or(TIMEOUT);
     let workers = |text: &str| value::whole(text, 1, WORKERS_MAX);
     let workers = value::size(report.parse(written.workers.as_ref(), workers).unwrap_or(WORKERS));
     let receive_wait = report.parse(written.receive_wait.as_ref(), receive_wait).unwrap_or(RECEIVE_WAIT);
@@ -132,15 +129,19 @@ fn listener(
     let templates = exchange::templates(written, report);
     let query = exchange::algorithm_path(written, timeout, report);
     let target = target(written, query.as_deref(), endpoints, env, report);
+    let look = exchange::look(written, target.as_ref().and_then(|(_, url)| url.as_ref()), report);
+    let visibility = stay::visibility(written, report);
     let name = others.add(written, queue.as_ref(), target.as_ref(), report);
     let (endpoint, url) = target?;
-    let workers_written = written.workers.is_some();
-    let joining = Joining { workers, workers_written, algorithm: is_algorithm, timeout };
+    let by_hand = |workers: &Written| !matches!(workers.place, Place::Preset(_));
+    let workers_written = written.workers.as_ref().is_some_and(by_hand);
+    let joining = Joining { workers, workers_written, timeout };
     let retry_after_closes_gate = endpoints.join(endpoint, &joining);
     let (queue, name) = (queue?, name?);
     let queue_name = queue.queue.name().to_owned();
     let url = url?;
-    let exchange = exchange::exchange(written, &name, &queue_name, &url, (success, templates), report)?;
+    let names = (name.as_str(), queue_name.as_str());
+    let exchange = exchange::exchange(written, names, &url, (look, success, templates), report)?;
     Some(ListenerPlan {
         listener: pipeline::Settings {
             name,
@@ -148,6 +149,7 @@ fn listener(
             fifo: queue.queue.is_fifo(),
             workers,
             timeout,
+            visibility,
             receive_wait,
             policy,
             exchange,
@@ -208,12 +210,19 @@ fn policy(written: &Listener, timeout: Duration, success: &Success, report: &mut
         }
         rows.push(row);
     }
-    decide::Policy { throttle_delay, rows }
+    decide::Policy {
+        throttle_delay,
+        rows,
+        retry_delay: stay::retry_delay(written, timeout, report),
+        retention: stay::retention(written, report),
+    }
 }
 
 fn statuses(written: &Row, report: &mut Report) -> Option<StatusSet> {
     let status = written.status.as_deref()?;
-    let parts = status.iter().filter_map(|item| report.parse(Some(item), |text| value::statuses(text, true)));
+    let parts = status.iter().filter_map(|item| {
+        report.parse(Some(item), |text| value::statuses(text, "write 503, 500-504 or 5xx"))
+    });
     Some(StatusSet::new(parts.flatten()))
 }
 
@@ -247,16 +256,18 @@ fn target(
     let is_algorithm = written.algorithm.is_some();
     let (index, base, path) = match (&written.url, &written.endpoint) {
         (Some(text), None) => {
-            if let (Some(path), false) = (&written.path, is_algorithm) {
+            let is_default = matches!(text.place, Place::Preset(_));
+            if let (Some(path), false) = (&written.path, is_algorithm || is_default) {
                 report.refuse(path, Fault::new("has no effect beside `url`").fix("write it into the `url`"));
             }
             let parse = if is_algorithm { value::base_url } else { value::http_url };
             let url = report.parse(Some(text), parse)?;
-            (endpoints.inline(written, &url, env, report), url, algorithm)
+            let path = written.path.as_ref().and_then(|path| path.text.as_deref()).filter(|_| is_default);
+            (endpoints.inline(written, &url, env, report), url, algorithm.or(path))
         }
         (None, Some(name)) => {
             let (index, base) = report.parse(Some(name), |name| endpoints.named(name))?;
-            let is_made = is_algorithm || written.template.as_ref().is_some_and(Template::has_path);
+            let is_made = is_algorithm || written.template.has_path();
             if written.path.is_none() && !is_made {
                 let fault = Fault::new("is required with `endpoint`").fix("write / for the endpoint itself");
                 report.refuse_key(&written.place, &written.key_of("path"), fault);

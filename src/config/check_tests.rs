@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use super::*;
 use crate::config::firsts::comparisons;
+use crate::config::presets;
 use crate::config::problem::ConfigErrors;
 use crate::exchange::Verdicts;
 use crate::policy::decide::Action;
@@ -22,9 +23,10 @@ fn env(name: &str) -> Option<String> {
 
 fn checked(source: &str) -> Result<Plan, ConfigErrors> {
     let mut report = Report::default();
-    let Some(file) = File::parse(source, &"f.yaml".into(), &env, &mut report) else {
+    let Some(mut file) = File::parse(source, &"f.yaml".into(), &env, &mut report) else {
         return Err(report.into_errors());
     };
+    presets::apply(&mut file, &mut report);
     let plan = plan(&file, &env, false, false, &mut report);
     report.finish().map(|warnings| Plan { warnings, ..plan })
 }

@@ -24,8 +24,6 @@ use crate::tuning::Tuning;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Below the 5 s keep-alive of Node and uvicorn: a reset on a stale connection costs a receive.
 const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(4);
-/// Algorithmia's session limit per account.
-const ALGORITHM_SESSIONS: usize = 80;
 const SESSIONS_MAX: u32 = 1_000_000;
 const BURST_MAX: u32 = 1_000_000;
 
@@ -49,7 +47,6 @@ pub(super) struct Joining {
     pub(super) workers: usize,
     /// Whether the value was written, or is the default.
     pub(super) workers_written: bool,
-    pub(super) algorithm: bool,
     pub(super) timeout: Duration,
 }
 
@@ -66,13 +63,12 @@ struct Known {
     adaptive: bool,
     sessions: Option<usize>,
     rate: Option<limit::Rate>,
-    /// Where `sessions` was written.
+    /// Where `sessions` was written; `None` for the default, of a preset too.
     sessions_written: Option<Written>,
     /// Sum over the listeners that use this endpoint.
     workers: usize,
     /// The largest number that was written; defaults do not count.
     most_workers_written: usize,
-    algorithm: bool,
 }
 
 impl Endpoints {
@@ -133,9 +129,10 @@ impl Endpoints {
         let checked = Known::inline(own, url, env, report);
         let same = self.same(&checked);
         if let Some((index, known)) = same.and_then(|index| Some((index, self.known.get_mut(index)?))) {
-            if checked.sessions.is_some() {
+            if checked.sessions_written.is_some() {
                 (known.sessions, known.sessions_written) = (checked.sessions, checked.sessions_written);
             }
+            known.sessions = known.sessions.or(checked.sessions);
             known.rate = checked.rate.or(known.rate);
             return index;
         }
@@ -164,7 +161,6 @@ impl Endpoints {
         if joining.workers_written {
             known.most_workers_written = known.most_workers_written.max(joining.workers);
         }
-        known.algorithm |= joining.algorithm;
         known.retry_after_closes_gate
     }
 
@@ -222,7 +218,6 @@ impl Known {
             sessions_written: None,
             workers: 0,
             most_workers_written: 0,
-            algorithm: false,
         }
     }
 
@@ -247,7 +242,8 @@ impl Known {
         }
         let sessions = |text: &str| value::whole(text, 1, SESSIONS_MAX);
         self.sessions = report.parse(written.sessions.as_ref(), sessions).map(value::size);
-        self.sessions_written.clone_from(&written.sessions);
+        let by_hand = |sessions: &&Written| !matches!(sessions.place, Place::Preset(_));
+        self.sessions_written = written.sessions.as_ref().filter(by_hand).cloned();
         self.rate = rate(written, report);
         let auth = written.auth.as_ref().map(|auth| auth::header(auth, env, report));
         let tls = match &written.tls {
@@ -282,7 +278,7 @@ impl Known {
     }
 
     fn sessions(&self) -> usize {
-        self.sessions.unwrap_or(if self.algorithm { ALGORITHM_SESSIONS } else { self.workers })
+        self.sessions.unwrap_or(self.workers)
     }
 
     fn origin(&self) -> Option<&str> {

@@ -9,7 +9,7 @@ use crate::config::file::Listener;
 use crate::config::problem::{Fault, Report};
 use crate::config::{rules, value};
 use crate::exchange::template::{Base, Parts, Templated};
-use crate::exchange::{Algorithm, Exchange, Raw, Single, Success};
+use crate::exchange::{Algorithm, ContentType, Exchange, Look, Properties, Raw, Single, Success};
 use crate::policy::outcome::StatusSet;
 
 /// How much earlier than our timeout the algorithm's server must answer.
@@ -18,16 +18,17 @@ const ALGORITHM_MARGIN: Duration = Duration::from_secs(15);
 /// The exchange of a listener that posts to `url`; `None` when its templates do not fit the address.
 pub(super) fn exchange(
     written: &Listener,
-    name: &str,
-    queue: &str,
+    (name, queue): (&str, &str),
     url: &Url,
-    made: (Success, Option<Parts>),
+    (look, success, parts): (Look, Success, Option<Parts>),
     report: &mut Report,
 ) -> Option<Arc<dyn Exchange>> {
-    let (success, parts) = made;
-    let raw = if written.algorithm.is_some() { Raw::algorithm } else { Raw::new };
-    let raw = raw(name, queue);
-    let Some(parts) = parts else { return Some(Arc::new(Single::new(raw, success))) };
+    let is_chosen = matches!(look.content_type, ContentType::Fixed(_));
+    let raw = Raw::new(name, queue).with(look);
+    let Some(mut parts) = parts else { return Some(Arc::new(Single::new(raw, success))) };
+    if is_chosen {
+        parts.keep_content_type();
+    }
     let base = Base { path: url.path().to_owned(), query: url.query().map(str::to_owned) };
     match Templated::new(raw, parts, base, name, queue) {
         Ok(shape) => Some(Arc::new(Single::new(shape, success))),
@@ -41,7 +42,35 @@ pub(super) fn exchange(
 
 /// The templates of a listener.
 pub(super) fn templates(written: &Listener, report: &mut Report) -> Option<Parts> {
-    Some(written.template.as_ref()?.compile(written.algorithm.is_some(), report))
+    written.template.compile(written.algorithm.is_some(), report)
+}
+
+/// What all requests of a listener to `url` have in common.
+pub(super) fn look(written: &Listener, url: Option<&Url>, report: &mut Report) -> Look {
+    let default = Look::default();
+    let path = url.map_or("/", Url::path).to_owned();
+    let properties = |text: &str| {
+        let words = [("queuepost", 0), ("sqsd", 1), ("none", 2)];
+        Ok(match value::one_of(text, &words)? {
+            0 => Properties::Queuepost,
+            1 => Properties::Sqsd { path },
+            _ => Properties::None,
+        })
+    };
+    let content_type = |text: &str| match text {
+        "auto" => Ok(ContentType::Auto),
+        "algorithmia" => Ok(ContentType::Algorithmia),
+        fixed => value::media_type(fixed).map(ContentType::Fixed),
+    };
+    Look {
+        properties: report.parse(written.message_headers.as_ref(), properties).unwrap_or(default.properties),
+        user_agent: report
+            .parse(written.user_agent.as_ref(), value::header_value)
+            .unwrap_or(default.user_agent),
+        content_type: report
+            .parse(written.content_type.as_ref(), content_type)
+            .unwrap_or(default.content_type),
+    }
 }
 
 /// Which answers mean that the work is done.
@@ -58,7 +87,7 @@ fn success_statuses(written: &Listener, report: &mut Report) -> Option<StatusSet
     let mut all = Vec::new();
     for item in written.success.as_deref()? {
         let ranges = |text: &str| {
-            let ranges = value::statuses(text, false)?;
+            let ranges = value::statuses(text, "write 200, 200-299 or 2xx")?;
             ranges.iter().try_for_each(|&(low, high)| rules::success_leaves_out_failures(low, high))?;
             Ok(ranges)
         };

@@ -29,6 +29,8 @@ pub(super) struct File {
     pub(super) log_format: Option<Written>,
     /// `log.level`.
     pub(super) log_level: Option<Written>,
+    /// What to say about where values came from.
+    pub(super) notes: Vec<String>,
     /// The position of the file as a whole; that of the command line if there is no file.
     pub(super) place: Place,
 }
@@ -38,6 +40,7 @@ pub(super) struct File {
 pub(super) struct Listener {
     pub(super) key: String,
     pub(super) place: Place,
+    pub(super) preset: Option<Written>,
     pub(super) name: Option<Written>,
     pub(super) queue: Option<Written>,
     pub(super) url: Option<Written>,
@@ -55,8 +58,14 @@ pub(super) struct Listener {
     pub(super) success: Option<Vec<Written>>,
     pub(super) throttle_delay: Option<Written>,
     pub(super) receive_wait: Option<Written>,
+    pub(super) retry_delay: Option<Written>,
+    pub(super) retention: Option<Written>,
+    pub(super) visibility_timeout: Option<Written>,
+    pub(super) message_headers: Option<Written>,
+    pub(super) user_agent: Option<Written>,
+    pub(super) content_type: Option<Written>,
     pub(super) on_response: Vec<Row>,
-    pub(super) template: Option<Template>,
+    pub(super) template: Template,
     /// The flags for the endpoint of a listener with a `url` of its own.
     pub(super) own: Endpoint,
 }
@@ -94,6 +103,17 @@ pub(super) struct Auth {
     pub(super) place: Place,
     pub(super) header_file: Option<Written>,
     pub(super) header_env: Option<Written>,
+    /// What makes a header line of the secret; empty when the secret is one.
+    pub(super) prefix: String,
+}
+
+impl Auth {
+    /// The secret that is the value of this variable, behind `prefix`.
+    pub(super) fn of_variable(variable: &'static str, key: &str, prefix: String) -> Self {
+        let place = Place::Variable(variable);
+        let name = Written::plain(key.to_owned(), place.clone(), variable.to_owned());
+        Self { key: key.to_owned(), place, header_file: None, header_env: Some(name), prefix }
+    }
 }
 
 /// `endpoints.NAME.tls`.
@@ -146,6 +166,7 @@ impl File {
             shutdown_deadline: None,
             log_format: None,
             log_level: None,
+            notes: Vec::new(),
             place: Place::CommandLine,
         }
     }
@@ -185,7 +206,7 @@ impl File {
             Place::File { path: file, .. } => {
                 Path::new(&**file).parent().map_or_else(|| path.into(), |directory| directory.join(path))
             }
-            Place::Flag(_) | Place::Variable(_) | Place::CommandLine => path.into(),
+            Place::Flag(_) | Place::Variable(_) | Place::Preset(_) | Place::CommandLine => path.into(),
         }
     }
 }
@@ -196,6 +217,7 @@ impl Listener {
         Self {
             key: key.to_owned(),
             place: place.clone(),
+            preset: None,
             name: None,
             queue: None,
             url: None,
@@ -213,8 +235,14 @@ impl Listener {
             success: None,
             throttle_delay: None,
             receive_wait: None,
+            retry_delay: None,
+            retention: None,
+            visibility_timeout: None,
+            message_headers: None,
+            user_agent: None,
+            content_type: None,
             on_response: Vec::new(),
-            template: None,
+            template: Template::default(),
             own: Endpoint::empty(Written::plain(key.to_owned(), place.clone(), String::new())),
         }
     }
@@ -223,12 +251,15 @@ impl Listener {
     pub(super) fn key_of(&self, name: &str) -> String {
         match self.place {
             Place::CommandLine => format!("--{}", name.replace('_', "-")),
-            Place::File { .. } | Place::Flag(_) | Place::Variable(_) => format!("{}.{name}", self.key),
+            Place::File { .. } | Place::Flag(_) | Place::Variable(_) | Place::Preset(_) => {
+                format!("{}.{name}", self.key)
+            }
         }
     }
 
     fn read(mut fields: Fields<'_>) -> Self {
         let mut listener = Self::empty(fields.path(), fields.place());
+        listener.preset = fields.text("preset");
         listener.name = fields.text("name");
         listener.queue = fields.text("queue");
         listener.url = fields.address("url");
@@ -246,8 +277,14 @@ impl Listener {
         listener.success = fields.texts("success");
         listener.throttle_delay = fields.text("throttle_delay");
         listener.receive_wait = fields.text("receive_wait");
+        listener.retry_delay = fields.text("retry_delay");
+        listener.retention = fields.text("retention");
+        listener.visibility_timeout = fields.text("visibility_timeout");
+        listener.message_headers = fields.text("message_headers");
+        listener.user_agent = fields.text("user_agent");
+        listener.content_type = fields.text("content_type");
         listener.on_response = fields.list("on_response", Row::read);
-        listener.template = fields.map("template", Template::read);
+        listener.template = fields.map("template", Template::read).unwrap_or_default();
         fields.finish();
         listener
     }
@@ -314,6 +351,7 @@ impl Auth {
             place: fields.place().clone(),
             header_file: fields.path_of_file("header_file"),
             header_env: fields.variable("header_env"),
+            prefix: String::new(),
         };
         fields.finish();
         auth

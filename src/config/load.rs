@@ -9,11 +9,13 @@ use std::net::SocketAddr;
 
 use crate::config::check;
 use crate::config::env::{Lookup, set};
+use crate::config::explain::{self, Explained};
 use crate::config::file::{self, Auth, Endpoint, File, Listener};
 use crate::config::plan::Plan;
 use crate::config::problem::{ConfigErrors, Fault, Place, Report, Written};
 use crate::config::shown::Reveal;
 use crate::config::value;
+use crate::config::{presets, sqsd_names};
 use crate::sqs;
 
 const CONFIG_FLAG: &str = "--config";
@@ -26,6 +28,8 @@ const ADMIN_VARIABLE: &str = "QUEUEPOST_ADMIN_LISTEN";
 pub struct Overrides {
     /// `--config`
     pub config: Option<String>,
+    /// `--preset`
+    pub preset: Option<String>,
     /// `--queue`
     pub queue: Option<String>,
     /// `--url`
@@ -56,6 +60,8 @@ pub struct Overrides {
     pub rate: Option<String>,
     /// `--auth-header-file`
     pub auth_header_file: Option<String>,
+    /// `--algorithm-key-file`
+    pub algorithm_key_file: Option<String>,
     /// `--admin-listen`
     pub admin_listen: Option<String>,
     /// `--shutdown-deadline`
@@ -75,20 +81,47 @@ pub fn load(
     stdout_is_terminal: bool,
 ) -> Result<Plan, ConfigErrors> {
     let mut report = Report::default();
+    let Some(file) = written(overrides, env, &mut report) else { return Err(report.into_errors()) };
+    let plan = check::plan(&file, env, stdout_is_terminal, overrides.require_healthy, &mut report);
+    let warnings = report.finish()?;
+    Ok(Plan { warnings, ..plan })
+}
+
+/// Explains the configuration: every key with its value, and where that came from.
+///
+/// # Errors
+/// Every problem of the configuration.
+pub fn explain(
+    overrides: &Overrides,
+    env: &dyn Fn(&str) -> Option<String>,
+    stdout_is_terminal: bool,
+) -> Result<Vec<Explained>, ConfigErrors> {
+    let plan = load(overrides, env, stdout_is_terminal)?;
+    let mut report = Report::default();
+    match written(overrides, env, &mut report) {
+        Some(file) => Ok(explain::rows(file, &plan, env)),
+        None => Err(report.into_errors()),
+    }
+}
+
+/// File, environment and flags together, filled up from presets. `None` when the file cannot be read.
+fn written(overrides: &Overrides, env: Lookup<'_>, report: &mut Report) -> Option<File> {
     let mut file = match overrides.config.clone().or_else(|| set(env, CONFIG_VARIABLE)) {
         None => File::none(),
-        Some(path) => match file::read(&path, env, &mut report) {
-            Some(file) => file,
-            None => return Err(report.into_errors()),
-        },
+        Some(path) => file::read(&path, env, report)?,
     };
     for (put, written) in given(&TOP, overrides, env) {
         put(&mut file, written);
     }
-    replace_listener(&mut file, overrides, env, &mut report);
-    let plan = check::plan(&file, env, stdout_is_terminal, overrides.require_healthy, &mut report);
-    let warnings = report.finish()?;
-    Ok(Plan { warnings, ..plan })
+    replace_listener(&mut file, overrides, env, report);
+    if file.place == Place::CommandLine && sqsd_names::apply_to(file.listeners.first(), env) {
+        if file.listeners.is_empty() {
+            file.listeners.push(Listener::empty("", &Place::CommandLine));
+        }
+        file.notes = file.listeners.iter_mut().map(|listener| sqsd_names::fill(listener, env)).collect();
+    }
+    presets::apply(&mut file, report);
+    Some(file)
 }
 
 /// Every flag and its environment variable, for help texts and documents.
@@ -169,7 +202,13 @@ const TOP: [Given<File>; 4] = [
     },
 ];
 
-const LISTENER: [Given<Listener>; 12] = [
+const LISTENER: [Given<Listener>; 13] = [
+    Given {
+        flag: "--preset",
+        variable: "QUEUEPOST_PRESET",
+        typed: |typed| typed.preset.as_ref(),
+        put: |listener, written| listener.preset = Some(written),
+    },
     Given {
         flag: "--queue",
         variable: "QUEUEPOST_QUEUE",
@@ -251,7 +290,7 @@ const LISTENER: [Given<Listener>; 12] = [
     },
 ];
 
-const ENDPOINT: [Given<Endpoint>; 3] = [
+const ENDPOINT: [Given<Endpoint>; 4] = [
     Given {
         flag: "--sessions",
         variable: "QUEUEPOST_SESSIONS",
@@ -274,10 +313,25 @@ const ENDPOINT: [Given<Endpoint>; 3] = [
         put: |endpoint, written| {
             let (key, place) = (written.key.clone(), written.place.clone());
             let header_file = Some(Written { reveal: Reveal::Path, ..written });
-            endpoint.auth = Some(Auth { key, place, header_file, header_env: None });
+            endpoint.auth = Some(Auth { key, place, header_file, header_env: None, prefix: String::new() });
+        },
+    },
+    Given {
+        flag: "--algorithm-key-file",
+        variable: "QUEUEPOST_ALGORITHM_KEY_FILE",
+        typed: |typed| typed.algorithm_key_file.as_ref(),
+        put: |endpoint, written| {
+            let (key, place) = (written.key.clone(), written.place.clone());
+            let header_file = Some(Written { reveal: Reveal::Path, ..written });
+            let prefix = ALGORITHM_KEY_PREFIX.to_owned();
+            endpoint.auth = Some(Auth { key, place, header_file, header_env: None, prefix });
         },
     },
 ];
+/// The variable with an algorithm's key itself.
+const ALGORITHM_KEY_VARIABLE: &str = "QUEUEPOST_ALGORITHM_KEY";
+/// How servers of algorithms take a key.
+const ALGORITHM_KEY_PREFIX: &str = "Authorization: Simple ";
 
 /// The given values of `table`: the flag if there is one, else its variable.
 fn given<T>(table: &[Given<T>], overrides: &Overrides, env: Lookup<'_>) -> Vec<(Put<T>, Written)> {
@@ -294,7 +348,19 @@ fn given<T>(table: &[Given<T>], overrides: &Overrides, env: Lookup<'_>) -> Vec<(
 /// Applies the values for one listener and its endpoint.
 fn replace_listener(file: &mut File, overrides: &Overrides, env: Lookup<'_>, report: &mut Report) {
     let of_listener = given(&LISTENER, overrides, env);
-    let of_endpoint = given(&ENDPOINT, overrides, env);
+    let mut of_endpoint = given(&ENDPOINT, overrides, env);
+    if set(env, ALGORITHM_KEY_VARIABLE).is_some() {
+        let place = Place::Variable(ALGORITHM_KEY_VARIABLE);
+        let name =
+            Written::plain("--algorithm-key-file".to_owned(), place, ALGORITHM_KEY_VARIABLE.to_owned());
+        let put: Put<Endpoint> = |endpoint, written| {
+            let prefix = ALGORITHM_KEY_PREFIX.to_owned();
+            endpoint
+                .auth
+                .get_or_insert_with(|| Auth::of_variable(ALGORITHM_KEY_VARIABLE, &written.key, prefix));
+        };
+        of_endpoint.push((put, name));
+    }
     if of_listener.is_empty() && of_endpoint.is_empty() {
         return;
     }

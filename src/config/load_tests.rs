@@ -281,7 +281,7 @@ fn a_secret_that_others_can_read_is_warned_of_with_its_file_and_the_command() {
 #[test]
 fn every_flag_with_a_value_has_a_variable_of_its_name() {
     let variables = variables();
-    assert_eq!(variables.len(), 20);
+    assert_eq!(variables.len(), 22);
     for (flag, variable) in variables {
         let name = flag.trim_start_matches('-').replace('-', "_").to_uppercase();
         let name = if name == "LOG_LEVEL" { "LOG".to_owned() } else { name };
@@ -335,4 +335,32 @@ fn the_admin_address_is_the_flags_then_the_variables_then_the_default() {
     assert_eq!(asked(None, &env).unwrap(), "0.0.0.0:1");
     assert_eq!(asked(None, &|_| None).unwrap(), "127.0.0.1:9464");
     assert!(asked(Some("localhost"), &env).is_err());
+}
+
+#[test]
+fn queue_role_algorithm_and_key_are_a_listener() {
+    let four = Overrides {
+        queue: Some("https://sqs.us-east-1.amazonaws.com/123456789012/jobs".to_owned()),
+        role_arn: Some("arn:aws:iam::123456789012:role/consumer".to_owned()),
+        algorithm: Some("demo/Hello".to_owned()),
+        ..Overrides::default()
+    };
+    let env = |name: &str| (name == "QUEUEPOST_ALGORITHM_KEY").then(|| "simS3CR3T".to_owned());
+    let plan = load(&four, &env, false).unwrap_or_else(|errors| panic!("{errors}"));
+    let only = &plan.listeners[0];
+    assert_eq!(only.target.url.as_str(), "https://api.algorithmia.com/v1/algo/demo/Hello?timeout=420");
+    assert_eq!((plan.endpoints[0].limits.sessions, only.target.timeout.as_secs()), (80, 435));
+    let auth = plan.endpoints[0].client.auth.as_ref().expect("credentials");
+    assert_eq!((auth.name.as_str(), auth.value.as_bytes()), ("authorization", &b"Simple simS3CR3T"[..]));
+    assert!(!format!("{plan:?} {:?}", explain(&four, &env, false)).contains("S3CR3T"));
+    let path = std::env::temp_dir().join(format!("queuepost-{}-algorithm-key", std::process::id()));
+    std::fs::write(&path, "\n").expect("a file");
+    let file = Overrides { algorithm_key_file: Some(path.display().to_string()), ..four.clone() };
+    let text = load(&file, &no_env, false).expect_err("an empty key").to_string();
+    std::fs::write(&path, "simKEY\n").expect("a file");
+    let plan = load(&file, &env, false);
+    std::fs::remove_file(&path).ok();
+    assert!(text.starts_with("--algorithm-key-file: ") && text.contains("leads to nothing"), "{text}");
+    let plan = plan.unwrap_or_else(|errors| panic!("{errors}"));
+    assert_eq!(plan.endpoints[0].client.auth.as_ref().expect("credentials").value, "Simple simKEY");
 }

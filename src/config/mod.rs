@@ -5,7 +5,9 @@
 //! - `load`: flags override the environment, which overrides the file.
 //! - `tree`, `fields`, `file`: read the text, each value with its position.
 //! - `env`: replaces `${VAR}`.
+//! - `presets`: fills keys that nobody wrote; `matillion`: the templates of one; `keys`: names them; `explain`: says where each came from.
 //! - `check`, `endpoints`, `exchange`, `template`, `auth`: apply the rules.
+//! - `stay`: how long messages stay hidden and in the queue; `sqsd_names`: the variables of other programs.
 //! - `value`, `queue`: parse single texts.
 //! - `rules`, `consumers`: check combinations of values, and of listeners.
 //! - `firsts`: finds the earlier holder of a name, a queue or an endpoint.
@@ -22,23 +24,30 @@ mod endpoints;
 mod env;
 mod excerpt;
 mod exchange;
+mod explain;
 mod fields;
 mod file;
 mod firsts;
+mod keys;
 mod load;
+mod matillion;
 mod peers;
 mod plan;
+mod presets;
 mod problem;
 mod queue;
 mod reveal;
 mod rules;
 mod shown;
+mod sqsd_names;
+mod stay;
 mod template;
 mod tree;
 mod value;
 
 pub use env::process_env;
 pub use excerpt::Excerpt;
-pub use load::{Overrides, admin_address, load, queue, variables};
+pub use explain::Explained;
+pub use load::{Overrides, admin_address, explain, load, queue, variables};
 pub use plan::{EndpointPlan, ListenerPlan, Plan};
 pub use problem::{ConfigErrors, Place, Problem};

@@ -17,29 +17,43 @@ const ENDPOINT_KEYS: [&str; 10] = [
     "tls",
 ];
 /// Listener keys that users often write in an endpoint.
-const LISTENER_KEYS: [&str; 7] =
-    ["algorithm", "onresponse", "path", "success", "throttledelay", "timeout", "workers"];
+const LISTENER_KEYS: [&str; 14] = [
+    "algorithm",
+    "contenttype",
+    "messageheaders",
+    "onresponse",
+    "path",
+    "preset",
+    "retention",
+    "retrydelay",
+    "success",
+    "throttledelay",
+    "timeout",
+    "useragent",
+    "visibilitytimeout",
+    "workers",
+];
 
 const AT_ENDPOINT: &str = "it is a key of an endpoint: write it under `endpoints.NAME`, and in the listener \
                            `endpoint: NAME` and `path` in place of `url`";
 const AT_LISTENER: &str = "it is a key of a listener: write it there";
 const WORKERS: &str = "write `workers`: most POSTs at once";
 const LEASE: &str =
-    "there is none: a message stays hidden while its POST runs, up to `timeout`, and is extended meanwhile";
+    "write `visibility_timeout`: how long a receive hides a message; it is extended while the POST runs";
 const REDRIVE: &str = "there is none: the queue's redrive policy says how often a message is received \
                        (maxReceiveCount) and where it goes then";
 const BATCH: &str =
     "there is none: each POST carries one message; receives and deletes are batched by themselves";
 const HEADERS: &str = "there is none: `endpoints.NAME.auth` sends one header line, from a file or a variable";
 const WAIT: &str = "write `receive_wait`: the long poll of an idle listener";
-const BACKOFF: &str = "there is none: delays grow from 10s to 15m; `on_response` sets the `delay` of a status, \
-                       `throttle_delay` that of a 429";
+const BACKOFF: &str = "write `retry_delay`; without it delays grow from 10s to 15m; `on_response` sets the `delay` of a \
+                       status, `throttle_delay` that of a 429";
 const METHOD: &str = "there is none: messages are always POSTed";
 const CREDENTIALS: &str = "there is none: credentials come from the AWS chain (environment, `profile`, role), and \
                            `role_arn` is assumed with them";
 
 /// Words in lower case without `_`, and what to do instead.
-const WORDS: [(&str, &str); 33] = [
+const WORDS: [(&str, &str); 37] = [
     ("accesskeyid", CREDENTIALS),
     ("backoff", BACKOFF),
     ("batch", BATCH),
@@ -49,9 +63,12 @@ const WORDS: [(&str, &str); 33] = [
     ("deadletterqueue", REDRIVE),
     ("dlq", REDRIVE),
     ("endpointurl", "write `url`"),
+    ("errorvisibilitytimeout", BACKOFF),
     ("headers", HEADERS),
+    ("httpconnections", WORKERS),
     ("httppath", "write `url`, or `endpoint` and `path`"),
     ("httpurl", "write `url`"),
+    ("inactivitytimeout", "write `timeout`: of one POST"),
     ("maxattempts", REDRIVE),
     ("maxconcurrency", WORKERS),
     ("maxnumberofmessages", BATCH),
@@ -59,20 +76,21 @@ const WORDS: [(&str, &str); 33] = [
     ("maxretries", REDRIVE),
     ("maxworkers", WORKERS),
     ("method", METHOD),
+    ("mimetype", "write `content_type`"),
     ("parallelism", WORKERS),
     ("pollinterval", WAIT),
     ("queuearn", "write `queue`"),
     ("queuename", "write `queue`"),
     ("queueurl", "write `queue`"),
+    ("retentionperiod", "write `retention`: it deletes messages that are older"),
     ("retries", REDRIVE),
     ("retry", REDRIVE),
-    ("retrydelay", BACKOFF),
     ("target", "write `url`"),
     ("threads", WORKERS),
     ("visibility", LEASE),
-    ("visibilitytimeout", LEASE),
     ("waittime", WAIT),
     ("waittimeseconds", WAIT),
+    ("workerqueueurl", "write `queue`"),
 ];
 
 /// The advice for `name` in the map at `path`.
@@ -102,8 +120,12 @@ mod tests {
     fn the_words_of_peers_lead_to_the_key_or_to_the_truth() {
         let cases = [
             ("concurrency", "`workers`"),
-            ("visibility_timeout", "there is none: a message stays hidden"),
-            ("visibilityTimeout", "there is none: a message stays hidden"),
+            ("visibility", "`visibility_timeout`"),
+            ("HttpConnections", "`workers`"),
+            ("ErrorVisibilityTimeout", "`retry_delay`"),
+            ("InactivityTimeout", "`timeout`"),
+            ("MimeType", "`content_type`"),
+            ("RetentionPeriod", "`retention`"),
             ("max_retries", "redrive policy"),
             ("max-receive-count", "redrive policy"),
             ("batch_size", "one message"),
@@ -116,6 +138,7 @@ mod tests {
             let told = hint("listeners[7]", name).unwrap_or_default();
             assert!(told.contains(words), "{name}: {told}");
         }
+        assert!(hint("endpoints.api", "retry_delay").unwrap_or_default().contains("a key of a listener"));
         assert!(hint("endpoints.api", "workers").unwrap_or_default().contains("a key of a listener"));
         for (path, name) in
             [("listeners[0]", "colour"), ("log", "batch"), ("", "workers"), ("endpoints.api.tls", "path")]

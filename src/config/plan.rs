@@ -23,6 +23,8 @@ pub struct Plan {
     pub log: telemetry::log::Settings,
     /// Whether a listener that fails its preflight ends the process.
     pub require_healthy: bool,
+    /// What was read from variables of other programs; for the log.
+    pub notes: Vec<String>,
     /// Warnings about allowed but probably unintended values; for the log.
     pub warnings: Vec<String>,
 }

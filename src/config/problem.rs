@@ -29,6 +29,8 @@ pub enum Place {
     Flag(&'static str),
     /// An environment variable, `QUEUEPOST_WORKERS`.
     Variable(&'static str),
+    /// A preset's default, by the name of the preset.
+    Preset(&'static str),
     /// Nowhere: a missing value has no position. The key names the flag to add.
     CommandLine,
 }
@@ -39,6 +41,7 @@ impl fmt::Display for Place {
             Self::File { path, line: 0, .. } => f.write_str(&escape::line(path)),
             Self::File { path, line, column } => write!(f, "{}:{line}:{column}", escape::line(path)),
             Self::Flag(name) | Self::Variable(name) => f.write_str(name),
+            Self::Preset(name) => write!(f, "preset {name}"),
             Self::CommandLine => f.write_str("command line"),
         }
     }
@@ -65,7 +68,7 @@ impl fmt::Display for Problem {
     /// One line.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let subject = match &self.place {
-            Place::File { .. } => {
+            Place::File { .. } | Place::Preset(_) => {
                 write!(f, "{}: ", self.place)?;
                 self.key.as_str()
             }
@@ -214,7 +217,7 @@ impl Report {
     fn add(&mut self, place: &Place, key: &str, value: Option<String>, fault: Fault, at: At<'_>) {
         let source = match place {
             Place::File { line, column, .. } => excerpt(&self.source, *line, *column, at),
-            Place::Flag(_) | Place::Variable(_) | Place::CommandLine => None,
+            Place::Flag(_) | Place::Variable(_) | Place::Preset(_) | Place::CommandLine => None,
         };
         let (place, key) = (place.clone(), key.to_owned());
         self.refused.insert((key.clone(), place.clone()));

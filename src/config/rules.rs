@@ -149,9 +149,7 @@ pub(super) fn queue_of_aws_is_https(queue: &QueueRef) -> Option<String> {
 pub(super) fn success_leaves_out_failures(low: u16, high: u16) -> Result<(), Fault> {
     let (range, rule) = (low..=high, "would delete messages nobody worked on");
     let fix = |status: &str| {
-        format!(
-            "write 200-299; if it is meant, delete by `on_response: [{{status: {status}, action: delete}}]`"
-        )
+        format!("write 2xx; if it is meant, delete by `on_response: [{{status: {status}, action: delete}}]`")
     };
     if range.contains(&429) {
         return Err(Fault::new(format!("takes in 429, throttling, and {rule}")).fix(fix("429")));

@@ -135,7 +135,7 @@ fn success_with_429_or_a_failed_server_is_refused() {
         (100, 599, "takes in 429"),
         (503, 503, "status: 503, action: delete"),
         (500, 504, "takes in 5xx"),
-        (430, 500, "write 200-299"),
+        (430, 500, "write 2xx"),
     ] {
         let told = text(success_leaves_out_failures(low, high));
         assert!(told.contains(words) && told.contains("nobody worked on"), "{low}-{high}: {told}");

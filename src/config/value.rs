@@ -6,6 +6,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use http::HeaderValue;
 use url::{ParseError, Url};
 
 use crate::config::problem::Fault;
@@ -15,6 +16,8 @@ use crate::config::shown::did_you_mean;
 pub(super) const TWELVE_HOURS: Duration = Duration::from_hours(12);
 /// Longest external id (`AssumeRole`, `ExternalId`: 2 to 1,224 characters).
 const EXTERNAL_ID_MAX: usize = 1_224;
+/// Longest header that a user writes, beside that of credentials.
+const HEADER_MAX: usize = 256;
 /// Longest name of a listener or an endpoint, a DNS label's length.
 const NAME_MAX: usize = 63;
 
@@ -73,21 +76,20 @@ pub(super) fn one_of<T: Copy>(text: &str, words: &[(&'static str, T)]) -> Result
     })
 }
 
-/// HTTP statuses separated by commas: `200`, `200-299`, and `2xx` where `classes` are allowed.
-pub(super) fn statuses(text: &str, classes: bool) -> Result<Vec<(u16, u16)>, Fault> {
-    text.split(',').map(|part| status_range(part.trim(), classes)).collect()
+/// HTTP statuses separated by commas: `200`, `200-299` or `2xx`; `example` is the fix of anything else.
+pub(super) fn statuses(text: &str, example: &str) -> Result<Vec<(u16, u16)>, Fault> {
+    text.split(',').map(|part| status_range(part.trim(), example)).collect()
 }
 
-fn status_range(text: &str, classes: bool) -> Result<(u16, u16), Fault> {
+fn status_range(text: &str, example: &str) -> Result<(u16, u16), Fault> {
     let class = text.strip_suffix("xx").and_then(|digit| digit.parse::<u16>().ok());
-    let range = match class.filter(|_| classes) {
+    let range = match class {
         Some(class) => Some((class.saturating_mul(100), class.saturating_mul(100).saturating_add(99))),
         None => match text.split_once('-') {
             Some((low, high)) => low.trim().parse().ok().zip(high.trim().parse().ok()),
             None => text.parse().ok().map(|code| (code, code)),
         },
     };
-    let example = if classes { "write 503, 500-504 or 5xx" } else { "write 200 or 200-299" };
     match range {
         None => Err(Fault::new("is not a status or a range of statuses").fix(example)),
         Some((low, high)) if low > high => Err(Fault::new("is a range whose end is below its start")),
@@ -151,6 +153,31 @@ pub(super) fn below(base: &Url, path_and_query: &str) -> Result<Url, Fault> {
     url.set_path(&format!("{}{path}", base.path().trim_end_matches('/')));
     url.set_query(query);
     Ok(url)
+}
+
+/// The value of a header that is the same in every request.
+pub(super) fn header_value(text: &str) -> Result<HeaderValue, Fault> {
+    if (1..=HEADER_MAX).contains(&text.len())
+        && text.bytes().all(|byte| (b' '..=b'~').contains(&byte))
+        && text.trim() == text
+    {
+        return HeaderValue::from_str(text).map_err(|_| Fault::new("is not the value of a header"));
+    }
+    Err(Fault::new("is not the value of a header: 1 to 256 visible ASCII characters and spaces between"))
+}
+
+/// A media type: `application/json`, `text/plain; charset=utf-8`.
+pub(super) fn media_type(text: &str) -> Result<HeaderValue, Fault> {
+    let token = |c: char| c.is_ascii_alphanumeric() || "!#$&^_.+-".contains(c);
+    let is_name = |name: &str| !name.is_empty() && name.chars().all(token);
+    let essence = text.split(';').next().unwrap_or_default().trim_end();
+    match essence.split_once('/') {
+        Some((kind, subtype)) if is_name(kind) && is_name(subtype) => header_value(text),
+        Some(_) | None => {
+            Err(Fault::new("is neither a media type nor one of: auto, algorithmia")
+                .fix("write application/json"))
+        }
+    }
 }
 
 /// `host:port` to listen on.

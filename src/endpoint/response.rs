@@ -29,9 +29,10 @@ pub(super) const ANSWER_MAX_BYTES: usize = 16 * 1024 * 1024;
 pub(super) const KEPT_BYTES: usize = 64 * 1024;
 
 /// Texts that receivers write into the 403 to a caller from another machine. Sources: Envoy's role-based
-/// access filter (Istio's `AuthorizationPolicy`), and Rails' middleware for Beanstalk's `sqsd`
-/// (aws-sdk-rails).
-const NEIGHBOURS_ONLY: [&str; 2] = ["RBAC: access denied", "made from untrusted address"];
+/// access filter (Istio's `AuthorizationPolicy`), and two of Rails' middlewares for Beanstalk's `sqsd`: aws-sdk-rails 5.1.0
+/// and active-elastic-job 3.0.0. The latter says the same to a message whose digest is wrong.
+const NEIGHBOURS_ONLY: [&str; 3] =
+    ["RBAC: access denied", "made from untrusted address", "Request forbidden!"];
 
 /// Reads an answer to its end and classifies it; `excerpt` makes its beginning fit for a log.
 pub(super) async fn read(mut response: Response, excerpt: impl Fn(&[u8]) -> Option<String>) -> Attempt {

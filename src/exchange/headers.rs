@@ -24,7 +24,6 @@ const ENCODED: &AsciiSet = &CONTROLS.add(b'%');
 /// For values with spaces at an end, which servers trim.
 const ENCODED_SPACES_TOO: &AsciiSet = &ENCODED.add(b' ');
 const PERCENT: HeaderValue = HeaderValue::from_static("percent");
-const ATTRIBUTE_PREFIX: &str = "x-queuepost-attr-";
 /// How the companion of an encoded header ends.
 const COMPANION: &str = "-encoding";
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
@@ -94,12 +93,17 @@ impl Budget {
     }
 }
 
-/// The user attributes as headers; `traceparent` and `tracestate` under their own names.
-pub(super) fn attribute_headers(headers: &mut HeaderMap, budget: &mut Budget, attributes: &[Attribute]) {
-    let mut named = Vec::with_capacity(attributes.len());
-    let mut uses: HashMap<HeaderName, u32> = HashMap::with_capacity(attributes.len());
+/// The user attributes as headers that start with `prefix`; `traceparent` and `tracestate` under their own names.
+pub(super) fn attribute_headers<'a>(
+    headers: &mut HeaderMap,
+    budget: &mut Budget,
+    prefix: &str,
+    attributes: impl Iterator<Item = &'a Attribute>,
+) {
+    let mut named = Vec::new();
+    let mut uses: HashMap<HeaderName, u32> = HashMap::new();
     for attribute in attributes {
-        match header_name(&attribute.name) {
+        match header_name(prefix, &attribute.name) {
             Some(name) => {
                 *uses.entry(name.clone()).or_default() += 1;
                 named.push((name, attribute));
@@ -131,11 +135,11 @@ pub(super) fn attribute_headers(headers: &mut HeaderMap, budget: &mut Budget, at
 }
 
 /// The header of an attribute; header names know no case, attributes do.
-fn header_name(attribute: &str) -> Option<HeaderName> {
+fn header_name(prefix: &str, attribute: &str) -> Option<HeaderName> {
     match attribute {
         "traceparent" => Some(TRACEPARENT),
         "tracestate" => Some(TRACESTATE),
-        name => HeaderName::try_from(format!("{ATTRIBUTE_PREFIX}{name}")).ok(),
+        name => HeaderName::try_from(format!("{prefix}{name}")).ok(),
     }
 }
 

@@ -1,7 +1,8 @@
 //! The shape of a delivery, both ways: messages → request, answer → verdicts.
 //!
 //! Pure: no I/O, no clock, no randomness. A [`Single`] sends one message in a [`Shape`], and judges by the status. [`Raw`] is
-//! the shape that sends a body byte for byte, with the message's properties as headers. An [`Algorithm`] is the
+//! the shape that sends a body byte for byte, with the message's properties as headers; `sqsd` names them for receivers of
+//! Elastic Beanstalk's daemon. An [`Algorithm`] is the
 //! address of an Algorithmia-style algorithm. An exchange knows nothing of hosts or credentials: those are the
 //! endpoint's business. The most of an address that it may choose is a [`Resource`].
 
@@ -10,13 +11,15 @@ mod headers;
 mod raw;
 mod resource;
 mod single;
+mod sqsd;
 pub mod template;
 mod trace_context;
 
 pub use algorithm::{Algorithm, AlgorithmError};
-pub use raw::Raw;
+pub use raw::{AGENT, ContentType, Look, Properties, Raw};
 pub use resource::Resource;
 pub use single::{Shape, Single, Success, reports_an_error};
+pub use sqsd::AGENT as SQSD_AGENT;
 
 use std::fmt::{self, Debug};
 

@@ -1,52 +1,119 @@
-//! The shape `raw`: a message's body byte for byte, its properties as headers.
+//! The shape of one message: its body, its properties as headers, a content type.
+//!
+//! A body is sent byte for byte. The one exception is a body that its message says to be base64, for an endpoint that
+//! takes bytes ([`ContentType::Algorithmia`]).
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
 use http::header::{CONTENT_TYPE, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde::de::IgnoredAny;
 
 use crate::exchange::headers::{Budget, attribute_headers, instant};
-use crate::exchange::{Request, Shape};
-use crate::message::Message;
+use crate::exchange::{Request, Shape, sqsd};
+use crate::message::{AttributeValue, Message};
 
-const AGENT: &str = concat!("queuepost/", env!("CARGO_PKG_VERSION"));
+/// How this program names itself.
+pub const AGENT: &str = concat!("queuepost/", env!("CARGO_PKG_VERSION"));
+const ATTRIBUTE_PREFIX: &str = "x-queuepost-attr-";
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const PLAIN_TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+/// What Algorithmia's servers call a string.
+const TEXT: HeaderValue = HeaderValue::from_static("application/text");
+const BYTES: HeaderValue = HeaderValue::from_static("application/octet-stream");
+/// The attribute that says how a body is encoded, and the one value that is understood.
+const ENCODING: (&str, &str) = ("content-encoding", "base64");
 
-/// The shape `raw`, and that of an algorithm call.
+/// The shape of a listener's requests.
 #[derive(Debug, Clone)]
 pub struct Raw {
     listener: HeaderValue,
     queue: String,
-    other_content_type: HeaderValue,
+    look: Look,
+}
+
+/// What is equal in all requests of a listener.
+#[derive(Debug, Clone)]
+pub struct Look {
+    /// How the properties of a message become headers.
+    pub properties: Properties,
+    /// `User-Agent`.
+    pub user_agent: HeaderValue,
+    /// `Content-Type`.
+    pub content_type: ContentType,
+}
+
+/// How the properties of a message become headers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Properties {
+    /// As `X-Queuepost-…`.
+    Queuepost,
+    /// As Elastic Beanstalk's daemon names them.
+    Sqsd {
+        /// The path of the request.
+        path: String,
+    },
+    /// Not at all.
+    None,
+}
+
+/// The content type of a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ContentType {
+    /// `application/json` for bodies that are JSON, else `text/plain; charset=utf-8`.
+    Auto,
+    /// `application/json` for bodies that are JSON, else `application/text`. A body whose message has the attribute
+    /// `content-encoding` with the value `base64` is decoded, and is `application/octet-stream`.
+    Algorithmia,
+    /// Always the same.
+    Fixed(HeaderValue),
+}
+
+impl Default for Look {
+    fn default() -> Self {
+        let user_agent = HeaderValue::from_static(AGENT);
+        Self { properties: Properties::Queuepost, user_agent, content_type: ContentType::Auto }
+    }
 }
 
 impl Raw {
-    /// The shape `raw`: bodies that are not JSON are `text/plain; charset=utf-8`.
+    /// The shape of the requests of `listener`, with messages from `queue`.
     pub fn new(listener: &str, queue: &str) -> Self {
         let listener = HeaderValue::from_str(listener).unwrap_or(HeaderValue::from_static("unnamed"));
-        let other_content_type = HeaderValue::from_static("text/plain; charset=utf-8");
-        Self { listener, queue: queue.to_owned(), other_content_type }
+        Self { listener, queue: queue.to_owned(), look: Look::default() }
     }
 
-    /// The shape of an algorithm call: bodies that are not JSON are `application/text`.
-    pub fn algorithm(listener: &str, queue: &str) -> Self {
-        let other_content_type = HeaderValue::from_static("application/text");
-        Self { other_content_type, ..Self::new(listener, queue) }
+    /// The same shape with another look.
+    #[must_use]
+    pub fn with(self, look: Look) -> Self {
+        Self { look, ..self }
     }
 
-    /// The request of one message; headers that do not fit are dropped and counted, never the message.
-    fn of(&self, message: &Message) -> Request {
-        let mut headers = HeaderMap::with_capacity(16);
-        let content_type = if is_json(&message.body) { JSON } else { self.other_content_type.clone() };
-        headers.insert(CONTENT_TYPE, content_type);
-        headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
+    /// Content type and body of a message.
+    fn content(&self, message: &Message) -> Result<(HeaderValue, Bytes), String> {
+        let other = match &self.look.content_type {
+            ContentType::Fixed(content_type) => return Ok((content_type.clone(), message.body.clone())),
+            ContentType::Algorithmia if is_base64(message) => {
+                let bytes = STANDARD.decode(message.body.trim_ascii());
+                let bytes = bytes.map_err(|_| "its body is not the base64 that its content-encoding says")?;
+                return Ok((BYTES, Bytes::from(bytes)));
+            }
+            ContentType::Algorithmia => TEXT,
+            ContentType::Auto => PLAIN_TEXT,
+        };
+        Ok((if is_json(&message.body) { JSON } else { other }, message.body.clone()))
+    }
+
+    /// Adds the properties under this program's own names.
+    fn put_own(&self, headers: &mut HeaderMap, budget: &mut Budget, message: &Message) {
         headers.insert(HeaderName::from_static("x-queuepost-listener"), self.listener.clone());
-        let mut budget = Budget::default();
         let id = message.id.as_str();
-        budget.put(&mut headers, HeaderName::from_static("idempotency-key"), id);
-        budget.put(&mut headers, HeaderName::from_static("x-queuepost-message-id"), id);
-        budget.put(&mut headers, HeaderName::from_static("x-queuepost-queue"), &self.queue);
+        budget.put(headers, HeaderName::from_static("idempotency-key"), id);
+        budget.put(headers, HeaderName::from_static("x-queuepost-message-id"), id);
+        budget.put(headers, HeaderName::from_static("x-queuepost-queue"), &self.queue);
         let count = message.receive_count.get().to_string();
-        budget.put(&mut headers, HeaderName::from_static("x-queuepost-receive-count"), &count);
+        budget.put(headers, HeaderName::from_static("x-queuepost-receive-count"), &count);
         let optional = [
             ("x-queuepost-first-received-at", message.first_received_at.and_then(instant)),
             ("x-queuepost-sent-at", message.sent_at.and_then(instant)),
@@ -56,26 +123,45 @@ impl Raw {
         ];
         for (name, value) in optional {
             if let Some(value) = value {
-                budget.put(&mut headers, HeaderName::from_static(name), &value);
+                budget.put(headers, HeaderName::from_static(name), &value);
             }
         }
         if let Some(value) = &message.trace_header {
-            budget.put_x_ray(&mut headers, value);
+            budget.put_x_ray(headers, value);
         }
-        attribute_headers(&mut headers, &mut budget, &message.attributes);
-        Request { headers_dropped: budget.dropped(), ..Request::new(headers, message.body.clone()) }
+        attribute_headers(headers, budget, ATTRIBUTE_PREFIX, message.attributes.iter());
     }
 }
 
 impl Shape for Raw {
+    /// Headers that do not fit are dropped and counted, never the message.
     fn request(&self, message: &Message) -> Result<Request, String> {
-        Ok(self.of(message))
+        let (content_type, body) = self.content(message)?;
+        let mut headers = HeaderMap::with_capacity(16);
+        headers.insert(CONTENT_TYPE, content_type);
+        headers.insert(USER_AGENT, self.look.user_agent.clone());
+        let mut budget = Budget::default();
+        match &self.look.properties {
+            Properties::Queuepost => self.put_own(&mut headers, &mut budget, message),
+            Properties::Sqsd { path } => sqsd::put(&mut headers, &mut budget, &self.queue, path, message),
+            Properties::None => {}
+        }
+        Ok(Request { headers_dropped: budget.dropped(), ..Request::new(headers, body) })
     }
 }
 
 /// Whether the body parses as JSON; nothing of it is kept.
 fn is_json(body: &[u8]) -> bool {
     serde_json::from_slice::<IgnoredAny>(body).is_ok()
+}
+
+/// Whether the message says that its body is base64.
+fn is_base64(message: &Message) -> bool {
+    let (name, encoding) = ENCODING;
+    message.attributes.iter().any(|attribute| {
+        attribute.name.eq_ignore_ascii_case(name)
+            && matches!(&attribute.value, AttributeValue::Text(text) if text.eq_ignore_ascii_case(encoding))
+    })
 }
 
 #[cfg(test)]

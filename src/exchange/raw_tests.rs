@@ -23,6 +23,7 @@ fn message(body: &str) -> Message {
         deduplication_id: None,
         sequence_number: None,
         trace_header: None,
+        sender_id: None,
         attributes: Vec::new(),
     }
 }
@@ -34,6 +35,11 @@ fn text(name: &str, value: &str) -> Attribute {
 
 fn shape(message: &Message) -> Request {
     Raw::new("orders", "orders-queue").request(message).unwrap()
+}
+
+fn of_algorithmia(message: &Message) -> Result<Request, String> {
+    let look = Look { content_type: ContentType::Algorithmia, ..Look::default() };
+    Raw::new("a", "q").with(look).request(message)
 }
 
 fn header<'a>(shaped: &'a Request, name: &str) -> Option<&'a str> {
@@ -64,7 +70,7 @@ fn a_message_becomes_its_body_and_its_properties() {
 #[test]
 fn a_body_that_is_not_json_is_sent_as_text() {
     assert_eq!(header(&shape(&message("hello")), "content-type"), Some("text/plain; charset=utf-8"));
-    let shaped = Raw::algorithm("a", "q").request(&message("hello")).unwrap();
+    let shaped = of_algorithmia(&message("hello")).unwrap();
     assert_eq!(header(&shaped, "content-type"), Some("application/text"));
     assert_eq!(header(&shape(&message("3")), "content-type"), Some("application/json"));
 }
@@ -218,4 +224,38 @@ fn a_request_carries_exactly_one_message() {
     let (single, one) = (Single::new(Raw::new("a", "q"), Success::default()), message("1"));
     assert!(single.request(&[&one]).is_ok());
     assert_eq!(single.request(&[&one, &one]).map(|_| ()).unwrap_err().position, 0);
+}
+
+#[test]
+fn an_algorithm_gets_bytes_of_a_body_that_its_message_says_is_base64() {
+    let with = |body: &str, encoding: &str| Message {
+        attributes: vec![text("Content-Encoding", encoding)],
+        ..message(body)
+    };
+    let shaped = of_algorithmia(&with("AP8=\n", "base64")).unwrap();
+    assert_eq!(
+        (header(&shaped, "content-type"), &shaped.body[..]),
+        (Some("application/octet-stream"), &b"\0\xff"[..])
+    );
+    let shaped = of_algorithmia(&with("AP8=", "gzip")).unwrap();
+    assert_eq!((header(&shaped, "content-type"), &shaped.body[..]), (Some("application/text"), &b"AP8="[..]));
+    let shaped = of_algorithmia(&with("{}", "none")).unwrap();
+    assert_eq!(header(&shaped, "content-type"), Some("application/json"));
+    let why = of_algorithmia(&with("s3cr3t!", "base64")).unwrap_err();
+    assert!(why.contains("base64") && !why.contains("s3cr3t"), "{why}");
+    let raw = shape(&with("AP8=", "base64"));
+    assert_eq!(raw.body, "AP8=", "in other shapes a body stays as it is");
+}
+
+#[test]
+fn without_message_headers_a_request_tells_nothing_of_its_message() {
+    let look = Look { properties: Properties::None, ..Look::default() };
+    let told = Message {
+        attributes: vec![text("a", "b")],
+        trace_header: Some("Root=1-2-3".to_owned()),
+        ..message("{}")
+    };
+    let shaped = Raw::new("orders", "q").with(look).request(&told).unwrap();
+    let names: Vec<&str> = shaped.headers.keys().map(|name| name.as_str()).collect();
+    assert_eq!(names, ["content-type", "user-agent"]);
 }

@@ -11,6 +11,7 @@ mod learned;
 mod repeats;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -33,6 +34,8 @@ pub(crate) struct EventLog {
     /// The last change of each gate, where the log has not told of it.
     untold: Mutex<BTreeMap<&'static str, Transition>>,
     warned: Mutex<BTreeSet<Warning>>,
+    /// Whether the log has told of a success that the listener does not list.
+    unlisted_success: AtomicBool,
 }
 
 impl EventLog {
@@ -45,6 +48,7 @@ impl EventLog {
             repeats: Mutex::default(),
             untold: Mutex::default(),
             warned: Mutex::default(),
+            unlisted_success: AtomicBool::default(),
         }
     }
 

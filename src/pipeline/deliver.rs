@@ -65,6 +65,7 @@ impl Delivery {
     /// Takes the messages through the rest of their life in this process.
     pub(super) async fn run(mut self) {
         self.settle_remembered().await;
+        self.expire().await;
         while !self.messages.is_empty() {
             if let Err(refused) = self.round().await {
                 return self.refuse(refused).await;
@@ -80,6 +81,7 @@ impl Delivery {
         for lost in self.messages.extract_if(.., |message| !message.lease.is_ours()) {
             lost.leave_to_sqs(&self.dispatch);
         }
+        self.expire().await;
         let decided = self.attempt(admitted).await;
         let places = self.part(decided).await;
         if self.messages.is_empty() {
@@ -116,6 +118,26 @@ impl Delivery {
         for (message, exit) in remembered {
             self.dispatch.ctx.metrics.duplicates_suppressed.inc();
             message.exit(exit).await;
+        }
+    }
+
+    /// Deletes the messages that are older than the listener's retention, without a POST.
+    async fn expire(&mut self) {
+        let Some(retention) = self.dispatch.ctx.settings.policy.retention else { return };
+        let ctx = &self.dispatch.ctx;
+        let age = |message: &InFlight| {
+            let first = message.message.first_received_at?;
+            ctx.wall.now().duration_since(first).ok().filter(|age| *age >= retention)
+        };
+        let expired: Vec<InFlight> = self.messages.extract_if(.., |message| age(message).is_some()).collect();
+        for message in expired {
+            ctx.metrics.expired.inc();
+            ctx.events.expired(&message.message, age(&message).unwrap_or_default());
+            message.exit(Exit::DELETE).await;
+        }
+        if self.messages.is_empty() {
+            // Room and probe are of no use to them.
+            self.reservation = Reservation::default();
         }
     }
 
@@ -213,7 +235,8 @@ impl Delivery {
                 // A drain stops its wait: SQS hides it for the rest of that.
                 message.exit(Exit::Hide { until, how: Settled::Parked }).await;
             } else if stay.held_since.is_some() && refused != Refused::Draining {
-                let delay = backoff::defer(message.message.receive_count, dispatch.ctx.unit());
+                let policy = &dispatch.ctx.settings.policy;
+                let delay = policy.back_off(message.message.receive_count, dispatch.ctx.unit());
                 message.hide(delay, Settled::Deferred(DeferReason::Unreachable)).await;
             } else if stay.waited_out > 0 {
                 message.hide(pause.max(FAULT_DELAY), Settled::Parked).await;

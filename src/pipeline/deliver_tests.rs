@@ -269,3 +269,38 @@ async fn a_message_whose_lease_is_over_is_not_released() {
     assert!(kit.all_left().is_empty());
     assert_eq!((kit.abandoned(), kit.slots.counts().in_use), (1, 0));
 }
+
+/// A listener that deletes messages a minute after their first receive, and one message that was first received then.
+async fn received_first(ago: Duration) -> (Kit, InFlight) {
+    let mut setup = Setup::default();
+    setup.settings.policy.retention = Some(MINUTE);
+    let kit = setup.kit();
+    tokio::time::advance(HOUR).await;
+    let first_received_at = Some(kit.dispatch.ctx.wall.now() - ago);
+    let message = kit.in_flight(Message { first_received_at, ..message(1) }).await;
+    (kit, message)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_older_than_the_retention_is_deleted_without_a_post_and_counted() {
+    let (mut kit, old) = received_first(MINUTE).await;
+    deliver(&kit, vec![old]).await;
+    assert_eq!((kit.all_left(), kit.endpoint.posts()), (vec![of(1, Exit::DELETE)], Vec::new()));
+    let metrics = &kit.dispatch.ctx.metrics;
+    assert_eq!((metrics.expired.get(), metrics.deleted.get()), (1, 1), "the ledger counts it as deleted");
+    assert_eq!(kit.slots.counts().in_use, 0);
+    let (mut kit, young) = received_first(MINUTE - SECOND).await;
+    deliver(&kit, vec![young]).await;
+    assert_eq!((kit.all_left(), kit.endpoint.posts()), (vec![of(1, Exit::DELETE)], vec!["m-1".to_owned()]));
+    assert_eq!(kit.dispatch.ctx.metrics.expired.get(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_without_a_time_of_its_first_receive_is_never_too_old() {
+    let (mut kit, old) = received_first(HOUR).await;
+    let unknown = kit.in_flight(message(2)).await;
+    deliver(&kit, vec![unknown]).await;
+    assert_eq!(kit.endpoint.posts(), ["m-2"]);
+    drop(old);
+    kit.all_left();
+}

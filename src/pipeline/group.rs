@@ -34,8 +34,7 @@ use crate::pipeline::dispatch::Dispatch;
 use crate::pipeline::in_flight::InFlight;
 use crate::pipeline::queue_view::QueueView;
 use crate::pipeline::settle::exit::Fate;
-use crate::policy::backoff;
-use crate::policy::visibility::{CEILING, lease};
+use crate::policy::visibility::CEILING;
 use crate::telemetry::labels::ReleaseReason;
 use crate::tuning;
 
@@ -221,7 +220,7 @@ impl GroupRun {
                 }
                 Some(Ok(Fate::Hidden(until))) => until,
                 // SQS hands it out again when its lease is over.
-                Some(Err(_dropped)) => Instant::now() + lease(ctx.settings.timeout),
+                Some(Err(_dropped)) => Instant::now() + ctx.settings.lease(),
                 None => {
                     (why, reason) = (Refused::Draining.words(), ReleaseReason::Drain);
                     break;
@@ -254,7 +253,7 @@ pub(super) async fn release_later(
     let ctx = &dispatch.ctx;
     let in_vain = blocked.len();
     for message in blocked {
-        let until = Instant::now() + backoff::defer(message.message.receive_count, ctx.unit());
+        let until = Instant::now() + ctx.settings.policy.back_off(message.message.receive_count, ctx.unit());
         groups.head_failed(&ctx.view, &group, until, in_vain);
         message.last_word(&dispatch, BEHIND);
         message.release(&dispatch, until, ReleaseReason::Group).await;

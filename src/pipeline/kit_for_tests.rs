@@ -178,6 +178,7 @@ impl Default for Setup {
             fifo: false,
             workers: 16,
             timeout: MINUTE,
+            visibility: None,
             receive_wait: 20 * SECOND,
             policy: Policy::default(),
             exchange: Arc::new(Single::new(Raw::new("orders", "orders"), Success::default())),
@@ -336,6 +337,7 @@ pub(super) fn message(number: usize) -> Message {
         deduplication_id: None,
         sequence_number: None,
         trace_header: None,
+        sender_id: None,
         attributes: Vec::new(),
     }
 }

@@ -35,7 +35,6 @@ use crate::pipeline::settle::SettleLoop;
 use crate::pipeline::status::{self, Status};
 use crate::pipeline::wait_out::InProcessWaits;
 use crate::policy::backoff;
-use crate::policy::visibility::lease;
 use crate::ports::{BoxFuture, Endpoint, Queue};
 use crate::telemetry::handles::ListenerMetrics;
 
@@ -78,7 +77,7 @@ impl Listener {
             Arc::new(Metered { queue, metrics: Arc::clone(&metrics), name: settings.queue_name.clone() });
         let events = Arc::new(EventLog::new(&settings.name, &settings.queue_name, &limits.name));
         let leases = LeaseTable::new(
-            lease(settings.timeout),
+            settings.lease(),
             queue.limits(),
             Arc::clone(&metrics),
             Arc::clone(&events),

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::exchange::Exchange;
 use crate::policy::decide::Policy;
+use crate::policy::visibility;
 use crate::tuning::Tuning;
 
 /// What a listener needs to know beside its queue, its endpoint and their limits.
@@ -20,6 +21,8 @@ pub struct Settings {
     pub workers: usize,
     /// Time-out of one POST; sizes the lease.
     pub timeout: Duration,
+    /// How long a receive hides a message, and how long each extension does; `None`: by the time-out.
+    pub visibility: Option<Duration>,
     /// Long-poll time of an idle listener, 0 to 20 s.
     pub receive_wait: Duration,
     /// The table's parameters and the listener's own rows.
@@ -33,6 +36,11 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// How long a receive hides its messages.
+    pub fn lease(&self) -> Duration {
+        self.visibility.unwrap_or_else(|| visibility::lease(self.timeout))
+    }
+
     /// Messages that one POST carries at most, at least one.
     pub(super) fn per_delivery(&self) -> usize {
         self.exchange.messages_max().max(1)

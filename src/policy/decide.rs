@@ -25,13 +25,29 @@ pub const STATUSES: RangeInclusive<u16> = 100..=599;
 pub struct Policy {
     /// How long a message is parked after a 429.
     pub throttle_delay: Duration,
+    /// How long a deferred message is hidden; `None`: longer with every receive.
+    pub retry_delay: Option<Duration>,
+    /// Age since its first receive at which a message is deleted unposted; `None`: never.
+    pub retention: Option<Duration>,
     /// Rows before the table; the first match wins.
     pub rows: Vec<Row>,
 }
 
+impl Policy {
+    /// How long a message is hidden after a temporary failure; `unit` is jitter, in `[0, 1)`.
+    pub fn back_off(&self, receives: ReceiveCount, unit: f64) -> Duration {
+        self.retry_delay.unwrap_or_else(|| backoff::defer(receives, unit))
+    }
+}
+
 impl Default for Policy {
     fn default() -> Self {
-        Self { throttle_delay: Duration::from_secs(300), rows: Vec::new() }
+        Self {
+            throttle_delay: Duration::from_secs(300),
+            retry_delay: None,
+            retention: None,
+            rows: Vec::new(),
+        }
     }
 }
 
@@ -192,7 +208,7 @@ pub fn decide(outcome: Outcome, facts: &Facts, policy: &Policy) -> Decision {
         },
         Action::Defer => Decision {
             disposition: Disposition::Defer {
-                delay: delay(defer_delay(outcome, facts)),
+                delay: delay(defer_delay(outcome, facts, policy)),
                 reason: defer_reason(outcome),
             },
             signal: table.signal,
@@ -207,7 +223,7 @@ fn table(outcome: Outcome, facts: &Facts, policy: &Policy) -> Decision {
         delay: delay.min(facts.hideable),
         reason: defer_reason(outcome),
     };
-    let back_off = || defer(defer_delay(outcome, facts));
+    let back_off = || defer(defer_delay(outcome, facts, policy));
     let fault = || defer(FAULT_DELAY);
     let retry_after = facts.retry_after;
     let (disposition, signal) = match outcome {
@@ -227,7 +243,9 @@ fn table(outcome: Outcome, facts: &Facts, policy: &Policy) -> Decision {
         Outcome::Unsent => (back_off(), Signal::Unreachable),
         Outcome::Unauthorized => (fault(), Signal::EndpointFault),
         Outcome::Misdirected => (fault(), Signal::ListenerFault),
-        Outcome::Rejected | Outcome::AlgorithmError | Outcome::Unshapeable => (fault(), Signal::Neutral),
+        Outcome::Rejected | Outcome::AlgorithmError | Outcome::Unshapeable => {
+            (defer(policy.retry_delay.unwrap_or(FAULT_DELAY)), Signal::Neutral)
+        }
         Outcome::Aborted => (back_off(), Signal::Neutral),
     };
     Decision { disposition, signal }
@@ -237,10 +255,10 @@ fn park_delay(facts: &Facts, policy: &Policy) -> Duration {
     policy.throttle_delay.max(facts.retry_after.unwrap_or_default())
 }
 
-/// Back-off by receive count; a 503 may ask for a longer one.
-fn defer_delay(outcome: Outcome, facts: &Facts) -> Duration {
+/// Back-off by receive count, or the listener's own delay; a 503 may ask for a longer one.
+fn defer_delay(outcome: Outcome, facts: &Facts, policy: &Policy) -> Duration {
     let asked = if outcome == Outcome::Unavailable { facts.retry_after } else { None };
-    backoff::defer(facts.receives, facts.unit).max(asked.unwrap_or_default())
+    policy.back_off(facts.receives, facts.unit).max(asked.unwrap_or_default())
 }
 
 fn defer_reason(outcome: Outcome) -> DeferReason {

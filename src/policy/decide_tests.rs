@@ -170,3 +170,15 @@ fn only_success_deletes_by_default() {
         assert_eq!(decision.disposition == Disposition::Delete, status == 200, "status {status}");
     }
 }
+
+#[test]
+fn a_retry_delay_of_the_listener_replaces_the_back_off_and_not_the_delay_of_a_configuration_fault() {
+    let policy = Policy { retry_delay: Some(Duration::from_secs(2)), ..Policy::default() };
+    let of = |status, retry_after| answered(status, retry_after, &policy).1.disposition;
+    assert_eq!(of(500, None), defer(2, DeferReason::Failure));
+    assert_eq!(of(400, None), defer(2, DeferReason::Message));
+    assert_eq!(of(503, Some(60)), defer(60, DeferReason::Failure));
+    assert_eq!(of(403, None), defer(30, DeferReason::Configuration));
+    assert_eq!(of(204, None), defer(30, DeferReason::Configuration));
+    assert_eq!(of(429, None), Disposition::Park { delay: Duration::from_secs(300) });
+}

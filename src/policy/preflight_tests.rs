@@ -213,6 +213,7 @@ fn of_two_delays_that_outlast_the_retention_the_longer_is_named() {
         let policy = Policy {
             throttle_delay: Duration::from_secs(11 * HOUR),
             rows: vec![row(&[(500, 599)], Action::Park, hours)],
+            ..Policy::default()
         };
         let found = findings(&facts(), &Delays::of(&policy));
         let [finding] = found.as_slice() else { panic!("{found:?}") };

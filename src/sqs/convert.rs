@@ -50,6 +50,7 @@ pub(super) fn message(received: types::Message) -> Result<Message, LeftOut> {
         deduplication_id: system.remove(&Name::MessageDeduplicationId),
         sequence_number: system.remove(&Name::SequenceNumber),
         trace_header: system.remove(&Name::AwsTraceHeader),
+        sender_id: system.remove(&Name::SenderId),
         attributes: attributes(received.message_attributes.into_iter().flatten()),
     })
 }
@@ -112,6 +113,7 @@ mod tests {
             .attributes(Name::MessageDeduplicationId, "d")
             .attributes(Name::SequenceNumber, "18849496460467696128")
             .attributes(Name::AwsTraceHeader, "Root=1-2-3")
+            .attributes(Name::SenderId, "AIDA")
             .message_attributes("b", attribute("Binary").binary_value(Blob::new([0, 255])).build().unwrap())
             .message_attributes("a", attribute("Number").string_value("7").build().unwrap())
             .build();
@@ -127,6 +129,7 @@ mod tests {
         assert_eq!(message.deduplication_id.as_deref(), Some("d"));
         assert_eq!(message.sequence_number.as_deref(), Some("18849496460467696128"));
         assert_eq!(message.trace_header.as_deref(), Some("Root=1-2-3"));
+        assert_eq!(message.sender_id.as_deref(), Some("AIDA"));
         let names: Vec<&str> = message.attributes.iter().map(|attribute| attribute.name.as_str()).collect();
         assert_eq!(names, ["a", "b"]);
         assert_eq!(message.attributes[0].value, AttributeValue::Text("7".to_owned()));

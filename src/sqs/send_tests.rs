@@ -27,6 +27,7 @@ fn message(body: String, attributes: Vec<Attribute>) -> Message {
         deduplication_id: Some("d".to_owned()),
         sequence_number: None,
         trace_header: Some("Root=1-2-3".to_owned()),
+        sender_id: None,
         attributes,
     }
 }

@@ -25,6 +25,7 @@ const SECTIONS: &[(&str, &[&str])] = &[
             "delivery_duration_seconds",
             "http_responses_total",
             "messages_deleted_total",
+            "messages_expired_total",
             "messages_parked_total",
             "messages_deferred_total",
             "messages_released_total",

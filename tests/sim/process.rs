@@ -55,6 +55,7 @@ pub fn settings(name: &str, workers: usize) -> Settings {
         fifo: name.ends_with(FIFO),
         workers,
         timeout: Duration::from_secs(60),
+        visibility: None,
         receive_wait: Duration::from_secs(20),
         policy: Policy::default(),
         exchange: Arc::new(Single::new(Raw::new(name, name), Success::default())),

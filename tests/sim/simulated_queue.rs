@@ -509,6 +509,7 @@ fn message(received: Received) -> Message {
         deduplication_id: received.deduplication_id,
         sequence_number: received.sequence_number,
         trace_header: received.trace_header,
+        sender_id: None,
         attributes: Vec::new(),
     }
 }

@@ -28,6 +28,7 @@ pub(in crate::exchange::template) fn message(body: impl Into<Bytes>) -> Message 
         deduplication_id: None,
         sequence_number: None,
         trace_header: None,
+        sender_id: None,
         attributes: vec![
             text("tenant", "acme"),
             Attribute { name: "blob".to_owned(), data_type: "Binary".to_owned(), value: blob },

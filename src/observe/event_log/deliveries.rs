@@ -4,6 +4,7 @@
 //! message is never left out: its final receive, and that it is sent to the dead-letter queue. The beginning of the
 //! endpoint's answer is in `answer`, as [`crate::policy::outcome::Answer`] has it: fit for a log.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::EventLog;
@@ -76,12 +77,54 @@ impl EventLog {
         };
         let then = last.filter(|_| is_final && disposition != Disposition::DeadLetter);
         let then = then.map_or_else(|| describe(disposition), |last| next_stop(last, message));
+        if posted.outcome == Outcome::UnlistedSuccess && !self.unlisted_success.swap(true, Ordering::Relaxed)
+        {
+            self.repeats().says(About::Endpoint, reason, id);
+            return self.first_unlisted_success(message, posted, &then);
+        }
         if is_final {
             self.repeats().says(About::Endpoint, reason, id);
             return self.line(message, posted, &then, Some(&LeftOut::default()));
         }
         let left_out = self.repeats().may_say(About::Endpoint, reason, Some(id));
         self.line(message, posted, &then, left_out.as_ref());
+    }
+
+    /// The listener's first success that it does not list. With the right line in its configuration it is the last.
+    fn first_unlisted_success(&self, message: &Message, posted: &Posted, then: &str) {
+        let (listener, queue) = (self.listener.as_str(), self.queue.as_str());
+        let Advice { meaning, fix } = posted.reason.advice(&posted.seen);
+        tracing::error!(
+            listener,
+            queue,
+            message_id = message.id.as_str(),
+            receive_count = message.receive_count.get(),
+            status = posted.seen.status,
+            outcome = posted.outcome.label(),
+            reason = posted.reason.label(),
+            fix,
+            "{then}: {meaning}: so no message with this answer is deleted, and each is posted again until it is \
+             dead-lettered"
+        );
+    }
+
+    /// A message is older than the listener's retention: it is deleted without a POST.
+    pub(crate) fn expired(&self, message: &Message, age: Duration) {
+        let (listener, queue) = (self.listener.as_str(), self.queue.as_str());
+        let left_out = self.repeats().may_say(About::Endpoint, "expired", Some(&message.id));
+        if let Some(left_out) = left_out {
+            tracing::warn!(
+                listener,
+                queue,
+                message_id = message.id.as_str(),
+                receive_count = message.receive_count.get(),
+                first_received_seconds_ago = age.as_secs(),
+                left_out = left_out.count(),
+                left_out_ids = left_out.named(),
+                fix = "raise or remove retention if the work is still wanted; look why its deliveries failed",
+                "deleted without a POST: it is older than the listener's retention"
+            );
+        }
     }
 
     /// One line of a message that is deleted now, in a target of its own.

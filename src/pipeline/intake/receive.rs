@@ -16,7 +16,6 @@ use crate::pipeline::dispatch::Dispatch;
 use crate::pipeline::intake::prepare::Prepared;
 use crate::pipeline::lease::Asked;
 use crate::policy::backoff;
-use crate::policy::visibility::lease;
 use crate::ports::{QueueError, QueueErrorKind, Receive};
 
 /// What SQS answered, or why it did not. `None`: a gate closed before the receive began, or the drain did not wait for
@@ -29,7 +28,7 @@ pub(super) async fn receive(dispatch: &Dispatch, prepared: &mut Prepared, wait: 
     if !dispatch.admission.gates.let_through(&prepared.reservation.probes) {
         return None;
     }
-    let visibility = lease(ctx.settings.timeout);
+    let visibility = ctx.settings.lease();
     let attempt = ctx.settings.fifo.then(|| ctx.attempt_id());
     let receive = Receive { max: prepared.slots.count(), wait, visibility, attempt };
     let first = Instant::now();

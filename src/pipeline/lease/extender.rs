@@ -279,6 +279,7 @@ mod tests {
             deduplication_id: None,
             sequence_number: None,
             trace_header: None,
+            sender_id: None,
             attributes: Vec::new(),
         }
     }

@@ -159,6 +159,7 @@ fn message(number: usize, handle: &str) -> Message {
         deduplication_id: None,
         sequence_number: None,
         trace_header: None,
+        sender_id: None,
         attributes: Vec::new(),
     }
 }

@@ -15,7 +15,7 @@ classes! {
         "nothing";
     UnlistedSuccess, "unlisted_success", UnlistedSuccess:
         "the endpoint answered {status}, which this listener does not take for success";
-        "set success: 200-299 to accept {status}, or let the endpoint answer 200";
+        "add the line `success: 2xx` to the listener (or --success 2xx) to accept {status}, or let the endpoint answer 200";
     Throttled, "too_many_requests", Throttled:
         "the endpoint answered {status}: it has too much to do";
         "nothing, if it passes; else lower workers, sessions or rate_limit to what the endpoint takes, or give it more \
@@ -52,7 +52,7 @@ classes! {
          pod or machine: run queuepost beside it and use a url on localhost, or allow this caller in its mesh or \
          firewall";
     NeighboursOnly, "sidecar_only", Unauthorized:
-        "the endpoint answered {status}: it lets in only callers on its own machine, in its own pod or mesh";
+        "the endpoint answered {status}: wrong topology, it lets in only callers on its own machine, in its own pod or mesh";
         "run queuepost as a sidecar of the receiver, with a url on localhost; or allow this caller: in Istio by an \
          AuthorizationPolicy and a sidecar of its own, in a Beanstalk (sqsd) receiver by its list of trusted addresses";
     ProxyCredentials, "proxy_credentials", Unauthorized:

@@ -179,5 +179,10 @@ fn a_redirect_names_where_it_points_and_an_unlisted_success_how_to_list_it() {
     let expected = "the endpoint answered 302, a redirect to https://login.test; queuepost follows none";
     assert_eq!(redirected.meaning, expected);
     let unlisted = EndpointReason::UnlistedSuccess.advice(&Seen { status: Some(204), location: None });
-    assert!(unlisted.fix.starts_with("set success: 200-299 to accept 204"), "{unlisted:?}");
+    assert!(
+        unlisted
+            .fix
+            .starts_with("add the line `success: 2xx` to the listener (or --success 2xx) to accept 204"),
+        "{unlisted:?}"
+    );
 }

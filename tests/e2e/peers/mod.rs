@@ -1,5 +1,7 @@
 //! Receivers and libraries of others, which read what queuepost sends: `.ci/peers` installs them into `target/peers`.
 
+mod django;
+
 use std::path::{Path, PathBuf};
 
 use crate::contract::server::skipped;
@@ -22,6 +24,8 @@ fn installed(test: &str, name: &str, path: &str) -> Option<PathBuf> {
         return Some(tools.join(path));
     }
     assert!(std::env::var_os("CI").is_none(), "the {name} packages are missing in CI");
-    skipped(&format!("{test}: the {name} packages are not installed (.ci/peers installs them into target/peers)"));
+    skipped(&format!(
+        "{test}: the {name} packages are not installed (.ci/peers installs them into target/peers)"
+    ));
     None
 }

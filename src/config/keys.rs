@@ -1,0 +1,126 @@
+//! The keys of a listener and of an endpoint by name: presets fill them, `check --explain` lists them.
+//!
+//! A key below another is named with a dot: `rate_limit.per_second`. A test holds the names to the keys that the
+//! file reads.
+
+use crate::config::file::{Endpoint, Listener};
+use crate::config::problem::Written;
+
+/// The field of a key.
+pub(super) enum Slot<'a> {
+    /// Of one text.
+    One(&'a mut Option<Written>),
+    /// Of one text or a list of them.
+    List(&'a mut Option<Vec<Written>>),
+    /// Of texts by names that the user chose.
+    Named(&'a mut Vec<(Written, Written)>),
+}
+
+impl Slot<'_> {
+    /// Whether nothing is written there.
+    fn is_empty(&self) -> bool {
+        match self {
+            Self::One(field) => field.is_none(),
+            Self::List(field) => field.is_none(),
+            Self::Named(_) => false,
+        }
+    }
+
+    /// Writes one text.
+    fn put(self, written: Written) {
+        match self {
+            Self::One(field) => *field = Some(written),
+            Self::List(field) => *field = Some(vec![written]),
+            Self::Named(field) => field.push((written.clone(), written)),
+        }
+    }
+
+    /// What is written there, in order.
+    pub(super) fn written(&self) -> Vec<&Written> {
+        match self {
+            Self::One(field) => field.iter().collect(),
+            Self::List(field) => field.iter().flatten().collect(),
+            Self::Named(field) => field.iter().map(|(_, written)| written).collect(),
+        }
+    }
+}
+
+/// Writes a text into the field of `key` if that is empty; returns whether it was.
+pub(super) fn fill(keys: Vec<(&'static str, Slot<'_>)>, key: &str, written: Written) -> bool {
+    let mut keys = keys;
+    for (name, slot) in &mut keys {
+        let of_map = key.strip_prefix(*name).and_then(|rest| rest.strip_prefix('.'));
+        if let (Slot::Named(field), Some(of_map)) = (slot, of_map) {
+            let is_new = field.iter().all(|(other, _)| other.raw != of_map);
+            if is_new {
+                let name = Written::plain(written.key.clone(), written.place.clone(), of_map.to_owned());
+                field.push((name, written));
+            }
+            return is_new;
+        }
+    }
+    let field = keys.into_iter().find(|(name, slot)| *name == key && slot.is_empty());
+    let is_empty = field.is_some();
+    if let Some((_, slot)) = field {
+        slot.put(written);
+    }
+    is_empty
+}
+
+/// The keys of a listener in the order in which they are explained.
+pub(super) fn of_listener(listener: &mut Listener) -> Vec<(&'static str, Slot<'_>)> {
+    vec![
+        ("preset", Slot::One(&mut listener.preset)),
+        ("name", Slot::One(&mut listener.name)),
+        ("queue", Slot::One(&mut listener.queue)),
+        ("role_arn", Slot::One(&mut listener.role_arn)),
+        ("external_id", Slot::One(&mut listener.external_id)),
+        ("region", Slot::One(&mut listener.region)),
+        ("profile", Slot::One(&mut listener.profile)),
+        ("url", Slot::One(&mut listener.url)),
+        ("endpoint", Slot::One(&mut listener.endpoint)),
+        ("path", Slot::One(&mut listener.path)),
+        ("algorithm", Slot::One(&mut listener.algorithm)),
+        ("output", Slot::One(&mut listener.output)),
+        ("workers", Slot::One(&mut listener.workers)),
+        ("timeout", Slot::One(&mut listener.timeout)),
+        ("success", Slot::List(&mut listener.success)),
+        ("error_in_body", Slot::One(&mut listener.error_in_body)),
+        ("throttle_delay", Slot::One(&mut listener.throttle_delay)),
+        ("receive_wait", Slot::One(&mut listener.receive_wait)),
+        ("retry_delay", Slot::One(&mut listener.retry_delay)),
+        ("retention", Slot::One(&mut listener.retention)),
+        ("visibility_timeout", Slot::One(&mut listener.visibility_timeout)),
+        ("message_headers", Slot::One(&mut listener.message_headers)),
+        ("user_agent", Slot::One(&mut listener.user_agent)),
+        ("content_type", Slot::One(&mut listener.content_type)),
+        ("template.path", Slot::One(&mut listener.template.path)),
+        ("template.query", Slot::Named(&mut listener.template.query)),
+        ("template.headers", Slot::Named(&mut listener.template.headers)),
+        ("template.body", Slot::One(&mut listener.template.body)),
+    ]
+}
+
+/// The keys of an endpoint, likewise.
+pub(super) fn of_endpoint(endpoint: &mut Endpoint) -> Vec<(&'static str, Slot<'_>)> {
+    let mut keys = vec![("url", Slot::One(&mut endpoint.url))];
+    if let Some(auth) = &mut endpoint.auth {
+        keys.push(("auth.header_file", Slot::One(&mut auth.header_file)));
+        keys.push(("auth.header_env", Slot::One(&mut auth.header_env)));
+    }
+    keys.extend([
+        ("sessions", Slot::One(&mut endpoint.sessions)),
+        ("rate_limit.per_second", Slot::One(&mut endpoint.per_second)),
+        ("rate_limit.burst", Slot::One(&mut endpoint.burst)),
+        ("connect_timeout", Slot::One(&mut endpoint.connect_timeout)),
+        ("pool_idle_timeout", Slot::One(&mut endpoint.pool_idle_timeout)),
+        ("retry_after_scope", Slot::One(&mut endpoint.retry_after_scope)),
+        ("adaptive", Slot::One(&mut endpoint.adaptive)),
+    ]);
+    if let Some(tls) = &mut endpoint.tls {
+        keys.push(("tls.ca_file", Slot::One(&mut tls.ca_file)));
+        keys.push(("tls.cert_file", Slot::One(&mut tls.cert_file)));
+        keys.push(("tls.key_file", Slot::One(&mut tls.key_file)));
+    }
+    keys
+}

@@ -1,0 +1,156 @@
+//! The presets: defaults of other keys, under one name.
+//!
+//! A preset writes its texts into the keys that nobody wrote, before any rule is checked. So the rules hold for them as for
+//! every text, and a problem names the preset as its place. No later code knows which preset a listener has.
+//! A key of the endpoint starts with `endpoint.`. It is written beside the listener's own `url`, or into the
+//! endpoint that the listener names.
+
+use crate::config::file::{Endpoint, File, Listener};
+use crate::config::keys;
+use crate::config::matillion::MATILLION;
+use crate::config::problem::{Fault, Place, Report, Written};
+use crate::config::shown::Reveal;
+use crate::config::value;
+use crate::exchange::SQSD_AGENT;
+
+const ENDPOINT: &str = "endpoint.";
+
+/// One preset.
+#[derive(Debug)]
+struct Preset {
+    name: &'static str,
+    /// Keys, and their texts unless others are written.
+    defaults: &'static [(&'static str, &'static str)],
+    /// Keys without which it has no meaning.
+    needs: &'static [&'static str],
+    /// Keys that it cannot honour.
+    refuses: &'static [&'static str],
+}
+
+/// All presets; the first is that of a listener without one.
+const PRESETS: [Preset; 4] = [
+    Preset { name: "raw", defaults: &[], needs: &[], refuses: OF_ALGORITHMS },
+    Preset { name: ALGORITHMIA, defaults: ALGORITHMIA_DEFAULTS, needs: &["algorithm"], refuses: &[] },
+    Preset { name: "matillion", defaults: MATILLION, needs: &[], refuses: OF_ALGORITHMS },
+    Preset { name: "sqsd", defaults: SQSD_DEFAULTS, needs: &[], refuses: OF_ALGORITHMS },
+];
+
+/// Keys that only a call of an algorithm has.
+const OF_ALGORITHMS: &[&str] = &["algorithm"];
+
+/// What `algorithm` implies.
+const ALGORITHMIA: &str = "algorithmia";
+
+/// An algorithm of Algorithmia, or of a server with its interface.
+const ALGORITHMIA_DEFAULTS: &[(&str, &str)] = &[
+    ("url", "https://api.algorithmia.com"),
+    // The server's own limit of 420 s, and 15 s in which its answer arrives.
+    ("timeout", "435s"),
+    ("content_type", "algorithmia"),
+    // The session limit of an account.
+    ("endpoint.sessions", "80"),
+];
+
+/// Elastic Beanstalk's daemon, with the defaults of its options.
+const SQSD_DEFAULTS: &[(&str, &str)] = &[
+    // HttpPath is the key `path`, or the path of the `url`.
+    ("url", "http://localhost/"),
+    ("message_headers", "sqsd"),
+    ("user_agent", SQSD_AGENT),
+    // MimeType, HttpConnections, ConnectTimeout, InactivityTimeout, ErrorVisibilityTimeout, VisibilityTimeout.
+    ("content_type", "application/json"),
+    ("workers", "50"),
+    ("endpoint.connect_timeout", "5s"),
+    ("timeout", "299s"),
+    ("retry_delay", "2s"),
+    ("visibility_timeout", "300s"),
+    ("success", "200"),
+];
+
+/// Fills the keys of every listener from its preset.
+pub(super) fn apply(file: &mut File, report: &mut Report) {
+    for listener in &mut file.listeners {
+        if let Some(preset) = chosen(listener, report) {
+            preset.fill(listener, &mut file.endpoints);
+        }
+    }
+}
+
+/// The preset of a listener; `None` when it was refused.
+fn chosen(listener: &mut Listener, report: &mut Report) -> Option<&'static Preset> {
+    if let (None, Some(algorithm)) = (&listener.preset, &listener.algorithm) {
+        let (key, place) = (listener.key_of("preset"), algorithm.place.clone());
+        listener.preset = Some(Written::plain(key, place, ALGORITHMIA.to_owned()));
+    }
+    let Some(written) = listener.preset.clone() else { return PRESETS.first() };
+    let named: Vec<(&'static str, &'static Preset)> =
+        PRESETS.iter().map(|preset| (preset.name, preset)).collect();
+    let preset = report.parse(Some(&written), |text| value::one_of(text, &named))?;
+    let mut is_possible = true;
+    for (key, slot) in keys::of_listener(listener) {
+        match slot.written().first() {
+            Some(refused) if preset.refuses.contains(&key) => {
+                let rule = format!("is not possible with the preset `{}`", preset.name);
+                report.refuse(refused, Fault::new(rule).fix(preset.way_out(key)));
+                is_possible = false;
+            }
+            None if preset.needs.contains(&key) => {
+                let fault = Fault::new(format!("needs `{key}`"));
+                report.refuse(
+                    &written,
+                    fault.fix(format!("write it, or choose another preset: {}", names(preset))),
+                );
+                is_possible = false;
+            }
+            Some(_) | None => {}
+        }
+    }
+    is_possible.then_some(preset)
+}
+
+/// The names of the other presets.
+fn names(than: &Preset) -> String {
+    let others = PRESETS.iter().filter(|preset| preset.name != than.name);
+    others.map(|preset| preset.name).collect::<Vec<_>>().join(", ")
+}
+
+impl Preset {
+    /// What to do about a key that this preset cannot honour.
+    fn way_out(&self, key: &str) -> String {
+        let honours = |preset: &&Preset| !preset.refuses.contains(&key);
+        let others: Vec<&str> = PRESETS.iter().filter(honours).map(|preset| preset.name).collect();
+        format!("remove it, or choose another preset: {}", others.join(", "))
+    }
+
+    /// Writes its texts where there is none.
+    fn fill(&self, listener: &mut Listener, endpoints: &mut [Endpoint]) {
+        let has_address = listener.url.is_some() || listener.endpoint.is_some();
+        let named = listener.endpoint.as_ref().and_then(|name| name.text.clone());
+        for &(key, text) in self.defaults {
+            if key == "url" && has_address {
+                continue;
+            }
+            let written = |key: String| {
+                let reveal = if key.ends_with("url") { Reveal::Origin } else { Reveal::Text };
+                Written { reveal, ..Written::plain(key, Place::Preset(self.name), text.to_owned()) }
+            };
+            let Some(of_endpoint) = key.strip_prefix(ENDPOINT) else {
+                let path = listener.key_of(key);
+                keys::fill(keys::of_listener(listener), key, written(path));
+                continue;
+            };
+            let path = listener.key_of(of_endpoint);
+            match endpoints.iter_mut().find(|endpoint| Some(&endpoint.name.raw) == named.as_ref()) {
+                Some(endpoint) => {
+                    let path = format!("{}.{of_endpoint}", endpoint.name.key);
+                    keys::fill(keys::of_endpoint(endpoint), of_endpoint, written(path))
+                }
+                None => keys::fill(keys::of_endpoint(&mut listener.own), of_endpoint, written(path)),
+            };
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "presets_tests.rs"]
+mod tests;

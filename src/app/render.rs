@@ -87,3 +87,7 @@ fn listener<'a>(plan: &'a Plan, name: Option<&str>) -> Result<&'a ListenerPlan, 
             .ok_or_else(|| RenderError::Unknown { name: name.to_owned(), known: known() }),
     }
 }
+
+#[cfg(test)]
+#[path = "matillion_tests.rs"]
+mod tests;

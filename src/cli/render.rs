@@ -81,6 +81,7 @@ struct Line {
     message_deduplication_id: Option<String>,
     sequence_number: Option<String>,
     aws_trace_header: Option<String>,
+    sender_id: Option<String>,
     #[serde(default)]
     attributes: BTreeMap<String, PrintedAttribute>,
 }
@@ -151,7 +152,7 @@ impl Line {
             deduplication_id: self.message_deduplication_id,
             sequence_number: self.sequence_number,
             trace_header: self.aws_trace_header,
-            sender_id: None,
+            sender_id: self.sender_id,
             attributes: self.attributes.into_iter().map(attribute).collect::<Result<_, _>>()?,
         })
     }

@@ -18,7 +18,6 @@ use crate::config::firsts::Firsts;
 use crate::config::plan::{ListenerPlan, Plan};
 use crate::config::problem::{Fault, Place, Report, Written};
 use crate::config::queue::parse as parse_queue;
-use crate::config::template::Template;
 use crate::config::value::{self, TWELVE_HOURS};
 use crate::config::{exchange, rules, stay};
 use crate::exchange::Success;
@@ -269,7 +268,7 @@ fn target(
         }
         (None, Some(name)) => {
             let (index, base) = report.parse(Some(name), |name| endpoints.named(name))?;
-            let is_made = is_algorithm || written.template.as_ref().is_some_and(Template::has_path);
+            let is_made = is_algorithm || written.template.has_path();
             if written.path.is_none() && !is_made {
                 let fault = Fault::new("is required with `endpoint`").fix("write / for the endpoint itself");
                 report.refuse_key(&written.place, &written.key_of("path"), fault);

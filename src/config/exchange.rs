@@ -26,6 +26,7 @@ pub(super) fn exchange(
     report: &mut Report,
 ) -> Option<Arc<dyn Exchange>> {
     let (look, success, parts) = made;
+    let is_chosen = matches!(look.content_type, ContentType::Fixed(_));
     let shape: Box<dyn Shape> = match &written.cloudevents {
         Some(cloudevents) => {
             for key in [&written.message_headers, &written.user_agent, &written.content_type] {
@@ -36,7 +37,10 @@ pub(super) fn exchange(
         }
         None => Box::new(Raw::new(name, queue.name()).with(look)),
     };
-    let Some(parts) = parts else { return Some(Arc::new(Single::new(shape, success))) };
+    let Some(mut parts) = parts else { return Some(Arc::new(Single::new(shape, success))) };
+    if is_chosen {
+        parts.keep_content_type();
+    }
     let base = Base { path: url.path().to_owned(), query: url.query().map(str::to_owned) };
     match Templated::new(shape, parts, base, name, queue.name()) {
         Ok(shape) => Some(Arc::new(Single::new(shape, success))),
@@ -50,7 +54,7 @@ pub(super) fn exchange(
 
 /// The templates of a listener.
 pub(super) fn templates(written: &Listener, report: &mut Report) -> Option<Parts> {
-    Some(written.template.as_ref()?.compile(written.algorithm.is_some(), report))
+    written.template.compile(written.algorithm.is_some(), report)
 }
 
 /// What all requests of a listener to `url` have in common.

@@ -11,7 +11,7 @@ use crate::config::keys::{self, Slot};
 use crate::config::plan::{EndpointPlan, ListenerPlan, Plan};
 use crate::config::problem::Written;
 use crate::config::reveal;
-use crate::config::shown::{Reveal, shown};
+use crate::config::shown::{Reveal, shown, shown_key};
 use crate::exchange::AGENT;
 use crate::telemetry::log;
 
@@ -119,10 +119,19 @@ impl Explaining<'_> {
         of_plan: impl Fn(&str) -> Option<String>,
         rows: &mut Vec<Explained>,
     ) {
-        let row = |(key, slot): &(&'static str, Slot<'_>)| {
-            self.row(&format!("{prefix}{key}"), &slot.written(), of_plan(key))
-        };
-        rows.extend(keys.iter().map(row));
+        for (key, slot) in keys {
+            match slot {
+                Slot::Named(named) => {
+                    let row = |(name, written): &(Written, Written)| {
+                        self.row(&format!("{prefix}{key}.{}", shown_key(&name.raw)), &[written], None)
+                    };
+                    rows.extend(named.iter().map(row));
+                }
+                Slot::One(_) | Slot::List(_) => {
+                    rows.push(self.row(&format!("{prefix}{key}"), &slot.written(), of_plan(key)));
+                }
+            }
+        }
     }
 
     /// One row; `default` replaces that of the table.

@@ -70,7 +70,7 @@ pub(super) struct Listener {
     pub(super) content_type: Option<Written>,
     pub(super) on_response: Vec<Row>,
     pub(super) headers: Vec<Header>,
-    pub(super) template: Option<Template>,
+    pub(super) template: Template,
     /// The flags for the endpoint of a listener with a `url` of its own.
     pub(super) own: Endpoint,
 }
@@ -231,7 +231,7 @@ impl Listener {
             content_type: None,
             on_response: Vec::new(),
             headers: Vec::new(),
-            template: None,
+            template: Template::default(),
             own: Endpoint::empty(Written::plain(key.to_owned(), place.clone(), String::new())),
         }
     }
@@ -275,7 +275,7 @@ impl Listener {
         listener.content_type = fields.text("content_type");
         listener.on_response = fields.list("on_response", Row::read);
         listener.headers = Header::all(&mut fields);
-        listener.template = fields.map("template", Template::read);
+        listener.template = fields.map("template", Template::read).unwrap_or_default();
         fields.finish();
         listener
     }

@@ -13,6 +13,8 @@ pub(super) enum Slot<'a> {
     One(&'a mut Option<Written>),
     /// Of one text or a list of them.
     List(&'a mut Option<Vec<Written>>),
+    /// Of texts by names that the user chose.
+    Named(&'a mut Vec<(Written, Written)>),
 }
 
 impl Slot<'_> {
@@ -21,6 +23,7 @@ impl Slot<'_> {
         match self {
             Self::One(field) => field.is_none(),
             Self::List(field) => field.is_none(),
+            Self::Named(_) => false,
         }
     }
 
@@ -29,6 +32,7 @@ impl Slot<'_> {
         match self {
             Self::One(field) => *field = Some(written),
             Self::List(field) => *field = Some(vec![written]),
+            Self::Named(field) => field.push((written.clone(), written)),
         }
     }
 
@@ -37,12 +41,25 @@ impl Slot<'_> {
         match self {
             Self::One(field) => field.iter().collect(),
             Self::List(field) => field.iter().flatten().collect(),
+            Self::Named(field) => field.iter().map(|(_, written)| written).collect(),
         }
     }
 }
 
 /// Writes a text into the field of `key` if that is empty; returns whether it was.
 pub(super) fn fill(keys: Vec<(&'static str, Slot<'_>)>, key: &str, written: Written) -> bool {
+    let mut keys = keys;
+    for (name, slot) in &mut keys {
+        let of_map = key.strip_prefix(*name).and_then(|rest| rest.strip_prefix('.'));
+        if let (Slot::Named(field), Some(of_map)) = (slot, of_map) {
+            let is_new = field.iter().all(|(other, _)| other.raw != of_map);
+            if is_new {
+                let name = Written::plain(written.key.clone(), written.place.clone(), of_map.to_owned());
+                field.push((name, written));
+            }
+            return is_new;
+        }
+    }
     let field = keys.into_iter().find(|(name, slot)| *name == key && slot.is_empty());
     let is_empty = field.is_some();
     if let Some((_, slot)) = field {
@@ -78,6 +95,10 @@ pub(super) fn of_listener(listener: &mut Listener) -> Vec<(&'static str, Slot<'_
         ("message_headers", Slot::One(&mut listener.message_headers)),
         ("user_agent", Slot::One(&mut listener.user_agent)),
         ("content_type", Slot::One(&mut listener.content_type)),
+        ("template.path", Slot::One(&mut listener.template.path)),
+        ("template.query", Slot::Named(&mut listener.template.query)),
+        ("template.headers", Slot::Named(&mut listener.template.headers)),
+        ("template.body", Slot::One(&mut listener.template.body)),
     ];
     if let Some(cloudevents) = &mut listener.cloudevents {
         keys.push(("cloudevents.mode", Slot::One(&mut cloudevents.mode)));

@@ -5,7 +5,8 @@
 //! - `load`: flags override the environment, which overrides the file.
 //! - `tree`, `fields`, `file`: read the text, each value with its position.
 //! - `env`: replaces `${VAR}`.
-//! - `presets`: fills keys that nobody wrote; `keys`: names them; `explain`: says where each came from.
+//! - `presets`: fills keys that nobody wrote; `matillion`: the templates of one; `keys`: names them.
+//! - `explain`: says where each value came from.
 //! - `check`, `endpoints`, `exchange`, `template`, `cloudevents`, `auth`, `sigv4`, `sign`: apply the rules.
 //! - `stay`: how long messages stay hidden and in the queue; `sqsd_names`: the variables of other programs.
 //! - `value`, `queue`: parse single texts.
@@ -31,6 +32,7 @@ mod file;
 mod firsts;
 mod keys;
 mod load;
+mod matillion;
 mod peers;
 mod plan;
 mod presets;

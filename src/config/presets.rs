@@ -7,6 +7,7 @@
 
 use crate::config::file::{Endpoint, File, Listener};
 use crate::config::keys;
+use crate::config::matillion::MATILLION;
 use crate::config::problem::{Fault, Place, Report, Written};
 use crate::config::shown::Reveal;
 use crate::config::value;
@@ -27,11 +28,12 @@ struct Preset {
 }
 
 /// All presets; the first is that of a listener without one.
-const PRESETS: [Preset; 4] = [
+const PRESETS: [Preset; 5] = [
     Preset { name: "raw", defaults: &[], needs: &[], refuses: OF_ALGORITHMS },
     Preset { name: ALGORITHMIA, defaults: ALGORITHMIA_DEFAULTS, needs: &["algorithm"], refuses: &[] },
     Preset { name: "sqsd", defaults: SQSD_DEFAULTS, needs: &[], refuses: OF_ALGORITHMS },
     Preset { name: "cloudevents", defaults: CLOUDEVENTS_DEFAULTS, needs: &[], refuses: NOT_OF_EVENTS },
+    Preset { name: "matillion", defaults: MATILLION, needs: &[], refuses: OF_ALGORITHMS },
 ];
 
 /// Keys that only a call of an algorithm has.

@@ -9,22 +9,22 @@ use crate::config::shown::did_you_mean;
 use crate::exchange::template::{Flaw, Parts};
 
 /// `listeners[].template`.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Template {
-    key: String,
-    place: Place,
-    path: Option<Written>,
+    /// The key itself and its position, if it was written.
+    written: Option<(String, Place)>,
+    pub(super) path: Option<Written>,
     /// Names and their templates.
-    query: Vec<(Written, Written)>,
-    headers: Vec<(Written, Written)>,
-    body: Option<Written>,
+    pub(super) query: Vec<(Written, Written)>,
+    /// Names and their templates.
+    pub(super) headers: Vec<(Written, Written)>,
+    pub(super) body: Option<Written>,
 }
 
 impl Template {
     pub(super) fn read(mut fields: Fields<'_>) -> Self {
         let template = Self {
-            key: fields.path().to_owned(),
-            place: fields.place().clone(),
+            written: Some((fields.path().to_owned(), fields.place().clone())),
             path: fields.verbatim("path"),
             query: fields.verbatim_map("query"),
             headers: fields.verbatim_map("headers"),
@@ -39,14 +39,21 @@ impl Template {
         self.path.is_some()
     }
 
-    /// The compiled templates; those with a problem are left out, and reported.
-    pub(super) fn compile(&self, is_algorithm: bool, report: &mut Report) -> Parts {
+    /// The compiled templates, if there are any; those with a problem are left out, and reported.
+    pub(super) fn compile(&self, is_algorithm: bool, report: &mut Report) -> Option<Parts> {
         let mut parts = Parts::default();
         let is_empty = self.path.is_none() && self.query.is_empty() && self.headers.is_empty();
-        if is_empty && self.body.is_none() && !report.mentions(&self.key) {
-            let fault =
-                Fault::new("has no template").fix("write `path`, `query`, `headers` or `body` below it");
-            report.refuse_key(&self.place, &self.key, fault);
+        if is_empty && self.body.is_none() {
+            let (key, place) = self.written.as_ref()?;
+            if !report.mentions(key) {
+                let fault = Fault::new("has no template");
+                report.refuse_key(
+                    place,
+                    key,
+                    fault.fix("write `path`, `query`, `headers` or `body` below it"),
+                );
+            }
+            return None;
         }
         if let Some(path) = &self.path {
             if is_algorithm {
@@ -69,7 +76,7 @@ impl Template {
         if let Some(body) = &self.body {
             tell(body, source(body).map_or(Ok(()), |source| parts.body(source)), report);
         }
-        parts
+        Some(parts)
     }
 }
 

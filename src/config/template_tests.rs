@@ -11,9 +11,9 @@ fn problems(template: &str) -> Vec<String> {
     let path: Arc<str> = "f".into();
     let file =
         File::parse(&source, &path, &|name| (name == "HOME").then(|| "s3cr3t".to_owned()), &mut report);
-    let template = file.and_then(|mut file| file.listeners.pop()?.template);
-    template.inspect(|template| {
-        template.compile(false, &mut report);
+    let listener = file.and_then(|mut file| file.listeners.pop());
+    listener.inspect(|listener| {
+        listener.template.compile(false, &mut report);
     });
     match report.finish() {
         Ok(_) => Vec::new(),

@@ -145,6 +145,26 @@ async fn the_example_of_the_page_renders_what_the_page_says() {
 }
 
 #[tokio::test]
+async fn the_example_of_matillion_makes_the_call_of_its_documentation() {
+    let example = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/matillion");
+    let readme = std::fs::read_to_string(example.join("README.md")).unwrap();
+    let message = readme.split('\'').find(|part| part.starts_with('{')).unwrap();
+    let expected = std::fs::read_to_string(example.join("request.http")).unwrap();
+    let (head, body) = expected.split_once("\n\n").unwrap();
+    let path = head.lines().next().unwrap().strip_prefix("POST ").unwrap();
+    let config = example.join("queuepost.yaml");
+    let args = ["check", "--config", config.to_str().unwrap(), "--render", "-"];
+    let rendered = Queuepost::with_input(&args, message.as_bytes()).ended().await;
+    let first = format!("POST https://matillion.internal{path}\n");
+    assert!(rendered.output.starts_with(&first), "{}", rendered.output);
+    assert!(rendered.output.ends_with(&format!("\n\n{}", body.trim_end())), "{}", rendered.output);
+
+    let bad = Queuepost::with_input(&args, br#"{"group":"Sales","project":7}"#).ended().await;
+    assert_eq!(bad.code, Some(1), "{}", bad.output);
+    assert!(bad.output.contains("`json.project` is a number, and a text is needed"), "{}", bad.output);
+}
+
+#[tokio::test]
 async fn render_works_for_every_shape_reads_standard_input_and_needs_a_name_among_several() {
     let shape = ["check", "--queue", "http://127.0.0.1:1/000000000000/q", "--url", "http://127.0.0.1:1"];
     let raw = [&shape[..], &["--render", "-"]].concat();

@@ -41,6 +41,7 @@ pub struct Parts {
     /// Names as written, each with the key of its template.
     query: Vec<(String, String)>,
     headers: Vec<(HeaderName, String)>,
+    keeps_content_type: bool,
 }
 
 /// The address that rendered parts are appended to.
@@ -80,6 +81,11 @@ impl Parts {
     /// Sets the body.
     pub fn body(&mut self, source: &str) -> Result<(), Vec<Flaw>> {
         self.engine.add(BODY_KEY, source)
+    }
+
+    /// Leaves the content type to the shape, since somebody chose it.
+    pub fn keep_content_type(&mut self) {
+        self.keeps_content_type = true;
     }
 
     /// Whether path or query are rendered.
@@ -166,7 +172,9 @@ impl<S: Shape> Shape for Templated<S> {
         }
         if let Some(body) = self.parts.engine.render(BODY_KEY, &variables) {
             let body = body?;
-            set_content_type(&mut request.headers, &body);
+            if !self.parts.keeps_content_type {
+                set_content_type(&mut request.headers, &body);
+            }
             request.body = body.into();
         }
         self.set_headers(&mut request.headers, &variables)?;

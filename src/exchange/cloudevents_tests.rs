@@ -165,8 +165,8 @@ fn the_data_of_an_event_is_text_bytes_or_nothing_as_its_members_say() {
 #[test]
 fn attributes_that_are_an_event_are_not_wrapped_whatever_their_prefix() {
     for prefix in ["ce-", "ce_", "cloudEvents_", "CE-"] {
-        let named = |name: &str| format!("{prefix}{name}");
-        let names = ["id", "source", "type", "specversion", "subject", "zone"].map(named);
+        let prefixed = |name: &str| format!("{prefix}{name}");
+        let names = ["id", "source", "type", "specversion", "subject", "zone"].map(prefixed);
         let values = ["A 1", "/mine", "com.example.made", "1.0", "s", "eu"];
         let mut attributes: Vec<(&str, &str)> = names.iter().map(String::as_str).zip(values).collect();
         attributes.extend([("content-type", "text/xml"), ("tenant", "a")]);

@@ -167,7 +167,7 @@ impl Credentials {
                     texts.push(secret.to_string());
                 }
                 Auth::Bearer(_) | Auth::ApiKey { .. } | Auth::OAuth2(_) | Auth::SigV4(_) => {
-                    texts.push(secret.to_string())
+                    texts.push(secret.to_string());
                 }
             }
         }

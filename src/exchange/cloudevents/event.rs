@@ -172,7 +172,7 @@ fn members(body: &[u8]) -> Option<BTreeMap<String, &RawValue>> {
         text.is_some_and(|text| is_text(&text) && (*name != "specversion" || text == VERSION))
     };
     let has_both = members.contains_key("data") && members.contains_key("data_base64");
-    (REQUIRED.iter().all(|name| is_given(&name)) && !has_both).then_some(members)
+    (REQUIRED.iter().all(is_given) && !has_both).then_some(members)
 }
 
 /// The canonical text of an attribute's JSON value: of texts, whole numbers and truth values.

@@ -19,7 +19,7 @@ use crate::config::plan::{ListenerPlan, Plan};
 use crate::config::problem::{Fault, Place, Report};
 use crate::config::queue::parse as parse_queue;
 use crate::config::value::{self, TWELVE_HOURS};
-use crate::config::{exchange, rules};
+use crate::config::{exchange, rules, unwrap};
 use crate::exchange::Success;
 use crate::policy::decide;
 use crate::policy::outcome::StatusSet;
@@ -127,6 +127,7 @@ fn listener(
     let workers = value::size(report.parse(written.workers.as_ref(), workers).unwrap_or(WORKERS));
     let receive_wait = report.parse(written.receive_wait.as_ref(), receive_wait).unwrap_or(RECEIVE_WAIT);
     let success = exchange::success(written, report);
+    let unwrap = unwrap::unwrap(written, report);
     let policy = policy(written, timeout, &success, report);
     let query = exchange::algorithm_path(written, timeout, report);
     let target = target(written, query.as_deref(), endpoints, env, report);
@@ -137,7 +138,7 @@ fn listener(
     let retry_after_closes_gate = endpoints.join(endpoint, &joining);
     let (queue, name) = (queue?, name?);
     let queue_name = queue.queue.name().to_owned();
-    let exchange = exchange::exchange(written, &name, &queue_name, success);
+    let exchange = exchange::exchange(written, &name, &queue_name, success, unwrap);
     Some(ListenerPlan {
         listener: pipeline::Settings {
             name,

@@ -6,16 +6,22 @@ use std::time::Duration;
 use crate::config::file::Listener;
 use crate::config::problem::{Fault, Report};
 use crate::config::{rules, value};
-use crate::exchange::{Algorithm, Exchange, Raw, Single, Success};
+use crate::exchange::{Algorithm, Exchange, Raw, Single, Success, Unwrap};
 use crate::policy::outcome::StatusSet;
 
 /// How much earlier than our timeout the algorithm's server must answer.
 const ALGORITHM_MARGIN: Duration = Duration::from_secs(15);
 
 /// The exchange of a listener.
-pub(super) fn exchange(written: &Listener, name: &str, queue: &str, success: Success) -> Arc<dyn Exchange> {
+pub(super) fn exchange(
+    written: &Listener,
+    name: &str,
+    queue: &str,
+    success: Success,
+    unwrap: Unwrap,
+) -> Arc<dyn Exchange> {
     let raw = if written.algorithm.is_some() { Raw::algorithm } else { Raw::new };
-    Arc::new(Single::new(raw(name, queue), success))
+    Arc::new(Single::new(raw(name, queue), success).unwrapping(unwrap))
 }
 
 /// Which answers mean that the work is done.

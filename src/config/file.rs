@@ -52,6 +52,8 @@ pub(super) struct Listener {
     pub(super) workers: Option<Written>,
     pub(super) timeout: Option<Written>,
     pub(super) success: Option<Vec<Written>>,
+    pub(super) unwrap: Option<Vec<Written>>,
+    pub(super) non_work: Option<Written>,
     pub(super) throttle_delay: Option<Written>,
     pub(super) receive_wait: Option<Written>,
     pub(super) on_response: Vec<Row>,
@@ -209,6 +211,8 @@ impl Listener {
             workers: None,
             timeout: None,
             success: None,
+            unwrap: None,
+            non_work: None,
             throttle_delay: None,
             receive_wait: None,
             on_response: Vec::new(),
@@ -241,6 +245,8 @@ impl Listener {
         listener.workers = fields.text("workers");
         listener.timeout = fields.text("timeout");
         listener.success = fields.texts("success");
+        listener.unwrap = fields.texts("unwrap");
+        listener.non_work = fields.text("non_work");
         listener.throttle_delay = fields.text("throttle_delay");
         listener.receive_wait = fields.text("receive_wait");
         listener.on_response = fields.list("on_response", Row::read);

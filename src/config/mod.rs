@@ -6,6 +6,7 @@
 //! - `tree`, `fields`, `file`: read the text, each value with its position.
 //! - `env`: replaces `${VAR}`.
 //! - `check`, `endpoints`, `exchange`, `auth`: apply the rules.
+//! - `unwrap`: the keys of envelopes and of what is no work.
 //! - `value`, `queue`: parse single texts.
 //! - `rules`, `consumers`: check combinations of values, and of listeners.
 //! - `firsts`: finds the earlier holder of a name, a queue or an endpoint.
@@ -34,6 +35,7 @@ mod reveal;
 mod rules;
 mod shown;
 mod tree;
+mod unwrap;
 mod value;
 
 pub use env::process_env;

@@ -1,7 +1,8 @@
 //! The shape of a delivery, both ways: messages → request, answer → verdicts.
 //!
 //! Pure: no I/O, no clock, no randomness. A [`Single`] sends one message in a [`Shape`], and judges by the status. [`Raw`] is
-//! the shape that sends a body byte for byte, with the message's properties as headers. An [`Algorithm`] is the
+//! the shape that sends a body byte for byte, with the message's properties as headers. Before that, [`Unwrap`] takes off
+//! what other services put around the message. An [`Algorithm`] is the
 //! address of an Algorithmia-style algorithm. An exchange knows nothing of hosts or credentials: those are the
 //! endpoint's business. The most of an address that it may choose is a [`Resource`].
 
@@ -11,11 +12,13 @@ mod raw;
 mod resource;
 mod single;
 mod trace_context;
+mod unwrap;
 
 pub use algorithm::{Algorithm, AlgorithmError};
 pub use raw::Raw;
 pub use resource::Resource;
 pub use single::{Shape, Single, Success, reports_an_error};
+pub use unwrap::{Envelope, NoWork, Unwrap};
 
 use std::fmt::{self, Debug};
 
@@ -37,6 +40,11 @@ pub trait Exchange: Debug + Send + Sync {
     /// # Errors
     /// The first message that no request can be made of. The others may still make one.
     fn request(&self, messages: &[&Message]) -> Result<Request, Unshapeable>;
+
+    /// What `message` is, if it is no work and the listener has such messages deleted without a request.
+    fn no_work(&self, _message: &Message) -> Option<NoWork> {
+        None
+    }
 
     /// What a complete answer says of the messages `ids`, in the order of the request.
     fn verdicts(&self, answer: &Answer, ids: &[MessageId]) -> Verdicts;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use crate::exchange::{Exchange, Request, Unshapeable, Verdicts};
+use crate::exchange::{Exchange, NoWork, Request, Unshapeable, Unwrap, Verdicts};
 use crate::message::{Message, MessageId};
 use crate::policy::outcome::{Answer, Body, Outcome, StatusSet, classify_answer};
 
@@ -21,6 +21,7 @@ pub trait Shape: std::fmt::Debug + Send + Sync {
 /// One message in a request.
 #[derive(Debug, Clone)]
 pub struct Single {
+    unwrap: Unwrap,
     shape: Arc<dyn Shape>,
     success: Success,
 }
@@ -37,7 +38,20 @@ pub struct Success {
 impl Single {
     /// The exchange of messages in this shape.
     pub fn new(shape: impl Shape + 'static, success: Success) -> Self {
-        Self { shape: Arc::new(shape), success }
+        Self { unwrap: Unwrap::default(), shape: Arc::new(shape), success }
+    }
+
+    /// The same, of messages without what others put around them.
+    #[must_use]
+    pub fn unwrapping(self, unwrap: Unwrap) -> Self {
+        Self { unwrap, ..self }
+    }
+
+    fn request_of(&self, message: &Message) -> Result<Request, String> {
+        let unwrapped = self.unwrap.apply(message)?;
+        let mut request = self.shape.request(&unwrapped.message)?;
+        unwrapped.describe(&mut request);
+        Ok(request)
     }
 }
 
@@ -45,9 +59,13 @@ impl Exchange for Single {
     fn request(&self, messages: &[&Message]) -> Result<Request, Unshapeable> {
         let unshapeable = |why| Unshapeable { position: 0, why };
         match messages {
-            [message] => self.shape.request(message).map_err(unshapeable),
+            [message] => self.request_of(message).map_err(unshapeable),
             _ => Err(unshapeable("a request carries one message".to_owned())),
         }
+    }
+
+    fn no_work(&self, message: &Message) -> Option<NoWork> {
+        self.unwrap.no_work(message)
     }
 
     fn verdicts(&self, answer: &Answer, _ids: &[MessageId]) -> Verdicts {

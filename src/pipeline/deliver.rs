@@ -1,6 +1,6 @@
 //! One delivery, start to finish: admitted, attempted (`attempt.rs`), and what its messages do then.
 //!
-//! A [`Delivery`] owns one message or more. Lease, ledger and settlement stay per message: after a POST each leaves as
+//! A [`Delivery`] owns one message or more. Those whose work was done before, and those that are no work, leave first. Lease, ledger and settlement stay per message: after a POST each leaves as
 //! decided, and those that may be posted again stay for the next round.
 //!
 //! Only waiting is raced against the drain. A POST that runs is awaited until the drain aborts; its outcome is
@@ -13,6 +13,7 @@ use std::time::Duration;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
+use crate::exchange::NoWork;
 use crate::limit::Rank;
 use crate::observe::event_log::deliveries::Posted;
 use crate::pipeline::admit::{Patience, Refused, Reservation};
@@ -65,6 +66,7 @@ impl Delivery {
     /// Takes the messages through the rest of their life in this process.
     pub(super) async fn run(mut self) {
         self.settle_remembered().await;
+        self.settle_no_work().await;
         while !self.messages.is_empty() {
             if let Err(refused) = self.round().await {
                 return self.refuse(refused).await;
@@ -109,13 +111,38 @@ impl Delivery {
                 None => self.messages.push(message),
             }
         }
-        if self.messages.is_empty() {
-            // Room and probe are of no use to these messages.
-            self.reservation = Reservation::default();
-        }
+        self.free_unused_reservation();
         for (message, exit) in remembered {
             self.dispatch.ctx.metrics.duplicates_suppressed.inc();
             message.exit(exit).await;
+        }
+    }
+
+    /// Parts with the messages that are no work: they are deleted. Sessions and gates never learn of them.
+    async fn settle_no_work(&mut self) {
+        let mut no_work = Vec::new();
+        for message in std::mem::take(&mut self.messages) {
+            match self.dispatch.ctx.settings.exchange.no_work(&message.message) {
+                Some(kind) => no_work.push((message, kind)),
+                None => self.messages.push(message),
+            }
+        }
+        self.free_unused_reservation();
+        for (message, kind) in no_work {
+            let ctx = &self.dispatch.ctx;
+            ctx.metrics.no_work.inc();
+            match kind {
+                NoWork::TestEvent => ctx.events.test_event(&message.message),
+                NoWork::Subscription { topic } => ctx.events.subscription(&message.message, topic.as_deref()),
+            }
+            message.exit(Exit::DELETE).await;
+        }
+    }
+
+    /// Room and probe are of no use when all messages have left.
+    fn free_unused_reservation(&mut self) {
+        if self.messages.is_empty() {
+            self.reservation = Reservation::default();
         }
     }
 

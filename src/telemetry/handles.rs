@@ -52,6 +52,8 @@ pub struct ListenerMetrics {
     pub near_dead_letter: IntCounter,
     /// Messages received again after a success, or during their POST.
     pub duplicates_suppressed: IntCounter,
+    /// Messages that were no work and are deleted without a POST.
+    pub no_work: IntCounter,
     /// Messages whose visibility ended in flight.
     pub leases_lost: IntCounter,
     pub(super) extensions: [IntCounter; 3],

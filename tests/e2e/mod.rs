@@ -17,6 +17,7 @@
 //! - `keep_alive`: endpoints that close idle connections after a second.
 //! - `limiters`: rate limiters by other authors, whose limits no configuration tells of.
 //! - `otlp`: traces as a collector gets them.
+//! - `peers`: senders, receivers and libraries of others.
 //! - `sqs_failures`: each failure of SQS is named, and the process recovers from it.
 //! - `sqs_random_faults`: random faults of SQS lose nothing and duplicate nothing.
 //! - `starting`: starts that fail, and the admin port.
@@ -50,6 +51,7 @@ mod keep_alive;
 mod limiters;
 #[cfg(feature = "otlp")]
 mod otlp;
+mod peers;
 mod sqs_failures;
 mod sqs_random_faults;
 mod starting;

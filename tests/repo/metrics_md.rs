@@ -29,6 +29,7 @@ const SECTIONS: &[(&str, &[&str])] = &[
             "messages_deferred_total",
             "messages_released_total",
             "messages_dead_lettered_total",
+            "messages_no_work_total",
             "messages_abandoned_total",
             "last_success_timestamp_seconds",
         ],

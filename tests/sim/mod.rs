@@ -13,6 +13,7 @@
 //! - `gate`: when a gate closes, probes and opens.
 //! - `leases`: every way in which a lease ends before its message is settled.
 //! - `limiters`: what is used of an endpoint that takes only so many POSTs per time, or at once.
+//! - `no_work`: messages that are deleted without a POST.
 //! - `outages`: the goals of `docs/outages.md` on a few cases.
 //! - `panics`: a panic is counted, and its loop runs again.
 //! - `preflight`: warnings about a queue's settings, before the start and while it runs.
@@ -49,6 +50,7 @@ mod final_receive;
 mod forwards;
 mod gate;
 mod leases;
+mod no_work;
 mod outages;
 mod panics;
 mod preflight;

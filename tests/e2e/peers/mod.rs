@@ -1,5 +1,7 @@
 //! Receivers and libraries of others, which read what queuepost sends: `.ci/peers` installs them into `target/peers`.
 
+mod unwrap;
+
 use std::path::{Path, PathBuf};
 
 use crate::contract::server::skipped;
@@ -12,6 +14,7 @@ pub fn python(test: &str) -> Option<PathBuf> {
 }
 
 /// The folder with the packages of `node/package.json`; `None` as above.
+#[allow(dead_code, reason = "what is sent to packages of Node comes with its own test")]
 pub fn node(test: &str) -> Option<PathBuf> {
     installed(test, "node", "node")
 }
@@ -22,6 +25,8 @@ fn installed(test: &str, name: &str, path: &str) -> Option<PathBuf> {
         return Some(tools.join(path));
     }
     assert!(std::env::var_os("CI").is_none(), "the {name} packages are missing in CI");
-    skipped(&format!("{test}: the {name} packages are not installed (.ci/peers installs them into target/peers)"));
+    skipped(&format!(
+        "{test}: the {name} packages are not installed (.ci/peers installs them into target/peers)"
+    ));
     None
 }

@@ -129,6 +129,7 @@ fn listener(
     let success = exchange::success(written, report);
     let unwrap = unwrap::unwrap(written, report);
     let policy = policy(written, timeout, &success, report);
+    let claim_check = written.claim_check.as_ref().map(|written| written.settings(report));
     let query = exchange::algorithm_path(written, timeout, report);
     let target = target(written, query.as_deref(), endpoints, env, report);
     let name = others.add(written, queue.as_ref(), target.as_ref(), report);
@@ -153,6 +154,7 @@ fn listener(
             tuning: Tuning::default(),
         },
         queue,
+        claim_check: claim_check.flatten(),
         target: endpoint::Target { url: url?, timeout },
         endpoint,
     })

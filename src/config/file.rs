@@ -8,6 +8,7 @@ use std::io::{Error, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::config::claim_check::ClaimCheck;
 use crate::config::env::Lookup;
 use crate::config::fields::Fields;
 use crate::config::problem::{Fault, Place, Report, Written};
@@ -54,6 +55,7 @@ pub(super) struct Listener {
     pub(super) success: Option<Vec<Written>>,
     pub(super) unwrap: Option<Vec<Written>>,
     pub(super) non_work: Option<Written>,
+    pub(super) claim_check: Option<ClaimCheck>,
     pub(super) throttle_delay: Option<Written>,
     pub(super) receive_wait: Option<Written>,
     pub(super) on_response: Vec<Row>,
@@ -213,6 +215,7 @@ impl Listener {
             success: None,
             unwrap: None,
             non_work: None,
+            claim_check: None,
             throttle_delay: None,
             receive_wait: None,
             on_response: Vec::new(),
@@ -247,6 +250,7 @@ impl Listener {
         listener.success = fields.texts("success");
         listener.unwrap = fields.texts("unwrap");
         listener.non_work = fields.text("non_work");
+        listener.claim_check = fields.map("claim_check", ClaimCheck::read);
         listener.throttle_delay = fields.text("throttle_delay");
         listener.receive_wait = fields.text("receive_wait");
         listener.on_response = fields.list("on_response", Row::read);

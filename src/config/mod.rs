@@ -6,6 +6,7 @@
 //! - `tree`, `fields`, `file`: read the text, each value with its position.
 //! - `env`: replaces `${VAR}`.
 //! - `check`, `endpoints`, `exchange`, `auth`: apply the rules.
+//! - `claim_check`: the key of bodies in S3.
 //! - `unwrap`: the keys of envelopes and of what is no work.
 //! - `value`, `queue`: parse single texts.
 //! - `rules`, `consumers`: check combinations of values, and of listeners.
@@ -18,6 +19,7 @@
 
 mod auth;
 mod check;
+mod claim_check;
 mod consumers;
 mod endpoints;
 mod env;

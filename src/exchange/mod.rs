@@ -7,6 +7,7 @@
 //! endpoint's business. The most of an address that it may choose is a [`Resource`].
 
 mod algorithm;
+mod claim_check;
 mod headers;
 mod raw;
 mod resource;
@@ -15,6 +16,7 @@ mod trace_context;
 mod unwrap;
 
 pub use algorithm::{Algorithm, AlgorithmError};
+pub use claim_check::Pointer;
 pub use raw::Raw;
 pub use resource::Resource;
 pub use single::{Shape, Single, Success, reports_an_error};

@@ -9,6 +9,7 @@ pub(crate) mod deliveries;
 mod gates;
 mod learned;
 mod no_work;
+mod objects;
 mod repeats;
 
 use std::collections::{BTreeMap, BTreeSet};

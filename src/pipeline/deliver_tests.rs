@@ -272,21 +272,25 @@ async fn a_message_whose_lease_is_over_is_not_released() {
 
 #[tokio::test(start_paused = true)]
 async fn a_message_that_is_no_work_is_deleted_at_a_closed_gate_and_nothing_learns_of_it() {
-    let mut setup = Setup::default();
+    let mut setup = Setup { places: 1, ..Setup::default() };
     let unwrap = Unwrap { envelopes: Vec::new(), deletes_no_work: true };
     let single = Single::new(Raw::new("orders", "orders"), Success::default()).unwrapping(unwrap);
     setup.settings.exchange = Arc::new(single);
     let mut kit = setup.kit();
-    let mut messages = kit.messages(1).await;
-    messages[0].message.body = r#"{"Service":"Amazon S3","Event":"s3:TestEvent","Bucket":"b"}"#.into();
+    let mut messages = kit.messages(2).await;
+    messages[1].message.body = r#"{"Service":"Amazon S3","Event":"s3:TestEvent","Bucket":"b"}"#.into();
+    let no_work = messages.split_off(1);
+    messages.remove(0).exit(Exit::DELETE).await;
     let reservation = kit.dispatch.admission.reserve(16, 16, Duration::ZERO).await;
     close(&kit.dispatch.admission.gates.shared, HOUR);
-    let delivery = Delivery::new(&kit.dispatch, messages, reservation).run();
-    timeout(SECOND, delivery).await.unwrap();
+    let mut delivery = pin!(Delivery::new(&kit.dispatch, no_work, reservation).run());
+    assert!(timeout(SECOND, &mut delivery).await.is_err(), "settlement has no place for it yet");
     let room = timeout(SECOND, kit.dispatch.admission.membership.claim(16, 16, Duration::ZERO)).await;
     assert_eq!(room.map(|claims| claims.len()).ok(), Some(16), "its reservation is free");
-    assert_eq!((kit.all_left(), kit.endpoint.posts().len()), (vec![of(1, Exit::DELETE)], 0));
+    assert_eq!(kit.all_left(), [of(1, Exit::DELETE)]);
+    delivery.await;
+    assert_eq!((kit.all_left(), kit.endpoint.posts().len()), (vec![of(2, Exit::DELETE)], 0));
     let (metrics, gates) = (&kit.dispatch.ctx.metrics, &kit.dispatch.admission.gates);
-    assert_eq!((metrics.no_work.get(), metrics.deleted.get()), (1, 1));
+    assert_eq!((metrics.no_work.get(), metrics.deleted.get()), (1, 2));
     assert!(metrics.last_success.get() == 0.0 && !gates.are_open(), "it is no success");
 }

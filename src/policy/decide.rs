@@ -228,7 +228,7 @@ fn table(outcome: Outcome, facts: &Facts, policy: &Policy) -> Decision {
         Outcome::Unauthorized => (fault(), Signal::EndpointFault),
         Outcome::Misdirected => (fault(), Signal::ListenerFault),
         Outcome::Rejected | Outcome::AlgorithmError | Outcome::Unshapeable => (fault(), Signal::Neutral),
-        Outcome::Aborted => (back_off(), Signal::Neutral),
+        Outcome::Unfetched | Outcome::Aborted => (back_off(), Signal::Neutral),
     };
     Decision { disposition, signal }
 }
@@ -249,7 +249,8 @@ fn defer_reason(outcome: Outcome) -> DeferReason {
         | Outcome::Throttled
         | Outcome::Unavailable
         | Outcome::Overloaded
-        | Outcome::Failed => DeferReason::Failure,
+        | Outcome::Failed
+        | Outcome::Unfetched => DeferReason::Failure,
         Outcome::TimedOut | Outcome::Broken => DeferReason::Unknown,
         Outcome::UnlistedSuccess | Outcome::Unauthorized | Outcome::Misdirected => DeferReason::Configuration,
         Outcome::Rejected | Outcome::AlgorithmError | Outcome::Unshapeable => DeferReason::Message,

@@ -13,6 +13,7 @@
 //! - `gate`: when a gate closes, probes and opens.
 //! - `leases`: every way in which a lease ends before its message is settled.
 //! - `limiters`: what is used of an endpoint that takes only so many POSTs per time, or at once.
+//! - `claim_checks`: messages whose body is in S3.
 //! - `no_work`: messages that are deleted without a POST.
 //! - `outages`: the goals of `docs/outages.md` on a few cases.
 //! - `panics`: a panic is counted, and its loop runs again.
@@ -40,6 +41,7 @@ mod simulated_queue;
 
 mod batches;
 mod caps;
+mod claim_checks;
 mod controls;
 mod delivery_log;
 mod drain;

@@ -1,4 +1,4 @@
-//! Events of EventBridge (EventBridge user guide, "AWS service events metadata").
+//! Events of `EventBridge` (`EventBridge` user guide, "AWS service events metadata").
 //!
 //! `detail` becomes the body, byte for byte as the event has it.
 

@@ -1,4 +1,4 @@
-//! Takes the message out of what another service put around it: an SNS envelope, an EventBridge event, an S3 event.
+//! Takes the message out of what another service put around it: an SNS envelope, an `EventBridge` event, an S3 event.
 //!
 //! A listener names envelopes in the order in which they are taken off. A message that is not in such an envelope passes as
 //! it is: raw message delivery needs no setting of its own. An envelope with a field of the wrong type makes no
@@ -30,7 +30,7 @@ use crate::message::{Attribute, Message};
 pub enum Envelope {
     /// The notification of an SNS topic without raw message delivery.
     Sns,
-    /// An event of EventBridge.
+    /// An event of `EventBridge`.
     EventBridge,
     /// A notification of S3: nothing is taken off, and its one record is described in headers.
     S3,

@@ -1,7 +1,7 @@
 //! Some fields of a JSON object, each read when it is asked for.
 //!
 //! The rest of the object is checked to be JSON and not kept. Nesting costs no stack here: what is not asked for
-//! is skipped, and what is asked for is text or an object whose fields are asked for in turn. A field of the wrong type is
+//! is skipped, and objects in it are asked for in turn. A field of the wrong type is
 //! an error that names the field. Its value is in no error.
 
 use std::borrow::Cow;

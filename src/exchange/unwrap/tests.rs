@@ -27,7 +27,7 @@ const SNS: &str = r#"{
   }
 }"#;
 
-/// As the EventBridge user guide shows it; the number would not survive being read as a float.
+/// As the `EventBridge` user guide shows it; the number would not survive being read as a float.
 const EVENT: &str = r#"{
   "version": "0",
   "id": "6a7e8feb-b491-4cf7-a9f1-bf3703467718",

@@ -2,7 +2,7 @@
 //!
 //! The only area that knows the SDK. [`Clients`] turns [`Settings`] into connections (region, credentials,
 //! role, address), which listeners share. An [`SqsQueue`] is one queue on such a connection and implements
-//! [`crate::ports::Queue`]. [`objects`] reads what the queue's messages have in S3, with the same credentials.
+//! [`crate::ports::Queue`]. [`objects()`] reads what the queue's messages have in S3, with the same credentials.
 //!
 //! One call is one attempt with its own timeout. The SDK's retries are off, because a receive that the SDK
 //! repeats spends receives that nobody counts. `error.rs` and `reason.rs` translate the SDK's errors; no

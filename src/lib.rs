@@ -24,8 +24,8 @@
 //! - [`policy`]: what an answer means and what becomes of the message. The table is [`policy::decide`].
 //! - [`limit`]: what may run when: slots, sessions, rate, gate.
 //! - [`exchange`]: messages → HTTP request, answer → a verdict on each message.
-//! - [`ports`]: the two ports: a queue to receive messages from, an endpoint to deliver them to.
-//! - [`pipeline`]: the stages above, between the two ports.
+//! - [`ports`]: a queue to receive messages from, an endpoint to deliver them to, and long bodies beside the queue.
+//! - [`pipeline`]: the stages above, between the ports.
 //! - [`observe`]: what a listener reports: log lines, health, failures.
 //! - [`sqs`] and [`endpoint`]: the ports over the AWS SDK and over HTTP.
 //! - [`localqueue`]: an embedded SQS for development, tests and simulation.

@@ -1,8 +1,13 @@
-//! The two ports of the pipeline: a queue to receive messages from, an endpoint to deliver them to.
+//! The ports of the pipeline: a queue to receive messages from, an endpoint to deliver them to. Beside them objects, which
+//! hold what was too long for a message (`objects`).
 //!
 //! Each has two implementations. `Queue`: SQS, and the embedded broker in the simulation. `Endpoint`: HTTP,
 //! and a scripted one. A third one, `RequestSigner`, is the endpoint's: a signature with credentials of AWS. No implementation retries, sleeps or decides. A call is one attempt, bounded in time
 //! by the implementation. Its failure is data of a closed kind.
+
+mod objects;
+
+pub use objects::{ObjectError, ObjectErrorKind, ObjectOperation, ObjectStore};
 
 use std::borrow::Cow;
 use std::future::Future;

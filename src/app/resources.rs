@@ -63,7 +63,17 @@ pub(super) struct Shortage {
 pub(super) fn shortages(plan: &Plan, limits: Limits) -> Vec<Shortage> {
     let workers: usize = plan.listeners.iter().map(|listener| listener.listener.workers).sum();
     let workers = u64::try_from(workers).unwrap_or(u64::MAX);
-    [too_few_descriptors(workers, limits), too_little_memory(workers, limits)].into_iter().flatten().collect()
+    let objects = plan.listeners.iter().map(|listener| {
+        let size = listener.claim_check.as_ref().map_or(0, |claims| claims.max_size);
+        u64::try_from(listener.listener.workers.saturating_mul(size) / 1024).unwrap_or(u64::MAX)
+    });
+    let objects = objects.fold(0, u64::saturating_add);
+    let shortages = [
+        too_few_descriptors(workers, limits),
+        too_little_memory(workers, limits),
+        too_little_for_objects(workers, objects, limits),
+    ];
+    shortages.into_iter().flatten().collect()
 }
 
 fn too_few_descriptors(workers: u64, limits: Limits) -> Option<Shortage> {
@@ -98,6 +108,27 @@ fn too_little_memory(workers: u64, limits: Limits) -> Option<Shortage> {
             "raise the memory limit to {} MiB, or lower workers to {enough}; if messages are smaller or endpoints \
              trusted, take the sum in docs/scaling.md",
             mib(needed),
+        ),
+    })
+}
+
+/// `objects` is what claim checks may be redeemed for at once, in KiB. Said only where everything else has room.
+fn too_little_for_objects(workers: u64, objects: u64, limits: Limits) -> Option<Shortage> {
+    let others = workers.saturating_mul(BODY_KIB + ANSWER_KIB).saturating_add(BASE_KIB + RECEIVES_KIB);
+    let needed = others.saturating_add(objects);
+    let most = limits
+        .memory
+        .map(|bytes| bytes / 1024)
+        .filter(|most| objects > 0 && (others..needed).contains(most))?;
+    let (needed, most) = (needed.div_ceil(1024), most / 1024);
+    Some(Shortage {
+        meaning: format!(
+            "claim checks may need {} MiB of the {needed} MiB that this process may need (an object of claim_check.max_size for \
+             each worker), and the container may use {most} MiB",
+            objects.div_ceil(1024)
+        ),
+        fix: format!(
+            "raise the memory limit to {needed} MiB, or lower claim_check.max_size to what is sent, or workers"
         ),
     })
 }
@@ -148,6 +179,17 @@ mod tests {
         assert!(meaning.contains("330 workers may need 821 MiB"), "{meaning}");
         assert!(meaning.contains("may use 256 MiB"), "{meaning}");
         assert!(fix.contains("to 821 MiB, or lower workers to 73"), "{fix}");
+    }
+
+    #[test]
+    fn claim_checks_that_may_not_fit_are_said_with_their_numbers() {
+        let limits = Limits { memory: Some(256 * MIB), ..Limits::default() };
+        assert_eq!(too_little_for_objects(16, 0, limits), None);
+        assert_eq!(too_little_for_objects(16, 100 * 1024, limits), None);
+        let Shortage { meaning, fix } = too_little_for_objects(16, 1024 * 1024, limits).expect("too little");
+        assert!(meaning.contains("need 1024 MiB of the 1154 MiB"), "{meaning}");
+        assert!(fix.contains("to 1154 MiB"), "{fix}");
+        assert_eq!(too_little_for_objects(16, 1024 * 1024, Limits::default()), None);
     }
 
     #[test]

@@ -19,7 +19,7 @@ use crate::config::plan::{ListenerPlan, Plan};
 use crate::config::problem::{Fault, Place, Report, Written};
 use crate::config::queue::parse as parse_queue;
 use crate::config::value::{self, TWELVE_HOURS};
-use crate::config::{exchange, rules, stay};
+use crate::config::{exchange, rules, stay, unwrap};
 use crate::exchange::Success;
 use crate::policy::decide;
 use crate::policy::outcome::StatusSet;
@@ -125,8 +125,10 @@ fn listener(
     let workers = value::size(report.parse(written.workers.as_ref(), workers).unwrap_or(WORKERS));
     let receive_wait = report.parse(written.receive_wait.as_ref(), receive_wait).unwrap_or(RECEIVE_WAIT);
     let success = exchange::success(written, report);
+    let unwrap = unwrap::unwrap(written, report);
     let policy = policy(written, timeout, &success, report);
     let templates = exchange::templates(written, report);
+    let claim_check = written.claim_check.as_ref().map(|written| written.settings(report));
     let query = exchange::algorithm_path(written, timeout, report);
     let target = target(written, query.as_deref(), endpoints, env, report);
     let look = exchange::look(written, target.as_ref().and_then(|(_, url)| url.as_ref()), report);
@@ -141,8 +143,8 @@ fn listener(
     let (queue, name) = (queue?, name?);
     let queue_name = queue.queue.name().to_owned();
     let url = url?;
-    let exchange =
-        exchange::exchange(written, &name, &queue.queue, &url, (look, success, templates), report)?;
+    let made = exchange::Made { look, success, templates, unwrap };
+    let exchange = exchange::exchange(written, &name, &queue.queue, &url, made, report)?;
     Some(ListenerPlan {
         listener: pipeline::Settings {
             name,
@@ -158,6 +160,7 @@ fn listener(
             tuning: Tuning::default(),
         },
         queue,
+        claim_check: claim_check.flatten(),
         target: endpoint::Target { url, timeout, headers },
         endpoint,
     })

@@ -9,12 +9,23 @@ use crate::config::file::Listener;
 use crate::config::problem::{Fault, Report};
 use crate::config::{rules, value};
 use crate::exchange::template::{Base, Parts, Templated};
-use crate::exchange::{Algorithm, ContentType, Exchange, Look, Properties, Raw, Shape, Single, Success};
+use crate::exchange::{
+    Algorithm, ContentType, Exchange, Look, Properties, Raw, Shape, Single, Success, Unwrap,
+};
 use crate::policy::outcome::StatusSet;
 use crate::sqs::QueueRef;
 
 /// How much earlier than our timeout the algorithm's server must answer.
 const ALGORITHM_MARGIN: Duration = Duration::from_secs(15);
+
+/// The checked parts of an exchange.
+#[derive(Debug)]
+pub(super) struct Made {
+    pub(super) look: Look,
+    pub(super) success: Success,
+    pub(super) templates: Option<Parts>,
+    pub(super) unwrap: Unwrap,
+}
 
 /// The exchange of a listener that posts to `url`; `None` when its templates do not fit the address.
 pub(super) fn exchange(
@@ -22,10 +33,10 @@ pub(super) fn exchange(
     name: &str,
     queue: &QueueRef,
     url: &Url,
-    made: (Look, Success, Option<Parts>),
+    made: Made,
     report: &mut Report,
 ) -> Option<Arc<dyn Exchange>> {
-    let (look, success, parts) = made;
+    let Made { look, success, templates, unwrap } = made;
     let is_chosen = matches!(look.content_type, ContentType::Fixed(_));
     let shape: Box<dyn Shape> = match &written.cloudevents {
         Some(cloudevents) => {
@@ -37,13 +48,15 @@ pub(super) fn exchange(
         }
         None => Box::new(Raw::new(name, queue.name()).with(look)),
     };
-    let Some(mut parts) = parts else { return Some(Arc::new(Single::new(shape, success))) };
+    let Some(mut parts) = templates else {
+        return Some(Arc::new(Single::new(shape, success).unwrapping(unwrap)));
+    };
     if is_chosen {
         parts.keep_content_type();
     }
     let base = Base { path: url.path().to_owned(), query: url.query().map(str::to_owned) };
     match Templated::new(shape, parts, base, name, queue.name()) {
-        Ok(shape) => Some(Arc::new(Single::new(shape, success))),
+        Ok(shape) => Some(Arc::new(Single::new(shape, success).unwrapping(unwrap))),
         Err(why) => {
             let fault = Fault::new(format!("cannot be added to the listener's address: {why}"));
             report.refuse_key(&written.place, &written.key_of("template"), fault);

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::config::auth::written::{Auth, Header};
+use crate::config::claim_check::ClaimCheck;
 use crate::config::cloudevents::CloudEvents;
 use crate::config::env::Lookup;
 use crate::config::fields::Fields;
@@ -60,6 +61,9 @@ pub(super) struct Listener {
     pub(super) workers: Option<Written>,
     pub(super) timeout: Option<Written>,
     pub(super) success: Option<Vec<Written>>,
+    pub(super) unwrap: Option<Vec<Written>>,
+    pub(super) non_work: Option<Written>,
+    pub(super) claim_check: Option<ClaimCheck>,
     pub(super) throttle_delay: Option<Written>,
     pub(super) receive_wait: Option<Written>,
     pub(super) retry_delay: Option<Written>,
@@ -221,6 +225,9 @@ impl Listener {
             workers: None,
             timeout: None,
             success: None,
+            unwrap: None,
+            non_work: None,
+            claim_check: None,
             throttle_delay: None,
             receive_wait: None,
             retry_delay: None,
@@ -265,6 +272,9 @@ impl Listener {
         listener.workers = fields.text("workers");
         listener.timeout = fields.text("timeout");
         listener.success = fields.texts("success");
+        listener.unwrap = fields.texts("unwrap");
+        listener.non_work = fields.text("non_work");
+        listener.claim_check = fields.map("claim_check", ClaimCheck::read);
         listener.throttle_delay = fields.text("throttle_delay");
         listener.receive_wait = fields.text("receive_wait");
         listener.retry_delay = fields.text("retry_delay");

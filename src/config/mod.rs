@@ -9,6 +9,7 @@
 //! - `explain`: says where each value came from.
 //! - `check`, `endpoints`, `exchange`, `template`, `cloudevents`, `auth`, `sigv4`, `sign`: apply the rules.
 //! - `stay`: how long messages stay hidden and in the queue; `sqsd_names`: the variables of other programs.
+//! - `claim_check`: the key of bodies in S3; `unwrap`: the keys of envelopes and of what is no work.
 //! - `value`, `queue`: parse single texts.
 //! - `rules`, `consumers`: check combinations of values, and of listeners.
 //! - `firsts`: finds the earlier holder of a name, a queue or an endpoint.
@@ -20,6 +21,7 @@
 
 mod auth;
 mod check;
+mod claim_check;
 mod cloudevents;
 mod consumers;
 mod endpoints;
@@ -47,6 +49,7 @@ mod sqsd_names;
 mod stay;
 mod template;
 mod tree;
+mod unwrap;
 mod value;
 
 pub use env::process_env;

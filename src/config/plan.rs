@@ -36,6 +36,8 @@ pub struct ListenerPlan {
     pub listener: pipeline::Settings,
     /// Where its messages come from.
     pub queue: sqs::Settings,
+    /// Where the bodies of its claim checks are.
+    pub claim_check: Option<sqs::ObjectSettings>,
     /// Path and timeout of its POSTs.
     pub target: endpoint::Target,
     /// Index of its endpoint in [`Plan::endpoints`].

@@ -45,6 +45,12 @@ impl Default for Budget {
 }
 
 impl Budget {
+    /// The room that is left beside `headers`.
+    pub(super) fn beside(headers: &HeaderMap) -> Self {
+        let taken: usize = headers.iter().map(|(name, value)| size(name, value)).sum();
+        Self { left: BUDGET_BYTES.saturating_sub(taken), dropped: 0 }
+    }
+
     /// Headers left out so far.
     pub(super) fn dropped(&self) -> u32 {
         self.dropped
@@ -77,10 +83,8 @@ impl Budget {
 
     /// Adds all of `pairs` or none.
     fn add(&mut self, headers: &mut HeaderMap, pairs: Vec<(HeaderName, Option<HeaderValue>)>) {
-        let size: usize = pairs
-            .iter()
-            .map(|(name, value)| name.as_str().len() + value.as_ref().map_or(0, HeaderValue::len) + 4)
-            .sum();
+        let sizes = pairs.iter().filter_map(|(name, value)| Some(size(name, value.as_ref()?)));
+        let size: usize = sizes.sum();
         let complete = pairs.iter().all(|(_, value)| value.is_some());
         let Some(left) = self.left.checked_sub(size).filter(|_| complete) else {
             self.dropped += 1;
@@ -93,6 +97,11 @@ impl Budget {
             }
         }
     }
+}
+
+/// Bytes of a header line, with `: ` and the line break.
+fn size(name: &HeaderName, value: &HeaderValue) -> usize {
+    name.as_str().len() + value.len() + 4
 }
 
 /// The user attributes as headers that start with `prefix`; `traceparent` and `tracestate` under their own names.

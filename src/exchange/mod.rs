@@ -2,11 +2,13 @@
 //!
 //! Pure: no I/O, no clock, no randomness. A [`Single`] sends one message in a [`Shape`], and judges by the status. [`Raw`] is
 //! the shape that sends a body byte for byte, with the message's properties as headers; `sqsd` names them for receivers of
-//! Elastic Beanstalk's daemon. [`CloudEvents`] sends an event. An [`Algorithm`] is the
+//! Elastic Beanstalk's daemon. [`CloudEvents`] sends an event. Before that, [`Unwrap`] takes off
+//! what other services put around the message. An [`Algorithm`] is the
 //! address of an Algorithmia-style algorithm. An exchange knows nothing of hosts or credentials: those are the
 //! endpoint's business. The most of an address that it may choose is a [`Resource`].
 
 mod algorithm;
+mod claim_check;
 mod cloudevents;
 mod headers;
 mod raw;
@@ -15,13 +17,16 @@ mod single;
 mod sqsd;
 pub mod template;
 mod trace_context;
+mod unwrap;
 
 pub use algorithm::{Algorithm, AlgorithmError};
+pub use claim_check::Pointer;
 pub use cloudevents::{CloudEvents, ContentMode};
 pub use raw::{AGENT, ContentType, Look, Properties, Raw};
 pub use resource::Resource;
 pub use single::{Shape, Single, Success, reports_an_error};
 pub use sqsd::AGENT as SQSD_AGENT;
+pub use unwrap::{Envelope, NoWork, Unwrap};
 
 use std::fmt::{self, Debug};
 
@@ -43,6 +48,11 @@ pub trait Exchange: Debug + Send + Sync {
     /// # Errors
     /// The first message that no request can be made of. The others may still make one.
     fn request(&self, messages: &[&Message]) -> Result<Request, Unshapeable>;
+
+    /// What `message` is, if it is no work and the listener has such messages deleted without a request.
+    fn no_work(&self, _message: &Message) -> Option<NoWork> {
+        None
+    }
 
     /// What a complete answer says of the messages `ids`, in the order of the request.
     fn verdicts(&self, answer: &Answer, ids: &[MessageId]) -> Verdicts;

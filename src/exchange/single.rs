@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use crate::exchange::{Exchange, Request, Unshapeable, Verdicts};
+use crate::exchange::{Exchange, NoWork, Request, Unshapeable, Unwrap, Verdicts};
 use crate::message::{Message, MessageId};
 use crate::policy::outcome::{Answer, Body, Outcome, StatusSet, classify_answer};
 
@@ -27,6 +27,7 @@ impl Shape for Box<dyn Shape> {
 /// One message in a request.
 #[derive(Debug, Clone)]
 pub struct Single {
+    unwrap: Unwrap,
     shape: Arc<dyn Shape>,
     success: Success,
 }
@@ -43,7 +44,20 @@ pub struct Success {
 impl Single {
     /// The exchange of messages in this shape.
     pub fn new(shape: impl Shape + 'static, success: Success) -> Self {
-        Self { shape: Arc::new(shape), success }
+        Self { unwrap: Unwrap::default(), shape: Arc::new(shape), success }
+    }
+
+    /// The same, of messages without what others put around them.
+    #[must_use]
+    pub fn unwrapping(self, unwrap: Unwrap) -> Self {
+        Self { unwrap, ..self }
+    }
+
+    fn request_of(&self, message: &Message) -> Result<Request, String> {
+        let unwrapped = self.unwrap.apply(message)?;
+        let mut request = self.shape.request(&unwrapped.message)?;
+        unwrapped.describe(&mut request);
+        Ok(request)
     }
 }
 
@@ -52,11 +66,15 @@ impl Exchange for Single {
         let unshapeable = |why| Unshapeable { position: 0, why };
         match messages {
             [message] => {
-                let request = self.shape.request(message).map_err(unshapeable)?;
+                let request = self.request_of(message).map_err(unshapeable)?;
                 Ok(Request { id: Some(message.id.clone()), ..request })
             }
             _ => Err(unshapeable("a request carries one message".to_owned())),
         }
+    }
+
+    fn no_work(&self, message: &Message) -> Option<NoWork> {
+        self.unwrap.no_work(message)
     }
 
     fn verdicts(&self, answer: &Answer, _ids: &[MessageId]) -> Verdicts {

@@ -8,6 +8,8 @@
 pub(crate) mod deliveries;
 mod gates;
 mod learned;
+mod no_work;
+mod objects;
 mod repeats;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -211,6 +213,16 @@ impl EventLog {
                         left_out,
                         left_out_ids,
                         "more messages as said last: {kind}"
+                    );
+                }
+                About::NoWork => {
+                    tracing::info!(
+                        listener,
+                        queue,
+                        reason = kind,
+                        left_out,
+                        left_out_ids,
+                        "more messages that were no work"
                     );
                 }
                 About::Gate => self.gate_after_all(kind, &lines),

@@ -3,6 +3,8 @@
 //! The exchange makes the request and reads the answer; the table decides on each message. Limits and gates learn here what
 //! the POST as a whole came to.
 
+use std::borrow::Cow;
+
 use tokio::time::{Instant, timeout_at};
 
 use crate::exchange::{Request, Unshapeable, Verdicts};
@@ -41,8 +43,12 @@ impl Delivery {
         let mut misshapen = Vec::new();
         while !self.messages.is_empty() {
             // Shaping again after a hold is cheaper than keeping a copy for every message that needs none.
-            let carried: Vec<&Message> = self.messages.iter().map(|message| &message.message).collect();
-            match self.dispatch.ctx.settings.exchange.request(&carried) {
+            let made = {
+                let carried: Vec<Cow<'_, Message>> = self.messages.iter().map(InFlight::carried).collect();
+                let carried: Vec<&Message> = carried.iter().map(AsRef::as_ref).collect();
+                self.dispatch.ctx.settings.exchange.request(&carried)
+            };
+            match made {
                 Ok(request) => {
                     if self.stay.held_since.is_none() && self.stay.waited_out == 0 {
                         let dropped = u64::from(request.headers_dropped);
@@ -176,7 +182,7 @@ impl Delivery {
     }
 
     /// What a decision on one message rests on.
-    fn facts(&self, message: &InFlight, posted: &Posted) -> Facts {
+    pub(super) fn facts(&self, message: &InFlight, posted: &Posted) -> Facts {
         Facts {
             receives: message.message.receive_count,
             final_receive: message.final_receive.is_some(),

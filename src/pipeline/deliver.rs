@@ -1,7 +1,8 @@
 //! One delivery, start to finish: admitted, attempted (`attempt.rs`), and what its messages do then.
 //!
-//! A [`Delivery`] owns one message or more. Lease, ledger and settlement stay per message: after a POST each leaves as
-//! decided, and those that may be posted again stay for the next round.
+//! A [`Delivery`] owns one message or more. Those whose work was done before, and those that are no work, leave first; claim
+//! checks are redeemed (`claim_check.rs`). Lease, ledger and settlement stay per message: after a POST each leaves as decided,
+//! and those that may be posted again stay for the next round.
 //!
 //! Only waiting is raced against the drain. A POST that runs is awaited until the drain aborts; its outcome is
 //! then unknown, so its messages are deferred and never made visible at once. A POST does not begin with a message
@@ -13,9 +14,11 @@ use std::time::Duration;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
+use crate::exchange::NoWork;
 use crate::limit::Rank;
 use crate::observe::event_log::deliveries::Posted;
 use crate::pipeline::admit::{Patience, Refused, Reservation};
+use crate::pipeline::claims::Leftover;
 use crate::pipeline::dispatch::Dispatch;
 use crate::pipeline::in_flight::InFlight;
 use crate::pipeline::ledger::Settled;
@@ -33,6 +36,8 @@ pub(super) struct Delivery {
     pub(super) messages: Vec<InFlight>,
     reservation: Reservation,
     pub(super) stay: Stay,
+    /// Objects of messages that have left.
+    leftovers: Vec<Leftover>,
 }
 
 /// What the messages have been through since their receive.
@@ -59,18 +64,24 @@ type Place = (Duration, OwnedSemaphorePermit);
 impl Delivery {
     /// Of these messages, at least one, with what their receive claimed for them.
     pub(super) fn new(dispatch: &Arc<Dispatch>, messages: Vec<InFlight>, reservation: Reservation) -> Self {
-        Self { dispatch: Arc::clone(dispatch), messages, reservation, stay: Stay::default() }
+        let (dispatch, stay, leftovers) = (Arc::clone(dispatch), Stay::default(), Vec::new());
+        Self { dispatch, messages, reservation, stay, leftovers }
     }
 
     /// Takes the messages through the rest of their life in this process.
     pub(super) async fn run(mut self) {
         self.settle_remembered().await;
         self.expire().await;
+        self.settle_no_work().await;
+        if let Err(refused) = self.redeem().await {
+            return self.refuse(refused).await;
+        }
         while !self.messages.is_empty() {
             if let Err(refused) = self.round().await {
                 return self.refuse(refused).await;
             }
         }
+        self.dispatch.clear_up(self.leftovers).await;
     }
 
     /// One attempt, and the wait before the next one. `Err`: there is none.
@@ -111,11 +122,11 @@ impl Delivery {
                 None => self.messages.push(message),
             }
         }
-        if self.messages.is_empty() {
-            // Room and probe are of no use to these messages.
-            self.reservation = Reservation::default();
-        }
-        for (message, exit) in remembered {
+        self.free_unused_reservation();
+        for (mut message, exit) in remembered {
+            if exit == Exit::DELETE {
+                self.leftovers.extend(self.dispatch.leaves_behind(&mut message));
+            }
             self.dispatch.ctx.metrics.duplicates_suppressed.inc();
             message.exit(exit).await;
         }
@@ -135,8 +146,33 @@ impl Delivery {
             ctx.events.expired(&message.message, age(&message).unwrap_or_default());
             message.exit(Exit::DELETE).await;
         }
+        self.free_unused_reservation();
+    }
+
+    /// Parts with the messages that are no work: they are deleted. Sessions and gates never learn of them.
+    async fn settle_no_work(&mut self) {
+        let mut no_work = Vec::new();
+        for message in std::mem::take(&mut self.messages) {
+            match self.dispatch.ctx.settings.exchange.no_work(&message.message) {
+                Some(kind) => no_work.push((message, kind)),
+                None => self.messages.push(message),
+            }
+        }
+        self.free_unused_reservation();
+        for (message, kind) in no_work {
+            let ctx = &self.dispatch.ctx;
+            ctx.metrics.no_work.inc();
+            match kind {
+                NoWork::TestEvent => ctx.events.test_event(&message.message),
+                NoWork::Subscription { topic } => ctx.events.subscription(&message.message, topic.as_deref()),
+            }
+            message.exit(Exit::DELETE).await;
+        }
+    }
+
+    /// Room and probe are of no use when all messages have left.
+    pub(super) fn free_unused_reservation(&mut self) {
         if self.messages.is_empty() {
-            // Room and probe are of no use to them.
             self.reservation = Reservation::default();
         }
     }
@@ -144,13 +180,16 @@ impl Delivery {
     /// Parts with the messages that leave. The others stay: to wait out a 429 at these places, else held.
     async fn part(&mut self, decided: Vec<Decided>) -> Vec<Place> {
         let mut places = Vec::new();
-        for (message, posted, disposition) in decided {
+        for (mut message, posted, disposition) in decided {
             let place = self.place(&message, &posted, disposition);
             message.tell(&self.dispatch, &posted, disposition, place.is_some());
             if disposition == Disposition::Hold || place.is_some() {
                 places.extend(place);
                 self.messages.push(message);
             } else {
+                if disposition == Disposition::Delete {
+                    self.leftovers.extend(self.dispatch.leaves_behind(&mut message));
+                }
                 message.leave(&self.dispatch, disposition, &posted).await;
             }
         }
@@ -221,7 +260,7 @@ impl Delivery {
 
     /// Releases messages that may not be posted now; at once only if they never were.
     async fn refuse(self, refused: Refused) {
-        let Self { dispatch, messages, reservation, stay } = self;
+        let Self { dispatch, messages, reservation, stay, leftovers } = self;
         drop(reservation);
         let (pause, reason) = match refused {
             Refused::GateClosed(pause) => (pause, ReleaseReason::Gate),
@@ -244,6 +283,7 @@ impl Delivery {
                 message.release(&dispatch, until, reason).await;
             }
         }
+        dispatch.clear_up(leftovers).await;
     }
 }
 

@@ -5,7 +5,7 @@ use std::pin::pin;
 use tokio::time::timeout;
 
 use super::*;
-use crate::exchange::Verdicts;
+use crate::exchange::{Raw, Single, Success, Unwrap, Verdicts};
 use crate::message::Message;
 use crate::pipeline::kit_for_tests::{
     HOUR, Kit, LEASE, MINUTE, SECOND, Setup, Together, asking, close, message, status, unsent,
@@ -303,4 +303,29 @@ async fn a_message_without_a_time_of_its_first_receive_is_never_too_old() {
     assert_eq!(kit.endpoint.posts(), ["m-2"]);
     drop(old);
     kit.all_left();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_is_no_work_is_deleted_at_a_closed_gate_and_nothing_learns_of_it() {
+    let mut setup = Setup { places: 1, ..Setup::default() };
+    let unwrap = Unwrap { envelopes: Vec::new(), deletes_no_work: true };
+    let single = Single::new(Raw::new("orders", "orders"), Success::default()).unwrapping(unwrap);
+    setup.settings.exchange = Arc::new(single);
+    let mut kit = setup.kit();
+    let mut messages = kit.messages(2).await;
+    messages[1].message.body = r#"{"Service":"Amazon S3","Event":"s3:TestEvent","Bucket":"b"}"#.into();
+    let no_work = messages.split_off(1);
+    messages.remove(0).exit(Exit::DELETE).await;
+    let reservation = kit.dispatch.admission.reserve(16, 16, Duration::ZERO).await;
+    close(&kit.dispatch.admission.gates.shared, HOUR);
+    let mut delivery = pin!(Delivery::new(&kit.dispatch, no_work, reservation).run());
+    assert!(timeout(SECOND, &mut delivery).await.is_err(), "settlement has no place for it yet");
+    let room = timeout(SECOND, kit.dispatch.admission.membership.claim(16, 16, Duration::ZERO)).await;
+    assert_eq!(room.map(|claims| claims.len()).ok(), Some(16), "its reservation is free");
+    assert_eq!(kit.all_left(), [of(1, Exit::DELETE)]);
+    delivery.await;
+    assert_eq!((kit.all_left(), kit.endpoint.posts().len()), (vec![of(2, Exit::DELETE)], 0));
+    let (metrics, gates) = (&kit.dispatch.ctx.metrics, &kit.dispatch.admission.gates);
+    assert_eq!((metrics.no_work.get(), metrics.deleted.get()), (1, 2));
+    assert!(metrics.last_success.get() == 0.0 && !gates.are_open(), "it is no success");
 }

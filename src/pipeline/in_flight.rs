@@ -10,6 +10,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -37,7 +38,9 @@ pub(super) struct InFlight {
     pub(super) slot: Arc<Slot>,
     /// What is special about this receive, if it is the message's final one.
     pub(super) final_receive: Option<FinalReceive>,
-    /// Who waits for its end (FIFO).
+    /// The body that it stands for, if it is a claim check that has been redeemed.
+    pub(super) redeemed: Option<Bytes>,
+    /// Who waits for its end.
     pub(super) successor: Successor,
     pub(super) settler: Settler,
     pub(super) trace: Journey,
@@ -76,9 +79,7 @@ impl InFlight {
 
     /// How to learn what becomes of it.
     pub(super) fn fate(&mut self) -> oneshot::Receiver<Fate> {
-        let (successor, fate) = Successor::new();
-        self.successor = successor;
-        fate
+        self.successor.joined()
     }
 
     /// Leaves as decided.
@@ -124,7 +125,8 @@ impl InFlight {
     /// Hands the message to settlement. Its slot is free once that has a place for it.
     pub(super) async fn exit(self, exit: Exit) {
         self.enter(Stage::Settling);
-        let Self { message, lease, successor, settler, slot, .. } = self;
+        let Self { message, lease, successor, settler, slot, redeemed, .. } = self;
+        drop(redeemed);
         settler.settle(message, lease, successor, exit).await;
         drop(slot);
     }

@@ -232,8 +232,17 @@ impl Setup {
         let handle = Handle::new(ctx.settings.workers, ctx.drain.clone());
         let not_receiving = tokio::sync::watch::Sender::default();
         let (kit_leases, kit_slots) = (Arc::clone(&leases), Arc::clone(&slots));
-        let dispatch =
-            Arc::new(Dispatch { ctx, handle, slots, not_receiving, leases, admission, memory, waits });
+        let dispatch = Arc::new(Dispatch {
+            ctx,
+            handle,
+            slots,
+            not_receiving,
+            leases,
+            admission,
+            claims: None,
+            memory,
+            waits,
+        });
         Kit { dispatch, queue, endpoint, leases: kit_leases, slots: kit_slots, settler, taken }
     }
 }
@@ -258,6 +267,7 @@ impl Kit {
         InFlight {
             trace: Journey::begin("orders", &message),
             message,
+            redeemed: None,
             lease,
             slot: self.slots.reserve(1, 1, Duration::ZERO).await.take().unwrap(),
             final_receive: None,

@@ -13,6 +13,8 @@
 
 mod admit;
 mod attempt;
+mod claim_check;
+mod claims;
 mod context;
 mod controls;
 mod deliver;
@@ -36,6 +38,7 @@ mod status;
 mod wait_out;
 
 pub use crate::observe::{Failures, Health, Preflight};
+pub use claims::ClaimChecks;
 pub use controls::{Controls, Handle};
 pub use intake::NotReceiving;
 pub use listener::{Listener, Parts};

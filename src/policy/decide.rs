@@ -246,7 +246,7 @@ fn table(outcome: Outcome, facts: &Facts, policy: &Policy) -> Decision {
         Outcome::Rejected | Outcome::AlgorithmError | Outcome::Unshapeable => {
             (defer(policy.retry_delay.unwrap_or(FAULT_DELAY)), Signal::Neutral)
         }
-        Outcome::Aborted => (back_off(), Signal::Neutral),
+        Outcome::Unfetched | Outcome::Aborted => (back_off(), Signal::Neutral),
     };
     Decision { disposition, signal }
 }
@@ -267,7 +267,8 @@ fn defer_reason(outcome: Outcome) -> DeferReason {
         | Outcome::Throttled
         | Outcome::Unavailable
         | Outcome::Overloaded
-        | Outcome::Failed => DeferReason::Failure,
+        | Outcome::Failed
+        | Outcome::Unfetched => DeferReason::Failure,
         Outcome::TimedOut | Outcome::Broken => DeferReason::Unknown,
         Outcome::UnlistedSuccess | Outcome::Unauthorized | Outcome::Misdirected => DeferReason::Configuration,
         Outcome::Rejected | Outcome::AlgorithmError | Outcome::Unshapeable => DeferReason::Message,

@@ -72,6 +72,7 @@ fn outcomes_without_an_answer_have_their_rows() {
         (Outcome::Broken, unknown, Signal::Unanswered),
         (Outcome::Unsent, Disposition::Hold, Signal::Unreachable),
         (Outcome::Unshapeable, defer(30, DeferReason::Message), Signal::Neutral),
+        (Outcome::Unfetched, defer(40, DeferReason::Failure), Signal::Neutral),
         (Outcome::AlgorithmError, defer(30, DeferReason::Message), Signal::Neutral),
         (Outcome::Aborted, defer(40, DeferReason::Aborted), Signal::Neutral),
     ];

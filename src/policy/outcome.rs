@@ -168,13 +168,15 @@ pub enum Outcome {
     Unsent,
     /// No request could be made from the message.
     Unshapeable,
+    /// The body that the message stands for could not be fetched: S3 did not answer, or does not let us.
+    Unfetched,
     /// The deadline of the drain cut the delivery off.
     Aborted,
 }
 
 impl Outcome {
     /// Every outcome, in the order of the table.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Success,
         Self::UnlistedSuccess,
         Self::Throttled,
@@ -189,6 +191,7 @@ impl Outcome {
         Self::Broken,
         Self::Unsent,
         Self::Unshapeable,
+        Self::Unfetched,
         Self::Aborted,
     ];
 
@@ -209,6 +212,7 @@ impl Outcome {
             Self::Broken => "broken",
             Self::Unsent => "unsent",
             Self::Unshapeable => "unshapeable",
+            Self::Unfetched => "unfetched",
             Self::Aborted => "aborted",
         }
     }

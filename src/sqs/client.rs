@@ -10,6 +10,9 @@
 //! Every call goes through [`Connection::call`]. It is one attempt, bounded in time, and its failure is
 //! translated.
 
+#[cfg(feature = "s3")]
+mod beside;
+
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
@@ -261,7 +264,7 @@ impl Connection {
         if let Some(current) = current.as_ref() {
             return current.clone();
         }
-        let transport = transport::client(Arc::clone(&self.token_in_clear));
+        let transport = transport::client(Arc::clone(&self.token_in_clear), transport::ANSWER_MAX);
         let made = Current { client: Box::pin(self.key.client(&transport)).await, made_at: Instant::now() };
         current.insert(made).clone()
     }

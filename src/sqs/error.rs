@@ -196,7 +196,7 @@ fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn
 }
 
 /// An error and its sources in one line.
-fn chain(error: &(dyn Error + 'static)) -> String {
+pub(super) fn chain(error: &(dyn Error + 'static)) -> String {
     let mut text = String::new();
     for cause in causes(error) {
         let part = one_line(&cause.to_string());
@@ -213,7 +213,7 @@ fn chain(error: &(dyn Error + 'static)) -> String {
 }
 
 /// The first paragraph of a message; later ones may quote the signed request.
-fn one_line(message: &str) -> String {
+pub(super) fn one_line(message: &str) -> String {
     // The SDK prints some messages in escaped form.
     let end = ["\n\n", "\\n\\n", "The Canonical String"].iter().filter_map(|end| message.find(end)).min();
     let (paragraph, _) = message.split_at(end.unwrap_or(message.len()));

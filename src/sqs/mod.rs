@@ -2,7 +2,7 @@
 //!
 //! The only area that knows the SDK. [`Clients`] turns [`Settings`] into connections (region, credentials,
 //! role, address), which listeners share. An [`SqsQueue`] is one queue on such a connection and implements
-//! [`crate::ports::Queue`].
+//! [`crate::ports::Queue`]. [`objects()`] reads what the queue's messages have in S3, with the same credentials.
 //!
 //! One call is one attempt with its own timeout. The SDK's retries are off, because a receive that the SDK
 //! repeats spends receives that nobody counts. `error.rs` and `reason.rs` translate the SDK's errors; no
@@ -20,6 +20,10 @@ mod credentials;
 mod error;
 mod host;
 mod left_out;
+#[cfg(not(feature = "s3"))]
+mod no_objects;
+#[cfg(feature = "s3")]
+mod objects;
 mod queue;
 mod reason;
 #[cfg(test)]
@@ -38,8 +42,12 @@ mod transport_tests;
 pub use clients::Clients;
 pub use commands::{ReceiveRequest, Received};
 pub use host::{is_aws, is_loopback, region};
+#[cfg(not(feature = "s3"))]
+pub use no_objects::objects;
+#[cfg(feature = "s3")]
+pub use objects::objects;
 pub use queue::SqsQueue;
 pub use send::{Outgoing, Unsent};
-pub use settings::{QueueRef, Role, Settings};
+pub use settings::{ObjectSettings, QueueRef, Role, Settings};
 pub use sigv4::{SigV4, SigV4Signer};
 pub use transport::TOKEN_FIX;

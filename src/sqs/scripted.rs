@@ -80,7 +80,7 @@ pub(super) fn client(address: SocketAddr) -> Client {
         aws_sdk_sqs::Config::builder()
             .behavior_version(BehaviorVersion::latest())
             .retry_config(RetryConfig::disabled())
-            .http_client(transport::client(Arc::default()))
+            .http_client(transport::client(Arc::default(), transport::ANSWER_MAX))
             .region(Region::new("eu-west-1"))
             .endpoint_url(format!("http://{address}"))
             .credentials_provider(credentials)

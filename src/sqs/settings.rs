@@ -20,6 +20,19 @@ pub struct Settings {
     pub address: Option<Url>,
 }
 
+/// Where the bodies of claim checks are, and what is done with them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObjectSettings {
+    /// The only buckets that a message may name; at least one.
+    pub buckets: Vec<String>,
+    /// Longest object that is fetched, in bytes.
+    pub max_size: usize,
+    /// Whether an object is deleted after its message.
+    pub deletes: bool,
+    /// Origin of a server that is not Amazon's; `None`: S3 in the queue's region, or what the SDK's variables say.
+    pub address: Option<Url>,
+}
+
 /// A role to assume.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Role {

@@ -128,7 +128,7 @@ impl SigV4Signer {
     async fn fetch(&self) -> Result<Credentials, Unsigned> {
         let region = Region::new(self.settings.region.clone());
         let loader = aws_config::defaults(BehaviorVersion::latest())
-            .http_client(transport::client(Arc::default()))
+            .http_client(transport::client(Arc::default(), transport::ANSWER_MAX))
             .region(region.clone());
         let loader = match &self.settings.profile {
             Some(profile) => loader.profile_name(profile),

@@ -1,6 +1,6 @@
 //! The HTTP client under the SDK: bounded answers, no proxy to this machine, tokens in clear text noticed.
 //!
-//! It wraps the SDK's default client. An answer longer than [`ANSWER_MAX`] ends with an error instead of
+//! It wraps the SDK's default client. A queue's answer longer than [`ANSWER_MAX`] ends with an error instead of
 //! filling the memory. Requests to a loopback address never use a proxy, because a signed request and its
 //! message concern nobody else.
 //! The first session token that leaves this machine over plain HTTP is logged. All of this also holds for the
@@ -41,10 +41,11 @@ pub(super) fn is_too_long(error: &(dyn Error + 'static)) -> bool {
     error.is::<LengthLimitError>()
 }
 
-/// The client; `token_in_clear` becomes true with the first session token that is sent over plain HTTP.
-pub(super) fn client(token_in_clear: Arc<AtomicBool>) -> SharedHttpClient {
+/// The client; answers end at `answer_max` bytes. `token_in_clear` becomes true with the first session token that is sent
+/// over plain HTTP.
+pub(super) fn client(token_in_clear: Arc<AtomicBool>, answer_max: usize) -> SharedHttpClient {
     let (proxied, direct) = (https(ProxyConfig::from_env), https(ProxyConfig::disabled));
-    SharedHttpClient::new(Transport { proxied, direct, token_in_clear })
+    SharedHttpClient::new(Transport { proxied, direct, token_in_clear, answer_max })
 }
 
 /// The SDK's default client with a choice of proxies.
@@ -63,6 +64,7 @@ struct Transport {
     proxied: SharedHttpClient,
     direct: SharedHttpClient,
     token_in_clear: Arc<AtomicBool>,
+    answer_max: usize,
 }
 
 impl HttpClient for Transport {
@@ -105,8 +107,9 @@ impl HttpConnector for Bounded {
         let local = address.as_ref().is_some_and(host::is_loopback);
         let client = if local { &self.transport.direct } else { &self.transport.proxied };
         let answer = client.http_connector(&self.settings, &self.components).call(request);
+        let answer_max = self.transport.answer_max;
         HttpConnectorFuture::new(async move {
-            let bounded = |body| SdkBody::from_body_1_x(Limited::new(body, ANSWER_MAX));
+            let bounded = |body| SdkBody::from_body_1_x(Limited::new(body, answer_max));
             answer.await.map(|answer| answer.map(bounded))
         })
     }

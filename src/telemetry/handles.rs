@@ -15,7 +15,7 @@ use crate::limit::{GateState, Reason};
 use crate::policy::decide::DeferReason;
 use crate::policy::outcome::Outcome;
 use crate::policy::preflight::{Finding, Warning};
-use crate::ports::{LeftOut, Operation, QueueDepth, QueueErrorKind};
+use crate::ports::{LeftOut, ObjectErrorKind, ObjectOperation, Operation, QueueDepth, QueueErrorKind};
 use crate::telemetry::labels::{ExtensionResult, QueueRole, ReleaseReason, Stage};
 
 /// Most status codes of a listener in a label; further codes become `other`.
@@ -54,6 +54,9 @@ pub struct ListenerMetrics {
     pub duplicates_suppressed: IntCounter,
     /// Messages older than the retention, deleted without a POST.
     pub expired: IntCounter,
+    /// Messages that were no work and are deleted without a POST.
+    pub no_work: IntCounter,
+    pub(super) object_requests: IntCounterVec,
     /// Messages whose visibility ended in flight.
     pub leases_lost: IntCounter,
     pub(super) extensions: [IntCounter; 3],
@@ -194,6 +197,12 @@ impl ListenerMetrics {
         if let Some(counter) = self.released.get(position(&ReleaseReason::ALL, reason)) {
             counter.inc_by(messages);
         }
+    }
+
+    /// A call about the object of a claim check ended.
+    pub fn object_request(&self, operation: ObjectOperation, error: Option<ObjectErrorKind>) {
+        let result = error.map_or("ok", ObjectErrorKind::label);
+        self.object_requests.with_label_values(&[self.listener.as_str(), operation.name(), result]).inc();
     }
 
     /// A lease extension ended.

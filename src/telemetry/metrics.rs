@@ -91,6 +91,8 @@ impl Metrics {
             near_dead_letter: f.near_dead_letter.with_label_values(l),
             duplicates_suppressed: f.duplicates_suppressed.with_label_values(l),
             expired: f.expired.with_label_values(l),
+            no_work: f.no_work.with_label_values(l),
+            object_requests: f.object_requests.clone(),
             leases_lost: f.leases_lost.with_label_values(l),
             extensions: ExtensionResult::ALL.map(|(_, r)| f.extensions.with_label_values(&[listener, r])),
             workers_limit: f.workers_limit.with_label_values(l),

@@ -19,7 +19,7 @@
 //! - `keep_alive`: endpoints that close idle connections after a second.
 //! - `limiters`: rate limiters by other authors, whose limits no configuration tells of.
 //! - `otlp`: traces as a collector gets them.
-//! - `peers`: receivers and libraries of others, which read what queuepost sends.
+//! - `peers`: senders, receivers and libraries of others.
 //! - `presets`: what presets expand to, and listeners of few values.
 //! - `sqs_failures`: each failure of SQS is named, and the process recovers from it.
 //! - `sqs_random_faults`: random faults of SQS lose nothing and duplicate nothing.

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use queuepost::policy::outcome::Outcome;
-use queuepost::ports::{Operation, QueueDepth, QueueErrorKind};
+use queuepost::ports::{ObjectErrorKind, ObjectOperation, Operation, QueueDepth, QueueErrorKind};
 use queuepost::telemetry::labels::QueueRole;
 use queuepost::telemetry::metrics::Metrics;
 
@@ -30,6 +30,7 @@ const SECTIONS: &[(&str, &[&str])] = &[
             "messages_deferred_total",
             "messages_released_total",
             "messages_dead_lettered_total",
+            "messages_no_work_total",
             "messages_abandoned_total",
             "last_success_timestamp_seconds",
         ],
@@ -66,6 +67,7 @@ const SECTIONS: &[(&str, &[&str])] = &[
             "sqs_request_duration_seconds",
             "sqs_empty_receives_total",
             "last_receive_timestamp_seconds",
+            "object_requests_total",
             "messages_left_out_total",
             "queue_messages_visible",
             "queue_messages_not_visible",
@@ -182,6 +184,12 @@ fn exercised() -> (BTreeMap<String, Family>, Series) {
             listener.sqs_call(operation, Duration::ZERO, Some(kind));
         }
     }
+    for operation in ObjectOperation::ALL {
+        listener.object_request(operation, None);
+        for kind in ObjectErrorKind::ALL {
+            listener.object_request(operation, Some(kind));
+        }
+    }
     let most = so_far(&metrics);
     metrics.endpoint(ENDPOINT).set_adaptive_rate(Some(1.0));
     (families(&metrics.render()), Series { process, started, working, most, endpoint })
@@ -213,7 +221,7 @@ closed set of values. No label holds a message id, an address of a message or a 
 **Series.** Each process has {process}, each endpoint {endpoint} and each listener {started} from its start, {working} once it has \
 had successes and 429s, and {most} at most, if every outcome, 20 status codes and every error of every SQS call have been seen. \
 Histograms of `delivery_duration_seconds` appear with the first delivery of their outcome, `http_responses_total` with the first \
-answer of a code, `adaptive_rate` is there only while a rate is learned, results other than `ok` of `sqs_requests_total` with the first such error; all else starts at 0. So ten \
+answer of a code, `adaptive_rate` is there only while a rate is learned, results other than `ok` of `sqs_requests_total` with the first such error, `object_requests_total` with the first such call; all else starts at 0. So ten \
 listeners on one endpoint, in three pods, are about {fleet} series.
 
 [Dashboards](../dashboards/README.md), [alert and recording rules](../deploy/prometheus/queuepost.rules.yaml) and their \

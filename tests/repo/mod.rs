@@ -49,7 +49,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "tuning",
         ],
     ),
-    ("sqs", &["escape", "ports", "policy", "message", "telemetry"]),
+    ("sqs", &["escape", "ports", "policy", "message", "telemetry", "exchange::Pointer"]),
     // The time of a signature is the wall clock's.
     ("endpoint", &["escape", "limit::clock", "ports", "policy", "message", "telemetry", "exchange"]),
     ("admin", &["escape", "limit", "pipeline", "ports", "telemetry", "drain", "serve"]),
@@ -81,6 +81,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
 /// The areas in which each third-party name may appear.
 const AT_HOME: &[(&str, &[&str])] = &[
     ("aws_config", &["sqs"]),
+    ("aws_sdk_s3", &["sqs"]),
     ("aws_sdk_sqs", &["sqs"]),
     ("aws_sigv4", &["sqs"]),
     ("aws_smithy_http_client", &["sqs"]),

@@ -13,6 +13,8 @@
 //! - `gate`: when a gate closes, probes and opens.
 //! - `leases`: every way in which a lease ends before its message is settled.
 //! - `limiters`: what is used of an endpoint that takes only so many POSTs per time, or at once.
+//! - `claim_checks`: messages whose body is in S3.
+//! - `no_work`: messages that are deleted without a POST.
 //! - `outages`: the goals of `docs/outages.md` on a few cases.
 //! - `panics`: a panic is counted, and its loop runs again.
 //! - `preflight`: warnings about a queue's settings, before the start and while it runs.
@@ -39,6 +41,7 @@ mod simulated_queue;
 
 mod batches;
 mod caps;
+mod claim_checks;
 mod controls;
 mod delivery_log;
 mod drain;
@@ -49,6 +52,7 @@ mod final_receive;
 mod forwards;
 mod gate;
 mod leases;
+mod no_work;
 mod outages;
 mod panics;
 mod preflight;

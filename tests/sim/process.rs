@@ -8,7 +8,7 @@ use queuepost::exchange::{Raw, Single, Success};
 use queuepost::limit::clock::Wall;
 use queuepost::limit::{self, EndpointLimits};
 use queuepost::localqueue::MessageState;
-use queuepost::pipeline::{Handle, Health, Listener, Parts, Settings, Status};
+use queuepost::pipeline::{ClaimChecks, Handle, Health, Listener, Parts, Settings, Status};
 use queuepost::policy::decide::Policy;
 use queuepost::ports::{Endpoint, Queue};
 use queuepost::telemetry::metrics::Metrics;
@@ -21,6 +21,8 @@ pub struct SimProcess {
     pub world: World,
     pub drain: Drain,
     pub metrics: Metrics,
+    /// How listeners started later redeem claim checks.
+    pub claims: Option<ClaimChecks>,
     /// Wall-clock time at the world's start, as listeners started later believe it.
     pub epoch: SystemTime,
     seed: u64,
@@ -86,6 +88,7 @@ impl SimProcess {
             world: world.clone(),
             drain: Drain::new(),
             metrics: Metrics::new(),
+            claims: None,
             epoch: SystemTime::UNIX_EPOCH + Duration::from_millis(EPOCH_MILLIS),
             seed,
             running: JoinSet::new(),
@@ -140,6 +143,7 @@ impl SimProcess {
             settings,
             queue,
             endpoint,
+            claims: self.claims.clone(),
             limits: limits.clone(),
             drain: self.drain.clone(),
             wall: Wall::Anchored { at: self.epoch, instant: self.world.started() },

@@ -7,10 +7,10 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use queuepost::localqueue::{
-    self, Broker, BrokerError, FaultPlan, FaultRates, Receive as BrokerReceive, Received, SendMessage,
-    Timestamp,
+    self, AttributeData, Broker, BrokerError, FaultPlan, FaultRates, Receive as BrokerReceive, Received,
+    SendMessage, Timestamp,
 };
-use queuepost::message::{Message, MessageId, ReceiptHandle, ReceiveCount};
+use queuepost::message::{Attribute, AttributeValue, Message, MessageId, ReceiptHandle, ReceiveCount};
 use queuepost::policy::advice::queue::Named;
 use queuepost::ports::{
     BatchResult, BoxFuture, DeadLetterReason, EntryError, EntryErrorKind, Operation, Queue, QueueDepth,
@@ -496,6 +496,14 @@ fn depth(attributes: &BTreeMap<String, String>) -> QueueDepth {
     }
 }
 
+fn attribute((name, sent): (String, localqueue::AttributeValue)) -> Attribute {
+    let value = match sent.value {
+        AttributeData::Text(text) => AttributeValue::Text(text),
+        AttributeData::Binary(bytes) => AttributeValue::Binary(bytes.into()),
+    };
+    Attribute { name, data_type: sent.data_type, value }
+}
+
 fn message(received: Received) -> Message {
     let wall = |at: Timestamp| Some(SystemTime::UNIX_EPOCH + Duration::from_millis(at.0));
     Message {
@@ -510,6 +518,6 @@ fn message(received: Received) -> Message {
         sequence_number: received.sequence_number,
         trace_header: received.trace_header,
         sender_id: None,
-        attributes: Vec::new(),
+        attributes: received.attributes.into_iter().map(attribute).collect(),
     }
 }

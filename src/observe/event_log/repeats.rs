@@ -24,6 +24,7 @@ pub(crate) enum About {
     Endpoint,
     Queue,
     Settlement,
+    NoWork,
     Gate,
     Recovery,
 }

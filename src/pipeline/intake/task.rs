@@ -143,6 +143,7 @@ impl Intake {
             final_receive: ctx.view.final_receive(&message),
             trace: Journey::begin(&ctx.settings.queue_name, &message),
             message,
+            redeemed: None,
             lease,
             slot,
             successor: Successor::default(),

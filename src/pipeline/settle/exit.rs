@@ -42,20 +42,30 @@ pub(in crate::pipeline) enum Fate {
     Hidden(Instant),
 }
 
-/// Whoever waits for a message to be gone; dropped untold, it is told that the message is left to SQS.
+/// Whoever waits for a message to be gone: what is behind it in its group, and the object it stood for. Dropped untold, they
+/// are told that the message is left to SQS.
 #[derive(Debug, Default)]
-pub(in crate::pipeline) struct Successor(Option<oneshot::Sender<Fate>>);
+pub(in crate::pipeline) struct Successor(Vec<oneshot::Sender<Fate>>);
 
 impl Successor {
     /// One that waits, and how it is told.
+    #[cfg(test)]
     pub(in crate::pipeline) fn new() -> (Self, oneshot::Receiver<Fate>) {
+        let mut successor = Self::default();
+        let receiver = successor.joined();
+        (successor, receiver)
+    }
+
+    /// One more that waits: how it is told.
+    pub(in crate::pipeline) fn joined(&mut self) -> oneshot::Receiver<Fate> {
         let (sender, receiver) = oneshot::channel();
-        (Self(Some(sender)), receiver)
+        self.0.push(sender);
+        receiver
     }
 
     /// Says what became of it.
     pub(in crate::pipeline) fn tell(self, fate: Fate) {
-        if let Some(sender) = self.0 {
+        for sender in self.0 {
             // Nobody waits any more once the drain has begun.
             sender.send(fate).ok();
         }

@@ -168,6 +168,27 @@ classes! {
     Unshapeable, "unshapeable", Unshapeable:
         "no request can be made of the message";
         "look at the message's body and attributes; mend the sender, or the listener's request settings";
+    ClaimCheck, "claim_check_malformed", Unshapeable:
+        "the message has the attribute of a claim check, and its body is no pointer of the SQS extended client";
+        "look at the message's body and at the sender's library; what other libraries mean by the attribute needs a listener \
+         without claim_check";
+    BucketNotAllowed, "bucket_not_allowed", Unshapeable:
+        "the claim check names a bucket that this listener may not read from";
+        "add the bucket to claim_check.buckets if its owner may send to this endpoint; else look who sends to the queue";
+    ObjectMissing, "object_missing", Unshapeable:
+        "the object that the claim check names does not exist";
+        "look whether another consumer or a lifecycle rule of the bucket deletes objects sooner than the queue's retention";
+    ObjectTooLarge, "object_too_large", Unshapeable:
+        "the object that the claim check names is longer than the listener fetches";
+        "raise claim_check.max_size, and the memory of the process with it; or send less";
+    ObjectDenied, "object_denied", Unfetched:
+        "S3 does not let queuepost read the object that the claim check names";
+        "allow s3:GetObject on the bucket's objects (and kms:Decrypt where they are encrypted with a key of yours) to the \
+         listener's role; s3:ListBucket too, for without it S3 calls missing objects forbidden; check that the bucket exists";
+    ObjectUnavailable, "object_unavailable", Unfetched:
+        "the object that the claim check names could not be fetched from S3";
+        "nothing, if it passes; else check the network to S3, claim_check.endpoint_url, and that bucket and queue are in one \
+         region";
     Aborted, "aborted", Aborted:
         "the delivery was cut off by the shutdown deadline; what became of its work is unknown";
         "raise shutdown.deadline above the largest timeout, and what ends the process (terminationGracePeriodSeconds, \
@@ -237,6 +258,7 @@ impl EndpointReason {
             Outcome::Broken => Self::BrokenBefore,
             Outcome::Unsent => Self::Unsent,
             Outcome::Unshapeable => Self::Unshapeable,
+            Outcome::Unfetched => Self::ObjectUnavailable,
             Outcome::Aborted => Self::Aborted,
         }
     }

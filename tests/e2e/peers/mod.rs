@@ -1,10 +1,13 @@
 //! Receivers and libraries of others, which read what queuepost sends: `.ci/peers` installs them into `target/peers`.
 
+#[cfg(feature = "s3")]
+mod claim_check;
 mod cloudevents;
 mod django;
 mod lines;
 mod oauth2;
 mod signatures;
+mod unwrap;
 
 use std::path::{Path, PathBuf};
 
@@ -18,7 +21,6 @@ pub fn python(test: &str) -> Option<PathBuf> {
 }
 
 /// The folder with the packages of `node/package.json`; `None` as above.
-#[allow(dead_code, reason = "tests with these packages come one by one")]
 pub fn node(test: &str) -> Option<PathBuf> {
     installed(test, "node", "node")
 }
@@ -33,4 +35,25 @@ fn installed(test: &str, name: &str, path: &str) -> Option<PathBuf> {
         "{test}: the {name} packages are not installed (.ci/peers installs them into target/peers)"
     ));
     None
+}
+
+/// Runs a script of this folder with the address of a server; the lines that it prints.
+async fn run_script(python: &Path, script: &str, url: &str) -> Vec<String> {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/e2e/peers").join(script);
+    let mut command = tokio::process::Command::new(python);
+    let ran = command.arg(script).arg(url).kill_on_drop(true).output().await.unwrap();
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+    String::from_utf8(ran.stdout).unwrap().lines().map(str::to_owned).collect()
+}
+
+/// A file that configures listeners to one endpoint: the queue of each, and its own keys as YAML.
+fn config(test: &str, listeners: &[(&str, &str)], endpoint: &str) -> String {
+    let listener = |(queue, keys): &(&str, &str)| {
+        format!("  - {{queue: '{queue}', url: '{endpoint}', receive_wait: 1s, {keys}}}\n")
+    };
+    let listeners: String = listeners.iter().map(listener).collect();
+    let yaml = format!("listeners:\n{listeners}admin: {{listen: 127.0.0.1:0}}\nlog: {{format: json}}\n");
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{test}-{}.yaml", std::process::id()));
+    std::fs::write(&path, yaml).unwrap();
+    path.to_str().unwrap().to_owned()
 }

@@ -27,8 +27,9 @@ class Receiver(BaseHTTPRequestHandler):
         except Exception as error:  # The test prints it.
             shown["error"] = repr(error)
         print(json.dumps(shown), flush=True)
-        # An answer that repeats what it got: nothing secret may reach the log from here.
-        answer = json.dumps({"you sent": shown["headers"]}).encode()
+        # An answer that repeats credentials at its beginning, which is what the log shows.
+        sent = [self.headers.get("x-amz-security-token"), self.headers.get("authorization")]
+        answer = json.dumps({"you sent": sent}).encode()
         self.send_response(int(os.environ.get("ANSWER", "200")))
         self.send_header("content-length", str(len(answer)))
         self.end_headers()

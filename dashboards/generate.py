@@ -179,6 +179,9 @@ def listener():
             lines("Lost, abandoned, copied", "Per second. All should be zero; copies are messages that came again and were not posted for it.", [
                 (rate("leases_lost_total"), "leases lost"), (rate("messages_abandoned_total"), "abandoned"), (rate("duplicates_suppressed_total"), "copies"), (rate("panics_total"), "panics"),
             ], "mps"),
+            lines("Deleted without a POST", "Per second. Expired: older than the listener's retention, and their work was not done. No work: test events and confirmations of subscriptions.", [
+                (rate("messages_expired_total"), "expired"), (rate("messages_no_work_total"), "no work"),
+            ], "mps"),
             lines("Duration of settling calls", "95 of 100 calls were shorter.", [
                 (f"histogram_quantile(0.95, {rate('sqs_request_duration_seconds_bucket', 'operation, le', SETTLING)})", "{{operation}}"),
             ], "s"),
@@ -186,6 +189,7 @@ def listener():
         ("SQS", [
             lines("Calls", "Per second, by operation. This is what SQS charges for.", [(rate(total, "operation"), "{{operation}}")], "reqps", stack=True),
             lines("Errors", "Per second, by operation and kind; docs/errors.md has each with its fix.", [(rate(total, "operation, result", 'result!="ok"'), "{{operation}} {{result}}")], "reqps", none="none"),
+            lines("Calls to S3 for claim checks", "Per second, by operation and result.", [(rate("object_requests_total", "operation, result"), "{{operation}} {{result}}")], "reqps", none="none"),
             lines("Receives that brought nothing", "Share of the receives. Near 100 % is right for an idle queue: one long poll after the other.", [(share(rate("sqs_empty_receives_total"), rate(total, "", 'operation="ReceiveMessage", result="ok"')), "empty")], "percentunit", max=1),
             lines("Messages per receive", "Ten is the most, and the cheapest.", [(share(rate("messages_received_total"), rate(total, "", 'operation="ReceiveMessage", result="ok"')), "messages")], "short", max=10),
             lines("Duration of receives", "A long poll waits up to 20 s on purpose.", quantiles("sqs_request_duration_seconds", 'operation="ReceiveMessage"'), "s"),

@@ -258,7 +258,7 @@ Each POST goes to the sample endpoint, which prints it. In another terminal:
     for listener in &plan.listeners {
         let (name, queue) = (&listener.listener.name, &listener.listener.queue_name);
         let (queue_address, url) = (local.server.local_addr(), &listener.target.url);
-        let more = if listener.listener.fifo { " --group-id demo --deduplication-id 1" } else { "" };
+        let more = if listener.listener.is_fifo() { " --group-id demo --deduplication-id 1" } else { "" };
         // Writing to a string cannot fail.
         writeln!(
             text,

@@ -149,7 +149,6 @@ fn listener(
         listener: pipeline::Settings {
             name,
             queue_name,
-            fifo: queue.queue.is_fifo(),
             workers,
             timeout,
             visibility,

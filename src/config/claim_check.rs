@@ -40,6 +40,16 @@ impl ClaimCheck {
         claim_check
     }
 
+    /// Its keys, each with what is written there.
+    pub(super) fn written(&self) -> [(&'static str, Vec<&Written>); 4] {
+        [
+            ("buckets", self.buckets.iter().flatten().collect()),
+            ("max_size", self.max_size.iter().collect()),
+            ("delete_after_success", self.delete_after_success.iter().collect()),
+            ("endpoint_url", self.endpoint_url.iter().collect()),
+        ]
+    }
+
     /// The settings; `None` when something was refused.
     pub(super) fn settings(&self, report: &mut Report) -> Option<ObjectSettings> {
         if !cfg!(feature = "s3") {

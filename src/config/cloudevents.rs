@@ -4,7 +4,6 @@
 //! SQS to CloudEvents use. A queue whose account nobody wrote has no ARN here, so its source is a URN with its name.
 
 use crate::config::fields::Fields;
-use crate::config::file::Listener;
 use crate::config::problem::{Fault, Place, Report, Written};
 use crate::config::value;
 use crate::exchange;
@@ -51,11 +50,11 @@ impl CloudEvents {
     /// The shape of the listener's requests.
     pub(super) fn shape(
         &self,
-        listener: &Listener,
+        is_algorithm: bool,
         queue: &QueueRef,
         report: &mut Report,
     ) -> exchange::CloudEvents {
-        if listener.algorithm.is_some() {
+        if is_algorithm {
             let fault = Fault::new("is not allowed beside `algorithm`: its server expects the plain message");
             report.refuse_key(&self.place, &self.key, fault.fix("keep one of them"));
         }

@@ -44,7 +44,7 @@ pub(super) fn exchange(
                 let fault = Fault::new("has no effect beside `cloudevents`, which says how a request looks");
                 report.require(key.as_ref(), Err(fault.fix("keep one of them")));
             }
-            Box::new(cloudevents.shape(written, queue, report))
+            Box::new(cloudevents.shape(written.algorithm.is_some(), queue, report))
         }
         None => Box::new(Raw::new(name, queue.name()).with(look)),
     };

@@ -10,8 +10,8 @@ use crate::config::file::{File, Listener};
 use crate::config::keys::{self, Slot};
 use crate::config::plan::{EndpointPlan, ListenerPlan, Plan};
 use crate::config::problem::Written;
-use crate::config::reveal;
 use crate::config::shown::{Reveal, shown, shown_key};
+use crate::config::{nested_keys, reveal};
 use crate::exchange::AGENT;
 use crate::telemetry::log;
 
@@ -29,7 +29,7 @@ pub struct Explained {
 }
 
 /// The default of each key that has one, in the words of the file.
-const DEFAULTS: [(&str, &str); 15] = [
+const DEFAULTS: [(&str, &str); 17] = [
     ("preset", "raw"),
     ("workers", "16"),
     ("timeout", "60s"),
@@ -37,6 +37,8 @@ const DEFAULTS: [(&str, &str); 15] = [
     ("error_in_body", "success"),
     ("throttle_delay", "5m"),
     ("receive_wait", "20s"),
+    ("unwrap", "none"),
+    ("non_work", "forward"),
     ("message_headers", "queuepost"),
     ("user_agent", AGENT),
     ("content_type", "auto"),
@@ -96,6 +98,9 @@ impl Explaining<'_> {
             _ => None,
         };
         self.keys("", &keys::of_listener(listener), of_plan, rows);
+        rows.extend(
+            nested_keys::of_listener(listener).iter().map(|(key, written)| self.row(key, written, None)),
+        );
         for row in &listener.on_response {
             let name = row.key.rsplit_once('.').map_or(row.key.as_str(), |(_, name)| name);
             let status: Vec<&Written> = row.status.iter().flatten().collect();
@@ -109,6 +114,8 @@ impl Explaining<'_> {
         let of_plan = |key: &str| of_endpoint.and_then(|endpoint| default_of_endpoint(key, endpoint));
         let endpoint = endpoint.unwrap_or(&mut listener.own);
         self.keys("endpoint.", &keys::of_endpoint(endpoint), of_plan, rows);
+        let nested = nested_keys::of_endpoint(endpoint);
+        rows.extend(nested.iter().map(|(key, written)| self.row(&format!("endpoint.{key}"), written, None)));
     }
 
     /// The rows of `keys`; `of_plan` knows the defaults that depend on other values.

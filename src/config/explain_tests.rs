@@ -1,5 +1,7 @@
 //! That every key is explained, with a default that applies, and that no secret is.
 
+use std::fmt::Write as _;
+
 use super::*;
 use crate::config::{ConfigErrors, Overrides, explain, load};
 
@@ -75,9 +77,13 @@ fn every_key_of_a_listener_and_of_an_endpoint_is_explained() {
     let file = format!(
         "{LISTENER}- {{queue: b, endpoint: api, path: /b}}\nendpoints:\n  api:\n    url: https://h2.example\n"
     );
-    let with_groups = file.replace("path: /b", "path: /b, cloudevents: {mode: binary}");
-    let whole =
-        format!("{with_groups}    auth: {{header_env: TOKEN_HEADER}}\n    tls: {{ca_file: /etc/hosts}}\n");
+    let groups = "path: /b, cloudevents: {mode: binary}, claim_check: {buckets: b}, headers: {X-A: a}, \
+                  template: {path: /c, query: {q: '1'}}";
+    let whole = format!(
+        "{}    auth: {{header_env: TOKEN_HEADER}}\n    tls: {{ca_file: /etc/hosts}}\n    headers: {{X-B: b}}\n    \
+         sign: {{hmac: {{format: github, secret: {{env: TOKEN_HEADER}}}}}}\n",
+        file.replace("path: /b", groups)
+    );
     let rows = explained("all", &whole);
     let names = |of_endpoint: bool| -> Vec<&str> {
         let keys = rows.iter().filter(|row| row.listener.is_some()).map(|row| row.key.as_str());
@@ -106,10 +112,11 @@ fn the_defaults_that_are_shown_are_those_that_apply() {
     let mut rest = String::new();
     for (key, text) in DEFAULTS {
         match key.split_once('.') {
-            Some(("endpoint", key)) => endpoint += &format!("    {key}: {text}\n"),
-            Some((group, key)) => rest += &format!("{group}: {{{key}: '{text}'}}\n"),
-            None => listener += &format!("  {key}: {text}\n"),
+            Some(("endpoint", key)) => writeln!(endpoint, "    {key}: {text}"),
+            Some((group, key)) => writeln!(rest, "{group}: {{{key}: '{text}'}}"),
+            None => writeln!(listener, "  {key}: {text}"),
         }
+        .unwrap();
     }
     let file = |listener: &str, endpoint: &str, rest: &str| {
         format!(

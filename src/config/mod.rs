@@ -5,7 +5,7 @@
 //! - `load`: flags override the environment, which overrides the file.
 //! - `tree`, `fields`, `file`: read the text, each value with its position.
 //! - `env`: replaces `${VAR}`.
-//! - `presets`: fills keys that nobody wrote; `matillion`: the templates of one; `keys`: names them.
+//! - `presets`: fills keys that nobody wrote; `matillion`: the templates of one; `keys`, `nested_keys`: name them.
 //! - `explain`: says where each value came from.
 //! - `check`, `endpoints`, `exchange`, `template`, `cloudevents`, `auth`, `sigv4`, `sign`: apply the rules.
 //! - `stay`: how long messages stay hidden and in the queue; `sqsd_names`: the variables of other programs.
@@ -35,6 +35,7 @@ mod firsts;
 mod keys;
 mod load;
 mod matillion;
+mod nested_keys;
 mod peers;
 mod plan;
 mod presets;

@@ -30,6 +30,17 @@ pub(super) struct SigV4 {
 }
 
 impl SigV4 {
+    /// Its keys, each with what is written there.
+    pub(super) fn written(&self) -> [(&'static str, Option<&Written>); 5] {
+        [
+            ("service", self.service.as_ref()),
+            ("region", self.region.as_ref()),
+            ("role_arn", self.role_arn.as_ref()),
+            ("external_id", self.external_id.as_ref()),
+            ("profile", self.profile.as_ref()),
+        ]
+    }
+
     pub(super) fn read(mut fields: Fields<'_>) -> Self {
         let sigv4 = Self {
             key: fields.path().to_owned(),

@@ -256,6 +256,6 @@ fn without_message_headers_a_request_tells_nothing_of_its_message() {
         ..message("{}")
     };
     let shaped = Raw::new("orders", "q").with(look).request(&told).unwrap();
-    let names: Vec<&str> = shaped.headers.keys().map(|name| name.as_str()).collect();
+    let names: Vec<&str> = shaped.headers.keys().map(HeaderName::as_str).collect();
     assert_eq!(names, ["content-type", "user-agent"]);
 }

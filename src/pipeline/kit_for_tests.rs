@@ -175,7 +175,6 @@ impl Default for Setup {
         let settings = Settings {
             name: "orders".to_owned(),
             queue_name: "orders".to_owned(),
-            fifo: false,
             workers: 16,
             timeout: MINUTE,
             visibility: None,

@@ -15,8 +15,6 @@ pub struct Settings {
     pub name: String,
     /// Name of the queue, for headers and logs.
     pub queue_name: String,
-    /// Whether the queue is a FIFO queue: messages of a group are delivered one after the other.
-    pub fifo: bool,
     /// Most POSTs at once, 1 to 10,000.
     pub workers: usize,
     /// Time-out of one POST; sizes the lease.
@@ -36,6 +34,11 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// Whether the queue is a FIFO queue, which its name says: messages of a group are delivered one after the other.
+    pub fn is_fifo(&self) -> bool {
+        self.queue_name.strip_suffix(".fifo").is_some()
+    }
+
     /// How long a receive hides its messages.
     pub fn lease(&self) -> Duration {
         self.visibility.unwrap_or_else(|| visibility::lease(self.timeout))

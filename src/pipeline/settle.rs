@@ -131,7 +131,7 @@ impl SettleLoop {
     /// A loop, and the way to hand messages to it; `seed` drives its jitter.
     pub(super) fn new(ctx: Arc<Context>, memory: Arc<Memory>, seed: u64) -> (Settler, Self) {
         let (settler, receiver) = Settler::new(ctx.settings.workers.max(PLACES_MIN), Arc::clone(&memory));
-        let delete_linger = if ctx.settings.fifo { Duration::ZERO } else { DELETE_LINGER };
+        let delete_linger = if ctx.settings.is_fifo() { Duration::ZERO } else { DELETE_LINGER };
         let lane = |linger, most| Lane::new(linger, most, Arc::clone(&ctx.events));
         let settle_loop = Self {
             lanes: [lane(delete_linger, BATCH_MAX), lane(HIDE_LINGER, BATCH_MAX), lane(Duration::ZERO, 1)],

@@ -15,7 +15,7 @@ use queuepost::telemetry::metrics::Metrics;
 use queuepost::tuning::Tuning;
 use tokio::task::JoinSet;
 
-use super::simulated_queue::{EPOCH_MILLIS, FIFO, SimQueue, World, dead_letter_name};
+use super::simulated_queue::{EPOCH_MILLIS, SimQueue, World, dead_letter_name};
 
 pub struct SimProcess {
     pub world: World,
@@ -54,7 +54,6 @@ pub fn settings(name: &str, workers: usize) -> Settings {
     Settings {
         name: name.to_owned(),
         queue_name: name.to_owned(),
-        fifo: name.ends_with(FIFO),
         workers,
         timeout: Duration::from_secs(60),
         visibility: None,

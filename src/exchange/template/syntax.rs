@@ -199,10 +199,8 @@ impl<'a> Reader<'a> {
             Expr::Var(variable) => self.variable(variable.id, variable.span()),
             Expr::Slice(slice) => {
                 self.expression(&slice.expr);
-                [&slice.start, &slice.stop, &slice.step]
-                    .into_iter()
-                    .flatten()
-                    .for_each(|e| self.expression(e));
+                let ends = [&slice.start, &slice.stop, &slice.step];
+                ends.into_iter().flatten().for_each(|e| self.expression(e));
             }
             Expr::UnaryOp(operation) => self.expression(&operation.expr),
             Expr::BinOp(operation) => {

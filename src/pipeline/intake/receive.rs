@@ -29,7 +29,7 @@ pub(super) async fn receive(dispatch: &Dispatch, prepared: &mut Prepared, wait: 
         return None;
     }
     let visibility = ctx.settings.lease();
-    let attempt = ctx.settings.fifo.then(|| ctx.attempt_id());
+    let attempt = ctx.settings.is_fifo().then(|| ctx.attempt_id());
     let receive = Receive { max: prepared.slots.count(), wait, visibility, attempt };
     let first = Instant::now();
     let end = first + visibility.min(ctx.settings.tuning.intake.repeat_for);

@@ -16,7 +16,7 @@ use crate::ports::{QueueError, QueueErrorKind};
 /// A kit of a FIFO or a standard queue whose receives are answered at once.
 fn kit(fifo: bool, receives: Vec<Result<Vec<Message>, QueueError>>) -> Kit {
     let mut setup = Setup::default();
-    setup.settings.fifo = fifo;
+    setup.settings.queue_name = if fifo { "orders.fifo" } else { "orders" }.to_owned();
     setup.receives = receives.into_iter().map(|answer| (Duration::ZERO, answer)).collect();
     setup.kit()
 }

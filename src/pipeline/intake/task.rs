@@ -123,7 +123,7 @@ impl Intake {
             }
         }
         let part = || reservation.take();
-        if ctx.settings.fifo {
+        if ctx.settings.is_fifo() {
             self.flow.start_groups(grouped, part);
         } else {
             let messages = grouped.into_iter().filter_map(|(_, message)| message).collect();

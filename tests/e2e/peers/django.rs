@@ -46,7 +46,7 @@ impl Worker {
         });
         let listens = async {
             while TcpStream::connect(("127.0.0.1", port)).await.is_err() {
-                tokio::task::yield_now().await
+                tokio::task::yield_now().await;
             }
         };
         tokio::time::timeout(PATIENCE, listens).await.expect("the application listens");

@@ -7,7 +7,8 @@ use crate::message::{Message, MessageId, ReceiptHandle, ReceiveCount};
 fn request(body: &str) -> Result<Rendered, String> {
     let example = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/matillion/queuepost.yaml");
     let overrides = Overrides { config: Some(example.to_owned()), ..Overrides::default() };
-    let plan = config::load(&overrides, &|_| None, false).unwrap();
+    let env = |name: &str| (name == "MATILLION_PASSWORD").then(|| "s3cr3t".to_owned());
+    let plan = config::load(&overrides, &env, false).unwrap();
     let message = Message {
         id: MessageId::new("4a1b"),
         receipt: ReceiptHandle::new("AQEB"),

@@ -12,7 +12,8 @@ use crate::config::problem::{Place, Written};
 use crate::config::shown::Reveal;
 
 /// Words in the usual names of variables with credentials.
-const CREDENTIAL_WORDS: [&str; 7] = ["AUTH", "TOKEN", "KEY", "SECRET", "HEADER", "PASS", "CREDENTIAL"];
+const CREDENTIAL_WORDS: [&str; 8] =
+    ["AUTH", "TOKEN", "KEY", "SECRET", "HEADER", "PASS", "PASSWORD", "CREDENTIAL"];
 /// Longest word in such a name; random secrets are longer.
 const WORD_MAX: usize = 14;
 /// Most changes between letters and digits in a word: `K8S` has two, a random secret has many.

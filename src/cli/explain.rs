@@ -10,6 +10,8 @@ use crate::escape;
 
 /// What a key without a value is shown as.
 const NOTHING: &str = "-";
+/// Widest column of values; longer ones, such as templates, move the place to their right.
+const VALUES_MAX: usize = 48;
 
 /// Prints the rows of all listeners and of the process.
 pub(super) fn print(rows: &[Explained], as_json: bool) {
@@ -30,7 +32,7 @@ fn table(rows: &[Explained]) -> String {
     let width = |column: fn(&[String; 3]) -> &String| {
         cells.iter().map(|cells| column(cells).chars().count()).max().unwrap_or_default()
     };
-    let (keys, values) = (width(|[key, ..]| key), width(|[_, value, _]| value));
+    let (keys, values) = (width(|[key, ..]| key), width(|[_, value, _]| value).min(VALUES_MAX));
     let mut text = String::new();
     let mut block = None;
     for (row, [key, value, from]) in rows.iter().zip(&cells) {

@@ -9,7 +9,7 @@ use crate::config::env::Lookup;
 use crate::config::file::{File, Listener};
 use crate::config::keys::{self, Slot};
 use crate::config::plan::{EndpointPlan, ListenerPlan, Plan};
-use crate::config::problem::Written;
+use crate::config::problem::{Place, Written};
 use crate::config::shown::{Reveal, shown, shown_key};
 use crate::config::{nested_keys, reveal};
 use crate::exchange::AGENT;
@@ -160,7 +160,9 @@ impl Explaining<'_> {
             Reveal::Variable => reveal::variable(written, self.env),
             Reveal::Text | Reveal::Origin | Reveal::Beginning(_) | Reveal::Nothing => written.clone(),
         };
-        shown(&written.raw, written.reveal)
+        // The texts of presets hold no secret, and people copy them to override one.
+        let is_ours = matches!(written.place, Place::Preset(_)) && written.reveal == Reveal::Text;
+        if is_ours { written.raw } else { shown(&written.raw, written.reveal) }
     }
 }
 

@@ -10,6 +10,7 @@ use crate::config::file::Listener;
 use crate::config::keys;
 use crate::config::problem::{Place, Written};
 use crate::config::shown::Reveal;
+use crate::config::sign::written::Sign;
 
 /// What a number without a unit means.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -52,7 +53,7 @@ const FAMILIES: [(&str, [(&str, &str); 2]); 2] = [
 ];
 
 /// Variables that have no counterpart, and why.
-const WITHOUT: [(&str, &str); 23] = [
+const WITHOUT: [(&str, &str); 21] = [
     ("SQSD_QUEUE_MAX_MSGS", RECEIVES),
     ("SQSD_MAX_MESSAGES_PER_REQUEST", RECEIVES),
     ("SQSD_QUEUE_MAX_RETRIES", "the queue's redrive policy says how often a message is received"),
@@ -67,8 +68,6 @@ const WITHOUT: [(&str, &str); 23] = [
     ("SQSD_HTTP_HEALTH_SUCCESS_COUNT", HEALTH),
     ("SQSD_WORKER_HEALTH_URL", HEALTH),
     ("SQSD_WORKER_HEALTH_WAIT_TIME", HEALTH),
-    ("SQSD_HTTP_HMAC_HEADER", SIGNATURE),
-    ("SQSD_HMAC_SECRET_KEY", SIGNATURE),
     ("SQSD_CRON_FILE", TASKS),
     ("SQSD_CRON_ENDPOINT", TASKS),
     ("SQSD_CRON_TIMEOUT", TASKS),
@@ -83,7 +82,9 @@ const HEALTH: &str = "messages wait in the queue until the endpoint takes connec
 /// The value of a header with credentials, and the name of that header.
 const AUTHORIZATION: &str = "SQSD_HTTP_AUTHORIZATION_HEADER";
 const AUTHORIZATION_NAME: &str = "SQSD_HTTP_AUTHORIZATION_HEADER_NAME";
-const SIGNATURE: &str = "signatures are configured in the file";
+/// The header of a signature, and the key that makes it; simple-sqsd signs if both are set.
+const SIGNATURE: &str = "SQSD_HTTP_HMAC_HEADER";
+const SIGNATURE_KEY: &str = "SQSD_HMAC_SECRET_KEY";
 const TASKS: &str = "docs/sqsd.md has the recipe for periodic tasks";
 
 /// Whether the variables name a queue or an address that `listener` does not have.
@@ -121,6 +122,14 @@ pub(super) fn fill(listener: &mut Listener, env: Lookup<'_>) -> String {
             read.push(format!("{AUTHORIZATION} as credentials"));
         } else {
             overruled.push(format!("{AUTHORIZATION} (there are other credentials)"));
+        }
+    }
+    if let (Some(header), Some(_)) = (set(env, SIGNATURE), set(env, SIGNATURE_KEY)) {
+        if listener.own.sign.is_none() {
+            listener.own.sign = Some(Sign::of_simple_sqsd(SIGNATURE, &header, SIGNATURE_KEY));
+            read.push(format!("{SIGNATURE} and {SIGNATURE_KEY} as a signature"));
+        } else {
+            overruled.push(format!("{SIGNATURE} (there is another signature)"));
         }
     }
     let from = NAMES.iter().map(|(variable, ..)| *variable).find(|variable| set(env, variable).is_some());

@@ -107,3 +107,15 @@ fn a_value_that_is_refused_is_named_by_its_variable() {
     let text = planned(&Overrides::default(), &variables).unwrap_err();
     assert!(text.starts_with("SQSD_HTTP_TIMEOUT: soons is not a duration"), "{text}");
 }
+
+#[test]
+fn header_and_key_of_simple_sqsds_signature_make_the_same_signature() {
+    let address = [("SQSD_QUEUE_URL", QUEUE), ("SQSD_HTTP_URL", "http://127.0.0.1:8080/")];
+    let signature = [("SQSD_HTTP_HMAC_HEADER", "X-Hmac"), ("SQSD_HMAC_SECRET_KEY", "s3cr3t")];
+    let plan = planned(&Overrides::default(), &[&address[..], &signature].concat()).unwrap();
+    let sign = format!("{:?}", plan.endpoints[0].client.sign);
+    assert!(sign.contains("SimpleSqsd") && sign.contains("x-hmac") && !sign.contains("s3cr3t"), "{sign}");
+    assert!(plan.notes[0].contains("SQSD_HMAC_SECRET_KEY as a signature"), "{:?}", plan.notes);
+    let plan = planned(&Overrides::default(), &[&address[..], &signature[..1]].concat()).unwrap();
+    assert!(plan.endpoints[0].client.sign.is_none(), "without a key it does not sign either");
+}

@@ -13,6 +13,7 @@ use super::echo::repeats;
 use crate::endpoint::auth::{Credentials, FixedHeaders};
 use crate::endpoint::sign::Signer;
 use crate::escape;
+use crate::exchange::Resource;
 
 /// How much of an answer is shown.
 const SHOWN_BYTES: usize = 200;
@@ -67,14 +68,23 @@ impl Secrets {
     }
 
     /// The beginning of the answer to a request with this body; `None` if there is nothing to show.
-    pub(super) fn excerpt(&self, answer: &[u8], request: &Bytes) -> Option<String> {
+    ///
+    /// A path that the request chose is made of the message, so it is taken out too.
+    pub(super) fn excerpt(
+        &self,
+        answer: &[u8],
+        request: &Bytes,
+        resource: Option<&Resource>,
+    ) -> Option<String> {
         if repeats(&String::from_utf8_lossy(answer), request) {
             return Some(WITHHELD.to_owned());
         }
         let mut text = String::from_utf8_lossy(answer).into_owned();
-        for secret in &self.now() {
-            if text.contains(secret.as_str()) {
-                text = text.replace(secret.as_str(), REDACTED);
+        let chosen = resource.into_iter().flat_map(|resource| [Some(resource.path()), resource.query()]);
+        let chosen = chosen.flatten().filter(|part| part.len() > 1);
+        for secret in chosen.chain(self.now().iter().map(String::as_str)) {
+            if text.contains(secret) {
+                text = text.replace(secret, REDACTED);
             }
         }
         let text = text.trim();
@@ -100,7 +110,7 @@ mod tests {
     }
 
     fn excerpt(answer: &str, request: &'static str) -> Option<String> {
-        secrets(None).excerpt(answer.as_bytes(), &Bytes::from_static(request.as_bytes()))
+        secrets(None).excerpt(answer.as_bytes(), &Bytes::from_static(request.as_bytes()), None)
     }
 
     #[test]
@@ -125,7 +135,7 @@ mod tests {
     #[test]
     fn credentials_and_tokens_of_the_address_are_taken_out() {
         let shown = |auth, answer: &str| {
-            secrets(Some(auth)).excerpt(answer.as_bytes(), &Bytes::from_static(b"the message")).unwrap()
+            secrets(Some(auth)).excerpt(answer.as_bytes(), &Bytes::from_static(b"the message"), None).unwrap()
         };
         assert_eq!(
             shown("Bearer s3cr3t", "no such key: s3cr3t (Bearer s3cr3t)"),
@@ -140,6 +150,14 @@ mod tests {
         );
         let echo = "Cannot POST /hook/T0123456789abcdef0/in?token=swordfish&v=1, token swordfish";
         assert_eq!(shown("Bearer s3cr3t", echo), "Cannot POST /hook/REDACTED/in?REDACTED, token REDACTED");
+    }
+
+    #[test]
+    fn path_and_query_that_a_message_chose_are_taken_out() {
+        let resource = Resource::new("/customers/4111%201111", Some("pin=42")).unwrap();
+        let answer = b"no route for POST /customers/4111%201111?pin=42";
+        let shown = secrets(None).excerpt(answer, &Bytes::from_static(b"the message"), Some(&resource));
+        assert_eq!(shown.as_deref(), Some("no route for POST REDACTED?REDACTED"));
     }
 
     #[test]

@@ -173,7 +173,7 @@ impl Service<Request> for Post {
 
     fn call(&mut self, request: Request) -> Self::Future {
         let mut post = reqwest::Request::new(Method::POST, address(&self.url, &request));
-        let body = request.body.clone();
+        let (body, resource) = (request.body.clone(), request.resource);
         *post.headers_mut() = request.headers;
         *post.body_mut() = Some(request.body.into());
         let answer = self.client.http().execute(post);
@@ -185,7 +185,8 @@ impl Service<Request> for Post {
                     if answer.version() < Version::HTTP_2 {
                         this.client.heed(answer.headers());
                     }
-                    response::read(answer, |answer| this.secrets.excerpt(answer, &body)).await
+                    response::read(answer, |answer| this.secrets.excerpt(answer, &body, resource.as_ref()))
+                        .await
                 }
                 Err(error) => this.failed(error).await,
             })

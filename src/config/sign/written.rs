@@ -44,6 +44,23 @@ impl Sign {
     }
 }
 
+impl Sign {
+    /// The signature of simple-sqsd in this header, with the key that is the value of a variable.
+    pub(in crate::config) fn of_simple_sqsd(key: &'static str, header: &str, variable: &'static str) -> Self {
+        let place = Place::Variable(key);
+        let text = |text: &str| Some(Written::plain(key.to_owned(), place.clone(), text.to_owned()));
+        let secret = SecretRef::of_variable(variable.to_owned(), Place::Variable(variable), variable);
+        let hmac = Hmac {
+            key: key.to_owned(),
+            place: place.clone(),
+            format: text("simple-sqsd"),
+            header: text(header),
+            secret: Some(secret),
+        };
+        Self { key: key.to_owned(), place, standard_webhooks: None, hmac: Some(hmac) }
+    }
+}
+
 impl StandardWebhooks {
     fn read(mut fields: Fields<'_>) -> Self {
         let webhooks = Self {

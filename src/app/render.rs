@@ -7,9 +7,12 @@ use bytes::Bytes;
 use url::Url;
 
 use crate::config::{ListenerPlan, Plan};
+use crate::exchange::Pointer;
 use crate::message::Message;
 
 const REDACTED: &str = "REDACTED";
+/// Shortest value in an address that may be a token.
+const TOKEN_MIN: usize = 8;
 
 /// A request as it would be posted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,18 +42,37 @@ pub enum RenderError {
     /// No request can be made of the message.
     #[error("{0}")]
     Unshapeable(String),
+    /// There is no request of the message itself.
+    #[error("no request is made of the message: {0}")]
+    NoPost(&'static str),
+}
+
+/// Values in the query of a configured address that may be tokens.
+pub fn tokens(url: &Url) -> Vec<String> {
+    let values = url.query().unwrap_or_default().split('&').filter_map(|pair| pair.split_once('='));
+    values.map(|(_, value)| value).filter(|value| value.len() >= TOKEN_MIN).map(str::to_owned).collect()
 }
 
 /// The request of a message to the listener `name`, or to the only one.
 pub fn render(plan: &Plan, name: Option<&str>, message: &Message) -> Result<Rendered, RenderError> {
     let listener = listener(plan, name)?;
     let exchange = &listener.listener.exchange;
+    if exchange.no_work(message).is_some() {
+        return Err(RenderError::NoPost("it is no work, and is deleted without a POST"));
+    }
+    if listener.claim_check.is_some() && !matches!(Pointer::of(message), Ok(None)) {
+        return Err(RenderError::NoPost("it is a claim check: give the body that is in S3"));
+    }
     let request =
         exchange.request(&[message]).map_err(|error| RenderError::Unshapeable(error.to_string()))?;
     let mut url = listener.target.url.clone();
     if let Some(resource) = &request.resource {
         url.set_path(resource.path());
         url.set_query(resource.query());
+    }
+    for token in tokens(&listener.target.url) {
+        let query = url.query().map(|query| query.replace(&token, REDACTED));
+        url.set_query(query.as_deref());
     }
     let mut headers: Vec<(String, String)> = request
         .headers

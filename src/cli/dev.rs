@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
+use crate::cli::dev_config::Secrets;
 use crate::cli::{BAD_CONFIGURATION, FAILED, complain, dev_config, run, sample_endpoint};
 use crate::config::{self, ConfigErrors, Overrides, Plan};
 use crate::localqueue::{Broker, Server, wall_clock};
@@ -89,7 +90,8 @@ pub(super) async fn run(options: &Options) -> u8 {
         return code;
     }
     let stop = CancellationToken::new();
-    let mut servers = local.serve(&stop);
+    let secrets = options.config.is_some().then(|| dev_config::secrets(&plan));
+    let mut servers = local.serve(secrets, &stop);
     let code = run::start(plan).await;
     stop.cancel();
     // Clients that keep a connection open do not delay the exit.
@@ -108,8 +110,6 @@ struct Local {
     url: String,
     /// Host names of the sample endpoint, beside IP addresses and localhost.
     names: Vec<String>,
-    /// Whether the sample endpoint prints requests whole.
-    whole: bool,
 }
 
 impl Local {
@@ -127,7 +127,7 @@ impl Local {
             .with_hosts(&options.allow_host);
         let queue = format!("http://{}/000000000000/{QUEUE}", server.local_addr());
         if let Some(url) = options.url.clone() {
-            return Ok(Self { server, sample: None, queue, url, names: Vec::new(), whole: false });
+            return Ok(Self { server, sample: None, queue, url, names: Vec::new() });
         }
         let address = options.endpoint_listen;
         let sample = TcpListener::bind(address).await.map_err(taken(
@@ -142,17 +142,16 @@ impl Local {
             queue,
             url: format!("http://{address}/algorithm"),
             names: options.allow_host.clone(),
-            whole: options.config.is_some(),
         })
     }
 
-    /// Serves until `stop`.
-    fn serve(self, stop: &CancellationToken) -> JoinSet<()> {
+    /// Serves until `stop`; with `whole` requests are printed whole, but for these secrets.
+    fn serve(self, whole: Option<Secrets>, stop: &CancellationToken) -> JoinSet<()> {
         let mut servers = JoinSet::new();
         let queue_stop = stop.clone();
         servers.spawn(self.server.serve(queue_stop.cancelled_owned()));
         if let Some((listener, _)) = self.sample {
-            let (names, whole, stop) = (self.names, self.whole, stop.clone());
+            let (names, stop) = (self.names, stop.clone());
             servers.spawn(async move { sample_endpoint::serve(listener, &names, whole, stop).await });
         }
         servers

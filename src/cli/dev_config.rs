@@ -1,12 +1,13 @@
 //! `queuepost dev --config FILE`: a configuration as it is, with queues and endpoint on this machine.
 //!
 //! Each queue of the file is created in the embedded server, whatever its account. Each POST goes to the sample endpoint,
-//! with its own path, headers and credentials. So nothing outside this machine is called for a queue or an endpoint, and
-//! no role is assumed. Everything else is as in the file.
+//! with its own path, headers and credentials. Nothing outside this machine is called: no role is assumed, no object
+//! fetched or deleted, no token asked for. Everything else is as in the file.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::app::render::tokens;
 use crate::config::{self, ConfigErrors, Overrides, Plan};
 use crate::localqueue::{Broker, BrokerError, SharedBroker};
 use crate::sqs::QueueRef;
@@ -20,6 +21,8 @@ pub(super) fn load(overrides: &Overrides) -> Result<Plan, ConfigErrors> {
 }
 
 /// Leads the plan's queues and POSTs to the servers on this machine.
+///
+/// What would call servers elsewhere is left out, with a warning.
 pub(super) fn redirect(plan: &mut Plan, endpoint: SocketAddr, receive_wait: Duration) {
     for listener in &mut plan.listeners {
         listener.queue.queue = QueueRef::Name(listener.queue.queue.name().to_owned());
@@ -32,9 +35,24 @@ pub(super) fn redirect(plan: &mut Plan, endpoint: SocketAddr, receive_wait: Dura
             && url.set_port(Some(endpoint.port())).is_ok();
         debug_assert!(changed, "an address that is no http");
     }
+    let mut left_out = Vec::new();
+    for listener in &mut plan.listeners {
+        // Its objects are real ones.
+        if listener.claim_check.take().is_some() {
+            left_out.push(format!("claim_check of listener {}", listener.listener.name));
+        }
+    }
     for endpoint in &mut plan.endpoints {
         drop(std::mem::take(&mut endpoint.client.tls));
+        if let Some(auth) = &endpoint.client.auth
+            && auth.asks_others()
+        {
+            endpoint.client.auth = None;
+            left_out.push(format!("auth of endpoint {}", endpoint.client.name));
+        }
     }
+    let warning = |what| format!("{what} is left out in dev: it would call servers elsewhere");
+    plan.warnings.extend(left_out.into_iter().map(warning));
 }
 
 /// Creates the plan's queues, each with a dead-letter queue.
@@ -58,6 +76,23 @@ pub(super) fn create_queues(
     broker.with(|broker, now| {
         plan.listeners.iter().try_for_each(|listener| create(broker, now, &listener.listener.queue_name))
     })
+}
+
+/// What the sample endpoint must not print: names of headers with secrets, and texts of addresses that may be tokens.
+#[derive(Debug)]
+pub(super) struct Secrets {
+    pub(super) headers: Vec<String>,
+    pub(super) texts: Vec<String>,
+}
+
+/// Those of a plan.
+pub(super) fn secrets(plan: &Plan) -> Secrets {
+    let of_auth = plan.endpoints.iter().filter_map(|endpoint| endpoint.client.auth.as_ref());
+    let of_auth = of_auth.map(|auth| auth.header().to_string());
+    let fixed = plan.listeners.iter().flat_map(|listener| listener.target.headers.shown());
+    let fixed = fixed.filter(|(_, value)| value.is_none()).map(|(name, _)| name.to_string());
+    let texts = plan.listeners.iter().flat_map(|listener| tokens(&listener.target.url)).collect();
+    Secrets { headers: of_auth.chain(fixed).collect(), texts }
 }
 
 /// The name of a queue's dead-letter queue.

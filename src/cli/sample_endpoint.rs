@@ -20,6 +20,7 @@ use serde::Deserialize;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use crate::cli::dev_config::Secrets;
 use crate::escape;
 use crate::serve::{self, Bodies, BodyError, Hosts, Limits, Refusal, is_from_another_site};
 use crate::telemetry::output;
@@ -35,6 +36,7 @@ const BODY_MAX_BYTES: usize = 2 * 1024 * 1024;
 const BODIES_BYTES: usize = 256 * 1024 * 1024;
 /// What the names of headers with credentials have in them, `idempotency-key` excepted.
 const SECRET: [&str; 7] = ["auth", "cookie", "api-key", "apikey", "access-key", "secret", "token"];
+const REDACTED: &str = "REDACTED";
 /// How much of a body is printed.
 const SHOWN: usize = 300;
 
@@ -44,8 +46,8 @@ struct Sample {
     /// Seconds; 0 for no header.
     retry_after: AtomicU32,
     received: AtomicU32,
-    /// Whether requests are printed whole.
-    whole: bool,
+    /// Requests are printed whole, but for these.
+    whole: Option<Secrets>,
 }
 
 #[derive(Deserialize)]
@@ -55,8 +57,13 @@ struct AnswerOptions {
 
 /// Serves until `stop`; answers to these host names beside IP addresses and `localhost`.
 ///
-/// With `whole` it prints the address and the headers of requests too.
-pub(super) async fn serve(listener: TcpListener, names: &[String], whole: bool, stop: CancellationToken) {
+/// With `whole` it prints the address and the headers of requests too, but for these secrets.
+pub(super) async fn serve(
+    listener: TcpListener,
+    names: &[String],
+    whole: Option<Secrets>,
+    stop: CancellationToken,
+) {
     let sample = Sample {
         bodies: Bodies::new(BODY_MAX_BYTES, BODIES_BYTES),
         status: AtomicU16::new(200),
@@ -110,8 +117,8 @@ async fn receive(
     let number = sample.received.fetch_add(1, Ordering::Relaxed) + 1;
     let code = sample.status.load(Ordering::Relaxed);
     let retry_after = sample.retry_after.load(Ordering::Relaxed);
-    if sample.whole {
-        let head = head(&address, &headers);
+    if let Some(secrets) = &sample.whole {
+        let head = head(&address, &headers, secrets);
         output::print(format_args!("  endpoint   #{number} answered {code}\n{head}\n  {}\n", preview(&body)));
     } else {
         let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or("-");
@@ -130,11 +137,17 @@ async fn receive(
 }
 
 /// Address and headers of a request, a line each; what may be a secret by its header's name is left out.
-fn head(address: &Uri, headers: &HeaderMap) -> String {
-    let mut text = format!("  POST {}\n", preview(address.to_string().as_bytes()));
+fn head(address: &Uri, headers: &HeaderMap, secrets: &Secrets) -> String {
+    let mut address = address.to_string();
+    for token in &secrets.texts {
+        address = address.replace(token, REDACTED);
+    }
+    let mut text = format!("  POST {}\n", preview(address.as_bytes()));
     for (name, value) in headers {
-        let secret = SECRET.iter().any(|word| name.as_str().contains(word));
-        let value = if secret { "REDACTED".to_owned() } else { preview(value.as_bytes()) };
+        let name = name.as_str();
+        let secret =
+            SECRET.iter().any(|word| name.contains(word)) || secrets.headers.iter().any(|each| each == name);
+        let value = if secret { REDACTED.to_owned() } else { preview(value.as_bytes()) };
         // Writing to a string cannot fail.
         writeln!(text, "  {name}: {value}").ok();
     }

@@ -139,8 +139,10 @@ fn binary_body(event: Event, headers: &mut HeaderMap, budget: &mut Budget) -> Re
         return Err(format!("the event's `{missing}` has no room in 8 KiB of headers"));
     }
     if let Some(content_type) = &event.content_type {
-        let value = HeaderValue::from_str(content_type);
-        headers.insert(CONTENT_TYPE, value.map_err(|_| "the event's data has no valid content type")?);
+        if HeaderValue::from_str(content_type).is_err() {
+            return Err("the event's data has no valid content type".to_owned());
+        }
+        budget.put(headers, CONTENT_TYPE, content_type);
     }
     Ok((event.data.unwrap_or_default(), dropped))
 }

@@ -65,6 +65,11 @@ pub(super) struct Reservation {
 }
 
 impl Reservation {
+    /// Gives the room back; the delivery then waits for a session like one without a reservation.
+    pub(super) fn free_room(&mut self) {
+        self.claims = None;
+    }
+
     /// The part of the next delivery.
     pub(super) fn take(&mut self) -> Self {
         Self { claims: self.claims.as_mut().and_then(Claims::take), probes: std::mem::take(&mut self.probes) }

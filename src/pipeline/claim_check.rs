@@ -41,6 +41,10 @@ impl Delivery {
     /// `Err`: the drain began.
     pub(super) async fn redeem(&mut self) -> Result<(), Refused> {
         let Some(claims) = self.dispatch.claims.clone() else { return Ok(()) };
+        if self.messages.iter().any(|message| !matches!(Pointer::of(&message.message), Ok(None))) {
+            // Others may have the room of these meanwhile.
+            self.reservation.free_room();
+        }
         let mut failed = Vec::new();
         for at in 0..self.messages.len() {
             let Some(message) = self.messages.get_mut(at) else { break };
@@ -64,6 +68,9 @@ impl Delivery {
 
     /// What becomes of a message that cannot be redeemed is in the table.
     async fn leaves_unposted(&self, message: InFlight, reason: EndpointReason, why: String) {
+        if !message.lease.is_ours() {
+            return message.leave_to_sqs(&self.dispatch);
+        }
         let outcome = reason.kind();
         self.dispatch.ctx.metrics.delivered(outcome, None);
         let posted = Posted { reason, why: Some(why), ..Posted::not(outcome) };

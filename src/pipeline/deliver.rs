@@ -34,7 +34,7 @@ use crate::tuning::Hold;
 pub(super) struct Delivery {
     pub(super) dispatch: Arc<Dispatch>,
     pub(super) messages: Vec<InFlight>,
-    reservation: Reservation,
+    pub(super) reservation: Reservation,
     pub(super) stay: Stay,
     /// Objects of messages that have left.
     leftovers: Vec<Leftover>,

@@ -210,12 +210,13 @@ def test_listeners_and_endpoints_take_every_key_of_the_file():
     def keys(function):
         body = source.split(f"impl {function} {{")[1].split("fn read(")[1].split("fields.finish();\n        ")
         own = body[-2] if function == "Endpoint" else body[0]
-        return set(re.findall(r'fields\.(?:text|texts|list|address|secret|map)\("(\w+)"', own))
+        named = set(re.findall(r'fields\.(?:text|texts|list|address|secret|map)\("(\w+)"', own))
+        return named | ({"headers"} if "Header::all(" in own else set())
 
     assert keys("Listener") == schema["listeners"]["items"]["properties"].keys()
     endpoint = schema["endpoints"]["additionalProperties"]["properties"]
-    written = set(re.findall(r'"(\w+)"', source.split("impl Endpoint {")[1].split("impl Auth {")[0]))
-    assert written == endpoint.keys() | endpoint["rate_limit"]["properties"].keys()
+    written = set(re.findall(r'"(\w+)"', source.split("impl Endpoint {")[1].split("impl Tls {")[0]))
+    assert written | {"headers"} == endpoint.keys() | endpoint["rate_limit"]["properties"].keys()
 
 
 @pytest.mark.parametrize("name", [name for name in HELM if name != "helm-everything"])

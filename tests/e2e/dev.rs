@@ -85,13 +85,17 @@ async fn dev_runs_a_file_of_ones_own_with_its_queues_and_endpoint_on_this_machin
         &file,
         "endpoints:
   models: { url: https://models.example.com/v1, auth: { header_env: MODELS_AUTH } }
+  lambda: { url: https://x.lambda-url.eu-west-1.on.aws, auth: { sigv4: { service: lambda } } }
 listeners:
   - queue: https://sqs.eu-west-1.amazonaws.com/123456789012/orders.fifo
     role_arn: arn:aws:iam::123456789012:role/orders
     endpoint: models
     path: /run?fast=1
   - queue: arn:aws:sqs:us-east-1:123456789012:jobs
-    url: https://jobs.example.com/work
+    url: https://jobs.example.com/work?code=t0k3n-s3cr3t
+    headers: { X-Functions-Key: { env: MODELS_AUTH } }
+    claim_check: { buckets: [payloads], delete_after_success: true }
+  - { queue: calls, endpoint: lambda, path: / }
 ",
     )
     .unwrap();
@@ -110,7 +114,10 @@ listeners:
     dev.until_line("  POST /v1/run?fast=1").await;
     dev.until_line("  x-queuepost-message-group-id: a").await;
     dev.until_line("  x-api-key: REDACTED").await;
-    dev.until_line("  POST /work").await;
+    dev.until_line("  POST /work?code=REDACTED").await;
+    dev.until_line("  x-functions-key: REDACTED").await;
+    dev.until_line("claim_check of listener jobs is left out in dev").await;
+    dev.until_line("auth of endpoint lambda is left out in dev").await;
     dev.signal("INT");
     let ended = dev.ended().await;
     assert_eq!(ended.code, Some(0), "{}", ended.output);

@@ -35,7 +35,7 @@ async fn explain_says_of_every_value_where_it_came_from_and_calls_nobody() {
         ["retry_delay", "2s", "preset sqsd"],
         ["throttle_delay", "5m", "default"],
         ["endpoint.sessions", "3", "default"],
-        ["endpoint.auth.header_env", "QUEUEPOST_ALGORITHM_KEY", "QUEUEPOST_ALGORITHM_KEY"],
+        ["endpoint.auth.api_key.env", "QUEUEPOST_ALGORITHM_KEY", "QUEUEPOST_ALGORITHM_KEY"],
     ] {
         assert_eq!(columns(row[0]), row);
     }

@@ -153,13 +153,18 @@ async fn the_example_of_matillion_makes_the_call_of_its_documentation() {
     let (head, body) = expected.split_once("\n\n").unwrap();
     let path = head.lines().next().unwrap().strip_prefix("POST ").unwrap();
     let config = example.join("queuepost.yaml");
-    let args = ["check", "--config", config.to_str().unwrap(), "--render", "-"];
-    let rendered = Queuepost::with_input(&args, message.as_bytes()).ended().await;
+    let file = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("matillion.json");
+    std::fs::write(&file, message).unwrap();
+    let args = ["check", "--config", config.to_str().unwrap(), "--render", file.to_str().unwrap()];
+    let env = [("MATILLION_PASSWORD", "s3cr3t")];
+    let rendered = Queuepost::start(&args, &env).ended().await;
     let first = format!("POST https://matillion.internal{path}\n");
     assert!(rendered.output.starts_with(&first), "{}", rendered.output);
     assert!(rendered.output.ends_with(&format!("\n\n{}", body.trim_end())), "{}", rendered.output);
 
-    let bad = Queuepost::with_input(&args, br#"{"group":"Sales","project":7}"#).ended().await;
+    std::fs::write(&file, r#"{"group":"Sales","project":7}"#).unwrap();
+    let bad = Queuepost::start(&args, &env).ended().await;
+    std::fs::remove_file(&file).unwrap();
     assert_eq!(bad.code, Some(1), "{}", bad.output);
     assert!(bad.output.contains("`json.project` is a number, and a text is needed"), "{}", bad.output);
 }

@@ -71,6 +71,8 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "drain",
             "limit",
             "message",
+            // Whether a message to be rendered is a claim check.
+            "exchange::Pointer",
         ],
     ),
     ("cli", &["escape", "app", "config", "localqueue", "message", "ports", "serve", "sqs", "telemetry"]),

@@ -67,6 +67,11 @@ impl Auth {
         }
     }
 
+    /// Whether another server is asked for them: for a token, or for credentials of a role.
+    pub fn asks_others(&self) -> bool {
+        matches!(self, Self::OAuth2(_) | Self::SigV4(_))
+    }
+
     /// The secret that a person wrote, if there is one.
     fn secret(&self) -> Option<&Secret> {
         match self {

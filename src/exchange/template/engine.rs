@@ -121,6 +121,7 @@ fn missing(body: Body) -> &'static str {
         Body::Readable => "is missing",
         Body::NoJson => "is missing: the body is no JSON, or is nested deeper than 127 levels",
         Body::NoText => "is missing: the body is no UTF-8",
+        Body::TooLong => "is missing: the body is longer than the 2 MiB that templates read",
     }
 }
 

@@ -13,7 +13,7 @@ use minijinja::value::{Enumerator, Object, ObjectRepr, ValueKind};
 use minijinja::{Error, ErrorKind, Value};
 
 use crate::exchange::headers::instant;
-use crate::exchange::template::limits::{ITEM_BYTES, Meter};
+use crate::exchange::template::limits::{BODY_BYTES, ITEM_BYTES, Meter};
 use crate::message::{AttributeValue, Message};
 
 /// The names that a template may begin with.
@@ -69,6 +69,8 @@ pub(super) enum Body {
     NoJson,
     /// It is not UTF-8.
     NoText,
+    /// It is longer than what a template may make of it.
+    TooLong,
 }
 
 /// The variables of one message.
@@ -85,9 +87,12 @@ pub(super) struct Variables {
 impl Variables {
     /// The variables; the body is parsed only where a template reads `json`.
     pub(super) fn new(message: &Message, listener: &str, queue: &str, wants: Wants) -> Self {
-        let text = std::str::from_utf8(&message.body).ok();
-        let json = wants.json.then(|| serde_json::from_slice::<Value>(&message.body));
+        // A body from S3 may have any length, and its JSON takes many times as much memory.
+        let fits = message.body.len() <= BODY_BYTES;
+        let text = std::str::from_utf8(&message.body).ok().filter(|_| fits);
+        let json = (wants.json && fits).then(|| serde_json::from_slice::<Value>(&message.body));
         let body = match (&json, text) {
+            _ if !fits => Body::TooLong,
             (Some(Err(_)), _) => Body::NoJson,
             (_, None) => Body::NoText,
             (Some(Ok(_)) | None, Some(_)) => Body::Readable,
@@ -103,7 +108,7 @@ impl Variables {
         let longest = of_body.max(of_json).max(longest(&attributes));
         let all = [
             ("attributes", Some(attributes)),
-            ("body", text.map(Value::from)),
+            ("body", text.filter(|_| wants.body).map(Value::from)),
             ("json", json.and_then(Result::ok)),
             ("listener", Some(Value::from(listener))),
             ("message", Some(properties(message))),

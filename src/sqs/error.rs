@@ -177,7 +177,7 @@ fn reason_of_transport(error: &ConnectorError, said: &str) -> QueueReason {
 }
 
 /// Whether a credentials provider failed, assuming a role included.
-fn is_of_credentials(error: &(dyn Error + 'static)) -> bool {
+pub(super) fn is_of_credentials(error: &(dyn Error + 'static)) -> bool {
     // The SDK does not export the error type of a provider, but a provider's error leads to that type.
     fn is_what_fails<T, E: Error + 'static, F: Future<Output = Result<T, E>>>(
         _: fn(&'static SharedCredentialsProvider) -> F,

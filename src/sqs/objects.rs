@@ -137,7 +137,12 @@ impl S3Objects {
     where
         E: ProvideErrorMetadata + Error + 'static,
     {
-        let SdkError::ServiceError(service) = error else { return Err(unavailable(&error::chain(error))) };
+        let SdkError::ServiceError(service) = error else {
+            if error::is_of_credentials(error) {
+                *self.client.lock().await = None;
+            }
+            return Err(unavailable(&error::chain(error)));
+        };
         let (said, status) = (service.err(), service.raw().status().as_u16());
         let code = said.code().unwrap_or_default();
         if OF_CREDENTIALS.contains(&code) {

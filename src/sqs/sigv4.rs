@@ -31,7 +31,7 @@ use crate::telemetry::Chain;
 const FETCH_BEFORE: Duration = Duration::from_mins(2);
 /// How long credentials without expiry are used.
 const FETCH_EVERY: Duration = Duration::from_mins(15);
-/// Shortest time between two fetches while there are usable credentials.
+/// Shortest time between two fetches, unless the known credentials have expired.
 const FETCH_AFTER: Duration = Duration::from_secs(5);
 /// Longest time of a fetch, as for queues.
 const FETCH_MAX: Duration = Duration::from_secs(9);
@@ -61,6 +61,8 @@ pub struct SigV4Signer {
     /// Held during a fetch, so that requests fetch once together.
     fetching: Mutex<()>,
     known: RwLock<Option<Known>>,
+    /// When the last fetch failed, and why, where no credentials are known.
+    failed: RwLock<Option<(Instant, String)>>,
     doubted: AtomicBool,
 }
 
@@ -75,7 +77,13 @@ struct Known {
 impl SigV4Signer {
     /// A signer that has no credentials yet.
     pub fn new(settings: SigV4) -> Self {
-        Self { settings, fetching: Mutex::new(()), known: RwLock::new(None), doubted: AtomicBool::new(false) }
+        Self {
+            settings,
+            fetching: Mutex::new(()),
+            known: RwLock::new(None),
+            failed: RwLock::new(None),
+            doubted: AtomicBool::new(false),
+        }
     }
 
     /// Usable credentials.
@@ -87,6 +95,10 @@ impl SigV4Signer {
         // Another request may have fetched meanwhile.
         if let Some(known) = self.fresh(now) {
             return Ok(known);
+        }
+        // Else requests that wait together would ask a dead source one after the other.
+        if let Some(why) = self.failed_lately() {
+            return Err(Unsigned(why));
         }
         let fetched = timeout(FETCH_MAX, self.fetch()).await;
         let fetched = fetched.unwrap_or_else(|_| Err(Unsigned(format!("no answer within {FETCH_MAX:?}"))));
@@ -100,7 +112,11 @@ impl SigV4Signer {
                 }
                 known.credentials
             }
-            (Err(error), _) => return Err(error),
+            (Err(error), _) => {
+                let failed = Some((Instant::now(), error.to_string()));
+                *self.failed.write().unwrap_or_else(PoisonError::into_inner) = failed;
+                return Err(error);
+            }
         };
         self.doubted.store(false, Ordering::Relaxed);
         let known = Known { credentials: credentials.clone(), fetched_at: Instant::now(), is_kept: failed };
@@ -111,6 +127,12 @@ impl SigV4Signer {
 
     fn known(&self) -> Option<Known> {
         self.known.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Why a fetch has just failed.
+    fn failed_lately(&self) -> Option<String> {
+        let failed = self.failed.read().unwrap_or_else(PoisonError::into_inner).clone();
+        failed.filter(|(at, _)| at.elapsed() < FETCH_AFTER).map(|(_, why)| why)
     }
 
     /// The known credentials, unless they are to be fetched again.
@@ -149,7 +171,10 @@ impl SigV4Signer {
 impl RequestSigner for SigV4Signer {
     fn sign<'a>(&'a self, request: ToSign<'a>) -> BoxFuture<'a, Result<HeaderMap, Unsigned>> {
         Box::pin(async move {
+            let asked = Instant::now();
             let credentials = self.credentials(request.now).await?;
+            // A signature is of the moment when there are credentials for it.
+            let request = ToSign { now: request.now + asked.elapsed(), ..request };
             signature(&self.settings, credentials, &request)
         })
     }
@@ -290,5 +315,16 @@ mod tests {
         assert!(!is_fresh(&signer), "refused");
         known(&signer, None);
         assert!(is_fresh(&signer), "just fetched: many requests are refused at once");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_source_that_has_just_failed_is_not_asked_again_by_those_who_wait() {
+        let signer = SigV4Signer::new(settings("lambda"));
+        *signer.failed.write().expect("no panic") = Some((Instant::now(), "the source is dead".to_owned()));
+        let now = SystemTime::UNIX_EPOCH + AT;
+        let refused = signer.credentials(now).await.expect_err("no credentials");
+        assert_eq!(refused.to_string(), Unsigned("the source is dead".to_owned()).to_string());
+        tokio::time::advance(FETCH_AFTER).await;
+        assert_eq!(signer.failed_lately(), None, "it is asked again after a while");
     }
 }

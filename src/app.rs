@@ -251,7 +251,7 @@ async fn listeners(plan: &Plan, endpoints: &[Endpoint], metrics: &Metrics, drain
     for ListenerPlan { listener, queue, claim_check, target, endpoint } in &plan.listeners {
         let Some(endpoint) = endpoints.get(*endpoint) else { continue };
         let mut settings = listener.clone();
-        settings.receive_wait = receive_wait(settings.receive_wait, plan.deadline);
+        settings.receiving.wait = receive_wait(settings.receiving.wait, plan.deadline);
         listeners.push(Listener::new(Parts {
             metrics: Arc::new(metrics.listener(&settings.name, &endpoint.limits.name)),
             queue: Arc::new(clients.queue(queue).await),

@@ -40,6 +40,13 @@ pub struct Message {
     pub attributes: Vec<Attribute>,
 }
 
+impl Message {
+    /// Its size as SQS counts it: body and attributes.
+    pub fn bytes(&self) -> usize {
+        self.body.len() + self.attributes.iter().map(Attribute::bytes).sum::<usize>()
+    }
+}
+
 /// A user attribute of a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attribute {
@@ -49,6 +56,17 @@ pub struct Attribute {
     pub data_type: String,
     /// The value; its variant follows the data type.
     pub value: AttributeValue,
+}
+
+impl Attribute {
+    /// Its size as SQS counts it: name, type and value.
+    pub fn bytes(&self) -> usize {
+        let value = match &self.value {
+            AttributeValue::Text(text) => text.len(),
+            AttributeValue::Binary(bytes) => bytes.len(),
+        };
+        self.name.len() + self.data_type.len() + value
+    }
 }
 
 /// The value of a message attribute.

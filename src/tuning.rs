@@ -158,6 +158,10 @@ pub struct Memory {
     pub confirmed_for: Duration,
     /// SQS counts whole seconds on a clock of its own: a message that is due within so long is on time.
     pub slack: Duration,
+    /// Ids of messages whose batch has failed, likewise. Zero: none.
+    pub suspects_max: usize,
+    /// How long they are remembered: longer than SQS hides one.
+    pub suspected_for: Duration,
 }
 
 impl Default for Memory {
@@ -167,6 +171,8 @@ impl Default for Memory {
             hidden_max: 65_536,
             confirmed_for: Duration::from_secs(600),
             slack: Duration::from_secs(2),
+            suspects_max: 65_536,
+            suspected_for: Duration::from_secs(24 * 3_600),
         }
     }
 }

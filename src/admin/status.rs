@@ -191,7 +191,7 @@ mod tests {
             queue: "orders".to_owned(),
             endpoint: "api".to_owned(),
             preflight,
-            slots: SlotCounts { limit: 4, reserved: 0, in_use: 2 },
+            slots: SlotCounts { limit: 4, reserved: 0, in_use: 2, bytes_max: usize::MAX, bytes: 0 },
             messages: [("waiting", 0), ("held", 0), ("delivering", 2), ("settling", 0)],
             parked: 1,
             not_receiving: Some(NotReceiving::NoSlot),

@@ -27,7 +27,7 @@ pub(super) fn redirect(plan: &mut Plan, endpoint: SocketAddr, receive_wait: Dura
     for listener in &mut plan.listeners {
         listener.queue.queue = QueueRef::Name(listener.queue.queue.name().to_owned());
         (listener.queue.role, listener.queue.profile) = (None, None);
-        listener.listener.receive_wait = receive_wait;
+        listener.listener.receiving.wait = receive_wait;
         let url = &mut listener.target.url;
         // None of these fails for an address of http or https.
         let changed = url.set_scheme("http").is_ok()

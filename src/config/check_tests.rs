@@ -99,7 +99,7 @@ fn the_defaults_are_those_of_the_documentation() {
     assert_eq!(only.listener.timeout, Duration::from_mins(1));
     assert_eq!(only.target.timeout, Duration::from_mins(1));
     assert_eq!(only.target.url.as_str(), "https://api.example/run");
-    assert_eq!(only.listener.receive_wait, Duration::from_secs(20));
+    assert_eq!(only.listener.receiving.wait, Duration::from_secs(20));
     assert_eq!(statuses_of_success(only), [200]);
     assert_eq!(only.listener.policy.throttle_delay, Duration::from_mins(5));
     assert!(only.listener.policy.rows.is_empty() && !fails_for_an_error_in_the_body(only));

@@ -93,7 +93,7 @@ fn variables_alone_are_a_configuration() {
     let answer = Answer { status: 203, ..Answer::default() };
     assert_eq!(listener.listener.exchange.verdicts(&answer, &[]), Verdicts::All(Outcome::Success));
     assert_eq!(listener.listener.policy.throttle_delay, Duration::from_mins(2));
-    assert_eq!(listener.listener.receive_wait, Duration::from_secs(1));
+    assert_eq!(listener.listener.receiving.wait, Duration::from_secs(1));
     assert_eq!(endpoint.limits.rate.map(|rate| rate.burst.get()), Some(4));
     assert_eq!((plan.admin.port(), plan.deadline), (1, Duration::from_mins(3)));
     assert_eq!(
@@ -118,7 +118,7 @@ fn a_flag_is_before_its_variable_before_the_file_before_the_default() {
     let listener = &plan.listeners[0].listener;
     assert_eq!(listener.workers, 4);
     assert_eq!(listener.timeout, Duration::from_secs(6));
-    assert_eq!(listener.receive_wait, Duration::from_secs(1));
+    assert_eq!(listener.receiving.wait, Duration::from_secs(1));
     assert_eq!(listener.policy.throttle_delay, Duration::from_mins(5));
     let flag_file = Overrides { config: Some(directory.file("two.yaml", TWO)), ..Overrides::default() };
     let only_file = |name: &str| env(name).filter(|_| name == "QUEUEPOST_CONFIG");

@@ -82,7 +82,10 @@ fn the_preset_sqsd_is_the_daemon_with_the_defaults_of_its_options() {
     let seconds = |seconds| Some(std::time::Duration::from_secs(seconds));
     assert_eq!(only.target.url.as_str(), "http://localhost/");
     assert_eq!((only.listener.workers, Some(only.listener.timeout)), (50, seconds(299)));
-    assert_eq!((only.listener.visibility, only.listener.policy.retry_delay), (seconds(300), seconds(2)));
+    assert_eq!(
+        (only.listener.receiving.visibility, only.listener.policy.retry_delay),
+        (seconds(300), seconds(2))
+    );
     assert_eq!(only.listener.policy.retention, None, "it deletes, so nobody gets it unasked");
     let plan = good(&listener("preset: sqsd, path: /worker, retention: 4days, retry_delay: 1m"));
     let only = &plan.listeners[0];

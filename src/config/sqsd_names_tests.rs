@@ -39,7 +39,7 @@ fn the_variables_of_simple_sqsd_are_read_in_its_units() {
     let only = &plan.listeners[0];
     assert_eq!(only.target.url.as_str(), "http://127.0.0.1:8080/worker");
     assert_eq!(only.listener.timeout, Duration::from_secs(90));
-    assert_eq!(only.listener.receive_wait, Duration::from_secs(10));
+    assert_eq!(only.listener.receiving.wait, Duration::from_secs(10));
     assert_eq!((only.listener.workers, only.queue.region.as_deref()), (25, Some("eu-west-1")));
     assert_eq!(statuses(&plan), (200..=226).collect::<Vec<u16>>());
     let [note] = plan.notes.as_slice() else { panic!("{:?}", plan.notes) };

@@ -43,6 +43,11 @@ pub trait Exchange: Debug + Send + Sync {
         1
     }
 
+    /// Bytes that a message adds to a request, at most.
+    fn size_of(&self, message: &Message) -> usize {
+        message.body.len()
+    }
+
     /// The request that carries `messages`, at least one and at most [`Exchange::messages_max`].
     ///
     /// # Errors

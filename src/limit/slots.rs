@@ -3,12 +3,19 @@
 //! Intake *reserves* slots before it receives. Each message that comes takes one of them into use; the rest frees itself. So
 //! no message is received that there is no room for. A slot is a value: dropping its last copy frees it, whatever the path.
 //!
-//! Invariant: reserved + in use ≤ limit, except that lowering the limit lets what is in flight finish.
+//! Where many small messages share a POST there are far more slots than memory for long messages. So slots are bounded by
+//! bytes too: a reserved one counts as the longest message, one in use as its own.
+//!
+//! Invariant: reserved + in use ≤ limit, except that lowering the limit lets what is in flight finish. Likewise for bytes.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::sync::watch;
+
+/// Longest message that SQS hands out (AWS limit since 2025).
+const MESSAGE_BYTES_MAX: usize = 1024 * 1024;
 
 /// The slots of one listener; intake alone waits for them.
 #[derive(Debug)]
@@ -23,19 +30,26 @@ pub struct SlotCounts {
     pub reserved: usize,
     /// Those that hold a message.
     pub in_use: usize,
+    /// Bytes of all messages there is room for.
+    pub bytes_max: usize,
+    /// Bytes of the messages that are held.
+    pub bytes: usize,
 }
 
 impl SlotCounts {
     /// Those that may be reserved.
     pub fn free(self) -> usize {
-        self.limit.saturating_sub(self.reserved).saturating_sub(self.in_use)
+        let count = self.limit.saturating_sub(self.reserved).saturating_sub(self.in_use);
+        let bytes = self.bytes_max.saturating_sub(self.bytes);
+        count.min((bytes / MESSAGE_BYTES_MAX).saturating_sub(self.reserved))
     }
 }
 
 impl Slots {
-    /// `limit` slots, at least one, all free.
-    pub fn new(limit: usize) -> Arc<Self> {
-        Arc::new(Self(watch::Sender::new(SlotCounts { limit: limit.max(1), reserved: 0, in_use: 0 })))
+    /// `limit` slots, at least one, all free, for so many bytes, at least those of one message.
+    pub fn new(limit: usize, bytes: usize) -> Arc<Self> {
+        let (limit, bytes_max) = (limit.max(1), bytes.max(MESSAGE_BYTES_MAX));
+        Arc::new(Self(watch::Sender::new(SlotCounts { limit, reserved: 0, in_use: 0, bytes_max, bytes: 0 })))
     }
 
     /// How many there are, and what they are used for.
@@ -43,9 +57,11 @@ impl Slots {
         *self.0.borrow()
     }
 
-    /// Changes how many there are, at least one. What is in flight beyond a lower limit finishes.
-    pub fn set_limit(&self, limit: usize) {
-        self.0.send_modify(|counts| counts.limit = limit.max(1));
+    /// Changes how many there are, at least one, and for how many bytes. What is in flight beyond a lower limit finishes.
+    pub fn set_limit(&self, limit: usize, bytes: usize) {
+        self.0.send_modify(|counts| {
+            (counts.limit, counts.bytes_max) = (limit.max(1), bytes.max(MESSAGE_BYTES_MAX));
+        });
     }
 
     /// Reserves 1 to `most` slots.
@@ -69,7 +85,8 @@ impl Slots {
 
     /// Waits until so many are free, as far as there are so many.
     async fn free(&self, count: usize) {
-        let enough = |counts: &SlotCounts| counts.free() >= count.clamp(1, counts.limit);
+        let all = |counts: &SlotCounts| counts.limit.min(counts.bytes_max / MESSAGE_BYTES_MAX);
+        let enough = |counts: &SlotCounts| counts.free() >= count.clamp(1, all(counts));
         // The sender is ours, so the wait cannot fail.
         self.0.subscribe().wait_for(enough).await.ok();
     }
@@ -96,14 +113,15 @@ impl Reserved {
         self.slots.0.send_modify(|counts| counts.reserved -= surplus);
     }
 
-    /// Takes one slot into use; `None` when used up.
-    pub fn take(&mut self) -> Option<Arc<Slot>> {
+    /// Takes one slot into use, for a message of so many bytes; `None` when used up.
+    pub fn take(&mut self, bytes: usize) -> Option<Arc<Slot>> {
         self.count = self.count.checked_sub(1)?;
         self.slots.0.send_modify(|counts| {
             counts.reserved -= 1;
             counts.in_use += 1;
+            counts.bytes += bytes;
         });
-        Some(Arc::new(Slot(Arc::clone(&self.slots))))
+        Some(Arc::new(Slot { slots: Arc::clone(&self.slots), bytes: AtomicUsize::new(bytes) }))
     }
 }
 
@@ -116,11 +134,25 @@ impl Drop for Reserved {
 /// Room for the messages of one delivery, which share it; dropping it frees the slot.
 #[derive(Debug)]
 #[must_use]
-pub struct Slot(Arc<Slots>);
+pub struct Slot {
+    slots: Arc<Slots>,
+    bytes: AtomicUsize,
+}
+
+impl Slot {
+    /// Takes over the bytes of another slot, which is about to be freed.
+    pub fn take_over(&self, other: &Self) {
+        self.bytes.fetch_add(other.bytes.swap(0, Ordering::Relaxed), Ordering::Relaxed);
+    }
+}
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        self.0.0.send_modify(|counts| counts.in_use -= 1);
+        let bytes = *self.bytes.get_mut();
+        self.slots.0.send_modify(|counts| {
+            counts.in_use -= 1;
+            counts.bytes -= bytes;
+        });
     }
 }
 
@@ -128,6 +160,7 @@ impl Drop for Slot {
 mod tests {
     use super::*;
 
+    const MANY: usize = usize::MAX;
     const LINGER: Duration = Duration::from_millis(20);
 
     fn counts(slots: &Slots) -> (usize, usize) {
@@ -136,10 +169,10 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_reservation_takes_what_is_free_up_to_what_is_wanted() {
-        let slots = Slots::new(16);
+        let slots = Slots::new(16, MANY);
         let mut ten = slots.reserve(6, 10, LINGER).await;
         assert_eq!((ten.count(), counts(&slots)), (10, (10, 0)));
-        let in_use = (ten.take(), ten.take());
+        let in_use = (ten.take(1), ten.take(1));
         assert_eq!((ten.count(), counts(&slots)), (8, (8, 2)));
         ten.keep(3);
         assert_eq!((ten.count(), counts(&slots)), (3, (3, 2)));
@@ -151,8 +184,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_slot_that_messages_share_is_free_when_the_last_has_left() {
-        let slots = Slots::new(1);
-        let slot = slots.reserve(1, 1, LINGER).await.take().unwrap();
+        let slots = Slots::new(1, MANY);
+        let slot = slots.reserve(1, 1, LINGER).await.take(1).unwrap();
         let shared = slot.clone();
         drop(slot);
         assert_eq!(counts(&slots), (0, 1));
@@ -162,7 +195,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_reservation_lingers_for_enough_and_then_makes_do_with_one() {
-        let slots = Slots::new(4);
+        let slots = Slots::new(4, MANY);
         let busy = slots.reserve(3, 3, LINGER).await;
         let before = tokio::time::Instant::now();
         assert_eq!(slots.reserve(2, 4, LINGER).await.count(), 1);
@@ -172,7 +205,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_dropped_wait_reserves_nothing() {
-        let slots = Slots::new(1);
+        let slots = Slots::new(1, MANY);
         let held = slots.reserve(1, 1, LINGER).await;
         let waited = tokio::time::timeout(Duration::from_secs(1), slots.reserve(1, 1, LINGER)).await;
         assert!(waited.is_err());
@@ -183,10 +216,10 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_limit_that_is_lowered_lets_what_is_in_flight_finish_and_one_that_is_raised_wakes_who_waits() {
-        let slots = Slots::new(3);
+        let slots = Slots::new(3, MANY);
         let mut reserved = slots.reserve(3, 3, LINGER).await;
-        let in_flight: Vec<_> = std::iter::from_fn(|| reserved.take()).collect();
-        slots.set_limit(1);
+        let in_flight: Vec<_> = std::iter::from_fn(|| reserved.take(1)).collect();
+        slots.set_limit(1, MANY);
         assert_eq!((slots.counts().limit, counts(&slots)), (1, (0, 3)));
         let mut waiting = Box::pin(slots.reserve(1, 10, LINGER));
         let soon = Duration::from_secs(1);
@@ -196,8 +229,28 @@ mod tests {
         let one = slots.reserve(1, 1, LINGER).await;
         let mut waiting = Box::pin(slots.reserve(1, 10, LINGER));
         assert!(tokio::time::timeout(soon, &mut waiting).await.is_err());
-        slots.set_limit(4);
+        slots.set_limit(4, MANY);
         assert_eq!(waiting.await.count(), 3);
         drop(one);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn slots_are_bounded_by_bytes_and_a_reserved_one_counts_as_the_longest_message() {
+        let slots = Slots::new(100, 4 * MESSAGE_BYTES_MAX);
+        let mut four = slots.reserve(10, 10, LINGER).await;
+        assert_eq!((four.count(), slots.counts().free()), (4, 0));
+        let small: Vec<_> = std::iter::from_fn(|| four.take(MESSAGE_BYTES_MAX / 4)).collect();
+        assert_eq!((slots.counts().in_use, slots.counts().free()), (4, 3));
+        let long = slots.reserve(1, 1, LINGER).await.take(MESSAGE_BYTES_MAX).unwrap();
+        assert_eq!(slots.counts().free(), 2);
+        long.take_over(&small[0]);
+        drop(small);
+        assert_eq!(
+            slots.counts().bytes,
+            MESSAGE_BYTES_MAX / 4 * 5,
+            "that of the small one goes with the long one"
+        );
+        drop(long);
+        assert_eq!((slots.counts().bytes, slots.counts().free()), (0, 4));
     }
 }

@@ -4,6 +4,7 @@
 //! the POST as a whole came to.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use tokio::time::{Instant, timeout_at};
 
@@ -16,14 +17,15 @@ use crate::pipeline::deliver::{Decided, Delivery};
 use crate::pipeline::gates::{evidence, feedback, stated};
 use crate::pipeline::in_flight::InFlight;
 use crate::policy::advice::endpoint::{EndpointReason, Seen};
-use crate::policy::decide::{Decision, Facts, Signal, decide};
+use crate::policy::decide::{Decision, Disposition, Facts, Signal, decide};
 use crate::policy::outcome::{Attempt, Outcome};
 use crate::telemetry::labels::Stage;
 
 impl Delivery {
-    /// Posts the messages and decides on each. Those that no request can be made of come last.
-    pub(super) async fn attempt(&mut self, admitted: Admitted) -> Vec<Decided> {
-        let (request, misshapen) = self.request();
+    /// Posts the messages and decides on each; those that no request can be made of come last. Beside them, the messages
+    /// that stand behind one of those in their groups.
+    pub(super) async fn attempt(&mut self, admitted: Admitted) -> (Vec<Decided>, Vec<InFlight>) {
+        let (request, misshapen, behind) = self.request();
         let mut decided = match request {
             Some(request) => self.deliver(request, admitted).await,
             None => Vec::new(),
@@ -35,12 +37,14 @@ impl Delivery {
             let decision = decide(Outcome::Unshapeable, &facts, &self.dispatch.ctx.settings.policy);
             decided.push((message, posted, decision.disposition));
         }
-        decided
+        (decided, behind)
     }
 
-    /// The request that carries the messages, and those that no request can be made of, and why. `None` when none is left.
-    fn request(&mut self) -> (Option<Request>, Vec<(InFlight, String)>) {
-        let mut misshapen = Vec::new();
+    /// The request that carries the messages; `None` when none is left. Those that no request can be made of, and why; and
+    /// those behind them in their groups (FIFO).
+    fn request(&mut self) -> (Option<Request>, Vec<(InFlight, String)>, Vec<InFlight>) {
+        let (mut misshapen, mut behind) = (Vec::new(), Vec::new());
+        let is_fifo = self.dispatch.ctx.settings.is_fifo();
         while !self.messages.is_empty() {
             // Shaping again after a hold is cheaper than keeping a copy for every message that needs none.
             let made = {
@@ -54,14 +58,21 @@ impl Delivery {
                         let dropped = u64::from(request.headers_dropped);
                         self.dispatch.ctx.metrics.headers_dropped.inc_by(dropped);
                     }
-                    return (Some(request), misshapen);
+                    return (Some(request), misshapen, behind);
                 }
                 Err(Unshapeable { position, why }) => {
-                    misshapen.push((self.messages.remove(position.min(self.messages.len() - 1)), why));
+                    let position = position.min(self.messages.len() - 1);
+                    let message = self.messages.remove(position);
+                    if is_fifo {
+                        let group = &message.message.group_id;
+                        let is_behind = |other: &mut InFlight| other.message.group_id == *group;
+                        behind.extend(self.messages.extract_if(position.., is_behind));
+                    }
+                    misshapen.push((message, why));
                 }
             }
         }
-        (None, misshapen)
+        (None, misshapen, behind)
     }
 
     /// Posts the request, and tells limits and gates what came of that.
@@ -164,21 +175,38 @@ impl Delivery {
 
     /// What the POST came to for each message, and the decision on it.
     fn decisions(&self, posted: &Posted, verdicts: &Verdicts) -> Vec<(Posted, Decision)> {
-        let decide_on = |(position, message): (usize, &InFlight)| {
-            let posted = match verdicts {
+        let ctx = &self.dispatch.ctx;
+        let together = self.messages.len();
+        let splits = together > 1 && matches!(verdicts, Verdicts::All(all) if all.may_be_of_one_message());
+        let mut behind_failures = BTreeSet::<&str>::new();
+        let mut decisions = Vec::with_capacity(together);
+        for (position, message) in self.messages.iter().enumerate() {
+            let mut posted = match verdicts {
                 Verdicts::All(_) => posted.clone(),
                 // A message without a verdict has failed.
                 Verdicts::Each(each) => posted.of(each.get(position).copied().unwrap_or(Outcome::Failed)),
             };
+            let group = message.message.group_id.as_ref().filter(|_| ctx.settings.is_fifo());
+            if group.is_some_and(|group| behind_failures.contains(group.as_str())) {
+                // It comes again after the one that failed, in order.
+                posted = posted.of(Outcome::Failed);
+            }
             let mut facts = self.facts(message, &posted);
-            if matches!(verdicts, Verdicts::Each(_)) && posted.outcome != Outcome::Success {
-                // A row for the status is about the answer, not about a message that the answer calls failed.
+            if splits || matches!(verdicts, Verdicts::Each(_)) && posted.outcome != Outcome::Success {
+                // A row for the status is about the answer, not about a message that the answer calls failed. And what
+                // is to become of a message at fault says nothing of those beside it.
                 facts.status = None;
             }
-            let decision = decide(posted.outcome, &facts, &self.dispatch.ctx.settings.policy);
-            (posted, decision)
-        };
-        self.messages.iter().enumerate().map(decide_on).collect()
+            let decision = decide(posted.outcome, &facts, &ctx.settings.policy);
+            if splits {
+                self.dispatch.memory.suspect(message.id(), together);
+            }
+            if decision.disposition != Disposition::Delete {
+                behind_failures.extend(group.map(String::as_str));
+            }
+            decisions.push((posted, decision));
+        }
+        decisions
     }
 
     /// What a decision on one message rests on.

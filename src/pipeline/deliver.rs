@@ -1,7 +1,7 @@
 //! One delivery, start to finish: admitted, attempted (`attempt.rs`), and what its messages do then.
 //!
-//! A [`Delivery`] owns one message or more. Those whose work was done before, and those that are no work, leave first; claim
-//! checks are redeemed (`claim_check.rs`). Lease, ledger and settlement stay per message: after a POST each leaves as decided,
+//! A [`Delivery`] owns one message or more. Those whose work was done before, and those that are no work, leave first
+//! (`sift.rs`); claim checks are redeemed (`claim_check.rs`). Lease, ledger and settlement stay per message: after a POST each leaves as decided,
 //! and those that may be posted again stay for the next round.
 //!
 //! Only waiting is raced against the drain. A POST that runs is awaited until the drain aborts; its outcome is
@@ -14,10 +14,9 @@ use std::time::Duration;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
-use crate::exchange::NoWork;
 use crate::limit::Rank;
 use crate::observe::event_log::deliveries::Posted;
-use crate::pipeline::admit::{Patience, Refused, Reservation};
+use crate::pipeline::admit::{Admitted, Patience, Refused, Reservation};
 use crate::pipeline::claims::Leftover;
 use crate::pipeline::dispatch::Dispatch;
 use crate::pipeline::in_flight::InFlight;
@@ -37,7 +36,7 @@ pub(super) struct Delivery {
     pub(super) reservation: Reservation,
     pub(super) stay: Stay,
     /// Objects of messages that have left.
-    leftovers: Vec<Leftover>,
+    pub(super) leftovers: Vec<Leftover>,
 }
 
 /// What the messages have been through since their receive.
@@ -89,13 +88,15 @@ impl Delivery {
         let (patience, drain) = (self.patience(), &self.dispatch.ctx.drain);
         let admitted = self.dispatch.admission.admit(&mut self.reservation, patience, drain).await?;
         self.stay.at_gates += admitted.at_gates;
-        for lost in self.messages.extract_if(.., |message| !message.lease.is_ours()) {
-            lost.leave_to_sqs(&self.dispatch);
-        }
+        self.leave_lost().await;
         self.expire().await;
-        let decided = self.attempt(admitted).await;
+        let others = self.beside_the_trial(&admitted);
+        let (decided, behind) = self.attempt(admitted).await;
         let places = self.part(decided).await;
-        if self.messages.is_empty() {
+        self.release_behind(behind).await;
+        let all_left = self.messages.is_empty();
+        self.messages.extend(others);
+        if all_left {
             return Ok(());
         }
         self.enter(Stage::Held);
@@ -112,69 +113,13 @@ impl Delivery {
         Ok(())
     }
 
-    /// Parts with the messages that have left before: their work is done, or they came too early.
-    async fn settle_remembered(&mut self) {
-        let mut remembered = Vec::new();
-        for message in std::mem::take(&mut self.messages) {
-            let exit = self.dispatch.memory.seen(message.id());
-            match exit.filter(|exit| matches!(exit, Exit::Delete { .. }) || !message.is_last_try()) {
-                Some(exit) => remembered.push((message, exit)),
-                None => self.messages.push(message),
-            }
+    /// A trial of a gate carries one message, so that a refusal costs one receive; the others wait for what comes of it. On
+    /// a FIFO queue they go along: what is behind the trial in its group must not be posted apart from it.
+    fn beside_the_trial(&mut self, admitted: &Admitted) -> Vec<InFlight> {
+        if admitted.probes.is_empty() || self.messages.len() < 2 || self.dispatch.ctx.settings.is_fifo() {
+            return Vec::new();
         }
-        self.free_unused_reservation();
-        for (mut message, exit) in remembered {
-            if exit == Exit::DELETE {
-                self.leftovers.extend(self.dispatch.leaves_behind(&mut message));
-            }
-            self.dispatch.ctx.metrics.duplicates_suppressed.inc();
-            message.exit(exit).await;
-        }
-    }
-
-    /// Deletes the messages that are older than the listener's retention, without a POST.
-    async fn expire(&mut self) {
-        let Some(retention) = self.dispatch.ctx.settings.policy.retention else { return };
-        let ctx = &self.dispatch.ctx;
-        let age = |message: &InFlight| {
-            let first = message.message.first_received_at?;
-            ctx.wall.now().duration_since(first).ok().filter(|age| *age >= retention)
-        };
-        let expired: Vec<InFlight> = self.messages.extract_if(.., |message| age(message).is_some()).collect();
-        for message in expired {
-            ctx.metrics.expired.inc();
-            ctx.events.expired(&message.message, age(&message).unwrap_or_default());
-            message.exit(Exit::DELETE).await;
-        }
-        self.free_unused_reservation();
-    }
-
-    /// Parts with the messages that are no work: they are deleted. Sessions and gates never learn of them.
-    async fn settle_no_work(&mut self) {
-        let mut no_work = Vec::new();
-        for message in std::mem::take(&mut self.messages) {
-            match self.dispatch.ctx.settings.exchange.no_work(&message.message) {
-                Some(kind) => no_work.push((message, kind)),
-                None => self.messages.push(message),
-            }
-        }
-        self.free_unused_reservation();
-        for (message, kind) in no_work {
-            let ctx = &self.dispatch.ctx;
-            ctx.metrics.no_work.inc();
-            match kind {
-                NoWork::TestEvent => ctx.events.test_event(&message.message),
-                NoWork::Subscription { topic } => ctx.events.subscription(&message.message, topic.as_deref()),
-            }
-            message.exit(Exit::DELETE).await;
-        }
-    }
-
-    /// Room and probe are of no use when all messages have left.
-    pub(super) fn free_unused_reservation(&mut self) {
-        if self.messages.is_empty() {
-            self.reservation = Reservation::default();
-        }
+        self.messages.split_off(1)
     }
 
     /// Parts with the messages that leave. The others stay: to wait out a 429 at these places, else held.

@@ -25,7 +25,7 @@ impl Bench {
         let kit = setup.kit();
         let groups = Arc::new(Groups::new(kit.dispatch.ctx.settings.tuning.groups));
         let (dispatch, deliveries) = (Arc::clone(&kit.dispatch), TaskTracker::new());
-        Self { kit, flow: Flow { dispatch, groups, deliveries }, asked: 0 }
+        Self { kit, flow: Flow::new(dispatch, groups, deliveries), asked: 0 }
     }
 
     fn start(&mut self, messages: Vec<InFlight>) {

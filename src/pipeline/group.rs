@@ -3,7 +3,7 @@
 //! SQS hands out several messages of a group in one receive. It hands out no more of the group while one of them is in
 //! flight. Those of one receive are a run with a head and a tail. The head is delivered; its successor starts only after SQS
 //! has confirmed the head's delete. Anything else (park, deferral, release, lost lease, panic) ends the run: its tail is
-//! released unattempted, behind its head. A run holds one slot, so as many groups run side by side as there are workers.
+//! released unattempted, behind its head (`runs.rs`). A run holds one slot, so as many groups run side by side as there are workers.
 //! Each of its messages is under lease; the head alone has a session.
 //!
 //! A group has one run per process. Messages of the group that arrive meanwhile join the run at its end. That happens when
@@ -25,21 +25,12 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::time::Instant;
-use tokio_util::task::TaskTracker;
 
-use crate::pipeline::admit::{Refused, Reservation};
 use crate::pipeline::context::Context;
-use crate::pipeline::deliver::Delivery;
-use crate::pipeline::dispatch::Dispatch;
 use crate::pipeline::in_flight::InFlight;
 use crate::pipeline::queue_view::QueueView;
-use crate::pipeline::settle::exit::Fate;
 use crate::policy::visibility::CEILING;
-use crate::telemetry::labels::ReleaseReason;
 use crate::tuning;
-
-/// Why a message of a group is released, in words.
-const BEHIND: &str = "it stands behind a message of its group that was not deleted";
 
 /// The groups of a listener that are being delivered, and those in trouble.
 #[derive(Debug)]
@@ -145,7 +136,7 @@ impl<T> Groups<T> {
     }
 
     /// The head of a group will be visible again at `visible`; `in_vain` messages behind it are released.
-    fn head_failed(&self, view: &QueueView, group: &str, visible: Instant, in_vain: usize) {
+    pub(super) fn head_failed(&self, view: &QueueView, group: &str, visible: Instant, in_vain: usize) {
         let backlog = view.backlog().min(CEILING);
         self.trouble(group, visible + self.numbers.trouble_lingers.max(backlog), in_vain);
     }
@@ -162,22 +153,41 @@ pub(super) struct GroupRun<T = InFlight> {
 }
 
 impl<T> GroupRun<T> {
-    /// The first that is left; `None` is the end of the run.
-    fn next(&mut self) -> Option<T> {
+    /// The first that is left, if `takes` it. Its group stays taken until the run is over.
+    pub(super) fn next_if(&mut self, takes: impl FnOnce(&T) -> bool) -> Option<T> {
         if self.has_ended {
             return None;
         }
         let mut state = self.groups.lock();
-        let next = state.runs.get_mut(&self.group)?.pop_front();
-        if next.is_none() {
+        let waiting = state.runs.get_mut(&self.group)?;
+        if takes(waiting.front()?) { waiting.pop_front() } else { None }
+    }
+
+    /// Ends the run if nothing is left; whether it has ended.
+    pub(super) fn is_over(&mut self) -> bool {
+        if self.has_ended {
+            return true;
+        }
+        let mut state = self.groups.lock();
+        if state.runs.get(&self.group).is_none_or(VecDeque::is_empty) {
             state.runs.remove(&self.group);
             self.has_ended = true;
         }
-        next
+        self.has_ended
+    }
+
+    /// A message of the group is gone.
+    pub(super) fn gone(&self) {
+        self.groups.gone(&self.group);
+    }
+
+    /// A message of the group will be visible again at `visible`; `in_vain` messages behind it are released.
+    pub(super) fn failed(&self, view: &QueueView, visible: Instant, in_vain: usize) {
+        self.groups.head_failed(view, &self.group, visible, in_vain);
     }
 
     /// Ends the run; what is left of it.
-    fn end(&mut self) -> VecDeque<T> {
+    pub(super) fn end(&mut self) -> VecDeque<T> {
         if std::mem::replace(&mut self.has_ended, true) {
             return VecDeque::new();
         }
@@ -192,80 +202,12 @@ impl<T> Drop for GroupRun<T> {
     }
 }
 
-impl GroupRun {
-    /// Delivers the messages in order as far as each is deleted, and releases the rest. The head goes with `reservation`.
-    /// `deliveries` takes a task for each message, so that a panic ends one delivery and not the rest.
-    pub(super) async fn run(
-        mut self,
-        dispatch: Arc<Dispatch>,
-        reservation: Reservation,
-        deliveries: TaskTracker,
-    ) {
-        let ctx = &dispatch.ctx;
-        let (mut why, mut reason) = (BEHIND, ReleaseReason::Group);
-        let (mut rest, mut reservation) = (VecDeque::new(), Some(reservation));
-        while let Some(mut head) = self.next() {
-            // Its time has passed behind those before it: its POST might outlive what SQS grants one receive.
-            let reservation = reservation.take();
-            if reservation.is_none() && head.hideable() < ctx.longest_post() {
-                rest.push_back(head);
-                break;
-            }
-            let (is_last_try, fate) = (head.is_last_try(), head.fate());
-            deliveries.spawn(Delivery::new(&dispatch, vec![head], reservation.unwrap_or_default()).run());
-            let visible = match ctx.drain.unless_draining(fate).await {
-                Some(Ok(Fate::Deleted)) => {
-                    self.groups.gone(&self.group);
-                    continue;
-                }
-                Some(Ok(Fate::Hidden(until))) => until,
-                // SQS hands it out again when its lease is over.
-                Some(Err(_dropped)) => Instant::now() + ctx.settings.lease(),
-                None => {
-                    (why, reason) = (Refused::Draining.words(), ReleaseReason::Drain);
-                    break;
-                }
-            };
-            rest = self.end();
-            if is_last_try && rest.is_empty() {
-                // SQS moves it to the dead-letter queue instead, and nobody has come along with it.
-                self.groups.gone(&self.group);
-            } else {
-                self.groups.head_failed(&ctx.view, &self.group, visible, rest.len());
-            }
-            break;
-        }
-        rest.extend(self.end());
-        for message in rest {
-            message.last_word(&dispatch, why);
-            message.release(&dispatch, Instant::now(), reason).await;
-        }
-    }
-}
-
-/// Releases what must not start now: hidden as long as after a failure, because its receives count.
-pub(super) async fn release_later(
-    dispatch: Arc<Dispatch>,
-    groups: Arc<Groups>,
-    group: String,
-    blocked: Vec<InFlight>,
-) {
-    let ctx = &dispatch.ctx;
-    let in_vain = blocked.len();
-    for message in blocked {
-        let until = Instant::now() + ctx.settings.policy.back_off(message.message.receive_count, ctx.unit());
-        groups.head_failed(&ctx.view, &group, until, in_vain);
-        message.last_word(&dispatch, BEHIND);
-        message.release(&dispatch, until, ReleaseReason::Group).await;
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::pipeline::settle::exit::Successor;
+    use crate::pipeline::settle::exit::{Fate, Successor};
 
     const TROUBLED_MAX: usize = 1_024;
     const TROUBLE_LINGERS: Duration = Duration::from_secs(300);
@@ -278,6 +220,11 @@ mod tests {
         let (begin, blocked) = groups().join(messages, |_, _| {});
         let runs = begin.into_iter().map(|mut run| (run.group.clone(), run.end().into()));
         (runs.collect(), blocked.into_iter().filter(|(_, blocked)| !blocked.is_empty()).collect())
+    }
+
+    /// The next one; `None` is the end of the run.
+    fn next(run: &mut GroupRun<u32>) -> Option<u32> {
+        run.next_if(|_| true).or_else(|| run.is_over().then_some(()).and(None))
     }
 
     fn groups() -> Arc<Groups<u32>> {
@@ -316,10 +263,10 @@ mod tests {
     fn a_group_has_one_run_and_what_comes_meanwhile_stands_at_its_end() {
         let groups = groups();
         let mut run = join(&groups, "a", &[1, 2]).unwrap();
-        assert_eq!(run.next(), Some(1));
+        assert_eq!(next(&mut run), Some(1));
         assert!(join(&groups, "a", &[3]).is_none());
         assert!(join(&groups, "b", &[9]).is_some());
-        assert_eq!([run.next(), run.next(), run.next()], [Some(2), Some(3), None]);
+        assert_eq!([next(&mut run), next(&mut run), next(&mut run)], [Some(2), Some(3), None]);
         let mut again = join(&groups, "a", &[4]).unwrap();
         assert_eq!(again.end(), [4]);
         assert!(join(&groups, "a", &[]).is_none());
@@ -331,9 +278,9 @@ mod tests {
     fn a_run_that_has_ended_takes_nothing_from_the_next_one_of_its_group() {
         let groups = groups();
         let mut first = join(&groups, "a", &[1]).unwrap();
-        assert_eq!([first.next(), first.next()], [Some(1), None]);
+        assert_eq!([next(&mut first), next(&mut first)], [Some(1), None]);
         let mut second = join(&groups, "a", &[2, 3]).unwrap();
-        assert_eq!(first.next(), None);
+        assert_eq!(next(&mut first), None);
         assert_eq!(first.end(), [0; 0]);
         drop(first);
         assert_eq!(second.end(), [2, 3]);
@@ -344,7 +291,7 @@ mod tests {
         let groups = groups();
         let share = |joined: &mut u32, waiting: &u32| *joined = *waiting;
         let mut run = join(&groups, "a", &[1]).unwrap();
-        run.next();
+        next(&mut run);
         assert!(join_sharing(&groups, "a", &[2, 3], share).is_none(), "nobody waits before the first");
         assert!(join_sharing(&groups, "a", &[4, 5], share).is_none());
         assert_eq!(run.end(), [2; 4]);

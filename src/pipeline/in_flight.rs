@@ -74,6 +74,7 @@ impl InFlight {
 
     /// Lets it share the slot of a message of its group.
     pub(super) fn share_slot_of(&mut self, other: &Self) {
+        other.slot.take_over(&self.slot);
         self.slot = Arc::clone(&other.slot);
     }
 

@@ -17,7 +17,6 @@ use crate::limit::{self, Circumstances, EndpointLimits, Gate, Slots};
 use crate::message::{Message, MessageId, ReceiptHandle, ReceiveCount};
 use crate::observe::event_log::EventLog;
 use crate::observe::health::Health;
-use crate::pipeline::Settings;
 use crate::pipeline::admit::{Admission, Patience};
 use crate::pipeline::context::Context;
 use crate::pipeline::controls::Handle;
@@ -31,6 +30,7 @@ use crate::pipeline::settle::Settler;
 use crate::pipeline::settle::exit::{Exit, Successor};
 use crate::pipeline::settle::taken_for_tests::{Left, Taken, settler};
 use crate::pipeline::wait_out::InProcessWaits;
+use crate::pipeline::{Receiving, Settings};
 use crate::policy::advice::queue::{Named, QueueReason};
 use crate::policy::decide::Policy;
 use crate::policy::final_receive::FinalReceive;
@@ -177,8 +177,7 @@ impl Default for Setup {
             queue_name: "orders".to_owned(),
             workers: 16,
             timeout: MINUTE,
-            visibility: None,
-            receive_wait: 20 * SECOND,
+            receiving: Receiving { wait: 20 * SECOND, visibility: None, window: Duration::ZERO },
             policy: Policy::default(),
             exchange: Arc::new(Single::new(Raw::new("orders", "orders"), Success::default())),
             retry_after_closes_gate: true,
@@ -207,7 +206,7 @@ impl Setup {
         let metrics = Arc::new(Metrics::new().listener("orders", "api"));
         let events = Arc::new(EventLog::new("orders", "orders", "api"));
         let leases = LeaseTable::new(LEASE, queue.limits(), Arc::clone(&metrics), Arc::clone(&events), 1);
-        let slots = Slots::new(settings.workers * settings.exchange.messages_max());
+        let slots = Slots::new(settings.room(settings.workers).0, settings.room(settings.workers).1);
         let waits = InProcessWaits::new(settings.workers, settings.tuning.last_receive);
         let memory = Arc::new(Memory::new(settings.tuning.memory));
         let limits = EndpointLimits::new("api", &limits, 2);
@@ -268,7 +267,7 @@ impl Kit {
             message,
             redeemed: None,
             lease,
-            slot: self.slots.reserve(1, 1, Duration::ZERO).await.take().unwrap(),
+            slot: self.slots.reserve(1, 1, Duration::ZERO).await.take(1).unwrap(),
             final_receive: None,
             successor: Successor::default(),
             settler: self.settler.clone(),

@@ -87,12 +87,13 @@ impl Listener {
             seed.wrapping_add(3),
         );
         let (workers, drain) = (settings.workers, drain.of_a_part());
+        let (messages, bytes) = settings.room(workers);
         let own = Gate::new(limits.gate.tuning(), seed.wrapping_add(2));
         let (shared, sessions) = (Arc::clone(&limits.gate), Arc::clone(&limits.sessions));
         let gates = Gates { own, shared, sessions, events: Arc::clone(&events) };
         let dispatch = Dispatch {
             handle: Handle::new(workers, drain.clone()),
-            slots: Slots::new(workers.saturating_mul(settings.per_delivery())),
+            slots: Slots::new(messages, bytes),
             not_receiving: watch::Sender::default(),
             leases,
             admission: Admission { gates, membership: limits.sessions.join(workers), limits },
@@ -163,7 +164,7 @@ impl Listener {
         let deliveries = TaskTracker::new();
         if preflight(ctx).await {
             let groups = Arc::new(Groups::new(ctx.settings.tuning.groups));
-            let flow = Flow { dispatch: Arc::clone(&dispatch), groups, deliveries: deliveries.clone() };
+            let flow = Flow::new(Arc::clone(&dispatch), groups, deliveries.clone());
             receive(&dispatch, Intake::new(flow, settler.clone())).await;
         }
         deliveries.close();
@@ -199,7 +200,8 @@ async fn follow(dispatch: &Dispatch) {
     loop {
         let sessions = controls.borrow_and_update().sessions();
         admission.membership.set_cap(sessions);
-        slots.set_limit(sessions.saturating_mul(ctx.settings.per_delivery()));
+        let (messages, bytes) = ctx.settings.room(sessions);
+        slots.set_limit(messages, bytes);
         // The handle has a sender, so there is always a next change to wait for.
         if ctx.drain.unless_draining(controls.changed()).await.is_none() {
             return;

@@ -8,6 +8,10 @@
 //! may hand out a copy of a hidden message. A hiding that SQS did not take lets it come back with the end of its lease.
 //! On its final receive it is posted all the same; that is the caller's business.
 //!
+//! A message whose batch has failed as a whole may be the one at fault: it is remembered as a suspect, with the most messages
+//! that its next batch may have. First half of those that failed together, then none beside it. Suspects are never put
+//! together with others. What is forgotten of that costs nobody anything: a message on its final receive goes alone.
+//!
 //! Bounded: [`tuning::Memory`] says how many ids of each kind are remembered. Past that the one is forgotten that would
 //! be forgotten next, so unconfirmed deletes go last. A forgotten message may be posted twice, or too early. Above 109
 //! messages a second the ten minutes are therefore fewer. The memory is the process's own: another process, or this one
@@ -38,16 +42,20 @@ pub(super) struct Memory {
 
 #[derive(Debug, Default)]
 struct Kinds {
-    done: Exits,
-    hidden: Exits,
+    done: Remembered<BoxedExit>,
+    hidden: Remembered<BoxedExit>,
+    /// The most messages that the next batch of each may have.
+    suspects: Remembered<usize>,
 }
 
-/// Messages of one kind, and how each leaves.
-#[derive(Debug, Default)]
-struct Exits {
-    /// `None` is the plain delete, which most of them are: an exit takes four times the room.
+/// `None` is the plain delete, which most of them are: an exit takes four times the room.
+type BoxedExit = Option<Box<Exit>>;
+
+/// What is remembered of messages of one kind.
+#[derive(Debug)]
+struct Remembered<T> {
     /// Beside it, when the message is forgotten.
-    by_key: BTreeMap<Key, (Option<Box<Exit>>, Instant)>,
+    by_key: BTreeMap<Key, (T, Instant)>,
     /// First what is forgotten first. Messages of one instant have no order.
     by_time: BTreeSet<(Instant, Key)>,
 }
@@ -71,12 +79,14 @@ impl Memory {
     pub(super) fn left(&self, id: &MessageId, exit: Exit) {
         match exit {
             Exit::Delete { .. } => {
-                self.lock().done.remember(id, exit, Instant::now() + UNCONFIRMED, self.numbers.done_max);
+                let mut kinds = self.lock();
+                kinds.suspects.forget(id);
+                kinds.done.remember(id, boxed(exit), Instant::now() + UNCONFIRMED, self.numbers.done_max);
             }
             Exit::Hide { how: Settled::Released(_), .. } => {}
             Exit::Hide { until, .. } => {
                 let due = until.checked_sub(self.numbers.slack).unwrap_or(until);
-                self.lock().hidden.remember(id, exit, due, self.numbers.hidden_max);
+                self.lock().hidden.remember(id, boxed(exit), due, self.numbers.hidden_max);
             }
         }
     }
@@ -84,13 +94,27 @@ impl Memory {
     /// SQS confirmed the delete.
     pub(super) fn confirmed(&self, id: &MessageId) {
         let until = Instant::now() + self.numbers.confirmed_for;
-        self.lock().done.remember(id, Exit::DELETE, until, self.numbers.done_max);
+        self.lock().done.remember(id, None, until, self.numbers.done_max);
     }
 
     /// How a message that comes now has left before.
     pub(super) fn seen(&self, id: &MessageId) -> Option<Exit> {
         let mut kinds = self.lock();
-        kinds.done.get(id).or_else(|| kinds.hidden.get(id))
+        let exit = kinds.done.get(id).or_else(|| kinds.hidden.get(id))?;
+        Some(exit.map_or(Exit::DELETE, |exit| *exit))
+    }
+
+    /// The message was one of so many that failed together.
+    pub(super) fn suspect(&self, id: &MessageId, together: usize) {
+        let mut kinds = self.lock();
+        let most = if kinds.suspects.get(id).is_some() { 1 } else { together.div_ceil(2) };
+        let until = Instant::now() + self.numbers.suspected_for;
+        kinds.suspects.remember(id, most, until, self.numbers.suspects_max);
+    }
+
+    /// The most messages of a batch with this one, if it is a suspect.
+    pub(super) fn suspected(&self, id: &MessageId) -> Option<usize> {
+        self.lock().suspects.get(id)
     }
 
     fn lock(&self) -> MutexGuard<'_, Kinds> {
@@ -98,22 +122,40 @@ impl Memory {
     }
 }
 
-impl Exits {
-    fn get(&mut self, id: &MessageId) -> Option<Exit> {
+impl<T> Default for Remembered<T> {
+    fn default() -> Self {
+        Self { by_key: BTreeMap::new(), by_time: BTreeSet::new() }
+    }
+}
+
+impl<T: Clone> Remembered<T> {
+    fn get(&mut self, id: &MessageId) -> Option<T> {
         self.expire();
-        self.by_key.get(&key(id)).map(|(exit, _)| exit.as_deref().cloned().unwrap_or(Exit::DELETE))
+        if self.by_key.is_empty() {
+            return None;
+        }
+        self.by_key.get(&key(id)).map(|(what, _)| what.clone())
     }
 
-    fn remember(&mut self, id: &MessageId, exit: Exit, until: Instant, capacity: usize) {
+    fn remember(&mut self, id: &MessageId, what: T, until: Instant, capacity: usize) {
         self.expire();
-        let exit = (exit != Exit::DELETE).then(|| Box::new(exit));
         let key = key(id);
-        if let Some((_, before)) = self.by_key.insert(key, (exit, until)) {
+        if let Some((_, before)) = self.by_key.insert(key, (what, until)) {
             self.by_time.remove(&(before, key));
         }
         self.by_time.insert((until, key));
         if self.by_key.len() > capacity {
             self.forget_first();
+        }
+    }
+
+    fn forget(&mut self, id: &MessageId) {
+        if self.by_key.is_empty() {
+            return;
+        }
+        let key = key(id);
+        if let Some((_, until)) = self.by_key.remove(&key) {
+            self.by_time.remove(&(until, key));
         }
     }
 
@@ -129,6 +171,10 @@ impl Exits {
             self.by_key.remove(&key);
         }
     }
+}
+
+fn boxed(exit: Exit) -> BoxedExit {
+    (exit != Exit::DELETE).then(|| Box::new(exit))
 }
 
 fn key(id: &MessageId) -> Key {
@@ -283,5 +329,22 @@ mod tests {
             memory.confirmed(&id(1));
         }
         assert_eq!((memory.seen(&id(1)), remembered(&memory)), (Some(Exit::DELETE), (1, 0)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn messages_that_failed_together_go_in_halves_and_then_alone_until_one_is_done() {
+        let memory = Memory::default();
+        assert_eq!(memory.suspected(&id(1)), None);
+        memory.suspect(&id(1), 9);
+        memory.suspect(&id(2), 2);
+        assert_eq!([1, 2].map(|number| memory.suspected(&id(number))), [Some(5), Some(1)]);
+        memory.suspect(&id(1), 5);
+        assert_eq!(memory.suspected(&id(1)), Some(1));
+        memory.left(&id(1), Exit::Hide { until: Instant::now() + MINUTE, how: Settled::Parked });
+        assert_eq!(memory.suspected(&id(1)), Some(1));
+        memory.left(&id(1), Exit::DELETE);
+        assert_eq!([1, 2].map(|number| memory.suspected(&id(number))), [None, Some(1)]);
+        tokio::time::advance(1_440 * MINUTE).await;
+        assert_eq!(memory.suspected(&id(2)), None);
     }
 }

@@ -4,8 +4,8 @@
 //! value. The seams to the outside are [`crate::ports`].
 //!
 //! - `intake`: reserves room, receives, and makes an `InFlight` of each message.
-//! - `flow`, `group`: make deliveries of them; a FIFO group goes in order.
-//! - `deliver`: takes a delivery through `admit`, `attempt` (exchange, POST, decide) and what follows.
+//! - `flow`, `batch`, `group`, `runs`: make deliveries of them; messages gather for a POST, a FIFO group goes in order.
+//! - `sift`, `deliver`: what needs no POST leaves; the rest goes through `admit`, `attempt` (exchange, POST, decide) and what follows.
 //! - `in_flight`, `settle`: how a message leaves, and how SQS learns of it.
 //! - `lease`, `ledger`, `memory`: our right to a message, the account of all, what is remembered of those that left.
 //! - `gates`, `wait_out`: when nothing is posted, and a 429 on the final receive.
@@ -13,6 +13,7 @@
 
 mod admit;
 mod attempt;
+mod batch;
 mod claim_check;
 mod claims;
 mod context;
@@ -32,8 +33,10 @@ mod listener;
 mod memory;
 mod panics;
 mod queue_view;
+mod runs;
 mod settings;
 mod settle;
+mod sift;
 mod status;
 mod wait_out;
 
@@ -43,5 +46,5 @@ pub use controls::{Controls, Handle};
 pub use intake::NotReceiving;
 pub use listener::{Listener, Parts};
 pub use queue_view::DepthView;
-pub use settings::Settings;
+pub use settings::{Receiving, Settings};
 pub use status::Status;

@@ -19,10 +19,8 @@ pub struct Settings {
     pub workers: usize,
     /// Time-out of one POST; sizes the lease.
     pub timeout: Duration,
-    /// How long a receive hides a message, and how long each extension does; `None`: by the time-out.
-    pub visibility: Option<Duration>,
-    /// Long-poll time of an idle listener, 0 to 20 s.
-    pub receive_wait: Duration,
+    /// How messages are received.
+    pub receiving: Receiving,
     /// The table's parameters and the listener's own rows.
     pub policy: Policy,
     /// How messages become a request, and what its answer says of them.
@@ -33,6 +31,21 @@ pub struct Settings {
     pub tuning: Tuning,
 }
 
+/// How a listener receives.
+#[derive(Debug, Clone)]
+pub struct Receiving {
+    /// Long-poll time while the queue is idle, 0 to 20 s.
+    pub wait: Duration,
+    /// How long a receive hides a message, and how long each extension does; `None`: by the time-out.
+    pub visibility: Option<Duration>,
+    /// How long messages are gathered for one POST; zero: what one receive brings.
+    pub window: Duration,
+}
+
+/// Most bytes of the messages of one POST that carries several: what a function of AWS Lambda takes, less some room for what
+/// is around them.
+pub(super) const BATCH_BYTES_MAX: usize = 6 * 1_024 * 1_024 - 1_024;
+
 impl Settings {
     /// Whether the queue is a FIFO queue, which its name says: messages of a group are delivered one after the other.
     pub fn is_fifo(&self) -> bool {
@@ -41,7 +54,18 @@ impl Settings {
 
     /// How long a receive hides its messages.
     pub fn lease(&self) -> Duration {
-        self.visibility.unwrap_or_else(|| visibility::lease(self.timeout))
+        let Receiving { visibility, window, .. } = self.receiving;
+        visibility.unwrap_or_else(|| visibility::lease(self.timeout + window))
+    }
+
+    /// Messages and bytes that there is room for with so many POSTs at once.
+    pub(super) fn room(&self, posts: usize) -> (usize, usize) {
+        let each = self.per_delivery();
+        // Each message of its own POST is bounded by SQS. Of batches two more are held than run: one gathers, and what
+        // comes meanwhile is the next one's.
+        let bytes =
+            if each == 1 { usize::MAX } else { posts.saturating_add(2).saturating_mul(BATCH_BYTES_MAX) };
+        (posts.saturating_mul(each), bytes)
     }
 
     /// Messages that one POST carries at most, at least one.

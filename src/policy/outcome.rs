@@ -217,6 +217,28 @@ impl Outcome {
         }
     }
 
+    /// Whether one of the messages of a request may have caused it, and the others not.
+    pub fn may_be_of_one_message(self) -> bool {
+        match self {
+            Self::Overloaded
+            | Self::Failed
+            | Self::Rejected
+            | Self::AlgorithmError
+            | Self::TimedOut
+            | Self::Broken => true,
+            Self::Success
+            | Self::UnlistedSuccess
+            | Self::Throttled
+            | Self::Unavailable
+            | Self::Unauthorized
+            | Self::Misdirected
+            | Self::Unsent
+            | Self::Unshapeable
+            | Self::Unfetched
+            | Self::Aborted => false,
+        }
+    }
+
     /// Position in [`Outcome::ALL`], for tables of resolved metric handles.
     pub fn index(self) -> usize {
         Self::ALL.iter().position(|&outcome| outcome == self).unwrap_or_default()

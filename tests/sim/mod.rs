@@ -40,6 +40,7 @@ mod scripted_queue;
 mod simulated_queue;
 
 mod batches;
+mod batches_gathered;
 mod caps;
 mod claim_checks;
 mod controls;

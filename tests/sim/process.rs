@@ -8,7 +8,7 @@ use queuepost::exchange::{Raw, Single, Success};
 use queuepost::limit::clock::Wall;
 use queuepost::limit::{self, EndpointLimits};
 use queuepost::localqueue::MessageState;
-use queuepost::pipeline::{ClaimChecks, Handle, Health, Listener, Parts, Settings, Status};
+use queuepost::pipeline::{ClaimChecks, Handle, Health, Listener, Parts, Receiving, Settings, Status};
 use queuepost::policy::decide::Policy;
 use queuepost::ports::{Endpoint, Queue};
 use queuepost::telemetry::metrics::Metrics;
@@ -56,8 +56,7 @@ pub fn settings(name: &str, workers: usize) -> Settings {
         queue_name: name.to_owned(),
         workers,
         timeout: Duration::from_secs(60),
-        visibility: None,
-        receive_wait: Duration::from_secs(20),
+        receiving: Receiving { wait: Duration::from_secs(20), visibility: None, window: Duration::ZERO },
         policy: Policy::default(),
         exchange: Arc::new(Single::new(Raw::new(name, name), Success::default())),
         retry_after_closes_gate: true,

@@ -107,8 +107,12 @@ async fn reserve(dispatch: &Dispatch, wanted: Wanted) -> Option<Prepared> {
         let few = enough(admission.limits.sessions.limit());
         reservation = admission.reserve(few, deliveries, linger).await;
         slots.keep(reservation.deliveries().saturating_mul(per_delivery));
+        if !ctx.settings.receiving.window.is_zero() {
+            // There is room now. What gathers keeps none.
+            reservation.free_room();
+        }
     }
-    let idle_wait = ctx.settings.receive_wait;
+    let idle_wait = ctx.settings.receiving.wait;
     let wait = if may_wait { idle_wait } else { busy_wait.min(idle_wait) };
     let is_usable = if is_open { admission.gates.are_open() } else { !reservation.probes.is_empty() };
     is_usable.then_some(Prepared { slots, reservation, wait })

@@ -102,8 +102,8 @@ impl Intake {
     }
 
     /// Takes what a receive brought in flight, and hands it to flow.
-    fn register(&self, messages: Vec<Message>, asked: Asked, prepared: Prepared) {
-        let ctx = &self.flow.dispatch.ctx;
+    fn register(&mut self, messages: Vec<Message>, asked: Asked, prepared: Prepared) {
+        let ctx = Arc::clone(&self.flow.dispatch.ctx);
         let Prepared { mut slots, mut reservation, .. } = prepared;
         let surplus = messages.len().saturating_sub(slots.count());
         if surplus > 0 {
@@ -112,7 +112,7 @@ impl Intake {
         }
         let mut grouped = Vec::new();
         for message in messages {
-            let Some(slot) = slots.take() else { break };
+            let Some(slot) = slots.take(message.bytes()) else { break };
             let group = message.group_id.clone().unwrap_or_default();
             grouped.push((group, self.in_flight(message, asked, slot)));
         }

@@ -25,7 +25,7 @@ use crate::telemetry::labels::ReleaseReason;
 fn intake(kit: &Kit) -> (Intake, Handle, TaskTracker) {
     let deliveries = TaskTracker::new();
     let groups = Arc::new(Groups::new(kit.dispatch.ctx.settings.tuning.groups));
-    let flow = Flow { dispatch: Arc::clone(&kit.dispatch), groups, deliveries: deliveries.clone() };
+    let flow = Flow::new(Arc::clone(&kit.dispatch), groups, deliveries.clone());
     (Intake::new(flow, kit.settler.clone()), kit.dispatch.handle.clone(), deliveries)
 }
 

@@ -1,7 +1,7 @@
 //! Messages gather for a POST over many receives; a batch that fails is split; groups keep their order within and across batches.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -327,29 +327,31 @@ async fn a_fifo_batch_has_messages_of_several_groups_each_in_order() {
 async fn a_fifo_batch_stops_at_the_first_failure_of_a_group_and_lets_other_groups_go_on() {
     let mut process = SimProcess::new(516);
     process.world.queue("orders.fifo", 10);
-    let groups = ["a", "b"];
-    send_groups(&process.world, &groups, 5);
-    // `a/2` fails once, and the answer calls all behind it done.
-    let endpoint = ScriptedEndpoint::new(|post, _| {
-        let failed = post.body.lines().position(|line| line == "a/2").filter(|_| post.receive_count < 2);
-        let is_first = failed.is_some() && post.began < 5 * SECOND;
-        (SECOND, names_failed(if is_first { failed.as_slice() } else { &[] }))
+    send_groups(&process.world, &["a", "b", "c", "d", "e"], 8);
+    // Once, the answer calls a message failed that has others of its group behind it, and calls those done.
+    let failed = Arc::new(OnceLock::new());
+    let fails = Arc::clone(&failed);
+    let endpoint = ScriptedEndpoint::new(move |post, number| {
+        let lines = lines(post);
+        let group = |line: &String| line.split('/').next().unwrap().to_owned();
+        let place = lines.windows(2).position(|pair| group(&pair[0]) == group(&pair[1]));
+        let place = place.filter(|place| fails.set((number, lines[*place].clone())).is_ok());
+        (SECOND, names_failed(place.as_slice()))
     });
     process.listen(batches("orders.fifo", 4, 10, Duration::ZERO), &endpoint, &limits(100));
     process.until_empty("orders.fifo", 30 * MINUTE).await;
     process.stop(MINUTE).await;
-    let posted = by_group(endpoint.posts().into_iter().map(|post| post.body));
-    assert_eq!(posted["b"], [1, 2, 3, 4, 5]);
-    let again: Vec<u32> = posted["a"].iter().skip_while(|number| **number != 2).skip(1).copied().collect();
-    let from_two: Vec<u32> = again.iter().skip_while(|number| **number != 2).copied().collect();
-    assert_eq!(
-        from_two,
-        [2, 3, 4, 5],
-        "what stood behind the failure came again, in order: {:?}",
-        posted["a"]
-    );
-    assert_eq!(process.count("messages_deleted_total", ""), 10);
-    assert_eq!(process.census("orders.fifo").dead, 0);
+    let (at, line) = failed.get().expect("a batch with two of a group");
+    let (group, number) = line.split_once('/').unwrap();
+    let after = endpoint.posts().into_iter().skip(at + 1).map(|post| post.body);
+    let again = by_group(after);
+    let number: u32 = number.parse().unwrap();
+    assert_eq!(again[group], (number..=8).collect::<Vec<_>>(), "what stood behind came again, in order");
+    let others = by_group(endpoint.posts().into_iter().map(|post| post.body));
+    for (other, numbers) in others.iter().filter(|(other, _)| *other != group) {
+        assert_eq!(*numbers, (1..=8).collect::<Vec<_>>(), "{other}");
+    }
+    assert_eq!(process.count("messages_deleted_total", ""), 40);
     process.assert_balanced();
 }
 

@@ -181,6 +181,7 @@ impl Default for Setup {
             receive_wait: 20 * SECOND,
             policy: Policy::default(),
             exchange: Arc::new(Single::new(Raw::new("orders", "orders"), Success::default())),
+            batch_window: Duration::ZERO,
             retry_after_closes_gate: true,
             tuning: Tuning::default(),
         };

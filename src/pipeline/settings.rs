@@ -27,6 +27,8 @@ pub struct Settings {
     pub policy: Policy,
     /// How messages become a request, and what its answer says of them.
     pub exchange: Arc<dyn Exchange>,
+    /// How long messages are gathered for one POST; zero: what one receive brings.
+    pub batch_window: Duration,
     /// Whether a Retry-After closes the gate of the endpoint or only hides the message.
     pub retry_after_closes_gate: bool,
     /// Numbers of intake and flow control.

@@ -60,6 +60,7 @@ pub fn settings(name: &str, workers: usize) -> Settings {
         receive_wait: Duration::from_secs(20),
         policy: Policy::default(),
         exchange: Arc::new(Single::new(Raw::new(name, name), Success::default())),
+        batch_window: Duration::ZERO,
         retry_after_closes_gate: true,
         tuning: Tuning::default(),
     }

@@ -127,7 +127,9 @@ fn listener(
     let success = exchange::success(written, report);
     let unwrap = unwrap::unwrap(written, report);
     let policy = policy(written, timeout, &success, report);
-    let templates = exchange::templates(written, report);
+    let is_fifo = queue.as_ref().is_some_and(|queue| queue.queue.name().ends_with(".fifo"));
+    let gathering = written.batch.gathering(written, is_fifo, report);
+    let templates = exchange::templates(written, gathering.size > 1, report);
     let claim_check = written.claim_check.as_ref().map(|written| written.settings(report));
     let query = exchange::algorithm_path(written, timeout, report);
     let target = target(written, query.as_deref(), endpoints, env, report);
@@ -143,15 +145,16 @@ fn listener(
     let (queue, name) = (queue?, name?);
     let queue_name = queue.queue.name().to_owned();
     let url = url?;
-    let made = exchange::Made { look, success, templates, unwrap };
-    let exchange = exchange::exchange(written, &name, &queue.queue, &url, made, report)?;
+    let made = exchange::Made { look, success, templates, unwrap, most: gathering.size };
+    let exchange = exchange::exchange(written, &name, &queue.queue, &url, made, env, report)?;
+    let answer_kept = exchange.answer_kept();
     Some(ListenerPlan {
         listener: pipeline::Settings {
             name,
             queue_name,
             workers,
             timeout,
-            receiving: pipeline::Receiving { wait: receive_wait, visibility, window: Duration::ZERO },
+            receiving: pipeline::Receiving { wait: receive_wait, visibility, window: gathering.window },
             policy,
             exchange,
             retry_after_closes_gate,
@@ -159,7 +162,7 @@ fn listener(
         },
         queue,
         claim_check: claim_check.flatten(),
-        target: endpoint::Target { url, timeout, headers },
+        target: endpoint::Target { url, timeout, headers, answer_kept },
         endpoint,
     })
 }

@@ -5,7 +5,7 @@
 
 use crate::config::fields::Fields;
 use crate::config::problem::{Fault, Place, Report, Written};
-use crate::config::value;
+use crate::config::{queue_arn, value};
 use crate::exchange;
 use crate::sqs::{self, QueueRef};
 
@@ -93,21 +93,13 @@ fn source(text: &str) -> Result<String, Fault> {
 
 /// The queue's ARN, if its URL or the listener names account and region.
 fn source_of(queue: &QueueRef) -> String {
-    let account = match queue {
-        QueueRef::Arn { account, .. } => Some(account.as_str()),
-        QueueRef::Url(url) if sqs::is_aws(url) => url.path_segments().and_then(|mut parts| parts.next()),
-        QueueRef::Url(_) | QueueRef::Name(_) => None,
-    };
+    let account =
+        queue_arn::account(queue).filter(|_| !matches!(queue, QueueRef::Url(url) if !sqs::is_aws(url)));
     let name = queue.name();
     let (Some(account), Some(region)) = (account, sqs::region(queue)) else {
         return format!("urn:queuepost:queue:{name}");
     };
-    let partition = match region.split_once('-') {
-        Some(("cn", _)) => "aws-cn",
-        Some(("us", place)) if place.starts_with("gov-") => "aws-us-gov",
-        _ => "aws",
-    };
-    format!("arn:{partition}:sqs:{region}:{account}:{name}")
+    queue_arn::arn(region, account, name)
 }
 
 #[cfg(test)]

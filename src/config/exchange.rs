@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use url::Url;
 
+use crate::config::env::Lookup;
 use crate::config::file::Listener;
 use crate::config::problem::{Fault, Report};
 use crate::config::{rules, value};
-use crate::exchange::template::{Base, Parts, Templated};
+use crate::exchange::template::{Base, Parts, Templated, TemplatedBatch};
 use crate::exchange::{
-    Algorithm, ContentType, Exchange, Look, Properties, Raw, Shape, Single, Success, Unwrap,
+    Algorithm, ContentType, Exchange, Look, Properties, Raw, Several, Shape, Single, Success, Unwrap,
 };
 use crate::policy::outcome::StatusSet;
 use crate::sqs::QueueRef;
@@ -25,6 +26,8 @@ pub(super) struct Made {
     pub(super) success: Success,
     pub(super) templates: Option<Parts>,
     pub(super) unwrap: Unwrap,
+    /// Most messages of a request.
+    pub(super) most: usize,
 }
 
 /// The exchange of a listener that posts to `url`; `None` when its templates do not fit the address.
@@ -34,40 +37,59 @@ pub(super) fn exchange(
     queue: &QueueRef,
     url: &Url,
     made: Made,
+    env: Lookup<'_>,
     report: &mut Report,
 ) -> Option<Arc<dyn Exchange>> {
-    let Made { look, success, templates, unwrap } = made;
-    let is_chosen = matches!(look.content_type, ContentType::Fixed(_));
+    let Made { look, success, templates, unwrap, most } = made;
+    if let Some(lambda) = &written.lambda {
+        handles_are_encrypted(written, url, report);
+        let shape = lambda.shape(written, queue, env, report);
+        return Some(Arc::new(Several::new(shape, success, most, unwrap)));
+    }
     let shape: Box<dyn Shape> = match &written.cloudevents {
         Some(cloudevents) => {
             for key in [&written.message_headers, &written.user_agent, &written.content_type] {
                 let fault = Fault::new("has no effect beside `cloudevents`, which says how a request looks");
                 report.require(key.as_ref(), Err(fault.fix("keep one of them")));
             }
-            Box::new(cloudevents.shape(written.algorithm.is_some(), queue, report))
+            let shape = cloudevents.shape(written.algorithm.is_some(), queue, report);
+            if most > 1 {
+                return Some(Arc::new(Several::new(shape, success, most, unwrap)));
+            }
+            Box::new(shape)
         }
-        None => Box::new(Raw::new(name, queue.name()).with(look)),
+        None => Box::new(Raw::new(name, queue.name()).with(look.clone())),
     };
     let Some(mut parts) = templates else {
         return Some(Arc::new(Single::new(shape, success).unwrapping(unwrap)));
     };
-    if is_chosen {
+    if matches!(look.content_type, ContentType::Fixed(_)) {
         parts.keep_content_type();
     }
     let base = Base { path: url.path().to_owned(), query: url.query().map(str::to_owned) };
-    match Templated::new(shape, parts, base, name, queue.name()) {
-        Ok(shape) => Some(Arc::new(Single::new(shape, success).unwrapping(unwrap))),
-        Err(why) => {
-            let fault = Fault::new(format!("cannot be added to the listener's address: {why}"));
-            report.refuse_key(&written.place, &written.key_of("template"), fault);
-            None
-        }
-    }
+    let made: Result<Arc<dyn Exchange>, String> = if most > 1 {
+        let shape = TemplatedBatch::new(parts, look, base, name, queue.name());
+        shape.map(|shape| -> Arc<dyn Exchange> { Arc::new(Several::new(shape, success, most, unwrap)) })
+    } else {
+        let shape = Templated::new(shape, parts, base, name, queue.name());
+        shape.map(|shape| -> Arc<dyn Exchange> { Arc::new(Single::new(shape, success).unwrapping(unwrap)) })
+    };
+    let refused = |why: String| {
+        let fault = Fault::new(format!("cannot be added to the listener's address: {why}"));
+        report.refuse_key(&written.place, &written.key_of("template"), fault);
+    };
+    made.map_err(refused).ok()
+}
+
+/// A record has the receipt handle of its message, and somebody on the way may use it.
+fn handles_are_encrypted(written: &Listener, url: &Url, report: &mut Report) {
+    let address = written.url.as_ref().or(written.endpoint.as_ref());
+    report.advise(address, rules::receipt_handles_are_encrypted(url));
 }
 
 /// The templates of a listener.
-pub(super) fn templates(written: &Listener, report: &mut Report) -> Option<Parts> {
-    written.template.compile(written.algorithm.is_some(), report)
+pub(super) fn templates(written: &Listener, is_batch: bool, report: &mut Report) -> Option<Parts> {
+    written.template.compile(written.algorithm.is_some(), is_batch, report)
 }
 
 /// What all requests of a listener to `url` have in common.

@@ -93,6 +93,8 @@ impl Explaining<'_> {
     ) {
         let of_plan = |key: &str| match key {
             "name" => Some(plan.listener.name.clone()),
+            "batch.size" => Some(plan.listener.exchange.messages_max().to_string()),
+            "batch.window" => Some(spoken(plan.listener.receiving.window)),
             "retry_delay" => Some("10s, doubled with each receive up to 15m".to_owned()),
             "visibility_timeout" => Some(spoken(plan.listener.lease())),
             _ => None,

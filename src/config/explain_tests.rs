@@ -54,6 +54,8 @@ fn each_value_is_shown_with_the_place_where_it_was_written() {
     assert_eq!(row(&rows, "name"), ("orders", "default"));
     assert_eq!(row(&rows, "endpoint.sessions"), ("3", "default"));
     assert_eq!(row(&rows, "shutdown.deadline"), ("25s", "default"));
+    assert_eq!(row(&rows, "batch.size"), ("1", "default"));
+    assert_eq!(row(&rows, "batch.window"), ("0s", "default"));
 }
 
 #[test]
@@ -63,6 +65,11 @@ fn a_preset_is_shown_as_what_it_expands_to() {
     assert_eq!(row(&rows, "url"), ("https://api.algorithmia.com/…", "preset algorithmia"));
     assert_eq!(row(&rows, "endpoint.sessions"), ("80", "preset algorithmia"));
     assert!(row(&rows, "timeout").1.contains(".yaml:2:"), "{rows:?}");
+    let rows =
+        explained("lambda", "listeners:\n- {queue: q, url: 'https://h', preset: lambda, batch: {size: 5}}\n");
+    assert_eq!(row(&rows, "lambda.partial_failures"), ("true", "preset lambda"));
+    assert_eq!(row(&rows, "batch.window"), ("0s", "preset lambda"));
+    assert_eq!(row(&rows, "batch.size").0, "5");
 }
 
 #[test]
@@ -82,7 +89,7 @@ fn every_key_of_a_listener_and_of_an_endpoint_is_explained() {
     let whole = format!(
         "{}    auth: {{header_env: TOKEN_HEADER}}\n    tls: {{ca_file: /etc/hosts}}\n    headers: {{X-B: b}}\n    \
          sign: {{hmac: {{format: github, secret: {{env: TOKEN_HEADER}}}}}}\n",
-        file.replace("path: /b", groups)
+        file.replace("path: /b", groups).replacen("url:", "lambda: {partial_failures: true}\n  url:", 1)
     );
     let rows = explained("all", &whole);
     let names = |of_endpoint: bool| -> Vec<&str> {

@@ -9,10 +9,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::config::auth::written::{Auth, Header};
+use crate::config::batch::Batch;
 use crate::config::claim_check::ClaimCheck;
 use crate::config::cloudevents::CloudEvents;
 use crate::config::env::Lookup;
 use crate::config::fields::Fields;
+use crate::config::lambda::Lambda;
 use crate::config::problem::{Fault, Place, Report, Written};
 use crate::config::sign::written::Sign;
 use crate::config::template::Template;
@@ -54,6 +56,8 @@ pub(super) struct Listener {
     pub(super) output: Option<Written>,
     pub(super) error_in_body: Option<Written>,
     pub(super) cloudevents: Option<CloudEvents>,
+    pub(super) lambda: Option<Lambda>,
+    pub(super) batch: Batch,
     pub(super) role_arn: Option<Written>,
     pub(super) external_id: Option<Written>,
     pub(super) region: Option<Written>,
@@ -218,6 +222,8 @@ impl Listener {
             output: None,
             error_in_body: None,
             cloudevents: None,
+            lambda: None,
+            batch: Batch::default(),
             role_arn: None,
             external_id: None,
             region: None,
@@ -265,6 +271,8 @@ impl Listener {
         listener.output = fields.text("output");
         listener.error_in_body = fields.text("error_in_body");
         listener.cloudevents = fields.map("cloudevents", CloudEvents::read);
+        listener.lambda = fields.map("lambda", Lambda::read);
+        listener.batch = fields.map("batch", Batch::read).unwrap_or_default();
         listener.role_arn = fields.text("role_arn");
         listener.external_id = fields.secret("external_id");
         listener.region = fields.text("region");

@@ -5,6 +5,7 @@
 
 use crate::config::cloudevents::CloudEvents;
 use crate::config::file::{Endpoint, Listener};
+use crate::config::lambda::Lambda;
 use crate::config::problem::{Place, Written};
 
 /// The field of a key.
@@ -84,6 +85,8 @@ pub(super) fn of_listener(listener: &mut Listener) -> Vec<(&'static str, Slot<'_
         ("algorithm", Slot::One(&mut listener.algorithm)),
         ("output", Slot::One(&mut listener.output)),
         ("workers", Slot::One(&mut listener.workers)),
+        ("batch.size", Slot::One(&mut listener.batch.size)),
+        ("batch.window", Slot::One(&mut listener.batch.window)),
         ("timeout", Slot::One(&mut listener.timeout)),
         ("success", Slot::List(&mut listener.success)),
         ("error_in_body", Slot::One(&mut listener.error_in_body)),
@@ -108,14 +111,25 @@ pub(super) fn of_listener(listener: &mut Listener) -> Vec<(&'static str, Slot<'_
         keys.push(("cloudevents.type", Slot::One(&mut cloudevents.event_type)));
         keys.push(("cloudevents.subject", Slot::One(&mut cloudevents.subject)));
     }
+    if let Some(lambda) = &mut listener.lambda {
+        keys.push(("lambda.partial_failures", Slot::One(&mut lambda.partial_failures)));
+        keys.push(("lambda.source_arn", Slot::One(&mut lambda.source_arn)));
+    }
     keys
 }
 
 /// Makes room for a key below another, so that it can be filled.
 pub(super) fn make_room(listener: &mut Listener, key: &str, place: &Place) {
-    if let Some(("cloudevents", _)) = key.split_once('.') {
-        let path = listener.key_of("cloudevents");
-        listener.cloudevents.get_or_insert_with(|| CloudEvents::empty(path, place.clone()));
+    let Some((above, _)) = key.split_once('.') else { return };
+    let path = listener.key_of(above);
+    match above {
+        "cloudevents" => {
+            listener.cloudevents.get_or_insert_with(|| CloudEvents::empty(path, place.clone()));
+        }
+        "lambda" => {
+            listener.lambda.get_or_insert_with(|| Lambda::empty(path, place.clone()));
+        }
+        _ => {}
     }
 }
 

@@ -7,10 +7,10 @@
 //! - `env`: replaces `${VAR}`.
 //! - `presets`: fills keys that nobody wrote; `matillion`: the templates of one; `keys`, `nested_keys`: name them.
 //! - `explain`: says where each value came from.
-//! - `check`, `endpoints`, `exchange`, `template`, `cloudevents`, `auth`, `sigv4`, `sign`: apply the rules.
+//! - `check`, `endpoints`, `exchange`, `template`, `cloudevents`, `lambda`, `batch`, `auth`, `sigv4`, `sign`: apply the rules.
 //! - `stay`: how long messages stay hidden and in the queue; `sqsd_names`: the variables of other programs.
 //! - `claim_check`: the key of bodies in S3; `unwrap`: the keys of envelopes and of what is no work.
-//! - `value`, `queue`: parse single texts.
+//! - `value`, `queue`: parse single texts; `queue_arn`: the ARN that a queue's text tells.
 //! - `rules`, `consumers`: check combinations of values, and of listeners.
 //! - `firsts`: finds the earlier holder of a name, a queue or an endpoint.
 //! - `problem`: a problem; `excerpt`: its line; `shown`: how much of a value a problem may repeat.
@@ -20,6 +20,7 @@
 //! No other area reads the file or the environment, and this area never uses the network.
 
 mod auth;
+mod batch;
 mod check;
 mod claim_check;
 mod cloudevents;
@@ -33,6 +34,7 @@ mod fields;
 mod file;
 mod firsts;
 mod keys;
+mod lambda;
 mod load;
 mod matillion;
 mod nested_keys;
@@ -41,6 +43,7 @@ mod plan;
 mod presets;
 mod problem;
 mod queue;
+mod queue_arn;
 mod reveal;
 mod rules;
 mod shown;

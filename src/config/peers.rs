@@ -17,9 +17,11 @@ const ENDPOINT_KEYS: [&str; 10] = [
     "tls",
 ];
 /// Listener keys that users often write in an endpoint.
-const LISTENER_KEYS: [&str; 14] = [
+const LISTENER_KEYS: [&str; 16] = [
     "algorithm",
+    "batch",
     "contenttype",
+    "lambda",
     "messageheaders",
     "onresponse",
     "path",
@@ -42,8 +44,10 @@ const LEASE: &str =
     "write `visibility_timeout`: how long a receive hides a message; it is extended while the POST runs";
 const REDRIVE: &str = "there is none: the queue's redrive policy says how often a message is received \
                        (maxReceiveCount) and where it goes then";
-const BATCH: &str =
-    "there is none: each POST carries one message; receives and deletes are batched by themselves";
+const BATCH: &str = "write `batch: {size, window}`: most messages of one POST, and how long they are gathered; receives and \
+                     deletes are batched by themselves";
+const WINDOW: &str = "write `batch: {window}`: how long messages are gathered for one POST";
+const PARTIAL: &str = "write `preset: lambda`, whose `lambda: {partial_failures}` is true";
 const WAIT: &str = "write `receive_wait`: the long poll of an idle listener";
 const BACKOFF: &str = "write `retry_delay`; without it delays grow from 10s to 15m; `on_response` sets the `delay` of a \
                        status, `throttle_delay` that of a 429";
@@ -52,17 +56,18 @@ const CREDENTIALS: &str = "there is none: credentials come from the AWS chain (e
                            `role_arn` is assumed with them";
 
 /// Words in lower case without `_`, and what to do instead.
-const WORDS: [(&str, &str); 36] = [
+const WORDS: [(&str, &str); 38] = [
     ("accesskeyid", CREDENTIALS),
     ("backoff", BACKOFF),
-    ("batch", BATCH),
     ("batchsize", BATCH),
+    ("batchwindow", WINDOW),
     ("concurrency", WORKERS),
     ("credentials", CREDENTIALS),
     ("deadletterqueue", REDRIVE),
     ("dlq", REDRIVE),
     ("endpointurl", "write `url`"),
     ("errorvisibilitytimeout", BACKOFF),
+    ("functionresponsetypes", PARTIAL),
     ("httpconnections", WORKERS),
     ("httppath", "write `url`, or `endpoint` and `path`"),
     ("httpurl", "write `url`"),
@@ -72,6 +77,7 @@ const WORDS: [(&str, &str); 36] = [
     ("maxnumberofmessages", BATCH),
     ("maxreceivecount", REDRIVE),
     ("maxretries", REDRIVE),
+    ("maximumbatchingwindowinseconds", WINDOW),
     ("maxworkers", WORKERS),
     ("method", METHOD),
     ("mimetype", "write `content_type`"),
@@ -126,7 +132,9 @@ mod tests {
             ("RetentionPeriod", "`retention`"),
             ("max_retries", "redrive policy"),
             ("max-receive-count", "redrive policy"),
-            ("batch_size", "one message"),
+            ("batch_size", "`batch: {size, window}`"),
+            ("MaximumBatchingWindowInSeconds", "`batch: {window}`"),
+            ("FunctionResponseTypes", "`preset: lambda`"),
             ("adaptive", "a key of an endpoint"),
             ("rate_limit", "a key of an endpoint"),
             ("WaitTimeSeconds", "`receive_wait`"),

@@ -28,11 +28,12 @@ struct Preset {
 }
 
 /// All presets; the first is that of a listener without one.
-const PRESETS: [Preset; 5] = [
+const PRESETS: [Preset; 6] = [
     Preset { name: "raw", defaults: &[], needs: &[], refuses: OF_ALGORITHMS },
     Preset { name: ALGORITHMIA, defaults: ALGORITHMIA_DEFAULTS, needs: &["algorithm"], refuses: &[] },
     Preset { name: "sqsd", defaults: SQSD_DEFAULTS, needs: &[], refuses: OF_ALGORITHMS },
     Preset { name: "cloudevents", defaults: CLOUDEVENTS_DEFAULTS, needs: &[], refuses: NOT_OF_EVENTS },
+    Preset { name: "lambda", defaults: LAMBDA_DEFAULTS, needs: &[], refuses: NOT_OF_EVENTS },
     Preset { name: "matillion", defaults: MATILLION, needs: &[], refuses: OF_ALGORITHMS },
 ];
 
@@ -57,6 +58,15 @@ const NOT_OF_EVENTS: &[&str] = &["algorithm", "content_type", "message_headers",
 
 /// Events of `CloudEvents`; their HTTP binding takes every 2xx for success.
 const CLOUDEVENTS_DEFAULTS: &[(&str, &str)] = &[("cloudevents.mode", "binary"), ("success", "2xx")];
+
+/// An event source mapping of AWS Lambda, with its defaults for queues of SQS.
+const LAMBDA_DEFAULTS: &[(&str, &str)] = &[
+    ("lambda.partial_failures", "true"),
+    // BatchSize, MaximumBatchingWindowInSeconds.
+    ("batch.size", "10"),
+    ("batch.window", "0s"),
+    ("success", "2xx"),
+];
 
 /// Elastic Beanstalk's daemon, with the defaults of its options.
 const SQSD_DEFAULTS: &[(&str, &str)] = &[

@@ -30,7 +30,9 @@ fn listener(keys: &str) -> String {
 fn an_unknown_preset_is_refused_with_the_choices() {
     let text = bad(&listener("url: 'http://h', preset: rwa"));
     assert!(
-        text.contains("listeners[0].preset: rwa is none of: raw, algorithmia, sqsd, cloudevents, matillion"),
+        text.contains(
+            "listeners[0].preset: rwa is none of: raw, algorithmia, sqsd, cloudevents, lambda, matillion"
+        ),
         "{text}"
     );
     assert!(text.contains("did you mean `raw`?"), "{text}");
@@ -43,7 +45,7 @@ fn a_key_that_a_preset_cannot_honour_is_refused_with_the_choices() {
                 remove it, or choose another preset: algorithmia";
     assert!(text.contains(rule), "{text}");
     let text = bad(&listener("url: 'http://h', preset: algorithmia"));
-    let rule = "listeners[0].preset: algorithmia needs `algorithm`; write it, or choose another preset: raw, sqsd, cloudevents, matillion";
+    let rule = "listeners[0].preset: algorithmia needs `algorithm`; write it, or choose another preset: raw, sqsd, cloudevents, lambda, matillion";
     assert!(text.contains(rule), "{text}");
 }
 

@@ -116,6 +116,14 @@ pub(super) fn credentials_are_encrypted(url: &Url, has_auth: bool) -> Option<Str
     })
 }
 
+/// Whoever may delete from the queue can delete a message with its receipt handle.
+pub(super) fn receipt_handles_are_encrypted(url: &Url) -> Option<String> {
+    (url.scheme() == "http" && !is_near(url)).then(|| {
+        "sends messages and their receipt handles unencrypted over http://, readable for everybody on the way; write https://"
+            .to_owned()
+    })
+}
+
 /// Certificates have no effect on http://. A user who sets them expects a protection that is missing.
 pub(super) fn tls_needs_https(url: &Url) -> Result<(), Fault> {
     if url.scheme() == "https" {

@@ -39,9 +39,15 @@ impl Template {
         self.path.is_some()
     }
 
+    /// Whether anything of it is there.
+    pub(super) fn is_written(&self) -> bool {
+        let has_map = !self.query.is_empty() || !self.headers.is_empty();
+        self.written.is_some() || has_map || self.path.is_some() || self.body.is_some()
+    }
+
     /// The compiled templates, if there are any; those with a problem are left out, and reported.
-    pub(super) fn compile(&self, is_algorithm: bool, report: &mut Report) -> Option<Parts> {
-        let mut parts = Parts::default();
+    pub(super) fn compile(&self, is_algorithm: bool, is_batch: bool, report: &mut Report) -> Option<Parts> {
+        let mut parts = if is_batch { Parts::of_batch() } else { Parts::default() };
         let is_empty = self.path.is_none() && self.query.is_empty() && self.headers.is_empty();
         if is_empty && self.body.is_none() {
             let (key, place) = self.written.as_ref()?;

@@ -13,7 +13,7 @@ fn problems(template: &str) -> Vec<String> {
         File::parse(&source, &path, &|name| (name == "HOME").then(|| "s3cr3t".to_owned()), &mut report);
     let listener = file.and_then(|mut file| file.listeners.pop());
     listener.inspect(|listener| {
-        listener.template.compile(false, &mut report);
+        listener.template.compile(false, false, &mut report);
     });
     match report.finish() {
         Ok(_) => Vec::new(),

@@ -23,28 +23,50 @@ const DECODED_TIMES: usize = 4;
 const ENTITIES: [(&str, &str); 6] =
     [("amp;", "&"), ("quot;", "\""), ("apos;", "'"), ("lt;", "<"), ("gt;", ">"), ("nbsp;", " ")];
 
-/// Whether an answer contains the beginning of the request.
-pub(super) fn repeats(answer: &str, request: &[u8]) -> bool {
-    let request = request.get(..request.len().min(REQUEST_BYTES)).unwrap_or_default();
-    let (answer, request) = (decoded(answer), decoded(&String::from_utf8_lossy(request)));
-    // In a charset other than UTF-8 only ASCII characters are the same on both sides.
-    let any = |c: &char| c.is_alphanumeric();
-    let ascii = |c: &char| c.is_ascii_alphanumeric();
-    has_beginning(&answer, &request, any)
-        || has_beginning(&answer, &request, ascii)
-        || quotes(&answer, &request)
+/// An answer, decoded.
+pub(super) struct Heard {
+    text: String,
+    /// Its letters and digits.
+    letters: String,
+    /// Those of ASCII: in a charset other than UTF-8 only these are the same on both sides.
+    ascii: String,
 }
 
-/// Whether the letters of `answer` contain the first letters of `request`.
-fn has_beginning(answer: &str, request: &str, is_letter: impl Fn(&char) -> bool) -> bool {
-    let letters = |text: &str, most: usize| -> String {
-        text.chars().filter(&is_letter).take(most).flat_map(char::to_lowercase).collect()
-    };
-    let (answer, wanted) = (letters(answer, usize::MAX), letters(request, ECHO_LETTERS));
+impl Heard {
+    /// Decodes an answer.
+    pub(super) fn new(answer: &str) -> Self {
+        let text = decoded(answer);
+        let letters = letters(&text, usize::MAX, char::is_alphanumeric);
+        let ascii = letters_of_ascii(&text, usize::MAX);
+        Self { text, letters, ascii }
+    }
+
+    /// Whether it contains the beginning of the request.
+    pub(super) fn repeats(&self, request: &[u8]) -> bool {
+        let request = request.get(..request.len().min(REQUEST_BYTES)).unwrap_or_default();
+        let request = decoded(&String::from_utf8_lossy(request));
+        let any = letters(&request, ECHO_LETTERS, char::is_alphanumeric);
+        has_beginning(&self.letters, &any)
+            || has_beginning(&self.ascii, &letters_of_ascii(&request, ECHO_LETTERS))
+            || quotes(&self.text, &request)
+    }
+}
+
+/// The first letters of a text, in lower case.
+fn letters(text: &str, most: usize, is_letter: impl Fn(char) -> bool) -> String {
+    text.chars().filter(|c| is_letter(*c)).take(most).flat_map(char::to_lowercase).collect()
+}
+
+fn letters_of_ascii(text: &str, most: usize) -> String {
+    letters(text, most, |c| c.is_ascii_alphanumeric())
+}
+
+/// Whether the letters of an answer contain the first letters of a request.
+fn has_beginning(answer: &str, wanted: &str) -> bool {
     if wanted.chars().count() < WHOLE_MIN {
         return !wanted.is_empty() && answer == wanted;
     }
-    answer.contains(&wanted)
+    answer.contains(wanted)
 }
 
 /// Whether a quotation in `answer` is the beginning of `request`, apart from spaces and quotes.
@@ -182,7 +204,7 @@ mod tests {
             MESSAGE.to_uppercase().replace("\\N", "\\n"),
             MESSAGE.replace('ü', "\u{fffd}"),
         ] {
-            assert!(repeats(&answer, MESSAGE.as_bytes()), "{answer}");
+            assert!(Heard::new(&answer).repeats(MESSAGE.as_bytes()), "{answer}");
         }
     }
 
@@ -198,7 +220,7 @@ mod tests {
             ("cannot parse \u{201c}4111 1111\u{2026}", "4111 1111 1111 1111, Mr. A"),
             ("cannot parse &quot;4111 1111&quot;", "4111 1111 1111 1111, Mr. A"),
         ] {
-            assert!(repeats(answer, message.as_bytes()), "{answer}");
+            assert!(Heard::new(answer).repeats(message.as_bytes()), "{answer}");
         }
     }
 
@@ -212,7 +234,7 @@ mod tests {
             ("100 % of & all \\ that %zz &#; \\u12", "something else"),
             ("no", ""),
         ] {
-            assert!(!repeats(answer, message.as_bytes()), "{answer}");
+            assert!(!Heard::new(answer).repeats(message.as_bytes()), "{answer}");
         }
     }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use url::Url;
 
-use super::echo::repeats;
+use super::echo::Heard;
 use crate::endpoint::auth::{Credentials, FixedHeaders};
 use crate::endpoint::sign::Signer;
 use crate::escape;
@@ -67,16 +67,17 @@ impl Secrets {
         secrets
     }
 
-    /// The beginning of the answer to a request with this body; `None` if there is nothing to show.
+    /// The beginning of the answer to a request with these contents; `None` if there is nothing to show.
     ///
     /// A path that the request chose is made of the message, so it is taken out too.
     pub(super) fn excerpt(
         &self,
         answer: &[u8],
-        request: &Bytes,
+        contents: &[Bytes],
         resource: Option<&Resource>,
     ) -> Option<String> {
-        if repeats(&String::from_utf8_lossy(answer), request) {
+        let heard = Heard::new(&String::from_utf8_lossy(answer));
+        if contents.iter().any(|content| heard.repeats(content)) {
             return Some(WITHHELD.to_owned());
         }
         let mut text = String::from_utf8_lossy(answer).into_owned();
@@ -110,7 +111,7 @@ mod tests {
     }
 
     fn excerpt(answer: &str, request: &'static str) -> Option<String> {
-        secrets(None).excerpt(answer.as_bytes(), &Bytes::from_static(request.as_bytes()), None)
+        secrets(None).excerpt(answer.as_bytes(), &[Bytes::from_static(request.as_bytes())], None)
     }
 
     #[test]
@@ -135,7 +136,9 @@ mod tests {
     #[test]
     fn credentials_and_tokens_of_the_address_are_taken_out() {
         let shown = |auth, answer: &str| {
-            secrets(Some(auth)).excerpt(answer.as_bytes(), &Bytes::from_static(b"the message"), None).unwrap()
+            secrets(Some(auth))
+                .excerpt(answer.as_bytes(), &[Bytes::from_static(b"the message")], None)
+                .unwrap()
         };
         assert_eq!(
             shown("Bearer s3cr3t", "no such key: s3cr3t (Bearer s3cr3t)"),
@@ -156,7 +159,7 @@ mod tests {
     fn path_and_query_that_a_message_chose_are_taken_out() {
         let resource = Resource::new("/customers/4111%201111", Some("pin=42")).unwrap();
         let answer = b"no route for POST /customers/4111%201111?pin=42";
-        let shown = secrets(None).excerpt(answer, &Bytes::from_static(b"the message"), Some(&resource));
+        let shown = secrets(None).excerpt(answer, &[Bytes::from_static(b"the message")], Some(&resource));
         assert_eq!(shown.as_deref(), Some("no route for POST REDACTED?REDACTED"));
     }
 
@@ -181,5 +184,14 @@ mod tests {
         assert_eq!(excerpt("x", "x").as_deref(), Some(WITHHELD));
         assert_eq!(excerpt("x is no order", "x").as_deref(), Some("x is no order"));
         assert_eq!(excerpt("no", "").as_deref(), Some("no"));
+        let event = [MESSAGE, "the second of several", "AQEBwJnKyrHigUMZj6rYigCgxlaS3SLy0a"];
+        let event: Vec<Bytes> = event.iter().map(|part| Bytes::from_static(part.as_bytes())).collect();
+        let of_several = |answer: &str| secrets(None).excerpt(answer.as_bytes(), &event, None);
+        for answer in
+            ["cannot read: the second of several", "{'receiptHandle': 'AQEBwJnKyrHigUMZj6rYigCgxlaS3SLy0a'}"]
+        {
+            assert_eq!(of_several(answer).as_deref(), Some(WITHHELD), "{answer}");
+        }
+        assert_eq!(of_several("Task timed out").as_deref(), Some("Task timed out"));
     }
 }

@@ -1,10 +1,10 @@
 //! Turns an HTTP answer, or the failure to get one, into an [`Attempt`].
 //!
 //! An answer counts when its last byte has arrived: a status line may come from a proxy whose server then
-//! dies. Bytes beyond [`KEPT_BYTES`] are thrown away. An answer beyond [`ANSWER_MAX_BYTES`] counts as
+//! dies. Bytes beyond what the listener's exchange reads are thrown away. An answer beyond [`ANSWER_MAX_BYTES`] counts as
 //! one without end, which is a timeout that came early. Texts carry no credentials and no query string.
 //!
-//! The program reads a body in two cases only. One is a success that hides a failure. The other is the 403 of
+//! The program reads a body in two cases only. One is a success that hides a failure, or names messages that failed. The other is the 403 of
 //! a receiver that accepts callers on its own machine or mesh only. Nothing but the body separates that 403
 //! from a key without rights. Of every other failure the beginning is kept for people.
 
@@ -25,8 +25,8 @@ use crate::telemetry::Chain;
 
 /// Longest answer that is read to its end: 16 MiB.
 pub(super) const ANSWER_MAX_BYTES: usize = 16 * 1024 * 1024;
-/// How many bytes of an answer are kept for inspection: 64 KiB.
-pub(super) const KEPT_BYTES: usize = 64 * 1024;
+/// Says that a function of AWS Lambda failed (Lambda API, `Invoke`).
+const FUNCTION_ERROR: &str = "x-amz-function-error";
 
 /// Texts that receivers write into the 403 to a caller from another machine. Sources: Envoy's role-based
 /// access filter (Istio's `AuthorizationPolicy`), and two of Rails' middlewares for Beanstalk's `sqsd`: aws-sdk-rails 5.1.0
@@ -34,15 +34,20 @@ pub(super) const KEPT_BYTES: usize = 64 * 1024;
 const NEIGHBOURS_ONLY: [&str; 3] =
     ["RBAC: access denied", "made from untrusted address", "Request forbidden!"];
 
-/// Reads an answer to its end and classifies it; `excerpt` makes its beginning fit for a log.
-pub(super) async fn read(mut response: Response, excerpt: impl Fn(&[u8]) -> Option<String>) -> Attempt {
+/// Reads an answer to its end and classifies it; `most` is what is kept of it, and `excerpt` makes its beginning fit for a log.
+pub(super) async fn read(
+    mut response: Response,
+    most: usize,
+    excerpt: impl Fn(&[u8]) -> Option<String>,
+) -> Attempt {
     let status = response.status();
     let retry_after =
         response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()).and_then(RetryAfter::parse);
     let quota = Quota::read(response.headers());
     let redirects_to = status.is_redirection().then(|| target(&response)).flatten();
     let looked_into = status.is_success() || status == StatusCode::FORBIDDEN;
-    let keep = if looked_into { KEPT_BYTES } else { LOOKED_AT_BYTES };
+    let keep = if looked_into { most } else { LOOKED_AT_BYTES };
+    let function_error = response.headers().contains_key(FUNCTION_ERROR);
     let mut body = Body { keep, ..Body::default() };
     loop {
         match response.chunk().await {
@@ -57,7 +62,7 @@ pub(super) async fn read(mut response: Response, excerpt: impl Fn(&[u8]) -> Opti
     }
     let for_neighbours_only = status == StatusCode::FORBIDDEN && body.is_for_neighbours_only();
     let body = outcome::Body { is_whole: body.length == body.kept.len(), kept: body.kept.into() };
-    let is_failure = status != StatusCode::OK || reports_an_error(&body);
+    let is_failure = status != StatusCode::OK || function_error || reports_an_error(&body);
     let beginning = body.kept.get(..LOOKED_AT_BYTES).unwrap_or(&body.kept);
     let beginning = is_failure.then(|| excerpt(beginning)).flatten();
     let status = status.as_u16();
@@ -67,6 +72,7 @@ pub(super) async fn read(mut response: Response, excerpt: impl Fn(&[u8]) -> Opti
         quota,
         body,
         for_neighbours_only,
+        function_error,
         redirects_to,
         beginning,
     })
@@ -152,9 +158,10 @@ impl Body {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::exchange::ANSWER_KEPT;
 
     fn body(text: &str) -> Body {
-        let mut body = Body { keep: KEPT_BYTES, ..Body::default() };
+        let mut body = Body { keep: ANSWER_KEPT, ..Body::default() };
         assert!(body.take(&Bytes::copy_from_slice(text.as_bytes())).is_continue());
         body
     }
@@ -173,13 +180,13 @@ mod tests {
 
     #[test]
     fn no_more_of_a_body_is_kept_than_is_of_use() {
-        let body = body(&"x".repeat(KEPT_BYTES + 1));
-        assert_eq!((body.kept.len(), body.length), (KEPT_BYTES, KEPT_BYTES + 1));
+        let body = body(&"x".repeat(ANSWER_KEPT + 1));
+        assert_eq!((body.kept.len(), body.length), (ANSWER_KEPT, ANSWER_KEPT + 1));
     }
 
     #[test]
     fn an_answer_is_read_up_to_sixteen_mebibytes_and_not_beyond() {
-        let mut body = Body { keep: KEPT_BYTES, ..Body::default() };
+        let mut body = Body { keep: ANSWER_KEPT, ..Body::default() };
         assert!(body.take(&Bytes::from(vec![b' '; ANSWER_MAX_BYTES])).is_continue());
         assert!(body.take(&Bytes::from_static(b" ")).is_break());
     }

@@ -47,4 +47,6 @@ pub struct Target {
     pub timeout: Duration,
     /// Headers of every request, whatever its message.
     pub headers: FixedHeaders,
+    /// How much of a success is kept for the exchange, in bytes.
+    pub answer_kept: usize,
 }

@@ -36,11 +36,12 @@ pub struct HttpEndpoint {
 impl HttpEndpoint {
     /// Adds one listener's address and timeout to the shared client.
     pub fn new(client: &HttpClient, target: Target) -> Self {
-        let Target { url, timeout, headers } = target;
+        let Target { url, timeout, headers, answer_kept } = target;
         let (headers, url) = (Arc::new(headers), Arc::new(url));
         let (credentials, signer) = (Arc::clone(&client.credentials), Arc::clone(&client.signer));
         let secrets = Secrets::new(&url, Arc::clone(&credentials), Arc::clone(&headers), Arc::clone(&signer));
-        let post = Post { client: client.clone(), url: Arc::clone(&url), secrets: Arc::new(secrets) };
+        let (secrets, client) = (Arc::new(secrets), client.clone());
+        let post = Post { client, url: Arc::clone(&url), secrets, answer_kept };
         Self { stack: Authorize { headers, credentials, signer, url, inner: Timeout::new(post, timeout) } }
     }
 }
@@ -133,6 +134,8 @@ struct Post {
     url: Arc<Url>,
     /// The strings that no log may repeat from an answer.
     secrets: Arc<Secrets>,
+    /// How much of a success is kept.
+    answer_kept: usize,
 }
 
 impl Post {
@@ -173,7 +176,8 @@ impl Service<Request> for Post {
 
     fn call(&mut self, request: Request) -> Self::Future {
         let mut post = reqwest::Request::new(Method::POST, address(&self.url, &request));
-        let (body, resource) = (request.body.clone(), request.resource);
+        let (resource, mut contents) = (request.resource, request.contents);
+        contents.insert(0, request.body.clone());
         *post.headers_mut() = request.headers;
         *post.body_mut() = Some(request.body.into());
         let answer = self.client.http().execute(post);
@@ -185,8 +189,8 @@ impl Service<Request> for Post {
                     if answer.version() < Version::HTTP_2 {
                         this.client.heed(answer.headers());
                     }
-                    response::read(answer, |answer| this.secrets.excerpt(answer, &body, resource.as_ref()))
-                        .await
+                    let excerpt = |answer: &[u8]| this.secrets.excerpt(answer, &contents, resource.as_ref());
+                    response::read(answer, this.answer_kept, excerpt).await
                 }
                 Err(error) => this.failed(error).await,
             })

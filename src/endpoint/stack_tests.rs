@@ -14,7 +14,7 @@ use http::{HeaderMap, HeaderValue};
 use super::*;
 use crate::endpoint::auth::{Auth, ClientAuth, OAuth2, Secret, header_line, one_line};
 use crate::endpoint::{Settings, Tls};
-use crate::exchange::Resource;
+use crate::exchange::{ANSWER_KEPT, Resource};
 use crate::policy::outcome::{Answer, Body, Unsent};
 use crate::policy::quota::Quota;
 use crate::policy::retry_after::RetryAfter;
@@ -88,7 +88,12 @@ fn endpoint(url: &str, timeout: Duration) -> HttpEndpoint {
     let client = HttpClient::new(&settings(None)).unwrap();
     HttpEndpoint::new(
         &client,
-        Target { url: Url::parse(url).unwrap(), timeout, headers: FixedHeaders::default() },
+        Target {
+            url: Url::parse(url).unwrap(),
+            timeout,
+            headers: FixedHeaders::default(),
+            answer_kept: ANSWER_KEPT,
+        },
     )
 }
 
@@ -129,10 +134,12 @@ async fn a_tls_handshake_that_fails_or_never_ends_is_unsent() {
     for script in [hang, |mut stream: TcpStream| stream.write_all(b"HTTP/1.1 400 No\r\n\r\n").unwrap()] {
         let (address, server) = serve(script);
         let url = Url::parse(&format!("https://{address}/")).unwrap();
-        let attempt =
-            HttpEndpoint::new(&client, Target { url, timeout: PATIENT, headers: FixedHeaders::default() })
-                .post(body(b"{}"))
-                .await;
+        let attempt = HttpEndpoint::new(
+            &client,
+            Target { url, timeout: PATIENT, headers: FixedHeaders::default(), answer_kept: ANSWER_KEPT },
+        )
+        .post(body(b"{}"))
+        .await;
         assert!(matches!(attempt, Attempt::Unsent(_)), "{attempt:?}");
         ended(server).await;
     }
@@ -307,8 +314,10 @@ async fn the_auth_header_is_sent_and_never_printed() {
     let auth = Auth::Line(Secret::fixed("X-Key: swordfish", header_line).unwrap());
     let client = HttpClient::new(&settings(Some(auth))).unwrap();
     let url = Url::parse(&format!("http://{address}/?token=swordfish")).unwrap();
-    let endpoint =
-        HttpEndpoint::new(&client, Target { url, timeout: PATIENT, headers: FixedHeaders::default() });
+    let endpoint = HttpEndpoint::new(
+        &client,
+        Target { url, timeout: PATIENT, headers: FixedHeaders::default(), answer_kept: ANSWER_KEPT },
+    );
     let printed = format!("{endpoint:?} {client:?}");
     assert!(!printed.contains("swordfish"), "{printed}");
     endpoint.post(body(b"{}")).await;
@@ -329,7 +338,7 @@ async fn without_a_token_nothing_is_sent_to_the_endpoint_and_the_token_server_is
     };
     let client = HttpClient::new(&settings(Some(Auth::OAuth2(Box::new(oauth2))))).unwrap();
     let url = format!("http://{}/", endpoint.local_addr().unwrap()).parse().unwrap();
-    let target = Target { url, timeout: PATIENT, headers: FixedHeaders::default() };
+    let target = Target { url, timeout: PATIENT, headers: FixedHeaders::default(), answer_kept: ANSWER_KEPT };
     let attempt = HttpEndpoint::new(&client, target).post(body(b"{}")).await;
     let Attempt::Unsent(Unsent { step: Step::TokenServer, text }) = attempt else { panic!("{attempt:?}") };
     assert!(text.contains(&token_server.to_string()) && !text.contains("swordfish"), "{text}");

@@ -2,10 +2,12 @@
 //!
 //! A message that is an event already stays that event ([`event`]); every other one is wrapped. In `binary` mode
 //! the attributes are `ce-` headers and the data is the body. In `structured` and `batched` mode everything is one
-//! JSON text. An attribute that breaks the standard is left out and counted. So is one without room in 8 KiB of
+//! JSON text; a batch may have several events. An attribute that breaks the standard is left out and counted. So is one without room in 8 KiB of
 //! headers. Without `id`, `source`, `type` and `specversion` there is no event, so then no request is made.
 
 mod event;
+
+use std::borrow::Cow;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -18,7 +20,7 @@ use serde_json::value::RawValue;
 
 use self::event::{Event, Found, REQUIRED, VERSION, content_type_of, find, is_json_type};
 use crate::exchange::headers::{ATTRIBUTE_PREFIX, Budget, attribute_headers, instant};
-use crate::exchange::{Request, Shape};
+use crate::exchange::{BatchShape, Request, Shape, Unshapeable};
 use crate::message::{Attribute, Message};
 
 const AGENT: &str = concat!("queuepost/", env!("CARGO_PKG_VERSION"));
@@ -83,23 +85,36 @@ impl CloudEvents {
     }
 }
 
+impl CloudEvents {
+    fn found(&self, message: &Message) -> Found {
+        find(message).unwrap_or_else(|| Found::Event(self.wrapped(message)))
+    }
+
+    /// The event of a message as JSON, and how many attributes were left out.
+    fn as_json(&self, message: &Message) -> Result<(Bytes, u32), String> {
+        match self.found(message) {
+            Found::Structured(text) => Ok((text, 0)),
+            Found::Event(event) => {
+                let text = serde_json::to_vec(&event).map_err(|_| "the event makes no JSON".to_owned())?;
+                Ok((text.into(), event.dropped))
+            }
+        }
+    }
+}
+
 impl Shape for CloudEvents {
     fn request(&self, message: &Message) -> Result<Request, String> {
         let mut headers = HeaderMap::with_capacity(16);
         let mut budget = Budget::default();
-        let found = find(message).unwrap_or_else(|| Found::Event(self.wrapped(message)));
-        let (body, dropped) = match (found, self.mode) {
-            (Found::Structured(text), ContentMode::Structured | ContentMode::Batched) => {
-                (json_body(self.mode, &mut headers, text), 0)
-            }
-            (Found::Structured(text), ContentMode::Binary) => {
-                binary_body(Event::of_structured(&text)?, &mut headers, &mut budget)?
-            }
-            (Found::Event(event), ContentMode::Binary) => binary_body(event, &mut headers, &mut budget)?,
-            (Found::Event(event), ContentMode::Structured | ContentMode::Batched) => {
-                let text = serde_json::to_vec(&event).map_err(|_| "the event makes no JSON".to_owned())?;
-                (json_body(self.mode, &mut headers, text.into()), event.dropped)
-            }
+        let (body, dropped) = if self.mode == ContentMode::Binary {
+            let event = match self.found(message) {
+                Found::Structured(text) => Event::of_structured(&text)?,
+                Found::Event(event) => event,
+            };
+            binary_body(event, &mut headers, &mut budget)?
+        } else {
+            let (text, dropped) = self.as_json(message)?;
+            (json_body(self.mode, &mut headers, text), dropped)
         };
         headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
         let id = message.id.as_str();
@@ -112,6 +127,27 @@ impl Shape for CloudEvents {
         let trace: Vec<Attribute> = message.attributes.iter().filter(is_trace).cloned().collect();
         attribute_headers(&mut headers, &mut budget, ATTRIBUTE_PREFIX, trace.iter());
         Ok(Request { headers_dropped: budget.dropped() + dropped, ..Request::new(headers, body) })
+    }
+}
+
+impl BatchShape for CloudEvents {
+    /// A JSON array with the events, whatever the mode says.
+    fn request_of(&self, messages: &[Cow<'_, Message>]) -> Result<Request, Unshapeable> {
+        let mut body = Vec::with_capacity(messages.iter().map(|message| message.body.len() + 512).sum());
+        let mut headers_dropped = 0;
+        for (position, message) in messages.iter().enumerate() {
+            let (text, dropped) = self.as_json(message).map_err(|why| Unshapeable { position, why })?;
+            body.push(if position == 0 { b'[' } else { b',' });
+            body.extend_from_slice(&text);
+            headers_dropped += dropped;
+        }
+        body.push(b']');
+        let headers = [(CONTENT_TYPE, BATCHED), (USER_AGENT, HeaderValue::from_static(AGENT))];
+        Ok(Request { headers_dropped, ..Request::new(HeaderMap::from_iter(headers), body.into()) })
+    }
+
+    fn size_of(&self, message: &Message) -> usize {
+        self.as_json(message).map_or(message.body.len(), |(text, _)| text.len()) + 1
     }
 }
 

@@ -249,3 +249,16 @@ fn an_event_whose_id_has_no_room_in_the_headers_makes_no_request_and_says_so() {
     assert_eq!(why, "the event's `id` has no room in 8 KiB of headers");
     assert!(shape(ContentMode::Structured).request(&message(&body, &[])).is_ok());
 }
+
+#[test]
+fn a_batch_is_a_list_with_an_event_for_each_message() {
+    let events = shape(ContentMode::Batched);
+    let (plain, made) = (message("{\"a\":1}", &[("tenant", "x"), ("ä", "left out")]), message(EVENT, &[]));
+    let request = events.request_of(&[Cow::Borrowed(&plain), Cow::Borrowed(&made)]).unwrap();
+    assert_eq!(header(&request, "content-type"), Some("application/cloudevents-batch+json; charset=UTF-8"));
+    assert_eq!(header(&request, "idempotency-key"), None, "it is of one message");
+    let list: Vec<Value> = serde_json::from_slice(&request.body).unwrap();
+    assert_eq!((list.len(), &list[0]["data"]["a"], &list[1]["id"]), (2, &json!(1), &json!("A 1")));
+    assert_eq!(request.headers_dropped, 1);
+    assert_eq!(request.body.len(), events.size_of(&plain) + events.size_of(&made) + "]".len());
+}

@@ -2,7 +2,8 @@
 //!
 //! Pure: no I/O, no clock, no randomness. A [`Single`] sends one message in a [`Shape`], and judges by the status. [`Raw`] is
 //! the shape that sends a body byte for byte, with the message's properties as headers; `sqsd` names them for receivers of
-//! Elastic Beanstalk's daemon. [`CloudEvents`] sends an event. Before that, [`Unwrap`] takes off
+//! Elastic Beanstalk's daemon. [`CloudEvents`] sends an event. [`Several`] messages go together in a [`BatchShape`]: as
+//! the event of AWS Lambda, whose answer names those that failed ([`Lambda`]), or as a batch of events. Before that, [`Unwrap`] takes off
 //! what other services put around the message. An [`Algorithm`] is the
 //! address of an Algorithmia-style algorithm. An exchange knows nothing of hosts or credentials: those are the
 //! endpoint's business. The most of an address that it may choose is a [`Resource`].
@@ -11,8 +12,10 @@ mod algorithm;
 mod claim_check;
 mod cloudevents;
 mod headers;
+mod lambda;
 mod raw;
 mod resource;
+mod several;
 mod single;
 mod sqsd;
 pub mod template;
@@ -22,8 +25,10 @@ mod unwrap;
 pub use algorithm::{Algorithm, AlgorithmError};
 pub use claim_check::Pointer;
 pub use cloudevents::{CloudEvents, ContentMode};
+pub use lambda::Lambda;
 pub use raw::{AGENT, ContentType, Look, Properties, Raw};
 pub use resource::Resource;
+pub use several::{BatchShape, Several};
 pub use single::{Shape, Single, Success, reports_an_error};
 pub use sqsd::AGENT as SQSD_AGENT;
 pub use unwrap::{Envelope, NoWork, Unwrap};
@@ -36,6 +41,9 @@ use http::HeaderMap;
 use crate::message::{Message, MessageId};
 use crate::policy::outcome::{Answer, Outcome};
 
+/// How much of a success is kept to be read, in bytes: 64 KiB.
+pub const ANSWER_KEPT: usize = 64 * 1024;
+
 /// How messages become a request, and what its answer says of each of them.
 pub trait Exchange: Debug + Send + Sync {
     /// The most messages that one request carries.
@@ -46,6 +54,11 @@ pub trait Exchange: Debug + Send + Sync {
     /// Bytes that a message adds to a request, at most.
     fn size_of(&self, message: &Message) -> usize {
         message.body.len()
+    }
+
+    /// How much of a success is kept, so that [`Exchange::verdicts`] can read it.
+    fn answer_kept(&self) -> usize {
+        ANSWER_KEPT
     }
 
     /// The request that carries `messages`, at least one and at most [`Exchange::messages_max`].
@@ -86,7 +99,7 @@ pub struct Unshapeable {
 /// What is to be posted, before it is signed and addressed.
 #[derive(Clone)]
 pub struct Request {
-    /// Id of its message, or of the first one.
+    /// Id of its message, or of all its messages together.
     pub id: Option<MessageId>,
     /// Path and query; `None`: those of the listener's address.
     pub resource: Option<Resource>,
@@ -96,12 +109,14 @@ pub struct Request {
     pub body: Bytes,
     /// Headers left out: because of their name, for trace context that is not valid, or for lack of room.
     pub headers_dropped: u32,
+    /// What no log may repeat from the answer, beside the body: of several messages their bodies and receipt handles.
+    pub contents: Vec<Bytes>,
 }
 
 impl Request {
     /// A request to the listener's address.
     pub fn new(headers: HeaderMap, body: Bytes) -> Self {
-        Self { id: None, resource: None, headers, body, headers_dropped: 0 }
+        Self { id: None, resource: None, headers, body, headers_dropped: 0, contents: Vec::new() }
     }
 }
 

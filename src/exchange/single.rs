@@ -78,11 +78,17 @@ impl Exchange for Single {
     }
 
     fn verdicts(&self, answer: &Answer, _ids: &[MessageId]) -> Verdicts {
-        let outcome = classify_answer(answer, &self.success.statuses);
-        let hides_a_failure = outcome == Outcome::Success
-            && self.success.error_in_body_is_failure
-            && reports_an_error(&answer.body);
-        Verdicts::All(if hides_a_failure { Outcome::AlgorithmError } else { outcome })
+        Verdicts::All(self.success.outcome(answer))
+    }
+}
+
+impl Success {
+    /// What a complete answer says of the request.
+    pub(super) fn outcome(&self, answer: &Answer) -> Outcome {
+        let outcome = classify_answer(answer, &self.statuses);
+        let hides_a_failure =
+            outcome == Outcome::Success && self.error_in_body_is_failure && reports_an_error(&answer.body);
+        if hides_a_failure { Outcome::AlgorithmError } else { outcome }
     }
 }
 

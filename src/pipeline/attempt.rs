@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use tokio::time::{Instant, timeout_at};
 
@@ -16,6 +17,7 @@ use crate::pipeline::admit::Admitted;
 use crate::pipeline::deliver::{Decided, Delivery};
 use crate::pipeline::gates::{evidence, feedback, stated};
 use crate::pipeline::in_flight::InFlight;
+use crate::pipeline::sift::Sifted;
 use crate::policy::advice::endpoint::{EndpointReason, Seen};
 use crate::policy::decide::{Decision, Disposition, Facts, Signal, decide};
 use crate::policy::outcome::{Attempt, Outcome};
@@ -44,7 +46,6 @@ impl Delivery {
     /// those behind them in their groups (FIFO).
     fn request(&mut self) -> (Option<Request>, Vec<(InFlight, String)>, Vec<InFlight>) {
         let (mut misshapen, mut behind) = (Vec::new(), Vec::new());
-        let is_fifo = self.dispatch.ctx.settings.is_fifo();
         while !self.messages.is_empty() {
             // Shaping again after a hold is cheaper than keeping a copy for every message that needs none.
             let made = {
@@ -60,19 +61,33 @@ impl Delivery {
                     }
                     return (Some(request), misshapen, behind);
                 }
-                Err(Unshapeable { position, why }) => {
-                    let position = position.min(self.messages.len() - 1);
-                    let message = self.messages.remove(position);
-                    if is_fifo {
-                        let group = &message.message.group_id;
-                        let is_behind = |other: &mut InFlight| other.message.group_id == *group;
-                        behind.extend(self.messages.extract_if(position.., is_behind));
-                    }
-                    misshapen.push((message, why));
+                Err(unshapeable) => {
+                    let (found, after) = self.misshapen(unshapeable);
+                    misshapen.extend(found);
+                    behind.extend(after);
                 }
             }
         }
         (None, misshapen, behind)
+    }
+
+    /// Takes out the messages that no request can be made of, at least one, and those behind them in their groups.
+    fn misshapen(&mut self, unshapeable: Unshapeable) -> (Vec<(InFlight, String)>, Vec<InFlight>) {
+        let Unshapeable { position, why } = unshapeable;
+        let exchange = Arc::clone(&self.dispatch.ctx.settings.exchange);
+        if self.messages.len() > 1 {
+            // Each is tried alone: to try all again for each bad one would take the square of their number.
+            let found = self.sift(|message| match exchange.request(&[&message.carried()]) {
+                Ok(_) => Sifted::Stays,
+                Err(unshapeable) => Sifted::Undone(unshapeable.why),
+            });
+            if !found.0.is_empty() {
+                return found;
+            }
+        }
+        let (mut places, position) = (0.., position.min(self.messages.len() - 1));
+        let is_it = |place: Option<usize>| place == Some(position);
+        self.sift(|_| if is_it(places.next()) { Sifted::Undone(why.clone()) } else { Sifted::Stays })
     }
 
     /// Posts the request, and tells limits and gates what came of that.

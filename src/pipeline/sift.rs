@@ -17,7 +17,8 @@ use crate::pipeline::settle::exit::Exit;
 use crate::telemetry::labels::ReleaseReason;
 
 /// What becomes of a message before a POST.
-enum Sifted<T> {
+pub(super) enum Sifted<T> {
+    /// It is to be posted.
     Stays,
     /// Its work is done, or there is none.
     Done(T),
@@ -106,7 +107,7 @@ impl Delivery {
     }
 
     /// Takes out the messages that leave, and those that stand behind one that leaves undone (FIFO).
-    fn sift<T>(
+    pub(super) fn sift<T>(
         &mut self,
         mut sifted: impl FnMut(&InFlight) -> Sifted<T>,
     ) -> (Vec<(InFlight, T)>, Vec<InFlight>) {

@@ -41,6 +41,8 @@ pub struct Answer {
     pub body: Body,
     /// Whether a 403 says that only callers on the same machine or mesh are accepted.
     pub for_neighbours_only: bool,
+    /// Whether AWS Lambda says that the function failed (`X-Amz-Function-Error`), whatever the status.
+    pub function_error: bool,
     /// Scheme, host and port that a redirect points at. The path is left out, because it may carry a token.
     pub redirects_to: Option<String>,
     /// The first 200 bytes of the body, made fit for a log: escaped and without credentials. The text is
@@ -49,7 +51,7 @@ pub struct Answer {
     pub beginning: Option<String>,
 }
 
-/// The beginning of an answer's body: of a success the first 64 KiB, of a failure less.
+/// The beginning of an answer's body: of a success the first 64 KiB, or as much as its exchange reads; of a failure less.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Body {
     /// Its first bytes.

@@ -10,8 +10,10 @@ use std::fmt;
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, UndefinedBehavior};
 
 use crate::exchange::template::filters::{self, PATH, QUERY};
-use crate::exchange::template::limits::{BODY_BYTES, LINE_BYTES, Limited, STEPS};
-use crate::exchange::template::syntax::{self, Flaw, Read};
+use crate::exchange::template::limits::{
+    BATCH_BODY_BYTES, BATCH_STEPS, BODY_BYTES, LINE_BYTES, Limited, STEPS,
+};
+use crate::exchange::template::syntax::{self, Flaw, Read, Sees};
 use crate::exchange::template::values::{Body, Variables, Wants, Why};
 use crate::message::Message;
 
@@ -30,6 +32,8 @@ const QUOTED_MAX: usize = 60;
 pub struct Engine {
     templates: Environment<'static>,
     read: BTreeMap<String, Read>,
+    /// Whether the body is made of several messages.
+    is_batch: bool,
 }
 
 impl fmt::Debug for Engine {
@@ -50,14 +54,26 @@ impl Default for Engine {
             _ => AutoEscape::None,
         });
         filters::add(&mut templates);
-        Self { templates, read: BTreeMap::new() }
+        Self { templates, read: BTreeMap::new(), is_batch: false }
     }
 }
 
 impl Engine {
+    /// For requests with several messages.
+    pub(super) fn of_batch() -> Self {
+        let mut engine = Self { is_batch: true, ..Self::default() };
+        engine.templates.set_fuel(Some(BATCH_STEPS));
+        engine
+    }
+
     /// Adds the template `key`, or says everything that is wrong with it.
     pub(super) fn add(&mut self, key: &str, source: &str) -> Result<(), Vec<Flaw>> {
-        let read = syntax::check(source, key == PATH_KEY)?;
+        let sees = match (self.is_batch, key) {
+            (false, _) => Sees::One,
+            (true, BODY_KEY) => Sees::Several,
+            (true, _) => Sees::None,
+        };
+        let read = syntax::check(source, key == PATH_KEY, sees)?;
         self.read.insert(key.to_owned(), read);
         self.templates.add_template_owned(key.to_owned(), source.to_owned()).map_err(|error| {
             let (line, rule) = (error.line().unwrap_or(1), "is no valid template".to_owned());
@@ -67,20 +83,31 @@ impl Engine {
 
     /// What the templates see of a message.
     pub(super) fn variables(&self, message: &Message, listener: &str, queue: &str) -> Variables {
+        Variables::new(message, listener, queue, self.wants())
+    }
+
+    /// What they see of several.
+    pub(super) fn variables_of(&self, messages: &[&Message], listener: &str, queue: &str) -> Variables {
+        Variables::of_batch(messages, listener, queue, self.wants())
+    }
+
+    fn wants(&self) -> Wants {
         let all = self.read.values().map(|read| read.wants);
-        let wants =
-            all.fold(Wants::default(), |a, b| Wants { json: a.json || b.json, body: a.body || b.body });
-        Variables::new(message, listener, queue, wants)
+        all.fold(Wants::default(), |a, b| Wants { json: a.json || b.json, body: a.body || b.body })
     }
 
     /// The text of the template `key`; `None` without such a template.
     pub(super) fn render(&self, key: &str, variables: &Variables) -> Option<Result<String, String>> {
         let template = self.templates.get_template(key).ok()?;
-        let most = if key == BODY_KEY { BODY_BYTES } else { LINE_BYTES };
+        let most = match (key, self.is_batch) {
+            (BODY_KEY, false) => BODY_BYTES,
+            (BODY_KEY, true) => BATCH_BODY_BYTES,
+            _ => LINE_BYTES,
+        };
         let mut out = Limited::new(most);
         let rendered = template.render_captured_to(&variables.root, &mut out).map(drop);
         let refused = variables.meter.refused();
-        let body = variables.body;
+        let (body, steps) = (variables.body, if self.is_batch { BATCH_STEPS } else { STEPS });
         let place = |error: &Error| what(key, template.source(), self.read.get(key), error);
         Some(match (rendered, refused) {
             (Ok(()), None) => Ok(String::from_utf8_lossy(&out.bytes).into_owned()),
@@ -89,7 +116,7 @@ impl Engine {
             (Err(error), None) if error.kind() == ErrorKind::WriteFailure => {
                 Err(format!("{key} makes more than {most} bytes"))
             }
-            (Err(error), None) => Err(worded(&place(&error), &error, body)),
+            (Err(error), None) => Err(worded(&place(&error), &error, body, steps)),
         })
     }
 }
@@ -104,14 +131,14 @@ fn what(key: &str, source: &str, read: Option<&Read>, error: &Error) -> String {
 }
 
 /// A failure without words of the message.
-fn worded(what: &str, error: &Error, body: Body) -> String {
+fn worded(what: &str, error: &Error, body: Body, steps: u64) -> String {
     if let Some(Why(why)) = error.source().and_then(|source| source.downcast_ref()) {
         let why = if why == "is missing" { missing(body) } else { why };
         return format!("{what} {why}");
     }
     match error.kind() {
         ErrorKind::UndefinedError => format!("{what} {}", missing(body)),
-        ErrorKind::OutOfFuel => format!("{what} takes more than {STEPS} steps"),
+        ErrorKind::OutOfFuel => format!("{what} takes more than {steps} steps"),
         kind => format!("{what} cannot be worked out: {kind}"),
     }
 }

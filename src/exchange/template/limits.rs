@@ -17,6 +17,10 @@ pub(super) const WORK_BYTES: u64 = 256 * 1024 * 1024;
 pub(super) const ITEM_BYTES: u64 = 64;
 /// Longest rendered body: a message of 1 MiB and as much again. Also the longest text that a filter makes.
 pub(super) const BODY_BYTES: usize = 2 * 1024 * 1024;
+/// Instructions of a rendering of several messages: 400 for each of 10,000.
+pub(super) const BATCH_STEPS: u64 = 4_000_000;
+/// Longest rendered body of several messages: a POST carries 6 MB of them.
+pub(super) const BATCH_BODY_BYTES: usize = 8 * 1024 * 1024;
 /// Longest rendered header, path or query. Servers commonly take 8 KiB.
 pub(super) const LINE_BYTES: usize = 8 * 1024;
 /// Most `~` and `+` in a template: each makes a copy as long as the message.
@@ -28,6 +32,8 @@ pub(super) struct Meter {
     left: AtomicU64,
     /// What one round of a loop counts: the longest text in the message.
     pub(super) round: u64,
+    /// What one round of a loop counts that is in no other loop.
+    pub(super) outer_round: u64,
     /// Whether there was too little left.
     exhausted: AtomicBool,
     /// Whether a number was refused because the parser rounds it.
@@ -39,7 +45,13 @@ impl Meter {
     pub(super) fn new(round: usize) -> Self {
         let round = u64::try_from(round).unwrap_or(u64::MAX);
         let (exhausted, rounded) = (AtomicBool::new(false), AtomicBool::new(false));
-        Self { left: AtomicU64::new(WORK_BYTES), round, exhausted, rounded }
+        Self { left: AtomicU64::new(WORK_BYTES), round, outer_round: round, exhausted, rounded }
+    }
+
+    /// A full meter for several messages. A loop in no other loop goes through the messages: no text is at hand there that was
+    /// not counted before.
+    pub(super) fn of_batch(round: usize) -> Self {
+        Self { outer_round: 0, ..Self::new(round) }
     }
 
     /// Whether there was this much left.

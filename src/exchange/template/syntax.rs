@@ -12,7 +12,7 @@ use minijinja::syntax::SyntaxConfig;
 
 use crate::exchange::template::filters::{FILTERS, LOOPS, TESTS};
 use crate::exchange::template::limits::{JOINS, TEMPLATE_BYTES};
-use crate::exchange::template::values::{PROPERTIES, ROOTS, Wants};
+use crate::exchange::template::values::{BATCH_ROOTS, COMMON_ROOTS, PROPERTIES, ROOTS, Wants};
 
 /// Why a template is refused, and where in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,15 +63,29 @@ pub(super) struct Read {
     pub(super) subjects: BTreeMap<(usize, usize), (usize, usize)>,
 }
 
+/// How many messages a template sees.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Sees {
+    /// One.
+    #[default]
+    One,
+    /// Those of a request, as `messages`.
+    Several,
+    /// None: what is made of a request with several.
+    None,
+}
+
 /// What a template reads, or everything that is wrong with it.
-pub(super) fn check(source: &str, is_path: bool) -> Result<Read, Vec<Flaw>> {
+pub(super) fn check(source: &str, is_path: bool, sees: Sees) -> Result<Read, Vec<Flaw>> {
     if source.len() > TEMPLATE_BYTES {
         let rule = format!("is longer than {} KiB", TEMPLATE_BYTES >> 10);
         return Err(vec![Flaw { line: 1, column: 1, rule, fix: None, unknown: None }]);
     }
     let parsed = parse(source, "template", SyntaxConfig, WhitespaceConfig::default());
     let root = parsed.map_err(|error| vec![syntax_error(source, &error)])?;
-    let mut reader = Reader { is_path, ..Reader::default() };
+    let mut reader = Reader { is_path, sees, ..Reader::default() };
+    // A text is at hand already.
+    reader.read.wants.body = sees == Sees::Several;
     reader.statement(&root);
     if reader.flaws.is_empty() { Ok(reader.read) } else { Err(reader.flaws) }
 }
@@ -120,6 +134,7 @@ fn offsets(span: Span) -> (usize, usize) {
 #[derive(Default)]
 struct Reader<'a> {
     is_path: bool,
+    sees: Sees,
     read: Read,
     joins: usize,
     /// The variables of the loops around.
@@ -233,13 +248,16 @@ impl<'a> Reader<'a> {
             }
             Expr::GetAttr(attribute) => {
                 let is_message = matches!(&attribute.expr, Expr::Var(variable) if variable.id == "message");
-                if is_message && !PROPERTIES.contains(&attribute.name) {
+                self.member(attribute.name);
+                if is_message && !self.is_bound("message") && !PROPERTIES.contains(&attribute.name) {
                     let (span, name) = (attribute.span(), attribute.name);
                     self.flaws.push(Flaw::unknown(span, "the property of `message`", name, &PROPERTIES));
                 }
                 self.expression(&attribute.expr);
             }
             Expr::GetItem(item) => {
+                // What it names may be `json`.
+                self.member("json");
                 self.expression(&item.expr);
                 self.expression(&item.subscript_expr);
             }
@@ -256,15 +274,41 @@ impl<'a> Reader<'a> {
         arguments.iter().map(argument).for_each(|e| self.expression(e));
     }
 
+    /// A member of something: of one of several messages it may be its `json`.
+    fn member(&mut self, name: &str) {
+        self.read.wants.json |= self.sees == Sees::Several && name == "json";
+    }
+
+    fn is_bound(&self, name: &str) -> bool {
+        self.bound.iter().any(|bound| bound.contains(name))
+    }
+
     fn variable(&mut self, name: &'a str, span: Span) {
-        if self.bound.iter().any(|bound| bound.contains(name)) {
+        if self.is_bound(name) {
             return;
         }
+        let known: &'static [&'static str] = match self.sees {
+            Sees::One => &ROOTS,
+            Sees::Several => &BATCH_ROOTS,
+            Sees::None => &COMMON_ROOTS,
+        };
         match name {
-            "json" => self.read.wants.json = true,
-            "body" => self.read.wants.body = true,
-            name if ROOTS.contains(&name) => {}
-            name => self.flaws.push(Flaw::unknown(span, "the variable", name, &ROOTS)),
+            "json" if self.sees == Sees::One => self.read.wants.json = true,
+            "body" if self.sees == Sees::One => self.read.wants.body = true,
+            name if known.contains(&name) => {}
+            "messages" if self.sees == Sees::One => {
+                let flaw =
+                    Flaw::at(span, "has `messages`, and a request of this listener carries one message");
+                self.flaws.push(flaw.fix("write `batch: {size: 10}`"));
+            }
+            name if ROOTS.contains(&name) || BATCH_ROOTS.contains(&name) => {
+                let rule =
+                    format!("has `{name}`, which is of single messages, and a request carries several");
+                let fix = "in `template.body` write `{% for each in messages | list %}{{ each.body }}{% endfor %}`; elsewhere \
+                           there are `listener` and `queue`";
+                self.flaws.push(Flaw::at(span, rule).fix(fix));
+            }
+            name => self.flaws.push(Flaw::unknown(span, "the variable", name, known)),
         }
     }
 

@@ -36,7 +36,7 @@ const RESERVED: [&str; 11] = [
 /// The templates of a listener.
 #[derive(Debug, Default)]
 pub struct Parts {
-    engine: Engine,
+    pub(super) engine: Engine,
     has_path: bool,
     /// Names as written, each with the key of its template.
     query: Vec<(String, String)>,
@@ -54,6 +54,11 @@ pub struct Base {
 }
 
 impl Parts {
+    /// For requests with several messages, which the body has as `messages`; the other templates see none.
+    pub fn of_batch() -> Self {
+        Self { engine: Engine::of_batch(), ..Self::default() }
+    }
+
     /// Sets the path.
     pub fn path(&mut self, source: &str) -> Result<(), Vec<Flaw>> {
         if !source.trim_start().starts_with('/') {
@@ -93,6 +98,55 @@ impl Parts {
         self.has_path || !self.query.is_empty()
     }
 
+    /// The address, appended to `base`.
+    pub(super) fn resource(&self, base: &Base, variables: &Variables) -> Result<Resource, String> {
+        let mut path = base.path.clone();
+        if let Some(rendered) = self.engine.render(PATH_KEY, variables) {
+            path.truncate(path.trim_end_matches('/').len());
+            path.push_str(rendered?.trim());
+        }
+        let mut query = base.query.clone().into_iter().collect::<Vec<_>>();
+        for (name, key) in &self.query {
+            let value = self.engine.render(key, variables).transpose()?.unwrap_or_default();
+            if !value.trim().is_empty() {
+                query.push(format!("{}={}", utf8_percent_encode(name, NON_ALPHANUMERIC), value.trim()));
+            }
+        }
+        let query = (!query.is_empty()).then(|| query.join("&"));
+        Resource::new(&path, query.as_deref())
+            .map_err(|why| format!("the rendered address is refused: {why}"))
+    }
+
+    /// Adds the headers.
+    pub(super) fn set_headers(&self, headers: &mut HeaderMap, variables: &Variables) -> Result<(), String> {
+        for (name, key) in &self.headers {
+            let value = self.engine.render(key, variables).transpose()?.unwrap_or_default();
+            headers.remove(name);
+            if value.trim().is_empty() {
+                continue;
+            }
+            let value = Some(value.trim()).filter(|value| value.is_ascii());
+            let value = value.and_then(|value| HeaderValue::from_str(value).ok()).ok_or_else(|| {
+                format!("{key} makes a character that no header may have: write `| urlencode`")
+            })?;
+            headers.insert(name.clone(), value);
+        }
+        Ok(())
+    }
+
+    /// Corrects a content type that was found by looking at the message's body. One that somebody chose stays.
+    pub(super) fn set_content_type(&self, headers: &mut HeaderMap, body: &str) {
+        let present = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        if self.keeps_content_type || present.is_some_and(|present| !FOUND.contains(&present)) {
+            return;
+        }
+        let is_json = serde_json::from_str::<IgnoredAny>(body).is_ok();
+        let other = present.filter(|&present| present != JSON).unwrap_or(TEXT);
+        if let Ok(value) = HeaderValue::from_str(if is_json { JSON } else { other }) {
+            headers.insert(CONTENT_TYPE, value);
+        }
+    }
+
     /// The name of a header that a template may set.
     ///
     /// # Errors
@@ -127,40 +181,6 @@ impl<S: Shape> Templated<S> {
         }
         Ok(Self { shape, parts, base, listener: listener.to_owned(), queue: queue.to_owned() })
     }
-
-    fn resource(&self, variables: &Variables) -> Result<Resource, String> {
-        let mut path = self.base.path.clone();
-        if let Some(rendered) = self.parts.engine.render(PATH_KEY, variables) {
-            path.truncate(path.trim_end_matches('/').len());
-            path.push_str(rendered?.trim());
-        }
-        let mut query = self.base.query.clone().into_iter().collect::<Vec<_>>();
-        for (name, key) in &self.parts.query {
-            let value = self.parts.engine.render(key, variables).transpose()?.unwrap_or_default();
-            if !value.trim().is_empty() {
-                query.push(format!("{}={}", utf8_percent_encode(name, NON_ALPHANUMERIC), value.trim()));
-            }
-        }
-        let query = (!query.is_empty()).then(|| query.join("&"));
-        Resource::new(&path, query.as_deref())
-            .map_err(|why| format!("the rendered address is refused: {why}"))
-    }
-
-    fn set_headers(&self, headers: &mut HeaderMap, variables: &Variables) -> Result<(), String> {
-        for (name, key) in &self.parts.headers {
-            let value = self.parts.engine.render(key, variables).transpose()?.unwrap_or_default();
-            headers.remove(name);
-            if value.trim().is_empty() {
-                continue;
-            }
-            let value = Some(value.trim()).filter(|value| value.is_ascii());
-            let value = value.and_then(|value| HeaderValue::from_str(value).ok()).ok_or_else(|| {
-                format!("{key} makes a character that no header may have: write `| urlencode`")
-            })?;
-            headers.insert(name.clone(), value);
-        }
-        Ok(())
-    }
 }
 
 impl<S: Shape> Shape for Templated<S> {
@@ -168,30 +188,15 @@ impl<S: Shape> Shape for Templated<S> {
         let mut request = self.shape.request(message)?;
         let variables = self.parts.engine.variables(message, &self.listener, &self.queue);
         if self.parts.address() {
-            request.resource = Some(self.resource(&variables)?);
+            request.resource = Some(self.parts.resource(&self.base, &variables)?);
         }
         if let Some(body) = self.parts.engine.render(BODY_KEY, &variables) {
             let body = body?;
-            if !self.parts.keeps_content_type {
-                set_content_type(&mut request.headers, &body);
-            }
+            self.parts.set_content_type(&mut request.headers, &body);
             request.body = body.into();
         }
-        self.set_headers(&mut request.headers, &variables)?;
+        self.parts.set_headers(&mut request.headers, &variables)?;
         Ok(request)
-    }
-}
-
-/// Corrects a content type that was found by looking at the message's body. One that somebody chose stays.
-fn set_content_type(headers: &mut HeaderMap, body: &str) {
-    let present = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    if present.is_some_and(|present| !FOUND.contains(&present)) {
-        return;
-    }
-    let is_json = serde_json::from_str::<IgnoredAny>(body).is_ok();
-    let other = present.filter(|&present| present != JSON).unwrap_or(TEXT);
-    if let Ok(value) = HeaderValue::from_str(if is_json { JSON } else { other }) {
-        headers.insert(CONTENT_TYPE, value);
     }
 }
 

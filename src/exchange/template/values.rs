@@ -18,6 +18,10 @@ use crate::message::{AttributeValue, Message};
 
 /// The names that a template may begin with.
 pub(super) const ROOTS: [&str; 6] = ["attributes", "body", "json", "listener", "message", "queue"];
+/// The names that a template of several messages may begin with; each of `messages` has the other names of [`ROOTS`].
+pub(super) const BATCH_ROOTS: [&str; 3] = ["listener", "messages", "queue"];
+/// The names beside a body of several messages.
+pub(super) const COMMON_ROOTS: [&str; 2] = ["listener", "queue"];
 /// The members of `message`.
 pub(super) const PROPERTIES: [&str; 7] = [
     "deduplication_id",
@@ -87,6 +91,47 @@ pub(super) struct Variables {
 impl Variables {
     /// The variables; the body is parsed only where a template reads `json`.
     pub(super) fn new(message: &Message, listener: &str, queue: &str, wants: Wants) -> Self {
+        let Members { of_message, body, longest } = Members::new(message, wants);
+        let value = of_message.into_iter().chain(common(listener, queue)).collect();
+        Self::of(value, body, Meter::new(longest))
+    }
+
+    /// The variables of several messages.
+    pub(super) fn of_batch(messages: &[&Message], listener: &str, queue: &str, wants: Wants) -> Self {
+        let (mut values, mut longest, mut body) = (Vec::with_capacity(messages.len()), 0, Body::Readable);
+        for message in messages {
+            let members = Members::new(message, wants);
+            values.push(members.of_message.into_iter().collect::<Value>());
+            longest = longest.max(members.longest);
+            // Of several it is not known which one a failure is about.
+            body = if messages.len() == 1 { members.body } else { Body::Readable };
+        }
+        let messages = [("messages", Value::from(values))];
+        let value = messages.into_iter().chain(common(listener, queue)).collect();
+        Self::of(value, body, Meter::of_batch(longest))
+    }
+
+    fn of(value: Value, body: Body, meter: Meter) -> Self {
+        let meter = Arc::new(meter);
+        let root = Value::from_object(Node { value, meter: Arc::clone(&meter), round: None });
+        Self { root, body, meter }
+    }
+}
+
+fn common(listener: &str, queue: &str) -> [(&'static str, Value); 2] {
+    [("listener", Value::from(listener)), ("queue", Value::from(queue))]
+}
+
+/// What a template sees of one message.
+struct Members {
+    of_message: Vec<(&'static str, Value)>,
+    body: Body,
+    /// The longest text in it.
+    longest: usize,
+}
+
+impl Members {
+    fn new(message: &Message, wants: Wants) -> Self {
         // A body from S3 may have any length, and its JSON takes many times as much memory.
         let fits = message.body.len() <= BODY_BYTES;
         let text = std::str::from_utf8(&message.body).ok().filter(|_| fits);
@@ -110,14 +155,10 @@ impl Variables {
             ("attributes", Some(attributes)),
             ("body", text.filter(|_| wants.body).map(Value::from)),
             ("json", json.and_then(Result::ok)),
-            ("listener", Some(Value::from(listener))),
             ("message", Some(properties(message))),
-            ("queue", Some(Value::from(queue))),
         ];
-        let value: Value = all.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
-        let meter = Arc::new(Meter::new(longest));
-        let root = Value::from_object(Node { value, meter: Arc::clone(&meter), is_loop: false });
-        Self { root, body, meter }
+        let of_message = all.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
+        Self { of_message, body, longest }
     }
 }
 
@@ -154,24 +195,26 @@ fn longest(value: &Value) -> usize {
 pub(super) struct Node {
     value: Value,
     meter: Arc<Meter>,
-    /// Whether it is what a loop goes through: each item counts as a round.
-    is_loop: bool,
+    /// What each item counts as a round, where this is what a loop goes through.
+    round: Option<u64>,
 }
 
 impl Node {
     /// The same value as what a loop goes through. `meter` is found in the variables of a rendering.
     pub(super) fn of_loop(value: &Value, state: &minijinja::State<'_, '_>) -> Option<Value> {
         let meter = state.lookup(METER)?.downcast_object::<MeterHandle>()?;
-        let value = Self::bare(value);
-        Some(Value::from_object(Self { value, meter: Arc::clone(&meter.0), is_loop: true }))
+        let (value, meter) = (Self::bare(value), Arc::clone(&meter.0));
+        let is_in_another = state.lookup("loop").is_some();
+        let round = Some(if is_in_another { meter.round } else { meter.outer_round });
+        Some(Value::from_object(Self { value, meter, round }))
     }
 
     /// The same value, whose items are counted for what they are.
     pub(super) fn of_value(value: &Value) -> Value {
         match value.downcast_object_ref::<Self>() {
-            Some(node) if node.is_loop => {
+            Some(node) if node.round.is_some() => {
                 let (value, meter) = (node.value.clone(), Arc::clone(&node.meter));
-                Value::from_object(Self { value, meter, is_loop: false })
+                Value::from_object(Self { value, meter, round: None })
             }
             Some(_) | None => value.clone(),
         }
@@ -186,14 +229,14 @@ impl Node {
     fn hand_out(&self, value: Value) -> Value {
         let kind = value.kind();
         let length = value.as_str().map_or(0, |text| u64::try_from(text.len()).unwrap_or(u64::MAX));
-        let round = if self.is_loop { self.meter.round } else { 0 };
+        let round = self.round.unwrap_or_default();
         if !self.meter.takes(length.saturating_add(round).saturating_add(ITEM_BYTES)) {
             return refused();
         }
         match kind {
             ValueKind::Map | ValueKind::Seq => {
                 let meter = Arc::clone(&self.meter);
-                Value::from_object(Self { value, meter, is_loop: false })
+                Value::from_object(Self { value, meter, round: None })
             }
             ValueKind::Number if is_rounded(&value) => {
                 self.meter.refuse_number();

@@ -43,7 +43,7 @@ impl Posted {
 
     /// The same POST, for a message of it that came to something else.
     pub(crate) fn of(&self, outcome: Outcome) -> Self {
-        Self { outcome, reason: EndpointReason::of_outcome(outcome), ..self.clone() }
+        Self { outcome, reason: EndpointReason::of_message(outcome), ..self.clone() }
     }
 
     /// What it was, in a sentence.

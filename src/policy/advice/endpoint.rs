@@ -36,6 +36,21 @@ classes! {
     ServerError, "server_error", Failed:
         "the endpoint answered {status}: it failed";
         "look into the endpoint's log for the message id";
+    FunctionError, "function_error", Failed:
+        "AWS Lambda answered {status}, and that the function failed (X-Amz-Function-Error)";
+        "look into the function's log; what it threw is in the answer";
+    BatchItem, "batch_item_failed", Failed:
+        "the endpoint answered {status} and named the message in batchItemFailures";
+        "look into the endpoint's log for the message id";
+    BatchAnswer, "bad_batch_answer", Failed:
+        "the endpoint answered {status}, but not as a function for batches does: with nothing, null, or a JSON object whose \
+         batchItemFailures name messages of the request";
+        "let it answer with batchItemFailures, a list of objects with an itemIdentifier each (the message id), or with \
+         nothing; with partial_failures: false under lambda the status alone counts";
+    BatchAnswerLong, "long_batch_answer", Failed:
+        "the endpoint answered {status}, and its answer to the batch is longer than what is read of it";
+        "let the answer have batchItemFailures alone, or lower batch.size: 200 bytes are read for each message, between 64 KiB \
+         and 2 MiB";
     Conflict, "try_again", Failed:
         "the endpoint answered {status}: not now, perhaps later";
         "nothing, if it passes; else look into the endpoint's log for the message id";
@@ -263,9 +278,21 @@ impl EndpointReason {
         }
     }
 
+    /// The class of one message whose outcome is not that of its POST.
+    pub fn of_message(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Failed => Self::BatchItem,
+            outcome => Self::of_outcome(outcome),
+        }
+    }
+
     /// By status, but only where the status says more than the outcome.
     fn of_answer(outcome: Outcome, answer: &Answer) -> Self {
         let finer = match answer.status {
+            // An exchange that reads answers to batches found more than the status says.
+            200..=299 if answer.function_error => Self::FunctionError,
+            200..=299 if !answer.body.is_whole => Self::BatchAnswerLong,
+            200..=299 => Self::BatchAnswer,
             300..=399 => Self::Redirected,
             401 => Self::Unauthenticated,
             403 if answer.for_neighbours_only => Self::NeighboursOnly,

@@ -171,6 +171,19 @@ fn what_an_endpoint_did_is_told_by_status_and_by_step() {
 }
 
 #[test]
+fn a_success_that_an_exchange_calls_failed_is_told_by_what_it_found() {
+    let label = |answer| EndpointReason::of(Outcome::Failed, &Attempt::Answered(answer)).label();
+    let answer = Answer { status: 200, ..Answer::default() };
+    assert_eq!(label(answer.clone()), "bad_batch_answer");
+    assert_eq!(label(Answer { function_error: true, ..answer.clone() }), "function_error");
+    let mut long = answer;
+    long.body.is_whole = false;
+    assert_eq!(label(long), "long_batch_answer");
+    assert_eq!(EndpointReason::of_message(Outcome::Failed).label(), "batch_item_failed");
+    assert_eq!(EndpointReason::of_message(Outcome::Success).label(), "delivered");
+}
+
+#[test]
 fn a_status_that_a_listener_takes_for_success_is_no_failure() {
     let attempt = Attempt::Answered(Answer { status: 413, ..Answer::default() });
     let outcome = classify(&attempt, &StatusSet::new([(413, 413)]));

@@ -238,7 +238,7 @@ impl Setup {
             not_receiving,
             leases,
             admission,
-            claims: None,
+            claim_checks: None,
             memory,
             waits,
         });

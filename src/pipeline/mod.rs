@@ -13,8 +13,7 @@
 
 mod admit;
 mod attempt;
-mod claim_check;
-mod claims;
+mod claim_checks;
 mod context;
 mod controls;
 mod deliver;
@@ -38,7 +37,7 @@ mod status;
 mod wait_out;
 
 pub use crate::observe::{Failures, Health, Preflight};
-pub use claims::ClaimChecks;
+pub use claim_checks::ClaimChecks;
 pub use controls::{Controls, Handle};
 pub use intake::NotReceiving;
 pub use listener::{Listener, Parts};

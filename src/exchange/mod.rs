@@ -12,6 +12,7 @@ mod claim_check;
 mod cloudevents;
 mod headers;
 mod raw;
+mod reserved;
 mod resource;
 mod single;
 mod sqsd;
@@ -23,6 +24,7 @@ pub use algorithm::{Algorithm, AlgorithmError};
 pub use claim_check::Pointer;
 pub use cloudevents::{CloudEvents, ContentMode};
 pub use raw::{AGENT, ContentType, Look, Properties, Raw};
+pub use reserved::{is_beyond_messages, is_of_client};
 pub use resource::Resource;
 pub use single::{Shape, Single, Success, reports_an_error};
 pub use sqsd::AGENT as SQSD_AGENT;
@@ -32,6 +34,7 @@ use std::fmt::{self, Debug};
 
 use bytes::Bytes;
 use http::HeaderMap;
+use url::Url;
 
 use crate::message::{Message, MessageId};
 use crate::policy::outcome::{Answer, Outcome};
@@ -97,6 +100,16 @@ impl Request {
     /// A request to the listener's address.
     pub fn new(headers: HeaderMap, body: Bytes) -> Self {
         Self { id: None, resource: None, headers, body, headers_dropped: 0 }
+    }
+
+    /// Where it is sent: to the listener's address, with path and query of its own if it has any.
+    pub fn address(&self, of_listener: &Url) -> Url {
+        let mut url = of_listener.clone();
+        if let Some(resource) = &self.resource {
+            url.set_path(resource.path());
+            url.set_query(resource.query());
+        }
+        url
     }
 }
 

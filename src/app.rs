@@ -256,7 +256,7 @@ async fn listeners(plan: &Plan, endpoints: &[Endpoint], metrics: &Metrics, drain
             metrics: Arc::new(metrics.listener(&settings.name, &endpoint.limits.name)),
             queue: Arc::new(clients.queue(queue).await),
             endpoint: Arc::new(HttpEndpoint::new(&endpoint.client, target.clone())),
-            claims: claim_check.as_ref().map(|settings| claims(settings, queue)),
+            claim_checks: claim_check.as_ref().map(|settings| claim_checks(settings, queue)),
             limits: endpoint.limits.clone(),
             drain: drain.clone(),
             wall: Wall::System,
@@ -267,7 +267,7 @@ async fn listeners(plan: &Plan, endpoints: &[Endpoint], metrics: &Metrics, drain
     listeners
 }
 
-fn claims(settings: &sqs::ObjectSettings, queue: &sqs::Settings) -> ClaimChecks {
+fn claim_checks(settings: &sqs::ObjectSettings, queue: &sqs::Settings) -> ClaimChecks {
     let store = sqs::objects(settings, queue);
     let sqs::ObjectSettings { buckets, max_size, deletes, .. } = settings.clone();
     ClaimChecks { store, buckets, max_size, deletes }

@@ -65,11 +65,7 @@ pub fn render(plan: &Plan, name: Option<&str>, message: &Message) -> Result<Rend
     }
     let request =
         exchange.request(&[message]).map_err(|error| RenderError::Unshapeable(error.to_string()))?;
-    let mut url = listener.target.url.clone();
-    if let Some(resource) = &request.resource {
-        url.set_path(resource.path());
-        url.set_query(resource.query());
-    }
+    let mut url = request.address(&listener.target.url);
     for token in tokens(&listener.target.url) {
         let query = url.query().map(|query| query.replace(&token, REDACTED));
         url.set_query(query.as_deref());

@@ -9,6 +9,7 @@ use std::path::Path;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::config::Plan;
+use crate::pipeline::ClaimChecks;
 
 /// Descriptors beyond the workers' connections: SQS, admin port, files, the runtime itself.
 const OTHER_DESCRIPTORS: u64 = 100;
@@ -64,8 +65,9 @@ pub(super) fn shortages(plan: &Plan, limits: Limits) -> Vec<Shortage> {
     let workers: usize = plan.listeners.iter().map(|listener| listener.listener.workers).sum();
     let workers = u64::try_from(workers).unwrap_or(u64::MAX);
     let objects = plan.listeners.iter().map(|listener| {
-        let size = listener.claim_check.as_ref().map_or(0, |claims| claims.max_size);
-        u64::try_from(listener.listener.workers.saturating_mul(size) / 1024).unwrap_or(u64::MAX)
+        let size = listener.claim_check.as_ref().map_or(0, |objects| objects.max_size);
+        let objects = ClaimChecks::objects_max(listener.listener.workers);
+        u64::try_from(objects.saturating_mul(size) / 1024).unwrap_or(u64::MAX)
     });
     let objects = objects.fold(0, u64::saturating_add);
     let shortages = [
@@ -124,7 +126,7 @@ fn too_little_for_objects(workers: u64, objects: u64, limits: Limits) -> Option<
     Some(Shortage {
         meaning: format!(
             "claim checks may need {} MiB of the {needed} MiB that this process may need (an object of claim_check.max_size for \
-             each worker), and the container may use {most} MiB",
+             each worker, and one for every two after S3 was down), and the container may use {most} MiB",
             objects.div_ceil(1024)
         ),
         fix: format!(

@@ -163,8 +163,10 @@ impl Endpoints {
         report: &mut Report,
     ) -> FixedHeaders {
         let known = self.known.get(index);
-        let auth = known.and_then(|known| known.identity.as_ref()).and_then(|(_, auth, ..)| auth.as_ref());
-        let own = auth::headers(&listener.headers, auth.map(Auth::header).as_ref(), env, report);
+        let identity = known.and_then(|known| known.identity.as_ref());
+        let taken =
+            identity.map_or_else(Vec::new, |(_, auth, sign, _)| auth::taken(auth.as_ref(), sign.as_ref()));
+        let own = auth::headers(&listener.headers, &taken, env, report);
         match known.filter(|_| listener.endpoint.is_some()) {
             Some(known) => known.headers.and(&own),
             None => own,
@@ -269,8 +271,9 @@ impl Known {
         self.rate = rate(written, report);
         let auth = written.auth.as_ref().map(|auth| auth::credentials(auth, self.base.as_ref(), env, report));
         let of_auth = auth.iter().flatten().map(Auth::header).next();
-        self.headers = auth::headers(&written.headers, of_auth.as_ref(), env, report);
         let sign = written.sign.as_ref().map(|sign| sign.signature(of_auth.as_ref(), env, report));
+        let taken = auth::taken(auth.iter().flatten().next(), sign.iter().flatten().next());
+        self.headers = auth::headers(&written.headers, &taken, env, report);
         let tls = match &written.tls {
             Some(tls) => tls_files(tls, self.base.as_ref(), env, report),
             None => Some(Tls::default()),

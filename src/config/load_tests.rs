@@ -341,7 +341,7 @@ fn the_admin_address_is_the_flags_then_the_variables_then_the_default() {
 /// Name and value of the header with a key.
 fn key(auth: &Credentials) -> (String, String) {
     let Credentials::ApiKey { header, prefix, key } = auth else { panic!("{auth:?}") };
-    (header.to_string(), format!("{prefix}{}", key.current().trim()))
+    (header.to_string(), format!("{prefix}{}", key.known().trim()))
 }
 
 #[test]

@@ -45,7 +45,7 @@ fn the_variables_of_simple_sqsd_are_read_in_its_units() {
     let [note] = plan.notes.as_slice() else { panic!("{:?}", plan.notes) };
     let auth = plan.endpoints[0].client.auth.as_ref().expect("credentials");
     let Auth::ApiKey { header, prefix, key } = auth else { panic!("{auth:?}") };
-    assert_eq!((header.as_str(), prefix.as_str(), &*key.current()), ("x-key", "", "Bearer s3cr3t"));
+    assert_eq!((header.as_str(), prefix.as_str(), &*key.known()), ("x-key", "", "Bearer s3cr3t"));
     assert!(!note.contains("s3cr3t"), "{note}");
     for said in [
         "SQSD_QUEUE_URL as queue, ",

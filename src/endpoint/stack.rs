@@ -94,12 +94,12 @@ where
         let (headers, credentials) = (Arc::clone(&self.headers), Arc::clone(&self.credentials));
         let (signer, url) = (Arc::clone(&self.signer), Arc::clone(&self.url));
         Box::pin(async move {
-            headers.put(&mut request.headers);
+            headers.put(&mut request.headers).await;
             let used = match credentials.add(&mut request.headers).await {
                 Ok(used) => used,
                 Err(unsent) => return Ok(Attempt::Unsent(unsent)),
             };
-            let address = address(&url, &request);
+            let address = request.address(&url);
             let Request { id, body, headers: of_request, .. } = &mut request;
             if let Err(unsent) = signer.sign(id.as_ref(), &address, body, of_request).await {
                 return Ok(Attempt::Unsent(unsent));
@@ -115,16 +115,6 @@ where
             Ok(attempt)
         })
     }
-}
-
-/// The address of a request: the listener's, with path and query of the request if it has any.
-fn address(of_listener: &Url, request: &Request) -> Url {
-    let mut url = of_listener.clone();
-    if let Some(resource) = &request.resource {
-        url.set_path(resource.path());
-        url.set_query(resource.query());
-    }
-    url
 }
 
 /// Makes the POST and reads its answer to the end.
@@ -175,7 +165,7 @@ impl Service<Request> for Post {
     }
 
     fn call(&mut self, request: Request) -> Self::Future {
-        let mut post = reqwest::Request::new(Method::POST, address(&self.url, &request));
+        let mut post = reqwest::Request::new(Method::POST, request.address(&self.url));
         let (resource, mut contents) = (request.resource, request.contents);
         contents.insert(0, request.body.clone());
         *post.headers_mut() = request.headers;

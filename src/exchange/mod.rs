@@ -14,6 +14,7 @@ mod cloudevents;
 mod headers;
 mod lambda;
 mod raw;
+mod reserved;
 mod resource;
 mod several;
 mod single;
@@ -27,6 +28,7 @@ pub use claim_check::Pointer;
 pub use cloudevents::{CloudEvents, ContentMode};
 pub use lambda::Lambda;
 pub use raw::{AGENT, ContentType, Look, Properties, Raw};
+pub use reserved::{is_beyond_messages, is_of_client};
 pub use resource::Resource;
 pub use several::{BatchShape, Several};
 pub use single::{Shape, Single, Success, reports_an_error};
@@ -37,6 +39,7 @@ use std::fmt::{self, Debug};
 
 use bytes::Bytes;
 use http::HeaderMap;
+use url::Url;
 
 use crate::message::{Message, MessageId};
 use crate::policy::outcome::{Answer, Outcome};
@@ -117,6 +120,16 @@ impl Request {
     /// A request to the listener's address.
     pub fn new(headers: HeaderMap, body: Bytes) -> Self {
         Self { id: None, resource: None, headers, body, headers_dropped: 0, contents: Vec::new() }
+    }
+
+    /// Where it is sent: to the listener's address, with path and query of its own if it has any.
+    pub fn address(&self, of_listener: &Url) -> Url {
+        let mut url = of_listener.clone();
+        if let Some(resource) = &self.resource {
+            url.set_path(resource.path());
+            url.set_query(resource.query());
+        }
+        url
     }
 }
 

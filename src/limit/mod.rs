@@ -16,7 +16,7 @@ pub use gate::{Circumstances, Evidence, Gate, GateSnapshot, GateState, Probe, Ra
 pub use quota::{QuotaHint, Stated};
 pub use sessions::{Claims, Feedback, LearnedLimit, Membership, Refusal, Session, Sessions};
 pub use settings::{Rate, Settings};
-pub use slots::{Reserved, Slot, SlotCounts, Slots};
+pub use slots::{Reserved, SetAside, Slot, SlotCounts, Slots};
 
 use std::sync::Arc;
 

@@ -6,7 +6,8 @@
 //! Where many small messages share a POST there are far more slots than memory for long messages. So slots are bounded by
 //! bytes too: a reserved one counts as the longest message, one in use as its own.
 //!
-//! Invariant: reserved + in use ≤ limit, except that lowering the limit lets what is in flight finish. Likewise for bytes.
+//! Invariant: reserved + in use ≤ limit, with two exceptions. Lowering the limit lets what is in flight finish. A slot that was
+//! set aside comes back whether or not there is room. Likewise for bytes.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -156,6 +157,26 @@ impl Drop for Slot {
     }
 }
 
+/// A slot that others may use until this is dropped. Then more than the limit may be in use: who set it aside sees to it
+/// that few are dropped at once.
+#[derive(Debug)]
+#[must_use]
+pub struct SetAside(Arc<Slot>);
+
+impl SetAside {
+    /// Sets a slot aside, once at a time.
+    pub fn new(slot: &Arc<Slot>) -> Self {
+        slot.slots.0.send_modify(|counts| counts.in_use -= 1);
+        Self(Arc::clone(slot))
+    }
+}
+
+impl Drop for SetAside {
+    fn drop(&mut self) {
+        self.0.slots.0.send_modify(|counts| counts.in_use += 1);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -190,6 +211,23 @@ mod tests {
         drop(slot);
         assert_eq!(counts(&slots), (0, 1));
         drop(shared);
+        assert_eq!(counts(&slots), (0, 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slot_that_is_set_aside_is_others_until_it_comes_back_and_is_free_when_its_message_has_left() {
+        let slots = Slots::new(1, MANY);
+        let slot = slots.reserve(1, 1, LINGER).await.take(1).unwrap();
+        let aside = SetAside::new(&slot);
+        let other = slots.reserve(1, 1, LINGER).await.take(1).unwrap();
+        assert_eq!(counts(&slots), (0, 1));
+        drop(aside);
+        assert_eq!((counts(&slots), slots.counts().free()), ((0, 2), 0));
+        drop(other);
+        let aside = SetAside::new(&slot);
+        drop(slot);
+        assert_eq!(counts(&slots), (0, 0), "it left meanwhile");
+        drop(aside);
         assert_eq!(counts(&slots), (0, 0));
     }
 

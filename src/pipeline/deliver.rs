@@ -1,7 +1,7 @@
 //! One delivery, start to finish: admitted, attempted (`attempt.rs`), and what its messages do then.
 //!
 //! A [`Delivery`] owns one message or more. Those whose work was done before, and those that are no work, leave first
-//! (`sift.rs`); claim checks are redeemed (`claim_check.rs`). Lease, ledger and settlement stay per message: after a POST each leaves as decided,
+//! (`sift.rs`); claim checks are redeemed (`claim_checks/redeem.rs`). Lease, ledger and settlement stay per message: after a POST each leaves as decided,
 //! and those that may be posted again stay for the next round.
 //!
 //! Only waiting is raced against the drain. A POST that runs is awaited until the drain aborts; its outcome is
@@ -17,7 +17,8 @@ use tokio::time::Instant;
 use crate::limit::Rank;
 use crate::observe::event_log::deliveries::Posted;
 use crate::pipeline::admit::{Admitted, Patience, Refused, Reservation};
-use crate::pipeline::claims::Leftover;
+use crate::pipeline::claim_checks::held::Fetches;
+use crate::pipeline::claim_checks::leftover::Leftover;
 use crate::pipeline::dispatch::Dispatch;
 use crate::pipeline::in_flight::InFlight;
 use crate::pipeline::ledger::Settled;
@@ -37,6 +38,8 @@ pub(super) struct Delivery {
     pub(super) stay: Stay,
     /// Objects of messages that have left.
     pub(super) leftovers: Vec<Leftover>,
+    /// What its claim checks have been through.
+    pub(super) fetches: Fetches,
 }
 
 /// What the messages have been through since their receive.
@@ -64,23 +67,33 @@ impl Delivery {
     /// Of these messages, at least one, with what their receive claimed for them.
     pub(super) fn new(dispatch: &Arc<Dispatch>, messages: Vec<InFlight>, reservation: Reservation) -> Self {
         let (dispatch, stay, leftovers) = (Arc::clone(dispatch), Stay::default(), Vec::new());
-        Self { dispatch, messages, reservation, stay, leftovers }
+        let fetches = Fetches::default();
+        Self { dispatch, messages, reservation, stay, leftovers, fetches }
     }
 
     /// Takes the messages through the rest of their life in this process.
-    pub(super) async fn run(mut self) {
+    pub(super) async fn run(self) {
+        let mut next = Some(self);
+        while let Some(delivery) = next {
+            next = delivery.run_once().await;
+        }
+    }
+
+    /// Takes messages through. Those whose objects cannot be fetched yet are the delivery that comes then.
+    async fn run_once(mut self) -> Option<Self> {
         self.settle_remembered().await;
         self.expire().await;
         self.settle_no_work().await;
-        if let Err(refused) = self.redeem().await {
-            return self.refuse(refused).await;
+        let redeemed = self.redeem().await;
+        let mut end = redeemed.as_ref().err().copied();
+        while end.is_none() && !self.messages.is_empty() {
+            end = self.round().await.err();
         }
-        while !self.messages.is_empty() {
-            if let Err(refused) = self.round().await {
-                return self.refuse(refused).await;
-            }
+        match end {
+            Some(refused) => self.refuse(refused).await,
+            None => self.dispatch.clear_up(self.leftovers).await,
         }
-        self.dispatch.clear_up(self.leftovers).await;
+        redeemed.ok().flatten()
     }
 
     /// One attempt, and the wait before the next one. `Err`: there is none.
@@ -197,7 +210,7 @@ impl Delivery {
     }
 
     /// A POST that begins later may outlast what SQS grants one receive.
-    fn last_start(&self) -> Instant {
+    pub(super) fn last_start(&self) -> Instant {
         let longest_post = self.dispatch.ctx.longest_post();
         let first = self.messages.iter().map(|message| message.last_start(longest_post)).min();
         first.unwrap_or_else(Instant::now)
@@ -205,8 +218,8 @@ impl Delivery {
 
     /// Releases messages that may not be posted now; at once only if they never were.
     async fn refuse(self, refused: Refused) {
-        let Self { dispatch, messages, reservation, stay, leftovers } = self;
-        drop(reservation);
+        let Self { dispatch, messages, reservation, stay, leftovers, fetches } = self;
+        drop((reservation, fetches));
         let (pause, reason) = match refused {
             Refused::GateClosed(pause) => (pause, ReleaseReason::Gate),
             Refused::Draining => (Duration::ZERO, ReleaseReason::Drain),

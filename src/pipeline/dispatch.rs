@@ -7,7 +7,7 @@ use tokio::sync::watch;
 use crate::limit::Slots;
 use crate::message::Message;
 use crate::pipeline::admit::Admission;
-use crate::pipeline::claims::ClaimChecks;
+use crate::pipeline::claim_checks::held::Redeemer;
 use crate::pipeline::context::Context;
 use crate::pipeline::controls::Handle;
 use crate::pipeline::intake::NotReceiving;
@@ -28,7 +28,7 @@ pub(super) struct Dispatch {
     /// Messages that are done or hidden.
     pub(super) memory: Arc<Memory>,
     /// How claim checks are redeemed; `None`: they are messages like any other.
-    pub(super) claims: Option<ClaimChecks>,
+    pub(super) claim_checks: Option<Redeemer>,
     /// Messages that wait out a 429 on their final receive in this process.
     pub(super) waits: InProcessWaits,
 }

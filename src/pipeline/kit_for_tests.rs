@@ -237,7 +237,7 @@ impl Setup {
             not_receiving,
             leases,
             admission,
-            claims: None,
+            claim_checks: None,
             memory,
             waits,
         });

@@ -20,7 +20,8 @@ use crate::observe::health::Health;
 use crate::observe::metered::Metered;
 use crate::pipeline::Settings;
 use crate::pipeline::admit::Admission;
-use crate::pipeline::claims::ClaimChecks;
+use crate::pipeline::claim_checks::ClaimChecks;
+use crate::pipeline::claim_checks::held::Redeemer;
 use crate::pipeline::context::Context;
 use crate::pipeline::controls::Handle;
 use crate::pipeline::dispatch::Dispatch;
@@ -53,7 +54,7 @@ pub struct Parts {
     /// Where they go.
     pub endpoint: Arc<dyn Endpoint>,
     /// How claim checks are redeemed; `None`: they are messages like any other.
-    pub claims: Option<ClaimChecks>,
+    pub claim_checks: Option<ClaimChecks>,
     /// The endpoint's limits, shared with its other listeners.
     pub limits: EndpointLimits,
     /// The listener's counters.
@@ -75,7 +76,7 @@ pub struct Listener {
 impl Listener {
     /// Puts the parts together; nothing runs yet.
     pub fn new(parts: Parts) -> Self {
-        let Parts { settings, queue, endpoint, claims, limits, metrics, drain, wall, seed } = parts;
+        let Parts { settings, queue, endpoint, claim_checks, limits, metrics, drain, wall, seed } = parts;
         let queue: Arc<dyn Queue> =
             Arc::new(Metered { queue, metrics: Arc::clone(&metrics), name: settings.queue_name.clone() });
         let events = Arc::new(EventLog::new(&settings.name, &settings.queue_name, &limits.name));
@@ -97,7 +98,7 @@ impl Listener {
             not_receiving: watch::Sender::default(),
             leases,
             admission: Admission { gates, membership: limits.sessions.join(workers), limits },
-            claims,
+            claim_checks: claim_checks.map(|settings| Redeemer::new(settings, workers)),
             memory: Arc::new(Memory::new(settings.tuning.memory)),
             waits: InProcessWaits::new(workers, settings.tuning.last_receive),
             ctx: Arc::new(Context {

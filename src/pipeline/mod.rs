@@ -14,8 +14,7 @@
 mod admit;
 mod attempt;
 mod batch;
-mod claim_check;
-mod claims;
+mod claim_checks;
 mod context;
 mod controls;
 mod deliver;
@@ -41,7 +40,7 @@ mod status;
 mod wait_out;
 
 pub use crate::observe::{Failures, Health, Preflight};
-pub use claims::ClaimChecks;
+pub use claim_checks::ClaimChecks;
 pub use controls::{Controls, Handle};
 pub use intake::NotReceiving;
 pub use listener::{Listener, Parts};

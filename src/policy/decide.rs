@@ -97,7 +97,7 @@ pub struct Facts {
     pub retry_after: Option<Duration>,
     /// How much longer SQS allows this receive to be hidden.
     pub hideable: Duration,
-    /// How long this process has held the message because nothing could be sent.
+    /// How long this process has held the message because nothing could be sent, or its object not be fetched.
     pub held: Duration,
     /// Jitter, in `[0, 1)`.
     pub unit: f64,
@@ -129,7 +129,7 @@ pub enum Disposition {
         /// Reason for the counter and the log.
         reason: DeferReason,
     },
-    /// The message stays under its lease and is posted again.
+    /// The message stays under its lease, to be fetched or posted again.
     Hold,
     /// Sent to the dead-letter queue; deleted once that has it.
     DeadLetter,
@@ -245,6 +245,9 @@ fn table(outcome: Outcome, facts: &Facts, policy: &Policy) -> Decision {
         Outcome::Misdirected => (fault(), Signal::ListenerFault),
         Outcome::Rejected | Outcome::AlgorithmError | Outcome::Unshapeable => {
             (defer(policy.retry_delay.unwrap_or(FAULT_DELAY)), Signal::Neutral)
+        }
+        Outcome::Unfetched if facts.held < hold_max(facts.final_receive) => {
+            (Disposition::Hold, Signal::Neutral)
         }
         Outcome::Unfetched | Outcome::Aborted => (back_off(), Signal::Neutral),
     };

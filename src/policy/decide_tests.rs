@@ -72,7 +72,7 @@ fn outcomes_without_an_answer_have_their_rows() {
         (Outcome::Broken, unknown, Signal::Unanswered),
         (Outcome::Unsent, Disposition::Hold, Signal::Unreachable),
         (Outcome::Unshapeable, defer(30, DeferReason::Message), Signal::Neutral),
-        (Outcome::Unfetched, defer(40, DeferReason::Failure), Signal::Neutral),
+        (Outcome::Unfetched, Disposition::Hold, Signal::Neutral),
         (Outcome::AlgorithmError, defer(30, DeferReason::Message), Signal::Neutral),
         (Outcome::Aborted, defer(40, DeferReason::Aborted), Signal::Neutral),
     ];
@@ -102,6 +102,16 @@ fn a_503_with_retry_after_defers_at_least_so_long_and_other_statuses_ignore_the_
     assert_eq!(decision.signal, Signal::Congestion { retry_after: Some(Duration::from_secs(120)) });
     assert_eq!(answered(503, Some(1), &policy).1.disposition, defer(40, DeferReason::Failure));
     assert_eq!(answered(502, Some(120), &policy).1.disposition, defer(40, DeferReason::Failure));
+}
+
+#[test]
+fn a_message_whose_object_cannot_be_fetched_is_held_for_an_hour_and_then_deferred() {
+    let policy = Policy::default();
+    let held = |held| decide(Outcome::Unfetched, &Facts { held, ..facts() }, &policy).disposition;
+    assert_eq!(held(HOLD_MAX.saturating_sub(Duration::from_secs(1))), Disposition::Hold);
+    assert_eq!(held(HOLD_MAX), defer(40, DeferReason::Failure));
+    let finally = Facts { held: HOLD_MAX, final_receive: true, ..facts() };
+    assert_eq!(decide(Outcome::Unfetched, &finally, &policy).disposition, Disposition::Hold);
 }
 
 #[test]

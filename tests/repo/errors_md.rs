@@ -162,6 +162,10 @@ fn meanwhile(outcome: Outcome) -> String {
                 )
             }
         }
+        (Disposition::Hold, _) if outcome == Outcome::Unfetched => format!(
+            "The message is held under its lease and its object fetched again, after 1 s, 2 s … 30 s, for {} at most. No receive is spent.",
+            spoken(HOLD_MAX)
+        ),
         (Disposition::Hold, _) => format!(
             "The message is held under its lease and posted again, for {} at most: as the probe of the closed gate, at most 29 s apart, or after 1 s, 2 s … 60 s while other POSTs run. No receive is spent.",
             spoken(HOLD_MAX)

@@ -1,6 +1,6 @@
 //! Messages whose body is in S3: fetched before the POST, bad ones dead-lettered, deleted after their message.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use queuepost::policy::decide::{Action, Policy, Row};
 use queuepost::policy::outcome::StatusSet;
 use queuepost::ports::{BoxFuture, ObjectError, ObjectErrorKind, ObjectStore};
 
+use super::batches::batches;
 use super::process::{Census, SimProcess, limits, settings};
 use super::scripted_endpoint::{ScriptedEndpoint, answer};
 use super::simulated_queue::{Faults, World};
@@ -88,7 +89,8 @@ fn send_pointer(world: &World, body: &str) {
 fn process(seed: u64, deletes: bool) -> (SimProcess, Arc<Store>) {
     let (mut process, store) = (SimProcess::new(seed), Arc::new(Store::default()));
     let buckets = vec!["payloads".to_owned()];
-    process.claims = Some(ClaimChecks { store: Arc::clone(&store) as _, buckets, max_size: 20, deletes });
+    process.claim_checks =
+        Some(ClaimChecks { store: Arc::clone(&store) as _, buckets, max_size: 20, deletes });
     process.world.queue("orders", 3);
     (process, store)
 }
@@ -136,7 +138,7 @@ async fn a_claim_check_that_cannot_be_redeemed_is_a_bad_message_and_dead_lettere
 }
 
 #[tokio::test(start_paused = true)]
-async fn while_s3_fails_claim_checks_are_deferred_and_the_endpoint_is_not_blamed() {
+async fn while_s3_fails_claim_checks_are_held_and_the_endpoint_is_not_blamed() {
     for kind in [ObjectErrorKind::Unavailable, ObjectErrorKind::Denied] {
         let (mut process, store) = process(322, false);
         let endpoint = ScriptedEndpoint::always(200, 1_000);
@@ -152,6 +154,7 @@ async fn while_s3_fails_claim_checks_are_deferred_and_the_endpoint_is_not_blamed
         assert_eq!(bodies(&endpoint), ["plain"], "other messages are posted at once");
         assert!(limits.gate.is_open(), "{kind:?}");
         assert!(process.count("deliveries_total", "unfetched") >= 30);
+        assert_eq!(process.count("messages_received_total", ""), 31, "no receive is spent");
         *store.fails.lock().unwrap() = None;
         process.until_empty("orders", 2 * MINUTE).await;
         assert!(process.stop(MINUTE).await);
@@ -233,5 +236,202 @@ async fn an_object_that_takes_long_holds_no_session_loses_no_lease_and_is_releas
     assert!(process.stop(MINUTE).await, "nobody waits for the object");
     assert_eq!(process.census("orders"), Census { visible: 1, ..Census::default() });
     assert_eq!(*store.fetches.lock().unwrap(), 1);
+    process.assert_balanced();
+}
+
+/// Claim checks of a listener with four workers meet an S3 that fails so, each call after `takes`.
+fn without_s3(seed: u64, count: usize, kind: ObjectErrorKind, takes: Duration) -> (SimProcess, Arc<Store>) {
+    let (process, store) = process(seed, false);
+    *store.fails.lock().unwrap() = Some(kind);
+    *store.takes.lock().unwrap() = takes;
+    for number in 0..count {
+        send(&process.world, &store, "payloads", &format!("k-{number}"), "the body");
+    }
+    (process, store)
+}
+
+fn s3_works_again(store: &Store) {
+    *store.fails.lock().unwrap() = None;
+    *store.takes.lock().unwrap() = Duration::ZERO;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_hour_without_s3_spends_one_receive_of_each_claim_check_and_dead_letters_none() {
+    let (denied, silent) = (ObjectErrorKind::Denied, ObjectErrorKind::Unavailable);
+    for (kind, takes) in [(denied, Duration::ZERO), (silent, Duration::ZERO), (silent, MINUTE)] {
+        let (mut process, store) = without_s3(327, 200, kind, takes);
+        let endpoint = ScriptedEndpoint::always(200, 1_000);
+        process.listen(settings("orders", 4), &endpoint, &limits(4));
+        tokio::time::sleep(55 * MINUTE).await;
+        assert_eq!(process.census("orders"), Census { in_flight: 200, ..Census::default() }, "{kind:?}");
+        s3_works_again(&store);
+        process.until_empty("orders", 4 * MINUTE).await;
+        assert!(process.stop(MINUTE).await);
+        assert_eq!((endpoint.posts().len(), process.census("orders").dead), (200, 0));
+        assert_eq!(process.count("messages_received_total", ""), 200, "{kind:?} {takes:?}");
+        assert_eq!(process.count("leases_lost_total", ""), 0);
+        process.assert_balanced();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn plain_messages_flow_beside_claim_checks_while_s3_is_gone_or_hangs() {
+    for takes in [Duration::ZERO, MINUTE] {
+        let (mut process, store) = without_s3(328, 200, ObjectErrorKind::Unavailable, takes);
+        let endpoint = ScriptedEndpoint::always(200, 1_000);
+        process.listen(settings("orders", 4), &endpoint, &limits(4));
+        tokio::time::sleep(3 * MINUTE).await;
+        for number in 1..=50 {
+            process.world.send("orders", "plain");
+            tokio::time::sleep(MINUTE).await;
+            assert_eq!(endpoint.posts().len(), number, "{takes:?}");
+        }
+        assert!(endpoint.posts().iter().all(|post| post.body == "plain"));
+        s3_works_again(&store);
+        process.until_empty("orders", 4 * MINUTE).await;
+        assert!(process.stop(MINUTE).await);
+        assert_eq!((endpoint.posts().len(), process.census("orders").dead), (250, 0));
+        process.assert_balanced();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn when_a_thousand_claim_checks_are_held_and_all_workers_have_one_nothing_more_is_received() {
+    let (mut process, store) = without_s3(329, 1_100, ObjectErrorKind::Unavailable, Duration::ZERO);
+    let endpoint = ScriptedEndpoint::always(200, 10);
+    process.listen(settings("orders", 4), &endpoint, &limits(4));
+    tokio::time::sleep(10 * MINUTE).await;
+    assert_eq!(process.census("orders"), Census { visible: 96, in_flight: 1_004, dead: 0 });
+    s3_works_again(&store);
+    process.until_empty("orders", 10 * MINUTE).await;
+    assert!(process.stop(MINUTE).await);
+    assert_eq!((endpoint.posts().len(), process.count("messages_received_total", "")), (1_100, 1_100));
+    process.assert_balanced();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_long_claim_check_keeps_its_worker_while_its_object_cannot_be_fetched() {
+    let (mut process, store) = without_s3(330, 0, ObjectErrorKind::Denied, Duration::ZERO);
+    for number in 0..5 {
+        let long = format!("long/{number}/{}", "x".repeat(16 * 1024));
+        send(&process.world, &store, "payloads", &long, "the body");
+    }
+    let endpoint = ScriptedEndpoint::always(200, 1_000);
+    process.listen(settings("orders", 4), &endpoint, &limits(4));
+    tokio::time::sleep(MINUTE).await;
+    assert_eq!(process.census("orders"), Census { visible: 1, in_flight: 4, dead: 0 });
+    s3_works_again(&store);
+    process.until_empty("orders", 2 * MINUTE).await;
+    assert!(process.stop(MINUTE).await);
+    process.assert_balanced();
+}
+
+#[tokio::test(start_paused = true)]
+async fn beside_a_closed_gate_a_claim_check_that_cannot_be_fetched_passes_the_turn_on_for_a_while() {
+    let (mut process, store) = without_s3(331, 0, ObjectErrorKind::Denied, Duration::ZERO);
+    let works = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let says = Arc::clone(&works);
+    let endpoint = ScriptedEndpoint::new(move |_, _| {
+        (SECOND, answer(if says.load(std::sync::atomic::Ordering::Relaxed) { 200 } else { 503 }))
+    });
+    let limits = limits(4);
+    let mut patient = settings("orders", 4);
+    patient.policy.retry_delay = Some(60 * MINUTE);
+    process.listen(patient, &endpoint, &limits);
+    while limits.gate.is_open() {
+        process.world.send("orders", "plain");
+        tokio::time::sleep(3 * SECOND).await;
+    }
+    let before = process.count("messages_received_total", "");
+    for number in 0..200 {
+        send(&process.world, &store, "payloads", &format!("k-{number}"), "the body");
+    }
+    tokio::time::sleep(MINUTE).await;
+    let received = process.count("messages_received_total", "") - before;
+    assert!((1..=40).contains(&received), "{received} in a minute");
+    works.store(true, std::sync::atomic::Ordering::Relaxed);
+    s3_works_again(&store);
+    tokio::time::sleep(2 * MINUTE).await;
+    assert!(limits.gate.is_open(), "a claim check that could be fetched was its probe");
+    process.until_empty("orders", 61 * MINUTE).await;
+    assert!(process.stop(MINUTE).await);
+    assert_eq!(process.census("orders").dead, 0);
+    process.assert_balanced();
+}
+
+#[tokio::test(start_paused = true)]
+async fn claim_checks_that_are_held_are_released_when_the_drain_begins() {
+    let (mut process, _store) = without_s3(332, 30, ObjectErrorKind::Denied, Duration::ZERO);
+    let endpoint = ScriptedEndpoint::always(200, 1_000);
+    process.listen(settings("orders", 4), &endpoint, &limits(4));
+    tokio::time::sleep(5 * MINUTE).await;
+    assert!(process.stop(MINUTE).await);
+    assert_eq!(process.census("orders"), Census { visible: 30, ..Census::default() });
+    assert!(process.count("messages_released_total", r#"reason="drain""#) >= 30);
+    assert_eq!(process.count("messages_deferred_total", ""), 0);
+    process.assert_balanced();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_claim_check_that_is_denied_for_longer_than_an_hour_is_deferred() {
+    let (mut process, _store) = without_s3(333, 1, ObjectErrorKind::Denied, Duration::ZERO);
+    let endpoint = ScriptedEndpoint::always(200, 1_000);
+    process.listen(settings("orders", 4), &endpoint, &limits(4));
+    tokio::time::sleep(59 * MINUTE).await;
+    assert_eq!(process.count("messages_deferred_total", ""), 0);
+    tokio::time::sleep(2 * MINUTE).await;
+    assert_eq!(process.count("messages_deferred_total", r#"reason="failure""#), 1);
+    assert_eq!(process.count("messages_received_total", ""), 2, "its second receive has begun");
+    assert!(process.stop(MINUTE).await);
+    process.assert_balanced();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_goes_without_the_claim_check_that_cannot_be_fetched_which_is_posted_when_it_can_be() {
+    let (mut process, store) = without_s3(335, 1, ObjectErrorKind::Denied, Duration::ZERO);
+    for number in 1..4 {
+        process.world.send("orders", &format!("m-{number}"));
+    }
+    let endpoint = ScriptedEndpoint::always(200, 1_000);
+    process.listen(batches(2), &endpoint, &limits(2));
+    tokio::time::sleep(30 * MINUTE).await;
+    let lines = |bodies: Vec<String>| bodies.join("\n").lines().map(str::to_owned).collect::<BTreeSet<_>>();
+    let plain: BTreeSet<String> = ["m-1", "m-2", "m-3"].map(str::to_owned).into();
+    assert_eq!(lines(bodies(&endpoint)), plain);
+    s3_works_again(&store);
+    process.until_empty("orders", MINUTE).await;
+    assert_eq!(bodies(&endpoint).last().map(String::as_str), Some("the body"));
+    assert!(process.stop(MINUTE).await);
+    assert_eq!(process.count("messages_received_total", ""), 4);
+    process.assert_balanced();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fifo_group_waits_for_the_object_of_its_head_and_others_go_on() {
+    let (mut process, store) = process(334, false);
+    process.world.queue("orders.fifo", 3);
+    *store.fails.lock().unwrap() = Some(ObjectErrorKind::Unavailable);
+    store.objects.lock().unwrap().insert("k".to_owned(), Bytes::from_static(b"a-1"));
+    let size = AttributeValue { data_type: "Number".to_owned(), value: AttributeData::Text("3".to_owned()) };
+    let head = SendMessage {
+        body: pointer("payloads", "k"),
+        attributes: [("ExtendedPayloadSize".to_owned(), size)].into(),
+        group_id: Some("a".to_owned()),
+        deduplication_id: Some("a-1".to_owned()),
+        ..SendMessage::default()
+    };
+    process.world.with(|broker, now| broker.send(now, "orders.fifo", head)).unwrap();
+    for (group, body) in [("a", "a-2"), ("b", "b-1"), ("a", "a-3"), ("b", "b-2")] {
+        process.world.send_to("orders.fifo", group, body);
+    }
+    let endpoint = ScriptedEndpoint::always(200, 1_000);
+    process.listen(settings("orders.fifo", 2), &endpoint, &limits(2));
+    tokio::time::sleep(30 * MINUTE).await;
+    assert_eq!(bodies(&endpoint), ["b-1", "b-2"]);
+    s3_works_again(&store);
+    process.until_empty("orders.fifo", MINUTE).await;
+    assert_eq!(bodies(&endpoint), ["b-1", "b-2", "a-1", "a-2", "a-3"]);
+    assert!(process.stop(MINUTE).await);
+    assert_eq!(process.census("orders.fifo").dead, 0);
     process.assert_balanced();
 }

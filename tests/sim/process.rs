@@ -22,7 +22,7 @@ pub struct SimProcess {
     pub drain: Drain,
     pub metrics: Metrics,
     /// How listeners started later redeem claim checks.
-    pub claims: Option<ClaimChecks>,
+    pub claim_checks: Option<ClaimChecks>,
     /// Wall-clock time at the world's start, as listeners started later believe it.
     pub epoch: SystemTime,
     seed: u64,
@@ -86,7 +86,7 @@ impl SimProcess {
             world: world.clone(),
             drain: Drain::new(),
             metrics: Metrics::new(),
-            claims: None,
+            claim_checks: None,
             epoch: SystemTime::UNIX_EPOCH + Duration::from_millis(EPOCH_MILLIS),
             seed,
             running: JoinSet::new(),
@@ -141,7 +141,7 @@ impl SimProcess {
             settings,
             queue,
             endpoint,
-            claims: self.claims.clone(),
+            claim_checks: self.claim_checks.clone(),
             limits: limits.clone(),
             drain: self.drain.clone(),
             wall: Wall::Anchored { at: self.epoch, instant: self.world.started() },

@@ -9,12 +9,14 @@ use crate::config::auth::written::Header;
 use crate::config::env::Lookup;
 use crate::config::fields::Own;
 use crate::config::problem::{Fault, Report};
-use crate::endpoint::auth::{FixedHeaders, HeaderText, is_of_client, one_line};
+use crate::endpoint::auth::{Auth, FixedHeaders, HeaderText, one_line};
+use crate::endpoint::sign::Signature;
+use crate::exchange::is_of_client;
 
-/// The headers as written; `of_auth` is the header that the endpoint's credentials take.
+/// The headers as written. `taken` are those that the endpoint sets later, and the key that says so.
 pub(in crate::config) fn headers(
     written: &[Header],
-    of_auth: Option<&HeaderName>,
+    taken: &[(HeaderName, &str)],
     env: Lookup<'_>,
     report: &mut Report,
 ) -> FixedHeaders {
@@ -23,8 +25,8 @@ pub(in crate::config) fn headers(
     for Header { name: written, value } in written {
         let name = |text: &str| {
             let name = header_name(text)?;
-            if Some(&name) == of_auth {
-                let fault = Fault::new("is the header that the endpoint's `auth` sets");
+            if let Some((_, by)) = taken.iter().find(|(taken, _)| *taken == name) {
+                let fault = Fault::new(format!("is the header that the endpoint's `{by}` sets"));
                 return Err(fault.fix("keep one of them"));
             }
             if !known.insert(name.clone()) {
@@ -41,6 +43,15 @@ pub(in crate::config) fn headers(
         found.extend(name.zip(text));
     }
     FixedHeaders::new(found)
+}
+
+/// The headers that an endpoint's credentials and signature take, and the key that says so.
+pub(in crate::config) fn taken(
+    auth: Option<&Auth>,
+    sign: Option<&Signature>,
+) -> Vec<(HeaderName, &'static str)> {
+    let signature = sign.into_iter().flat_map(Signature::headers).map(|name| (name, "sign"));
+    auth.map(|auth| (auth.header(), "auth")).into_iter().chain(signature).collect()
 }
 
 /// The name of a header that a user may set.

@@ -11,7 +11,7 @@ mod secret;
 pub(super) mod written;
 
 pub(super) use credentials::credentials;
-pub(super) use headers::{header_name, headers};
+pub(super) use headers::{header_name, headers, taken};
 pub(super) use secret::{secret, warn_of_exposed};
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ fn env(name: &str) -> Option<String> {
     match name {
         "TOKEN" | "OTHER_TOKEN" => Some(SECRET.to_owned()),
         "HEADER" => Some(format!("X-Key: {SECRET}")),
+        "WEBHOOK" => Some("whsec_c3cwcmRmaXNoLWluLWEtdmFyaWFibGUtMTIzNDU2Nw==".to_owned()),
         "BAD_TOKEN" => Some(format!("{SECRET}\n{SECRET}")),
         _ => None,
     }
@@ -54,14 +55,14 @@ fn auth(lines: &str) -> Auth {
 #[test]
 fn each_kind_of_credentials_reaches_the_plan() {
     let Auth::Bearer(token) = auth("{bearer: {env: TOKEN}}") else { panic!("no bearer") };
-    assert_eq!(&*token.current(), SECRET);
+    assert_eq!(&*token.known(), SECRET);
     let Auth::Basic { username, password } = auth("{basic: {username: ops, password: {env: TOKEN}}}") else {
         panic!("no basic")
     };
-    assert_eq!((username.as_str(), &*password.current()), ("ops", SECRET));
+    assert_eq!((username.as_str(), &*password.known()), ("ops", SECRET));
     let api_key = auth("{api_key: {header: Authorization, prefix: 'Simple ', env: TOKEN}}");
     let Auth::ApiKey { header, prefix, key } = api_key else { panic!("no key") };
-    assert_eq!((header.as_str(), prefix.as_str(), &*key.current()), ("authorization", "Simple ", SECRET));
+    assert_eq!((header.as_str(), prefix.as_str(), &*key.known()), ("authorization", "Simple ", SECRET));
     let Auth::ApiKey { prefix, .. } = auth("{api_key: {header: X-Api-Key, env: TOKEN}}") else {
         panic!("no key")
     };
@@ -157,11 +158,23 @@ fn each_rule_of_headers_is_one_problem_with_its_key() {
             "headers: {x-key: a}\n    auth: {header_env: HEADER}",
             "is the header that the endpoint's `auth` sets",
         ),
+        (
+            "headers: {Webhook-Id: a}\n    sign: {standard_webhooks: {secrets: [{env: WEBHOOK}]}}",
+            "headers.Webhook-Id: Webhook-Id is the header that the endpoint's `sign` sets; keep one of them",
+        ),
+        (
+            "headers: {x-hub-signature-256: a}\n    sign: {hmac: {format: github, secret: {env: TOKEN}}}",
+            "is the header that the endpoint's `sign` sets",
+        ),
     ];
     for (lines, expected) in cases {
         let problems = checked(&with(lines)).expect_err(lines);
         assert!(problems.lines().count() == 1 && problems.contains(expected), "{lines}: {problems}");
     }
+    let of_listener = with("sign: {hmac: {format: github, secret: {env: TOKEN}}}")
+        .replace("path: /", "path: /, headers: {X-Hub-Signature-256: x}");
+    let problems = checked(&of_listener).expect_err("both");
+    assert!(problems.contains("listeners[0].headers.X-Hub-Signature-256"), "{problems}");
     let of_listener =
         with("auth: {bearer: {env: TOKEN}}").replace("path: /", "path: /, headers: {authorization: x}");
     let problems = checked(&of_listener).expect_err("both");

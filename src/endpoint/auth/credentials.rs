@@ -8,9 +8,9 @@ use base64::prelude::BASE64_STANDARD;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
-use super::headers::is_of_client;
 use super::oauth2::{OAuth2, Tokens};
 use super::secret::Secret;
+use crate::exchange::is_of_client;
 use crate::policy::outcome::{Step, Unsent};
 
 /// The kinds of credentials. Equal ones are written alike, whatever the present value of a secret.
@@ -58,10 +58,10 @@ pub struct SigV4 {
 }
 
 impl Auth {
-    /// The header that carries the credentials now.
+    /// The header that carries the credentials, as far as is known.
     pub fn header(&self) -> HeaderName {
         match self {
-            Self::Line(line) => parse(&line.current()).map_or(AUTHORIZATION, |(name, _)| name),
+            Self::Line(line) => parse(&line.known()).map_or(AUTHORIZATION, |(name, _)| name),
             Self::ApiKey { header, .. } => header.clone(),
             Self::Bearer(_) | Self::Basic { .. } | Self::OAuth2(_) | Self::SigV4(_) => AUTHORIZATION,
         }
@@ -133,11 +133,11 @@ impl Credentials {
             }
             (Auth::OAuth2(_), None) => None,
             (Auth::SigV4(_), _) => return Ok(used),
-            (Auth::Line(line), _) => parse(&line.current()).ok(),
-            (Auth::Bearer(secret), _) => bearer(&secret.current()),
-            (Auth::Basic { username, password }, _) => basic(username, &password.current()),
+            (Auth::Line(line), _) => parse(&line.current().await).ok(),
+            (Auth::Bearer(secret), _) => bearer(&secret.current().await),
+            (Auth::Basic { username, password }, _) => basic(username, &password.current().await),
             (Auth::ApiKey { header, prefix, key }, _) => {
-                value(&format!("{prefix}{}", key.current())).map(|value| (header.clone(), value))
+                value(&format!("{prefix}{}", key.current().await)).map(|value| (header.clone(), value))
             }
         };
         // Rules exclude it: every value was found fit for a header.

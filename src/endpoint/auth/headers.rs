@@ -5,9 +5,7 @@
 
 use std::fmt;
 
-use http::header::{
-    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, USER_AGENT,
-};
+use http::header::{CONTENT_TYPE, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::secret::Secret;
@@ -59,11 +57,14 @@ impl FixedHeaders {
     }
 
     /// Puts the headers into a request.
-    pub(in crate::endpoint) fn put(&self, headers: &mut HeaderMap) {
+    ///
+    /// # Cancel safety
+    /// The request has some of them.
+    pub(in crate::endpoint) async fn put(&self, headers: &mut HeaderMap) {
         for (name, text) in &self.0 {
             let value = match text {
                 HeaderText::Text(value) => Some(value.clone()),
-                HeaderText::Secret(secret) => HeaderValue::from_str(&secret.current()).ok(),
+                HeaderText::Secret(secret) => HeaderValue::from_str(&secret.current().await).ok(),
             };
             if let Some(mut value) = value {
                 value.set_sensitive(true);
@@ -100,13 +101,6 @@ impl fmt::Debug for FixedHeaders {
     }
 }
 
-/// Whether the HTTP client alone decides about a header: it frames the message or the connection.
-pub fn is_of_client(name: &HeaderName) -> bool {
-    const FRAMING: [HeaderName; 7] =
-        [CONNECTION, CONTENT_LENGTH, HOST, TE, TRAILER, TRANSFER_ENCODING, UPGRADE];
-    FRAMING.contains(name) || ["keep-alive", "proxy-connection"].contains(&name.as_str())
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::secret::one_line;
@@ -120,15 +114,15 @@ mod tests {
         FixedHeaders::new(pairs.iter().map(|(name, text)| (HeaderName::from_static(name), text.clone())))
     }
 
-    #[test]
-    fn the_listeners_headers_replace_those_of_the_endpoint_and_these_those_of_the_shape() {
+    #[tokio::test]
+    async fn the_listeners_headers_replace_those_of_the_endpoint_and_these_those_of_the_shape() {
         let of_endpoint = headers(&[("user-agent", text("ours/1")), ("x-tenant", text("one"))]);
         let of_listener = headers(&[("x-tenant", text("two"))]);
         let mut request = HeaderMap::new();
         request.insert("user-agent", HeaderValue::from_static("queuepost"));
         request.append("x-tenant", HeaderValue::from_static("a"));
         request.append("x-tenant", HeaderValue::from_static("b"));
-        of_endpoint.and(&of_listener).put(&mut request);
+        of_endpoint.and(&of_listener).put(&mut request).await;
         let all: Vec<(&str, &str)> =
             request.iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap())).collect();
         assert_eq!(all, [("user-agent", "ours/1"), ("x-tenant", "two")]);

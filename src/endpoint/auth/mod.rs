@@ -14,6 +14,6 @@ mod token_answer;
 
 pub(super) use credentials::Credentials;
 pub use credentials::{Auth, SigV4, header_line, password};
-pub use headers::{FixedHeaders, HeaderText, is_of_client};
+pub use headers::{FixedHeaders, HeaderText};
 pub use oauth2::{ClientAuth, OAuth2};
 pub use secret::{Rule, Secret, SecretError, one_line};

@@ -245,7 +245,7 @@ impl Tokens {
             // The address may carry a token in its query string.
             (Step::TokenServer, format!("gave no answer: {}", Chain(&error.without_url())))
         };
-        let mut response = self.http.execute(self.question()).await.map_err(unreached)?;
+        let mut response = self.http.execute(self.question().await).await.map_err(unreached)?;
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(unreached)? {
             if body.len() + chunk.len() > ANSWER_MAX {
@@ -257,9 +257,9 @@ impl Tokens {
     }
 
     /// The access token request (RFC 6749, section 4.4.2).
-    fn question(&self) -> reqwest::Request {
+    async fn question(&self) -> reqwest::Request {
         let OAuth2 { token_url, client_id, client_secret, scope, audience, client_auth } = &self.settings;
-        let secret = client_secret.current();
+        let secret = client_secret.current().await;
         let mut parameters = BTreeMap::from([("grant_type", "client_credentials")]);
         parameters.extend(scope.as_deref().map(|scope| ("scope", scope)));
         parameters.extend(audience.as_deref().map(|audience| ("audience", audience)));

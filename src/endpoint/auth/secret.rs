@@ -2,7 +2,8 @@
 //!
 //! A file is read again when it changes, so that a renewed secret needs no restart. Whoever uses the secret
 //! asks for its present value; a file is looked at then, once a second at most, and at once after
-//! [`Secret::doubt`]. A look is one `stat`; it blocks for as long as the file system takes.
+//! [`Secret::doubt`]. A look is one `stat`, on a thread for blocking calls. Whoever asks waits a second for it at most. A file system
+//! that hangs, such as a network's, then has one such thread for each file, and the former value stays.
 //! A new content that cannot be read or that breaks the secret's rule is not used: the former value stays,
 //! and one warning tells of it. No value is ever printed.
 //! Two secrets are equal if they are written alike: the same file, or the same value of a variable.
@@ -14,7 +15,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use tokio::time::Instant;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, timeout};
 
 use crate::endpoint::regular_file;
 
@@ -22,6 +24,8 @@ use crate::endpoint::regular_file;
 const LENGTH_MAX: u64 = 64 * 1024;
 /// How often a file is looked at, at most.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How long a request waits for a look, at most.
+const LOOK_WAIT: Duration = Duration::from_secs(1);
 
 /// Whether a text may be the secret. The error ends a sentence that begins with "leads to".
 pub type Rule = fn(&str) -> Result<(), &'static str>;
@@ -33,8 +37,14 @@ pub struct Secret(Arc<Shared>);
 struct Shared {
     source: Source,
     rule: Rule,
+    look: Box<Look>,
+    /// The right to look at the file.
+    turn: Arc<Semaphore>,
     state: Mutex<State>,
 }
+
+/// The content of a file that may have changed since it was seen, and what is known of it now.
+type Look = dyn Fn(&Path, Rule, &Seen) -> Option<(Seen, Result<String, SecretError>)> + Send + Sync;
 
 #[derive(PartialEq, Eq, Hash)]
 enum Source {
@@ -101,28 +111,44 @@ impl Secret {
     fn new(source: Source, rule: Rule, value: Arc<str>, seen: Seen) -> Self {
         let look_at = Instant::now() + LOOK_EVERY;
         let state = State { value, former: None, look_at, seen, problem: None };
-        Self(Arc::new(Shared { source, rule, state: Mutex::new(state) }))
+        let turn = Arc::new(Semaphore::new(1));
+        Self(Arc::new(Shared { source, rule, look: Box::new(look), turn, state: Mutex::new(state) }))
+    }
+
+    /// The value that was read last.
+    pub fn known(&self) -> Arc<str> {
+        Arc::clone(&self.state().value)
     }
 
     /// The present value.
-    pub fn current(&self) -> Arc<str> {
-        let Source::File(path) = &self.0.source else { return Arc::clone(&self.state().value) };
-        let mut state = self.state();
-        let now = Instant::now();
-        if now < state.look_at {
-            return Arc::clone(&state.value);
+    ///
+    /// # Cancel safety
+    /// A look goes on, and what it finds is used.
+    pub async fn current(&self) -> Arc<str> {
+        let Source::File(path) = &self.0.source else { return self.known() };
+        let (seen, turn) = {
+            let mut state = self.state();
+            let now = Instant::now();
+            if now < state.look_at {
+                return Arc::clone(&state.value);
+            }
+            // Others use the present value meanwhile.
+            let Ok(turn) = Arc::clone(&self.0.turn).try_acquire_owned() else {
+                return Arc::clone(&state.value);
+            };
+            state.look_at = now + LOOK_EVERY;
+            (state.seen.clone(), turn)
+        };
+        let shared = Arc::clone(&self.0);
+        let looks = tokio::task::spawn_blocking(move || shared.look(&seen, turn));
+        if timeout(LOOK_WAIT, looks).await.is_err() {
+            let hangs = Error::new(ErrorKind::TimedOut, "the file system does not answer");
+            let mut state = self.state();
+            // What the look finds is news, even if the file is as it was.
+            state.seen = Seen::default();
+            state.take(path, Err(SecretError::Unreadable(hangs)));
         }
-        // Others use the present value meanwhile.
-        state.look_at = now + LOOK_EVERY;
-        let seen = state.seen.clone();
-        drop(state);
-        let found = look(path, self.0.rule, &seen);
-        let mut state = self.state();
-        if let Some((seen, content)) = found {
-            state.seen = seen;
-            state.take(path, content);
-        }
-        Arc::clone(&state.value)
+        self.known()
     }
 
     /// Looks at the file before the next use, because the value was refused.
@@ -138,6 +164,20 @@ impl Secret {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Shared {
+    /// Looks at the file, and uses what it finds. Blocks for as long as the file system takes.
+    fn look(&self, seen: &Seen, turn: OwnedSemaphorePermit) {
+        let Source::File(path) = &self.source else { return };
+        let found = (self.look)(path, self.rule, seen);
+        if let Some((seen, content)) = found {
+            let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+            state.seen = seen;
+            state.take(path, content);
+        }
+        drop(turn);
     }
 }
 

@@ -1,5 +1,8 @@
 //! Secrets whose files are replaced, damaged, removed and mended while they are in use.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Poll;
+
 use super::*;
 
 /// A file of this test alone, removed at its end.
@@ -37,14 +40,14 @@ impl Drop for File {
 
 async fn after_a_second(secret: &Secret) -> String {
     tokio::time::advance(LOOK_EVERY).await;
-    secret.current().to_string()
+    secret.current().await.to_string()
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_file_is_read_again_when_it_was_replaced_or_written() {
     let file = File::new("replaced", "one\n");
     let secret = file.secret();
-    assert_eq!(&*secret.current(), "one", "without the line end");
+    assert_eq!(&*secret.current().await, "one", "without the line end");
     file.replace("two\r\n");
     assert_eq!(after_a_second(&secret).await, "two");
     file.write("six");
@@ -59,10 +62,10 @@ async fn a_file_is_looked_at_once_a_second_and_at_once_when_its_value_is_doubted
     let secret = file.secret();
     file.replace("two");
     tokio::time::advance(LOOK_EVERY / 2).await;
-    assert_eq!(&*secret.current(), "one");
+    assert_eq!(&*secret.current().await, "one");
     let shared = secret.clone();
     shared.doubt();
-    assert_eq!(&*secret.current(), "two");
+    assert_eq!(&*secret.current().await, "two");
 }
 
 #[tokio::test(start_paused = true)]
@@ -106,10 +109,48 @@ async fn a_link_that_is_turned_to_another_file_is_followed() {
     std::fs::remove_file(&link.0).unwrap();
     std::os::unix::fs::symlink(&one.0, &link.0).unwrap();
     let secret = link.secret();
-    assert_eq!(&*secret.current(), "one");
+    assert_eq!(&*secret.current().await, "one");
     std::fs::remove_file(&link.0).unwrap();
     std::os::unix::fs::symlink(&two.0, &link.0).unwrap();
     assert_eq!(after_a_second(&secret).await, "two", "as Kubernetes renews a mounted Secret");
+}
+
+/// A secret whose file system answers a look when the sender says so.
+fn on_a_slow_disk(file: &File) -> (Secret, std::sync::mpsc::SyncSender<()>, Arc<AtomicUsize>) {
+    let (answers, answer) = std::sync::mpsc::sync_channel(1);
+    let (answer, looks) = (Mutex::new(answer), Arc::new(AtomicUsize::new(0)));
+    let counted = Arc::clone(&looks);
+    let look = move |path: &Path, rule: Rule, seen: &Seen| {
+        counted.fetch_add(1, Ordering::SeqCst);
+        answer.lock().unwrap().recv().unwrap();
+        look(path, rule, seen)
+    };
+    let mut secret = file.secret();
+    Arc::get_mut(&mut secret.0).unwrap().look = Box::new(look);
+    (secret, answers, looks)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_file_system_that_hangs_delays_one_request_for_a_second_and_blocks_no_thread_of_the_runtime() {
+    let file = File::new("hangs", "one");
+    let (secret, answers, looks) = on_a_slow_disk(&file);
+    file.replace("two");
+    secret.doubt();
+    let mut first = Box::pin(secret.current());
+    let waits = std::future::poll_fn(|context| Poll::Ready(first.as_mut().poll(context).is_pending()));
+    assert!(waits.await, "for the look");
+    assert_eq!(&*secret.current().await, "one", "others do not wait");
+    tokio::time::advance(LOOK_WAIT).await;
+    assert_eq!(&*first.await, "one");
+    assert_eq!(after_a_second(&secret).await, "one", "nobody waits for a look that hangs");
+    assert!(secret.state().problem.is_some(), "a warning told of it");
+    answers.send(()).unwrap();
+    while &*secret.known() != "two" {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!((looks.load(Ordering::SeqCst), secret.state().problem.is_some()), (1, false));
+    answers.send(()).unwrap();
+    assert_eq!(after_a_second(&secret).await, "two");
 }
 
 #[test]
@@ -152,7 +193,7 @@ fn a_pipe_a_device_and_a_file_that_is_too_long_are_refused_and_none_is_waited_fo
     let (fits, long) = (with_length(64 * 1024), with_length(64 * 1024 + 1));
     std::os::unix::fs::symlink(&fits, &link).unwrap();
     let kind = |path: &Path| match Secret::of_file(path.to_owned(), one_line) {
-        Ok(secret) => Ok(secret.current().len()),
+        Ok(secret) => Ok(secret.known().len()),
         Err(SecretError::Unreadable(error)) => Err(error.kind()),
         Err(SecretError::Unfit(why)) => panic!("{why}"),
     };

@@ -41,6 +41,16 @@ pub enum Signature {
     },
 }
 
+impl Signature {
+    /// The headers that carry it.
+    pub fn headers(&self) -> Vec<HeaderName> {
+        match self {
+            Self::StandardWebhooks(_) => vec![WEBHOOK_ID, WEBHOOK_TIMESTAMP, WEBHOOK_SIGNATURE],
+            Self::Hmac { header, .. } => vec![header.clone()],
+        }
+    }
+}
+
 /// What signs the requests of one endpoint.
 #[derive(Debug)]
 pub(super) struct Signer {
@@ -77,17 +87,20 @@ impl Signer {
         match &self.signature {
             Some(Signature::StandardWebhooks(secrets)) => {
                 let seconds = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-                let secrets: Vec<Arc<str>> = secrets.iter().map(Secret::current).collect();
+                let mut present = Vec::new();
+                for secret in secrets {
+                    present.push(secret.current().await);
+                }
                 let id = visible(id);
                 let signatures =
-                    standard_webhooks::signatures(secrets.iter().map(|secret| &**secret), &id, seconds, body)
+                    standard_webhooks::signatures(present.iter().map(|secret| &**secret), &id, seconds, body)
                         .map_err(unfit)?;
                 headers.insert(WEBHOOK_ID, value(&id)?);
                 headers.insert(WEBHOOK_TIMESTAMP, HeaderValue::from(seconds));
                 headers.insert(WEBHOOK_SIGNATURE, value(&signatures)?);
             }
             Some(Signature::Hmac { format, header, secret }) => {
-                let signature = hmac::signature(*format, &secret.current(), url, body);
+                let signature = hmac::signature(*format, &secret.current().await, url, body);
                 headers.insert(header.clone(), value(&signature)?);
             }
             None => {}

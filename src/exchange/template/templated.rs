@@ -11,27 +11,13 @@ use serde::de::IgnoredAny;
 use crate::exchange::template::engine::{BODY_KEY, Engine, HEADER_KEY, PATH_KEY, QUERY_KEY};
 use crate::exchange::template::syntax::Flaw;
 use crate::exchange::template::values::Variables;
-use crate::exchange::{Request, Resource, Shape};
+use crate::exchange::{Request, Resource, Shape, is_beyond_messages};
 use crate::message::Message;
 
 const JSON: &str = "application/json";
 const TEXT: &str = "text/plain; charset=utf-8";
 /// The content types that a shape finds by looking at the body.
 const FOUND: [&str; 3] = [JSON, TEXT, "application/text"];
-/// Headers of the connection, and of credentials, which are the endpoint's.
-const RESERVED: [&str; 11] = [
-    "authorization",
-    "connection",
-    "content-length",
-    "expect",
-    "host",
-    "keep-alive",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-    "via",
-];
 
 /// The templates of a listener.
 #[derive(Debug, Default)]
@@ -153,7 +139,7 @@ impl Parts {
     /// The rule it breaks, as the end of a sentence.
     pub fn header_name(name: &str) -> Result<HeaderName, &'static str> {
         let name = HeaderName::try_from(name).map_err(|_| "is no name of a header")?;
-        if RESERVED.contains(&name.as_str()) || name.as_str().starts_with("proxy-") {
+        if is_beyond_messages(&name) {
             return Err("is a header of the connection or of credentials, which a message must not choose");
         }
         Ok(name)

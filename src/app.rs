@@ -24,7 +24,7 @@ use crate::endpoint::auth::{Auth, SigV4};
 use crate::endpoint::{ClientError, HttpClient, HttpEndpoint};
 use crate::limit::EndpointLimits;
 use crate::limit::clock::Wall;
-use crate::pipeline::{ClaimChecks, Health, Listener, Parts, Preflight, Status};
+use crate::pipeline::{ClaimChecks, Health, Listener, Parts, Preflight, Results, Status};
 use crate::sqs;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::trace::Traces;
@@ -256,6 +256,7 @@ async fn listeners(plan: &Plan, endpoints: &[Endpoint], metrics: &Metrics, drain
             metrics: Arc::new(metrics.listener(&settings.name, &endpoint.limits.name)),
             queue: Arc::new(clients.queue(queue).await),
             endpoint: Arc::new(HttpEndpoint::new(&endpoint.client, target.clone())),
+            results: Results::default(),
             claims: claim_check.as_ref().map(|settings| claims(settings, queue)),
             limits: endpoint.limits.clone(),
             drain: drain.clone(),

@@ -13,6 +13,7 @@ mod cloudevents;
 mod headers;
 mod raw;
 mod resource;
+pub mod results;
 mod single;
 mod sqsd;
 pub mod template;

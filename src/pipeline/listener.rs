@@ -32,6 +32,7 @@ use crate::pipeline::lease::LeaseTable;
 use crate::pipeline::memory::Memory;
 use crate::pipeline::panics::caught;
 use crate::pipeline::queue_view::QueueView;
+use crate::pipeline::results::Results;
 use crate::pipeline::settle::SettleLoop;
 use crate::pipeline::status::{self, Status};
 use crate::pipeline::wait_out::InProcessWaits;
@@ -54,6 +55,8 @@ pub struct Parts {
     pub endpoint: Arc<dyn Endpoint>,
     /// How claim checks are redeemed; `None`: they are messages like any other.
     pub claims: Option<ClaimChecks>,
+    /// Where results go.
+    pub results: Results,
     /// The endpoint's limits, shared with its other listeners.
     pub limits: EndpointLimits,
     /// The listener's counters.
@@ -75,7 +78,8 @@ pub struct Listener {
 impl Listener {
     /// Puts the parts together; nothing runs yet.
     pub fn new(parts: Parts) -> Self {
-        let Parts { settings, queue, endpoint, claims, limits, metrics, drain, wall, seed } = parts;
+        let Parts { settings, queue, endpoint, claims, results: _, limits, metrics, drain, wall, seed } =
+            parts;
         let queue: Arc<dyn Queue> =
             Arc::new(Metered { queue, metrics: Arc::clone(&metrics), name: settings.queue_name.clone() });
         let events = Arc::new(EventLog::new(&settings.name, &settings.queue_name, &limits.name));

@@ -5,38 +5,17 @@
 //! all. The user's attributes take precedence over these three.
 
 use std::collections::HashMap;
-use std::time::Duration;
 
 use aws_sdk_sqs::primitives::Blob;
 use aws_sdk_sqs::types::{
     MessageAttributeValue, MessageSystemAttributeNameForSends, MessageSystemAttributeValue,
 };
 
-use crate::message::{Attribute, AttributeValue, Message};
+use crate::message::{Attribute, AttributeValue, Message, Outgoing};
 use crate::ports::DeadLetterReason;
 
-/// Most attributes of a message (AWS limit).
-const ATTRIBUTES_MAX: usize = 10;
 /// Prefix of our own attributes; a copy of a copy replaces them.
 const OURS: &str = "queuepost.";
-
-/// A message to be sent.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Outgoing {
-    /// Text as SQS allows it; at most 1 MiB with the attributes.
-    pub body: String,
-    /// At most ten attributes.
-    pub attributes: Vec<Attribute>,
-    /// Hides the message at first; whole seconds, at most 15 minutes. Not allowed for single messages of FIFO
-    /// queues.
-    pub delay: Option<Duration>,
-    /// Message group: required by FIFO queues, the tenant of fair ones.
-    pub group_id: Option<String>,
-    /// Deduplication id, for FIFO queues that do not derive it from the body.
-    pub deduplication_id: Option<String>,
-    /// X-Ray trace header (`AWSTraceHeader`).
-    pub trace_header: Option<String>,
-}
 
 /// One message of a batch that SQS did not accept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,32 +28,15 @@ pub struct Unsent {
     pub fix: String,
 }
 
-impl Outgoing {
-    /// Longest message, and most bytes of one batch of messages (AWS limit since 2025; a queue may allow less).
-    pub const MAX_BYTES: usize = 1024 * 1024;
-
-    /// The size of the message in that limit: body and attributes together.
-    pub fn bytes(&self) -> usize {
-        self.body.len() + self.attributes.iter().map(size_of).sum::<usize>()
-    }
-}
-
-impl<T: ToString + ?Sized> From<&T> for Outgoing {
-    /// A message with a body and nothing else.
-    fn from(body: &T) -> Self {
-        Self { body: body.to_string(), ..Self::default() }
-    }
-}
-
 /// A copy of `message` for a dead-letter queue. `None` when its body is no text, which SQS never sends.
 pub(super) fn copy(message: &Message, reason: &DeadLetterReason, fifo: bool) -> Option<Outgoing> {
     let body = std::str::from_utf8(&message.body).ok()?.to_owned();
     let mut attributes: Vec<Attribute> =
         message.attributes.iter().filter(|attribute| !attribute.name.starts_with(OURS)).cloned().collect();
-    let mut size = body.len() + attributes.iter().map(size_of).sum::<usize>();
+    let mut size = body.len() + attributes.iter().map(Attribute::bytes).sum::<usize>();
     for attribute in explanation(message, reason) {
-        let with_it = size + size_of(&attribute);
-        if attributes.len() < ATTRIBUTES_MAX && with_it <= Outgoing::MAX_BYTES {
+        let with_it = size + attribute.bytes();
+        if attributes.len() < Outgoing::ATTRIBUTES_MAX && with_it <= Outgoing::MAX_BYTES {
             size = with_it;
             attributes.push(attribute);
         }
@@ -106,15 +68,6 @@ fn explanation(message: &Message, reason: &DeadLetterReason) -> impl Iterator<It
     ]
     .into_iter()
     .flatten()
-}
-
-/// The size of an attribute: name, type and value (AWS's rule).
-fn size_of(attribute: &Attribute) -> usize {
-    let value = match &attribute.value {
-        AttributeValue::Text(text) => text.len(),
-        AttributeValue::Binary(bytes) => bytes.len(),
-    };
-    attribute.name.len() + attribute.data_type.len() + value
 }
 
 /// Name and value in the SDK's types; `None` without a data type, which SQS does not allow.

@@ -7,6 +7,7 @@
 pub mod check;
 pub mod render;
 mod resources;
+mod results;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,7 +25,7 @@ use crate::endpoint::auth::{Auth, SigV4};
 use crate::endpoint::{ClientError, HttpClient, HttpEndpoint};
 use crate::limit::EndpointLimits;
 use crate::limit::clock::Wall;
-use crate::pipeline::{ClaimChecks, Health, Listener, Parts, Preflight, Results, Status};
+use crate::pipeline::{ClaimChecks, Health, Listener, Parts, Preflight, Status};
 use crate::sqs;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::trace::Traces;
@@ -248,7 +249,7 @@ fn endpoints(plans: &[EndpointPlan], metrics: &Metrics) -> Result<Vec<Endpoint>,
 async fn listeners(plan: &Plan, endpoints: &[Endpoint], metrics: &Metrics, drain: &Drain) -> Vec<Listener> {
     let clients = sqs::Clients::default();
     let mut listeners = Vec::new();
-    for ListenerPlan { listener, queue, claim_check, target, endpoint } in &plan.listeners {
+    for ListenerPlan { listener, queue, claim_check, results, target, endpoint } in &plan.listeners {
         let Some(endpoint) = endpoints.get(*endpoint) else { continue };
         let mut settings = listener.clone();
         settings.receive_wait = receive_wait(settings.receive_wait, plan.deadline);
@@ -256,7 +257,7 @@ async fn listeners(plan: &Plan, endpoints: &[Endpoint], metrics: &Metrics, drain
             metrics: Arc::new(metrics.listener(&settings.name, &endpoint.limits.name)),
             queue: Arc::new(clients.queue(queue).await),
             endpoint: Arc::new(HttpEndpoint::new(&endpoint.client, target.clone())),
-            results: Results::default(),
+            results: results::results(&clients, &listener.name, results).await,
             claims: claim_check.as_ref().map(|settings| claims(settings, queue)),
             limits: endpoint.limits.clone(),
             drain: drain.clone(),

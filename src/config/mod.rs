@@ -10,6 +10,7 @@
 //! - `check`, `endpoints`, `exchange`, `template`, `cloudevents`, `auth`, `sigv4`, `sign`: apply the rules.
 //! - `stay`: how long messages stay hidden and in the queue; `sqsd_names`: the variables of other programs.
 //! - `claim_check`: the key of bodies in S3; `unwrap`: the keys of envelopes and of what is no work.
+//! - `results`: the key of result queues.
 //! - `value`, `queue`: parse single texts.
 //! - `rules`, `consumers`: check combinations of values, and of listeners.
 //! - `firsts`: finds the earlier holder of a name, a queue or an endpoint.
@@ -41,6 +42,7 @@ mod plan;
 mod presets;
 mod problem;
 mod queue;
+mod results;
 mod reveal;
 mod rules;
 mod shown;
@@ -57,5 +59,5 @@ pub use env::process_env;
 pub use excerpt::Excerpt;
 pub use explain::Explained;
 pub use load::{Overrides, admin_address, explain, load, queue, variables};
-pub use plan::{EndpointPlan, ListenerPlan, Plan};
+pub use plan::{EndpointPlan, ListenerPlan, Plan, ResultPlan, ResultsPlan};
 pub use problem::{ConfigErrors, Place, Problem};

@@ -12,7 +12,7 @@ use minijinja::syntax::SyntaxConfig;
 
 use crate::exchange::template::filters::{FILTERS, LOOPS, TESTS};
 use crate::exchange::template::limits::{JOINS, TEMPLATE_BYTES};
-use crate::exchange::template::values::{PROPERTIES, ROOTS, Wants};
+use crate::exchange::template::values::{PROPERTIES, RESULT_PROPERTIES, RESULT_ROOTS, ROOTS, Wants};
 
 /// Why a template is refused, and where in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,15 +63,37 @@ pub(super) struct Read {
     pub(super) subjects: BTreeMap<(usize, usize), (usize, usize)>,
 }
 
+/// What a template is for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// Header, query or body of a request.
+    #[default]
+    Request,
+    /// The path of a request.
+    Path,
+    /// A result, which also sees what became of the message.
+    Result,
+}
+
+impl Purpose {
+    /// The names that its templates may begin with.
+    fn roots(self) -> &'static [&'static str] {
+        match self {
+            Self::Request | Self::Path => &ROOTS,
+            Self::Result => &RESULT_ROOTS,
+        }
+    }
+}
+
 /// What a template reads, or everything that is wrong with it.
-pub(super) fn check(source: &str, is_path: bool) -> Result<Read, Vec<Flaw>> {
+pub(super) fn check(source: &str, purpose: Purpose) -> Result<Read, Vec<Flaw>> {
     if source.len() > TEMPLATE_BYTES {
         let rule = format!("is longer than {} KiB", TEMPLATE_BYTES >> 10);
         return Err(vec![Flaw { line: 1, column: 1, rule, fix: None, unknown: None }]);
     }
     let parsed = parse(source, "template", SyntaxConfig, WhitespaceConfig::default());
     let root = parsed.map_err(|error| vec![syntax_error(source, &error)])?;
-    let mut reader = Reader { is_path, ..Reader::default() };
+    let mut reader = Reader { purpose, ..Reader::default() };
     reader.statement(&root);
     if reader.flaws.is_empty() { Ok(reader.read) } else { Err(reader.flaws) }
 }
@@ -119,7 +141,7 @@ fn offsets(span: Span) -> (usize, usize) {
 
 #[derive(Default)]
 struct Reader<'a> {
-    is_path: bool,
+    purpose: Purpose,
     read: Read,
     joins: usize,
     /// The variables of the loops around.
@@ -138,7 +160,9 @@ impl<'a> Reader<'a> {
         match statement {
             Stmt::Template(template) => self.statements(&template.children),
             Stmt::EmitRaw(raw) => {
-                if let Some(c) = raw.raw.chars().find(|c| self.is_path && matches!(c, '?' | '#')) {
+                if let Some(c) =
+                    raw.raw.chars().find(|c| self.purpose == Purpose::Path && matches!(c, '?' | '#'))
+                {
                     let flaw = Flaw::at(raw.span(), format!("has a `{c}`, which a path cannot have"));
                     self.flaws.push(flaw.fix("write a query into `template.query`"));
                 }
@@ -232,11 +256,7 @@ impl<'a> Reader<'a> {
                 self.arguments(&test.args);
             }
             Expr::GetAttr(attribute) => {
-                let is_message = matches!(&attribute.expr, Expr::Var(variable) if variable.id == "message");
-                if is_message && !PROPERTIES.contains(&attribute.name) {
-                    let (span, name) = (attribute.span(), attribute.name);
-                    self.flaws.push(Flaw::unknown(span, "the property of `message`", name, &PROPERTIES));
-                }
+                self.property(&attribute.expr, attribute.name, attribute.span());
                 self.expression(&attribute.expr);
             }
             Expr::GetItem(item) => {
@@ -252,6 +272,19 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Members of `message` and `result` are known; those of a loop's variable are not.
+    fn property(&mut self, of: &Expr<'a>, name: &'a str, span: Span) {
+        let Expr::Var(variable) = of else { return };
+        let (what, known): (_, &'static [&'static str]) = match variable.id {
+            "message" => ("the property of `message`", &PROPERTIES),
+            "result" if self.purpose == Purpose::Result => ("the property of `result`", &RESULT_PROPERTIES),
+            _ => return,
+        };
+        if !known.contains(&name) {
+            self.flaws.push(Flaw::unknown(span, what, name, known));
+        }
+    }
+
     fn arguments(&mut self, arguments: &[CallArg<'a>]) {
         arguments.iter().map(argument).for_each(|e| self.expression(e));
     }
@@ -263,8 +296,8 @@ impl<'a> Reader<'a> {
         match name {
             "json" => self.read.wants.json = true,
             "body" => self.read.wants.body = true,
-            name if ROOTS.contains(&name) => {}
-            name => self.flaws.push(Flaw::unknown(span, "the variable", name, &ROOTS)),
+            name if self.purpose.roots().contains(&name) => {}
+            name => self.flaws.push(Flaw::unknown(span, "the variable", name, self.purpose.roots())),
         }
     }
 

@@ -28,6 +28,22 @@ pub(super) const PROPERTIES: [&str; 7] = [
     "sent_at",
     "sequence_number",
 ];
+/// The names that the template of a result may begin with.
+pub(super) const RESULT_ROOTS: [&str; 7] =
+    ["attributes", "body", "json", "listener", "message", "queue", "result"];
+/// The members of `result`.
+pub(super) const RESULT_PROPERTIES: [&str; 10] = [
+    "body",
+    "body_truncated",
+    "end_time",
+    "enqueued_time",
+    "error",
+    "json",
+    "outcome",
+    "start_time",
+    "state",
+    "status",
+];
 /// Name of the meter among the variables; no template can write it.
 const METER: &str = "\u{0}meter";
 /// The first whole number beyond 64 bits. The parser rounds such numbers, so templates do not get them.
@@ -86,7 +102,15 @@ pub(super) struct Variables {
 
 impl Variables {
     /// The variables; the body is parsed only where a template reads `json`.
-    pub(super) fn new(message: &Message, listener: &str, queue: &str, wants: Wants) -> Self {
+    ///
+    /// `result` is what became of the message, for templates of results.
+    pub(super) fn new(
+        message: &Message,
+        listener: &str,
+        queue: &str,
+        result: Option<Value>,
+        wants: Wants,
+    ) -> Self {
         // A body from S3 may have any length, and its JSON takes many times as much memory.
         let fits = message.body.len() <= BODY_BYTES;
         let text = std::str::from_utf8(&message.body).ok().filter(|_| fits);
@@ -105,7 +129,8 @@ impl Variables {
             message.attributes.iter().map(|each| (each.name.as_str(), attribute(&each.value))).collect();
         let of_json = json.as_ref().and_then(|json| json.as_ref().ok()).map_or(0, longest);
         let of_body = text.filter(|_| wants.body).map_or(0, str::len);
-        let longest = of_body.max(of_json).max(longest(&attributes));
+        let of_result = result.as_ref().map_or(0, longest);
+        let longest = of_body.max(of_json).max(longest(&attributes)).max(of_result);
         let all = [
             ("attributes", Some(attributes)),
             ("body", text.filter(|_| wants.body).map(Value::from)),
@@ -113,6 +138,7 @@ impl Variables {
             ("listener", Some(Value::from(listener))),
             ("message", Some(properties(message))),
             ("queue", Some(Value::from(queue))),
+            ("result", result),
         ];
         let value: Value = all.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
         let meter = Arc::new(Meter::new(longest));

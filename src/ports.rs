@@ -165,12 +165,16 @@ pub struct VisibilityChange {
 }
 
 /// Why this process, rather than SQS, sends a message to the dead-letter queue.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DeadLetterReason {
     /// Name of the outcome, for example `rejected`.
     pub outcome: &'static str,
     /// HTTP status, when there was an answer.
     pub status: Option<u16>,
+    /// The beginning of the answer, fit for a log.
+    pub answer: Option<String>,
+    /// The listener.
+    pub listener: Option<Arc<str>>,
 }
 
 /// The attributes of a queue.

@@ -6,7 +6,7 @@
 //!
 //! The program reads a body in two cases only. One is a success that hides a failure. The other is the 403 of
 //! a receiver that accepts callers on its own machine or mesh only. Nothing but the body separates that 403
-//! from a key without rights. Of every other failure the beginning is kept for people.
+//! from a key without rights. Else the beginning is kept for people, and for results.
 
 use std::ops::ControlFlow;
 
@@ -41,9 +41,7 @@ pub(super) async fn read(mut response: Response, excerpt: impl Fn(&[u8]) -> Opti
         response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()).and_then(RetryAfter::parse);
     let quota = Quota::read(response.headers());
     let redirects_to = status.is_redirection().then(|| target(&response)).flatten();
-    let looked_into = status.is_success() || status == StatusCode::FORBIDDEN;
-    let keep = if looked_into { KEPT_BYTES } else { LOOKED_AT_BYTES };
-    let mut body = Body { keep, ..Body::default() };
+    let mut body = Body { keep: KEPT_BYTES, ..Body::default() };
     loop {
         match response.chunk().await {
             Ok(None) => break,

@@ -117,14 +117,14 @@ impl Delivery {
         let mut remembered = Vec::new();
         for message in std::mem::take(&mut self.messages) {
             let exit = self.dispatch.memory.seen(message.id());
-            match exit.filter(|exit| matches!(exit, Exit::Delete { .. }) || !message.is_last_try()) {
+            match exit.filter(|exit| exit.deletes() || !message.is_last_try()) {
                 Some(exit) => remembered.push((message, exit)),
                 None => self.messages.push(message),
             }
         }
         self.free_unused_reservation();
         for (mut message, exit) in remembered {
-            if exit == Exit::DELETE {
+            if *exit.last() == Exit::DELETE {
                 self.leftovers.extend(self.dispatch.leaves_behind(&mut message));
             }
             self.dispatch.ctx.metrics.duplicates_suppressed.inc();
@@ -272,7 +272,7 @@ impl Delivery {
             message.last_word(&dispatch, refused.words());
             if let Some(until) = waits_until {
                 // A drain stops its wait: SQS hides it for the rest of that.
-                message.exit(Exit::Hide { until, how: Settled::Parked }).await;
+                message.hide_until(until, Settled::Parked).await;
             } else if stay.held_since.is_some() && refused != Refused::Draining {
                 let policy = &dispatch.ctx.settings.policy;
                 let delay = policy.back_off(message.message.receive_count, dispatch.ctx.unit());

@@ -72,16 +72,17 @@ pub struct Parts {
 /// One listener, ready to run.
 pub struct Listener {
     dispatch: Arc<Dispatch>,
+    results: Arc<Results>,
     seed: u64,
 }
 
 impl Listener {
     /// Puts the parts together; nothing runs yet.
     pub fn new(parts: Parts) -> Self {
-        let Parts { settings, queue, endpoint, claims, results: _, limits, metrics, drain, wall, seed } =
-            parts;
+        let Parts { settings, queue, endpoint, claims, results, limits, metrics, drain, wall, seed } = parts;
         let queue: Arc<dyn Queue> =
             Arc::new(Metered { queue, metrics: Arc::clone(&metrics), name: settings.queue_name.clone() });
+        let results = Arc::new(results.metered(&metrics));
         let events = Arc::new(EventLog::new(&settings.name, &settings.queue_name, &limits.name));
         let leases = LeaseTable::new(
             settings.lease(),
@@ -116,7 +117,7 @@ impl Listener {
                 view: QueueView::default(),
             }),
         };
-        Self { dispatch: Arc::new(dispatch), seed }
+        Self { dispatch: Arc::new(dispatch), results, seed }
     }
 
     /// Its name.
@@ -148,7 +149,7 @@ impl Listener {
 
     /// Runs until the drain is over and everything is settled.
     pub async fn run(self) {
-        let Self { dispatch, seed } = self;
+        let Self { dispatch, results, seed } = self;
         let ctx = &dispatch.ctx;
         let stop = CancellationToken::new();
         let mut extending = JoinSet::new();
@@ -161,7 +162,7 @@ impl Listener {
         ));
         extending.spawn(summarise(Arc::clone(ctx), stop.clone()));
         let (settler, settle_loop) =
-            SettleLoop::new(Arc::clone(ctx), Arc::clone(&dispatch.memory), seed.wrapping_add(1));
+            SettleLoop::new(Arc::clone(ctx), Arc::clone(&dispatch.memory), results, seed.wrapping_add(1));
         let mut settling = JoinSet::new();
         settling.spawn(kept_running(Arc::clone(ctx), "settle loop", settle_loop, |it| Box::pin(it.run())));
         let deliveries = TaskTracker::new();

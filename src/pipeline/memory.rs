@@ -9,7 +9,8 @@
 //! On its final receive it is posted all the same; that is the caller's business.
 //!
 //! Bounded: [`tuning::Memory`] says how many ids of each kind are remembered. Past that the one is forgotten that would
-//! be forgotten next, so unconfirmed deletes go last. A forgotten message may be posted twice, or too early. Above 109
+//! be forgotten next, so unconfirmed deletes go last. Results that are owed may have 8 MiB of each kind. Past that the
+//! oldest is sent without its contents. A forgotten message may be posted twice, or too early. Above 109
 //! messages a second the ten minutes are therefore fewer. The memory is the process's own: another process, or this one
 //! after a crash, knows nothing of it.
 
@@ -50,6 +51,10 @@ struct Exits {
     by_key: BTreeMap<Key, (Option<Box<Exit>>, Instant)>,
     /// First what is forgotten first. Messages of one instant have no order.
     by_time: BTreeSet<(Instant, Key)>,
+    /// Those that owe a result whose words are kept, in the same order.
+    worded: BTreeSet<(Instant, Key)>,
+    /// Bytes of these words.
+    bytes: usize,
 }
 
 /// Stands for an id, in a fifth of the room: the first half of its SHA-256 sum.
@@ -57,6 +62,10 @@ struct Exits {
 /// Of two ids with one key, the second message would be deleted without a POST. On some compatible servers a sender
 /// can choose the ids. Two with one key take about 2⁶⁴ tries to find; for MD5 there are known pairs.
 type Key = [u8; 16];
+
+/// Bytes that owed results may have here, of messages that are done, and of hidden ones: 8 MiB. Those of messages still
+/// in settlement count here too, and have no second copy.
+const WORDS_MAX: usize = 8 * 1024 * 1024;
 
 /// Longer than a process runs: until SQS has confirmed a delete.
 const UNCONFIRMED: Duration = Duration::from_secs(100 * 365 * 24 * 3_600);
@@ -69,11 +78,13 @@ impl Memory {
 
     /// A message leaves. One that was never attempted is not remembered.
     pub(super) fn left(&self, id: &MessageId, exit: Exit) {
-        match exit {
+        match *exit.last() {
             Exit::Delete { .. } => {
                 self.lock().done.remember(id, exit, Instant::now() + UNCONFIRMED, self.numbers.done_max);
             }
             Exit::Hide { how: Settled::Released(_), .. } => {}
+            // Unreachable: the last step is never a forward.
+            Exit::After { .. } => {}
             Exit::Hide { until, .. } => {
                 let due = until.checked_sub(self.numbers.slack).unwrap_or(until);
                 self.lock().hidden.remember(id, exit, due, self.numbers.hidden_max);
@@ -106,12 +117,16 @@ impl Exits {
 
     fn remember(&mut self, id: &MessageId, exit: Exit, until: Instant, capacity: usize) {
         self.expire();
+        let (key, bytes) = (key(id), exit.bytes());
+        self.forget(key);
         let exit = (exit != Exit::DELETE).then(|| Box::new(exit));
-        let key = key(id);
-        if let Some((_, before)) = self.by_key.insert(key, (exit, until)) {
-            self.by_time.remove(&(before, key));
-        }
+        self.by_key.insert(key, (exit, until));
         self.by_time.insert((until, key));
+        if bytes > 0 {
+            self.worded.insert((until, key));
+            self.bytes += bytes;
+        }
+        self.forget_words();
         if self.by_key.len() > capacity {
             self.forget_first();
         }
@@ -125,8 +140,28 @@ impl Exits {
     }
 
     fn forget_first(&mut self) {
-        if let Some((_, key)) = self.by_time.pop_first() {
-            self.by_key.remove(&key);
+        if let Some(&(_, key)) = self.by_time.first() {
+            self.forget(key);
+        }
+    }
+
+    fn forget(&mut self, key: Key) {
+        let Some((exit, until)) = self.by_key.remove(&key) else { return };
+        self.by_time.remove(&(until, key));
+        if self.worded.remove(&(until, key)) {
+            self.bytes -= exit.map_or(0, |exit| exit.bytes());
+        }
+    }
+
+    /// Without room for their words the results of the oldest are remembered as owed, and no more.
+    fn forget_words(&mut self) {
+        while self.bytes > WORDS_MAX
+            && let Some((_, key)) = self.worded.pop_first()
+        {
+            if let Some((Some(exit), _)) = self.by_key.get_mut(&key) {
+                self.bytes -= exit.bytes();
+                exit.forget_words();
+            }
         }
     }
 }
@@ -138,8 +173,15 @@ fn key(id: &MessageId) -> Key {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::time::SystemTime;
+
     use super::*;
+    use crate::exchange::results::State;
+    use crate::message::Outgoing;
+    use crate::pipeline::settle::forward::{Forward, Owed, Told};
     use crate::policy::decide::DeferReason;
+    use crate::policy::outcome::Outcome;
     use crate::ports::DeadLetterReason;
     use crate::telemetry::labels::ReleaseReason;
 
@@ -225,8 +267,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_a_message_still_owes_is_remembered_until_it_was_sent() {
         let memory = Memory::default();
-        let reason = DeadLetterReason { outcome: "rejected", status: Some(422) };
-        let owing = Exit::Delete { forward: Some(reason), how: Settled::DeadLettered };
+        let reason =
+            DeadLetterReason { outcome: "rejected", status: Some(422), ..DeadLetterReason::default() };
+        let owing = Exit::Delete { how: Settled::DeadLettered }.after(Some(Forward::Copy(reason)));
         memory.left(&id(1), owing.clone());
         tokio::time::advance(20 * CONFIRMED_FOR).await;
         assert_eq!(memory.seen(&id(1)), Some(owing));
@@ -283,5 +326,39 @@ mod tests {
             memory.confirmed(&id(1));
         }
         assert_eq!((memory.seen(&id(1)), remembered(&memory)), (Some(Exit::DELETE), (1, 0)));
+    }
+
+    /// Owes a result of so many bytes.
+    fn owing(bytes: usize) -> Exit {
+        let told = Told {
+            state: State::Success,
+            outcome: Outcome::Success,
+            status: Some(200),
+            started: None,
+            ended: SystemTime::UNIX_EPOCH,
+        };
+        let words = Some(Arc::new(Outgoing::from(&"x".repeat(bytes))));
+        Exit::DELETE.after(Some(Forward::Result(Owed { told, words, is_short: false })))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn results_that_are_owed_have_8_mib_and_past_that_the_oldest_are_owed_without_their_words() {
+        let memory = Memory::default();
+        let mib = 1024 * 1024;
+        for number in 0..10 {
+            memory.left(&id(number), owing(mib));
+            tokio::time::advance(Duration::from_nanos(1)).await;
+        }
+        let words = |number| memory.seen(&id(number)).map(|exit| (exit.bytes(), exit.forwards().count()));
+        assert_eq!([words(0), words(1)], [Some((0, 1)); 2], "owed all the same");
+        assert!((2..10).all(|number| words(number) == Some((mib, 1))));
+        for number in 2..10 {
+            memory.confirmed(&id(number));
+        }
+        assert_eq!(memory.lock().done.bytes, 0);
+        memory.left(&id(11), owing(mib));
+        assert_eq!((words(11), memory.lock().done.bytes), (Some((mib, 1)), mib));
+        memory.left(&id(11), owing(1));
+        assert_eq!((words(11), memory.lock().done.bytes), (Some((1, 1)), 1));
     }
 }

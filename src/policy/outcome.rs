@@ -49,7 +49,7 @@ pub struct Answer {
     pub beginning: Option<String>,
 }
 
-/// The beginning of an answer's body: of a success the first 64 KiB, of a failure less.
+/// The beginning of an answer's body: the first 64 KiB.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Body {
     /// Its first bytes.

@@ -1,8 +1,8 @@
 //! Messages that this program sends: those of the command `send`, and copies for a dead-letter queue.
 //!
 //! Pure: the content of `SendMessage`. A copy keeps body, attributes, trace header and group of its original.
-//! Up to three more attributes say why it was sent, while SQS's limits leave room: ten attributes, 1 MiB in
-//! all. The user's attributes take precedence over these three.
+//! Up to seven more attributes say why it was sent and what it is a copy of. SQS's limits leave room for as many: ten
+//! attributes, 1 MiB in all. The user's attributes take precedence over ours.
 
 use std::collections::HashMap;
 
@@ -14,6 +14,8 @@ use aws_sdk_sqs::types::{
 use crate::message::{Attribute, AttributeValue, Message, Outgoing};
 use crate::ports::DeadLetterReason;
 
+/// Bytes of the endpoint's answer that go along.
+const ANSWER_MAX: usize = 200;
 /// Prefix of our own attributes; a copy of a copy replaces them.
 const OURS: &str = "queuepost.";
 
@@ -34,7 +36,7 @@ pub(super) fn copy(message: &Message, reason: &DeadLetterReason, fifo: bool) -> 
     let mut attributes: Vec<Attribute> =
         message.attributes.iter().filter(|attribute| !attribute.name.starts_with(OURS)).cloned().collect();
     let mut size = body.len() + attributes.iter().map(Attribute::bytes).sum::<usize>();
-    for attribute in explanation(message, reason) {
+    for attribute in explanation(message, reason, fifo) {
         let with_it = size + attribute.bytes();
         if attributes.len() < Outgoing::ATTRIBUTES_MAX && with_it <= Outgoing::MAX_BYTES {
             size = with_it;
@@ -54,20 +56,38 @@ pub(super) fn copy(message: &Message, reason: &DeadLetterReason, fifo: bool) -> 
 }
 
 /// Why the message is in the dead-letter queue, most important attribute first.
-fn explanation(message: &Message, reason: &DeadLetterReason) -> impl Iterator<Item = Attribute> {
-    let ours = |name: &str, data_type: &str, value: String| Attribute {
+fn explanation(message: &Message, reason: &DeadLetterReason, fifo: bool) -> impl Iterator<Item = Attribute> {
+    let attribute = |name: &str, data_type: &str, value: String| Attribute {
         name: format!("{OURS}{name}"),
         data_type: data_type.to_owned(),
         value: AttributeValue::Text(value),
     };
-    let status = reason.status.map(|status| ours("status", "Number", status.to_string()));
+    let text = |name: &str, value: Option<&str>| {
+        // SQS refuses an empty value.
+        value.filter(|value| !value.is_empty()).map(|value| attribute(name, "String", value.to_owned()))
+    };
+    let answer = reason.answer.as_deref().map(sendable);
+    let group = message.group_id.as_deref().filter(|_| fifo);
+    let deduplication = message.deduplication_id.as_deref().filter(|_| fifo);
     [
-        Some(ours("reason", "String", reason.outcome.to_owned())),
-        status,
-        Some(ours("source-message-id", "String", message.id.to_string())),
+        text("reason", Some(reason.outcome)),
+        reason.status.map(|status| attribute("status", "Number", status.to_string())),
+        text("answer", answer.as_deref()),
+        text("source-message-id", Some(message.id.as_str())),
+        text("source-group-id", group),
+        text("source-deduplication-id", deduplication),
+        text("listener", reason.listener.as_deref()),
     ]
     .into_iter()
     .flatten()
+}
+
+/// The beginning of an answer in the characters of XML 1.0: SQS carries no others.
+fn sendable(answer: &str) -> String {
+    let is_carried = |c: &char| matches!(c, '\t' | '\n' | '\r' | ' '..='\u{fffd}' | '\u{10000}'..);
+    let carried: String = answer.chars().filter(is_carried).collect();
+    let (beginning, _) = carried.split_at(carried.floor_char_boundary(ANSWER_MAX));
+    beginning.to_owned()
 }
 
 /// Name and value in the SDK's types; `None` without a data type, which SQS does not allow.

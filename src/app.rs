@@ -7,6 +7,7 @@
 pub mod check;
 pub mod render;
 mod resources;
+mod results;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -248,7 +249,7 @@ fn endpoints(plans: &[EndpointPlan], metrics: &Metrics) -> Result<Vec<Endpoint>,
 async fn listeners(plan: &Plan, endpoints: &[Endpoint], metrics: &Metrics, drain: &Drain) -> Vec<Listener> {
     let clients = sqs::Clients::default();
     let mut listeners = Vec::new();
-    for ListenerPlan { listener, queue, claim_check, target, endpoint } in &plan.listeners {
+    for ListenerPlan { listener, queue, claim_check, results, target, endpoint } in &plan.listeners {
         let Some(endpoint) = endpoints.get(*endpoint) else { continue };
         let mut settings = listener.clone();
         settings.receiving.wait = receive_wait(settings.receiving.wait, plan.deadline);
@@ -257,6 +258,7 @@ async fn listeners(plan: &Plan, endpoints: &[Endpoint], metrics: &Metrics, drain
             queue: Arc::new(clients.queue(queue).await),
             endpoint: Arc::new(HttpEndpoint::new(&endpoint.client, target.clone())),
             claim_checks: claim_check.as_ref().map(|settings| claim_checks(settings, queue)),
+            results: results::results(&clients, &listener.name, results).await,
             limits: endpoint.limits.clone(),
             drain: drain.clone(),
             wall: Wall::System,

@@ -3,7 +3,11 @@
 //! Plain data. The one behaviour is that receipt handles stay out of logs. The holder of a handle may delete
 //! the message, so `Debug` prints the handle's length only.
 //! Times are wall-clock times as SQS reported them, in milliseconds. A time that SQS did not send, or sent
-//! unreadable, is `None`.
+//! unreadable, is `None`. A message to be sent is an [`Outgoing`].
+
+mod outgoing;
+
+pub use outgoing::Outgoing;
 
 use std::fmt;
 use std::sync::Arc;

@@ -1,13 +1,16 @@
 //! The ports of the pipeline: a queue to receive messages from, an endpoint to deliver them to. Beside them objects, which
-//! hold what was too long for a message (`objects`).
+//! hold what was too long for a message (`objects`). And queues that results are sent to (`outbox`).
 //!
 //! Each has two implementations. `Queue`: SQS, and the embedded broker in the simulation. `Endpoint`: HTTP,
 //! and a scripted one. A third one, `RequestSigner`, is the endpoint's: a signature with credentials of AWS. No implementation retries, sleeps or decides. A call is one attempt, bounded in time
 //! by the implementation. Its failure is data of a closed kind.
 
 mod objects;
+mod outbox;
 
+pub use crate::message::Outgoing;
 pub use objects::{ObjectError, ObjectErrorKind, ObjectOperation, ObjectStore};
+pub use outbox::Outbox;
 
 use std::borrow::Cow;
 use std::future::Future;
@@ -162,12 +165,16 @@ pub struct VisibilityChange {
 }
 
 /// Why this process, rather than SQS, sends a message to the dead-letter queue.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DeadLetterReason {
     /// Name of the outcome, for example `rejected`.
     pub outcome: &'static str,
     /// HTTP status, when there was an answer.
     pub status: Option<u16>,
+    /// The beginning of the answer, fit for a log.
+    pub answer: Option<String>,
+    /// The listener.
+    pub listener: Option<Arc<str>>,
 }
 
 /// The attributes of a queue.
@@ -306,7 +313,7 @@ pub enum Operation {
     Delete,
     /// `ChangeMessageVisibilityBatch`.
     ChangeVisibility,
-    /// `SendMessage`.
+    /// `SendMessage`, and `SendMessageBatch`.
     Send,
     /// `GetQueueUrl`.
     QueueUrl,

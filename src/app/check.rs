@@ -13,6 +13,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::app::resources::{self, Limits};
+use crate::app::results::{self, Looked};
 use crate::app::{StartError, client};
 use crate::config::{EndpointPlan, ListenerPlan, Plan, Problem};
 use crate::endpoint::{self, ConnectivityError, check_connectivity, connectivity_check_takes};
@@ -56,6 +57,8 @@ pub enum What {
     Queue,
     /// The queue's redrive policy and retention.
     Redrive,
+    /// Whether the result queues exist and can be read.
+    Results,
     /// Whether the endpoint resolves, connects and passes TLS verification.
     Endpoint,
 }
@@ -67,6 +70,7 @@ impl What {
             Self::Configuration => "configuration",
             Self::Queue => "queue",
             Self::Redrive => "redrive",
+            Self::Results => "results",
             Self::Endpoint => "endpoint",
         }
     }
@@ -119,8 +123,12 @@ pub async fn online(plan: &Plan) -> Vec<Checked> {
         let Some(endpoint) = plan.endpoints.get(listener.endpoint) else { continue };
         let (clients, listener, endpoint) = (Arc::clone(&clients), listener.clone(), endpoint.clone());
         trying.spawn(async move {
-            let (mut checked, reached) =
-                tokio::join!(try_queue(&clients, &listener), try_endpoint(&listener, &endpoint));
+            let (mut checked, results, reached) = tokio::join!(
+                try_queue(&clients, &listener),
+                try_results(&clients, &listener),
+                try_endpoint(&listener, &endpoint)
+            );
+            checked.extend(results);
             checked.push(reached);
             (index, checked)
         });
@@ -128,6 +136,19 @@ pub async fn online(plan: &Plan) -> Vec<Checked> {
     let mut all = trying.join_all().await;
     all.sort_by_key(|(index, _)| *index);
     all.into_iter().flat_map(|(_, checked)| checked).collect()
+}
+
+async fn try_results(clients: &sqs::Clients, plan: &ListenerPlan) -> Vec<Checked> {
+    let looked = results::look_at(clients, &plan.results, QUEUE_MAX).await.into_iter();
+    let checked = looked.map(|Looked { is_readable, detail, fix }| Checked {
+        listener: Some(plan.listener.name.clone()),
+        what: What::Results,
+        status: if is_readable { Status::Ok } else { Status::Failed },
+        detail,
+        fix,
+        problem: None,
+    });
+    checked.collect()
 }
 
 async fn try_queue(clients: &sqs::Clients, plan: &ListenerPlan) -> Vec<Checked> {

@@ -190,7 +190,9 @@ fn plan(local: &Local, options: &Options) -> Result<Plan, ConfigErrors> {
     };
     // The AWS SDK's own variables and files must not redirect it either.
     for listener in &mut plan.listeners {
-        listener.queue.address = Url::parse(&format!("http://{}/", local.server.local_addr())).ok();
+        let address = Url::parse(&format!("http://{}/", local.server.local_addr())).ok();
+        listener.results.all_mut().for_each(|result| result.queue.address.clone_from(&address));
+        listener.queue.address = address;
     }
     Ok(plan)
 }
@@ -268,6 +270,14 @@ Each POST goes to the sample endpoint, which prints it. In another terminal:
             url.path(),
         )
         .ok();
+        for (key, result) in listener.results.all() {
+            let queue = result.queue.queue.name();
+            writeln!(
+                text,
+                "    {key}: {program} receive --queue http://{queue_address}/000000000000/{queue} --delete",
+            )
+            .ok();
+        }
     }
     text
 }

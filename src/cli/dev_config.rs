@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::app::render::tokens;
 use crate::config::{self, ConfigErrors, Overrides, Plan};
 use crate::localqueue::{Broker, BrokerError, SharedBroker};
-use crate::sqs::QueueRef;
+use crate::sqs::{self, QueueRef};
 
 const FIFO: &str = ".fifo";
 
@@ -28,6 +28,11 @@ pub(super) fn redirect(plan: &mut Plan, endpoint: SocketAddr, receive_wait: Dura
         listener.queue.queue = QueueRef::Name(listener.queue.queue.name().to_owned());
         (listener.queue.role, listener.queue.profile) = (None, None);
         listener.listener.receiving.wait = receive_wait;
+        let own = listener.queue.clone();
+        for result in listener.results.all_mut() {
+            result.queue =
+                sqs::Settings { queue: QueueRef::Name(result.queue.queue.name().to_owned()), ..own.clone() };
+        }
         let url = &mut listener.target.url;
         // None of these fails for an address of http or https.
         let changed = url.set_scheme("http").is_ok()
@@ -55,7 +60,7 @@ pub(super) fn redirect(plan: &mut Plan, endpoint: SocketAddr, receive_wait: Dura
     plan.warnings.extend(left_out.into_iter().map(warning));
 }
 
-/// Creates the plan's queues, each with a dead-letter queue.
+/// Creates the plan's queues, each with a dead-letter queue, and its result queues.
 pub(super) fn create_queues(
     broker: &SharedBroker,
     plan: &Plan,
@@ -74,7 +79,21 @@ pub(super) fn create_queues(
         broker.create_queue(now, queue, &fifo.into_iter().chain([redrive]).collect()).map(drop)
     };
     broker.with(|broker, now| {
-        plan.listeners.iter().try_for_each(|listener| create(broker, now, &listener.listener.queue_name))
+        let mut names: Vec<&str> = Vec::new();
+        for listener in &plan.listeners {
+            create(broker, now, &listener.listener.queue_name)?;
+            names.push(&listener.listener.queue_name);
+        }
+        // A queue may take the results of several listeners, and be the queue of another one.
+        let results = plan.listeners.iter().flat_map(|listener| listener.results.all());
+        for name in results.map(|(_, result)| result.queue.queue.name()) {
+            if !names.contains(&name) {
+                let fifo = name.ends_with(FIFO).then(|| ("FifoQueue".to_owned(), "true".to_owned()));
+                broker.create_queue(now, name, &fifo.into_iter().collect())?;
+                names.push(name);
+            }
+        }
+        Ok(())
     })
 }
 

@@ -18,6 +18,7 @@ use crate::config::firsts::Firsts;
 use crate::config::plan::{ListenerPlan, Plan};
 use crate::config::problem::{Fault, Place, Report, Written};
 use crate::config::queue::parse as parse_queue;
+use crate::config::results::Source;
 use crate::config::value::{self, TWELVE_HOURS};
 use crate::config::{exchange, rules, stay, unwrap};
 use crate::exchange::Success;
@@ -136,6 +137,8 @@ fn listener(
     let look = exchange::look(written, target.as_ref().and_then(|(_, url)| url.as_ref()), report);
     let visibility = stay::visibility(written, report);
     let name = others.add(written, queue.as_ref(), target.as_ref(), report);
+    let source = Source { listener: name.as_deref(), queue: queue.as_ref(), unwrap: &unwrap };
+    let results = written.results.as_ref().map(|results| results.plan(source, report));
     let (endpoint, url) = target?;
     let by_hand = |workers: &Written| !matches!(workers.place, Place::Preset(_));
     let workers_written = written.workers.as_ref().is_some_and(by_hand);
@@ -162,6 +165,7 @@ fn listener(
         },
         queue,
         claim_check: claim_check.flatten(),
+        results: results.unwrap_or_default(),
         target: endpoint::Target { url, timeout, headers, answer_kept },
         endpoint,
     })

@@ -57,6 +57,11 @@ enum Identity {
     Named(String, Option<String>, Option<String>, Option<String>),
 }
 
+/// Whether two settings name one queue, as far as the text tells.
+pub(super) fn is_same(a: &sqs::Settings, b: &sqs::Settings) -> bool {
+    identity(a) == identity(b)
+}
+
 fn identity(settings: &sqs::Settings) -> Identity {
     let aws = |region: &str, account: &str, name: &str| {
         Identity::Aws(region.to_owned(), account.to_owned(), name.to_owned())

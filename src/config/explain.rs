@@ -97,6 +97,10 @@ impl Explaining<'_> {
             "batch.window" => Some(spoken(plan.listener.receiving.window)),
             "retry_delay" => Some("10s, doubled with each receive up to 15m".to_owned()),
             "visibility_timeout" => Some(spoken(plan.listener.lease())),
+            "results.success.compress" | "results.failure.compress" | "results.failure.every_try" => {
+                Some("false".to_owned())
+            }
+            "results.success.format" | "results.failure.format" => Some("json".to_owned()),
             _ => None,
         };
         self.keys("", &keys::of_listener(listener), of_plan, rows);

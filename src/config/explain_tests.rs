@@ -84,7 +84,7 @@ fn every_key_of_a_listener_and_of_an_endpoint_is_explained() {
     let file = format!(
         "{LISTENER}- {{queue: b, endpoint: api, path: /b}}\nendpoints:\n  api:\n    url: https://h2.example\n"
     );
-    let groups = "path: /b, cloudevents: {mode: binary}, claim_check: {buckets: payloads}, headers: {X-A: a}, \
+    let groups = "path: /b, cloudevents: {mode: binary}, claim_check: {buckets: payloads}, headers: {X-A: a}, results: {success: {queue: done}}, \
                   template: {path: /c, query: {q: '1'}}";
     let whole = format!(
         "{}    auth: {{header_env: TOKEN_HEADER}}\n    tls: {{ca_file: /etc/hosts}}\n    headers: {{X-B: b}}\n    \

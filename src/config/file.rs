@@ -16,6 +16,7 @@ use crate::config::env::Lookup;
 use crate::config::fields::Fields;
 use crate::config::lambda::Lambda;
 use crate::config::problem::{Fault, Place, Report, Written};
+use crate::config::results::Results;
 use crate::config::sign::written::Sign;
 use crate::config::template::Template;
 use crate::config::tree;
@@ -79,6 +80,7 @@ pub(super) struct Listener {
     pub(super) on_response: Vec<Row>,
     pub(super) headers: Vec<Header>,
     pub(super) template: Template,
+    pub(super) results: Option<Results>,
     /// The flags for the endpoint of a listener with a `url` of its own.
     pub(super) own: Endpoint,
 }
@@ -245,6 +247,7 @@ impl Listener {
             on_response: Vec::new(),
             headers: Vec::new(),
             template: Template::default(),
+            results: None,
             own: Endpoint::empty(Written::plain(key.to_owned(), place.clone(), String::new())),
         }
     }
@@ -294,6 +297,7 @@ impl Listener {
         listener.on_response = fields.list("on_response", Row::read);
         listener.headers = Header::all(&mut fields);
         listener.template = fields.map("template", Template::read).unwrap_or_default();
+        listener.results = fields.map("results", Results::read);
         fields.finish();
         listener
     }

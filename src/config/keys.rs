@@ -7,6 +7,7 @@ use crate::config::cloudevents::CloudEvents;
 use crate::config::file::{Endpoint, Listener};
 use crate::config::lambda::Lambda;
 use crate::config::problem::{Place, Written};
+use crate::config::results::ResultKeys;
 
 /// The field of a key.
 pub(super) enum Slot<'a> {
@@ -115,7 +116,46 @@ pub(super) fn of_listener(listener: &mut Listener) -> Vec<(&'static str, Slot<'_
         keys.push(("lambda.partial_failures", Slot::One(&mut lambda.partial_failures)));
         keys.push(("lambda.source_arn", Slot::One(&mut lambda.source_arn)));
     }
+    if let Some(results) = &mut listener.results {
+        keys.extend(results.success.iter_mut().flat_map(|keys| of_results(keys, SUCCESS)));
+        keys.extend(results.failure.iter_mut().flat_map(|keys| of_results(keys, FAILURE)));
+    }
     keys
+}
+
+const SUCCESS: [&str; 6] = [
+    "results.success.queue",
+    "results.success.compress",
+    "results.success.format",
+    "results.success.template",
+    "results.success.group_id",
+    "results.success.deduplication_id",
+];
+const FAILURE: [&str; 7] = [
+    "results.failure.queue",
+    "results.failure.compress",
+    "results.failure.format",
+    "results.failure.template",
+    "results.failure.group_id",
+    "results.failure.deduplication_id",
+    "results.failure.every_try",
+];
+
+/// The keys of a result queue, under their names.
+fn of_results<'a, const N: usize>(
+    keys: &'a mut ResultKeys,
+    names: [&'static str; N],
+) -> impl Iterator<Item = (&'static str, Slot<'a>)> {
+    let slots = [
+        &mut keys.queue,
+        &mut keys.compress,
+        &mut keys.format,
+        &mut keys.template,
+        &mut keys.group_id,
+        &mut keys.deduplication_id,
+        &mut keys.every_try,
+    ];
+    names.into_iter().zip(slots.map(Slot::One))
 }
 
 /// Makes room for a key below another, so that it can be filled.

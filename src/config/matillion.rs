@@ -6,6 +6,8 @@
 
 /// Keys of a listener and their texts.
 pub(super) const MATILLION: &[(&str, &str)] = &[
+    ("results.success.format", "matillion"),
+    ("results.failure.format", "matillion"),
     (
         "template.path",
         "/rest/v1/group/name/{{ json.group | text }}/project/name/{{ json.project | text }}\

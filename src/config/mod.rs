@@ -10,6 +10,7 @@
 //! - `check`, `endpoints`, `exchange`, `template`, `cloudevents`, `lambda`, `batch`, `auth`, `sigv4`, `sign`: apply the rules.
 //! - `stay`: how long messages stay hidden and in the queue; `sqsd_names`: the variables of other programs.
 //! - `claim_check`: the key of bodies in S3; `unwrap`: the keys of envelopes and of what is no work.
+//! - `results`: the key of result queues.
 //! - `value`, `queue`: parse single texts; `queue_arn`: the ARN that a queue's text tells.
 //! - `rules`, `consumers`: check combinations of values, and of listeners.
 //! - `firsts`: finds the earlier holder of a name, a queue or an endpoint.
@@ -44,6 +45,7 @@ mod presets;
 mod problem;
 mod queue;
 mod queue_arn;
+mod results;
 mod reveal;
 mod rules;
 mod shown;
@@ -60,5 +62,5 @@ pub use env::process_env;
 pub use excerpt::Excerpt;
 pub use explain::Explained;
 pub use load::{Overrides, admin_address, explain, load, queue, variables};
-pub use plan::{EndpointPlan, ListenerPlan, Plan};
+pub use plan::{EndpointPlan, ListenerPlan, Plan, ResultPlan, ResultsPlan};
 pub use problem::{ConfigErrors, Place, Problem};

@@ -4,8 +4,10 @@
 //! own `Settings`. An endpoint's credentials are in the plan but never print.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
+use crate::exchange::results::Form;
 use crate::{endpoint, limit, pipeline, sqs, telemetry};
 
 /// Everything a process needs to know, already valid.
@@ -38,10 +40,45 @@ pub struct ListenerPlan {
     pub queue: sqs::Settings,
     /// Where the bodies of its claim checks are.
     pub claim_check: Option<sqs::ObjectSettings>,
+    /// Where results go.
+    pub results: ResultsPlan,
     /// Path and timeout of its POSTs.
     pub target: endpoint::Target,
     /// Index of its endpoint in [`Plan::endpoints`].
     pub endpoint: usize,
+}
+
+/// The result queues of a listener; by default there are none.
+#[derive(Debug, Clone, Default)]
+pub struct ResultsPlan {
+    /// For messages whose work is done.
+    pub success: Option<ResultPlan>,
+    /// For messages whose outcome is a failure.
+    pub failure: Option<ResultPlan>,
+}
+
+impl ResultsPlan {
+    /// Each result queue with the key that it is configured by.
+    pub fn all(&self) -> impl Iterator<Item = (&'static str, &ResultPlan)> {
+        let all = [("results.success", &self.success), ("results.failure", &self.failure)];
+        all.into_iter().filter_map(|(key, plan)| Some((key, plan.as_ref()?)))
+    }
+
+    /// The same, to be changed.
+    pub fn all_mut(&mut self) -> impl Iterator<Item = &mut ResultPlan> {
+        self.success.iter_mut().chain(&mut self.failure)
+    }
+}
+
+/// A result queue.
+#[derive(Debug, Clone)]
+pub struct ResultPlan {
+    /// The queue.
+    pub queue: sqs::Settings,
+    /// How results are worded.
+    pub form: Arc<Form>,
+    /// Whether each POST that failed has a result, and not the last one alone.
+    pub every_try: bool,
 }
 
 /// One endpoint, shared by all listeners with the same `scheme://host:port`, credentials and TLS files.

@@ -92,7 +92,7 @@ fn source(written: &Written) -> Option<&str> {
 }
 
 /// Reports the flaws of a template.
-fn tell(written: &Written, compiled: Result<(), Vec<Flaw>>, report: &mut Report) {
+pub(super) fn tell(written: &Written, compiled: Result<(), Vec<Flaw>>, report: &mut Report) {
     for flaw in compiled.err().into_iter().flatten() {
         let Flaw { line, column, rule, fix, unknown } = flaw;
         let fault = Fault::new(format!("at {line}:{column} of the template: {rule}"));

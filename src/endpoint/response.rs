@@ -6,7 +6,7 @@
 //!
 //! The program reads a body in two cases only. One is a success that hides a failure, or names messages that failed. The other is the 403 of
 //! a receiver that accepts callers on its own machine or mesh only. Nothing but the body separates that 403
-//! from a key without rights. Of every other failure the beginning is kept for people.
+//! from a key without rights. Else the beginning is kept for people, and for results.
 
 use std::ops::ControlFlow;
 
@@ -17,7 +17,7 @@ use reqwest::Response;
 
 use super::redact::LOOKED_AT_BYTES;
 use super::step::causes;
-use crate::exchange::reports_an_error;
+use crate::exchange::{ANSWER_KEPT, reports_an_error};
 use crate::policy::outcome::{self, Answer, Attempt, Break, Broken, Step, Unsent};
 use crate::policy::quota::Quota;
 use crate::policy::retry_after::RetryAfter;
@@ -45,8 +45,7 @@ pub(super) async fn read(
         response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()).and_then(RetryAfter::parse);
     let quota = Quota::read(response.headers());
     let redirects_to = status.is_redirection().then(|| target(&response)).flatten();
-    let looked_into = status.is_success() || status == StatusCode::FORBIDDEN;
-    let keep = if looked_into { most } else { LOOKED_AT_BYTES };
+    let keep = if status.is_success() { most } else { most.min(ANSWER_KEPT) };
     let function_error = response.headers().contains_key(FUNCTION_ERROR);
     let mut body = Body { keep, ..Body::default() };
     loop {
@@ -158,7 +157,6 @@ impl Body {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::exchange::ANSWER_KEPT;
 
     fn body(text: &str) -> Body {
         let mut body = Body { keep: ANSWER_KEPT, ..Body::default() };

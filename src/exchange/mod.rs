@@ -16,6 +16,7 @@ mod lambda;
 mod raw;
 mod reserved;
 mod resource;
+pub mod results;
 mod several;
 mod single;
 mod sqsd;

@@ -130,6 +130,27 @@ impl EventLog {
         }
     }
 
+    /// A result queue does not take the result of a message as it is; a shorter one is sent.
+    pub(crate) fn result_shortened(&self, id: &MessageId, results: &str, why: &str) {
+        let (listener, queue) = (self.listener.as_str(), self.queue.as_str());
+        let left_out =
+            self.repeats().may_say(About::Settlement, "a result was sent without its contents", Some(id));
+        if let Some(left_out) = left_out {
+            tracing::warn!(
+                listener,
+                queue,
+                results,
+                message_id = id.as_str(),
+                why,
+                fix = "let the result say less (its template, or the endpoint's answer), or raise the result queue's \
+                       MaximumMessageSize",
+                left_out = left_out.count(),
+                left_out_ids = left_out.named(),
+                "the result queue refused a result; it is sent without the answer and the contents of the message"
+            );
+        }
+    }
+
     /// Half of the messages that may be in flight are.
     pub(crate) fn crowded(&self, in_flight: u64, most: u64) {
         let (listener, queue) = (self.listener.as_str(), self.queue.as_str());

@@ -1,4 +1,4 @@
-//! A queue that counts its calls and how long they take, and traces them; nothing else.
+//! A queue, or a result queue, that counts its calls and how long they take, and traces them; nothing else.
 
 use std::sync::Arc;
 
@@ -6,8 +6,8 @@ use tokio::time::Instant;
 
 use crate::message::{Message, ReceiptHandle};
 use crate::ports::{
-    BatchResult, BoxFuture, DeadLetterReason, Operation, Queue, QueueError, QueueFacts, QueueLimits, Receive,
-    VisibilityChange,
+    BatchResult, BoxFuture, DeadLetterReason, Operation, Outbox, Outgoing, Queue, QueueError, QueueFacts,
+    QueueLimits, Receive, VisibilityChange,
 };
 use crate::telemetry::handles::ListenerMetrics;
 use crate::telemetry::trace::Call;
@@ -27,17 +27,7 @@ impl Metered {
         messages: usize,
         call: impl Future<Output = Result<T, QueueError>>,
     ) -> Result<T, QueueError> {
-        let asked = Instant::now();
-        let traced = Call::begin();
-        let result = call.await;
-        // A failure may be of a call made on the way (the address of the queue): count it as what it was.
-        let (operation, kind) = match &result {
-            Ok(_) => (operation, None),
-            Err(error) => (error.operation, Some(error.kind)),
-        };
-        self.metrics.sqs_call(operation, asked.elapsed(), kind);
-        traced.ended(&self.name, operation, messages, kind);
-        result
+        count(&self.metrics, &self.name, operation, messages, call).await
     }
 }
 
@@ -86,4 +76,41 @@ impl Queue for Metered {
     fn inspect(&self) -> BoxFuture<'_, Result<QueueFacts, QueueError>> {
         Box::pin(self.count(Operation::Attributes, 0, self.queue.inspect()))
     }
+}
+
+/// Counts the calls to a result queue.
+pub(crate) struct MeteredOutbox {
+    pub(crate) outbox: Arc<dyn Outbox>,
+    pub(crate) metrics: Arc<ListenerMetrics>,
+}
+
+impl Outbox for MeteredOutbox {
+    fn name(&self) -> &str {
+        self.outbox.name()
+    }
+
+    fn send<'a>(&'a self, messages: &'a [Outgoing]) -> BoxFuture<'a, BatchResult> {
+        let sent = self.outbox.send(messages);
+        Box::pin(count(&self.metrics, self.name(), Operation::Send, messages.len(), sent))
+    }
+}
+
+async fn count<T>(
+    metrics: &ListenerMetrics,
+    name: &str,
+    operation: Operation,
+    messages: usize,
+    call: impl Future<Output = Result<T, QueueError>>,
+) -> Result<T, QueueError> {
+    let asked = Instant::now();
+    let traced = Call::begin();
+    let result = call.await;
+    // A failure may be of a call made on the way (the address of the queue): count it as what it was.
+    let (operation, kind) = match &result {
+        Ok(_) => (operation, None),
+        Err(error) => (error.operation, Some(error.kind)),
+    };
+    metrics.sqs_call(operation, asked.elapsed(), kind);
+    traced.ended(name, operation, messages, kind);
+    result
 }

@@ -141,7 +141,7 @@ impl Delivery {
         probes: &[Probe],
     ) -> (Posted, Verdicts, Stated) {
         let (ctx, gates) = (&self.dispatch.ctx, &self.dispatch.admission.gates);
-        let started = Instant::now();
+        let (started, began) = (Instant::now(), ctx.wall.now());
         let mut answer = ctx.endpoint.post(request);
         let answer = async {
             if !probes.is_empty() {
@@ -171,7 +171,8 @@ impl Delivery {
             Verdicts::Each(_) => Outcome::Success,
         };
         let reason = EndpointReason::of(outcome, &attempt);
-        let mut posted = Posted { reason, took: Some(started.elapsed()), ..Posted::not(outcome) };
+        let took = Some(started.elapsed());
+        let mut posted = Posted { reason, started: Some(began), took, ..Posted::not(outcome) };
         let mut says = Stated::Nothing;
         match attempt {
             Attempt::Answered(answer) => {
@@ -180,6 +181,7 @@ impl Delivery {
                 posted.seen = Seen { status: Some(answer.status), location: answer.redirects_to };
                 posted.retry_after = answer.retry_after.and_then(|value| value.wait(ctx.wall.now()));
                 posted.answer = answer.beginning;
+                posted.body = answer.body;
             }
             Attempt::Broken(broken) => posted.why = Some(broken.text),
             Attempt::Unsent(unsent) => posted.why = Some(unsent.text),

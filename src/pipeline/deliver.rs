@@ -22,7 +22,6 @@ use crate::pipeline::claim_checks::leftover::Leftover;
 use crate::pipeline::dispatch::Dispatch;
 use crate::pipeline::in_flight::InFlight;
 use crate::pipeline::ledger::Settled;
-use crate::pipeline::settle::exit::Exit;
 use crate::policy::backoff;
 use crate::policy::decide::{DeferReason, Disposition, FAULT_DELAY, hold_max};
 use crate::policy::outcome::Outcome;
@@ -230,7 +229,7 @@ impl Delivery {
             message.last_word(&dispatch, refused.words());
             if let Some(until) = waits_until {
                 // A drain stops its wait: SQS hides it for the rest of that.
-                message.exit(Exit::Hide { until, how: Settled::Parked }).await;
+                message.hide_until(until, Settled::Parked).await;
             } else if stay.held_since.is_some() && refused != Refused::Draining {
                 let policy = &dispatch.ctx.settings.policy;
                 let delay = policy.back_off(message.message.receive_count, dispatch.ctx.unit());

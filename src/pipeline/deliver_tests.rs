@@ -11,6 +11,8 @@ use crate::pipeline::kit_for_tests::{
     HOUR, Kit, LEASE, MINUTE, SECOND, Setup, Together, asking, close, message, status, unsent,
 };
 use crate::pipeline::ledger::Settled;
+use crate::pipeline::settle::exit::Exit;
+use crate::pipeline::settle::forward::Forward;
 use crate::policy::decide::{Action, Row};
 use crate::policy::outcome::{Attempt, StatusSet};
 use crate::ports::DeadLetterReason;
@@ -252,8 +254,9 @@ async fn a_row_that_dead_letters_owes_a_copy_with_its_reason_before_the_delete()
     setup.settings.policy.rows = vec![row];
     let mut kit = setup.kit();
     deliver(&kit, kit.messages(1).await).await;
-    let reason = DeadLetterReason { outcome: "rejected", status: Some(422) };
-    let exit = Exit::Delete { forward: Some(reason), how: Settled::DeadLettered };
+    let listener = Some("orders".into());
+    let reason = DeadLetterReason { outcome: "rejected", status: Some(422), answer: None, listener };
+    let exit = Exit::Delete { how: Settled::DeadLettered }.after(Some(Forward::Copy(reason)));
     assert_eq!(kit.all_left(), [of(1, exit.clone())]);
     let again = Message { receipt: crate::message::ReceiptHandle::new("h-2"), ..message(1) };
     deliver(&kit, vec![kit.in_flight(again).await]).await;

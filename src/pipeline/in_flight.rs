@@ -22,12 +22,17 @@ use crate::pipeline::lease::Lease;
 use crate::pipeline::ledger::Settled;
 use crate::pipeline::settle::Settler;
 use crate::pipeline::settle::exit::{Exit, Fate, Successor};
+use crate::pipeline::settle::forward::Forward;
 use crate::policy::decide::{DeferReason, Disposition, FAULT_DELAY};
 use crate::policy::final_receive::FinalReceive;
 use crate::policy::outcome::Outcome;
 use crate::ports::{DeadLetterReason, EntryErrorKind};
 use crate::telemetry::labels::{ReleaseReason, Stage};
 use crate::telemetry::trace::Journey;
+
+/// In the result of a message that was given back on its final receive.
+const NOT_POSTED: &str =
+    "it could not be posted on its final receive: the endpoint took nothing, or the process stopped";
 
 /// A message in flight, and what is freed when it leaves.
 #[must_use]
@@ -83,22 +88,29 @@ impl InFlight {
         self.successor.joined()
     }
 
-    /// Leaves as decided.
+    /// Leaves as decided, after its result was sent, if it has one.
     pub(super) async fn leave(self, dispatch: &Dispatch, disposition: Disposition, posted: &Posted) {
-        match disposition {
+        let result = self.settler.result(&self.message, posted, (disposition, self.final_receive.is_some()));
+        let exit = match disposition {
             Disposition::Delete => {
                 dispatch.completed(&self.message);
-                self.exit(Exit::DELETE).await;
+                Exit::DELETE
             }
-            Disposition::Park { delay } => self.hide(delay, Settled::Parked).await,
-            Disposition::Defer { delay, reason } => self.hide(delay, Settled::Deferred(reason)).await,
+            Disposition::Park { delay } => self.hidden(delay, Settled::Parked),
+            Disposition::Defer { delay, reason } => self.hidden(delay, Settled::Deferred(reason)),
             Disposition::DeadLetter => {
-                let reason = DeadLetterReason { outcome: posted.outcome.label(), status: posted.seen.status };
-                self.exit(Exit::Delete { forward: Some(reason), how: Settled::DeadLettered }).await;
+                let reason = DeadLetterReason {
+                    outcome: posted.outcome.label(),
+                    status: posted.seen.status,
+                    answer: posted.answer.clone(),
+                    listener: Some(dispatch.ctx.settings.name.as_str().into()),
+                };
+                Exit::Delete { how: Settled::DeadLettered }.after(Some(Forward::Copy(reason)))
             }
             // Held messages stay; a hold that ends up here is deferred like any failure.
-            Disposition::Hold => self.hide(FAULT_DELAY, Settled::Deferred(DeferReason::Unreachable)).await,
-        }
+            Disposition::Hold => self.hidden(FAULT_DELAY, Settled::Deferred(DeferReason::Unreachable)),
+        };
+        self.exit(exit.after(result)).await;
     }
 
     /// Releases the message unattempted, hidden until then. One whose lease is over is left to SQS: somebody else may
@@ -107,7 +119,7 @@ impl InFlight {
         if !self.lease.is_ours() {
             return self.leave_to_sqs(dispatch);
         }
-        self.exit(Exit::Hide { until, how: Settled::Released(reason) }).await;
+        self.hide_until(until, Settled::Released(reason)).await;
     }
 
     /// Its lease is over. Dropping it counts it as abandoned; the lost lease has been counted already.
@@ -117,10 +129,24 @@ impl InFlight {
         self.last_word(dispatch, "its lease was lost");
     }
 
-    /// Hides it for so long, within what SQS grants this receive.
+    /// Hides it for so long, within what SQS grants this receive. It is not posted any more in this receive.
     pub(super) async fn hide(self, delay: Duration, how: Settled) {
         let until = Instant::now() + delay.min(self.hideable());
-        self.exit(Exit::Hide { until, how }).await;
+        self.hide_until(until, how).await;
+    }
+
+    /// Hides it until then, after its result was sent, if SQS hands it out no more.
+    pub(super) async fn hide_until(self, until: Instant, how: Settled) {
+        // Whatever it was refused for: nothing more is sent of it.
+        let posted = Posted { why: Some(NOT_POSTED.to_owned()), ..Posted::not(Outcome::Unsent) };
+        let leaves = (Disposition::Hold, self.final_receive.is_some());
+        let result = self.settler.result(&self.message, &posted, leaves);
+        self.exit(Exit::Hide { until, how }.after(result)).await;
+    }
+
+    /// How it is hidden for so long, within what SQS grants this receive.
+    fn hidden(&self, delay: Duration, how: Settled) -> Exit {
+        Exit::Hide { until: Instant::now() + delay.min(self.hideable()), how }
     }
 
     /// Hands the message to settlement. Its slot is free once that has a place for it.

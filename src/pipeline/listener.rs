@@ -33,6 +33,7 @@ use crate::pipeline::lease::LeaseTable;
 use crate::pipeline::memory::Memory;
 use crate::pipeline::panics::caught;
 use crate::pipeline::queue_view::QueueView;
+use crate::pipeline::results::Results;
 use crate::pipeline::settle::SettleLoop;
 use crate::pipeline::status::{self, Status};
 use crate::pipeline::wait_out::InProcessWaits;
@@ -55,6 +56,8 @@ pub struct Parts {
     pub endpoint: Arc<dyn Endpoint>,
     /// How claim checks are redeemed; `None`: they are messages like any other.
     pub claim_checks: Option<ClaimChecks>,
+    /// Where results go.
+    pub results: Results,
     /// The endpoint's limits, shared with its other listeners.
     pub limits: EndpointLimits,
     /// The listener's counters.
@@ -70,15 +73,18 @@ pub struct Parts {
 /// One listener, ready to run.
 pub struct Listener {
     dispatch: Arc<Dispatch>,
+    results: Arc<Results>,
     seed: u64,
 }
 
 impl Listener {
     /// Puts the parts together; nothing runs yet.
     pub fn new(parts: Parts) -> Self {
-        let Parts { settings, queue, endpoint, claim_checks, limits, metrics, drain, wall, seed } = parts;
+        let Parts { settings, queue, endpoint, claim_checks, results, limits, metrics, drain, wall, seed } =
+            parts;
         let queue: Arc<dyn Queue> =
             Arc::new(Metered { queue, metrics: Arc::clone(&metrics), name: settings.queue_name.clone() });
+        let results = Arc::new(results.metered(&metrics));
         let events = Arc::new(EventLog::new(&settings.name, &settings.queue_name, &limits.name));
         let leases = LeaseTable::new(
             settings.lease(),
@@ -114,7 +120,7 @@ impl Listener {
                 view: QueueView::default(),
             }),
         };
-        Self { dispatch: Arc::new(dispatch), seed }
+        Self { dispatch: Arc::new(dispatch), results, seed }
     }
 
     /// Its name.
@@ -146,7 +152,7 @@ impl Listener {
 
     /// Runs until the drain is over and everything is settled.
     pub async fn run(self) {
-        let Self { dispatch, seed } = self;
+        let Self { dispatch, results, seed } = self;
         let ctx = &dispatch.ctx;
         let stop = CancellationToken::new();
         let mut extending = JoinSet::new();
@@ -159,7 +165,7 @@ impl Listener {
         ));
         extending.spawn(summarise(Arc::clone(ctx), stop.clone()));
         let (settler, settle_loop) =
-            SettleLoop::new(Arc::clone(ctx), Arc::clone(&dispatch.memory), seed.wrapping_add(1));
+            SettleLoop::new(Arc::clone(ctx), Arc::clone(&dispatch.memory), results, seed.wrapping_add(1));
         let mut settling = JoinSet::new();
         settling.spawn(kept_running(Arc::clone(ctx), "settle loop", settle_loop, |it| Box::pin(it.run())));
         let deliveries = TaskTracker::new();

@@ -13,20 +13,19 @@
 //! together with others. What is forgotten of that costs nobody anything: a message on its final receive goes alone.
 //!
 //! Bounded: [`tuning::Memory`] says how many ids of each kind are remembered. Past that the one is forgotten that would
-//! be forgotten next, so unconfirmed deletes go last. A forgotten message may be posted twice, or too early. Above 109
+//! be forgotten next, so unconfirmed deletes go last. Results that are owed may have 8 MiB of each kind. Past that the
+//! oldest is sent without its contents. A forgotten message may be posted twice, or too early. Above 109
 //! messages a second the ten minutes are therefore fewer. The memory is the process's own: another process, or this one
 //! after a crash, knows nothing of it.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use sha2::digest::consts::U16;
-use sha2::{Digest as _, Sha256};
 use tokio::time::Instant;
 
 use crate::message::MessageId;
 use crate::pipeline::ledger::Settled;
+use crate::pipeline::remembered::{Remembered, Worded};
 use crate::pipeline::settle::exit::Exit;
 use crate::pipeline::settle::parked::Parked;
 use crate::tuning;
@@ -51,20 +50,19 @@ struct Kinds {
 /// `None` is the plain delete, which most of them are: an exit takes four times the room.
 type BoxedExit = Option<Box<Exit>>;
 
-/// What is remembered of messages of one kind.
-#[derive(Debug)]
-struct Remembered<T> {
-    /// Beside it, when the message is forgotten.
-    by_key: BTreeMap<Key, (T, Instant)>,
-    /// First what is forgotten first. Messages of one instant have no order.
-    by_time: BTreeSet<(Instant, Key)>,
+impl Worded for BoxedExit {
+    fn bytes(&self) -> usize {
+        self.as_ref().map_or(0, |exit| exit.bytes())
+    }
+
+    fn forget_words(&mut self) {
+        if let Some(exit) = self {
+            exit.forget_words();
+        }
+    }
 }
 
-/// Stands for an id, in a fifth of the room: the first half of its SHA-256 sum.
-///
-/// Of two ids with one key, the second message would be deleted without a POST. On some compatible servers a sender
-/// can choose the ids. Two with one key take about 2⁶⁴ tries to find; for MD5 there are known pairs.
-type Key = [u8; 16];
+impl Worded for usize {}
 
 /// Longer than a process runs: until SQS has confirmed a delete.
 const UNCONFIRMED: Duration = Duration::from_secs(100 * 365 * 24 * 3_600);
@@ -77,13 +75,15 @@ impl Memory {
 
     /// A message leaves. One that was never attempted is not remembered.
     pub(super) fn left(&self, id: &MessageId, exit: Exit) {
-        match exit {
+        match *exit.last() {
             Exit::Delete { .. } => {
                 let mut kinds = self.lock();
                 kinds.suspects.forget(id);
                 kinds.done.remember(id, boxed(exit), Instant::now() + UNCONFIRMED, self.numbers.done_max);
             }
             Exit::Hide { how: Settled::Released(_), .. } => {}
+            // Unreachable: the last step is never a forward.
+            Exit::After { .. } => {}
             Exit::Hide { until, .. } => {
                 let due = until.checked_sub(self.numbers.slack).unwrap_or(until);
                 self.lock().hidden.remember(id, boxed(exit), due, self.numbers.hidden_max);
@@ -122,70 +122,21 @@ impl Memory {
     }
 }
 
-impl<T> Default for Remembered<T> {
-    fn default() -> Self {
-        Self { by_key: BTreeMap::new(), by_time: BTreeSet::new() }
-    }
-}
-
-impl<T: Clone> Remembered<T> {
-    fn get(&mut self, id: &MessageId) -> Option<T> {
-        self.expire();
-        if self.by_key.is_empty() {
-            return None;
-        }
-        self.by_key.get(&key(id)).map(|(what, _)| what.clone())
-    }
-
-    fn remember(&mut self, id: &MessageId, what: T, until: Instant, capacity: usize) {
-        self.expire();
-        let key = key(id);
-        if let Some((_, before)) = self.by_key.insert(key, (what, until)) {
-            self.by_time.remove(&(before, key));
-        }
-        self.by_time.insert((until, key));
-        if self.by_key.len() > capacity {
-            self.forget_first();
-        }
-    }
-
-    fn forget(&mut self, id: &MessageId) {
-        if self.by_key.is_empty() {
-            return;
-        }
-        let key = key(id);
-        if let Some((_, until)) = self.by_key.remove(&key) {
-            self.by_time.remove(&(until, key));
-        }
-    }
-
-    fn expire(&mut self) {
-        let now = Instant::now();
-        while self.by_time.first().is_some_and(|(until, _)| *until <= now) {
-            self.forget_first();
-        }
-    }
-
-    fn forget_first(&mut self) {
-        if let Some((_, key)) = self.by_time.pop_first() {
-            self.by_key.remove(&key);
-        }
-    }
-}
-
 fn boxed(exit: Exit) -> BoxedExit {
     (exit != Exit::DELETE).then(|| Box::new(exit))
 }
 
-fn key(id: &MessageId) -> Key {
-    let (key, _) = Sha256::digest(id.as_str()).split::<U16>();
-    key.into()
-}
-
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::time::SystemTime;
+
     use super::*;
+    use crate::exchange::results::State;
+    use crate::message::Outgoing;
+    use crate::pipeline::settle::forward::{Forward, Owed, Told};
     use crate::policy::decide::DeferReason;
+    use crate::policy::outcome::Outcome;
     use crate::ports::DeadLetterReason;
     use crate::telemetry::labels::ReleaseReason;
 
@@ -201,9 +152,7 @@ mod tests {
     /// Ids remembered as done and as hidden.
     fn remembered(memory: &Memory) -> (usize, usize) {
         let kinds = memory.lock();
-        assert_eq!(kinds.done.by_key.len(), kinds.done.by_time.len());
-        assert_eq!(kinds.hidden.by_key.len(), kinds.hidden.by_time.len());
-        (kinds.done.by_key.len(), kinds.hidden.by_key.len())
+        (kinds.done.size().0, kinds.hidden.size().0)
     }
 
     #[tokio::test(start_paused = true)]
@@ -271,8 +220,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_a_message_still_owes_is_remembered_until_it_was_sent() {
         let memory = Memory::default();
-        let reason = DeadLetterReason { outcome: "rejected", status: Some(422) };
-        let owing = Exit::Delete { forward: Some(reason), how: Settled::DeadLettered };
+        let reason =
+            DeadLetterReason { outcome: "rejected", status: Some(422), ..DeadLetterReason::default() };
+        let owing = Exit::Delete { how: Settled::DeadLettered }.after(Some(Forward::Copy(reason)));
         memory.left(&id(1), owing.clone());
         tokio::time::advance(20 * CONFIRMED_FOR).await;
         assert_eq!(memory.seen(&id(1)), Some(owing));
@@ -329,6 +279,40 @@ mod tests {
             memory.confirmed(&id(1));
         }
         assert_eq!((memory.seen(&id(1)), remembered(&memory)), (Some(Exit::DELETE), (1, 0)));
+    }
+
+    /// Owes a result of so many bytes.
+    fn owing(bytes: usize) -> Exit {
+        let told = Told {
+            state: State::Success,
+            outcome: Outcome::Success,
+            status: Some(200),
+            started: None,
+            ended: SystemTime::UNIX_EPOCH,
+        };
+        let words = Some(Arc::new(Outgoing::from(&"x".repeat(bytes))));
+        Exit::DELETE.after(Some(Forward::Result(Owed { told, words, is_short: false })))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn results_that_are_owed_have_8_mib_and_past_that_the_oldest_are_owed_without_their_words() {
+        let memory = Memory::default();
+        let mib = 1024 * 1024;
+        for number in 0..10 {
+            memory.left(&id(number), owing(mib));
+            tokio::time::advance(Duration::from_nanos(1)).await;
+        }
+        let words = |number| memory.seen(&id(number)).map(|exit| (exit.bytes(), exit.forwards().count()));
+        assert_eq!([words(0), words(1)], [Some((0, 1)); 2], "owed all the same");
+        assert!((2..10).all(|number| words(number) == Some((mib, 1))));
+        for number in 2..10 {
+            memory.confirmed(&id(number));
+        }
+        assert_eq!(memory.lock().done.size().1, 0);
+        memory.left(&id(11), owing(mib));
+        assert_eq!((words(11), memory.lock().done.size().1), (Some((mib, 1)), mib));
+        memory.left(&id(11), owing(1));
+        assert_eq!((words(11), memory.lock().done.size().1), (Some((1, 1)), 1));
     }
 
     #[tokio::test(start_paused = true)]

@@ -2,13 +2,16 @@
 //!
 //! A delivery hands over its message and an [`Exit`], both by value. Settlement has so many places and no more. A slow SQS
 //! therefore holds up deliveries and, behind them, receives; it does not fill the memory of the process. Each message is in
-//! one of three lanes:
+//! one of these lanes:
 //!
 //! * **deletes**, in batches of ten. They gather for 100 ms, on FIFO queues not at all: their groups wait for them.
 //! * **hides** (park, defer, release), in batches gathered for 20 ms. The seconds are computed when the call is sent, so
 //!   time spent here is not added to the delay.
-//! * **forwards**: copies for the dead-letter queue, one call each. When its copy was accepted, the message goes on to the
-//!   deletes. A forward without an answer is sent again, so a copy may arrive twice, but never not at all.
+//! * **copies** for the dead-letter queue, one call each.
+//! * **results**, a lane for each of the two queues, in batches like deletes.
+//!
+//! Copies and results are forwards. When one was accepted, the message goes on: to the next forward, then to its delete or
+//! hiding. A forward without an answer is sent again, so it may arrive twice, but never not at all.
 //!
 //! A drain gathers nothing: everything is sent at once.
 //!
@@ -20,97 +23,48 @@
 //! lane works or the lane is empty.
 
 pub(super) mod exit;
+pub(super) mod forward;
 mod job;
 mod lane;
+mod lanes;
 pub(super) mod parked;
+mod settler;
 #[cfg(test)]
 pub(super) mod taken_for_tests;
+
+pub(super) use settler::Settler;
 
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::drain::ABORT_GRACE;
-use crate::message::{Message, ReceiptHandle};
+use crate::message::ReceiptHandle;
 use crate::observe::health::Tick;
 use crate::pipeline::context::Context;
-use crate::pipeline::lease::Lease;
 use crate::pipeline::ledger::Settled;
 use crate::pipeline::memory::Memory;
-use crate::pipeline::settle::exit::{Exit, Fate, Successor};
-use crate::pipeline::settle::job::{Job, change};
-use crate::pipeline::settle::lane::{LAST_TRY_BEFORE, Lane, Outcome};
-use crate::ports::{BATCH_MAX, QueueError};
+use crate::pipeline::results::Results;
+use crate::pipeline::settle::exit::{Exit, Fate};
+use crate::pipeline::settle::job::{Job, change, close};
+use crate::pipeline::settle::lane::{LAST_TRY_BEFORE, Outcome};
+use crate::pipeline::settle::lanes::Lanes;
+use crate::ports::{EntryErrorKind, QueueError};
 
-/// How long deletes are gathered.
-const DELETE_LINGER: Duration = Duration::from_millis(100);
-/// How long hidings are gathered.
-const HIDE_LINGER: Duration = Duration::from_millis(20);
 /// Messages in settlement beyond the workers' own number.
 const PLACES_MIN: usize = 512;
+/// A message that was attempted is hidden for so long at least.
+const HIDDEN_MIN: Duration = Duration::from_secs(1);
 /// After an unanswered extension a hiding is sent once more so much later, with what is left of it.
 const REPEAT_AFTER: Duration = Duration::from_secs(5);
 /// Such calls under way at once.
 const REPEATS_MAX: usize = 32;
 /// How long the loop sleeps at most; its watchdog ticks that often.
 const IDLE: Duration = Duration::from_secs(15);
-
-/// Where deliveries hand over their messages.
-///
-/// Messages with a copy to forward have places of their own: a dead-letter queue that takes nothing must not keep others
-/// from being deleted and hidden.
-#[derive(Debug, Clone)]
-pub(super) struct Settler {
-    forward_places: Arc<Semaphore>,
-    other_places: Arc<Semaphore>,
-    sender: mpsc::Sender<Job>,
-    memory: Arc<Memory>,
-}
-
-impl Settler {
-    /// A way for so many messages at once that are forwarded, and as many others; and where they come out.
-    fn new(each: usize, memory: Arc<Memory>) -> (Self, mpsc::Receiver<Job>) {
-        let (sender, receiver) = mpsc::channel(2 * each);
-        let places = || Arc::new(Semaphore::new(each));
-        (Self { forward_places: places(), other_places: places(), sender, memory }, receiver)
-    }
-
-    /// Takes a message over and remembers how it leaves. Waits for a place; the caller may free its worker then.
-    pub(super) async fn settle(
-        &self,
-        mut message: Message,
-        lease: Lease,
-        mut successor: Successor,
-        mut exit: Exit,
-    ) {
-        self.memory.left(&message.id, exit.clone());
-        let forwards = matches!(exit, Exit::Delete { forward: Some(_), .. });
-        if !forwards {
-            (message.body, message.attributes) = (Bytes::new(), Vec::new());
-        }
-        let places = if forwards { &self.forward_places } else { &self.other_places };
-        // Nobody closes them. When the loop has ended, its places are free and what is sent to it is dropped.
-        let Ok(place) = Arc::clone(places).acquire_owned().await else { return };
-        let mut hidden = None;
-        if let Exit::Hide { until, .. } = &mut exit {
-            // SQS refuses a visibility past its twelve hours.
-            *until = lease.ceiling().min(*until);
-            lease.close(*until).await;
-            hidden = Some((std::mem::take(&mut successor), *until));
-        }
-        // The channel has as much room as there are places.
-        self.sender.send(Job::new(message, exit, lease, successor, place)).await.ok();
-        if let Some((successor, until)) = hidden {
-            // Only now: what stands behind it in its group is released after it.
-            successor.tell(Fate::Hidden(until));
-        }
-    }
-}
 
 /// The loop that settles; it ends when every [`Settler`] is gone and everything is settled.
 pub(super) struct SettleLoop {
@@ -119,8 +73,9 @@ pub(super) struct SettleLoop {
     tick: Tick,
     random: fastrand::Rng,
     receiver: mpsc::Receiver<Job>,
-    /// Deletes, hides and forwards.
-    lanes: [Lane; 3],
+    lanes: Lanes,
+    /// Messages whose leases are being closed: they are hidden next.
+    closing: JoinSet<Job>,
     /// Hidings sent once more, after their messages have left the ledger.
     repeats: JoinSet<()>,
     repeats_at_once: Arc<Semaphore>,
@@ -129,12 +84,18 @@ pub(super) struct SettleLoop {
 
 impl SettleLoop {
     /// A loop, and the way to hand messages to it; `seed` drives its jitter.
-    pub(super) fn new(ctx: Arc<Context>, memory: Arc<Memory>, seed: u64) -> (Settler, Self) {
-        let (settler, receiver) = Settler::new(ctx.settings.workers.max(PLACES_MIN), Arc::clone(&memory));
-        let delete_linger = if ctx.settings.is_fifo() { Duration::ZERO } else { DELETE_LINGER };
-        let lane = |linger, most| Lane::new(linger, most, Arc::clone(&ctx.events));
+    pub(super) fn new(
+        ctx: Arc<Context>,
+        memory: Arc<Memory>,
+        results: Arc<Results>,
+        seed: u64,
+    ) -> (Settler, Self) {
+        let lanes = Lanes::new(&ctx.queue, &results, ctx.settings.is_fifo(), &ctx.events);
+        let places = ctx.settings.workers.max(PLACES_MIN);
+        let (settler, receiver) = Settler::new(places, Arc::clone(&memory), results, ctx.wall);
         let settle_loop = Self {
-            lanes: [lane(delete_linger, BATCH_MAX), lane(HIDE_LINGER, BATCH_MAX), lane(Duration::ZERO, 1)],
+            lanes,
+            closing: JoinSet::new(),
             tick: ctx.health.watch("settle"),
             random: fastrand::Rng::with_seed(seed),
             receiver,
@@ -160,28 +121,25 @@ impl SettleLoop {
         });
         loop {
             self.tick.touch();
-            for lane in &mut self.lanes {
-                lane.send(&self.ctx.queue, self.hurry);
-            }
+            self.lanes.send(self.hurry);
             // What was left to SQS was the last of its lane, perhaps: nobody else would end its fault.
             self.settle_fault(None);
-            if !open && self.repeats.is_empty() && self.lanes.iter().all(Lane::is_empty) {
+            let is_idle = self.repeats.is_empty() && self.closing.is_empty() && self.lanes.are_empty();
+            if !open && is_idle {
                 return;
             }
-            let times = self.lanes.iter().filter_map(Lane::next_at);
-            let wake_at = times.fold(Instant::now() + IDLE, Instant::min);
+            let idle = Instant::now() + IDLE;
+            let wake_at = self.lanes.next_at().map_or(idle, |at| at.min(idle));
             let unit = self.random.f64();
-            let [deletes, hides, forwards] = &mut self.lanes;
             tokio::select! {
                 biased;
-                Some(outcome) = deletes.answer(unit) => self.answered(outcome),
-                Some(outcome) = hides.answer(unit) => self.answered(outcome),
-                Some(outcome) = forwards.answer(unit) => self.answered(outcome),
+                Some(outcome) = self.lanes.answer(unit) => self.answered(outcome),
+                Some(Ok(closed)) = self.closing.join_next() => self.closed(closed),
                 Some(_repeated) = self.repeats.join_next() => {}
                 count = self.receiver.recv_many(&mut incoming, PLACES_MIN), if open => {
                     open = count > 0;
                     self.hurry |= !open;
-                    for job in incoming.drain(..) { self.take(job); }
+                    for job in incoming.drain(..) { self.lanes.push(job); }
                 }
                 () = drain.draining(), if !self.hurry => self.hurry = true,
                 () = &mut out_of_time => {
@@ -194,15 +152,6 @@ impl SettleLoop {
         }
     }
 
-    fn take(&mut self, job: Job) {
-        let [deletes, hides, forwards] = &mut self.lanes;
-        match job.exit {
-            Exit::Delete { forward: None, .. } => deletes.push(job),
-            Exit::Delete { forward: Some(_), .. } => forwards.push(job),
-            Exit::Hide { .. } => hides.push(job),
-        }
-    }
-
     fn answered(&mut self, (done, error): Outcome) {
         for job in done {
             self.done(job);
@@ -211,17 +160,17 @@ impl SettleLoop {
     }
 
     fn done(&mut self, job: Job) {
-        let Job { message, exit, lease, successor, place, .. } = job;
+        let Job { message, exit, lease, successor, mut place, .. } = job;
         match exit {
-            Exit::Delete { forward: None, how } => {
+            Exit::Delete { how } => {
                 self.memory.confirmed(&message.id);
                 lease.settled(how);
                 successor.tell(Fate::Deleted);
             }
-            Exit::Delete { forward: Some(_), how } => {
-                let exit = Exit::Delete { forward: None, how };
-                self.memory.left(&message.id, exit.clone());
-                self.take(Job::new(message, exit, lease, successor, place));
+            Exit::After { then, .. } => {
+                self.memory.left(&message.id, (*then).clone());
+                place.room = None;
+                self.goes_on(Job::new(message, *then, lease, successor, place));
             }
             Exit::Hide { until, how } => {
                 if how == Settled::Parked {
@@ -236,9 +185,38 @@ impl SettleLoop {
         }
     }
 
+    /// The next step of a message whose forward was accepted.
+    fn goes_on(&mut self, job: Job) {
+        if !matches!(job.exit, Exit::Hide { .. }) {
+            self.lanes.push(job);
+        } else if job.lease.is_ours() {
+            self.closing.spawn(async move {
+                let mut job = job;
+                if let Exit::Hide { until, .. } = &mut job.exit {
+                    // Its delay may be over. It was attempted, so it is never made visible at once.
+                    *until = (*until).max(Instant::now() + HIDDEN_MIN);
+                    close(&job.lease, until).await;
+                }
+                job
+            });
+        } else {
+            // Somebody else may have it, and a standard queue may take the older handle all the same.
+            let (id, fix) = (job.message.id.as_str(), EntryErrorKind::LeaseLost.fix());
+            self.ctx.events.left_to_sqs(id, job.what(), "its lease was lost", fix);
+        }
+    }
+
+    /// Its lease is closed: it is hidden now, and what stands behind it in its group is released after it.
+    fn closed(&mut self, mut job: Job) {
+        let Exit::Hide { until, .. } = job.exit else { return };
+        let successor = std::mem::take(&mut job.successor);
+        self.lanes.push(job);
+        successor.tell(Fate::Hidden(until));
+    }
+
     /// Says once that a person has to act, and once that it works again. `error` is what the last call came to.
     fn settle_fault(&mut self, error: Option<&QueueError>) {
-        let fault = self.lanes.iter_mut().fold(None, |fault, lane| fault.or(lane.fault()));
+        let fault = self.lanes.fault();
         let is_faulted = fault.is_some();
         let ctx = &self.ctx;
         if !ctx.health.set_settle_fault(fault) {

@@ -31,13 +31,13 @@ impl Delivery {
     pub(super) async fn settle_remembered(&mut self) {
         let memory = Arc::clone(&self.dispatch.memory);
         let (remembered, behind) = self.sift(|message| match memory.seen(message.id()) {
-            Some(exit @ Exit::Delete { .. }) => Sifted::Done(exit),
+            Some(exit) if exit.deletes() => Sifted::Done(exit),
             Some(exit) if !message.is_last_try() => Sifted::Undone(exit),
             Some(_) | None => Sifted::Stays,
         });
         self.free_unused_reservation();
         for (mut message, exit) in remembered {
-            if exit == Exit::DELETE {
+            if *exit.last() == Exit::DELETE {
                 self.leftovers.extend(self.dispatch.leaves_behind(&mut message));
             }
             self.dispatch.ctx.metrics.duplicates_suppressed.inc();

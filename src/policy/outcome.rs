@@ -51,7 +51,7 @@ pub struct Answer {
     pub beginning: Option<String>,
 }
 
-/// The beginning of an answer's body: of a success the first 64 KiB, or as much as its exchange reads; of a failure less.
+/// The beginning of an answer's body: the first 64 KiB, or of a success as much as its exchange reads.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Body {
     /// Its first bytes.

@@ -8,10 +8,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_sdk_sqs::types::{self, MessageSystemAttributeName as Name, SendMessageBatchRequestEntry};
+use aws_sdk_sqs::types::{self, MessageSystemAttributeName as Name};
 
-use super::queue::{RECEIVE_MARGIN, SETTLE_TIMEOUT, built, seconds};
-use super::{convert, error, salvage, send};
+use super::queue::{RECEIVE_MARGIN, seconds};
+use super::{convert, error, salvage};
 use crate::message::{Message, MessageId};
 use crate::ports::{BATCH_MAX, EntryErrorKind, LeftOut, Operation, QueueError};
 use crate::sqs::{Outgoing, SqsQueue, Unsent};
@@ -58,11 +58,7 @@ impl SqsQueue {
             return Ok(Vec::new());
         }
         let url = self.url().await?;
-        let entries = built(Operation::Send, &url, messages, |index, message| entry(index, message.clone()))?;
-        let answer = self.connection().call(Operation::Send, &url, SETTLE_TIMEOUT, |client| {
-            client.send_message_batch().queue_url(&*url).set_entries(Some(entries)).send()
-        });
-        let answer = self.noting_absence(answer.await)?;
+        let answer = self.send_entries(messages).await?;
         let unanswered = Unsent {
             retryable: true,
             why: "SQS did not say what became of it".to_owned(),
@@ -103,23 +99,6 @@ impl SqsQueue {
         let answer = self.noting_absence(answer.await)?;
         Ok(self.taken(answer, received))
     }
-}
-
-fn entry(
-    index: String,
-    message: Outgoing,
-) -> Result<SendMessageBatchRequestEntry, aws_sdk_sqs::error::BuildError> {
-    let trace = send::trace(message.trace_header);
-    let attributes = message.attributes.into_iter().filter_map(send::to_sdk).collect();
-    SendMessageBatchRequestEntry::builder()
-        .id(index)
-        .message_body(message.body)
-        .set_message_attributes(Some(attributes))
-        .set_message_system_attributes(trace)
-        .set_delay_seconds(message.delay.map(seconds))
-        .set_message_group_id(message.group_id)
-        .set_message_deduplication_id(message.deduplication_id)
-        .build()
 }
 
 fn received(mut theirs: types::Message) -> Result<Received, LeftOut> {

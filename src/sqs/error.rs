@@ -130,6 +130,16 @@ pub(super) fn entry_error(entry: &BatchResultErrorEntry) -> EntryError {
     EntryError { kind, code: shortened(escape::line(&entry.code).into_owned()) }
 }
 
+/// Translates the failure of one message of a batch send. Only what SQS has against the message itself is `Refused`:
+/// a queue that denies may be mended.
+pub(super) fn send_error(entry: &BatchResultErrorEntry) -> EntryError {
+    let reason = reason::of_code(&entry.code, entry.message.as_deref().unwrap_or_default());
+    let of_the_message =
+        matches!(reason, Some(QueueReason::Contents | QueueReason::Parameter | QueueReason::TooLong));
+    let kind = if of_the_message { EntryErrorKind::Refused } else { EntryErrorKind::Retryable };
+    EntryError { kind, code: shortened(escape::line(&entry.code).into_owned()) }
+}
+
 /// Translates the failure of one message of a batch send, for the user of `send`.
 pub(super) fn unsent(queue: &str, entry: &BatchResultErrorEntry) -> Unsent {
     let message = one_line(entry.message.as_deref().unwrap_or_default());

@@ -24,6 +24,7 @@ mod left_out;
 mod no_objects;
 #[cfg(feature = "s3")]
 mod objects;
+mod outbox;
 mod queue;
 mod reason;
 #[cfg(test)]
@@ -39,6 +40,7 @@ mod transport;
 #[cfg(test)]
 mod transport_tests;
 
+pub use crate::message::Outgoing;
 pub use clients::Clients;
 pub use commands::{ReceiveRequest, Received};
 pub use host::{is_aws, is_loopback, region};
@@ -47,7 +49,7 @@ pub use no_objects::objects;
 #[cfg(feature = "s3")]
 pub use objects::objects;
 pub use queue::SqsQueue;
-pub use send::{Outgoing, Unsent};
+pub use send::Unsent;
 pub use settings::{ObjectSettings, QueueRef, Role, Settings};
 pub use sigv4::{SigV4, SigV4Signer};
 pub use transport::TOKEN_FIX;

@@ -108,6 +108,11 @@ impl SqsQueue {
         Self { name, connection, fifo, known: Mutex::default(), omissions: Omissions::default() }
     }
 
+    /// Its name, for logs.
+    pub(super) fn own_name(&self) -> &str {
+        self.name.name()
+    }
+
     /// The connection of all calls.
     pub(super) fn connection(&self) -> &Connection {
         &self.connection
@@ -182,7 +187,7 @@ impl SqsQueue {
         });
         let answer = self.noting_absence(answer.await)?;
         let done = answer.successful.iter().map(|entry| entry.id.as_str());
-        Ok(in_order(handles.len(), done, &answer.failed))
+        Ok(in_order(handles.len(), done, &answer.failed, error::entry_error))
     }
 
     async fn change_visibilities(&self, changes: &[VisibilityChange]) -> BatchResult {
@@ -202,7 +207,7 @@ impl SqsQueue {
         });
         let answer = self.noting_absence(answer.await)?;
         let done = answer.successful.iter().map(|entry| entry.id.as_str());
-        Ok(in_order(changes.len(), done, &answer.failed))
+        Ok(in_order(changes.len(), done, &answer.failed, error::entry_error))
     }
 
     async fn facts(&self) -> Result<QueueFacts, QueueError> {
@@ -367,14 +372,15 @@ pub(super) fn built<T, E>(
 }
 
 /// One result per entry, in the order of the request.
-fn in_order<'a>(
+pub(super) fn in_order<'a>(
     count: usize,
     done: impl Iterator<Item = &'a str>,
     failed: &[BatchResultErrorEntry],
+    translate: fn(&BatchResultErrorEntry) -> EntryError,
 ) -> Vec<Result<(), EntryError>> {
     let mut results = vec![Err(error::unanswered_entry()); count];
     let done = done.map(|id| (id, Ok(())));
-    let failed = failed.iter().map(|entry| (entry.id.as_str(), Err(error::entry_error(entry))));
+    let failed = failed.iter().map(|entry| (entry.id.as_str(), Err(translate(entry))));
     for (id, result) in done.chain(failed) {
         if let Some(slot) = id.parse().ok().and_then(|index: usize| results.get_mut(index)) {
             *slot = result;

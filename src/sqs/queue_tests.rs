@@ -186,7 +186,8 @@ fn message() -> Message {
     convert::message(received.build()).unwrap()
 }
 
-const REASON: DeadLetterReason = DeadLetterReason { outcome: "rejected", status: Some(422) };
+const REASON: DeadLetterReason =
+    DeadLetterReason { outcome: "rejected", status: Some(422), answer: None, listener: None };
 
 #[tokio::test]
 async fn a_dead_letter_is_sent_to_the_queue_of_the_redrive_policy() {

@@ -1,42 +1,23 @@
 //! Messages that this program sends: those of the command `send`, and copies for a dead-letter queue.
 //!
 //! Pure: the content of `SendMessage`. A copy keeps body, attributes, trace header and group of its original.
-//! Up to three more attributes say why it was sent, while SQS's limits leave room: ten attributes, 1 MiB in
-//! all. The user's attributes take precedence over these three.
+//! Up to seven more attributes say why it was sent and what it is a copy of. SQS's limits leave room for as many: ten
+//! attributes, 1 MiB in all. The user's attributes take precedence over ours.
 
 use std::collections::HashMap;
-use std::time::Duration;
 
 use aws_sdk_sqs::primitives::Blob;
 use aws_sdk_sqs::types::{
     MessageAttributeValue, MessageSystemAttributeNameForSends, MessageSystemAttributeValue,
 };
 
-use crate::message::{Attribute, AttributeValue, Message};
+use crate::message::{Attribute, AttributeValue, Message, Outgoing};
 use crate::ports::DeadLetterReason;
 
-/// Most attributes of a message (AWS limit).
-const ATTRIBUTES_MAX: usize = 10;
+/// Bytes of the endpoint's answer that go along.
+const ANSWER_MAX: usize = 200;
 /// Prefix of our own attributes; a copy of a copy replaces them.
 const OURS: &str = "queuepost.";
-
-/// A message to be sent.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Outgoing {
-    /// Text as SQS allows it; at most 1 MiB with the attributes.
-    pub body: String,
-    /// At most ten attributes.
-    pub attributes: Vec<Attribute>,
-    /// Hides the message at first; whole seconds, at most 15 minutes. Not allowed for single messages of FIFO
-    /// queues.
-    pub delay: Option<Duration>,
-    /// Message group: required by FIFO queues, the tenant of fair ones.
-    pub group_id: Option<String>,
-    /// Deduplication id, for FIFO queues that do not derive it from the body.
-    pub deduplication_id: Option<String>,
-    /// X-Ray trace header (`AWSTraceHeader`).
-    pub trace_header: Option<String>,
-}
 
 /// One message of a batch that SQS did not accept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,32 +30,15 @@ pub struct Unsent {
     pub fix: String,
 }
 
-impl Outgoing {
-    /// Longest message, and most bytes of one batch of messages (AWS limit since 2025; a queue may allow less).
-    pub const MAX_BYTES: usize = 1024 * 1024;
-
-    /// The size of the message in that limit: body and attributes together.
-    pub fn bytes(&self) -> usize {
-        self.body.len() + self.attributes.iter().map(size_of).sum::<usize>()
-    }
-}
-
-impl<T: ToString + ?Sized> From<&T> for Outgoing {
-    /// A message with a body and nothing else.
-    fn from(body: &T) -> Self {
-        Self { body: body.to_string(), ..Self::default() }
-    }
-}
-
 /// A copy of `message` for a dead-letter queue. `None` when its body is no text, which SQS never sends.
 pub(super) fn copy(message: &Message, reason: &DeadLetterReason, fifo: bool) -> Option<Outgoing> {
     let body = std::str::from_utf8(&message.body).ok()?.to_owned();
     let mut attributes: Vec<Attribute> =
         message.attributes.iter().filter(|attribute| !attribute.name.starts_with(OURS)).cloned().collect();
-    let mut size = body.len() + attributes.iter().map(size_of).sum::<usize>();
-    for attribute in explanation(message, reason) {
-        let with_it = size + size_of(&attribute);
-        if attributes.len() < ATTRIBUTES_MAX && with_it <= Outgoing::MAX_BYTES {
+    let mut size = body.len() + attributes.iter().map(Attribute::bytes).sum::<usize>();
+    for attribute in explanation(message, reason, fifo) {
+        let with_it = size + attribute.bytes();
+        if attributes.len() < Outgoing::ATTRIBUTES_MAX && with_it <= Outgoing::MAX_BYTES {
             size = with_it;
             attributes.push(attribute);
         }
@@ -92,29 +56,38 @@ pub(super) fn copy(message: &Message, reason: &DeadLetterReason, fifo: bool) -> 
 }
 
 /// Why the message is in the dead-letter queue, most important attribute first.
-fn explanation(message: &Message, reason: &DeadLetterReason) -> impl Iterator<Item = Attribute> {
-    let ours = |name: &str, data_type: &str, value: String| Attribute {
+fn explanation(message: &Message, reason: &DeadLetterReason, fifo: bool) -> impl Iterator<Item = Attribute> {
+    let attribute = |name: &str, data_type: &str, value: String| Attribute {
         name: format!("{OURS}{name}"),
         data_type: data_type.to_owned(),
         value: AttributeValue::Text(value),
     };
-    let status = reason.status.map(|status| ours("status", "Number", status.to_string()));
+    let text = |name: &str, value: Option<&str>| {
+        // SQS refuses an empty value.
+        value.filter(|value| !value.is_empty()).map(|value| attribute(name, "String", value.to_owned()))
+    };
+    let answer = reason.answer.as_deref().map(sendable);
+    let group = message.group_id.as_deref().filter(|_| fifo);
+    let deduplication = message.deduplication_id.as_deref().filter(|_| fifo);
     [
-        Some(ours("reason", "String", reason.outcome.to_owned())),
-        status,
-        Some(ours("source-message-id", "String", message.id.to_string())),
+        text("reason", Some(reason.outcome)),
+        reason.status.map(|status| attribute("status", "Number", status.to_string())),
+        text("answer", answer.as_deref()),
+        text("source-message-id", Some(message.id.as_str())),
+        text("source-group-id", group),
+        text("source-deduplication-id", deduplication),
+        text("listener", reason.listener.as_deref()),
     ]
     .into_iter()
     .flatten()
 }
 
-/// The size of an attribute: name, type and value (AWS's rule).
-fn size_of(attribute: &Attribute) -> usize {
-    let value = match &attribute.value {
-        AttributeValue::Text(text) => text.len(),
-        AttributeValue::Binary(bytes) => bytes.len(),
-    };
-    attribute.name.len() + attribute.data_type.len() + value
+/// The beginning of an answer in the characters of XML 1.0: SQS carries no others.
+fn sendable(answer: &str) -> String {
+    let is_carried = |c: &char| matches!(c, '\t' | '\n' | '\r' | ' '..='\u{fffd}' | '\u{10000}'..);
+    let carried: String = answer.chars().filter(is_carried).collect();
+    let (beginning, _) = carried.split_at(carried.floor_char_boundary(ANSWER_MAX));
+    beginning.to_owned()
 }
 
 /// Name and value in the SDK's types; `None` without a data type, which SQS does not allow.

@@ -5,7 +5,8 @@ use bytes::Bytes;
 use super::*;
 use crate::message::{MessageId, ReceiptHandle, ReceiveCount};
 
-const REASON: DeadLetterReason = DeadLetterReason { outcome: "rejected", status: Some(422) };
+const REASON: DeadLetterReason =
+    DeadLetterReason { outcome: "rejected", status: Some(422), answer: None, listener: None };
 
 fn text(name: &str, value: &str) -> Attribute {
     Attribute {
@@ -51,7 +52,7 @@ fn a_copy_keeps_the_original_and_says_why() {
 
 #[test]
 fn without_an_answer_there_is_no_status() {
-    let reason = DeadLetterReason { outcome: "unshapeable", status: None };
+    let reason = DeadLetterReason { outcome: "unshapeable", ..DeadLetterReason::default() };
     let copy = copy(&message(String::new(), Vec::new()), &reason, false).unwrap();
     assert_eq!(names(&copy), ["queuepost.reason", "queuepost.source-message-id"]);
 }
@@ -100,4 +101,25 @@ fn a_body_that_is_no_text_is_not_copied() {
     let mut original = message(String::new(), Vec::new());
     original.body = Bytes::from_static(&[0xff]);
     assert!(copy(&original, &REASON, false).is_none());
+}
+
+#[test]
+fn a_copy_says_what_the_endpoint_answered_as_far_as_sqs_carries_it_and_who_gave_up() {
+    let answer = Some(format!("a\u{fffe}\u{1}b{}", "é".repeat(150)));
+    let reason = DeadLetterReason { answer, listener: Some("orders".into()), ..REASON };
+    let copy = copy(&message("{}".to_owned(), Vec::new()), &reason, false).unwrap();
+    let expected = ["reason", "status", "answer", "source-message-id", "listener"];
+    assert_eq!(names(&copy), expected.map(|name| format!("queuepost.{name}")));
+    assert_eq!(copy.attributes[2], text("queuepost.answer", &format!("ab{}", "é".repeat(99))));
+    assert_eq!(copy.attributes[4], text("queuepost.listener", "orders"));
+}
+
+#[test]
+fn a_fifo_copy_says_the_ids_of_its_original() {
+    let mut original = message(String::new(), vec![text("queuepost.source-group-id", "older")]);
+    original.group_id = Some("g".to_owned());
+    let copy = copy(&original, &REASON, true).unwrap();
+    assert_eq!(copy.attributes[3], text("queuepost.source-group-id", "g"));
+    assert_eq!(copy.attributes[4], text("queuepost.source-deduplication-id", "d"));
+    assert_eq!(copy.attributes.len(), 5);
 }

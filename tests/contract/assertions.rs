@@ -378,7 +378,7 @@ pub async fn a_copy_in_the_dead_letter_queue_says_why(fixture: Arc<Fixture>) {
     let attributes = vec![text("note", "String", "kept")];
     queue.send(Outgoing { body: "x".to_owned(), attributes, ..Outgoing::default() }).await.unwrap();
     let message = one(&queue, LONG).await;
-    let reason = DeadLetterReason { outcome: "rejected", status: Some(422) };
+    let reason = DeadLetterReason { outcome: "rejected", status: Some(422), ..DeadLetterReason::default() };
     queue.dead_letter(&message, &reason).await.unwrap();
     let copy = one(&dead, LONG).await;
     assert_eq!(bodies(std::slice::from_ref(&copy)), ["x"]);

@@ -47,6 +47,12 @@ VALUES = {
             [*PRINCIPAL[1][:-2], f"{ROLES['sender']},*", f"{ROLES['sender']} {ROLES['other']}"],
         ),
         "OperatorPrincipalArn": PRINCIPAL,
+        "ResultQueueArns": (
+            ["", "arn:aws:sqs:eu-west-1:123456789012:done",
+             "arn:aws:sqs:eu-west-1:123456789012:done,arn:aws-cn:sqs:cn-north-1:123456789012:failed.fifo"],
+            ["*", "done", "arn:aws:sqs:eu-west-1:123456789012:*", "arn:aws:sqs:eu-west-1:12:done",
+             "arn:aws:sns:eu-west-1:123456789012:done", "arn:aws:sqs:eu-west-1:123456789012:done,*"],
+        ),
         "PermissionsBoundaryArn": BOUNDARY,
         "MaxReceiveCount": (["1", "10", "1000"], ["0", "1001", "-1"]),
         "VisibilityTimeoutSeconds": (["0", "300", "43200"], ["-1", "43201"]),

@@ -212,6 +212,16 @@ def test_the_operator_may_move_dead_letters_back_and_nothing_else():
     assert key["Action"] == ["kms:Decrypt", "kms:GenerateDataKey"]
 
 
+def test_the_consumer_sends_results_to_the_listed_queues_alone():
+    done, failed = "arn:aws:sqs:eu-west-1:123456789012:done", "arn:aws:sqs:eu-west-1:123456789012:failed.fifo"
+    made = resolve(load("queue.yaml"), {**QUEUE, "ResultQueueArns": f"{done},{failed}"})["Resources"]["QueueConsumerResultsPolicy"]
+    (statement,) = made["Properties"]["PolicyDocument"]["Statement"]
+    assert statement["Action"] == ["sqs:SendMessage", "sqs:GetQueueAttributes", "sqs:GetQueueUrl"]
+    assert statement["Resource"] == [done, failed]
+    assert made["Properties"]["Roles"] == [{"Ref": "QueueConsumerRole"}]
+    assert "QueueConsumerResultsPolicy" not in resolve(load("queue.yaml"), QUEUE)["Resources"]
+
+
 #: Metric, statistic, threshold, period, evaluations, missing data.
 ALARMS = {
     "DeadLettersAlarm": ("ApproximateNumberOfMessagesVisible", "Maximum", 0, 60, 1, "notBreaching"),

@@ -73,6 +73,8 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "message",
             // Whether a message to be rendered is a claim check.
             "exchange::Pointer",
+            // How results are worded, and that a wording failed is logged.
+            "exchange::results",
         ],
     ),
     ("cli", &["escape", "app", "config", "localqueue", "message", "ports", "serve", "sqs", "telemetry"]),
@@ -109,6 +111,7 @@ const AT_HOME: &[(&str, &[&str])] = &[
     ("hmac", &["endpoint"]),
     ("httpdate", &["policy"]),
     ("sfv", &["policy"]),
+    ("flate2", &["exchange"]),
     ("humantime", &["exchange", "config", "cli"]),
     ("percent_encoding", &["exchange"]),
     ("minijinja", &["exchange"]),

@@ -19,6 +19,7 @@
 //! - `panics`: a panic is counted, and its loop runs again.
 //! - `preflight`: warnings about a queue's settings, before the start and while it runs.
 //! - `receives_saved_by_gates`: an endpoint that fails for an hour dead-letters nothing.
+//! - `results`: results are sent before their messages leave, and cost no second POST.
 //! - `seeds`: random lives of whole processes, with every promise checked.
 //! - `settlement`: what becomes of a message, by the endpoint's answer.
 //! - `sqs_failures`: each row of `docs/sqs-trouble.md`.
@@ -27,7 +28,7 @@
 //! - `unreachable`: an endpoint that cannot be connected to costs no receives.
 //!
 //! Helpers: `process` is a simulated process and `simulated_queue` its queue over the embedded broker.
-//! `scripted_queue` and `scripted_endpoint` fail and answer as a test says.
+//! `scripted_queue`, `scripted_endpoint` and `simulated_outbox` (a result queue) fail and answer as a test says.
 //! `outage` simulates outages, for the tests and for `benches/outages.rs`; `limiters` is used by `benches/limiters.rs` as well.
 
 #[allow(dead_code, unused_imports, reason = "the benchmark uses more of it")]
@@ -37,6 +38,7 @@ pub mod outage;
 mod process;
 mod scripted_endpoint;
 mod scripted_queue;
+mod simulated_outbox;
 mod simulated_queue;
 
 mod batches;
@@ -58,6 +60,7 @@ mod outages;
 mod panics;
 mod preflight;
 mod receives_saved_by_gates;
+mod results;
 mod seeds;
 mod settlement;
 mod sqs_failures;

@@ -8,7 +8,9 @@ use queuepost::exchange::{Raw, Single, Success};
 use queuepost::limit::clock::Wall;
 use queuepost::limit::{self, EndpointLimits};
 use queuepost::localqueue::MessageState;
-use queuepost::pipeline::{ClaimChecks, Handle, Health, Listener, Parts, Receiving, Settings, Status};
+use queuepost::pipeline::{
+    ClaimChecks, Handle, Health, Listener, Parts, Receiving, Results, Settings, Status,
+};
 use queuepost::policy::decide::Policy;
 use queuepost::ports::{Endpoint, Queue};
 use queuepost::telemetry::metrics::Metrics;
@@ -23,6 +25,8 @@ pub struct SimProcess {
     pub metrics: Metrics,
     /// How listeners started later redeem claim checks.
     pub claim_checks: Option<ClaimChecks>,
+    /// Where the results of listeners started later go.
+    pub results: Results,
     /// Wall-clock time at the world's start, as listeners started later believe it.
     pub epoch: SystemTime,
     seed: u64,
@@ -87,6 +91,7 @@ impl SimProcess {
             drain: Drain::new(),
             metrics: Metrics::new(),
             claim_checks: None,
+            results: Results::default(),
             epoch: SystemTime::UNIX_EPOCH + Duration::from_millis(EPOCH_MILLIS),
             seed,
             running: JoinSet::new(),
@@ -142,6 +147,7 @@ impl SimProcess {
             queue,
             endpoint,
             claim_checks: self.claim_checks.clone(),
+            results: self.results.clone(),
             limits: limits.clone(),
             drain: self.drain.clone(),
             wall: Wall::Anchored { at: self.epoch, instant: self.world.started() },

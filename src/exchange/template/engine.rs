@@ -7,13 +7,13 @@ use std::collections::BTreeMap;
 use std::error::Error as _;
 use std::fmt;
 
-use minijinja::{AutoEscape, Environment, Error, ErrorKind, UndefinedBehavior};
+use minijinja::{AutoEscape, Environment, Error, ErrorKind, UndefinedBehavior, Value};
 
 use crate::exchange::template::filters::{self, PATH, QUERY};
 use crate::exchange::template::limits::{
     BATCH_BODY_BYTES, BATCH_STEPS, BODY_BYTES, LINE_BYTES, Limited, STEPS,
 };
-use crate::exchange::template::syntax::{self, Flaw, Read, Sees};
+use crate::exchange::template::syntax::{self, Flaw, Purpose, Read, Sees};
 use crate::exchange::template::values::{Body, Variables, Wants, Why};
 use crate::message::Message;
 
@@ -68,12 +68,18 @@ impl Engine {
 
     /// Adds the template `key`, or says everything that is wrong with it.
     pub(super) fn add(&mut self, key: &str, source: &str) -> Result<(), Vec<Flaw>> {
+        let purpose = if key == PATH_KEY { Purpose::Path } else { Purpose::Request };
+        self.add_for(purpose, key, source)
+    }
+
+    /// Adds the template `key` of this purpose, likewise.
+    pub(super) fn add_for(&mut self, purpose: Purpose, key: &str, source: &str) -> Result<(), Vec<Flaw>> {
         let sees = match (self.is_batch, key) {
             (false, _) => Sees::One,
             (true, BODY_KEY) => Sees::Several,
             (true, _) => Sees::None,
         };
-        let read = syntax::check(source, key == PATH_KEY, sees)?;
+        let read = syntax::check(source, purpose, sees)?;
         self.read.insert(key.to_owned(), read);
         self.templates.add_template_owned(key.to_owned(), source.to_owned()).map_err(|error| {
             let (line, rule) = (error.line().unwrap_or(1), "is no valid template".to_owned());
@@ -83,12 +89,23 @@ impl Engine {
 
     /// What the templates see of a message.
     pub(super) fn variables(&self, message: &Message, listener: &str, queue: &str) -> Variables {
-        Variables::new(message, listener, queue, self.wants())
+        Variables::new(message, listener, queue, None, self.wants())
     }
 
     /// What they see of several.
     pub(super) fn variables_of(&self, messages: &[&Message], listener: &str, queue: &str) -> Variables {
         Variables::of_batch(messages, listener, queue, self.wants())
+    }
+
+    /// What they see of a message, and what became of it.
+    pub(super) fn variables_of_result(
+        &self,
+        message: &Message,
+        listener: &str,
+        queue: &str,
+        result: Value,
+    ) -> Variables {
+        Variables::new(message, listener, queue, Some(result), self.wants())
     }
 
     fn wants(&self) -> Wants {
@@ -98,12 +115,22 @@ impl Engine {
 
     /// The text of the template `key`; `None` without such a template.
     pub(super) fn render(&self, key: &str, variables: &Variables) -> Option<Result<String, String>> {
-        let template = self.templates.get_template(key).ok()?;
         let most = match (key, self.is_batch) {
             (BODY_KEY, false) => BODY_BYTES,
             (BODY_KEY, true) => BATCH_BODY_BYTES,
             _ => LINE_BYTES,
         };
+        self.render_up_to(most, key, variables)
+    }
+
+    /// The same, of at most so many bytes.
+    pub(super) fn render_up_to(
+        &self,
+        most: usize,
+        key: &str,
+        variables: &Variables,
+    ) -> Option<Result<String, String>> {
+        let template = self.templates.get_template(key).ok()?;
         let mut out = Limited::new(most);
         let rendered = template.render_captured_to(&variables.root, &mut out).map(drop);
         let refused = variables.meter.refused();

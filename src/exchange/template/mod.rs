@@ -8,18 +8,21 @@
 //! - `syntax`: reads the template before it is compiled, and refuses what cannot be bounded or does not exist.
 //! - `filters`, `values`: what templates can do, and what they see, counted against the bounds.
 //! - `engine`: compiles and renders; words every failure without words of the message.
+//! - `of_result`: renders what goes to a result queue.
 //! - `templated`: puts the rendered parts into the request of another shape; `batched`: makes one of several messages.
 
 mod batched;
 mod engine;
 mod filters;
 mod limits;
+mod of_result;
 mod syntax;
 mod templated;
 mod values;
 
 pub use batched::TemplatedBatch;
 pub use engine::Engine;
+pub use of_result::ResultTemplates;
 pub use syntax::{Flaw, Unknown};
 pub use templated::{Base, Parts, Templated};
 

@@ -12,7 +12,9 @@ use minijinja::syntax::SyntaxConfig;
 
 use crate::exchange::template::filters::{FILTERS, LOOPS, TESTS};
 use crate::exchange::template::limits::{JOINS, TEMPLATE_BYTES};
-use crate::exchange::template::values::{BATCH_ROOTS, COMMON_ROOTS, PROPERTIES, ROOTS, Wants};
+use crate::exchange::template::values::{
+    BATCH_ROOTS, COMMON_ROOTS, PROPERTIES, RESULT_PROPERTIES, RESULT_ROOTS, ROOTS, Wants,
+};
 
 /// Why a template is refused, and where in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,15 +77,27 @@ pub(super) enum Sees {
     None,
 }
 
+/// What a template is for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// Header, query or body of a request.
+    #[default]
+    Request,
+    /// The path of a request.
+    Path,
+    /// A result, which also sees what became of the message.
+    Result,
+}
+
 /// What a template reads, or everything that is wrong with it.
-pub(super) fn check(source: &str, is_path: bool, sees: Sees) -> Result<Read, Vec<Flaw>> {
+pub(super) fn check(source: &str, purpose: Purpose, sees: Sees) -> Result<Read, Vec<Flaw>> {
     if source.len() > TEMPLATE_BYTES {
         let rule = format!("is longer than {} KiB", TEMPLATE_BYTES >> 10);
         return Err(vec![Flaw { line: 1, column: 1, rule, fix: None, unknown: None }]);
     }
     let parsed = parse(source, "template", SyntaxConfig, WhitespaceConfig::default());
     let root = parsed.map_err(|error| vec![syntax_error(source, &error)])?;
-    let mut reader = Reader { is_path, sees, ..Reader::default() };
+    let mut reader = Reader { purpose, sees, ..Reader::default() };
     // A text is at hand already.
     reader.read.wants.body = sees == Sees::Several;
     reader.statement(&root);
@@ -133,7 +147,7 @@ fn offsets(span: Span) -> (usize, usize) {
 
 #[derive(Default)]
 struct Reader<'a> {
-    is_path: bool,
+    purpose: Purpose,
     sees: Sees,
     read: Read,
     joins: usize,
@@ -153,7 +167,9 @@ impl<'a> Reader<'a> {
         match statement {
             Stmt::Template(template) => self.statements(&template.children),
             Stmt::EmitRaw(raw) => {
-                if let Some(c) = raw.raw.chars().find(|c| self.is_path && matches!(c, '?' | '#')) {
+                if let Some(c) =
+                    raw.raw.chars().find(|c| self.purpose == Purpose::Path && matches!(c, '?' | '#'))
+                {
                     let flaw = Flaw::at(raw.span(), format!("has a `{c}`, which a path cannot have"));
                     self.flaws.push(flaw.fix("write a query into `template.query`"));
                 }
@@ -247,12 +263,8 @@ impl<'a> Reader<'a> {
                 self.arguments(&test.args);
             }
             Expr::GetAttr(attribute) => {
-                let is_message = matches!(&attribute.expr, Expr::Var(variable) if variable.id == "message");
                 self.member(attribute.name);
-                if is_message && !self.is_bound("message") && !PROPERTIES.contains(&attribute.name) {
-                    let (span, name) = (attribute.span(), attribute.name);
-                    self.flaws.push(Flaw::unknown(span, "the property of `message`", name, &PROPERTIES));
-                }
+                self.property(&attribute.expr, attribute.name, attribute.span());
                 self.expression(&attribute.expr);
             }
             Expr::GetItem(item) => {
@@ -267,6 +279,22 @@ impl<'a> Reader<'a> {
             }
             Expr::List(list) => list.items.iter().for_each(|e| self.expression(e)),
             Expr::Map(map) => map.keys.iter().chain(&map.values).for_each(|e| self.expression(e)),
+        }
+    }
+
+    /// Members of `message` and `result` are known; those of a loop's variable are not.
+    fn property(&mut self, of: &Expr<'a>, name: &'a str, span: Span) {
+        let Expr::Var(variable) = of else { return };
+        if self.is_bound(variable.id) {
+            return;
+        }
+        let (what, known): (_, &'static [&'static str]) = match variable.id {
+            "message" => ("the property of `message`", &PROPERTIES),
+            "result" if self.purpose == Purpose::Result => ("the property of `result`", &RESULT_PROPERTIES),
+            _ => return,
+        };
+        if !known.contains(&name) {
+            self.flaws.push(Flaw::unknown(span, what, name, known));
         }
     }
 
@@ -288,6 +316,7 @@ impl<'a> Reader<'a> {
             return;
         }
         let known: &'static [&'static str] = match self.sees {
+            Sees::One if self.purpose == Purpose::Result => &RESULT_ROOTS,
             Sees::One => &ROOTS,
             Sees::Several => &BATCH_ROOTS,
             Sees::None => &COMMON_ROOTS,

@@ -32,6 +32,22 @@ pub(super) const PROPERTIES: [&str; 7] = [
     "sent_at",
     "sequence_number",
 ];
+/// The names that the template of a result may begin with.
+pub(super) const RESULT_ROOTS: [&str; 7] =
+    ["attributes", "body", "json", "listener", "message", "queue", "result"];
+/// The members of `result`.
+pub(super) const RESULT_PROPERTIES: [&str; 10] = [
+    "body",
+    "body_truncated",
+    "end_time",
+    "enqueued_time",
+    "error",
+    "json",
+    "outcome",
+    "start_time",
+    "state",
+    "status",
+];
 /// Name of the meter among the variables; no template can write it.
 const METER: &str = "\u{0}meter";
 /// The first whole number beyond 64 bits. The parser rounds such numbers, so templates do not get them.
@@ -90,9 +106,19 @@ pub(super) struct Variables {
 
 impl Variables {
     /// The variables; the body is parsed only where a template reads `json`.
-    pub(super) fn new(message: &Message, listener: &str, queue: &str, wants: Wants) -> Self {
+    ///
+    /// `result` is what became of the message, for templates of results.
+    pub(super) fn new(
+        message: &Message,
+        listener: &str,
+        queue: &str,
+        result: Option<Value>,
+        wants: Wants,
+    ) -> Self {
         let Members { of_message, body, longest } = Members::new(message, wants);
-        let value = of_message.into_iter().chain(common(listener, queue)).collect();
+        let longest = longest.max(result.as_ref().map_or(0, self::longest));
+        let result = result.map(|result| ("result", result));
+        let value = of_message.into_iter().chain(common(listener, queue)).chain(result).collect();
         Self::of(value, body, Meter::new(longest))
     }
 

@@ -5,7 +5,7 @@
 //! endpoint's answer is in `answer`, as [`crate::policy::outcome::Answer`] has it: fit for a log.
 
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use super::EventLog;
 use super::repeats::{About, LeftOut};
@@ -15,7 +15,7 @@ use crate::policy::advice::Advice;
 use crate::policy::advice::endpoint::{EndpointReason, Seen};
 use crate::policy::decide::Disposition;
 use crate::policy::final_receive::FinalReceive;
-use crate::policy::outcome::Outcome;
+use crate::policy::outcome::{Body, Outcome};
 use crate::telemetry::log::DELIVERED;
 
 /// What one POST came to.
@@ -26,11 +26,15 @@ pub(crate) struct Posted {
     pub(crate) reason: EndpointReason,
     pub(crate) seen: Seen,
     pub(crate) retry_after: Option<Duration>,
+    /// When the POST began; `None`: there was none.
+    pub(crate) started: Option<SystemTime>,
     pub(crate) took: Option<Duration>,
     /// What the connection said, if it failed.
     pub(crate) why: Option<String>,
     /// What the endpoint said, if it answered.
     pub(crate) answer: Option<String>,
+    /// The beginning of the answer's body, for its result. It goes into no log.
+    pub(crate) body: Body,
 }
 
 impl Posted {
@@ -38,7 +42,8 @@ impl Posted {
     pub(crate) fn not(outcome: Outcome) -> Self {
         let reason = EndpointReason::of_outcome(outcome);
         let seen = Seen::default();
-        Self { outcome, reason, seen, retry_after: None, took: None, why: None, answer: None }
+        let (body, started) = (Body::default(), None);
+        Self { outcome, reason, seen, retry_after: None, started, took: None, why: None, answer: None, body }
     }
 
     /// The same POST, for a message of it that came to something else.

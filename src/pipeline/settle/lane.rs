@@ -3,6 +3,10 @@
 //! Work waits for its batch or its next try, or is in a call; nowhere else. What failed in one call is tried
 //! again in one, with back-off. What cannot be done is said and dropped: SQS hands the message out again.
 //!
+//! A result that SQS refuses for what it contains is shortened and sent again: the work of its message is done, and whoever
+//! waits must learn of it. Refused as a whole, the results of a call are sent one by one. A short result has next to
+//! nothing of the message in it. If that is refused too, the queue is at fault, and a person has to mend it.
+//!
 //! An answer about a handle that a second receive has replaced meanwhile proves nothing, good or bad: on a standard
 //! queue such a delete may be confirmed and have deleted nothing. It is sent again with the newer handle.
 
@@ -15,10 +19,11 @@ use tokio::time::Instant;
 
 use crate::observe::event_log::EventLog;
 use crate::pipeline::settle::exit::{Exit, Successor};
-use crate::pipeline::settle::job::{Job, call};
+use crate::pipeline::settle::job::{Destination, Job};
 use crate::policy::advice::entry::{TOO_LATE, TOO_LATE_FIX};
+use crate::policy::advice::queue::Named;
 use crate::policy::backoff;
-use crate::ports::{BatchResult, EntryError, EntryErrorKind, Queue, QueueError};
+use crate::ports::{BatchResult, EntryError, EntryErrorKind, Operation, Outgoing, QueueError, QueueReason};
 
 /// Calls of one lane under way at once.
 const CALLS_MAX: usize = 32;
@@ -26,8 +31,8 @@ const CALLS_MAX: usize = 32;
 pub(super) const LAST_TRY_BEFORE: Duration = Duration::from_secs(2);
 
 /// All work of one kind.
-#[derive(Debug)]
 pub(super) struct Lane {
+    destination: Destination,
     /// What is to be sent, in order of its time and then of arrival.
     waiting: BTreeMap<(Instant, u64), Job>,
     next: u64,
@@ -45,10 +50,10 @@ pub(super) struct Lane {
 pub(super) type Outcome = (Vec<Job>, Option<QueueError>);
 
 impl Lane {
-    /// Empty; work waits at most `linger` for a batch of `most`.
-    pub(super) fn new(linger: Duration, most: usize, events: Arc<EventLog>) -> Self {
-        let (waiting, calls) = (BTreeMap::new(), JoinSet::new());
-        Self { waiting, next: 0, linger, most, calls, fault: None, events }
+    /// Empty; work waits at most `linger` for a batch.
+    pub(super) fn new(destination: Destination, linger: Duration, events: Arc<EventLog>) -> Self {
+        let (waiting, calls, most) = (BTreeMap::new(), JoinSet::new(), destination.most());
+        Self { destination, waiting, next: 0, linger, most, calls, fault: None, events }
     }
 
     /// More work.
@@ -75,7 +80,7 @@ impl Lane {
     }
 
     /// Sends what has waited long enough, as far as calls may run.
-    pub(super) fn send(&mut self, queue: &Arc<dyn Queue>, hurry: bool) {
+    pub(super) fn send(&mut self, hurry: bool) {
         let now = Instant::now();
         while self.calls.len() < CALLS_MAX {
             let jobs = self.batch(now, hurry);
@@ -88,9 +93,9 @@ impl Lane {
                 self.give_up(job, TOO_LATE, TOO_LATE_FIX);
             }
             if !jobs.is_empty() {
-                let queue = Arc::clone(queue);
+                let destination = self.destination.clone();
                 self.calls.spawn(async move {
-                    let result = call(queue.as_ref(), &mut jobs).await;
+                    let result = destination.call(&mut jobs).await;
                     (jobs, result)
                 });
             }
@@ -100,14 +105,29 @@ impl Lane {
     /// A batch, if it is full, the time of its first has come or it is in a hurry. What is to be sent within the time
     /// of a linger goes along.
     fn batch(&mut self, now: Instant, hurry: bool) -> Vec<Job> {
-        let soon = (now + self.linger, u64::MAX);
-        let count = self.waiting.range(..=soon).take(self.most).count();
+        let (count, is_full) = self.next_batch(now + self.linger);
         let is_due = self.waiting.keys().next().is_some_and(|&(at, _)| at <= now);
-        if !(hurry || is_due || count == self.most) {
+        if !(hurry || is_due || is_full) {
             return Vec::new();
         }
         let first = std::iter::from_fn(|| self.waiting.pop_first());
         first.take(count).map(|(_, job)| job).collect()
+    }
+
+    /// How many of those due by then fit into one batch, and whether no more would.
+    fn next_batch(&self, by: Instant) -> (usize, bool) {
+        let (mut count, mut bytes) = (0, 0);
+        for job in self.waiting.range(..=(by, u64::MAX)).map(|(_, job)| job) {
+            bytes += job.bytes();
+            if count > 0 && (job.alone || bytes > Outgoing::BATCH_BYTES) {
+                return (count, true);
+            }
+            count += 1;
+            if job.alone || count == self.most {
+                return (count, true);
+            }
+        }
+        (count, false)
     }
 
     /// When there is something to send.
@@ -131,17 +151,37 @@ impl Lane {
         };
         self.fault = None;
         let mut results = results.into_iter();
-        let done = jobs.into_iter().filter_map(|job| self.entry(job, results.next(), unit)).collect();
-        Some((done, None))
+        let (mut done, mut fault) = (Vec::new(), None);
+        for job in jobs {
+            match results.next() {
+                Some(Err(error)) if error.kind == EntryErrorKind::Refused && job.is_result() => {
+                    fault = self.refused(job, &error.code, unit).or(fault);
+                }
+                // A result is sent without a handle that could be lost.
+                Some(Err(_)) if job.is_result() => self.retry(job, unit),
+                result => done.extend(self.entry(job, result, unit)),
+            }
+        }
+        Some((done, fault))
     }
 
     /// A whole call failed.
     fn failed(&mut self, jobs: Vec<Job>, error: &QueueError, unit: f64) {
         self.events.queue_error(error);
+        let are_several = jobs.len() > 1;
         for mut job in jobs {
             job.unanswered |= error.may_be_carried_out();
             if job.is_final(error) {
                 self.give_up(&job, error.kind.label(), &error.advice.fix);
+                continue;
+            }
+            if job.is_result() && error.is_of_the_message() {
+                if are_several {
+                    job.alone = true;
+                    self.push(job);
+                } else if self.refused(job, error.reason.label(), unit).is_some() {
+                    self.fault = Some(error.to_string());
+                }
                 continue;
             }
             if error.kind.is_fault() {
@@ -149,6 +189,25 @@ impl Lane {
             }
             self.retry(job, unit);
         }
+    }
+
+    /// SQS refuses a result for what it contains. An error: it is a short one, so the queue is at fault.
+    fn refused(&mut self, mut job: Job, code: &str, unit: f64) -> Option<QueueError> {
+        let Destination::Results(queue) = self.destination.clone() else { return None };
+        let id = job.message.id.clone();
+        if job.shorten(&queue, &format!("the result was shortened: SQS refused it whole ({code})")) {
+            self.events.result_shortened(&id, queue.outbox.name(), code);
+            job.alone = true;
+            self.push(job);
+            return None;
+        }
+        let source = format!("{code}: the result of message {id}, without any contents").into();
+        let (name, named) = (Arc::from(queue.outbox.name()), Named::default());
+        let error = QueueError::new(Operation::Send, name, QueueReason::Parameter, &named, source);
+        self.events.queue_error(&error);
+        self.fault = Some(error.to_string());
+        self.retry(job, unit);
+        Some(error)
     }
 
     /// What SQS answered about one entry; the job, if it is done.
@@ -163,9 +222,7 @@ impl Lane {
             Some(Ok(())) => return Some(job),
             // The first call had deleted it; some servers call the handle invalid then. Or the visibility has
             // lapsed meanwhile, so it is no confirmation that a successor could start on.
-            Some(Err(_))
-                if is_lost && job.unanswered && matches!(job.exit, Exit::Delete { forward: None, .. }) =>
-            {
+            Some(Err(_)) if is_lost && job.unanswered && matches!(job.exit, Exit::Delete { .. }) => {
                 job.successor = Successor::default();
                 return Some(job);
             }
@@ -184,7 +241,7 @@ impl Lane {
         job.attempts += 1;
         let now = Instant::now();
         let last_try = job.end().checked_sub(LAST_TRY_BEFORE).unwrap_or(now);
-        if job.lease.is_lost() || now >= last_try {
+        if now >= last_try || (job.lease.is_lost() && job.ends_with_its_lease()) {
             self.give_up(&job, TOO_LATE, TOO_LATE_FIX);
         } else {
             self.push_at(last_try.min(now + backoff::call(job.attempts, unit)), job);

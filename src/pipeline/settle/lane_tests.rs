@@ -2,17 +2,25 @@
 
 use std::collections::VecDeque;
 use std::sync::Mutex;
+use std::time::SystemTime;
 
 use tokio::sync::Semaphore;
 
 use super::*;
+use crate::exchange::results::{ResultFacts, ResultForm};
 use crate::message::{Message, MessageId, ReceiptHandle, ReceiveCount};
+use crate::observe::event_log::deliveries::Posted;
 use crate::pipeline::lease::{Asked, Lease, LeaseTable};
 use crate::pipeline::ledger::Settled;
+use crate::pipeline::results::{ResultQueue, Results, When};
 use crate::pipeline::settle::exit::Fate;
+use crate::pipeline::settle::forward::Forward;
+use crate::pipeline::settle::job::Place;
 use crate::policy::advice::queue::{Named, QueueReason};
+use crate::policy::decide::Disposition;
+use crate::policy::outcome::{Body, Outcome};
 use crate::ports::{
-    BATCH_MAX, BoxFuture, DeadLetterReason, Operation, QueueFacts, QueueLimits, Receive, VisibilityChange,
+    BoxFuture, DeadLetterReason, Outbox, Queue, QueueFacts, QueueLimits, Receive, VisibilityChange,
 };
 use crate::telemetry::handles::ListenerMetrics;
 use crate::telemetry::metrics::Metrics;
@@ -69,6 +77,29 @@ impl Queue for Script {
     }
 }
 
+impl Outbox for Script {
+    fn name(&self) -> &str {
+        "results"
+    }
+
+    /// Each call is noted by the words of its results.
+    fn send<'a>(&'a self, messages: &'a [Outgoing]) -> BoxFuture<'a, BatchResult> {
+        self.call(messages.iter().map(|result| result.body.clone()).collect())
+    }
+}
+
+/// A result is the message's number and the answer, or why there is none.
+#[derive(Debug)]
+struct Plain;
+
+impl ResultForm for Plain {
+    fn of(&self, facts: &ResultFacts<'_>) -> Outgoing {
+        let says =
+            facts.why.map_or_else(|| String::from_utf8_lossy(&facts.body.kept).into_owned(), str::to_owned);
+        Outgoing::from(&format!("{}: {says}", facts.message.id))
+    }
+}
+
 /// One lane, the queue behind it, and where its messages come from.
 struct Bench {
     lane: Lane,
@@ -79,21 +110,34 @@ struct Bench {
 
 impl Bench {
     fn new(answers: impl IntoIterator<Item = BatchResult>) -> Self {
-        Self::of(BATCH_MAX, answers)
+        Self::of(|script| Destination::Deletes(script), answers)
+    }
+
+    fn of_hides(answers: impl IntoIterator<Item = BatchResult>) -> Self {
+        Self::of(|script| Destination::Hides(script), answers)
     }
 
     fn of_forwards(answers: impl IntoIterator<Item = BatchResult>) -> Self {
-        Self::of(1, answers)
+        Self::of(|script| Destination::Copies(script), answers)
     }
 
-    fn of(most: usize, answers: impl IntoIterator<Item = BatchResult>) -> Self {
+    fn of_results(answers: impl IntoIterator<Item = BatchResult>) -> Self {
+        let queue = |outbox| ResultQueue { outbox, form: Arc::new(Plain), on: When::Final };
+        Self::of(|outbox| Destination::Results(queue(outbox)), answers)
+    }
+
+    fn of(
+        destination: impl Fn(Arc<Script>) -> Destination,
+        answers: impl IntoIterator<Item = BatchResult>,
+    ) -> Self {
         let metrics = Arc::new(Metrics::new().listener("orders", "api"));
         let events = Arc::new(EventLog::new("orders", "orders", "api"));
         let table =
             LeaseTable::new(LEASE, QueueLimits::of_sqs(false), Arc::clone(&metrics), Arc::clone(&events), 1);
         let queue =
             Arc::new(Script { answers: Mutex::new(answers.into_iter().collect()), ..Script::default() });
-        Self { lane: Lane::new(Duration::ZERO, most, events), queue, table, metrics }
+        let lane = Lane::new(destination(Arc::clone(&queue)), Duration::ZERO, events);
+        Self { lane, queue, table, metrics }
     }
 
     /// A receive of the message; none if it is in flight already.
@@ -120,8 +164,20 @@ impl Bench {
     }
 
     fn forward(&self, number: usize) -> Job {
-        let forward = Some(DeadLetterReason { outcome: "rejected", status: Some(422) });
-        self.job(number, Exit::Delete { forward, how: Settled::DeadLettered })
+        let copy = Some(Forward::Copy(DeadLetterReason::default()));
+        self.job(number, Exit::Delete { how: Settled::DeadLettered }.after(copy))
+    }
+
+    /// Of a success whose answer has so many bytes.
+    fn result(&self, number: usize, bytes: usize) -> Job {
+        let body = Body { kept: "x".repeat(bytes).into(), is_whole: true };
+        let posted = Posted { body, ..Posted::not(Outcome::Success) };
+        let script = Arc::clone(&self.queue);
+        let queue = ResultQueue { outbox: script, form: Arc::new(Plain), on: When::Final };
+        let results = Results { success: Some(queue), failure: None };
+        let (leaves, now) = ((Disposition::Delete, false), SystemTime::UNIX_EPOCH);
+        let result = Forward::result(&results, &message(number, "h"), &posted, leaves, now);
+        self.job(number, Exit::DELETE.after(result))
     }
 
     /// Sends what is due, now or when its time comes, and takes in the answer: the messages that are done.
@@ -129,7 +185,7 @@ impl Bench {
         if let Some(at) = self.lane.next_at() {
             tokio::time::sleep_until(at).await;
         }
-        self.lane.send(&port(&self.queue), true);
+        self.lane.send(true);
         let Some((done, _)) = self.lane.answer(1.0).await else { return Vec::new() };
         let name = |job: Job| {
             job.successor.tell(Fate::Deleted);
@@ -164,12 +220,8 @@ fn message(number: usize, handle: &str) -> Message {
     }
 }
 
-fn port(queue: &Arc<Script>) -> Arc<dyn Queue> {
-    Arc::<Script>::clone(queue)
-}
-
-fn place() -> tokio::sync::OwnedSemaphorePermit {
-    Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap()
+fn place() -> Place {
+    Place { _one: Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap(), room: None }
 }
 
 fn failed(reason: QueueReason) -> BatchResult {
@@ -249,7 +301,7 @@ async fn an_invalid_handle_after_a_lost_answer_ends_a_delete_but_proves_nothing_
     assert_eq!(deletes.turn().await, ["m-0"]);
     assert!(fate.await.is_err(), "no successor starts on that");
 
-    let mut hides = Bench::new(answers());
+    let mut hides = Bench::of_hides(answers());
     let hide = hides.hide(0, Instant::now() + 30 * SECOND).await;
     hides.lane.push(hide);
     hides.turn().await;
@@ -262,7 +314,7 @@ async fn an_answer_about_a_handle_replaced_meanwhile_proves_nothing() {
         let mut bench = Bench::new([Ok(vec![answer]), Ok(vec![Ok(())])]);
         let delete = bench.delete(0);
         bench.lane.push(delete);
-        bench.lane.send(&port(&bench.queue), true);
+        bench.lane.send(true);
         tokio::task::yield_now().await;
         assert_eq!(bench.calls().len(), 1, "the call is made");
         assert!(bench.receive(0, "newer").is_none());
@@ -274,7 +326,7 @@ async fn an_answer_about_a_handle_replaced_meanwhile_proves_nothing() {
 
 #[tokio::test(start_paused = true)]
 async fn a_hiding_without_an_answer_is_not_sent_again_when_its_message_may_be_somebody_elses() {
-    let mut bench = Bench::new([failed(QueueReason::TimedOut), Ok(vec![Ok(())])]);
+    let mut bench = Bench::of_hides([failed(QueueReason::TimedOut), Ok(vec![Ok(())])]);
     let hide = bench.hide(0, Instant::now() + 6 * SECOND).await;
     bench.lane.push(hide);
     bench.turn().await;
@@ -282,7 +334,7 @@ async fn a_hiding_without_an_answer_is_not_sent_again_when_its_message_may_be_so
     assert_eq!(bench.calls(), [["h-0 6 s"], ["h-0 6 s"]], "a second later at most");
 
     for seconds in [0, 5] {
-        let mut bench = Bench::new([failed(QueueReason::TimedOut)]);
+        let mut bench = Bench::of_hides([failed(QueueReason::TimedOut)]);
         let hide = bench.hide(0, Instant::now() + seconds * SECOND).await;
         bench.lane.push(hide);
         bench.turn().await;
@@ -348,8 +400,8 @@ async fn a_call_that_panics_leaves_its_messages_to_sqs_and_the_lane_goes_on() {
 
 /// A lane of batches of three, and messages that wait from then on.
 fn waiting(at: &[(Duration, usize)]) -> (Bench, Instant) {
-    let (mut bench, now) = (Bench::of(3, []), Instant::now());
-    bench.lane.linger = LINGER;
+    let (mut bench, now) = (Bench::new([]), Instant::now());
+    (bench.lane.linger, bench.lane.most) = (LINGER, 3);
     for (after, number) in at {
         let delete = bench.delete(*number);
         bench.lane.push_at(now + *after, delete);
@@ -400,4 +452,101 @@ async fn what_has_not_waited_long_enough_goes_along_with_what_is_tried_again() {
     bench.lane.push(new);
     assert_eq!(batch(&mut bench, now, false), [""; 0]);
     assert_eq!(batch(&mut bench, now + LINGER / 2, false), ["m-1", "m-2"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn results_go_together_by_ten_and_by_256_kib() {
+    let all = |count| Ok(vec![Ok(()); count]);
+    let mut bench = Bench::of_results([all(2), all(10), all(2)]);
+    for number in 0..14 {
+        let kib = [100, 100, 250].get(number).copied().unwrap_or_default();
+        let result = bench.result(number, kib * 1024);
+        bench.lane.push(result);
+    }
+    let mut done = 0;
+    for _ in 0..3 {
+        done += bench.turn().await.len();
+    }
+    let calls = bench.calls();
+    assert_eq!((calls.iter().map(Vec::len).collect::<Vec<_>>(), done), (vec![2, 10, 2], 14));
+    let longest = calls.iter().map(|call| call.iter().map(String::len).sum::<usize>()).max();
+    assert!(longest.unwrap() <= Outgoing::BATCH_BYTES && bench.lane.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_result_longer_than_a_batch_goes_alone() {
+    let mut bench = Bench::of_results([Ok(vec![Ok(())]), Ok(vec![Ok(())])]);
+    for bytes in [Outgoing::BATCH_BYTES + 1, 1] {
+        let result = bench.result(bytes, bytes);
+        bench.lane.push(result);
+    }
+    assert_eq!([bench.turn().await.len(), bench.turn().await.len()], [1, 1]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_result_refused_for_what_it_contains_is_sent_without_that_and_is_no_fault() {
+    let refused = || entry(EntryErrorKind::Refused);
+    let mut bench = Bench::of_results([Ok(vec![Ok(()), refused()]), Ok(vec![Ok(())])]);
+    for number in 0..2 {
+        let result = bench.result(number, 3);
+        bench.lane.push(result);
+    }
+    assert_eq!(bench.turn().await, ["m-0"]);
+    assert_eq!(bench.lane.fault(), None);
+    assert_eq!(bench.turn().await, ["m-1"]);
+    assert_eq!(bench.calls()[1], ["m-1: the result was shortened: SQS refused it whole (ByTheScript)"]);
+    assert_eq!(bench.abandoned(), 1 + 1, "what is done is dropped by the test");
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_results_refused_as_a_whole_only_the_one_at_fault_is_shortened() {
+    let (too_long, ok) = (|| failed(QueueReason::TooLong), || Ok(vec![Ok(())]));
+    let mut bench = Bench::of_results([too_long(), ok(), too_long(), ok(), ok()]);
+    for number in 0..3 {
+        let result = bench.result(number, 3);
+        bench.lane.push(result);
+    }
+    assert_eq!(bench.turn().await, [""; 0]);
+    let mut done = Vec::new();
+    while !bench.lane.is_empty() {
+        done.extend(bench.turn().await);
+    }
+    done.sort();
+    assert_eq!(done, ["m-0", "m-1", "m-2"]);
+    let calls = bench.calls();
+    assert_eq!(calls.iter().map(Vec::len).collect::<Vec<_>>(), [3, 1, 1, 1, 1]);
+    let short = calls.iter().flatten().filter(|words| words.contains("shortened")).count();
+    assert_eq!(short, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_queue_that_refuses_even_a_short_result_is_at_fault_and_the_result_is_kept() {
+    let refused = || Ok(vec![entry(EntryErrorKind::Refused)]);
+    let mut bench = Bench::of_results([refused(), refused(), refused(), Ok(vec![Ok(())])]);
+    let result = bench.result(0, 3);
+    bench.lane.push(result);
+    bench.turn().await;
+    for _ in 0..2 {
+        assert_eq!(bench.turn().await, [""; 0]);
+        assert!(bench.lane.fault().unwrap().contains("results"), "it names the queue");
+    }
+    assert_eq!(bench.turn().await, ["m-0"]);
+    assert_eq!(bench.lane.fault(), None);
+    assert_eq!(bench.abandoned(), 1, "what is done is dropped by the test");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_result_that_may_never_be_asked_for_again_outlives_its_lease() {
+    for deletes in [true, false] {
+        let mut bench = Bench::of_results([failed(QueueReason::Server)]);
+        let mut result = bench.result(0, 3);
+        if !deletes {
+            let hide = Exit::Hide { until: Instant::now(), how: Settled::Parked };
+            result.exit = hide.after(result.exit.forward().cloned());
+        }
+        result.lease.refused();
+        bench.lane.push(result);
+        bench.turn().await;
+        assert_eq!(bench.lane.is_empty(), deletes);
+    }
 }

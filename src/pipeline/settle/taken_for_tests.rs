@@ -3,10 +3,14 @@
 //! Nothing is sent to a queue. The test says when a message counts as settled.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
+use crate::limit::clock::Wall;
 use crate::pipeline::memory::Memory;
+use crate::pipeline::results::Results;
 use crate::pipeline::settle::Settler;
 use crate::pipeline::settle::exit::{Exit, Fate};
 use crate::pipeline::settle::job::Job;
@@ -19,7 +23,17 @@ pub(in crate::pipeline) struct Left(Job);
 
 /// A settler of so many places, and where its messages come out.
 pub(in crate::pipeline) fn settler(places: usize, memory: &Arc<Memory>) -> (Settler, Taken) {
-    let (settler, receiver) = Settler::new(places, Arc::clone(memory));
+    with_results(places, memory, Results::default())
+}
+
+/// One with result queues.
+pub(in crate::pipeline) fn with_results(
+    places: usize,
+    memory: &Arc<Memory>,
+    results: Results,
+) -> (Settler, Taken) {
+    let wall = Wall::Anchored { at: SystemTime::UNIX_EPOCH, instant: Instant::now() };
+    let (settler, receiver) = Settler::new(places, Arc::clone(memory), Arc::new(results), wall);
     (settler, Taken(receiver))
 }
 
@@ -48,8 +62,8 @@ impl Left {
 
     /// SQS has confirmed it.
     pub(in crate::pipeline) fn confirm(self) {
-        let Self(Job { exit: Exit::Delete { how, .. } | Exit::Hide { how, .. }, lease, successor, .. }) =
-            self;
+        let Self(Job { exit, lease, successor, .. }) = self;
+        let (Exit::Delete { how } | Exit::Hide { how, .. }) = *exit.last() else { return };
         lease.settled(how);
         successor.tell(Fate::Deleted);
     }

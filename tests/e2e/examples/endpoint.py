@@ -16,9 +16,11 @@ class Endpoint(BaseHTTPRequestHandler):
             "headers": [[name.lower(), value] for name, value in self.headers.items()],
             "body": base64.b64encode(body).decode(),
         }
+        answer = b'{"done":true}'
         self.send_response(200)
-        self.send_header("content-length", "0")
+        self.send_header("content-length", str(len(answer)))
         self.end_headers()
+        self.wfile.write(answer)
         print(json.dumps(request), flush=True)
 
     def log_message(self, *_):

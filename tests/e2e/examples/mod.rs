@@ -1,11 +1,12 @@
 //! Each folder of `examples/` does what its README says, against a queue server and an HTTP server by other authors.
 //!
 //! The commands are read from the README. `queuepost dev --config …` stands for `queuepost run` with that file here, and the
-//! messages of `queuepost send …` go to `MiniStack`. What Python's HTTP server gets is compared with `request.http`; then the
-//! queue is empty. There `*` stands for any text, and headers that HTTP itself needs are left out.
+//! messages of `queuepost send …` go to `MiniStack`. What Python's HTTP server gets is compared with `request.http`, what the
+//! result queues get with `results.json`; then the queue is empty. There `*` stands for any text, and headers that HTTP itself needs are left out.
 
 mod shell;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
@@ -58,7 +59,16 @@ impl Example {
         let text = std::fs::read_to_string(self.folder.join("request.http")).unwrap();
         text.split("\n###\n").map(Request::parse).collect()
     }
+
+    /// The results of `results.json`, if there are any.
+    fn results(&self) -> Results {
+        let text = std::fs::read_to_string(self.folder.join("results.json")).ok();
+        text.map_or_else(Results::new, |text| serde_json::from_str(&text).unwrap())
+    }
 }
+
+/// Bodies by queue.
+type Results = BTreeMap<String, Vec<String>>;
 
 /// A request as expected, or as received.
 #[derive(Debug)]
@@ -175,6 +185,10 @@ async fn every_example_does_what_its_readme_says() {
         let create = sqs.create_queue().queue_name(&example.queue);
         let create = create.set_attributes(fifo.map(|fifo| [fifo].into()));
         let queue = create.send().await.unwrap().queue_url.unwrap();
+        let results = example.results();
+        for name in results.keys() {
+            sqs.create_queue().queue_name(name).send().await.unwrap();
+        }
         let mut endpoint = Endpoint::start().await;
         let env = [
             ("ENDPOINT", endpoint.url.as_str()),
@@ -203,8 +217,23 @@ async fn every_example_does_what_its_readme_says() {
             assert!(found.is_empty(), "{}:\n{}", example.folder.display(), found.join("\n"));
         }
         until_empty(&sqs, &queue).await;
+        for (name, expected) in results {
+            let mut said = taken(&sqs, &name).await;
+            said.sort();
+            let is_same =
+                said.len() == expected.len() && expected.iter().zip(&said).all(|(a, b)| matches(a, b));
+            assert!(is_same, "{}: {name} has {said:#?}, not {expected:#?}", example.folder.display());
+        }
         assert_eq!(bridge.stop().await.code, Some(0), "{}", example.folder.display());
     }
+}
+
+/// The bodies in a queue. A message is deleted after its result was accepted, so all results are there.
+async fn taken(sqs: &aws_sdk_sqs::Client, name: &str) -> Vec<String> {
+    let queue = sqs.get_queue_url().queue_name(name).send().await.unwrap().queue_url.unwrap();
+    let receive = sqs.receive_message().queue_url(queue).max_number_of_messages(10);
+    let messages = receive.send().await.unwrap().messages.unwrap_or_default();
+    messages.into_iter().filter_map(|message| message.body).collect()
 }
 
 /// Waits until the queue has no message, visible or in flight.

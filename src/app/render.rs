@@ -7,6 +7,7 @@ use bytes::Bytes;
 use url::Url;
 
 use crate::config::{ListenerPlan, Plan};
+use crate::endpoint::PATH_TOKEN_MIN;
 use crate::exchange::Pointer;
 use crate::message::Message;
 
@@ -51,6 +52,13 @@ pub enum RenderError {
 pub fn tokens(url: &Url) -> Vec<String> {
     let values = url.query().unwrap_or_default().split('&').filter_map(|pair| pair.split_once('='));
     values.map(|(_, value)| value).filter(|value| value.len() >= TOKEN_MIN).map(str::to_owned).collect()
+}
+
+/// A configured address for people, without its query; without its path too where that may hold a token.
+pub fn shown(url: &Url) -> String {
+    let mut parts = url.path_segments().into_iter().flatten();
+    let path = if parts.any(|part| part.len() >= PATH_TOKEN_MIN) { "" } else { url.path() };
+    format!("{}{path}", url.origin().ascii_serialization())
 }
 
 /// The request of a message to the listener `name`, or to the only one.
@@ -103,6 +111,18 @@ fn listener<'a>(plan: &'a Plan, name: Option<&str>) -> Result<&'a ListenerPlan, 
             .iter()
             .find(|each| each.listener.name == name)
             .ok_or_else(|| RenderError::Unknown { name: name.to_owned(), known: known() }),
+    }
+}
+
+#[cfg(test)]
+mod address_tests {
+    #[test]
+    fn an_address_is_shown_without_its_query_and_without_a_path_that_may_hold_a_token() {
+        let shown = |url: &str| super::shown(&url.parse().unwrap());
+        let plain = "https://api.example:8443/v1/events";
+        assert_eq!(shown(&format!("{plain}?key=0123456789")), plain);
+        let hook = "https://hooks.example/services/T024BE7LD/XyZ0123456789abcdef";
+        assert_eq!(shown(hook), "https://hooks.example");
     }
 }
 

@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
+use crate::app::render::shown;
 use crate::cli::dev_config::Secrets;
 use crate::cli::{BAD_CONFIGURATION, FAILED, complain, dev_config, run, sample_endpoint};
 use crate::config::{self, ConfigErrors, Overrides, Plan};
@@ -264,10 +265,9 @@ Each POST goes to the sample endpoint, which prints it. In another terminal:
         writeln!(
             text,
             "
-  {name}  {queue} → {}{}
+  {name}  {queue} → {}
     {program} send --queue http://{queue_address}/000000000000/{queue}{more} '{{\"hello\":\"world\"}}'",
-            url.origin().ascii_serialization(),
-            url.path(),
+            shown(url),
         )
         .ok();
         for (key, result) in listener.results.all() {

@@ -24,5 +24,6 @@ mod trust;
 
 pub use client::{ClientError, HttpClient};
 pub use connectivity::{ConnectivityError, check_connectivity, connectivity_check_takes};
+pub use redact::PATH_TOKEN_MIN;
 pub use settings::{Settings, Target, Tls};
 pub use stack::HttpEndpoint;

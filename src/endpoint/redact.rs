@@ -22,7 +22,7 @@ pub(super) const LOOKED_AT_BYTES: usize = 8 * 1024;
 /// Shortest credential that is searched for: a shorter one would match by chance.
 const SECRET_MIN: usize = 4;
 /// Shortest path segment that is treated as a token.
-const PATH_TOKEN_MIN: usize = 16;
+pub const PATH_TOKEN_MIN: usize = 16;
 /// Replaces a removed secret.
 const REDACTED: &str = "REDACTED";
 /// Replaces an answer that repeats the message.

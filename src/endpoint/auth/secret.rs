@@ -2,8 +2,8 @@
 //!
 //! A file is read again when it changes, so that a renewed secret needs no restart. Whoever uses the secret
 //! asks for its present value; a file is looked at then, once a second at most, and at once after
-//! [`Secret::doubt`]. A look is one `stat`, on a thread for blocking calls. Whoever asks waits a second for it at most. A file system
-//! that hangs, such as a network's, then has one such thread for each file, and the former value stays.
+//! [`Secret::doubt`]. A look is one `stat`, on a thread for blocking calls. Whoever asks waits a second for it at most. While a
+//! file system hangs, such as a network's, no further look begins, and the former value stays.
 //! A new content that cannot be read or that breaks the secret's rule is not used: the former value stays,
 //! and one warning tells of it. No value is ever printed.
 //! Two secrets are equal if they are written alike: the same file, or the same value of a variable.

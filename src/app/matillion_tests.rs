@@ -23,7 +23,7 @@ fn request(body: &str) -> Result<Rendered, String> {
         sender_id: None,
         attributes: Vec::new(),
     };
-    render(&plan, None, &message).map_err(|error| error.to_string())
+    render(&plan, None, &[message]).map_err(|error| error.to_string())
 }
 
 const WHOLE: &str = r#"{"group":"Sales EMEA","project":"Nightly/1","version":"default","environment":"prod & co","job":"Load","variables":{"day":"2026-01-31","q\"":"é"},"gridVariables":{"tables":[["orders","1"],["refunds","2"]],"none":[]}}"#;

@@ -1,4 +1,4 @@
-//! The request that a message would become: for `queuepost check --render`. Nothing is sent, and no queue is asked.
+//! The request that messages would become: for `queuepost check --render`. Nothing is sent, and no queue is asked.
 //!
 //! The endpoint adds credentials and signatures when it posts. Here they are left out, and a header that they are in is
 //! printed without its value.
@@ -40,7 +40,17 @@ pub enum RenderError {
         /// All names.
         known: String,
     },
-    /// No request can be made of the message.
+    /// There are more messages than a request carries.
+    #[error(
+        "there are {given} messages, and a request of this listener carries {most} at most: give fewer lines"
+    )]
+    TooMany {
+        /// How many there are.
+        given: usize,
+        /// How many a request carries.
+        most: usize,
+    },
+    /// No request can be made of the messages.
     #[error("{0}")]
     Unshapeable(String),
     /// There is no request of the message itself.
@@ -61,18 +71,26 @@ pub fn shown(url: &Url) -> String {
     format!("{}{path}", url.origin().ascii_serialization())
 }
 
-/// The request of a message to the listener `name`, or to the only one.
-pub fn render(plan: &Plan, name: Option<&str>, message: &Message) -> Result<Rendered, RenderError> {
+/// The request of messages to the listener `name`, or to the only one.
+pub fn render(plan: &Plan, name: Option<&str>, messages: &[Message]) -> Result<Rendered, RenderError> {
     let listener = listener(plan, name)?;
     let exchange = &listener.listener.exchange;
-    if exchange.no_work(message).is_some() {
+    let (given, most) = (messages.len(), exchange.messages_max());
+    if given > most {
+        return Err(RenderError::TooMany { given, most });
+    }
+    if messages.iter().any(|message| exchange.no_work(message).is_some()) {
         return Err(RenderError::NoPost("it is no work, and is deleted without a POST"));
     }
-    if listener.claim_check.is_some() && !matches!(Pointer::of(message), Ok(None)) {
+    let is_claim_check = |message: &Message| !matches!(Pointer::of(message), Ok(None));
+    if listener.claim_check.is_some() && messages.iter().any(is_claim_check) {
         return Err(RenderError::NoPost("it is a claim check: give the body that is in S3"));
     }
-    let request =
-        exchange.request(&[message]).map_err(|error| RenderError::Unshapeable(error.to_string()))?;
+    let carried: Vec<&Message> = messages.iter().collect();
+    let request = exchange.request(&carried).map_err(|error| {
+        let which = if given > 1 { format!("message {}: ", error.position + 1) } else { String::new() };
+        RenderError::Unshapeable(format!("{which}{error}"))
+    })?;
     let mut url = request.address(&listener.target.url);
     for token in tokens(&listener.target.url) {
         let query = url.query().map(|query| query.replace(&token, REDACTED));

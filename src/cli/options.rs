@@ -15,7 +15,7 @@ pub(super) struct PlanOptions {
     /// Queue to consume [env: QUEUEPOST_QUEUE]
     #[arg(long, value_name = "URL|ARN|NAME", help_heading = "One listener")]
     queue: Option<String>,
-    /// Defaults for a kind of endpoint: raw, algorithmia, sqsd, cloudevents [default: raw] [env: QUEUEPOST_PRESET]
+    /// Defaults for a kind of endpoint: raw, algorithmia, sqsd, cloudevents, lambda, matillion [default: raw] [env: QUEUEPOST_PRESET]
     #[arg(long, value_name = "NAME", help_heading = "One listener")]
     preset: Option<String>,
     /// Endpoint to POST to; with --algorithm the server's address [env: QUEUEPOST_URL]

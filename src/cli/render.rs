@@ -1,6 +1,6 @@
-//! `queuepost check --render`: prints the request that a message would become.
+//! `queuepost check --render`: prints the request that a message would become, or several of one batch.
 //!
-//! The message is a line of `queuepost receive`, or a plain body. Nothing is sent: neither queue nor endpoint is called.
+//! A message is a line of `queuepost receive`, or a plain body. Several lines are one request. Nothing is sent: neither queue nor endpoint is called.
 //! The body is printed as it is, except on a terminal, where it is escaped.
 
 use std::collections::BTreeMap;
@@ -18,6 +18,8 @@ use crate::message::{Attribute, AttributeValue, Message, MessageId, ReceiptHandl
 
 /// Largest file with a message, in bytes: 1 MiB of message, escaped six times over.
 const FILE_MAX: u64 = 8 * 1024 * 1024;
+/// In place of receipt handles, which are never printed.
+const REDACTED: &str = "REDACTED";
 /// The id of a message that was given as a plain body.
 const PLAIN_ID: &str = "00000000-0000-0000-0000-000000000000";
 
@@ -30,14 +32,14 @@ pub(super) fn run(plan: &Plan, listener: Option<&str>, file: &str) -> u8 {
             return USAGE;
         }
     };
-    let message = match message(&text) {
-        Ok(message) => message,
+    let messages = match messages(&text) {
+        Ok(messages) => messages,
         Err(why) => {
             complain(&format!("--render: {why}"));
             return USAGE;
         }
     };
-    match render(plan, listener, &message) {
+    match render(plan, listener, &messages) {
         Ok(rendered) => match print(&rendered) {
             Ok(()) => OK,
             Err(error) => {
@@ -92,19 +94,17 @@ struct PrintedAttribute {
     value: String,
 }
 
-/// The message that a file holds.
-fn message(text: &[u8]) -> Result<Message, String> {
-    match serde_json::from_slice::<Line>(text) {
-        Ok(line) => line.message(),
-        Err(_) if first_line(text).is_some_and(|line| serde_json::from_slice::<Line>(line).is_ok()) => {
-            Err("there are several messages: give one line of `queuepost receive`".to_owned())
-        }
-        Err(_) => Ok(plain(text)),
+/// The messages that a file holds: one, unless each of its lines is one.
+fn messages(text: &[u8]) -> Result<Vec<Message>, String> {
+    if let Ok(line) = serde_json::from_slice::<Line>(text) {
+        return Ok(vec![line.message()?]);
     }
-}
-
-fn first_line(text: &[u8]) -> Option<&[u8]> {
-    text.split(|&byte| byte == b'\n').find(|line| !line.is_empty())
+    let lines = text.split(|&byte| byte == b'\n').filter(|line| !line.trim_ascii().is_empty());
+    let lines: Result<Vec<Line>, _> = lines.map(serde_json::from_slice).collect();
+    match lines {
+        Ok(lines) if !lines.is_empty() => lines.into_iter().map(Line::message).collect(),
+        Ok(_) | Err(_) => Ok(vec![plain(text)]),
+    }
 }
 
 /// A message with a body alone. The line feed that editors add at the end is no part of it.
@@ -112,7 +112,7 @@ fn plain(text: &[u8]) -> Message {
     let text = text.strip_suffix(b"\n").unwrap_or(text);
     Message {
         id: MessageId::new(PLAIN_ID),
-        receipt: ReceiptHandle::new(""),
+        receipt: ReceiptHandle::new(REDACTED),
         body: Bytes::copy_from_slice(text),
         receive_count: ReceiveCount::FIRST,
         sent_at: None,
@@ -143,7 +143,7 @@ impl Line {
         };
         Ok(Message {
             id: MessageId::new(self.message_id),
-            receipt: ReceiptHandle::new(""),
+            receipt: ReceiptHandle::new(REDACTED),
             body: self.body.into(),
             receive_count: ReceiveCount::new(self.receive_count.unwrap_or(1)),
             sent_at: time("sent_at", self.sent_at)?,
@@ -178,17 +178,19 @@ mod tests {
     #[test]
     fn a_line_of_receive_is_a_message_and_everything_else_is_a_body() {
         let line = r#"{"message_id":"4a1b","receipt_handle":"AQEB","body":"x","receive_count":3,"sent_at":"2023-11-14T22:13:20.123Z","first_received_at":null,"message_group_id":"g","message_deduplication_id":null,"sequence_number":null,"aws_trace_header":null,"sender_id":null,"dead_letter_queue_source_arn":null,"queue_url":"http://q","attributes":{"b":{"data_type":"Binary","value":"AP8="},"t":{"data_type":"String","value":"v"}}}"#;
-        let read = message(line.as_bytes()).unwrap();
+        let [read] = messages(line.as_bytes()).unwrap().try_into().unwrap();
         assert_eq!((read.id.as_str(), &*read.body, read.receive_count.get()), ("4a1b", &b"x"[..], 3));
         assert_eq!((read.group_id.as_deref(), read.sent_at.is_some()), (Some("g"), true));
         assert_eq!(read.attributes[0].value, AttributeValue::Binary(Bytes::from_static(&[0, 255])));
-        assert_eq!(read.receipt.expose(), "", "a handle is not needed");
+        assert_eq!(read.receipt.expose(), REDACTED, "a handle is never printed");
         for body in ["plain", "{\"a\":1}", "{\"body\":\"x\"}", "", "[1]"] {
-            assert_eq!(message(format!("{body}\n").as_bytes()).unwrap().body, body);
+            let read = messages(format!("{body}\n").as_bytes()).unwrap();
+            assert_eq!((read.len(), &*read[0].body), (1, body.as_bytes()));
         }
-        assert!(message(format!("{line}\n{line}\n").as_bytes()).unwrap_err().contains("several messages"));
+        let two = messages(format!("{line}\n\n{}\n", line.replace("4a1b", "5b2c")).as_bytes()).unwrap();
+        assert_eq!(two.iter().map(|each| each.id.as_str()).collect::<Vec<_>>(), ["4a1b", "5b2c"]);
         assert!(
-            message(br#"{"message_id":"1","body":"x","sent_at":"today"}"#).unwrap_err().contains("sent_at")
+            messages(br#"{"message_id":"1","body":"x","sent_at":"today"}"#).unwrap_err().contains("sent_at")
         );
     }
 }

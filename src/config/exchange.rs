@@ -7,6 +7,7 @@ use url::Url;
 
 use crate::config::env::Lookup;
 use crate::config::file::Listener;
+use crate::config::lambda::Lambda;
 use crate::config::problem::{Fault, Report};
 use crate::config::{rules, value};
 use crate::exchange::template::{Base, Parts, Templated, TemplatedBatch};
@@ -42,8 +43,10 @@ pub(super) fn exchange(
 ) -> Option<Arc<dyn Exchange>> {
     let Made { look, success, templates, unwrap, most } = made;
     if let Some(lambda) = &written.lambda {
+        stands_alone(lambda, written, report);
         handles_are_encrypted(written, url, report);
-        let shape = lambda.shape(written, queue, env, report);
+        let region = written.region.as_ref().and_then(|region| region.text.as_deref());
+        let shape = lambda.shape(queue, region, env, report);
         return Some(Arc::new(Several::new(shape, success, most, unwrap)));
     }
     let shape: Box<dyn Shape> = match &written.cloudevents {
@@ -79,6 +82,23 @@ pub(super) fn exchange(
         report.refuse_key(&written.place, &written.key_of("template"), fault);
     };
     made.map_err(refused).ok()
+}
+
+/// The event says how a request looks, so what else says so is refused.
+fn stands_alone(lambda: &Lambda, listener: &Listener, report: &mut Report) {
+    for key in [&listener.message_headers, &listener.user_agent, &listener.content_type] {
+        let fault = Fault::new("has no effect beside `lambda`, which says how a request looks");
+        report.require(key.as_ref(), Err(fault.fix("keep one of them")));
+    }
+    let others = [
+        ("algorithm", listener.algorithm.is_some()),
+        ("cloudevents", listener.cloudevents.is_some()),
+        ("template", listener.template.is_written()),
+    ];
+    for (name, _) in others.into_iter().filter(|(_, is_written)| *is_written) {
+        let fault = Fault::new(format!("is not allowed beside `{name}`: each says how a request looks"));
+        report.refuse_key(&lambda.place, &lambda.key, fault.fix("keep one of them"));
+    }
 }
 
 /// A record has the receipt handle of its message, and somebody on the way may use it.

@@ -2,7 +2,6 @@
 
 use crate::config::env::Lookup;
 use crate::config::fields::Fields;
-use crate::config::file::Listener;
 use crate::config::problem::{Fault, Place, Report, Written};
 use crate::config::queue::parse as parse_queue;
 use crate::config::{queue_arn, value};
@@ -12,8 +11,8 @@ use crate::sqs::QueueRef;
 /// `listeners[].lambda`.
 #[derive(Debug)]
 pub(super) struct Lambda {
-    key: String,
-    place: Place,
+    pub(super) key: String,
+    pub(super) place: Place,
     pub(super) partial_failures: Option<Written>,
     pub(super) source_arn: Option<Written>,
 }
@@ -35,15 +34,14 @@ impl Lambda {
         lambda
     }
 
-    /// The shape of the requests of `listener`.
+    /// The shape of requests with messages of `queue`; `region` is that of the listener.
     pub(super) fn shape(
         &self,
-        listener: &Listener,
         queue: &QueueRef,
+        region: Option<&str>,
         env: Lookup<'_>,
         report: &mut Report,
     ) -> exchange::Lambda {
-        self.stands_alone(listener, report);
         let truth = |text: &str| value::one_of(text, &[("true", true), ("false", false)]);
         let partial_failures = report.parse(self.partial_failures.as_ref(), truth).unwrap_or(true);
         let source_arn = |text: &str| match parse_queue(text)? {
@@ -53,24 +51,7 @@ impl Lambda {
             }
         };
         let written = report.parse(self.source_arn.as_ref(), source_arn);
-        let (region, source_arn) = written.unwrap_or_else(|| queue_arn::region_and_arn(queue, listener, env));
+        let (region, source_arn) = written.unwrap_or_else(|| queue_arn::region_and_arn(queue, region, env));
         exchange::Lambda { source_arn, region, partial_failures }
-    }
-
-    /// The event says how a request looks, so what else says so is refused.
-    fn stands_alone(&self, listener: &Listener, report: &mut Report) {
-        for key in [&listener.message_headers, &listener.user_agent, &listener.content_type] {
-            let fault = Fault::new("has no effect beside `lambda`, which says how a request looks");
-            report.require(key.as_ref(), Err(fault.fix("keep one of them")));
-        }
-        let others = [
-            ("algorithm", listener.algorithm.is_some()),
-            ("cloudevents", listener.cloudevents.is_some()),
-            ("template", listener.template.is_written()),
-        ];
-        for (name, _) in others.into_iter().filter(|(_, is_written)| *is_written) {
-            let fault = Fault::new(format!("is not allowed beside `{name}`: each says how a request looks"));
-            report.refuse_key(&self.place, &self.key, fault.fix("keep one of them"));
-        }
     }
 }

@@ -7,8 +7,9 @@
 //! - `env`: replaces `${VAR}`.
 //! - `presets`: fills keys that nobody wrote; `matillion`: the templates of one; `keys`, `nested_keys`: name them.
 //! - `explain`: says where each value came from.
-//! - `check`, `endpoints`, `exchange`, `template`, `cloudevents`, `lambda`, `batch`, `auth`, `sigv4`, `sign`: apply the rules.
+//! - `check`, `endpoints`, `exchange`, `template`, `cloudevents`, `lambda`, `auth`, `sigv4`, `sign`: apply the rules.
 //! - `stay`: how long messages stay hidden and in the queue; `sqsd_names`: the variables of other programs.
+//! - `batch`, `gathering`: how many messages a POST carries, and the rules of that.
 //! - `claim_check`: the key of bodies in S3; `unwrap`: the keys of envelopes and of what is no work.
 //! - `results`: the key of result queues.
 //! - `value`, `queue`: parse single texts; `queue_arn`: the ARN that a queue's text tells.
@@ -34,6 +35,7 @@ mod explain;
 mod fields;
 mod file;
 mod firsts;
+mod gathering;
 mod keys;
 mod lambda;
 mod load;

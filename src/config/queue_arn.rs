@@ -1,7 +1,6 @@
 //! The ARN of a queue, as far as its text and the environment tell: no server is asked.
 
 use crate::config::env::Lookup;
-use crate::config::file::Listener;
 use crate::config::value::is_account;
 use crate::sqs::{self, QueueRef};
 
@@ -33,11 +32,10 @@ pub(super) fn arn(region: &str, account: &str, name: &str) -> String {
     format!("arn:{partition}:sqs:{region}:{account}:{name}")
 }
 
-/// Region and ARN of a listener's queue: what nobody wrote has a stand-in.
-pub(super) fn region_and_arn(queue: &QueueRef, written: &Listener, env: Lookup<'_>) -> (String, String) {
-    let of_key = || written.region.as_ref().and_then(|region| region.text.clone());
+/// Region and ARN of a queue, whose listener has the region `region`: what nobody wrote has a stand-in.
+pub(super) fn region_and_arn(queue: &QueueRef, region: Option<&str>, env: Lookup<'_>) -> (String, String) {
     let of_env = || REGION_VARIABLES.iter().find_map(|name| env(name)).filter(|region| !region.is_empty());
-    let region = sqs::region(queue).map(str::to_owned).or_else(of_key).or_else(of_env);
+    let region = sqs::region(queue).map(str::to_owned).or_else(|| region.map(str::to_owned)).or_else(of_env);
     let region = region.unwrap_or_else(|| NO_REGION.to_owned());
     let arn = arn(&region, account(queue).unwrap_or(NO_ACCOUNT), queue.name());
     (region, arn)

@@ -1,12 +1,14 @@
 //! The exchange of several messages in one request: a [`BatchShape`] makes it, and the answer's status is the verdict unless
 //! the shape reads more in a success.
 //!
-//! A request has no id of one message: after a part of a batch has failed, the rest comes in another batch, and a receiver
-//! that remembers ids must not take that for a repetition. So its id is made of all ids.
+//! The id of a request is made of the ids of all its messages. After a part of a batch has failed, the rest comes in another
+//! batch. A receiver that remembers ids must not take that for a repetition.
 
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 
@@ -98,8 +100,7 @@ fn id_of(messages: &[&Message]) -> MessageId {
         sum.update(message.id.as_str());
         sum.update([0]);
     }
-    let digits = sum.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect::<String>();
-    MessageId::new(format!("batch-{digits}"))
+    MessageId::new(format!("batch-{}", URL_SAFE_NO_PAD.encode(sum.finalize())))
 }
 
 #[cfg(test)]

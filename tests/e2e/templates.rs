@@ -191,3 +191,77 @@ async fn render_works_for_every_shape_reads_standard_input_and_needs_a_name_amon
     let ended = Queuepost::with_input(&[&args[..], &["--listener", "b"]].concat(), b"x").ended().await;
     assert!(ended.output.starts_with("POST http://h/b\n"), "{}", ended.output);
 }
+
+const BATCH: &str = r"
+    batch: { size: 10 }
+    template:
+      path: /bulk/{{ queue }}
+      body: '[{% for each in messages | list %}{% if not loop.first %},{% endif %}{{ each.json.id | number }}{% endfor %}]'
+";
+
+fn bulk(queue: &str, url: &str) -> String {
+    format!(
+        "listeners:\n  - queue: {queue}\n    url: {url}\n    receive_wait: 1s{BATCH}admin: {{ listen: \"127.0.0.1:0\" }}\nlog: {{ format: json }}\n"
+    )
+}
+
+#[tokio::test]
+async fn several_messages_become_one_body_and_one_that_does_not_fit_leaves_alone() {
+    let queues = QueueServer::start().await;
+    let queue = queues.queue("orders", 10);
+    for id in 0..20 {
+        queues.send("orders", &json!({ "id": id }).to_string());
+    }
+    queues.send("orders", r#"{"id": "s3cr3t"}"#);
+    let endpoint = HttpEndpoint::start(200, Duration::ZERO).await;
+    let config = Config::new("bulk", &bulk(&queue, &endpoint.url));
+    let mut bridge = Queuepost::start(&["run", "--config", &config.path()], &[]);
+    let line = bridge.until_line("unshapeable").await;
+    assert!(
+        line.contains("`each.json.id` is a text, and a number is needed") && !line.contains("s3cr3t"),
+        "{line}"
+    );
+    let hidden = super::process::until(|| (queues.census("orders") == (0, 1, 0)).then_some(())).await;
+    assert!(hidden.is_some(), "{:?}", queues.census("orders"));
+    let lists =
+        endpoint.seen.requests.lock().unwrap().iter().map(|(_, body)| body.clone()).collect::<Vec<_>>();
+    let lists: Vec<Vec<u64>> = lists.iter().map(|body| serde_json::from_slice(body).unwrap()).collect();
+    let mut all = lists.concat();
+    all.sort_unstable();
+    assert_eq!(all, (0..20).collect::<Vec<u64>>(), "{lists:?}");
+    assert!(lists.iter().any(|list| list.len() > 1), "{lists:?}");
+    assert_eq!(bridge.stop().await.code, Some(0));
+}
+
+#[tokio::test]
+async fn render_takes_the_lines_of_a_batch_and_no_more_than_a_request_carries() {
+    let lines = |count: usize| -> String {
+        let line = |n: usize| json!({"message_id": format!("m{n}"), "receipt_handle": "AQEB", "body": json!({"id": n}).to_string()});
+        (0..count).map(|n| line(n).to_string()).collect::<Vec<_>>().join("\n")
+    };
+    let config = Config::new("bulk-render", &bulk("orders", "http://127.0.0.1:9/work"));
+    let (three, eleven) = (config.write("three", &lines(3)), config.write("eleven", &lines(11)));
+    let render = async |file: &str, config: &str| {
+        Queuepost::start(&["check", "--config", config, "--render", file], &[]).ended().await
+    };
+    let rendered = render(&three, &config.path()).await;
+    assert_eq!(rendered.code, Some(0), "{}", rendered.output);
+    assert!(rendered.output.starts_with("POST http://127.0.0.1:9/work/bulk/orders"), "{}", rendered.output);
+    assert!(rendered.output.contains("[0,1,2]"), "{}", rendered.output);
+    let too_many = render(&eleven, &config.path()).await;
+    assert_eq!(too_many.code, Some(2), "{}", too_many.output);
+    assert!(
+        too_many.output.contains("there are 11 messages, and a request of this listener carries 10"),
+        "{}",
+        too_many.output
+    );
+    let function =
+        config.write("lambda.yaml", "listeners: [{queue: orders, url: 'https://h.example', preset: lambda}]");
+    let event = render(&three, &function).await;
+    assert!(
+        event.output.contains(r#""receiptHandle":"REDACTED""#) && !event.output.contains("AQEB"),
+        "{}",
+        event.output
+    );
+    assert_eq!(event.output.matches("\"messageId\"").count(), 3, "{}", event.output);
+}

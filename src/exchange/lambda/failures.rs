@@ -1,7 +1,7 @@
 //! The answer of a function to a batch: the messages that it names in `batchItemFailures`.
 //!
 //! Empty, `null`, and an object without the key or with `null` in it are complete successes. All else must be an object with
-//! a list of objects, each with an `itemIdentifier` that is a text and not empty. Source: AWS Lambda developer guide,
+//! a list of objects. Each of these has an `itemIdentifier` that is a text and not empty. Source: AWS Lambda developer guide,
 //! "Handling errors for an SQS event source", section "Success and failure conditions".
 
 use serde::Deserialize;

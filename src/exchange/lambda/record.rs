@@ -72,7 +72,7 @@ struct System<'a> {
 /// An attribute that a sender gave a message.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Value<'a> {
+struct Given<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     string_value: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -139,7 +139,7 @@ fn attributes<S: Serializer>(attributes: &[Attribute], serializer: S) -> Result<
         };
         let data_type = attribute.data_type.as_str();
         let (string_list_values, binary_list_values) = ([], []);
-        let value = Value { string_value, binary_value, string_list_values, binary_list_values, data_type };
+        let value = Given { string_value, binary_value, string_list_values, binary_list_values, data_type };
         members.serialize_entry(&attribute.name, &value)?;
     }
     members.end()
@@ -151,7 +151,7 @@ fn millis(at: SystemTime) -> Option<String> {
 }
 
 fn of_body(body: &[u8]) -> String {
-    hex(&Md5::digest(body))
+    format!("{:x}", Md5::digest(body))
 }
 
 /// The sum of attributes, which are in the order of their names; `None` without any.
@@ -179,11 +179,7 @@ fn of_attributes(attributes: &[Attribute]) -> Option<String> {
             }
         }
     }
-    Some(hex(&sum.finalize()))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    Some(format!("{:x}", sum.finalize()))
 }
 
 /// Counts what is written.

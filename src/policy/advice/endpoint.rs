@@ -280,10 +280,7 @@ impl EndpointReason {
 
     /// The class of one message whose outcome is not that of its POST.
     pub fn of_message(outcome: Outcome) -> Self {
-        match outcome {
-            Outcome::Failed => Self::BatchItem,
-            outcome => Self::of_outcome(outcome),
-        }
+        if outcome == Outcome::Failed { Self::BatchItem } else { Self::of_outcome(outcome) }
     }
 
     /// By status, but only where the status says more than the outcome.

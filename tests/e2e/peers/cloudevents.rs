@@ -86,3 +86,31 @@ async fn the_python_sdk_reads_an_event_that_was_sent_to_the_queue_as_that_event(
         assert_eq!(as_body["data"], expected["data"], "{mode}");
     }
 }
+
+#[tokio::test]
+async fn the_python_sdk_reads_every_event_of_a_batch() {
+    let Some(python) = python("CloudEvents, batches of several") else { return };
+    let mut receiver = Script::start(&python, "cloudevents_receiver.py", &[]).await;
+    let queues = QueueServer::start().await;
+    let queue = queues.queue("orders", 10);
+    for n in 0..30 {
+        queues.send("orders", &json!({ "n": n }).to_string());
+    }
+    let keys = "cloudevents: {mode: batched}, batch: {size: 10}";
+    let config = super::config("cloudevents-batch", &[(&queue, keys)], &receiver.url);
+    let mut bridge = Queuepost::start(&["run", "--config", &config], &[]);
+    let (mut seen, mut largest) = (Vec::new(), 0);
+    while seen.len() < 30 {
+        let read = receiver.next().await;
+        assert_eq!(read["mode"], "batched", "{read}");
+        let events = read["events"].as_array().unwrap();
+        largest = largest.max(events.len());
+        seen.extend(events.iter().map(|event| event["data"]["n"].as_u64().unwrap()));
+    }
+    queues.until_empty("orders").await;
+    seen.sort_unstable();
+    assert_eq!(seen, (0..30).collect::<Vec<u64>>(), "each message once");
+    assert!((2..=10).contains(&largest), "events of a POST: {largest}");
+    assert_eq!(bridge.stop().await.code, Some(0));
+    std::fs::remove_file(config).ok();
+}

@@ -17,7 +17,7 @@ fn send(queues: &QueueServer, count: usize) -> BTreeSet<usize> {
     for n in 0..count {
         let attribute = |data_type: &str, value| AttributeValue { data_type: data_type.to_owned(), value };
         let attributes = BTreeMap::from([
-            ("n".to_owned(), attribute("Number.int", AttributeData::Text(n.to_string().into()))),
+            ("n".to_owned(), attribute("Number.int", AttributeData::Text(n.to_string()))),
             ("raw".to_owned(), attribute("Binary", AttributeData::Binary(vec![0, 255]))),
             ("who".to_owned(), attribute("String", AttributeData::Text("Größe".into()))),
         ]);

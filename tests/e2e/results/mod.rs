@@ -103,7 +103,7 @@ impl Queues {
 
     /// Makes a queue; returns its URL.
     async fn make(&self, name: &str, attributes: &[(Attribute, &str)]) -> String {
-        let fifo = name.ends_with(".fifo").then_some((Attribute::FifoQueue, "true"));
+        let fifo = name.strip_suffix(".fifo").map(|_| (Attribute::FifoQueue, "true"));
         let all: HashMap<_, _> =
             attributes.iter().cloned().chain(fifo).map(|(name, value)| (name, value.to_owned())).collect();
         let create = self.sqs.create_queue().queue_name(name).set_attributes(Some(all));
@@ -383,7 +383,7 @@ async fn dev_makes_the_result_queues_of_a_file_and_says_how_to_read_them() {
         }
         assert!(Instant::now() < end, "{}\n{}", ended.output, dev.output());
     };
-    assert!(line.contains(r#"queuepost.source-message-id"#), "{line}");
+    assert!(line.contains("queuepost.source-message-id"), "{line}");
     dev.signal("INT");
     assert_eq!(dev.ended().await.code, Some(0));
 }

@@ -81,9 +81,8 @@ impl Memory {
                 kinds.suspects.forget(id);
                 kinds.done.remember(id, boxed(exit), Instant::now() + UNCONFIRMED, self.numbers.done_max);
             }
-            Exit::Hide { how: Settled::Released(_), .. } => {}
-            // Unreachable: the last step is never a forward.
-            Exit::After { .. } => {}
+            // The last step is never a forward.
+            Exit::Hide { how: Settled::Released(_), .. } | Exit::After { .. } => {}
             Exit::Hide { until, .. } => {
                 let due = until.checked_sub(self.numbers.slack).unwrap_or(until);
                 self.lock().hidden.remember(id, boxed(exit), due, self.numbers.hidden_max);

@@ -129,7 +129,7 @@ impl Form {
     }
 
     fn default_json(&self, facts: &ResultFacts<'_>, trouble: Option<&str>, room: usize) -> String {
-        let both = [trouble, facts.why].into_iter().flatten().collect::<Vec<_>>().join("; ");
+        let both = [trouble, facts.error()].into_iter().flatten().collect::<Vec<_>>().join("; ");
         let error = (!both.is_empty()).then_some(both.as_str());
         let made = |most| self.packed(json::text(facts, &self.listener, error, most));
         ANSWER_BYTES.into_iter().filter_map(made).find(|body| body.len() < room).unwrap_or_default()

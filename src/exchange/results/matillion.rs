@@ -49,7 +49,7 @@ pub(super) fn text(facts: &ResultFacts<'_>, body: &[u8], queue: &str, has_tasks:
     let told = |key: &str| answer.get(key).and_then(Value::as_str);
     let failure = || match facts.state {
         State::Success => None,
-        State::Failed => facts.why.or_else(|| text_of(facts.body)),
+        State::Failed => facts.error().or_else(|| text_of(facts.body)),
     };
     let message = told("message").or_else(|| told("msg")).or_else(failure).unwrap_or_default();
     let tasks = answer.get("tasks").and_then(Value::as_array).filter(|_| has_tasks);

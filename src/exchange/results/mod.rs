@@ -46,6 +46,18 @@ pub struct ResultFacts<'a> {
     pub ended: SystemTime,
 }
 
+impl<'a> ResultFacts<'a> {
+    /// What was wrong, in words: always there if a POST has no answer.
+    pub(in crate::exchange) fn error(&self) -> Option<&'a str> {
+        let of_outcome = match (self.status, self.outcome) {
+            (None, Outcome::TimedOut) => Some("no complete answer came in time"),
+            (None, Outcome::Aborted) => Some("the POST was cut off at the end of the process"),
+            _ => None,
+        };
+        self.why.or(of_outcome)
+    }
+}
+
 /// Whether the work of a message is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum State {

@@ -111,6 +111,11 @@ fn what_did_not_happen_is_null_and_why_is_the_error() {
         assert_eq!(made.get(key), Some(&Value::Null), "{key}");
     }
     assert_eq!(made["error"], "connection refused");
+    let late = ResultFacts { outcome: Outcome::TimedOut, why: None, ..facts };
+    assert_eq!(read(&form(Wording::default()).of(&late))["error"], "no complete answer came in time");
+    let templates = templates("{{ result.error }}");
+    let made = form(Wording { templates, ..Wording::default() }).of(&late);
+    assert_eq!(made.body, "no complete answer came in time");
 }
 
 #[test]

@@ -81,7 +81,7 @@ fn value(facts: &ResultFacts<'_>) -> Value {
         ("body_truncated", Some(Value::from(!facts.body.is_whole))),
         ("end_time", epoch_ms(facts.ended).map(Value::from)),
         ("enqueued_time", facts.message.sent_at.and_then(epoch_ms).map(Value::from)),
-        ("error", facts.why.map(Value::from)),
+        ("error", facts.error().map(Value::from)),
         ("json", json),
         ("outcome", Some(Value::from(facts.outcome.label()))),
         ("start_time", facts.started.and_then(epoch_ms).map(Value::from)),

@@ -78,7 +78,7 @@ impl Queue for Script {
 }
 
 impl Outbox for Script {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "results"
     }
 

@@ -103,7 +103,7 @@ impl Queues {
 
     /// Makes a queue; returns its URL.
     async fn make(&self, name: &str, attributes: &[(Attribute, &str)]) -> String {
-        let fifo = name.ends_with(".fifo").then_some((Attribute::FifoQueue, "true"));
+        let fifo = name.strip_suffix(".fifo").map(|_| (Attribute::FifoQueue, "true"));
         let all: HashMap<_, _> =
             attributes.iter().cloned().chain(fifo).map(|(name, value)| (name, value.to_owned())).collect();
         let create = self.sqs.create_queue().queue_name(name).set_attributes(Some(all));
@@ -267,6 +267,34 @@ async fn results_in_a_fifo_queue_keep_the_group_of_their_messages_and_have_ids()
 }
 
 #[tokio::test]
+async fn with_every_try_each_failed_post_has_a_result_with_a_deduplication_id_of_its_own() {
+    let server = Kind::Embedded.start().await.unwrap();
+    let (queues, endpoint) = (Queues::of(&server), Endpoint::start().await);
+    let orders = queues.make_with_dead_letters("orders", 2).await;
+    let failed = queues.make("failed.fifo", &[]).await;
+    let results = "{failure: {queue: failed.fifo, every_try: true}}";
+    let config = Config::new("every-try", &orders, &endpoint.url, results);
+    queues.send(&orders, "bad").await;
+    queues.send(&orders, "good").await;
+    let mut bridge = config.run().await;
+    let taken = queues.take(&failed, 2, &bridge).await;
+    let said: Vec<Value> = taken.iter().map(read).collect();
+    assert_eq!((&said[0]["receive"], &said[1]["receive"]), (&json!(1), &json!(2)));
+    for (said, message) in said.iter().zip(&taken) {
+        let id = format!("{}-FAILED-{}", said["messageId"].as_str().unwrap(), said["receive"]);
+        assert_eq!(message.attributes.as_ref().unwrap()[&System::MessageDeduplicationId], id);
+        assert_eq!(
+            message.attributes.as_ref().unwrap()[&System::MessageGroupId],
+            said["messageId"].as_str().unwrap()
+        );
+    }
+    queues.until_empty(&orders).await;
+    queues.until_empty(&failed).await;
+    assert_eq!((endpoint.times("good"), endpoint.times("bad")), (1, 2));
+    assert_eq!(bridge.stop().await.code, Some(0));
+}
+
+#[tokio::test]
 async fn without_its_result_queue_a_listener_is_faulted_and_once_it_is_made_results_flow_without_a_second_post()
  {
     let server = Kind::Embedded.start().await.unwrap();
@@ -355,7 +383,7 @@ async fn dev_makes_the_result_queues_of_a_file_and_says_how_to_read_them() {
         }
         assert!(Instant::now() < end, "{}\n{}", ended.output, dev.output());
     };
-    assert!(line.contains(r#"queuepost.source-message-id"#), "{line}");
+    assert!(line.contains("queuepost.source-message-id"), "{line}");
     dev.signal("INT");
     assert_eq!(dev.ended().await.code, Some(0));
 }

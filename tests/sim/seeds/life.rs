@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 use super::super::process::{SimProcess, Stopped, settings};
 use super::super::simulated_queue::{Faults, SimQueue, World, dead_letter_name};
+use super::outbox::results;
 use super::plan::{End, Plan};
 use super::watch::Watch;
 use super::watched::{Calls, Process, WatchedEndpoint, WatchedQueue};
@@ -167,7 +168,8 @@ fn send(world: &World, watch: &Watch, plan: &Plan, name: &str, number: usize, ra
         group_id: group,
         ..SendMessage::default()
     };
-    world.with(|broker, now| broker.send(now, name, message)).unwrap();
+    let sent = world.with(|broker, now| broker.send(now, name, message)).unwrap();
+    watch.identified(&sent.message_id, &body);
 }
 
 fn faults(plan: &Plan, now: Duration) -> Faults {
@@ -225,6 +227,9 @@ fn start(
     if plan.dead_letters() {
         let row = Row { status: StatusSet::new([(422, 422)]), action: Action::DeadLetter, delay: None };
         own.policy.rows.push(row);
+    }
+    if plan.results.is_some() {
+        sim.results = results(&process, seed);
     }
     sim.listen_on(own, Arc::new(watched), Arc::new(endpoint), &limits);
     watch.note(&format!("p{number} starts"));

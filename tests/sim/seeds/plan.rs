@@ -36,10 +36,29 @@ pub struct Plan {
     /// Slow SQS: from, to, longest time to SQS and back. A call is carried out even after its timeout.
     pub spikes: Vec<(Duration, Duration, Duration)>,
     pub processes: Vec<Process>,
+    /// Failures of the result queues: from, to, severity. `None`: there are no results.
+    pub results: Option<Vec<(Duration, Duration, ResultFaults)>>,
     /// Messages that SQS hands out a second time while they are in flight, in percent.
     pub doubled: u32,
     /// From this time on nothing fails any more.
     pub calm_at: Duration,
+}
+
+/// The probability of each fault of a result queue, in percent.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ResultFaults {
+    /// A call is refused for a reason that passes.
+    pub refused: u32,
+    /// It is denied, or the queue is missing.
+    pub denied: u32,
+    /// It is carried out, and its answer is lost.
+    pub answer_lost: u32,
+    /// It times out, carried out or not.
+    pub timed_out: u32,
+    /// An entry fails alone.
+    pub entry_failed: u32,
+    /// An entry is refused for what it contains.
+    pub entry_refused: u32,
 }
 
 /// How an endpoint answers.
@@ -83,6 +102,8 @@ const FAILED_ANSWERS: [Answer; 8] = [
 
 /// SQS is slow at times in one life of this many.
 const SPIKES_EVERY: u64 = 3;
+/// One life of so many has result queues.
+const RESULTS_EVERY: u64 = 2;
 /// One life of so many has a row that dead-letters.
 const DEAD_LETTERS_EVERY: u64 = 4;
 
@@ -166,6 +187,7 @@ impl Plan {
         }
         Self {
             spikes: spikes(seed, within),
+            results: results(seed, within),
             seed,
             fifo,
             high_throughput: r.bool(),
@@ -200,7 +222,8 @@ impl Plan {
 
     /// Whether SQS carries out and answers every call in time.
     pub fn sqs_is_well(&self) -> bool {
-        self.faults.is_empty() && self.spikes.is_empty()
+        let of_results = self.results.as_ref().is_none_or(Vec::is_empty);
+        self.faults.is_empty() && self.spikes.is_empty() && of_results
     }
 
     pub fn rate(&self) -> Option<Rate> {
@@ -223,6 +246,29 @@ fn spikes(seed: u64, within: u64) -> Vec<(Duration, Duration, Duration)> {
             (from, from + lasts, Duration::from_secs([3, 8, 20][r.usize(..3)]))
         })
         .collect()
+}
+
+/// Result queues and their bad times, in every second life. They have a random source of their own as well.
+fn results(seed: u64, within: u64) -> Option<Vec<(Duration, Duration, ResultFaults)>> {
+    let mut r = fastrand::Rng::with_seed(seed ^ 0x7e5);
+    (seed / 2).is_multiple_of(RESULTS_EVERY).then(|| {
+        let mut times = Vec::new();
+        for _ in 0..r.usize(..4) {
+            let from = Duration::from_millis(r.u64(..within * 1_000));
+            let outage = r.u8(..3) == 0;
+            let mut percent = |most: u32| r.u32(..=most);
+            let faults = ResultFaults {
+                refused: if outage { 100 } else { percent(30) },
+                denied: percent(20),
+                answer_lost: percent(20),
+                timed_out: percent(10),
+                entry_failed: percent(30),
+                entry_refused: percent(10),
+            };
+            times.push((from, from + Duration::from_millis(r.u64(1_000..120_000)), faults));
+        }
+        times
+    })
 }
 
 /// Answers that dead-letter, and times in which that is denied. They too have a random source of their own.

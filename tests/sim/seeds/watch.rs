@@ -32,8 +32,9 @@ struct State {
     trace: String,
     broken: Option<String>,
     messages: BTreeMap<String, Record>,
-    /// The message of each handle.
+    /// The message of each handle, and of each id.
     handles: BTreeMap<String, String>,
+    ids: BTreeMap<String, String>,
     running: BTreeMap<usize, usize>,
     /// When the next start is due by the rate, by process.
     paces: BTreeMap<usize, Instant>,
@@ -63,6 +64,10 @@ struct Record {
     accepted: Vec<(Instant, usize)>,
     /// Answers after which it is only to be dead-lettered: when, by which process.
     given_up: Vec<(Instant, usize)>,
+    /// Results that were accepted: of a success or not.
+    results: BTreeSet<bool>,
+    /// When a process last learnt that its result of a success was accepted.
+    told: BTreeMap<usize, Instant>,
     /// The process and handle that have the message in flight here.
     holders: BTreeSet<(usize, String)>,
     /// POSTs running now, by process.
@@ -88,6 +93,7 @@ impl Watch {
             broken: None,
             messages: BTreeMap::new(),
             handles: BTreeMap::new(),
+            ids: BTreeMap::new(),
             running: BTreeMap::new(),
             paces: BTreeMap::new(),
         };
@@ -223,14 +229,48 @@ impl Watch {
         }
     }
 
+    /// The message of an id.
+    pub fn identified(&self, id: &str, body: &str) {
+        self.lock().ids.insert(id.to_owned(), body.to_owned());
+    }
+
+    /// A result was accepted; `heard`: its process learns of that.
+    pub fn told(&self, process: usize, id: &str, success: bool, heard: bool) {
+        let mut state = self.lock();
+        let Some(body) = state.ids.get(id).cloned() else { return };
+        state.note(&format!("p{process} told of {body}: {success}, heard: {heard}"));
+        let Some(record) = state.messages.get_mut(&body) else { return };
+        record.results.insert(success);
+        let before = record.told.get(&process).is_some_and(|at| at.elapsed() < REMEMBERED);
+        let undone = success && record.accepted.is_empty();
+        if success && heard {
+            record.told.insert(process, Instant::now());
+        }
+        if success && before {
+            state.broken(format!("promise 13: process {process} sends a second result of {body}"));
+        }
+        if undone {
+            state.broken(format!("promise 13: the result of {body} says a success that there was not"));
+        }
+    }
+
     /// A message is deleted. `is_copied`: the dead-letter queue has it, too.
-    pub fn deletes(&self, process: usize, handle: &str, worked: bool, is_copied: impl FnOnce(&str) -> bool) {
+    pub fn deletes(
+        &self,
+        process: usize,
+        handle: &str,
+        (worked, has_results): (bool, bool),
+        is_copied: impl FnOnce(&str) -> bool,
+    ) {
         let mut state = self.lock();
         let Some(body) = state.handles.get(handle).cloned() else { return };
         state.note(&format!("p{process} deletes {body}: {worked}"));
         let Some(record) = state.messages.get_mut(&body) else { return };
         let owes = record.accepted.is_empty() && !record.given_up.is_empty();
         let undone = record.accepted.is_empty() && record.given_up.is_empty();
+        let told = !record.accepted.is_empty() && record.results.contains(&true)
+            || !record.given_up.is_empty() && record.results.contains(&false);
+        let untold = has_results && !told && !undone;
         if worked {
             record.deleted = true;
             record.holders.retain(|(holder, _)| *holder != process);
@@ -239,6 +279,9 @@ impl Watch {
         }
         if undone {
             state.broken(format!("promise 1: {body} is deleted without a success"));
+        }
+        if untold {
+            state.broken(format!("promise 13: {body} is deleted before its result was accepted"));
         }
         if owes && !is_copied(&body) {
             state.broken(format!("promise 13: {body} is deleted before its copy was accepted"));

@@ -96,7 +96,7 @@ impl Process {
     }
 
     /// A call begins, unless the process was killed. Promise 7: no process calls without pause or end.
-    async fn calls(&self) {
+    pub async fn calls(&self) {
         let too_many = self.calls.lock().unwrap().are_too_many();
         self.watch.must(!too_many, || format!("promise 7: process {} spins", self.number));
         if too_many {
@@ -106,7 +106,7 @@ impl Process {
     }
 
     /// An answer, unless the process was killed.
-    async fn answered<T>(&self, answer: T) -> T {
+    pub async fn answered<T>(&self, answer: T) -> T {
         if self.is_dead() {
             std::future::pending::<()>().await;
         }
@@ -120,7 +120,7 @@ pub struct WatchedQueue {
     pub random: Arc<Mutex<fastrand::Rng>>,
 }
 
-fn chance(random: &Mutex<fastrand::Rng>, percent: u32) -> bool {
+pub fn chance(random: &Mutex<fastrand::Rng>, percent: u32) -> bool {
     random.lock().unwrap().u32(..100) < percent
 }
 
@@ -234,7 +234,8 @@ impl Queue for WatchedQueue {
                 let result = if forgets { Ok(vec![Ok(()); own.len()]) } else { inner.delete(&own).await };
                 for (index, handle) in own.iter().enumerate() {
                     let worked = result.as_ref().is_ok_and(|entries| entries[index].is_ok());
-                    process.watch.deletes(process.number, handle.expose(), worked, |body| {
+                    let has_results = process.plan.results.is_some();
+                    process.watch.deletes(process.number, handle.expose(), (worked, has_results), |body| {
                         let dead = dead_letter_name(inner.name());
                         let dead = process.world.look(|broker, now| broker.inspect(now, &dead));
                         dead.iter().any(|message| message.body == body)

@@ -21,7 +21,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 
 /// The bodies of messages, a line each. The answer tells them apart if it may: 299 fails those with `poison`.
 #[derive(Debug, Clone, Copy)]
-struct Lines(usize);
+pub struct Lines(pub usize);
 
 impl Exchange for Lines {
     fn messages_max(&self) -> usize {
@@ -52,7 +52,7 @@ impl Exchange for Lines {
 }
 
 /// An answer that names the places of messages that failed.
-fn names_failed(failed: &[usize]) -> Attempt {
+pub fn names_failed(failed: &[usize]) -> Attempt {
     let places: Vec<String> = failed.iter().map(ToString::to_string).collect();
     let beginning = (!places.is_empty()).then(|| places.join(" "));
     Attempt::Answered(Answer { status: 299, beginning, ..Answer::default() })

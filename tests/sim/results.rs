@@ -76,7 +76,7 @@ impl Setup {
     }
 
     fn send(&self, name: &str, body: &str) {
-        if name.ends_with(".fifo") {
+        if name.strip_suffix(".fifo").is_some() {
             self.process.world.send_to(name, body, body);
         } else {
             self.process.world.send(name, body);

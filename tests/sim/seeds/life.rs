@@ -12,6 +12,7 @@ use queuepost::policy::outcome::StatusSet;
 use queuepost::tuning::Tuning;
 use tokio::time::Instant;
 
+use super::super::batches_gathered::Lines;
 use super::super::process::{SimProcess, Stopped, settings};
 use super::super::simulated_queue::{Faults, SimQueue, World, dead_letter_name};
 use super::outbox::results;
@@ -224,6 +225,10 @@ fn start(
     let mut own = settings(name, plan.workers);
     own.timeout = plan.timeout;
     own.policy.throttle_delay = plan.throttle_delay;
+    if let Some((size, window)) = plan.batch {
+        own.exchange = Arc::new(Lines(size));
+        own.receiving.window = window;
+    }
     if plan.dead_letters() {
         let row = Row { status: StatusSet::new([(422, 422)]), action: Action::DeadLetter, delay: None };
         own.policy.rows.push(row);

@@ -38,6 +38,8 @@ pub struct Plan {
     pub processes: Vec<Process>,
     /// Failures of the result queues: from, to, severity. `None`: there are no results.
     pub results: Option<Vec<(Duration, Duration, ResultFaults)>>,
+    /// Most messages of a POST, and how long they gather; `None`: one message in a POST.
+    pub batch: Option<(usize, Duration)>,
     /// Messages that SQS hands out a second time while they are in flight, in percent.
     pub doubled: u32,
     /// From this time on nothing fails any more.
@@ -104,6 +106,8 @@ const FAILED_ANSWERS: [Answer; 8] = [
 const SPIKES_EVERY: u64 = 3;
 /// One life of so many has result queues.
 const RESULTS_EVERY: u64 = 2;
+/// One life of so many has batches.
+const BATCHES_EVERY: u64 = 5;
 /// One life of so many has a row that dead-letters.
 const DEAD_LETTERS_EVERY: u64 = 4;
 
@@ -188,6 +192,7 @@ impl Plan {
         Self {
             spikes: spikes(seed, within),
             results: results(seed, within),
+            batch: batch(seed, fifo),
             seed,
             fifo,
             high_throughput: r.bool(),
@@ -269,6 +274,14 @@ fn results(seed: u64, within: u64) -> Option<Vec<(Duration, Duration, ResultFaul
         }
         times
     })
+}
+
+/// Batches, in every fifth life.
+fn batch(seed: u64, fifo: bool) -> Option<(usize, Duration)> {
+    let mut r = fastrand::Rng::with_seed(seed ^ 0xba7c4);
+    let (size, window) = ([2, 3, 10, 50][r.usize(..4)], [0, 1, 10, 60][r.usize(..4)]);
+    let drawn = if fifo { (size.min(10), Duration::ZERO) } else { (size, Duration::from_secs(window)) };
+    (seed % BATCHES_EVERY == 1).then_some(drawn)
 }
 
 /// Answers that dead-letter, and times in which that is denied. They too have a random source of their own.

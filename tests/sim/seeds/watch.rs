@@ -156,11 +156,10 @@ impl Watch {
     }
 
     /// A POST begins.
-    pub fn posts(&self, process: usize, body: &str, plan: &Plan, earlier_in_group: Option<String>) {
+    pub fn begins(&self, process: usize, plan: &Plan) {
         let sessions = plan.sessions.min(plan.workers);
         let mut state = self.lock();
         let now = Instant::now();
-        state.note(&format!("p{process} posts {body}"));
         let running = state.running.entry(process).or_default();
         *running += 1;
         let running = *running;
@@ -175,6 +174,13 @@ impl Watch {
                 state.broken(format!("promise 3: process {process} starts {ahead:?} ahead of its rate"));
             }
         }
+    }
+
+    /// A POST that begins carries this message.
+    pub fn posts(&self, process: usize, body: &str, earlier_in_group: Option<String>) {
+        let mut state = self.lock();
+        let now = Instant::now();
+        state.note(&format!("p{process} posts {body}"));
         if let Some(earlier) = earlier_in_group {
             state.broken(format!("promise 9: {body} is posted before {earlier} of its group is done"));
         }
@@ -200,7 +206,14 @@ impl Watch {
         }
     }
 
-    /// A POST has ended at the endpoint.
+    /// A POST has ended.
+    pub fn ends(&self, process: usize) {
+        if let Some(running) = self.lock().running.get_mut(&process) {
+            *running -= 1;
+        }
+    }
+
+    /// A POST with this message has ended at the endpoint.
     pub fn posted(&self, process: usize, body: &str, ended: Ended) {
         let Ended { status, park, unsent, gives_up, seen_by_process } = ended;
         let mut state = self.lock();
@@ -209,9 +222,6 @@ impl Watch {
             "p{process} got {status:?} for {body}{}",
             if seen_by_process { "" } else { ", unheard" }
         ));
-        if let Some(running) = state.running.get_mut(&process) {
-            *running -= 1;
-        }
         let Some(record) = state.messages.get_mut(body) else { return };
         if let Some(index) = record.posting.iter().position(|each| *each == process) {
             record.posting.swap_remove(index);

@@ -17,6 +17,7 @@ use queuepost::ports::{
 };
 use tokio::time::Instant;
 
+use super::super::batches_gathered::names_failed;
 use super::super::scripted_endpoint::{answer, answer_with_retry_after, refused};
 use super::super::simulated_queue::{SimQueue, World, dead_letter_name};
 use super::plan::{Answer, Plan};
@@ -342,12 +343,30 @@ impl WatchedEndpoint {
         }
         (takes, Answer::Status(200))
     }
+
+    /// Which messages of a batch fail though the POST does not. Behind one of a group the rest of it fails too.
+    fn fails(&self, bodies: &[&str]) -> Vec<bool> {
+        let p = &self.process;
+        let is_calm = p.world.started().elapsed() >= p.plan.calm_at;
+        let mut failed = vec![false; bodies.len()];
+        if p.plan.batch.is_none() || is_calm {
+            return failed;
+        }
+        for place in 0..bodies.len() {
+            let behind = p.watch.earlier(bodies[place]);
+            let stands_behind = (0..place)
+                .any(|before| failed[before] && behind.iter().any(|earlier| earlier == bodies[before]));
+            failed[place] = stands_behind || self.random.lock().unwrap().u8(..20) == 0;
+        }
+        failed
+    }
 }
 
 /// Ends a POST for the watch, also when it is cut off.
 struct Posting<'a> {
     process: &'a Process,
-    body: String,
+    /// The messages, and whether the answer calls each failed.
+    bodies: Vec<(String, bool)>,
     status: Option<u16>,
     park: Duration,
     unsent: bool,
@@ -357,14 +376,18 @@ struct Posting<'a> {
 impl Drop for Posting<'_> {
     fn drop(&mut self) {
         let p = self.process;
-        let ended = Ended {
-            status: self.status,
-            park: self.park,
-            unsent: self.unsent,
-            gives_up: p.plan.dead_letters() && self.status == Some(422),
-            seen_by_process: self.answered && !p.is_dead(),
-        };
-        p.watch.posted(p.number, &self.body, ended);
+        let is_alone = self.bodies.len() == 1;
+        p.watch.ends(p.number);
+        for (body, failed) in &self.bodies {
+            let ended = Ended {
+                status: self.status.filter(|_| !failed),
+                park: self.park,
+                unsent: self.unsent,
+                gives_up: p.plan.dead_letters() && self.status == Some(422) && is_alone,
+                seen_by_process: self.answered && !p.is_dead(),
+            };
+            p.watch.posted(p.number, body, ended);
+        }
     }
 }
 
@@ -375,20 +398,31 @@ impl Endpoint for WatchedEndpoint {
             p.calls().await;
             let body = String::from_utf8(request.body.to_vec()).unwrap();
             p.watch.must(!p.drain.is_draining(), || format!("promise 6: {body} is posted in a drain"));
-            let earlier = p.watch.earlier(&body);
+            let bodies: Vec<&str> = body.lines().collect();
             let stored = p.world.with(|broker, now| broker.inspect(now, "orders.fifo"));
-            let waiting = earlier.into_iter().find(|body| stored.iter().any(|message| message.body == *body));
-            p.watch.posts(p.number, &body, &p.plan, waiting);
+            p.watch.begins(p.number, &p.plan);
+            for (place, body) in bodies.iter().enumerate() {
+                // Those before it may be in the same POST.
+                let is_before = |earlier: &String| bodies[..place].contains(&earlier.as_str());
+                let waits = |earlier: &String| stored.iter().any(|message| message.body == *earlier);
+                let mut earlier = p.watch.earlier(body).into_iter();
+                p.watch.posts(p.number, body, earlier.find(|earlier| waits(earlier) && !is_before(earlier)));
+            }
             let (takes, answers) = self.decide();
+            let failed = self.fails(&bodies);
+            let named: Vec<usize> = (0..bodies.len()).filter(|place| failed[*place]).collect();
+            let is_whole = named.is_empty() || answers != Answer::Status(200);
+            let failed = failed.into_iter().map(|failed| failed && !is_whole);
             let mut posting = Posting {
                 process: p,
-                body,
+                bodies: bodies.iter().map(|body| (*body).to_owned()).zip(failed).collect(),
                 status: None,
                 park: p.plan.throttle_delay,
                 unsent: false,
                 answered: false,
             };
             let attempt = match answers {
+                Answer::Status(_) if !is_whole => names_failed(&named),
                 Answer::Status(status) => answer(status),
                 Answer::Pause(status, seconds) => answer_with_retry_after(status, seconds),
                 Answer::Unsent => refused(),
@@ -402,7 +436,8 @@ impl Endpoint for WatchedEndpoint {
                 if takes > p.plan.timeout { (p.plan.timeout, Attempt::TimedOut) } else { (takes, attempt) };
             tokio::time::sleep(takes).await;
             if let Attempt::Answered(answer) = &attempt {
-                posting.status = Some(answer.status);
+                // A status of its own says that the answer tells messages apart.
+                posting.status = Some(if is_whole { answer.status } else { 200 });
             }
             posting.unsent = matches!(attempt, Attempt::Unsent(_));
             posting.answered = true;

@@ -14,7 +14,7 @@ use super::process::{Census, SimProcess, Stopped, limits, settings};
 use super::scripted_endpoint::ScriptedEndpoint;
 use super::scripted_queue::{CallBehaviour, ScriptedQueue};
 use super::simulated_outbox::{Sends, SimOutbox, results_to};
-use super::simulated_queue::World;
+use super::simulated_queue::{FIFO, World};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -76,7 +76,7 @@ impl Setup {
     }
 
     fn send(&self, name: &str, body: &str) {
-        if name.ends_with(".fifo") {
+        if name.ends_with(FIFO) {
             self.process.world.send_to(name, body, body);
         } else {
             self.process.world.send(name, body);
@@ -410,7 +410,7 @@ async fn where_every_try_is_asked_for_each_failed_post_has_a_result_before_the_m
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_message_given_back_unposted_on_its_final_receive_has_a_result_and_no_other_has() {
+async fn a_message_released_on_its_final_receive_has_a_result_and_no_other_released_one_has() {
     for (max_receives, results) in [(1, 1), (2, 0)] {
         let mut setup = Setup::new(446, "orders", max_receives);
         setup.send("orders", "200-a");

@@ -203,7 +203,7 @@ async fn while_a_result_queue_denies_or_is_missing_nothing_more_is_received_and_
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_result_queue_that_fails_keeps_no_failing_message_from_leaving() {
+async fn results_that_wait_hold_up_deliveries_and_none_is_lost() {
     let mut setup = Setup::new(432, "orders", 3);
     setup.done.set(Sends::Refused(QueueReason::Server));
     for number in 0..600 {

@@ -30,9 +30,9 @@ use crate::ports::{DeadLetterReason, EntryErrorKind};
 use crate::telemetry::labels::{ReleaseReason, Stage};
 use crate::telemetry::trace::Journey;
 
-/// In the result of a message that was given back on its final receive.
-const NOT_POSTED: &str =
-    "it could not be posted on its final receive: the endpoint took nothing, or the process stopped";
+/// In the result of a message that was released on its final receive.
+const NOT_POSTED: &str = "it was not posted on its final receive: the endpoint took nothing, a message before it in its group \
+     failed, or the process stopped";
 
 /// A message in flight, and what is freed when it leaves.
 #[must_use]

@@ -4,9 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use queuepost::exchange::{Exchange, Request, Unshapeable, Verdicts};
+use queuepost::message::{Message, MessageId};
 use queuepost::pipeline::{ResultQueue, Results, Settings, When};
 use queuepost::policy::decide::{Action, Policy, Row};
-use queuepost::policy::outcome::{Answer, Attempt, Body, StatusSet};
+use queuepost::policy::outcome::{Answer, Attempt, Body, Outcome, StatusSet};
 use queuepost::ports::{EntryErrorKind, Operation, QueueReason};
 use tokio::time::Instant;
 
@@ -14,7 +16,7 @@ use super::process::{Census, SimProcess, Stopped, limits, settings};
 use super::scripted_endpoint::ScriptedEndpoint;
 use super::scripted_queue::{CallBehaviour, ScriptedQueue};
 use super::simulated_outbox::{Sends, SimOutbox, results_to};
-use super::simulated_queue::World;
+use super::simulated_queue::{FIFO, World};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -76,7 +78,7 @@ impl Setup {
     }
 
     fn send(&self, name: &str, body: &str) {
-        if name.strip_suffix(".fifo").is_some() {
+        if name.ends_with(FIFO) {
             self.process.world.send_to(name, body, body);
         } else {
             self.process.world.send(name, body);
@@ -201,7 +203,7 @@ async fn while_a_result_queue_denies_or_is_missing_nothing_more_is_received_and_
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_result_queue_that_fails_keeps_no_failing_message_from_leaving() {
+async fn results_that_wait_hold_up_deliveries_and_none_is_lost() {
     let mut setup = Setup::new(432, "orders", 3);
     setup.done.set(Sends::Refused(QueueReason::Server));
     for number in 0..600 {
@@ -410,7 +412,7 @@ async fn where_every_try_is_asked_for_each_failed_post_has_a_result_before_the_m
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_message_given_back_unposted_on_its_final_receive_has_a_result_and_no_other_has() {
+async fn a_message_released_on_its_final_receive_has_a_result_and_no_other_released_one_has() {
     for (max_receives, results) in [(1, 1), (2, 0)] {
         let mut setup = Setup::new(446, "orders", max_receives);
         setup.send("orders", "200-a");
@@ -493,4 +495,52 @@ async fn the_result_of_a_final_failure_is_sent_though_sqs_took_the_message_away(
     tokio::time::sleep(MINUTE).await;
     assert_eq!(setup.failed.accepted(), ["failed 500-a 500 failedok"]);
     setup.ends(1).await;
+}
+
+/// All messages of a receive in one POST; the answer calls the second of them rejected.
+#[derive(Debug)]
+struct Together;
+
+impl Exchange for Together {
+    fn messages_max(&self) -> usize {
+        10
+    }
+
+    fn request(&self, messages: &[&Message]) -> Result<Request, Unshapeable> {
+        let bodies: Vec<&[u8]> = messages.iter().map(|message| message.body.as_ref()).collect();
+        let headers = [("x-queuepost-receive-count", "1")];
+        let headers = headers.map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
+        Ok(Request::new(headers.into_iter().collect(), bodies.join(&b' ').into()))
+    }
+
+    fn verdicts(&self, _: &Answer, ids: &[MessageId]) -> Verdicts {
+        let verdict = |at| if at == 1 { Outcome::Rejected } else { Outcome::Success };
+        Verdicts::Each((0..ids.len()).map(verdict).collect())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_message_of_a_batch_has_one_result_by_its_own_verdict() {
+    let mut process = SimProcess::new(451);
+    process.world.queue("orders", 1);
+    for results in ["done", "failed"] {
+        process.world.queue_with(results, &[]);
+    }
+    for body in ["a", "b", "c", "d"] {
+        process.world.send("orders", body);
+    }
+    let (done, failed) = (SimOutbox::new(&process.world, "done"), SimOutbox::new(&process.world, "failed"));
+    process.results = Results { success: Some(results_to(&done)), failure: Some(results_to(&failed)) };
+    let endpoint = endpoint();
+    let own = Settings { exchange: Arc::new(Together), ..settings("orders", 4) };
+    process.listen(own, &endpoint, &limits(4));
+    process.until_empty("orders", 10 * MINUTE).await;
+    assert!(process.stop(MINUTE).await);
+    assert!(endpoint.posts().iter().any(|post| post.body.contains(' ')), "there was a batch");
+    let told = done.accepted().into_iter().chain(failed.accepted());
+    let bodies = told.map(|line| line.split(' ').nth(1).unwrap().to_owned()).collect();
+    assert_eq!(sorted(bodies), ["a", "b", "c", "d"]);
+    assert!(!failed.accepted().is_empty());
+    assert_eq!(process.census("orders").dead, failed.accepted().len());
+    process.assert_balanced();
 }

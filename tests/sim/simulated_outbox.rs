@@ -84,7 +84,7 @@ impl SimOutbox {
         all.into_iter().map(|message| message.body).collect()
     }
 
-    fn put(&self, results: &[Outgoing]) -> BatchResult {
+    fn put(&self, results: &[Outgoing]) -> Vec<Result<(), EntryError>> {
         let put = |result: &Outgoing| {
             let message = SendMessage {
                 body: result.body.clone(),
@@ -97,7 +97,7 @@ impl SimOutbox {
                 .map(drop)
                 .map_err(|error| EntryError { kind: EntryErrorKind::Refused, code: error.code().to_owned() })
         };
-        Ok(results.iter().map(put).collect())
+        results.iter().map(put).collect()
     }
 
     fn failure(&self, reason: QueueReason) -> QueueError {
@@ -127,20 +127,23 @@ impl Outbox for SimOutbox {
                 how = Sends::Refused(QueueReason::QueueMissing);
             }
             match how {
-                Sends::Work => self.put(messages),
+                Sends::Work => Ok(self.put(messages)),
                 Sends::Panics => panic!("by the script"),
                 Sends::Refused(reason) => Err(self.failure(reason)),
-                Sends::AnswerLost(reason) => self.put(messages).and(Err(self.failure(reason))),
+                Sends::AnswerLost(reason) => {
+                    self.put(messages);
+                    Err(self.failure(reason))
+                }
                 Sends::NoAnswer { carried_out } => {
                     if carried_out {
-                        self.put(messages)?;
+                        self.put(messages);
                     }
                     tokio::time::sleep(LIMIT).await;
                     Err(self.failure(QueueReason::TimedOut))
                 }
                 Sends::EntriesFail(kind) => Ok(messages.iter().map(|_| failed(kind)).collect()),
                 Sends::OnlyFirst => {
-                    let mut results = self.put(&messages[..1])?;
+                    let mut results = self.put(&messages[..1]);
                     results.extend(messages[1..].iter().map(|_| failed(EntryErrorKind::Retryable)));
                     Ok(results)
                 }
@@ -149,8 +152,7 @@ impl Outbox for SimOutbox {
                         if message.body.len() > most {
                             failed(EntryErrorKind::Refused)
                         } else {
-                            self.put(std::slice::from_ref(message))
-                                .map_or_else(|_| Ok(()), |mut put| put.remove(0))
+                            self.put(std::slice::from_ref(message)).remove(0)
                         }
                     });
                     Ok(each.collect())

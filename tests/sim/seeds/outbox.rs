@@ -57,7 +57,7 @@ impl WatchedOutbox {
     }
 
     /// The queue takes them; `heard`: the process learns of that.
-    fn takes(&self, messages: &[Outgoing], faults: ResultFaults, heard: bool) -> BatchResult {
+    fn takes(&self, messages: &[Outgoing], faults: ResultFaults, heard: bool) -> Vec<Result<(), EntryError>> {
         let p = &self.process;
         let take = |message: &Outgoing| {
             let failed = |kind| Err(EntryError { kind, code: "ByThePlan".to_owned() });
@@ -71,7 +71,7 @@ impl WatchedOutbox {
             p.watch.told(p.number, &message.body, self.success, heard);
             Ok(())
         };
-        Ok(messages.iter().map(take).collect())
+        messages.iter().map(take).collect()
     }
 }
 
@@ -94,15 +94,15 @@ impl Outbox for WatchedOutbox {
                 error(if self.chance(50) { QueueReason::AccessDenied } else { QueueReason::QueueMissing })
             } else if self.chance(faults.timed_out) {
                 if self.chance(50) {
-                    self.takes(messages, faults, false)?;
+                    self.takes(messages, faults, false);
                 }
                 tokio::time::sleep(LIMIT).await;
                 error(QueueReason::TimedOut)
             } else if self.chance(faults.answer_lost) {
-                self.takes(messages, faults, false)?;
+                self.takes(messages, faults, false);
                 error(QueueReason::Server)
             } else {
-                self.takes(messages, faults, true)
+                Ok(self.takes(messages, faults, true))
             };
             p.answered(result).await
         })

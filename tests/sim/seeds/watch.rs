@@ -309,7 +309,9 @@ impl Watch {
         }
         // An extension keeps the message in flight here, but looks the same. So a message that is not posted
         // now may have left.
-        if record.posting.is_empty() && record.accepted.is_empty() {
+        // What this process had accepted waits for its delete; what a dead one had is posted again.
+        let waits_here = record.accepted.iter().any(|(_, by)| *by == process);
+        if record.posting.is_empty() && !waits_here {
             record.holders.retain(|(_, held)| held != handle);
         }
         let posted = record.receives.get(&process).and_then(|(_, posted)| *posted);

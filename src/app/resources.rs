@@ -70,10 +70,15 @@ pub(super) fn shortages(plan: &Plan, limits: Limits) -> Vec<Shortage> {
         u64::try_from(objects.saturating_mul(size) / 1024).unwrap_or(u64::MAX)
     });
     let objects = objects.fold(0, u64::saturating_add);
+    let batches = plan.listeners.iter().map(|listener| {
+        let bytes = listener.listener.batch_bytes_max(listener.target.answer_kept);
+        u64::try_from(bytes / 1024).unwrap_or(u64::MAX)
+    });
+    let batches = batches.fold(0, u64::saturating_add);
     let shortages = [
         too_few_descriptors(workers, limits),
         too_little_memory(workers, limits),
-        too_little_for_objects(workers, objects, limits),
+        too_little_for_more(workers, objects, batches, limits),
     ];
     shortages.into_iter().flatten().collect()
 }
@@ -114,24 +119,35 @@ fn too_little_memory(workers: u64, limits: Limits) -> Option<Shortage> {
     })
 }
 
-/// `objects` is what claim checks may be redeemed for at once, in KiB. Said only where everything else has room.
-fn too_little_for_objects(workers: u64, objects: u64, limits: Limits) -> Option<Shortage> {
+/// `objects` is what claim checks may be redeemed for at once, and `batches` what batches may hold, in KiB. Said only where
+/// everything else has room.
+fn too_little_for_more(workers: u64, objects: u64, batches: u64, limits: Limits) -> Option<Shortage> {
     let others = workers.saturating_mul(BODY_KIB + ANSWER_KIB).saturating_add(BASE_KIB + RECEIVES_KIB);
-    let needed = others.saturating_add(objects);
-    let most = limits
-        .memory
-        .map(|bytes| bytes / 1024)
-        .filter(|most| objects > 0 && (others..needed).contains(most))?;
+    let needed = others.saturating_add(objects).saturating_add(batches);
+    let most = limits.memory.map(|bytes| bytes / 1024).filter(|most| (others..needed).contains(most))?;
     let (needed, most) = (needed.div_ceil(1024), most / 1024);
+    let mib = |kib: u64| kib.div_ceil(1024);
+    let of_objects = format!(
+        "claim checks take {} MiB (an object of claim_check.max_size for each worker, and one for every two after S3 was down)",
+        mib(objects)
+    );
+    let of_batches = format!(
+        "batches take {} MiB (for each worker 6 MiB of messages, a request of them and its answer, and 12 MiB)",
+        mib(batches)
+    );
+    let parts = [
+        (objects, of_objects, "claim_check.max_size to what is sent"),
+        (batches, of_batches, "batch.size to 1"),
+    ];
+    let parts: Vec<_> = parts.into_iter().filter(|(kib, ..)| *kib > 0).collect();
+    let what: Vec<_> = parts.iter().map(|(_, what, _)| what.as_str()).collect();
+    let lower: Vec<_> = parts.iter().map(|(.., lower)| *lower).collect();
     Some(Shortage {
         meaning: format!(
-            "claim checks may need {} MiB of the {needed} MiB that this process may need (an object of claim_check.max_size for \
-             each worker, and one for every two after S3 was down), and the container may use {most} MiB",
-            objects.div_ceil(1024)
+            "of the {needed} MiB that this process may need, {}; and the container may use {most} MiB",
+            what.join(", and ")
         ),
-        fix: format!(
-            "raise the memory limit to {needed} MiB, or lower claim_check.max_size to what is sent, or workers"
-        ),
+        fix: format!("raise the memory limit to {needed} MiB, or lower {}, or workers", lower.join(", or ")),
     })
 }
 
@@ -184,14 +200,22 @@ mod tests {
     }
 
     #[test]
-    fn claim_checks_that_may_not_fit_are_said_with_their_numbers() {
+    fn claim_checks_and_batches_that_may_not_fit_are_said_with_their_numbers() {
         let limits = Limits { memory: Some(256 * MIB), ..Limits::default() };
-        assert_eq!(too_little_for_objects(16, 0, limits), None);
-        assert_eq!(too_little_for_objects(16, 100 * 1024, limits), None);
-        let Shortage { meaning, fix } = too_little_for_objects(16, 1024 * 1024, limits).expect("too little");
-        assert!(meaning.contains("need 1024 MiB of the 1154 MiB"), "{meaning}");
+        assert_eq!(too_little_for_more(16, 0, 0, limits), None);
+        assert_eq!(too_little_for_more(16, 100 * 1024, 0, limits), None);
+        let Shortage { meaning, fix } = too_little_for_more(16, 1024 * 1024, 0, limits).expect("too little");
+        assert!(
+            meaning.contains("of the 1154 MiB that this process may need, claim checks take 1024 MiB"),
+            "{meaning}"
+        );
         assert!(fix.contains("to 1154 MiB"), "{fix}");
-        assert_eq!(too_little_for_objects(16, 1024 * 1024, Limits::default()), None);
+        let batches = too_little_for_more(16, 0, 200 * 1024, limits).expect("too little").meaning;
+        assert!(
+            batches.contains("of the 330 MiB that this process may need, batches take 200 MiB"),
+            "{batches}"
+        );
+        assert_eq!(too_little_for_more(16, 1024 * 1024, 0, Limits::default()), None);
     }
 
     #[test]

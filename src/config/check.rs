@@ -115,13 +115,7 @@ fn listener(
     report: &mut Report,
 ) -> Option<ListenerPlan> {
     let queue = queue_settings(written, report);
-    let is_algorithm = written.algorithm.is_some();
-    let longest = if is_algorithm { ALGORITHM_TIMEOUT_MAX } else { rules::TIMEOUT_MAX };
-    let timeout = |text: &str| {
-        let timeout = value::duration(text, Duration::ZERO, Duration::MAX)?;
-        rules::request_fits_twelve_hours(timeout, longest).map(|()| timeout)
-    };
-    let timeout = report.parse(written.timeout.as_ref(), timeout).unwrap_or(TIMEOUT);
+    let timeout = timeout(written, report);
     let workers = |text: &str| value::whole(text, 1, WORKERS_MAX);
     let workers = value::size(report.parse(written.workers.as_ref(), workers).unwrap_or(WORKERS));
     let receive_wait = report.parse(written.receive_wait.as_ref(), receive_wait).unwrap_or(RECEIVE_WAIT);
@@ -169,6 +163,16 @@ fn listener(
         target: endpoint::Target { url, timeout, headers, answer_kept },
         endpoint,
     })
+}
+
+fn timeout(written: &Listener, report: &mut Report) -> Duration {
+    let is_algorithm = written.algorithm.is_some();
+    let longest = if is_algorithm { ALGORITHM_TIMEOUT_MAX } else { rules::TIMEOUT_MAX };
+    let timeout = |text: &str| {
+        let timeout = value::duration(text, Duration::ZERO, Duration::MAX)?;
+        rules::request_fits_twelve_hours(timeout, longest).map(|()| timeout)
+    };
+    report.parse(written.timeout.as_ref(), timeout).unwrap_or(TIMEOUT)
 }
 
 pub(super) fn queue_settings(written: &Listener, report: &mut Report) -> Option<sqs::Settings> {

@@ -23,11 +23,20 @@ use crate::policy::decide::{Decision, Disposition, Facts, Signal, decide};
 use crate::policy::outcome::{Attempt, Outcome};
 use crate::telemetry::labels::Stage;
 
+/// Messages that are not posted with the others of their delivery.
+#[derive(Default)]
+pub(super) struct Left {
+    /// They stand behind one of their group that is not posted either, or is not done yet.
+    pub(super) behind: Vec<InFlight>,
+    /// They go next.
+    pub(super) others: Vec<InFlight>,
+}
+
 impl Delivery {
-    /// Posts the messages and decides on each; those that no request can be made of come last. Beside them, the messages
-    /// that stand behind one of those in their groups.
-    pub(super) async fn attempt(&mut self, admitted: Admitted) -> (Vec<Decided>, Vec<InFlight>) {
-        let (request, misshapen, behind) = self.request();
+    /// Posts the messages and decides on each; those that no request can be made of come last. `left` is what is not posted now.
+    pub(super) async fn attempt(&mut self, admitted: Admitted) -> (Vec<Decided>, Left) {
+        let mut left = Left::default();
+        let (request, misshapen) = self.request(&mut left);
         let mut decided = match request {
             Some(request) => self.deliver(request, admitted).await,
             None => Vec::new(),
@@ -39,13 +48,13 @@ impl Delivery {
             let decision = decide(Outcome::Unshapeable, &facts, &self.dispatch.ctx.settings.policy);
             decided.push((message, posted, decision.disposition));
         }
-        (decided, behind)
+        (decided, left)
     }
 
-    /// The request that carries the messages; `None` when none is left. Those that no request can be made of, and why; and
-    /// those behind them in their groups (FIFO).
-    fn request(&mut self) -> (Option<Request>, Vec<(InFlight, String)>, Vec<InFlight>) {
-        let (mut misshapen, mut behind) = (Vec::new(), Vec::new());
+    /// The request that carries the messages; `None` when none is left. Beside it those that no request can be made of, and
+    /// why.
+    fn request(&mut self, left: &mut Left) -> (Option<Request>, Vec<(InFlight, String)>) {
+        let mut misshapen = Vec::new();
         while !self.messages.is_empty() {
             // Shaping again after a hold is cheaper than keeping a copy for every message that needs none.
             let made = {
@@ -59,35 +68,45 @@ impl Delivery {
                         let dropped = u64::from(request.headers_dropped);
                         self.dispatch.ctx.metrics.headers_dropped.inc_by(dropped);
                     }
-                    return (Some(request), misshapen, behind);
+                    return (Some(request), misshapen);
                 }
-                Err(unshapeable) => {
-                    let (found, after) = self.misshapen(unshapeable);
+                Err(Unshapeable { why, .. }) if self.messages.len() == 1 => {
+                    misshapen.extend(self.messages.pop().map(|message| (message, why)));
+                }
+                Err(_) => {
+                    let found = self.misshapen(left);
+                    if found.is_empty() {
+                        self.halve(left);
+                    }
                     misshapen.extend(found);
-                    behind.extend(after);
                 }
             }
         }
-        (None, misshapen, behind)
+        (None, misshapen)
     }
 
-    /// Takes out the messages that no request can be made of, at least one, and those behind them in their groups.
-    fn misshapen(&mut self, unshapeable: Unshapeable) -> (Vec<(InFlight, String)>, Vec<InFlight>) {
-        let Unshapeable { position, why } = unshapeable;
+    /// Takes out the messages that no request can be made of. Each is tried alone: to try all again for each bad one would
+    /// take the square of their number.
+    fn misshapen(&mut self, left: &mut Left) -> Vec<(InFlight, String)> {
         let exchange = Arc::clone(&self.dispatch.ctx.settings.exchange);
-        if self.messages.len() > 1 {
-            // Each is tried alone: to try all again for each bad one would take the square of their number.
-            let found = self.sift(|message| match exchange.request(&[&message.carried()]) {
-                Ok(_) => Sifted::Stays,
-                Err(unshapeable) => Sifted::Undone(unshapeable.why),
-            });
-            if !found.0.is_empty() {
-                return found;
-            }
+        let (found, behind) = self.sift(|message| match exchange.request(&[&message.carried()]) {
+            Ok(_) => Sifted::Stays,
+            Err(unshapeable) => Sifted::Undone(unshapeable.why),
+        });
+        left.behind.extend(behind);
+        found
+    }
+
+    /// Each message has a request, and all together are too much for one: half of them go on.
+    fn halve(&mut self, left: &mut Left) {
+        let mut later = self.messages.split_off(self.messages.len().div_ceil(2));
+        if self.dispatch.ctx.settings.is_fifo() {
+            let groups: BTreeSet<_> =
+                self.messages.iter().map(|message| message.message.group_id.as_ref()).collect();
+            let is_behind = |message: &mut InFlight| groups.contains(&message.message.group_id.as_ref());
+            left.behind.extend(later.extract_if(.., is_behind));
         }
-        let (mut places, position) = (0.., position.min(self.messages.len() - 1));
-        let is_it = |place: Option<usize>| place == Some(position);
-        self.sift(|_| if is_it(places.next()) { Sifted::Undone(why.clone()) } else { Sifted::Stays })
+        left.others.extend(later);
     }
 
     /// Posts the request, and tells limits and gates what came of that.

@@ -1,7 +1,7 @@
 //! Batches: messages that gather for one POST.
 //!
-//! A batch is closed when it has all messages or bytes that a POST may carry, or when its window is over. A gate
-//! that closes closes it too, as the next trial may be its own; so does the drain. Messages gather under their leases;
+//! A batch is closed when it has all messages or bytes of a POST, or when its window is over. A gate that closes
+//! closes it too, as the next trial may be its own; so does the drain. Messages gather under their leases;
 //! a closed batch is a [`Delivery`] like any other.
 //!
 //! A batch that fails as a whole may hold one message that no endpoint can take. Its neighbours must not go to the

@@ -103,10 +103,11 @@ impl Delivery {
         self.leave_lost().await;
         self.expire().await;
         let others = self.beside_the_trial(&admitted);
-        let (decided, behind) = self.attempt(admitted).await;
+        let (decided, left) = self.attempt(admitted).await;
         let places = self.part(decided).await;
-        self.release_behind(behind).await;
+        self.release_behind(left.behind).await;
         let all_left = self.messages.is_empty();
+        self.messages.extend(left.others);
         self.messages.extend(others);
         if all_left {
             return Ok(());

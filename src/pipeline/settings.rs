@@ -58,6 +58,13 @@ impl Settings {
         visibility.unwrap_or_else(|| visibility::lease(self.timeout + window))
     }
 
+    /// Bytes that batches may hold at most: messages, requests, and answers of so many bytes. 0 where a POST carries one message.
+    pub fn batch_bytes_max(&self, answer: usize) -> usize {
+        let (_, messages) = self.room(self.workers);
+        let running = self.workers.saturating_mul(BATCH_BYTES_MAX.saturating_add(answer));
+        if self.per_delivery() == 1 { 0 } else { messages.saturating_add(running) }
+    }
+
     /// Messages and bytes that there is room for with so many POSTs at once.
     pub(super) fn room(&self, posts: usize) -> (usize, usize) {
         let each = self.per_delivery();

@@ -33,6 +33,9 @@ impl Exchange for Lines {
         if let Some(position) = bodies.iter().position(|body| body.ends_with(b"unshapeable")) {
             return Err(Unshapeable { position, why: "it is no line".to_owned() });
         }
+        if bodies.iter().filter(|body| body.starts_with(b"large")).count() > 2 {
+            return Err(Unshapeable { position: 0, why: "they are too much together".to_owned() });
+        }
         let most = messages.iter().map(|message| message.receive_count.get()).max().unwrap();
         let mut headers = HeaderMap::new();
         headers.insert("x-queuepost-receive-count", HeaderValue::from(most));
@@ -352,6 +355,24 @@ async fn a_fifo_batch_stops_at_the_first_failure_of_a_group_and_lets_other_group
         assert_eq!(*numbers, (1..=8).collect::<Vec<_>>(), "{other}");
     }
     assert_eq!(process.count("messages_deleted_total", ""), 40);
+    process.assert_balanced();
+}
+
+#[tokio::test(start_paused = true)]
+async fn messages_that_are_too_much_together_go_in_several_posts() {
+    let mut process = SimProcess::new(518);
+    process.world.queue("orders", 2);
+    for number in 0..20 {
+        process.world.send("orders", &format!("large-{number}"));
+    }
+    process.world.send("orders", "unshapeable");
+    let endpoint = ScriptedEndpoint::always(200, 1_000);
+    process.listen(batches("orders", 2, 30, 5 * SECOND), &endpoint, &limits(100));
+    process.until_empty("orders", 60 * MINUTE).await;
+    process.stop(MINUTE).await;
+    assert_eq!(sizes(&endpoint).iter().sum::<usize>(), 20, "each once");
+    assert_eq!(process.count("messages_deleted_total", ""), 20);
+    assert_eq!((process.census("orders").dead, process.count("deliveries_total", "unshapeable")), (1, 2));
     process.assert_balanced();
 }
 

@@ -10,10 +10,11 @@ use std::fmt;
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, UndefinedBehavior, Value};
 
 use crate::exchange::template::filters::{self, PATH, QUERY};
+use crate::exchange::template::flaw::Flaw;
 use crate::exchange::template::limits::{
     BATCH_BODY_BYTES, BATCH_STEPS, BODY_BYTES, LINE_BYTES, Limited, STEPS,
 };
-use crate::exchange::template::syntax::{self, Flaw, Purpose, Read, Sees};
+use crate::exchange::template::syntax::{self, Purpose, Read, Sees};
 use crate::exchange::template::values::{Body, Variables, Wants, Why};
 use crate::message::Message;
 

@@ -6,6 +6,7 @@
 //! This folder is the only place that names the template engine.
 //!
 //! - `syntax`: reads the template before it is compiled, and refuses what cannot be bounded or does not exist.
+//! - `flaw`: what is wrong with a template.
 //! - `filters`, `values`: what templates can do, and what they see, counted against the bounds.
 //! - `engine`: compiles and renders; words every failure without words of the message.
 //! - `of_result`: renders what goes to a result queue.
@@ -14,6 +15,7 @@
 mod batched;
 mod engine;
 mod filters;
+mod flaw;
 mod limits;
 mod of_result;
 mod syntax;
@@ -22,8 +24,8 @@ mod values;
 
 pub use batched::TemplatedBatch;
 pub use engine::Engine;
+pub use flaw::{Flaw, Unknown};
 pub use of_result::ResultTemplates;
-pub use syntax::{Flaw, Unknown};
 pub use templated::{Base, Parts, Templated};
 
 #[cfg(test)]

@@ -7,8 +7,9 @@ use minijinja::Value;
 
 use crate::exchange::results::{ResultFacts, epoch_ms, text_of};
 use crate::exchange::template::engine::Engine;
+use crate::exchange::template::flaw::Flaw;
 use crate::exchange::template::limits::{BODY_BYTES, LINE_BYTES};
-use crate::exchange::template::syntax::{Flaw, Purpose};
+use crate::exchange::template::syntax::Purpose;
 use crate::message::Message;
 
 /// The templates of a result queue, each under the key that it was written at.

@@ -9,7 +9,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::de::IgnoredAny;
 
 use crate::exchange::template::engine::{BODY_KEY, Engine, HEADER_KEY, PATH_KEY, QUERY_KEY};
-use crate::exchange::template::syntax::Flaw;
+use crate::exchange::template::flaw::Flaw;
 use crate::exchange::template::values::Variables;
 use crate::exchange::{Request, Resource, Shape, is_beyond_messages};
 use crate::message::Message;

@@ -111,6 +111,9 @@ fn is_loose(c: char) -> bool {
 /// A text with entities, percent-encoding and JSON escapes decoded, nested ones too.
 fn decoded(text: &str) -> String {
     let mut text = text.to_owned();
+    if !text.contains(['&', '%', '\\']) {
+        return text;
+    }
     for _ in 0..DECODED_TIMES {
         let next = decoded_once(&text);
         if next == text {
@@ -132,9 +135,13 @@ fn decoded_once(text: &str) -> String {
             '\\' => json(after),
             _ => None,
         };
-        let (decoded, after) = found.unwrap_or_else(|| (c.to_string().into_bytes(), after));
-        bytes.extend(decoded);
-        rest = after;
+        if let Some((decoded, after)) = found {
+            bytes.extend(decoded);
+            rest = after;
+        } else {
+            bytes.extend(c.encode_utf8(&mut [0; 4]).bytes());
+            rest = after;
+        }
     }
     String::from_utf8_lossy(&bytes).into_owned()
 }

@@ -76,7 +76,8 @@ impl Exchange for Several {
         }
         let request = self.shape.request_of(&unwrapped)?;
         let handle = |message: &&Message| Bytes::copy_from_slice(message.receipt.expose().as_bytes());
-        let contents = messages.iter().map(|message| message.body.clone());
+        let wrapped = messages.iter().map(|message| message.body.clone());
+        let contents = unwrapped.iter().map(|message| message.body.clone()).chain(wrapped);
         let contents = contents.chain(messages.iter().map(handle)).collect();
         Ok(Request { id: Some(id_of(messages)), contents, ..request })
     }

@@ -46,6 +46,13 @@ impl SlotCounts {
     }
 }
 
+impl SlotCounts {
+    /// Whether those that are held leave no room for one more, whatever is reserved.
+    pub fn is_full(self) -> bool {
+        self.in_use >= self.limit || self.bytes_max.saturating_sub(self.bytes) < MESSAGE_BYTES_MAX
+    }
+}
+
 impl Slots {
     /// `limit` slots, at least one, all free, for so many bytes, at least those of one message.
     pub fn new(limit: usize, bytes: usize) -> Arc<Self> {

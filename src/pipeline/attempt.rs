@@ -222,7 +222,8 @@ impl Delivery {
                 // A message without a verdict has failed.
                 Verdicts::Each(each) => posted.of(each.get(position).copied().unwrap_or(Outcome::Failed)),
             };
-            let group = message.message.group_id.as_ref().filter(|_| ctx.settings.is_fifo());
+            let tells_apart = ctx.settings.is_fifo() && matches!(verdicts, Verdicts::Each(_));
+            let group = message.message.group_id.as_ref().filter(|_| tells_apart);
             if group.is_some_and(|group| behind_failures.contains(group.as_str())) {
                 // It comes again after the one that failed, in order.
                 posted = posted.of(Outcome::Failed);

@@ -84,11 +84,10 @@ impl Load {
 impl Dispatch {
     /// What a message asks of its batch.
     pub(super) fn share(&self, message: &InFlight) -> Share {
-        let settings = &self.ctx.settings;
-        let all = settings.per_delivery();
+        let all = self.ctx.settings.per_delivery();
         let suspected = self.memory.suspected(message.id()).unwrap_or(all).clamp(1, all);
         let most = if message.final_receive.is_some() { 1 } else { suspected };
-        Share { bytes: settings.exchange.size_of(&message.message), most, suspect: most < all }
+        Share { bytes: message.share_of_request, most, suspect: most < all }
     }
 }
 
@@ -124,7 +123,8 @@ impl Batches {
                 self.put(message, share, gather, &mut part);
             }
         }
-        if gather == Gather::OneReceive {
+        if gather == Gather::OneReceive || self.dispatch.slots.counts().is_full() {
+            // Nothing comes that could fill them.
             self.open = [None, None];
         }
     }
@@ -196,7 +196,8 @@ async fn gathered(
         () = dispatch.ctx.drain.draining() => {}
     }
     receiver.close();
-    while let Ok(message) = receiver.try_recv() {
+    // Also what is just being sent: that it is sent was told already.
+    while let Some(message) = receiver.recv().await {
         messages.push(message);
     }
     Delivery::new(&dispatch, messages, reservation).run().await;

@@ -136,8 +136,10 @@ impl Delivery {
     }
 
     /// Parts with the messages that leave. The others stay: to wait out a 429 at these places, else held.
-    async fn part(&mut self, decided: Vec<Decided>) -> Vec<Place> {
+    async fn part(&mut self, mut decided: Vec<Decided>) -> Vec<Place> {
         let mut places = Vec::new();
+        // Those that are done first: the others may have to wait for a place in settlement.
+        decided.sort_by_key(|(.., disposition)| *disposition != Disposition::Delete);
         for (mut message, posted, disposition) in decided {
             let place = self.place(&message, &posted, disposition);
             message.tell(&self.dispatch, &posted, disposition, place.is_some());

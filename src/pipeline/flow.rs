@@ -11,9 +11,9 @@ use crate::pipeline::admit::Reservation;
 use crate::pipeline::batch::Batches;
 use crate::pipeline::deliver::Delivery;
 use crate::pipeline::dispatch::Dispatch;
-use crate::pipeline::group::{GroupRun, Groups};
+use crate::pipeline::group::Groups;
 use crate::pipeline::in_flight::InFlight;
-use crate::pipeline::runs::{Runs, release_later};
+use crate::pipeline::runs::{self, release_later};
 
 /// Starts deliveries.
 pub(super) struct Flow {
@@ -41,27 +41,17 @@ impl Flow {
         }
     }
 
-    /// Starts a run for each group, with one slot; where a POST carries several messages, those of one receive run together.
+    /// Starts a run for each group, with one slot; where a POST carries several messages, those of one receive begin together.
     /// `None` is a message that was in flight already. Only the heads of runs get a reservation: messages that wait for
     /// others must keep no room, and no probe that those may need.
     pub(super) fn start_groups(
         &self,
         messages: Vec<(String, Option<InFlight>)>,
-        mut reservation: impl FnMut() -> Reservation,
+        reservation: impl FnMut() -> Reservation,
     ) {
         let Self { dispatch, groups, deliveries, .. } = self;
         let (begin, blocked) = groups.join(messages, InFlight::share_slot_of);
-        let mut start = |runs: Vec<GroupRun>| {
-            let runs = Runs::new(Arc::clone(dispatch), runs, deliveries.clone());
-            deliveries.spawn(runs.run(reservation()));
-        };
-        if dispatch.ctx.settings.per_delivery() == 1 {
-            for run in begin {
-                start(vec![run]);
-            }
-        } else if !begin.is_empty() {
-            start(begin);
-        }
+        runs::start(dispatch, begin, deliveries, reservation);
         for (group, blocked) in blocked {
             deliveries.spawn(release_later(Arc::clone(dispatch), Arc::clone(groups), group, blocked));
         }

@@ -43,6 +43,8 @@ pub(super) struct InFlight {
     pub(super) slot: Arc<Slot>,
     /// What is special about this receive, if it is the message's final one.
     pub(super) final_receive: Option<FinalReceive>,
+    /// Bytes of a request with several messages that it takes at most, and at least its own.
+    pub(super) share_of_request: usize,
     /// The body that it stands for, if it is a claim check that has been redeemed.
     pub(super) redeemed: Option<Bytes>,
     /// Who waits for its end.

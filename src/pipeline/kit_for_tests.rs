@@ -263,6 +263,7 @@ impl Kit {
         let asked = Asked { first: now, last: now };
         let lease = Lease::begin(&self.leases, &message, asked).unwrap();
         InFlight {
+            share_of_request: message.bytes(),
             trace: Journey::begin("orders", &message),
             message,
             redeemed: None,

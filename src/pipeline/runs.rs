@@ -1,10 +1,10 @@
 //! How the messages of groups are delivered: one after the other, or the next ones of several groups together.
 //!
 //! The messages of a run are posted in order. The next go once SQS has confirmed the deletes of those before. Where a
-//! POST carries several messages, a batch has as many as fit, of each run in order; so messages of a group may share a
-//! POST with those before them. Behind the first of a group that is not deleted the rest of its run is released.
+//! POST carries several messages, a batch has as many of a run as fit, in order; so messages of a group may share a POST with
+//! those before them. The runs of one receive begin together, and each goes on alone: none waits for another. Behind the
+//! first of a group that is not deleted the rest of its run is released.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tokio::sync::oneshot;
@@ -23,18 +23,42 @@ use crate::telemetry::labels::ReleaseReason;
 /// Why a message of a group is released, in words.
 pub(super) const BEHIND: &str = "it stands behind a message of its group that was not deleted";
 
-/// Runs of groups whose messages are delivered together.
-#[must_use]
-pub(super) struct Runs {
+/// Starts the runs of one receive: each batch has messages of as many as fit. `reservation` is asked once for each batch.
+/// `deliveries` takes a task for each delivery, so that a panic ends one delivery and not the rest.
+pub(super) fn start(
+    dispatch: &Arc<Dispatch>,
+    mut runs: Vec<GroupRun>,
+    deliveries: &TaskTracker,
+    mut reservation: impl FnMut() -> Reservation,
+) {
+    while !runs.is_empty() {
+        let (mut load, mut batch, mut later) = (Load::of_none(), Vec::new(), Vec::new());
+        for run in runs {
+            let mut run = Run { dispatch: Arc::clone(dispatch), group: run, deliveries: deliveries.clone() };
+            let underway = run.next(&mut load, &mut batch);
+            if underway.is_empty() {
+                later.push(run.group);
+            } else {
+                deliveries.spawn(run.goes_on(underway));
+            }
+        }
+        if batch.is_empty() {
+            return;
+        }
+        deliveries.spawn(Delivery::new(dispatch, batch, reservation()).run());
+        runs = later;
+    }
+}
+
+/// The run of a group, whose messages are delivered.
+struct Run {
     dispatch: Arc<Dispatch>,
-    each: Vec<GroupRun>,
-    /// Takes a task for each delivery, so that a panic ends one delivery and not the rest.
+    group: GroupRun,
     deliveries: TaskTracker,
 }
 
-/// A message on its way, by the place of its run.
+/// A message on its way.
 struct Underway {
-    run: usize,
     is_last_try: bool,
     fate: oneshot::Receiver<Fate>,
 }
@@ -43,103 +67,76 @@ struct Underway {
 struct Failure {
     visible: Instant,
     is_last_try: bool,
-    /// Messages behind it in the same POST.
-    behind: usize,
 }
 
-impl Runs {
-    /// These runs, at least one.
-    pub(super) fn new(dispatch: Arc<Dispatch>, runs: Vec<GroupRun>, deliveries: TaskTracker) -> Self {
-        Self { dispatch, each: runs, deliveries }
-    }
-
-    /// Delivers the messages in order as far as each is deleted, and releases the rest. The heads go with `reservation`.
-    pub(super) async fn run(mut self, reservation: Reservation) {
-        let mut reservation = Some(reservation);
+impl Run {
+    /// Delivers the rest of the messages in order as far as each is deleted, and releases what is left then.
+    async fn goes_on(mut self, mut underway: Vec<Underway>) {
         loop {
-            self.each.retain_mut(|run| !run.is_over());
-            if self.each.is_empty() {
+            let all = underway.len();
+            let mut deleted = 0;
+            for message in underway {
+                match self.failure(message).await {
+                    Ok(None) => deleted += 1,
+                    Ok(Some(failure)) => return self.failed(failure, all - deleted - 1).await,
+                    Err(refused) => {
+                        let rest = self.group.end();
+                        return self.release(rest, refused.words(), ReleaseReason::Drain).await;
+                    }
+                }
+            }
+            if self.group.is_over() {
                 return;
             }
-            let (batch, underway, late) = self.batch(reservation.is_some());
-            if !batch.is_empty() {
-                let reservation = reservation.take().unwrap_or_default();
-                self.deliveries.spawn(Delivery::new(&self.dispatch, batch, reservation).run());
+            let (mut load, mut batch) = (Load::of_none(), Vec::new());
+            underway = self.next(&mut load, &mut batch);
+            let longest_post = self.dispatch.ctx.longest_post();
+            if batch.iter().any(|message| message.hideable() < longest_post) {
+                // Its time has passed behind those before it: its POST might outlive what SQS grants one receive.
+                let rest = batch.into_iter().chain(self.group.end());
+                return self.release(rest, BEHIND, ReleaseReason::Group).await;
             }
-            for (at, head) in late {
-                let rest = self.each.get_mut(at).map(GroupRun::end).unwrap_or_default();
-                self.release([head].into_iter().chain(rest), BEHIND, ReleaseReason::Group).await;
-            }
-            let Some(failures) = self.failures(underway).await else {
-                let rest: Vec<InFlight> = self.each.iter_mut().flat_map(GroupRun::end).collect();
-                return self.release(rest, Refused::Draining.words(), ReleaseReason::Drain).await;
-            };
-            for (at, failure) in failures {
-                self.failed(at, failure).await;
-            }
+            let delivery = Delivery::new(&self.dispatch, batch, Reservation::default());
+            self.deliveries.spawn(delivery.run());
         }
     }
 
-    /// The next messages to be posted. Also the heads whose time has passed behind those before them: their POSTs
-    /// might outlive what SQS grants one receive.
-    fn batch(&mut self, is_first: bool) -> (Vec<InFlight>, Vec<Underway>, Vec<(usize, InFlight)>) {
-        let Self { dispatch, each, .. } = self;
-        let (mut batch, mut underway, mut late) = (Vec::new(), Vec::new(), Vec::new());
-        let is_late = |message: &InFlight| !is_first && message.hideable() < dispatch.ctx.longest_post();
-        let mut load = Load::of_none();
-        for (run, messages) in each.iter_mut().enumerate() {
-            let mut is_head = true;
-            loop {
-                let takes = |message: &InFlight| {
-                    load.takes(dispatch.share(message)) && (is_head || !is_late(message))
-                };
-                let Some(mut message) = messages.next_if(takes) else { break };
-                if is_late(&message) {
-                    late.push((run, message));
-                    break;
-                }
-                is_head = false;
-                load.add(dispatch.share(&message));
-                underway.push(Underway { run, is_last_try: message.is_last_try(), fate: message.fate() });
-                batch.push(message);
-            }
+    /// Adds the next messages to a batch, as many as fit.
+    fn next(&mut self, load: &mut Load, batch: &mut Vec<InFlight>) -> Vec<Underway> {
+        let mut underway = Vec::new();
+        while let Some(mut message) = self.group.next_if(|message| load.takes(self.dispatch.share(message))) {
+            load.add(self.dispatch.share(&message));
+            underway.push(Underway { is_last_try: message.is_last_try(), fate: message.fate() });
+            batch.push(message);
         }
-        (batch, underway, late)
+        underway
     }
 
-    /// Waits for all that is under way: by the place of its run, the first that was not deleted. `None`: the drain began.
-    async fn failures(&self, underway: Vec<Underway>) -> Option<BTreeMap<usize, Failure>> {
+    /// Waits for what becomes of a message: that it was not deleted, if so. `Err`: the drain began.
+    async fn failure(&self, message: Underway) -> Result<Option<Failure>, Refused> {
+        let Underway { is_last_try, fate } = message;
         let ctx = &self.dispatch.ctx;
-        let mut failures = BTreeMap::<usize, Failure>::new();
-        for Underway { run, is_last_try, fate } in underway {
-            if let Some(failure) = failures.get_mut(&run) {
-                failure.behind += 1;
-                continue;
+        let visible = match ctx.drain.unless_draining(fate).await.ok_or(Refused::Draining)? {
+            Ok(Fate::Deleted) => {
+                self.group.gone();
+                return Ok(None);
             }
-            let visible = match ctx.drain.unless_draining(fate).await? {
-                Ok(Fate::Deleted) => {
-                    self.each.get(run).into_iter().for_each(GroupRun::gone);
-                    continue;
-                }
-                Ok(Fate::Hidden(until)) => until,
-                // SQS hands it out again when its lease is over.
-                Err(_dropped) => Instant::now() + ctx.settings.lease(),
-            };
-            failures.insert(run, Failure { visible, is_last_try, behind: 0 });
-        }
-        Some(failures)
+            Ok(Fate::Hidden(until)) => until,
+            // SQS hands it out again when its lease is over.
+            Err(_dropped) => Instant::now() + ctx.settings.lease(),
+        };
+        Ok(Some(Failure { visible, is_last_try }))
     }
 
-    /// A message of a run was not deleted: what is left of the run is released.
-    async fn failed(&mut self, at: usize, failure: Failure) {
-        let Some(run) = self.each.get_mut(at) else { return };
-        let rest = run.end();
-        let in_vain = failure.behind + rest.len();
+    /// A message was not deleted, and so many behind it in its POST: what is left of the run is released.
+    async fn failed(mut self, failure: Failure, behind: usize) {
+        let rest = self.group.end();
+        let in_vain = behind + rest.len();
         if failure.is_last_try && in_vain == 0 {
             // SQS moves it to the dead-letter queue instead, and nobody has come along with it.
-            run.gone();
+            self.group.gone();
         } else {
-            run.failed(&self.dispatch.ctx.view, failure.visible, in_vain);
+            self.group.failed(&self.dispatch.ctx.view, failure.visible, in_vain);
         }
         self.release(rest, BEHIND, ReleaseReason::Group).await;
     }

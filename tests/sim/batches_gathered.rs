@@ -13,7 +13,7 @@ use queuepost::policy::decide::{Action, Policy, Row};
 use queuepost::policy::outcome::{Answer, Attempt, Outcome, StatusSet, classify_answer};
 
 use super::process::{SimProcess, limits, settings};
-use super::scripted_endpoint::{Post, ScriptedEndpoint, answer};
+use super::scripted_endpoint::{Post, ScriptedEndpoint, answer, refused};
 use super::simulated_queue::World;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -355,6 +355,50 @@ async fn a_fifo_batch_stops_at_the_first_failure_of_a_group_and_lets_other_group
         assert_eq!(*numbers, (1..=8).collect::<Vec<_>>(), "{other}");
     }
     assert_eq!(process.count("messages_deleted_total", ""), 40);
+    process.assert_balanced();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fifo_batch_that_could_not_be_sent_is_held_whole_and_one_that_is_throttled_parked_whole() {
+    let mut process = SimProcess::new(519);
+    process.world.queue("orders.fifo", 10);
+    send_groups(&process.world, &["a", "b", "c"], 8);
+    let endpoint = ScriptedEndpoint::new(|post, _| {
+        let attempt = match post.began {
+            began if began < 2 * MINUTE => refused(),
+            began if began < 4 * MINUTE => answer(429),
+            _ => answer(200),
+        };
+        (SECOND, attempt)
+    });
+    process.listen(batches("orders.fifo", 4, 10, Duration::ZERO), &endpoint, &limits(100));
+    process.until_empty("orders.fifo", 60 * MINUTE).await;
+    process.stop(MINUTE).await;
+    assert_eq!(process.count("messages_deferred_total", "failure"), 0, "none failed");
+    for (group, numbers) in by_group(endpoint.accepted()) {
+        assert_eq!(numbers, (1..=8).collect::<Vec<_>>(), "{group}");
+    }
+    process.assert_balanced();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_group_that_waits_holds_up_no_other_group_of_its_receive() {
+    let mut process = SimProcess::new(520);
+    process.world.queue("orders.fifo", 3);
+    send_groups(&process.world, &["a", "b", "c", "d"], 6);
+    // The first POST of group a takes half an hour.
+    let endpoint = ScriptedEndpoint::new(|post, _| {
+        let slow = post.body.contains("a/1");
+        (if slow { 30 * MINUTE } else { SECOND }, answer(200))
+    });
+    let settings = Settings { timeout: 60 * MINUTE, ..batches("orders.fifo", 8, 2, Duration::ZERO) };
+    process.listen(settings, &endpoint, &limits(100));
+    tokio::time::sleep(10 * MINUTE).await;
+    let done = by_group(endpoint.accepted());
+    let others = ["b", "c", "d"].map(|group| done.get(group).map_or(0, Vec::len));
+    assert!(others.iter().filter(|count| **count == 6).count() >= 2, "{done:?}");
+    process.until_empty("orders.fifo", 60 * MINUTE).await;
+    process.stop(MINUTE).await;
     process.assert_balanced();
 }
 

@@ -93,6 +93,8 @@ pub(in crate::pipeline) struct Fetches {
     pauses: u32,
     aside: Option<Aside>,
     place: Option<OwnedSemaphorePermit>,
+    /// No place came in time.
+    is_over: bool,
 }
 
 impl Fetches {
@@ -101,9 +103,15 @@ impl Fetches {
         self.since.is_some()
     }
 
-    /// How long the messages have been held for their objects.
+    /// How long the messages have been held for their objects; for ever if no place came in time.
     pub(super) fn held(&self) -> Duration {
-        self.since.map(|since| since.elapsed()).unwrap_or_default()
+        let since = self.since.map(|since| since.elapsed()).unwrap_or_default();
+        if self.is_over { Duration::MAX } else { since }
+    }
+
+    /// Whether another fetch would have no place, and so no bound on memory.
+    pub(super) fn are_over(&self) -> bool {
+        self.is_over
     }
 
     /// The same messages in a delivery of their own.
@@ -142,5 +150,6 @@ impl Fetches {
             if needs_place { redeemer.place().await } else { None }
         };
         self.place = tokio::time::timeout_at(end, place).await.ok().flatten();
+        self.is_over = needs_place && self.place.is_none();
     }
 }

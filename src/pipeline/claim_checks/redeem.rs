@@ -149,6 +149,13 @@ impl Delivery {
             lost.leave_to_sqs(&self.dispatch);
         }
         self.enter(Stage::Waiting);
+        if self.fetches.are_over() {
+            for message in std::mem::take(&mut self.messages) {
+                let why = "no place to fetch it again came in time".to_owned();
+                let held = self.unless_it_leaves(message, EndpointReason::ObjectUnavailable, why).await;
+                self.messages.extend(held);
+            }
+        }
         Ok(())
     }
 }

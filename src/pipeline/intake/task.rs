@@ -139,7 +139,11 @@ impl Intake {
             ctx.metrics.duplicates_suppressed.inc();
             return None;
         };
+        // Once, since it may be as much work as the request itself.
+        let of_request =
+            if ctx.settings.per_delivery() > 1 { ctx.settings.exchange.size_of(&message) } else { 0 };
         Some(InFlight {
+            share_of_request: of_request.max(message.bytes()),
             final_receive: ctx.view.final_receive(&message),
             trace: Journey::begin(&ctx.settings.queue_name, &message),
             message,

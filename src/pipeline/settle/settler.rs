@@ -20,8 +20,8 @@ use crate::pipeline::settle::job::{Job, Place, close};
 use crate::pipeline::settle::lanes::Way;
 use crate::policy::decide::Disposition;
 
-/// Room for the words of results, per listener, in KiB: with more, deliveries wait.
-const ROOM_KIB: u32 = 32 * 1024;
+/// Room for the words of results of one kind, per listener, in KiB: with more, deliveries wait.
+const ROOM_KIB: u32 = 16 * 1024;
 /// Says in a short result why it is one.
 const FORGOTTEN: &str =
     "the result was shortened: it could not be sent for long, and there was no room for it";
@@ -33,7 +33,8 @@ pub(in crate::pipeline) struct Settler {
     copies: Arc<Semaphore>,
     successes: Arc<Semaphore>,
     failures: Arc<Semaphore>,
-    room: Arc<Semaphore>,
+    /// Of successes, and of failures.
+    rooms: [Arc<Semaphore>; 2],
     sender: mpsc::Sender<Job>,
     memory: Arc<Memory>,
     results: Arc<Results>,
@@ -51,8 +52,9 @@ impl Settler {
         let (sender, receiver) = mpsc::channel(4 * each);
         let places = || Arc::new(Semaphore::new(each));
         let [others, copies, successes, failures] = [places(), places(), places(), places()];
-        let room = Arc::new(Semaphore::new(usize::try_from(ROOM_KIB).unwrap_or(usize::MAX)));
-        let settler = Self { others, copies, successes, failures, room, sender, memory, results, wall };
+        let room = || Arc::new(Semaphore::new(usize::try_from(ROOM_KIB).unwrap_or(usize::MAX)));
+        let rooms = [room(), room()];
+        let settler = Self { others, copies, successes, failures, rooms, sender, memory, results, wall };
         (settler, receiver)
     }
 
@@ -107,20 +109,22 @@ impl Settler {
 
     /// Nobody closes the semaphores. When the loop has ended, its places are free and what is sent to it is dropped.
     async fn place(&self, exit: &Exit) -> Option<Place> {
-        let places = match Way::of(exit) {
-            Way::Deletes | Way::Hides => &self.others,
-            Way::Copies => &self.copies,
-            Way::Successes => &self.successes,
-            Way::Failures => &self.failures,
+        let [of_successes, of_failures] = &self.rooms;
+        let (places, room) = match Way::of(exit) {
+            Way::Deletes | Way::Hides => (&self.others, of_successes),
+            Way::Copies => (&self.copies, of_failures),
+            Way::Successes => (&self.successes, of_successes),
+            Way::Failures => (&self.failures, of_failures),
         };
         let one = Arc::clone(places).acquire_owned().await.ok()?;
         let bytes: usize = exit.forwards().map(Forward::bytes).sum();
-        let room = if bytes == 0 { None } else { Some(self.room(bytes).await?) };
+        let room = if bytes == 0 { None } else { Some(taken(room, bytes).await?) };
         Some(Place { _one: one, room })
     }
+}
 
-    async fn room(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
-        let kib = u32::try_from(bytes.div_ceil(1024)).unwrap_or(ROOM_KIB).min(ROOM_KIB);
-        Arc::clone(&self.room).acquire_many_owned(kib).await.ok()
-    }
+/// Room for so many bytes.
+async fn taken(room: &Arc<Semaphore>, bytes: usize) -> Option<OwnedSemaphorePermit> {
+    let kib = u32::try_from(bytes.div_ceil(1024)).unwrap_or(ROOM_KIB).min(ROOM_KIB);
+    Arc::clone(room).acquire_many_owned(kib).await.ok()
 }

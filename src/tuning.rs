@@ -17,7 +17,7 @@ pub struct Tuning {
     pub ahead: Ahead,
     /// How long messages that cannot be posted stay.
     pub hold: Hold,
-    /// Messages refused for lack of capacity on their final receive.
+    /// Messages on their final receive.
     pub last_receive: LastReceive,
     /// Groups of FIFO queues whose head has failed.
     pub groups: Groups,
@@ -103,7 +103,7 @@ impl Default for Hold {
     }
 }
 
-/// Messages refused for lack of capacity on their final receive, which wait in this process.
+/// Messages on their final receive: they go alone, and refused for lack of capacity they wait in this process.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct LastReceive {
     /// How often one message waits; one refused again and again is not wanted. Zero: never.
@@ -114,6 +114,8 @@ pub struct LastReceive {
     pub works_for: Duration,
     /// Longest wait; beyond it the worker is worth more.
     pub longest: Duration,
+    /// Whether a message has a POST for itself, so that it does not fail with others. `false`: it gathers as they do.
+    pub alone: bool,
 }
 
 impl Default for LastReceive {
@@ -123,6 +125,7 @@ impl Default for LastReceive {
             workers_per_place: 4,
             works_for: Duration::from_secs(60),
             longest: Duration::from_secs(3_600),
+            alone: true,
         }
     }
 }
@@ -333,6 +336,8 @@ pub struct Gate {
     pub pauses: Pauses,
     /// Probes out at once while the endpoint hangs: a pause apart they cover a time-out of a minute and more.
     pub probes_max: usize,
+    /// Messages of a batch that a probe carries; the others wait for what comes of it. `usize::MAX`: all of them.
+    pub probe_carries: usize,
     /// A probe without an answer for so long was taken. To connect takes 5 s at most, and who refuses is faster.
     pub taken_after: Duration,
     /// Between two rounds of receives that find no message.
@@ -353,6 +358,7 @@ impl Default for Gate {
             faults: 5,
             pauses: Pauses::default(),
             probes_max: 4,
+            probe_carries: 1,
             taken_after: Duration::from_secs(10),
             idle_pause: Duration::from_secs(5),
             kept_pause: Duration::from_secs(20),

@@ -87,7 +87,8 @@ impl Dispatch {
         let settings = &self.ctx.settings;
         let all = settings.per_delivery();
         let suspected = self.memory.suspected(message.id()).unwrap_or(all).clamp(1, all);
-        let most = if message.final_receive.is_some() { 1 } else { suspected };
+        let alone = settings.tuning.last_receive.alone && message.final_receive.is_some();
+        let most = if alone { 1 } else { suspected };
         Share { bytes: settings.exchange.size_of(&message.message), most, suspect: most < all }
     }
 }

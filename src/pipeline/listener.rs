@@ -99,7 +99,7 @@ impl Listener {
             admission: Admission { gates, membership: limits.sessions.join(workers), limits },
             claims,
             memory: Arc::new(Memory::new(settings.tuning.memory)),
-            waits: InProcessWaits::new(workers, settings.tuning.last_receive),
+            waits: InProcessWaits::new(settings.room_for_longest(workers), settings.tuning.last_receive),
             ctx: Arc::new(Context {
                 settings,
                 queue,

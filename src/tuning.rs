@@ -1,8 +1,7 @@
 //! Every number of intake and flow control that is not a setting, in one value.
 //!
-//! The product runs with the defaults; tests and benches set what they measure. Each area takes the part it needs. By
-//! values alone every mechanism can be switched off: each field says with which. What each is worth is measured in
-//! `docs/flow-control.md`.
+//! The product runs with the defaults; tests and benches set what they measure. By values alone every mechanism can be
+//! switched off: each field says with which. What each is worth is measured in `docs/flow-control.md`.
 //!
 //! Pure data. What SQS prescribes (batches of ten, twelve hours) is no tunable and stands in `ports` and `policy`.
 
@@ -40,8 +39,7 @@ pub struct Intake {
     pub workers_per_receive: usize,
     /// Receives under way of a listener that receives one message at a time, at most.
     pub single_receives_max: usize,
-    /// How long a busy listener waits for a batch's worth of free workers and of room: about
-    /// the time of one call to SQS. Zero: it makes do with what is free.
+    /// How long a busy listener waits for a batch's worth of free workers and room: about a call to SQS. Zero: not at all.
     pub linger: Duration,
     /// It lingers until one of so many workers is free, and room for as many.
     pub linger_for_one_of: usize,

@@ -3,7 +3,7 @@
 //!
 //! `cargo bench --bench outages` simulates every scenario of `tests/sim/outage`, with the real pipeline over
 //! the embedded broker on paused time. It compares three consumers: queuepost, queuepost with the adaptive
-//! limit off, and a fixed pool of workers. It prints the page that is committed as `docs/outages.md`;
+//! limit off, and a fixed pool of workers; for FIFO queues and batches others. It prints the page that is committed as `docs/outages.md`;
 //! `--write` rewrites that file. Equal seeds give equal figures, so the page does not depend on the machine.
 //!
 //! Each run is a runtime of its own on one thread; the runs are spread over all processors.
@@ -11,7 +11,7 @@
 //! `--without NAME` does the same without one mechanism of flow control. `--flow-control` runs each mechanism's own rows
 //! with and without it, and prints `docs/flow-control.md`.
 //!
-//! Reading order: `options`, `runs`, `goals`, `page`, `flow_control`.
+//! Reading order: `options`, `runs`, `goals`, `page`, `batches`, `flow_control`.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -31,6 +31,8 @@ use clap::Parser as _;
 
 use crate::options::Options;
 
+#[path = "outages/batches.rs"]
+mod batches;
 #[path = "outages/flow_control.rs"]
 mod flow_control;
 #[path = "outages/goals.rs"]

@@ -12,6 +12,8 @@
 //!
 //! `cargo bench` builds both without link-time optimisation; `--profile dist` measures them as shipped.
 //!
+//! `--batch 1,10,100,1000` adds rows of queuepost with so many messages in a POST, as the event of AWS Lambda.
+//!
 //! Linux only. Reading order: `measure`, then the roles `queue_server`, `null_endpoint` and `bare`.
 #![allow(clippy::disallowed_methods, reason = "it takes the time of real processes")]
 

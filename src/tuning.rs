@@ -1,8 +1,7 @@
 //! Every number of intake and flow control that is not a setting, in one value.
 //!
-//! The product runs with the defaults; tests and benches set what they measure. Each area takes the part it needs. By
-//! values alone every mechanism can be switched off: each field says with which. What each is worth is measured in
-//! `docs/flow-control.md`.
+//! The product runs with the defaults; tests and benches set what they measure. By values alone every mechanism can be
+//! switched off: each field says with which. What each is worth is measured in `docs/flow-control.md`.
 //!
 //! Pure data. What SQS prescribes (batches of ten, twelve hours) is no tunable and stands in `ports` and `policy`.
 
@@ -17,7 +16,7 @@ pub struct Tuning {
     pub ahead: Ahead,
     /// How long messages that cannot be posted stay.
     pub hold: Hold,
-    /// Messages refused for lack of capacity on their final receive.
+    /// Messages on their final receive.
     pub last_receive: LastReceive,
     /// Groups of FIFO queues whose head has failed.
     pub groups: Groups,
@@ -40,8 +39,7 @@ pub struct Intake {
     pub workers_per_receive: usize,
     /// Receives under way of a listener that receives one message at a time, at most.
     pub single_receives_max: usize,
-    /// How long a busy listener waits for a batch's worth of free workers and of room: about
-    /// the time of one call to SQS. Zero: it makes do with what is free.
+    /// How long a busy listener waits for a batch's worth of free workers and room: about a call to SQS. Zero: not at all.
     pub linger: Duration,
     /// It lingers until one of so many workers is free, and room for as many.
     pub linger_for_one_of: usize,
@@ -103,7 +101,7 @@ impl Default for Hold {
     }
 }
 
-/// Messages refused for lack of capacity on their final receive, which wait in this process.
+/// Messages on their final receive: they go alone, and refused for lack of capacity they wait in this process.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct LastReceive {
     /// How often one message waits; one refused again and again is not wanted. Zero: never.
@@ -114,6 +112,8 @@ pub struct LastReceive {
     pub works_for: Duration,
     /// Longest wait; beyond it the worker is worth more.
     pub longest: Duration,
+    /// Whether a message has a POST for itself, so that it does not fail with others. `false`: it gathers as they do.
+    pub alone: bool,
 }
 
 impl Default for LastReceive {
@@ -123,6 +123,7 @@ impl Default for LastReceive {
             workers_per_place: 4,
             works_for: Duration::from_secs(60),
             longest: Duration::from_secs(3_600),
+            alone: true,
         }
     }
 }
@@ -333,6 +334,8 @@ pub struct Gate {
     pub pauses: Pauses,
     /// Probes out at once while the endpoint hangs: a pause apart they cover a time-out of a minute and more.
     pub probes_max: usize,
+    /// Messages of a batch that a probe carries; the others wait for what comes of it. `usize::MAX`: all of them.
+    pub probe_carries: usize,
     /// A probe without an answer for so long was taken. To connect takes 5 s at most, and who refuses is faster.
     pub taken_after: Duration,
     /// Between two rounds of receives that find no message.
@@ -353,6 +356,7 @@ impl Default for Gate {
             faults: 5,
             pauses: Pauses::default(),
             probes_max: 4,
+            probe_carries: 1,
             taken_after: Duration::from_secs(10),
             idle_pause: Duration::from_secs(5),
             kept_pause: Duration::from_secs(20),

@@ -30,7 +30,7 @@ struct Figure {
     least: f64,
 }
 
-const FIGURES: [Figure; 7] = [
+const FIGURES: [Figure; 8] = [
     Figure {
         name: "dead-lettered",
         badness: |_, figures| Some(figures.dead as f64),
@@ -54,6 +54,12 @@ const FIGURES: [Figure; 7] = [
         badness: |_, figures| Some(figures.in_vain),
         show: percent,
         least: 0.001,
+    },
+    Figure {
+        name: "POSTs per message",
+        badness: |case, figures| case.load.is_batched().then_some(figures.posts_per_message),
+        show: |posts| format!("{posts:.3}"),
+        least: 0.0,
     },
     Figure { name: "after the end", badness: after, show: |after| format!("{after:.0} s"), least: 1.0 },
     Figure {

@@ -15,7 +15,10 @@ pub struct Goal {
 
 /// All goals.
 pub fn all(rows: &[Row]) -> Vec<Goal> {
-    let ours = || rows.iter().filter(|row| row.variant == Variant::Ours && !row.load.is_fifo());
+    let ours = || rows.iter().filter(|row| row.variant == Variant::Ours && is_plain(row.load));
+    let poisoned = rows
+        .iter()
+        .filter(|row| row.variant == Variant::Ours && row.load.is_batched() && row.scenario.poison);
     let many = || ours().filter(|row| !row.load.is_small());
     let patient = many().filter(|row| !asks_for_long(row));
     // A stream at a shrunken endpoint counts as small load: each process posts at least one at a time.
@@ -27,7 +30,14 @@ pub fn all(rows: &[Row]) -> Vec<Goal> {
         goal(
             "no healthy message dead-lettered, for every backlog from 100 on".to_owned(),
             ours().filter(|row| row.load != Load::Backlog(1)),
-            |row| row.figures.iter().map(|figures| figures.dead as f64).fold(0.0, f64::max),
+            most_dead,
+            |dead| dead < 0.5,
+            |dead| format!("{dead:.0}"),
+        ),
+        goal(
+            "no healthy message dead-lettered beside a poison message of its batch".to_owned(),
+            poisoned,
+            most_dead,
             |dead| dead < 0.5,
             |dead| format!("{dead:.0}"),
         ),
@@ -58,6 +68,16 @@ pub fn all(rows: &[Row]) -> Vec<Goal> {
             |after| if after.is_finite() { format!("{after:.0} s") } else { "never".to_owned() },
         ),
     ]
+}
+
+/// Whether single messages of a standard queue are what there is to do.
+fn is_plain(load: Load) -> bool {
+    !load.is_fifo() && !load.is_batched()
+}
+
+/// Dead-lettered messages at the max receives with the most of them.
+fn most_dead(row: &Row) -> f64 {
+    row.figures.iter().map(|figures| figures.dead as f64).fold(0.0, f64::max)
 }
 
 fn goal<'a>(

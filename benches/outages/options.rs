@@ -25,6 +25,9 @@ pub struct Options {
     /// Only FIFO queues
     #[arg(long, conflicts_with = "write")]
     pub fifo: bool,
+    /// Only POSTs of several messages
+    #[arg(long, conflicts_with_all = ["write", "fifo"])]
+    pub batches: bool,
     /// Only queuepost as it comes
     #[arg(long, conflicts_with = "write")]
     pub ours: bool,

@@ -3,9 +3,9 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use crate::goals;
 use crate::outage::{Load, Refusal, Variant};
 use crate::runs::{MAX_RECEIVES, Row};
+use crate::{batches, goals};
 
 const HEAD: &str = include_str!("head.md");
 const TAIL: &str = include_str!("tail.md");
@@ -17,16 +17,18 @@ pub fn render(rows: &[Row]) -> String {
         let mark = if goal.holds { "✔" } else { "✘" };
         writeln!(page, "| {} | {mark} | {} |", goal.text, goal.worst).unwrap();
     }
-    let is_same = |one: &Row, next: &Row| {
-        one.scenario.name == next.scenario.name && one.load.is_fifo() == next.load.is_fifo()
-    };
-    for table in rows.chunk_by(is_same) {
+    let kind = |row: &Row| (row.scenario.name, row.load.is_fifo(), row.load.is_batched());
+    for table in rows.chunk_by(|one, next| kind(one) == kind(next)) {
+        if table[0].load.is_batched() {
+            batches::write(&mut page, table);
+            continue;
+        }
         let (scenario, is_fifo) = (table[0].scenario, table[0].load.is_fifo());
         let in_vain = match scenario.refusal {
             Refusal::Throttled => "answered 429".to_owned(),
             Refusal::Other(met) => format!("in vain ({met})"),
         };
-        let limits = MAX_RECEIVES.map(|receives| receives.to_string()).join(" / ");
+        let limits = limits();
         let of = if is_fifo { "FIFO, " } else { "" };
         let calls = if is_fifo { " calls to SQS per message |" } else { "" };
         writeln!(page, "\n## {of}{}: {}\n", scenario.name, scenario.title).unwrap();
@@ -46,22 +48,38 @@ pub fn render(rows: &[Row]) -> String {
     page + "\n" + TAIL
 }
 
+/// The max receives of the queues.
+pub fn limits() -> String {
+    MAX_RECEIVES.map(|receives| receives.to_string()).join(" / ")
+}
+
+/// The healthy messages that were dead-lettered, by max receives.
+pub fn dead(row: &Row) -> String {
+    row.figures.iter().map(|figures| figures.dead.to_string()).collect::<Vec<_>>().join(" / ")
+}
+
+/// What belongs to all consumers of a load, for the first of them.
+pub fn only_first(row: &Row, cell: String) -> String {
+    if row.variant == Variant::Ours { cell } else { String::new() }
+}
+
+pub fn consumer(variant: Variant) -> &'static str {
+    match variant {
+        Variant::Ours => "queuepost",
+        Variant::NotAdaptive => "`adaptive: false`",
+        Variant::Single => "always one",
+        Variant::Whole => "always whole",
+        Variant::Pool => "fixed pool",
+    }
+}
+
 fn cells(row: &Row) -> [String; 8] {
     let last = row.last();
-    let first = row.variant == Variant::Ours;
-    let only_first = |cell: String| if first { cell } else { String::new() };
-    let dead = row.figures.iter().map(|figures| figures.dead.to_string()).collect::<Vec<_>>();
     [
-        only_first(row.processes.to_string()),
-        only_first(backlog(row.load)),
-        match row.variant {
-            Variant::Ours => "queuepost",
-            Variant::NotAdaptive => "`adaptive: false`",
-            Variant::Single => "always one",
-            Variant::Pool => "fixed pool",
-        }
-        .to_owned(),
-        dead.join(" / "),
+        only_first(row, row.processes.to_string()),
+        only_first(row, backlog(row.load)),
+        consumer(row.variant).to_owned(),
+        dead(row),
         format!("{:.2}", last.receives_per_message),
         if row.load.is_small() { "–".to_owned() } else { percent(last.useful) },
         percent(last.in_vain),
@@ -95,6 +113,7 @@ pub fn backlog(load: Load) -> String {
         Load::Groups { groups, each } => {
             format!("{} × {}", backlog(Load::Backlog(groups.into())), backlog(Load::Backlog(each.into())))
         }
+        Load::Batches(size) => format!("batches of {}", backlog(Load::Backlog(size as u64))),
         Load::Steady => "20/s".to_owned(),
     }
 }

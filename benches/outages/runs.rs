@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use crate::options::Options;
 use queuepost::tuning::Tuning;
 
-use crate::outage::{Case, Figures, Load, MECHANISMS, OF_FIFO, SCENARIOS, Scenario, Sqs, Variant, run};
+use crate::outage::{
+    Case, Figures, Load, MECHANISMS, OF_BATCHES, OF_FIFO, SCENARIOS, Scenario, Sqs, Variant, run,
+};
 
 /// Max receives of the queues; the other figures of a row belong to the last value.
 pub const MAX_RECEIVES: [u32; 3] = [3, 5, 10];
@@ -15,8 +17,12 @@ const LARGE: u64 = 100_000;
 
 const VARIANTS: [Variant; 3] = [Variant::Ours, Variant::NotAdaptive, Variant::Pool];
 const VARIANTS_OF_FIFO: [Variant; 2] = [Variant::Ours, Variant::Single];
+const VARIANTS_OF_BATCHES: [Variant; 2] = [Variant::Ours, Variant::Whole];
 const PROCESSES: [usize; 3] = [1, 4, 10];
-const PROCESSES_OF_FIFO: [usize; 2] = [1, 4];
+/// Of FIFO queues, and of batches.
+const FEW_PROCESSES: [usize; 2] = [1, 4];
+/// Messages of a POST.
+const SIZES: [usize; 4] = [1, 10, 100, 1_000];
 
 /// One line of a table.
 #[derive(Debug)]
@@ -43,7 +49,10 @@ pub fn all(options: &Options) -> Vec<Row> {
         add(options, scenario, &PROCESSES, &loads(scenario), &VARIANTS, &mut rows);
     }
     for scenario in OF_FIFO {
-        add(options, scenario, &PROCESSES_OF_FIFO, &groups(scenario), &VARIANTS_OF_FIFO, &mut rows);
+        add(options, scenario, &FEW_PROCESSES, &groups(scenario), &VARIANTS_OF_FIFO, &mut rows);
+    }
+    for scenario in OF_BATCHES {
+        add(options, scenario, &FEW_PROCESSES, &SIZES.map(Load::Batches), &VARIANTS_OF_BATCHES, &mut rows);
     }
     let cases: Vec<Case> = rows.iter().flat_map(|row| cases(row, options)).collect();
     for (index, figures) in spread(&cases).into_iter().enumerate() {
@@ -63,14 +72,18 @@ fn add(
 ) {
     let is_asked = options.only.is_empty() || options.only.iter().any(|name| name == scenario.name);
     let is_fifo = loads.iter().any(|load| load.is_fifo());
-    if !is_asked || (options.fifo && !is_fifo) {
+    let is_batched = loads.iter().any(|load| load.is_batched());
+    if !is_asked || (options.fifo && !is_fifo) || (options.batches && !is_batched) {
         return;
     }
     let only_ours = options.ours || options.without.is_some();
     let of = |number: &&usize| options.processes.is_empty() || options.processes.contains(number);
     for processes in processes.iter().filter(of) {
         for load in loads {
-            for variant in variants.iter().filter(|variant| !only_ours || **variant == Variant::Ours) {
+            // Single messages cannot be kept together.
+            let differs = |variant: Variant| *load != Load::Batches(1) || variant == Variant::Ours;
+            let is_asked = |variant: Variant| differs(variant) && (!only_ours || variant == Variant::Ours);
+            for variant in variants.iter().filter(|variant| is_asked(**variant)) {
                 let (processes, load, variant) = (*processes, *load, *variant);
                 rows.push(Row { scenario, processes, load, variant, figures: Vec::new() });
             }

@@ -6,6 +6,7 @@
 
 use std::ffi::OsStr;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use tokio::process::Command;
@@ -13,7 +14,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::timeout;
 
 use crate::child::{Process, Served, command, stop};
-use crate::options::{Options, Program, Setting};
+use crate::options::{Options, Program};
 use crate::protocol::{Arrivals, Count, Depth, Emptied, Listening, QueueOrder};
 use crate::queue_server::QUEUE;
 use crate::table::{Row, Table};
@@ -36,6 +37,8 @@ pub(crate) struct Figures {
     pub(crate) messages_per_second: f64,
     pub(crate) cpu_micros: f64,
     pub(crate) calls: f64,
+    /// Of each message, those of the warm-up too.
+    pub(crate) posts: f64,
     pub(crate) peak_mib: f64,
     pub(crate) arrivals: Arrivals,
     pub(crate) sent: u64,
@@ -54,14 +57,20 @@ pub(crate) async fn all(options: &Options) -> Result<()> {
 
 async fn rows(options: &Options) -> Result<()> {
     let mut table = Table::new(options, process::machine()?);
-    let rows = options.setting.iter().flat_map(|setting| {
-        options.only.iter().map(|program| Row { setting: *setting, program: *program, runs: Vec::new() })
-    });
-    let mut rows: Vec<Row> = rows.collect();
+    let mut rows = Vec::new();
+    for setting in &options.setting {
+        for program in &options.only {
+            // The bare loop posts each message alone.
+            let batches = if *program == Program::Bare { &[1] } else { options.batch.as_slice() };
+            let row =
+                |batch: &u32| Row { setting: *setting, program: *program, batch: *batch, runs: Vec::new() };
+            rows.extend(batches.iter().map(row));
+        }
+    }
     for number in 1..=options.runs {
         for row in &mut rows {
-            eprintln!("run {number} of {}: {}, {}", options.runs, row.program.name(), row.setting.name());
-            row.runs.push(one(options, row.program, row.setting).await?);
+            eprintln!("run {number} of {}: {}, {}", options.runs, row.name(), row.setting.name());
+            row.runs.push(one(options, row).await?);
         }
     }
     table.rows = rows;
@@ -76,8 +85,9 @@ struct Bench {
     program: Process,
 }
 
-async fn one(options: &Options, program: Program, setting: Setting) -> Result<Figures> {
-    let mut bench = Bench::start(options, program, setting).await?;
+async fn one(options: &Options, row: &Row) -> Result<Figures> {
+    let program = row.program;
+    let mut bench = Bench::start(options, row).await?;
     let warm_up = options.messages.div_ceil(WARM_UP_DIVISOR);
     bench.work_off(warm_up, options.body).await?;
     let mut beside = beside(options, program, bench.program.pid)?;
@@ -94,13 +104,15 @@ async fn one(options: &Options, program: Program, setting: Setting) -> Result<Fi
     let arrivals: Arrivals = bench.endpoint.ask(&Count).await?;
     bench.stop(program).await?;
     let messages = f64::from(options.messages);
+    let sent = warm_up + options.messages;
     Ok(Figures {
         messages_per_second: messages / Duration::from_micros(emptied.micros).as_secs_f64(),
         cpu_micros: used.as_secs_f64() * 1e6 / messages,
         calls: f64::from(emptied.calls) / messages,
+        posts: f64::from(u32::try_from(arrivals.requests)?) / f64::from(sent),
         peak_mib: f64::from(peak) / 1024.0,
         arrivals,
-        sent: u64::from(warm_up + options.messages),
+        sent: u64::from(sent),
     })
 }
 
@@ -115,7 +127,8 @@ fn beside(options: &Options, program: Program, pid: u32) -> Result<Option<tokio:
 }
 
 impl Bench {
-    async fn start(options: &Options, program: Program, setting: Setting) -> Result<Self> {
+    async fn start(options: &Options, row: &Row) -> Result<Self> {
+        let (program, setting) = (row.program, row.setting);
         let own = std::env::current_exe()?;
         let part = |role: &str| {
             let mut command = command(own.as_os_str(), options.pin.then_some(THE_REST));
@@ -134,7 +147,7 @@ impl Bench {
         ]);
         let (queue, Listening { address: queue_at }) = Served::start("queue server", server).await?;
         let (endpoint, Listening { address: endpoint_at }) = Served::start("null endpoint", target).await?;
-        let under_test = under_test(options, program, own.as_os_str(), queue_at, endpoint_at);
+        let under_test = under_test(options, row, own.as_os_str(), queue_at, endpoint_at)?;
         let program = Process::start(program.name(), under_test)?;
         Ok(Self { queue, endpoint, program })
     }
@@ -175,13 +188,16 @@ impl Bench {
 /// The command line of the measured program.
 fn under_test(
     options: &Options,
-    program: Program,
+    row: &Row,
     own: &OsStr,
     queue: SocketAddr,
     endpoint: SocketAddr,
-) -> Command {
+) -> Result<Command> {
     let processor = options.pin.then_some(UNDER_TEST);
-    let mut command = match program {
+    let queue = format!("http://{queue}/000000000000/{QUEUE}");
+    let url = format!("http://{endpoint}/messages");
+    let workers = options.workers.to_string();
+    let mut command = match row.program {
         Program::Queuepost => {
             let mut command = command(options.queuepost.as_os_str(), processor);
             command.args(["run", "--admin-listen", "127.0.0.1:0"]);
@@ -193,8 +209,16 @@ fn under_test(
             command
         }
     };
-    command.args(["--queue", &format!("http://{queue}/000000000000/{QUEUE}")]);
-    command.args(["--url", &format!("http://{endpoint}/messages")]);
-    command.args(["--workers", &options.workers.to_string()]);
-    command
+    if row.batch == 1 {
+        command.args(["--queue", &queue, "--url", &url, "--workers", &workers]);
+    } else {
+        let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("throughput.yaml");
+        let batch = row.batch;
+        let listener = format!(
+            "{{queue: '{queue}', url: '{url}', workers: {workers}, preset: lambda, batch: {{size: {batch}, window: 1s}}}}"
+        );
+        std::fs::write(&path, format!("listeners: [{listener}]\n"))?;
+        command.arg("--config").arg(path);
+    }
+    Ok(command)
 }

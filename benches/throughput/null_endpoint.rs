@@ -1,4 +1,7 @@
 //! The endpoint: answers 200 to everything, at once or after a delay, and counts the messages by number.
+//!
+//! A request is one message, or the event that AWS Lambda makes of several. The event is searched rather than parsed, which
+//! takes less CPU time from the measured program.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -15,6 +18,15 @@ use crate::queue_server::BODY_START;
 
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
 
+/// How the event of AWS Lambda begins.
+const EVENT: &[u8] = b"{\"Records\":[";
+/// What is before the text of a body in a record.
+const RECORD_BODY: &[u8] = b"\"body\":\"";
+/// [`BODY_START`] in that text.
+const ESCAPED_START: &[u8] = b"{\\\"n\\\":";
+/// Backslashes in that text: one for each quotation mark of a body.
+const ESCAPES: usize = 6;
+
 /// The requests so far.
 struct Seen {
     /// How often each message arrived, by its number.
@@ -26,7 +38,7 @@ struct Seen {
 pub(crate) async fn serve(options: &NullEndpoint) -> Result<()> {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
     let mut orders = Orders::listening(listener.local_addr()?)?;
-    let arrivals = Arrivals { requests: 0, distinct: 0, wrong: 0 };
+    let arrivals = Arrivals { requests: 0, messages: 0, distinct: 0, wrong: 0 };
     let seen = Arc::new(Mutex::new(Seen { times: Vec::new(), arrivals }));
     let pause = Duration::from_millis(options.millis);
     let length = usize::try_from(options.body)?;
@@ -68,9 +80,26 @@ async fn answer(
 impl Seen {
     fn note(&mut self, request: &Message, length: usize) {
         self.arrivals.requests += 1;
-        let post = request.start().starts_with(b"POST ");
-        let body = Some(request.body()).filter(|body| post && body.len() == length && body.ends_with(b"\"}"));
-        let Some(message) = body.and_then(message_number) else {
+        let body = request.body();
+        if !request.start().starts_with(b"POST ") {
+            self.note_message(None);
+        } else if let Some(mut rest) = body.strip_prefix(EVENT) {
+            while let Some(at) = find(rest, RECORD_BODY) {
+                let text = rest.get(at + RECORD_BODY.len()..).unwrap_or_default();
+                let (text, after) = text.split_at_checked(length + ESCAPES).unwrap_or((text, &[]));
+                let is_whole = after.starts_with(b"\"") && text.ends_with(b"\\\"}");
+                self.note_message(message_number(text, ESCAPED_START).filter(|_| is_whole));
+                rest = after;
+            }
+        } else {
+            let is_whole = body.len() == length && body.ends_with(b"\"}");
+            self.note_message(message_number(body, BODY_START.as_bytes()).filter(|_| is_whole));
+        }
+    }
+
+    fn note_message(&mut self, number: Option<usize>) {
+        self.arrivals.messages += 1;
+        let Some(message) = number else {
             self.arrivals.wrong += 1;
             return;
         };
@@ -84,9 +113,13 @@ impl Seen {
     }
 }
 
-/// The number that the queue server wrote into the body.
-fn message_number(body: &[u8]) -> Option<usize> {
-    let digits = body.strip_prefix(BODY_START.as_bytes())?;
+fn find(text: &[u8], what: &[u8]) -> Option<usize> {
+    text.windows(what.len()).position(|window| window == what)
+}
+
+/// The number that the queue server wrote into the body, after its `start`.
+fn message_number(body: &[u8], start: &[u8]) -> Option<usize> {
+    let digits = body.strip_prefix(start)?;
     number(digits.split(|byte| *byte == b',').next()?)
 }
 

@@ -28,6 +28,10 @@ pub(crate) struct Options {
     /// Which surroundings
     #[arg(long, value_delimiter = ',', default_value = "instant,waiting")]
     pub(crate) setting: Vec<Setting>,
+    /// Messages of each POST of queuepost; with more than one it runs with `preset: lambda` and a window of 1 s
+    #[arg(long, value_delimiter = ',', value_name = "SIZE", default_value = "1",
+          value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(crate) batch: Vec<u32>,
     /// Print Markdown
     #[arg(long)]
     pub(crate) markdown: bool,

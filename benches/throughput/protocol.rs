@@ -49,13 +49,15 @@ pub(crate) struct Depth {
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Count;
 
-/// The requests that the endpoint has received so far.
+/// What the endpoint has received so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Arrivals {
     pub(crate) requests: u64,
+    /// Messages in them, those that arrived again too.
+    pub(crate) messages: u64,
     /// Different messages among them.
     pub(crate) distinct: u64,
-    /// Requests that were no POST of a message of this benchmark, complete and unchanged.
+    /// Messages that were not posted complete and unchanged, and requests that were no POST.
     pub(crate) wrong: u64,
 }
 

@@ -5,8 +5,10 @@ use std::fmt;
 use crate::measure::Figures;
 use crate::options::{Options, Program, Setting};
 
-const HEADINGS: [&str; 6] =
-    ["", "CPU µs/message", "messages/s", "SQS calls/message", "peak MiB", "exactly once"];
+/// Columns of the table.
+const COLUMNS: usize = 7;
+const HEADINGS: [&str; COLUMNS] =
+    ["", "CPU µs/message", "messages/s", "SQS calls/message", "POSTs/message", "peak MiB", "exactly once"];
 
 /// All rows, and the circumstances of their measurement.
 pub(crate) struct Table {
@@ -19,6 +21,8 @@ pub(crate) struct Table {
 pub(crate) struct Row {
     pub(crate) setting: Setting,
     pub(crate) program: Program,
+    /// Messages of a POST.
+    pub(crate) batch: u32,
     pub(crate) runs: Vec<Figures>,
 }
 
@@ -41,13 +45,22 @@ impl Table {
 }
 
 impl Row {
-    fn cells(&self) -> [String; 6] {
+    /// What is measured.
+    pub(crate) fn name(&self) -> String {
+        match self.batch {
+            1 => self.program.name().to_owned(),
+            batch => format!("{}, {batch} a POST", self.program.name()),
+        }
+    }
+
+    fn cells(&self) -> [String; COLUMNS] {
         let of = |what: fn(&Figures) -> f64| -> Vec<f64> { self.runs.iter().map(what).collect() };
         [
-            self.program.name().to_owned(),
+            self.name(),
             spread(of(|run| run.cpu_micros), 1),
             spread(of(|run| run.messages_per_second), 0),
             spread(of(|run| run.calls), 3),
+            spread(of(|run| run.posts), 3),
             spread(of(|run| run.peak_mib), 1),
             self.exactness(),
         ]
@@ -56,9 +69,9 @@ impl Row {
     /// Whether every message of every run arrived once and unchanged.
     fn exactness(&self) -> String {
         let sum = |what: fn(&Figures) -> u64| self.runs.iter().map(what).sum::<u64>();
-        let (sent, requests) = (sum(|run| run.sent), sum(|run| run.arrivals.requests));
+        let (sent, messages) = (sum(|run| run.sent), sum(|run| run.arrivals.messages));
         let (distinct, wrong) = (sum(|run| run.arrivals.distinct), sum(|run| run.arrivals.wrong));
-        let (lost, again) = (sent.saturating_sub(distinct), requests.saturating_sub(distinct + wrong));
+        let (lost, again) = (sent.saturating_sub(distinct), messages.saturating_sub(distinct + wrong));
         match (lost, again, wrong) {
             (0, 0, 0) => format!("yes, {sent} of {sent}"),
             _ => format!("NO: of {sent} {lost} lost, {again} repeated, {wrong} altered"),
@@ -68,7 +81,8 @@ impl Row {
 
 /// Ratio of the CPU time per message of queuepost to that of the bare loop, run by run.
 fn ratio(rows: &[Row]) -> Option<String> {
-    let runs = |program| rows.iter().find(|row| row.program == program).map(|row| row.runs.iter());
+    let is_of = |row: &Row, program| row.program == program && row.batch == 1;
+    let runs = |program| rows.iter().find(|row| is_of(row, program)).map(|row| row.runs.iter());
     let pairs = runs(Program::Queuepost)?.zip(runs(Program::Bare)?);
     let ratios = pairs.map(|(ours, bare)| ours.cpu_micros / bare.cpu_micros).collect();
     Some(format!("queuepost ÷ bare loop, CPU per message: {}", spread(ratios, 2)))
@@ -93,7 +107,7 @@ impl fmt::Display for Table {
         }
         for rows in self.settings() {
             let Some(first) = rows.first() else { continue };
-            let lines: Vec<[String; 6]> = rows.iter().map(Row::cells).collect();
+            let lines: Vec<[String; COLUMNS]> = rows.iter().map(Row::cells).collect();
             if self.markdown {
                 writeln!(f, "\n### {}\n", first.setting.name())?;
                 writeln!(f, "|{}", HEADINGS.map(|heading| format!(" {heading} |")).concat())?;
@@ -117,8 +131,8 @@ impl fmt::Display for Table {
     }
 }
 
-fn widths<'a>(lines: impl Iterator<Item = &'a [String; 6]>) -> [usize; 6] {
-    lines.fold([0; 6], |mut widths, line| {
+fn widths<'a>(lines: impl Iterator<Item = &'a [String; COLUMNS]>) -> [usize; COLUMNS] {
+    lines.fold([0; COLUMNS], |mut widths, line| {
         for (width, cell) in widths.iter_mut().zip(line) {
             *width = (*width).max(cell.chars().count());
         }
@@ -127,7 +141,7 @@ fn widths<'a>(lines: impl Iterator<Item = &'a [String; 6]>) -> [usize; 6] {
 }
 
 /// Names to the left, figures to the right.
-fn aligned(line: &[String; 6], widths: [usize; 6]) -> String {
+fn aligned(line: &[String; COLUMNS], widths: [usize; COLUMNS]) -> String {
     let [name, figures @ ..] = line;
     let [name_width, figure_widths @ ..] = widths;
     let figures = figures.iter().zip(figure_widths).map(|(figure, width)| format!("  {figure:>width$}"));

@@ -86,7 +86,8 @@ impl Dispatch {
     pub(super) fn share(&self, message: &InFlight) -> Share {
         let all = self.ctx.settings.per_delivery();
         let suspected = self.memory.suspected(message.id()).unwrap_or(all).clamp(1, all);
-        let most = if message.final_receive.is_some() { 1 } else { suspected };
+        let alone = self.ctx.settings.tuning.last_receive.alone && message.final_receive.is_some();
+        let most = if alone { 1 } else { suspected };
         Share { bytes: message.share_of_request, most, suspect: most < all }
     }
 }

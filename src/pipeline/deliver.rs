@@ -129,10 +129,12 @@ impl Delivery {
     /// A trial of a gate carries one message, so that a refusal costs one receive; the others wait for what comes of it. On
     /// a FIFO queue they go along: what is behind the trial in its group must not be posted apart from it.
     fn beside_the_trial(&mut self, admitted: &Admitted) -> Vec<InFlight> {
-        if admitted.probes.is_empty() || self.messages.len() < 2 || self.dispatch.ctx.settings.is_fifo() {
+        let settings = &self.dispatch.ctx.settings;
+        let carries = settings.tuning.gate.probe_carries;
+        if admitted.probes.is_empty() || self.messages.len() <= carries || settings.is_fifo() {
             return Vec::new();
         }
-        self.messages.split_off(1)
+        self.messages.split_off(carries)
     }
 
     /// Parts with the messages that leave. The others stay: to wait out a 429 at these places, else held.

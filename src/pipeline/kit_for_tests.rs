@@ -207,7 +207,8 @@ impl Setup {
         let events = Arc::new(EventLog::new("orders", "orders", "api"));
         let leases = LeaseTable::new(LEASE, queue.limits(), Arc::clone(&metrics), Arc::clone(&events), 1);
         let slots = Slots::new(settings.room(settings.workers).0, settings.room(settings.workers).1);
-        let waits = InProcessWaits::new(settings.workers, settings.tuning.last_receive);
+        let room = settings.room_for_longest(settings.workers);
+        let waits = InProcessWaits::new(room, settings.tuning.last_receive);
         let memory = Arc::new(Memory::new(settings.tuning.memory));
         let limits = EndpointLimits::new("api", &limits, 2);
         let own = Gate::new(limits.gate.tuning(), 3);

@@ -106,7 +106,7 @@ impl Listener {
             admission: Admission { gates, membership: limits.sessions.join(workers), limits },
             claim_checks: claim_checks.map(|settings| Redeemer::new(settings, workers)),
             memory: Arc::new(Memory::new(settings.tuning.memory)),
-            waits: InProcessWaits::new(workers, settings.tuning.last_receive),
+            waits: InProcessWaits::new(settings.room_for_longest(workers), settings.tuning.last_receive),
             ctx: Arc::new(Context {
                 settings,
                 queue,

@@ -45,6 +45,8 @@ pub struct Receiving {
 /// Most bytes of the messages of one POST that carries several: what a function of AWS Lambda takes, less some room for what
 /// is around them.
 pub(super) const BATCH_BYTES_MAX: usize = 6 * 1_024 * 1_024 - 1_024;
+/// Longest message of SQS, in bytes (AWS limit).
+const MESSAGE_BYTES_MAX: usize = 1_024 * 1_024;
 
 impl Settings {
     /// Whether the queue is a FIFO queue, which its name says: messages of a group are delivered one after the other.
@@ -73,6 +75,12 @@ impl Settings {
         let bytes =
             if each == 1 { usize::MAX } else { posts.saturating_add(2).saturating_mul(BATCH_BYTES_MAX) };
         (posts.saturating_mul(each), bytes)
+    }
+
+    /// Messages that there is room for with so many POSTs at once, however long they are.
+    pub(super) fn room_for_longest(&self, posts: usize) -> usize {
+        let (messages, bytes) = self.room(posts);
+        messages.min(bytes / MESSAGE_BYTES_MAX)
     }
 
     /// Messages that one POST carries at most, at least one.

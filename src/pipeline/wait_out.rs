@@ -23,9 +23,9 @@ pub(super) struct InProcessWaits {
 }
 
 impl InProcessWaits {
-    /// For a listener with so many workers.
-    pub(super) fn new(workers: usize, numbers: LastReceive) -> Self {
-        let places = Arc::new(Semaphore::new(workers / numbers.workers_per_place));
+    /// For a listener with room for so many messages, however long: one for each worker, or more where a POST carries several.
+    pub(super) fn new(room: usize, numbers: LastReceive) -> Self {
+        let places = Arc::new(Semaphore::new(room / numbers.workers_per_place));
         Self { numbers, places, last_success: Mutex::default() }
     }
 

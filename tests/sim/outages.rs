@@ -3,7 +3,8 @@
 use queuepost::tuning::Tuning;
 
 use super::outage::{
-    Case, FULL_SPEED_MOST, Figures, IN_VAIN_MOST, Load, SCENARIOS, Scenario, Sqs, USEFUL_LEAST, Variant, run,
+    Case, FULL_SPEED_MOST, Figures, IN_VAIN_MOST, Load, OF_BATCHES, SCENARIOS, Scenario, Sqs, USEFUL_LEAST,
+    Variant, run,
 };
 
 fn ours(scenario: Scenario, processes: usize, load: Load, max_receives: u32) -> Figures {
@@ -94,6 +95,23 @@ fn a_fixed_pool_dead_letters_what_the_gate_saves() {
         sqs: Sqs::Works,
     };
     assert_eq!(run(&case).dead, 100);
+}
+
+#[test]
+fn neighbours_of_poison_messages_that_go_alone_on_their_final_receive_outlast_the_429s_of_their_crowd() {
+    let poison = OF_BATCHES.into_iter().find(|scenario| scenario.poison).unwrap();
+    let case = Case {
+        scenario: poison,
+        variant: Variant::Ours,
+        processes: 1,
+        load: Load::Batches(1_000),
+        max_receives: 3,
+        seed: 1,
+        tuning: Tuning::default(),
+        sqs: Sqs::Works,
+    };
+    let figures = run(&case);
+    assert_eq!((figures.dead, figures.done), (0, figures.sent), "{figures:?}");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! One case, from an empty world to its figures.
 //!
-//! A backlog of up to [`SMALL`] messages arrives in the moment the outage begins, after other messages at 20 a
+//! A backlog of up to [`SMALL`] messages, or one for batches, arrives in the moment the outage begins, after other messages at 20 a
 //! second have shown the processes a healthy endpoint; its run goes on until all is done. A larger backlog and a
 //! steady stream are there from the start, and the run ends with the scenario.
 
@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use queuepost::limit::{self, EndpointLimits};
-use queuepost::pipeline::Settings;
+use queuepost::pipeline::{Receiving, Settings};
 use queuepost::tuning::Tuning;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
@@ -16,6 +16,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::super::process::{SimProcess, settings};
 use super::super::simulated_queue::{Faults, SimQueue, World, dead_letter_name};
 use super::figures::{Figures, Remaining};
+use super::lines::Lines;
 use super::model::{Counters, EndpointModel, POISON};
 use super::pool;
 use super::scenario::Scenario;
@@ -24,6 +25,8 @@ use super::scenario::Scenario;
 const SQS_LATENCY: Duration = Duration::from_millis(10);
 /// Messages per second of a steady stream.
 pub const STEADY: f64 = 20.0;
+/// Messages for batches.
+const BATCHED: u64 = 20_000;
 /// Largest backlog that is there only from the beginning of the outage.
 pub const SMALL: u64 = 1_000;
 /// How much longer than the scenario a run with a small backlog may take.
@@ -36,6 +39,8 @@ const IN_A_ROW: u32 = 5;
 const WAITS_OUT_MAX: Duration = Duration::from_secs(660);
 /// One group in so many begins with a message that always fails, where a scenario has such.
 const GROUPS_PER_POISON: u32 = 1_000;
+/// And one message of those for batches.
+const MESSAGES_PER_POISON: u64 = 1_000;
 
 /// What there is to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,6 +51,8 @@ pub enum Load {
         groups: u32,
         each: u32,
     },
+    /// [`BATCHED`] messages, so many in a POST at most.
+    Batches(usize),
     /// 20 a second on average.
     Steady,
 }
@@ -58,6 +65,8 @@ pub enum Variant {
     NotAdaptive,
     /// Ours, with every receive of a FIFO queue for one message.
     Single,
+    /// Ours, with batches that stay together: none is split, and none of their messages goes alone.
+    Whole,
     /// A fixed pool of 64 workers.
     Pool,
 }
@@ -86,8 +95,13 @@ pub struct Case {
 }
 
 impl Load {
+    /// Whether it arrives in the moment the outage begins, and the run goes on until all is done.
     pub fn is_small(self) -> bool {
-        self != Self::Steady && self.count() <= SMALL
+        self.is_batched() || self != Self::Steady && self.count() <= SMALL
+    }
+
+    pub fn is_batched(self) -> bool {
+        matches!(self, Self::Batches(_))
     }
 
     pub fn is_fifo(self) -> bool {
@@ -99,7 +113,30 @@ impl Load {
         match self {
             Self::Backlog(count) => count,
             Self::Groups { groups, each } => u64::from(groups) * u64::from(each),
+            Self::Batches(_) => BATCHED,
             Self::Steady => 0,
+        }
+    }
+
+    /// How long messages gather for a batch.
+    fn window(self) -> Duration {
+        Duration::from_secs(match self {
+            Self::Batches(0 | 1) | Self::Backlog(_) | Self::Groups { .. } | Self::Steady => 0,
+            Self::Batches(2..=99) => 1,
+            Self::Batches(100..=999) => 2,
+            Self::Batches(1_000..) => 5,
+        })
+    }
+
+    /// The settings of a listener for it.
+    fn settings(self, workers: usize, tuning: Tuning) -> Settings {
+        let settings = Settings { tuning, ..settings(self.queue(), workers) };
+        match self {
+            Self::Batches(size) if size > 1 => {
+                let receiving = Receiving { window: self.window(), ..settings.receiving };
+                Settings { exchange: Arc::new(Lines(size)), receiving, ..settings }
+            }
+            Self::Batches(_) | Self::Backlog(_) | Self::Groups { .. } | Self::Steady => settings,
         }
     }
 
@@ -110,10 +147,13 @@ impl Load {
     /// Sends a backlog; how many of its messages count.
     fn send_all(self, world: &World, poison: bool) -> u64 {
         let Self::Groups { groups, each } = self else {
+            let is_poisonous =
+                |number: u64| poison && number % MESSAGES_PER_POISON == MESSAGES_PER_POISON / 2;
             for number in 0..self.count() {
-                world.send(self.queue(), &number.to_string());
+                let what = if is_poisonous(number) { POISON } else { "" };
+                world.send(self.queue(), &format!("{what}{number}"));
             }
-            return self.count();
+            return (0..self.count()).filter(|number| !is_poisonous(*number)).count() as u64;
         };
         let is_poisonous =
             |group: u32, number: u32| poison && number == 0 && group.is_multiple_of(GROUPS_PER_POISON);
@@ -159,7 +199,7 @@ async fn simulate(case: &Case) -> Figures {
             let adaptive = case.variant != Variant::NotAdaptive;
             let settings_of_limits = limit::Settings { sessions: workers, adaptive, rate: None, tuning };
             let limits = EndpointLimits::new("api", &settings_of_limits, seed);
-            let settings = Settings { tuning, ..settings(name, workers) };
+            let settings = case.load.settings(workers, tuning);
             let (queue, _) = process.listen(settings, &model, &limits);
             queue.set_faults(case.sqs.faults());
             queues.push(queue);
@@ -220,8 +260,14 @@ impl Sqs {
 impl Case {
     fn tuning(&self) -> Tuning {
         let mut tuning = self.tuning;
-        if self.variant == Variant::Single {
-            tuning.groups.receives_min = u32::MAX;
+        match self.variant {
+            Variant::Single => tuning.groups.receives_min = u32::MAX,
+            Variant::Whole => {
+                tuning.memory.suspects_max = 0;
+                tuning.last_receive.alone = false;
+                tuning.gate.probe_carries = usize::MAX;
+            }
+            Variant::Ours | Variant::NotAdaptive | Variant::Pool => {}
         }
         tuning
     }
@@ -233,9 +279,9 @@ async fn feed(case: &Case, world: &World, model: &EndpointModel) -> u64 {
     let began = Instant::now();
     let (outage, _) = case.scenario.outage();
     let end = case.scenario.end();
-    let until_before = began + outage.saturating_sub(Duration::from_secs(5));
+    let until_before = began + outage.saturating_sub(Duration::from_secs(5) + case.load.window());
     match case.load {
-        Load::Backlog(_) | Load::Groups { .. } if case.load.is_small() => {
+        Load::Backlog(_) | Load::Groups { .. } | Load::Batches(_) if case.load.is_small() => {
             stream(case.load, world, until_before, &mut random).await;
             sleep_until(began + outage).await;
             model.start_over();
@@ -247,7 +293,7 @@ async fn feed(case: &Case, world: &World, model: &EndpointModel) -> u64 {
             }
             count
         }
-        Load::Backlog(_) | Load::Groups { .. } => {
+        Load::Backlog(_) | Load::Groups { .. } | Load::Batches(_) => {
             let count = case.load.send_all(world, case.scenario.poison);
             while began.elapsed() < end && !is_empty(world, case.load.queue()) {
                 sleep(Duration::from_secs(1)).await;

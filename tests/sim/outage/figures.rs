@@ -54,6 +54,8 @@ pub struct Figures {
     pub all_done: Option<Duration>,
     /// Calls to SQS for each message done.
     pub calls_per_message: f64,
+    /// POSTs for each message done.
+    pub posts_per_message: f64,
     /// POSTs of messages that had been taken before.
     pub again: u64,
 }
@@ -79,6 +81,7 @@ impl Figures {
             all_done: (done - counters.again + dead == sent)
                 .then(|| counters.last_success.saturating_sub(after)),
             calls_per_message: ratio(left.calls as f64, done as f64),
+            posts_per_message: ratio(counters.posts as f64, done as f64),
             again: counters.again,
         }
     }
@@ -92,7 +95,7 @@ fn ratio(part: f64, whole: f64) -> f64 {
 fn possible(case: &Case) -> f64 {
     let step = Duration::from_millis(100);
     let (mut waiting, arriving) = match case.load {
-        Load::Backlog(_) | Load::Groups { .. } => (case.load.count() as f64, 0.0),
+        Load::Backlog(_) | Load::Groups { .. } | Load::Batches(_) => (case.load.count() as f64, 0.0),
         Load::Steady => (0.0, STEADY * step.as_secs_f64()),
     };
     let mut at = Duration::ZERO;
@@ -102,7 +105,7 @@ fn possible(case: &Case) -> f64 {
     let mut done = 0.0;
     let side_by_side = match case.load {
         Load::Groups { groups, .. } => f64::from(groups) / SERVICE_SECONDS,
-        Load::Backlog(_) | Load::Steady => f64::INFINITY,
+        Load::Backlog(_) | Load::Batches(_) | Load::Steady => f64::INFINITY,
     };
     while at < case.scenario.end() {
         waiting += arriving;

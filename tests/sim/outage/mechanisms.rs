@@ -38,6 +38,10 @@ const MANY_GROUPS: Load = Load::Groups { groups: 20_000, each: 5 };
 const LONG_GROUPS: Load = Load::Groups { groups: 40, each: 2_500 };
 const FEW_GROUPS: Load = Load::Groups { groups: 20, each: 5 };
 
+const TENS: Load = Load::Batches(10);
+const HUNDREDS: Load = Load::Batches(100);
+const THOUSANDS: Load = Load::Batches(1_000);
+
 const fn row(scenario: &'static str, processes: usize, load: Load, max_receives: u32) -> Measured {
     Measured { scenario, processes, load, max_receives, sqs: Sqs::Works }
 }
@@ -299,5 +303,44 @@ pub const MECHANISMS: &[Mechanism] = &[
             row("throttled", 1, Load::Steady, 3),
         ],
         demanded_by: None,
+    },
+    Mechanism {
+        name: "suspects-apart",
+        purpose: "Messages whose batch failed as a whole come again in halves and then each alone, apart from others, so that a poison message costs its neighbours few receives.",
+        without: |case| case.tuning.memory.suspects_max = 0,
+        rows: &[
+            row("poison", 1, TENS, 5),
+            row("poison", 1, HUNDREDS, 5),
+            row("poison", 1, THOUSANDS, 5),
+            row("poison", 4, HUNDREDS, 5),
+            row("poison", 1, HUNDREDS, 10),
+            row("deploy", 1, HUNDREDS, 5),
+        ],
+        demanded_by: None,
+    },
+    Mechanism {
+        name: "final-receive-alone",
+        purpose: "A message on its final receive has a POST for itself, so that it is not dead-lettered with a poison message.",
+        without: |case| case.tuning.last_receive.alone = false,
+        rows: &[
+            row("poison", 1, HUNDREDS, 2),
+            row("poison", 1, HUNDREDS, 3),
+            row("poison", 4, HUNDREDS, 3),
+            row("poison", 4, THOUSANDS, 3),
+            row("poison", 4, THOUSANDS, 5),
+        ],
+        demanded_by: None,
+    },
+    Mechanism {
+        name: "trial-of-one",
+        purpose: "A trial of a gate carries one message of a batch; the others wait for what comes of it, so that a refusal costs one receive.",
+        without: |case| case.tuning.gate.probe_carries = usize::MAX,
+        rows: &[
+            row("throttled", 1, HUNDREDS, 3),
+            row("throttled", 1, THOUSANDS, 3),
+            row("throttled", 4, HUNDREDS, 3),
+            row("deploy", 1, THOUSANDS, 3),
+        ],
+        demanded_by: Some("a process spends one receive for each probe (tests/sim/batches.rs)"),
     },
 ];

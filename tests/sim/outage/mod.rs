@@ -1,6 +1,6 @@
 //! Outages: an endpoint that stops taking messages for a while, and what the queue pays for it.
 //!
-//! One run is a *case*: a scenario, a load, a number of processes and one of four ways to consume. Everything
+//! One run is a *case*: a scenario, a load, a number of processes and a way to consume. Everything
 //! runs on paused time over one broker; equal seeds give equal figures. The tests assert the goals on a few cases,
 //! `benches/outages.rs` prints all of them; both use this.
 
@@ -8,6 +8,7 @@ use std::time::Duration;
 
 mod case;
 mod figures;
+mod lines;
 mod mechanisms;
 mod model;
 mod pool;
@@ -16,7 +17,7 @@ mod scenario;
 pub use case::{Case, Load, Sqs, Variant, run};
 pub use figures::Figures;
 pub use mechanisms::{MECHANISMS, Measured, Mechanism};
-pub use scenario::{Behaviour, CALM, OF_FIFO, Refusal, SCENARIOS, Scenario};
+pub use scenario::{Behaviour, CALM, OF_BATCHES, OF_FIFO, Refusal, SCENARIOS, Scenario};
 
 /// Goal: the least part of the useful throughput.
 pub const USEFUL_LEAST: f64 = 0.92;

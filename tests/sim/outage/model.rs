@@ -10,6 +10,7 @@ use queuepost::policy::retry_after::RetryAfter;
 use queuepost::ports::{BoxFuture, Endpoint};
 use tokio::time::Instant;
 
+use super::lines;
 use super::scenario::{BURST, Behaviour, SERVICE_SECONDS, Scenario};
 
 /// Spread of the time a POST takes: sigma of the log-normal distribution.
@@ -62,6 +63,19 @@ impl Counters {
     pub fn done(&self) -> u64 {
         self.successes.iter().map(|count| u64::from(*count)).sum()
     }
+
+    /// The endpoint took a message.
+    fn succeeded(&mut self, body: &str, receives: u32, at: Duration) {
+        self.again += u64::from(!self.taken.insert(body.to_owned()));
+        let second = at.as_secs() as usize;
+        if self.successes.len() <= second {
+            self.successes.resize(second + 1, 0);
+        }
+        self.successes[second] += 1;
+        self.receives += u64::from(receives);
+        self.last_success = at;
+        self.doomed.remove(body);
+    }
 }
 
 impl EndpointModel {
@@ -90,9 +104,10 @@ impl EndpointModel {
         self.state.lock().unwrap().counters = Counters::default();
     }
 
-    /// One POST of the message `body`, received so many times.
-    pub async fn take(&self, body: &str, receives: u32) -> Attempt {
-        let (takes, attempt) = if self.scenario.poison && is_poison(body) {
+    /// One POST of messages: the body of each, and how often it was received.
+    pub async fn take(&self, messages: &[(&str, u32)]) -> Attempt {
+        let is_poisoned = self.scenario.poison && messages.iter().any(|(body, _)| is_poison(body));
+        let (takes, attempt) = if is_poisoned {
             (REFUSES_IN, answer(500, None))
         } else {
             self.state.lock().unwrap().begin(self.scenario.behaviour(self.elapsed()), self.elapsed())
@@ -105,24 +120,18 @@ impl EndpointModel {
         let counters = &mut self.state.lock().unwrap().counters;
         counters.posts += 1;
         if works {
-            counters.again += u64::from(!counters.taken.insert(body.to_owned()));
-            let second = at.as_secs() as usize;
-            if counters.successes.len() <= second {
-                counters.successes.resize(second + 1, 0);
+            for (body, receives) in messages {
+                counters.succeeded(body, *receives, at);
             }
-            counters.successes[second] += 1;
-            counters.receives += u64::from(receives);
-            counters.last_success = at;
-            counters.doomed.remove(body);
             if at >= self.scenario.outage().1 {
                 counters.first_success_after.get_or_insert(at);
             }
         } else {
             counters.in_vain += 1;
             let given_up = self.gives_up_unsent || !matches!(attempt, Attempt::Unsent(_));
-            if given_up && receives >= self.max_receives {
-                counters.doomed.insert(body.to_owned());
-            }
+            let final_ones =
+                messages.iter().filter(|(_, receives)| given_up && *receives >= self.max_receives);
+            counters.doomed.extend(final_ones.map(|(body, _)| (*body).to_owned()));
         }
         attempt
     }
@@ -183,8 +192,11 @@ impl Drop for Running<'_> {
 impl Endpoint for EndpointModel {
     fn post(&self, request: Request) -> BoxFuture<'_, Attempt> {
         Box::pin(async move {
-            let receives = request.headers.get("x-queuepost-receive-count").unwrap().to_str().unwrap();
-            self.take(std::str::from_utf8(&request.body).unwrap(), receives.parse().unwrap()).await
+            let body = std::str::from_utf8(&request.body).unwrap();
+            match request.headers.get("x-queuepost-receive-count") {
+                Some(receives) => self.take(&[(body, receives.to_str().unwrap().parse().unwrap())]).await,
+                None => self.take(&lines::read(body)).await,
+            }
         })
     }
 }

@@ -46,7 +46,7 @@ pub async fn run(queue: Arc<SimQueue>, model: Arc<EndpointModel>, workers: usize
 
 async fn deliver(queue: &SimQueue, model: &EndpointModel, message: Message, unit: f64) {
     let body = std::str::from_utf8(&message.body).unwrap();
-    let attempt = model.take(body, message.receive_count.get()).await;
+    let attempt = model.take(&[(body, message.receive_count.get())]).await;
     let policy = Policy::default();
     let (status, retry_after) = match &attempt {
         Attempt::Answered(answer) => (Some(answer.status), answer.retry_after),

@@ -142,6 +142,14 @@ pub const OF_FIFO: [Scenario; 4] = [
     },
 ];
 
+/// Those of batches. A poison message fails every POST that carries it, and the answer does not say which one failed.
+pub const OF_BATCHES: [Scenario; 4] = [
+    Scenario { title: "an endpoint that takes 20 POSTs at once", ..CALM[0] },
+    Scenario { title: "one message in a thousand fails every POST that carries it: 500", ..OF_FIFO[3] },
+    OF_FIFO[0],
+    OF_FIFO[1],
+];
+
 /// Those for mechanisms alone: what one costs or saves while nothing is wrong, or where refusals cost long pauses.
 pub const CALM: [Scenario; 3] = [
     up("calm", "an endpoint that takes 20 at once, for two minutes", SESSIONS, 2 * MINUTES),

@@ -129,8 +129,8 @@ impl Load {
     }
 
     /// The settings of a listener for it.
-    fn settings(self, workers: usize, tuning: Tuning) -> Settings {
-        let settings = Settings { tuning, ..settings(self.queue(), workers) };
+    fn settings(self, workers: usize, tuning: &Tuning) -> Settings {
+        let settings = Settings { tuning: *tuning, ..settings(self.queue(), workers) };
         match self {
             Self::Batches(size) if size > 1 => {
                 let receiving = Receiving { window: self.window(), ..settings.receiving };
@@ -199,7 +199,7 @@ async fn simulate(case: &Case) -> Figures {
             let adaptive = case.variant != Variant::NotAdaptive;
             let settings_of_limits = limit::Settings { sessions: workers, adaptive, rate: None, tuning };
             let limits = EndpointLimits::new("api", &settings_of_limits, seed);
-            let settings = case.load.settings(workers, tuning);
+            let settings = case.load.settings(workers, &tuning);
             let (queue, _) = process.listen(settings, &model, &limits);
             queue.set_faults(case.sqs.faults());
             queues.push(queue);

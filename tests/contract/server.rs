@@ -1,8 +1,9 @@
 //! The servers of the contract tests: ours, and servers by other authors.
 //!
 //! A [`Server`] listens on a free port of the loopback and ends when it is dropped: our process is killed by
-//! its id. Its log goes to a file that is printed when the test fails and removed when it passes. A server
-//! that is not installed is skipped by name. In CI that is a failure, because `.ci/run` installs them all.
+//! its id. Its log goes to a file that is printed when the test fails and removed when it passes; its temporary
+//! files are removed in any case. A server that is not installed is skipped by name. In CI that is a failure,
+//! because `.ci/run` installs them all.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -83,6 +84,8 @@ impl Kind {
         };
         let log = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("contract-{port}.log"));
         let output = File::create(&log).unwrap();
+        fs::create_dir_all(scratch(&log)).unwrap();
+        command.env("TMPDIR", scratch(&log));
         command.stdin(Stdio::null()).stdout(output.try_clone().unwrap()).stderr(output).kill_on_drop(true);
         let child = command.spawn().unwrap();
         let url = format!("http://127.0.0.1:{port}");
@@ -174,6 +177,8 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         let Running::Process { log, .. } = &self.running else { return };
+        // What stays of it is harmless.
+        fs::remove_dir_all(scratch(log)).ok();
         if !std::thread::panicking() {
             // A log file that cannot be removed is harmless.
             fs::remove_file(log).ok();
@@ -188,6 +193,11 @@ impl Drop for Server {
         }
         eprintln!("{} logged to {}, at the end:\n{tail}", self.kind.name(), log.display());
     }
+}
+
+/// The server's own folder for temporary files, beside its log: a killed server removes none.
+fn scratch(log: &Path) -> PathBuf {
+    log.with_extension("tmp")
 }
 
 /// Reports which test was skipped, past the test runner, which hides the output of passing tests.

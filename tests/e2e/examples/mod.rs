@@ -4,6 +4,7 @@
 //! messages of `queuepost send …` go to `MiniStack`. What Python's HTTP server gets is compared with `request.http`, what the
 //! result queues get with `results.json`; then the queue is empty. There `*` stands for any text, and headers that HTTP itself needs are left out.
 
+mod lambda_pair;
 mod shell;
 
 use std::collections::BTreeMap;
@@ -24,8 +25,8 @@ use crate::contract::server::Kind;
 /// What an HTTP/1.1 client adds to every request.
 const OF_HTTP: [&str; 4] = ["host", "content-length", "accept", "accept-encoding"];
 
-/// Examples that need more than a queue and an endpoint: `peers::claim_check` is the test of that.
-const NEED_MORE: [&str; 1] = ["claim-check"];
+/// Examples that need more than a queue and an endpoint: `peers::claim_check` and `lambda_pair` test them.
+const NEED_MORE: [&str; 2] = ["claim-check", "lambda-pair"];
 
 /// An example: what its README says to type, and what comes of it.
 struct Example {

@@ -71,6 +71,39 @@ async fn a_function_of_powertools_for_python_settles_each_record_of_a_batch() {
     std::fs::remove_file(config).ok();
 }
 
+#[tokio::test]
+async fn a_batch_gathers_what_several_receives_bring_and_each_message_is_handled_once() {
+    let Some(python) = python("Powertools for Python, gathered batches") else { return };
+    let mut function = Script::start(&python, "function.py", &[]).await;
+    let queues = QueueServer::start().await;
+    let queue = queues.queue("orders", 10);
+    for n in 0..60 {
+        queues.send("orders", &json!({"n": n}).to_string());
+    }
+    let keys = format!("{KEYS}, batch: {{size: 50, window: 2s}}");
+    let config = config("lambda-gathered", &[(&queue, &keys)], &function.url);
+    let mut bridge = Queuepost::start(&["run", "--config", &config], &[]);
+    bridge.find_admin().await;
+    let (mut handled, mut sizes) = (BTreeMap::<u64, usize>::new(), Vec::new());
+    while sizes.iter().sum::<usize>() < 60 {
+        let seen = function.next().await;
+        let records = seen["records"].as_array().unwrap();
+        sizes.push(records.len());
+        for record in records {
+            *handled.entry(record["json"]["n"].as_u64().unwrap()).or_default() += 1;
+        }
+    }
+    queues.until_empty("orders").await;
+    assert!(handled.len() == 60 && handled.values().all(|count| *count == 1), "{handled:?}");
+    let largest = *sizes.iter().max().unwrap();
+    assert!((11..=50).contains(&largest), "one receive brings ten at most: {sizes:?}");
+    assert_eq!(bridge.metric("messages_deleted_total", r#"listener="orders""#).await.to_string(), "60");
+    let posts = bridge.metric("deliveries_total", r#"listener="orders""#).await;
+    assert_eq!(posts.to_string(), sizes.len().to_string(), "{sizes:?}");
+    assert_eq!(bridge.stop().await.code, Some(0));
+    std::fs::remove_file(config).ok();
+}
+
 /// What Powertools reads of a record.
 fn check(record: &Value) {
     let expected = json!({

@@ -71,20 +71,11 @@ impl Delivery {
     }
 
     /// Takes the messages through the rest of their life in this process.
-    pub(super) async fn run(self) {
-        let mut next = Some(self);
-        while let Some(delivery) = next {
-            next = delivery.run_once().await;
-        }
-    }
-
-    /// Takes messages through. Those whose objects cannot be fetched yet are the delivery that comes then.
-    async fn run_once(mut self) -> Option<Self> {
+    pub(super) async fn run(mut self) {
         self.settle_remembered().await;
         self.expire().await;
         self.settle_no_work().await;
-        let redeemed = self.redeem().await;
-        let mut end = redeemed.as_ref().err().copied();
+        let mut end = self.redeem().await.err();
         while end.is_none() && !self.messages.is_empty() {
             end = self.round().await.err();
         }
@@ -92,7 +83,6 @@ impl Delivery {
             Some(refused) => self.refuse(refused).await,
             None => self.dispatch.clear_up(self.leftovers).await,
         }
-        redeemed.ok().flatten()
     }
 
     /// One attempt, and the wait before the next one. `Err`: there is none.

@@ -52,7 +52,7 @@ impl Exchange for Lines {
     }
 }
 
-pub(super) fn batches(workers: usize) -> Settings {
+fn batches(workers: usize) -> Settings {
     Settings { exchange: Arc::new(Lines), ..settings("orders", workers) }
 }
 

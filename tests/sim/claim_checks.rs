@@ -1,18 +1,17 @@
 //! Messages whose body is in S3: fetched before the POST, bad ones dead-lettered, deleted after their message.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
 use queuepost::exchange::Pointer;
 use queuepost::localqueue::{AttributeData, AttributeValue, SendMessage};
-use queuepost::pipeline::ClaimChecks;
+use queuepost::pipeline::{ClaimChecks, Settings};
 use queuepost::policy::decide::{Action, Policy, Row};
 use queuepost::policy::outcome::StatusSet;
 use queuepost::ports::{BoxFuture, ObjectError, ObjectErrorKind, ObjectStore};
 
-use super::batches::batches;
 use super::process::{Census, SimProcess, limits, settings};
 use super::scripted_endpoint::{ScriptedEndpoint, answer};
 use super::simulated_queue::{Faults, World};
@@ -387,22 +386,20 @@ async fn a_claim_check_that_is_denied_for_longer_than_an_hour_is_deferred() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_batch_goes_without_the_claim_check_that_cannot_be_fetched_which_is_posted_when_it_can_be() {
-    let (mut process, store) = without_s3(335, 1, ObjectErrorKind::Denied, Duration::ZERO);
-    for number in 1..4 {
-        process.world.send("orders", &format!("m-{number}"));
-    }
-    let endpoint = ScriptedEndpoint::always(200, 1_000);
-    process.listen(batches(2), &endpoint, &limits(2));
-    tokio::time::sleep(30 * MINUTE).await;
-    let lines = |bodies: Vec<String>| bodies.join("\n").lines().map(str::to_owned).collect::<BTreeSet<_>>();
-    let plain: BTreeSet<String> = ["m-1", "m-2", "m-3"].map(str::to_owned).into();
-    assert_eq!(lines(bodies(&endpoint)), plain);
-    s3_works_again(&store);
-    process.until_empty("orders", MINUTE).await;
-    assert_eq!(bodies(&endpoint).last().map(String::as_str), Some("the body"));
-    assert!(process.stop(MINUTE).await);
-    assert_eq!(process.count("messages_received_total", ""), 4);
+async fn claim_checks_whose_hour_is_over_are_deferred_and_not_fetched_all_at_once() {
+    let (mut process, store) = without_s3(335, 100, ObjectErrorKind::Denied, Duration::ZERO);
+    let endpoint = ScriptedEndpoint::always(200, 20 * 60 * 1_000);
+    let settings = Settings { timeout: 30 * MINUTE, ..settings("orders", 2) };
+    process.listen(settings, &endpoint, &limits(2));
+    tokio::time::sleep(50 * MINUTE).await;
+    *store.fails.lock().unwrap() = None;
+    tokio::time::sleep(9 * MINUTE).await;
+    let before = *store.fetches.lock().unwrap();
+    tokio::time::sleep(2 * MINUTE).await;
+    let fetches = *store.fetches.lock().unwrap() - before;
+    assert!(fetches <= 4, "{fetches} objects in two minutes, of which two can be posted");
+    assert!(process.count("messages_deferred_total", "") > 80);
+    process.stop(MINUTE).await;
     process.assert_balanced();
 }
 

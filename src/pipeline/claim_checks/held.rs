@@ -60,11 +60,10 @@ impl Redeemer {
         self.silent.load(Ordering::Relaxed)
     }
 
-    /// Gives these slots to others.
-    fn set_aside(&self, slots: &[&Arc<Slot>]) -> Option<Aside> {
-        let count = u32::try_from(slots.len()).ok()?;
-        let held = Arc::clone(&self.aside).try_acquire_many_owned(count).ok()?;
-        Some(Aside { _slots: slots.iter().map(|slot| SetAside::new(slot)).collect(), _held: held })
+    /// Gives this slot to others.
+    fn set_aside(&self, slot: &Arc<Slot>) -> Option<Aside> {
+        let held = Arc::clone(&self.aside).try_acquire_owned().ok()?;
+        Some(Aside { _slot: SetAside::new(slot), _held: held })
     }
 
     async fn place(&self) -> Option<OwnedSemaphorePermit> {
@@ -78,10 +77,10 @@ pub(super) fn needs_no_slot(message: &Message, slot: &Arc<Slot>) -> bool {
     message.bytes() <= ASIDE_BYTES_MAX && Arc::strong_count(slot) == 1
 }
 
-/// The slots that a delivery has given to others, until this is dropped.
+/// The slot that a delivery has given to others, until this is dropped.
 #[derive(Debug)]
 struct Aside {
-    _slots: Vec<SetAside>,
+    _slot: SetAside,
     _held: OwnedSemaphorePermit,
 }
 
@@ -114,17 +113,12 @@ impl Fetches {
         self.is_over
     }
 
-    /// The same messages in a delivery of their own.
-    pub(super) fn go_on(&self) -> Self {
-        Self { since: self.since, pauses: self.pauses, ..Self::default() }
-    }
-
     /// The bodies are there: the messages have their slots again.
     pub(super) fn end(&mut self) {
         self.aside = None;
     }
 
-    /// Waits for the next fetch: a pause, and a place where these slots are others' meanwhile. The wait ends when they were held for
+    /// Waits for the next fetch: a pause, and a place where this slot is others' meanwhile. The wait ends when they were held for
     /// `longest`, or at `last_start`, in any case. `unit` is jitter, in `[0, 1)`.
     ///
     /// # Cancel safety
@@ -132,7 +126,7 @@ impl Fetches {
     pub(super) async fn next(
         &mut self,
         redeemer: &Redeemer,
-        slots: Option<Vec<&Arc<Slot>>>,
+        slot: Option<&Arc<Slot>>,
         (longest, last_start): (Duration, Instant),
         unit: f64,
     ) {
@@ -141,8 +135,8 @@ impl Fetches {
         let pause = backoff::doubled(PAUSE, self.pauses, PAUSE_MAX).mul_f64(0.8 + 0.4 * unit);
         self.pauses += 1;
         self.place = None;
-        if let (None, Some(slots)) = (&self.aside, slots) {
-            self.aside = redeemer.set_aside(&slots);
+        if let (None, Some(slot)) = (&self.aside, slot) {
+            self.aside = redeemer.set_aside(slot);
         }
         let needs_place = self.aside.is_some();
         let place = async {

@@ -52,29 +52,20 @@ impl InFlight {
 
 impl Delivery {
     /// Fetches the bodies of messages that are claim checks, and parts with those that cannot be redeemed. Waits for those
-    /// that cannot be fetched yet; beside others that can go they are the delivery that it returns.
-    /// `Err`: the drain began.
-    pub(in crate::pipeline) async fn redeem(&mut self) -> Result<Option<Self>, Refused> {
+    /// that cannot be fetched yet. `Err`: the drain began.
+    pub(in crate::pipeline) async fn redeem(&mut self) -> Result<(), Refused> {
         let dispatch = Arc::clone(&self.dispatch);
-        let Some(redeemer) = &dispatch.claim_checks else { return Ok(None) };
+        let Some(redeemer) = &dispatch.claim_checks else { return Ok(()) };
         if self.messages.iter().any(InFlight::is_unfetched) {
             // Others may have the room of these meanwhile.
             self.reservation.free_room();
         }
         loop {
             self.fetch(redeemer).await?;
-            let unfetched = self.messages.iter().filter(|message| message.is_unfetched()).count();
-            if unfetched == 0 {
+            if !self.messages.iter().any(InFlight::is_unfetched) {
                 self.fetches.end();
                 self.free_unused_reservation();
-                return Ok(None);
-            }
-            if unfetched < self.messages.len() && !dispatch.ctx.settings.is_fifo() {
-                let unfetched = self.messages.extract_if(.., |message| message.is_unfetched()).collect();
-                let mut later = Self::new(&dispatch, unfetched, Reservation::default());
-                later.fetches = self.fetches.go_on();
-                self.fetches.end();
-                return Ok(Some(later));
+                return Ok(());
             }
             self.wait_for_objects(redeemer).await?;
         }
@@ -141,9 +132,9 @@ impl Delivery {
         self.enter(Stage::Held);
         let longest = hold_max(self.messages.iter().any(|message| message.final_receive.is_some()));
         let (until, unit) = ((longest, self.last_start()), self.dispatch.ctx.unit());
-        // `None`: one of them needs its slot.
-        let slots: Option<Vec<&Arc<Slot>>> = self.messages.iter().map(InFlight::slot_to_spare).collect();
-        let waits = self.fetches.next(redeemer, slots, until, unit);
+        // A listener with claim checks posts each message alone.
+        let slot = if let [message] = self.messages.as_slice() { message.slot_to_spare() } else { None };
+        let waits = self.fetches.next(redeemer, slot, until, unit);
         self.dispatch.ctx.drain.unless_draining(waits).await.ok_or(Refused::Draining)?;
         for lost in self.messages.extract_if(.., |message| !message.lease.is_ours()) {
             lost.leave_to_sqs(&self.dispatch);

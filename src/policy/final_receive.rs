@@ -9,8 +9,9 @@
 //! - **429 from an endpoint that takes others**: it waits in this process and is posted again, twice at most, in a quarter
 //!   of the slots (`pipeline/wait_out.rs`).
 //! - **It came too early**, before the end of a park or deferral: it is posted all the same, since nothing is gained by
-//!   hiding it (`pipeline/deliver.rs`).
-//! - **It heads a FIFO group and fails**: with nothing behind it the group is in no trouble (`pipeline/group.rs`).
+//!   hiding it (`pipeline/sift.rs`).
+//! - **A POST carries several messages**: it goes alone, so that no other's failure is its own (`pipeline/batch.rs`).
+//! - **It heads a FIFO group and fails**: with nothing behind it the group is in no trouble (`pipeline/runs.rs`).
 //! - **It fails or is released**: the log always says where it goes (`observe/event_log/deliveries.rs`).
 //!
 //! With a max receives of one every message is on its final receive ([`FinalReceive::follows_others`]). Then only the

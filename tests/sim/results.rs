@@ -497,13 +497,13 @@ async fn the_result_of_a_final_failure_is_sent_though_sqs_took_the_message_away(
     setup.ends(1).await;
 }
 
-/// All messages of a receive in one POST; the answer calls the second of them rejected.
+/// Many messages in one POST; the answer calls every second of them rejected.
 #[derive(Debug)]
-struct Together;
+struct Together(usize);
 
 impl Exchange for Together {
     fn messages_max(&self) -> usize {
-        10
+        self.0
     }
 
     fn request(&self, messages: &[&Message]) -> Result<Request, Unshapeable> {
@@ -514,33 +514,55 @@ impl Exchange for Together {
     }
 
     fn verdicts(&self, _: &Answer, ids: &[MessageId]) -> Verdicts {
-        let verdict = |at| if at == 1 { Outcome::Rejected } else { Outcome::Success };
+        let verdict = |at| if at % 2 == 1 { Outcome::Rejected } else { Outcome::Success };
         Verdicts::Each((0..ids.len()).map(verdict).collect())
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn each_message_of_a_batch_has_one_result_by_its_own_verdict() {
-    let mut process = SimProcess::new(451);
-    process.world.queue("orders", 1);
+/// A process that posts so many messages at a time, with results of every try.
+fn batches(seed: u64, size: usize, bodies: impl Iterator<Item = String>) -> Setup {
+    let mut process = SimProcess::new(seed);
+    process.world.queue("orders", 10);
     for results in ["done", "failed"] {
         process.world.queue_with(results, &[]);
     }
-    for body in ["a", "b", "c", "d"] {
-        process.world.send("orders", body);
+    for body in bodies {
+        process.world.send("orders", &body);
     }
     let (done, failed) = (SimOutbox::new(&process.world, "done"), SimOutbox::new(&process.world, "failed"));
-    process.results = Results { success: Some(results_to(&done)), failure: Some(results_to(&failed)) };
-    let endpoint = endpoint();
-    let own = Settings { exchange: Arc::new(Together), ..settings("orders", 4) };
-    process.listen(own, &endpoint, &limits(4));
-    process.until_empty("orders", 10 * MINUTE).await;
-    assert!(process.stop(MINUTE).await);
-    assert!(endpoint.posts().iter().any(|post| post.body.contains(' ')), "there was a batch");
-    let told = done.accepted().into_iter().chain(failed.accepted());
-    let bodies = told.map(|line| line.split(' ').nth(1).unwrap().to_owned()).collect();
-    assert_eq!(sorted(bodies), ["a", "b", "c", "d"]);
-    assert!(!failed.accepted().is_empty());
-    assert_eq!(process.census("orders").dead, failed.accepted().len());
-    process.assert_balanced();
+    let failures = ResultQueue { on: When::EveryTry, ..results_to(&failed) };
+    process.results = Results { success: Some(results_to(&done)), failure: Some(failures) };
+    let (queue, endpoint) = (ScriptedQueue::new(&process.world, "orders", 1), endpoint());
+    let own = Settings { exchange: Arc::new(Together(size)), ..settings("orders", 16) };
+    process.listen_on(own, Arc::clone(&queue) as _, Arc::clone(&endpoint) as _, &limits(16));
+    Setup { process, queue, endpoint, done, failed }
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_message_of_a_batch_has_one_result_by_its_own_verdict() {
+    let mut setup = batches(451, 10, ["a", "b", "c", "d"].map(str::to_owned).into_iter());
+    setup.process.until_empty("orders", 10 * MINUTE).await;
+    assert!(setup.process.stop(MINUTE).await);
+    assert!(setup.endpoint.posts().iter().any(|post| post.body.contains(' ')), "there was a batch");
+    let bodies = |told: Vec<String>| {
+        sorted(told.iter().map(|line| line.split(' ').nth(1).unwrap().to_owned()).collect())
+    };
+    assert_eq!(bodies(setup.done.accepted()), ["a", "b", "c", "d"]);
+    assert!(!setup.failed.accepted().is_empty());
+    setup.process.assert_balanced();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_batch_has_done_is_deleted_though_the_queue_of_failures_takes_nothing() {
+    let mut setup = batches(452, 10, (0..2_000).map(|number| format!("m-{number}")));
+    setup.failed.set(Sends::Refused(QueueReason::Server));
+    tokio::time::sleep(5 * MINUTE).await;
+    let done: usize =
+        setup.endpoint.posts().iter().map(|post| post.body.split(' ').count().div_ceil(2)).sum();
+    assert!(done > 500, "{done}: enough that the failures fill their places");
+    assert_eq!(setup.process.count("messages_deleted_total", ""), done as u64);
+    setup.failed.set(Sends::Work);
+    setup.process.until_empty("orders", 60 * MINUTE).await;
+    assert!(setup.process.stop(MINUTE).await);
+    setup.process.assert_balanced();
 }

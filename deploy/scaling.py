@@ -58,10 +58,13 @@ def parse(markdown):
     found = {}
     for part in markdown.split("\n### ")[1:]:
         row = next(line for line in part.splitlines() if line.startswith("| queuepost |"))
-        cells = [cell.strip() for cell in row.strip("|").split("|")]
-        if not cells[5].startswith("yes"):
-            raise SystemExit(f"not every message arrived once: {cells[5]}")
-        cpu, _, calls, peak = (float(re.match(r"[0-9.]+", cell)[0]) for cell in cells[1:5])
+        names = next(line for line in part.splitlines() if line.startswith("| |"))
+        names, cells = ([cell.strip() for cell in line.strip("|").split("|")] for line in (names, row))
+        of = dict(zip(names, cells, strict=True))
+        if not of["exactly once"].startswith("yes"):
+            raise SystemExit(f"not every message arrived once: {of['exactly once']}")
+        measured = ("CPU µs/message", "SQS calls/message", "peak MiB")
+        cpu, calls, peak = (float(re.match(r"[0-9.]+", of[name])[0]) for name in measured)
         found["instant" if part.startswith("endpoint 0 ms") else "waiting"] = (cpu, calls, peak)
     return found
 

@@ -1,4 +1,4 @@
-"""An HTTP server by other authors: answers every POST 200, and prints it as a line of JSON."""
+"""An HTTP server by other authors: prints every POST as a line of JSON, and answers 200; 422 where the customer is nobody."""
 
 import base64
 import json
@@ -16,8 +16,9 @@ class Endpoint(BaseHTTPRequestHandler):
             "headers": [[name.lower(), value] for name, value in self.headers.items()],
             "body": base64.b64encode(body).decode(),
         }
-        answer = b'{"done":true}'
-        self.send_response(200)
+        known = b'"nobody"' not in body
+        answer = b'{"done":true}' if known else b'{"error":"no such customer"}'
+        self.send_response(200 if known else 422)
         self.send_header("content-length", str(len(answer)))
         self.end_headers()
         self.wfile.write(answer)

@@ -2,12 +2,12 @@
 //!
 //! The commands are read from the README. `queuepost dev --config …` stands for `queuepost run` with that file here, and the
 //! messages of `queuepost send …` go to `MiniStack`. What Python's HTTP server gets is compared with `request.http`, what the
-//! result queues get with `results.json`; then the queue is empty. There `*` stands for any text, and headers that HTTP itself needs are left out.
+//! result queues and the dead-letter queue get with `results.json`; then the queue is empty. There `*` stands for any text, and headers that HTTP itself needs are left out.
 
 mod lambda_pair;
 mod shell;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
@@ -68,8 +68,8 @@ impl Example {
     }
 }
 
-/// Bodies by queue.
-type Results = BTreeMap<String, Vec<String>>;
+/// By queue what its messages say: the body alone, or an object of `body` and some `attributes`.
+type Results = BTreeMap<String, Vec<Value>>;
 
 /// A request as expected, or as received.
 #[derive(Debug)]
@@ -184,12 +184,19 @@ async fn every_example_does_what_its_readme_says() {
         let fifo =
             example.queue.strip_suffix(".fifo").map(|_| (QueueAttributeName::FifoQueue, "true".to_owned()));
         let create = sqs.create_queue().queue_name(&example.queue);
-        let create = create.set_attributes(fifo.map(|fifo| [fifo].into()));
-        let queue = create.send().await.unwrap().queue_url.unwrap();
         let results = example.results();
         for name in results.keys() {
             sqs.create_queue().queue_name(name).send().await.unwrap();
         }
+        let dead_letters = format!("{}-dlq", example.queue);
+        let redrive = results.contains_key(&dead_letters).then(|| {
+            let arn = format!("arn:aws:sqs:us-east-1:111111111111:{dead_letters}");
+            let policy = serde_json::json!({"deadLetterTargetArn": arn, "maxReceiveCount": 5});
+            (QueueAttributeName::RedrivePolicy, policy.to_string())
+        });
+        let attributes: HashMap<_, _> = fifo.into_iter().chain(redrive).collect();
+        let create = create.set_attributes(Some(attributes));
+        let queue = create.send().await.unwrap().queue_url.unwrap();
         let mut endpoint = Endpoint::start().await;
         let env = [
             ("ENDPOINT", endpoint.url.as_str()),
@@ -220,21 +227,38 @@ async fn every_example_does_what_its_readme_says() {
         until_empty(&sqs, &queue).await;
         for (name, expected) in results {
             let mut said = taken(&sqs, &name).await;
-            said.sort();
-            let is_same =
-                said.len() == expected.len() && expected.iter().zip(&said).all(|(a, b)| matches(a, b));
+            said.sort_by_key(ToString::to_string);
+            let is_same = said.len() == expected.len() && expected.iter().zip(&said).all(|(a, b)| says(b, a));
             assert!(is_same, "{}: {name} has {said:#?}, not {expected:#?}", example.folder.display());
         }
         assert_eq!(bridge.stop().await.code, Some(0), "{}", example.folder.display());
     }
 }
 
-/// The bodies in a queue. A message is deleted after its result was accepted, so all results are there.
-async fn taken(sqs: &aws_sdk_sqs::Client, name: &str) -> Vec<String> {
+/// What the messages in a queue say. A message is deleted after its result was accepted, so all results are there.
+async fn taken(sqs: &aws_sdk_sqs::Client, name: &str) -> Vec<Value> {
     let queue = sqs.get_queue_url().queue_name(name).send().await.unwrap().queue_url.unwrap();
     let receive = sqs.receive_message().queue_url(queue).max_number_of_messages(10);
-    let messages = receive.send().await.unwrap().messages.unwrap_or_default();
-    messages.into_iter().filter_map(|message| message.body).collect()
+    let messages = receive.message_attribute_names("All").send().await.unwrap().messages.unwrap_or_default();
+    let said = |message: aws_sdk_sqs::types::Message| {
+        let attributes = message.message_attributes.unwrap_or_default().into_iter();
+        let attributes: BTreeMap<_, _> = attributes.map(|(name, value)| (name, value.string_value)).collect();
+        serde_json::json!({"body": message.body, "attributes": attributes})
+    };
+    messages.into_iter().map(said).collect()
+}
+
+/// Whether a message says what is expected: its body, and those of its attributes that are named.
+fn says(said: &Value, expected: &Value) -> bool {
+    let is = |said: &Value, expected: &Value| {
+        said.as_str().zip(expected.as_str()).is_some_and(|(said, expected)| matches(expected, said))
+    };
+    if expected.is_string() {
+        return is(&said["body"], expected);
+    }
+    let attributes = expected["attributes"].as_object().unwrap();
+    is(&said["body"], &expected["body"])
+        && attributes.iter().all(|(name, value)| is(&said["attributes"][name.as_str()], value))
 }
 
 /// Waits until the queue has no message, visible or in flight.

@@ -45,6 +45,24 @@ pub struct Message {
 }
 
 impl Message {
+    /// One of which nothing else is known, on its first receive.
+    pub fn new(id: MessageId, receipt: ReceiptHandle, body: impl Into<Bytes>) -> Self {
+        Self {
+            id,
+            receipt,
+            body: body.into(),
+            receive_count: ReceiveCount::FIRST,
+            sent_at: None,
+            first_received_at: None,
+            group_id: None,
+            deduplication_id: None,
+            sequence_number: None,
+            trace_header: None,
+            sender_id: None,
+            attributes: Vec::new(),
+        }
+    }
+
     /// Its size as SQS counts it: body and attributes.
     pub fn bytes(&self) -> usize {
         self.body.len() + self.attributes.iter().map(Attribute::bytes).sum::<usize>()

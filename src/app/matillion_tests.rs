@@ -2,27 +2,14 @@
 
 use super::{Rendered, render};
 use crate::config::{self, Overrides};
-use crate::message::{Message, MessageId, ReceiptHandle, ReceiveCount};
+use crate::message::{Message, MessageId, ReceiptHandle};
 
 fn request(body: &str) -> Result<Rendered, String> {
     let example = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/matillion/queuepost.yaml");
     let overrides = Overrides { config: Some(example.to_owned()), ..Overrides::default() };
     let env = |name: &str| (name == "MATILLION_PASSWORD").then(|| "s3cr3t".to_owned());
     let plan = config::load(&overrides, &env, false).unwrap();
-    let message = Message {
-        id: MessageId::new("4a1b"),
-        receipt: ReceiptHandle::new("AQEB"),
-        body: body.to_owned().into(),
-        receive_count: ReceiveCount::FIRST,
-        sent_at: None,
-        first_received_at: None,
-        group_id: None,
-        deduplication_id: None,
-        sequence_number: None,
-        trace_header: None,
-        sender_id: None,
-        attributes: Vec::new(),
-    };
+    let message = Message::new(MessageId::new("4a1b"), ReceiptHandle::new("AQEB"), body.to_owned());
     render(&plan, None, &[message]).map_err(|error| error.to_string())
 }
 

@@ -110,20 +110,7 @@ fn messages(text: &[u8]) -> Result<Vec<Message>, String> {
 /// A message with a body alone. The line feed that editors add at the end is no part of it.
 fn plain(text: &[u8]) -> Message {
     let text = text.strip_suffix(b"\n").unwrap_or(text);
-    Message {
-        id: MessageId::new(PLAIN_ID),
-        receipt: ReceiptHandle::new(REDACTED),
-        body: Bytes::copy_from_slice(text),
-        receive_count: ReceiveCount::FIRST,
-        sent_at: None,
-        first_received_at: None,
-        group_id: None,
-        deduplication_id: None,
-        sequence_number: None,
-        trace_header: None,
-        sender_id: None,
-        attributes: Vec::new(),
-    }
+    Message::new(MessageId::new(PLAIN_ID), ReceiptHandle::new(REDACTED), Bytes::copy_from_slice(text))
 }
 
 impl Line {

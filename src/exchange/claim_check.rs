@@ -67,7 +67,7 @@ impl Pointer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::message::{Attribute, AttributeValue, MessageId, ReceiptHandle, ReceiveCount};
+    use crate::message::{Attribute, AttributeValue, MessageId, ReceiptHandle};
 
     fn message(attribute: &str, body: &str) -> Message {
         let number = |name: &str| Attribute {
@@ -76,18 +76,12 @@ mod tests {
             value: AttributeValue::Text("300000".to_owned()),
         };
         Message {
-            id: MessageId::new("m-1"),
-            receipt: ReceiptHandle::new("handle"),
-            body: Bytes::copy_from_slice(body.as_bytes()),
-            receive_count: ReceiveCount::FIRST,
-            sent_at: None,
-            first_received_at: None,
-            group_id: None,
-            deduplication_id: None,
-            sequence_number: None,
-            trace_header: None,
-            sender_id: None,
             attributes: vec![number(attribute), number("size")],
+            ..Message::new(
+                MessageId::new("m-1"),
+                ReceiptHandle::new("handle"),
+                Bytes::copy_from_slice(body.as_bytes()),
+            )
         }
     }
 

@@ -20,18 +20,14 @@ fn message(body: &str, attributes: &[(&str, &str)]) -> Message {
         value: AttributeValue::Text(value.to_owned()),
     };
     Message {
-        id: MessageId::new(ID),
-        receipt: ReceiptHandle::new("handle"),
-        body: Bytes::copy_from_slice(body.as_bytes()),
         receive_count: ReceiveCount::new(2),
         sent_at: Some(SystemTime::UNIX_EPOCH + Duration::from_millis(1_700_000_000_123)),
-        first_received_at: None,
-        group_id: None,
-        deduplication_id: None,
-        sequence_number: None,
-        trace_header: None,
-        sender_id: None,
         attributes: attributes.iter().map(attribute).collect(),
+        ..Message::new(
+            MessageId::new(ID),
+            ReceiptHandle::new("handle"),
+            Bytes::copy_from_slice(body.as_bytes()),
+        )
     }
 }
 

@@ -13,18 +13,13 @@ const TRACEPARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-
 
 fn message(body: &str) -> Message {
     Message {
-        id: MessageId::new("5fea7756-0ea4-451a-a703-a558b933e274"),
-        receipt: ReceiptHandle::new("handle"),
-        body: Bytes::copy_from_slice(body.as_bytes()),
         receive_count: ReceiveCount::new(2),
         sent_at: Some(SystemTime::UNIX_EPOCH + Duration::from_millis(1_700_000_000_123)),
-        first_received_at: None,
-        group_id: None,
-        deduplication_id: None,
-        sequence_number: None,
-        trace_header: None,
-        sender_id: None,
-        attributes: Vec::new(),
+        ..Message::new(
+            MessageId::new("5fea7756-0ea4-451a-a703-a558b933e274"),
+            ReceiptHandle::new("handle"),
+            Bytes::copy_from_slice(body.as_bytes()),
+        )
     }
 }
 

@@ -5,7 +5,7 @@ use http::HeaderMap;
 
 use super::*;
 use crate::exchange::Envelope;
-use crate::message::{ReceiptHandle, ReceiveCount};
+use crate::message::ReceiptHandle;
 use crate::policy::outcome::{Body, StatusSet};
 
 /// Bodies, a line each.
@@ -29,20 +29,11 @@ fn several(unwrap: Unwrap) -> Several {
 }
 
 fn message(id: &str, body: &str) -> Message {
-    Message {
-        id: MessageId::new(id),
-        receipt: ReceiptHandle::new(format!("handle of {id}")),
-        body: Bytes::copy_from_slice(body.as_bytes()),
-        receive_count: ReceiveCount::FIRST,
-        sent_at: None,
-        first_received_at: None,
-        group_id: None,
-        deduplication_id: None,
-        sequence_number: None,
-        trace_header: None,
-        sender_id: None,
-        attributes: Vec::new(),
-    }
+    Message::new(
+        MessageId::new(id),
+        ReceiptHandle::new(format!("handle of {id}")),
+        Bytes::copy_from_slice(body.as_bytes()),
+    )
 }
 
 #[test]

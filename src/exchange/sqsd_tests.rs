@@ -21,18 +21,17 @@ fn text(name: &str, value: &str) -> Attribute {
 fn message(body: &str, attributes: Vec<Attribute>) -> Message {
     let at = |millis| Some(SystemTime::UNIX_EPOCH + Duration::from_millis(millis));
     Message {
-        id: MessageId::new(ID),
-        receipt: ReceiptHandle::new("handle"),
-        body: Bytes::copy_from_slice(body.as_bytes()),
         receive_count: ReceiveCount::new(2),
         sent_at: at(1_700_000_000_123),
         first_received_at: at(1_700_000_001_999),
         group_id: Some("group".to_owned()),
-        deduplication_id: None,
-        sequence_number: None,
-        trace_header: None,
         sender_id: Some("AIDAIT2UOQQY3AUEKVGXU".to_owned()),
         attributes,
+        ..Message::new(
+            MessageId::new(ID),
+            ReceiptHandle::new("handle"),
+            Bytes::copy_from_slice(body.as_bytes()),
+        )
     }
 }
 

@@ -213,7 +213,8 @@ impl Delivery {
     fn decisions(&self, posted: &Posted, verdicts: &Verdicts) -> Vec<(Posted, Decision)> {
         let ctx = &self.dispatch.ctx;
         let together = self.messages.len();
-        let splits = together > 1 && matches!(verdicts, Verdicts::All(all) if all.may_be_of_one_message());
+        let splits = together > 1
+            && matches!(verdicts, Verdicts::All(all) if all.may_be_of_one_message(posted.seen.status));
         let mut behind_failures = BTreeSet::<&str>::new();
         let mut decisions = Vec::with_capacity(together);
         for (position, message) in self.messages.iter().enumerate() {

@@ -336,20 +336,11 @@ pub(super) fn circumstances() -> Circumstances {
 
 /// Message `m-1` with the handle `h-1` and the body `m-1`, or another number.
 pub(super) fn message(number: usize) -> Message {
-    Message {
-        id: MessageId::new(format!("m-{number}")),
-        receipt: ReceiptHandle::new(format!("h-{number}")),
-        body: format!("m-{number}").into(),
-        receive_count: ReceiveCount::FIRST,
-        sent_at: None,
-        first_received_at: None,
-        group_id: None,
-        deduplication_id: None,
-        sequence_number: None,
-        trace_header: None,
-        sender_id: None,
-        attributes: Vec::new(),
-    }
+    Message::new(
+        MessageId::new(format!("m-{number}")),
+        ReceiptHandle::new(format!("h-{number}")),
+        format!("m-{number}"),
+    )
 }
 
 /// An answer of this status.

@@ -219,15 +219,13 @@ impl Outcome {
         }
     }
 
-    /// Whether one of the messages of a request may have caused it, and the others not.
-    pub fn may_be_of_one_message(self) -> bool {
+    /// Whether one of the messages of a request may have caused it, and the others not. `status` is that of the answer.
+    pub fn may_be_of_one_message(self, status: Option<u16>) -> bool {
         match self {
-            Self::Overloaded
-            | Self::Failed
-            | Self::Rejected
-            | Self::AlgorithmError
-            | Self::TimedOut
-            | Self::Broken => true,
+            // What died or hung behind a proxy may have done so for a message. An endpoint that calls itself overloaded
+            // is not helped by more requests.
+            Self::Overloaded => matches!(status, Some(502 | 504)),
+            Self::Failed | Self::Rejected | Self::AlgorithmError | Self::TimedOut | Self::Broken => true,
             Self::Success
             | Self::UnlistedSuccess
             | Self::Throttled

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::*;
-use crate::message::{MessageId, ReceiptHandle, ReceiveCount};
+use crate::message::{MessageId, ReceiptHandle};
 
 const REASON: DeadLetterReason =
     DeadLetterReason { outcome: "rejected", status: Some(422), answer: None, listener: None };
@@ -18,18 +18,10 @@ fn text(name: &str, value: &str) -> Attribute {
 
 fn message(body: String, attributes: Vec<Attribute>) -> Message {
     Message {
-        id: MessageId::new("4a1b"),
-        receipt: ReceiptHandle::new("AQEB"),
-        body: Bytes::from(body),
-        receive_count: ReceiveCount::FIRST,
-        sent_at: None,
-        first_received_at: None,
-        group_id: None,
         deduplication_id: Some("d".to_owned()),
-        sequence_number: None,
         trace_header: Some("Root=1-2-3".to_owned()),
-        sender_id: None,
         attributes,
+        ..Message::new(MessageId::new("4a1b"), ReceiptHandle::new("AQEB"), Bytes::from(body))
     }
 }
 

@@ -217,6 +217,27 @@ async fn a_failing_batch_comes_again_in_halves_and_then_one_by_one_and_new_messa
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_batch_that_met_an_overloaded_endpoint_comes_again_together() {
+    for (seed, status, together) in [(521, 503, true), (522, 529, true), (523, 502, false), (524, 504, false)]
+    {
+        let mut process = SimProcess::new(seed);
+        process.world.queue("orders", 20);
+        for number in 0..20 {
+            process.world.send("orders", &format!("m-{number}"));
+        }
+        let endpoint =
+            ScriptedEndpoint::new(move |_, number| (SECOND, answer(if number == 0 { status } else { 200 })));
+        process.listen(batches("orders", 1, 20, 3 * SECOND), &endpoint, &limits(100));
+        process.until_empty("orders", 10 * MINUTE).await;
+        process.stop(MINUTE).await;
+        // The trial of a gate that the answer closed may be alone.
+        let largest = sizes(&endpoint)[1..].iter().max().copied();
+        assert_eq!(largest > Some(10), together, "{status}: {:?}", sizes(&endpoint));
+        process.assert_balanced();
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_row_for_a_message_at_fault_is_about_a_message_that_was_posted_alone() {
     for (seed, action) in [(511, Action::Delete), (512, Action::DeadLetter)] {
         let mut process = SimProcess::new(seed);

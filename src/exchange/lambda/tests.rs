@@ -29,18 +29,14 @@ fn attribute(name: &str, data_type: &str, value: AttributeValue) -> Attribute {
 
 fn message(id: &str, body: &'static str) -> Message {
     Message {
-        id: MessageId::new(id),
-        receipt: ReceiptHandle::new("AQEBwJnKyrHigUMZj6rYigCgxlaS3SLy0a"),
-        body: Bytes::from_static(body.as_bytes()),
-        receive_count: ReceiveCount::FIRST,
         sent_at: at(1_545_082_649_183),
         first_received_at: at(1_545_082_649_185),
-        group_id: None,
-        deduplication_id: None,
-        sequence_number: None,
-        trace_header: None,
         sender_id: Some("AIDAIENQZJOLO23YVJ4VO".to_owned()),
-        attributes: Vec::new(),
+        ..Message::new(
+            MessageId::new(id),
+            ReceiptHandle::new("AQEBwJnKyrHigUMZj6rYigCgxlaS3SLy0a"),
+            Bytes::from_static(body.as_bytes()),
+        )
     }
 }
 

@@ -20,18 +20,10 @@ fn at(ms: u64) -> SystemTime {
 
 fn message(body: &str) -> Message {
     Message {
-        id: MessageId::new("4a1b-22"),
-        receipt: ReceiptHandle::new("AQEB"),
-        body: body.to_owned().into(),
         receive_count: ReceiveCount::new(3),
         sent_at: Some(at(1_700_000_000_001)),
-        first_received_at: None,
-        group_id: None,
-        deduplication_id: None,
-        sequence_number: None,
         trace_header: Some("Root=1-2".to_owned()),
-        sender_id: None,
-        attributes: Vec::new(),
+        ..Message::new(MessageId::new("4a1b-22"), ReceiptHandle::new("AQEB"), body.to_owned())
     }
 }
 

@@ -3,26 +3,13 @@
 use bytes::Bytes;
 
 use super::*;
-use crate::message::{Attribute, AttributeValue, MessageId, ReceiptHandle, ReceiveCount};
+use crate::message::{Attribute, AttributeValue, MessageId, ReceiptHandle};
 
 const LIST: &str = "[{% for each in messages | list %}{% if not loop.first %},{% endif %}{\"id\":{{ each.message.id | tojson }},\
                     \"n\":{{ each.json.n | number }},\"t\":{{ each.attributes.tenant | default('none') | tojson }}}{% endfor %}]";
 
 fn message(id: &str, body: &str) -> Message {
-    Message {
-        id: MessageId::new(id),
-        receipt: ReceiptHandle::new("AQEB"),
-        body: Bytes::copy_from_slice(body.as_bytes()),
-        receive_count: ReceiveCount::FIRST,
-        sent_at: None,
-        first_received_at: None,
-        group_id: None,
-        deduplication_id: None,
-        sequence_number: None,
-        trace_header: None,
-        sender_id: None,
-        attributes: Vec::new(),
-    }
+    Message::new(MessageId::new(id), ReceiptHandle::new("AQEB"), Bytes::copy_from_slice(body.as_bytes()))
 }
 
 fn shape(parts: Parts) -> TemplatedBatch {

@@ -17,22 +17,15 @@ pub(in crate::exchange::template) fn message(body: impl Into<Bytes>) -> Message 
     };
     let blob = AttributeValue::Binary(Bytes::from_static(&[0, 255]));
     Message {
-        id: MessageId::new("4a1b"),
-        receipt: ReceiptHandle::new("AQEB"),
-        body: body.into(),
         receive_count: ReceiveCount::new(2),
         sent_at: std::time::SystemTime::UNIX_EPOCH
             .checked_add(std::time::Duration::from_millis(1_700_000_000_123)),
-        first_received_at: None,
         group_id: Some("tenant-1".to_owned()),
-        deduplication_id: None,
-        sequence_number: None,
-        trace_header: None,
-        sender_id: None,
         attributes: vec![
             text("tenant", "acme"),
             Attribute { name: "blob".to_owned(), data_type: "Binary".to_owned(), value: blob },
         ],
+        ..Message::new(MessageId::new("4a1b"), ReceiptHandle::new("AQEB"), body.into())
     }
 }
 

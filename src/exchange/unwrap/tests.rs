@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::exchange::{Exchange as _, Raw, Single, Success, Unshapeable};
-use crate::message::{AttributeValue, MessageId, ReceiptHandle, ReceiveCount};
+use crate::message::{AttributeValue, MessageId, ReceiptHandle};
 
 /// As the SNS developer guide shows it, with attributes of each type.
 const SNS: &str = r#"{
@@ -57,20 +57,7 @@ const CONFIRMATION: &str = r#"{"Type":"SubscriptionConfirmation","MessageId":"16
   "Timestamp":"2012-04-26T20:45:04.751Z","SignatureVersion":"1"}"#;
 
 fn message(body: &str) -> Message {
-    Message {
-        id: MessageId::new("m-1"),
-        receipt: ReceiptHandle::new("handle"),
-        body: Bytes::copy_from_slice(body.as_bytes()),
-        receive_count: ReceiveCount::FIRST,
-        sent_at: None,
-        first_received_at: None,
-        group_id: None,
-        deduplication_id: None,
-        sequence_number: None,
-        trace_header: None,
-        sender_id: None,
-        attributes: Vec::new(),
-    }
+    Message::new(MessageId::new("m-1"), ReceiptHandle::new("handle"), Bytes::copy_from_slice(body.as_bytes()))
 }
 
 fn exchange(envelopes: &[Envelope]) -> Single {

@@ -269,18 +269,8 @@ mod tests {
 
     fn message(receipt: &str) -> Message {
         Message {
-            id: MessageId::new("m"),
-            receipt: ReceiptHandle::new(receipt),
-            body: Bytes::new(),
             receive_count: ReceiveCount::new(1),
-            sent_at: None,
-            first_received_at: None,
-            group_id: None,
-            deduplication_id: None,
-            sequence_number: None,
-            trace_header: None,
-            sender_id: None,
-            attributes: Vec::new(),
+            ..Message::new(MessageId::new("m"), ReceiptHandle::new(receipt), Bytes::new())
         }
     }
 

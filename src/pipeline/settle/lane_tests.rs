@@ -8,7 +8,7 @@ use tokio::sync::Semaphore;
 
 use super::*;
 use crate::exchange::results::{ResultFacts, ResultForm};
-use crate::message::{Message, MessageId, ReceiptHandle, ReceiveCount};
+use crate::message::{Message, MessageId, ReceiptHandle};
 use crate::observe::event_log::deliveries::Posted;
 use crate::pipeline::lease::{Asked, Lease, LeaseTable};
 use crate::pipeline::ledger::Settled;
@@ -204,20 +204,7 @@ impl Bench {
 }
 
 fn message(number: usize, handle: &str) -> Message {
-    Message {
-        id: MessageId::new(format!("m-{number}")),
-        receipt: ReceiptHandle::new(handle),
-        body: "x".into(),
-        receive_count: ReceiveCount::FIRST,
-        sent_at: None,
-        first_received_at: None,
-        group_id: None,
-        deduplication_id: None,
-        sequence_number: None,
-        trace_header: None,
-        sender_id: None,
-        attributes: Vec::new(),
-    }
+    Message::new(MessageId::new(format!("m-{number}")), ReceiptHandle::new(handle), "x")
 }
 
 fn place() -> Place {

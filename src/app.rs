@@ -17,7 +17,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::admin::{Admin, AdminError, View};
+use crate::admin::{Admin, AdminError, Gauges, Running, RunningEndpoint, RunningListener, View};
 use crate::app::resources::{Limits, Shortage};
 use crate::config::{self, EndpointPlan, ListenerPlan, Plan};
 use crate::drain::{ABORT_GRACE, Drain, RECEIVES_END_BEFORE};
@@ -25,7 +25,7 @@ use crate::endpoint::auth::{Auth, SigV4};
 use crate::endpoint::{ClientError, HttpClient, HttpEndpoint};
 use crate::limit::EndpointLimits;
 use crate::limit::clock::Wall;
-use crate::pipeline::{ClaimChecks, Health, Listener, Parts, Preflight, Status};
+use crate::pipeline::{ClaimChecks, Listener, Parts, Preflight};
 use crate::sqs;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::trace::Traces;
@@ -99,10 +99,9 @@ pub async fn run(plan: Plan) -> Result<End, StartError> {
         );
     }
 
-    let health: Vec<(String, Arc<Health>)> =
-        listeners.iter().map(|listener| (listener.name().to_owned(), listener.health())).collect();
     let limits: Vec<EndpointLimits> = endpoints.iter().map(|endpoint| endpoint.limits.clone()).collect();
-    let view = view(&listeners, endpoints, &metrics, &drain, &health);
+    let shown = shown(&listeners, endpoints);
+    let view = View { metrics: Arc::clone(&metrics), running: Arc::clone(&shown), drain: drain.clone() };
     let admin_stop = CancellationToken::new();
     let mut admin_task = JoinSet::new();
     admin_task.spawn(admin.serve(view, admin_stop.clone()));
@@ -114,7 +113,7 @@ pub async fn run(plan: Plan) -> Result<End, StartError> {
     let healthy = tokio::select! {
         biased;
         () = signals.next() => true,
-        () = unhealthy(&health, plan.require_healthy) => false,
+        () = unhealthy(&shown, plan.require_healthy) => false,
     };
     tell_draining(running_posts(&limits), plan.deadline);
     metrics.set_draining();
@@ -170,12 +169,13 @@ async fn all_ended(running: &mut JoinSet<()>) -> End {
 
 /// Completes when a listener that must be healthy is definitely not; never completes without that
 /// requirement.
-async fn unhealthy(health: &[(String, Arc<Health>)], required: bool) {
+async fn unhealthy(running: &Running, required: bool) {
     if !required {
         std::future::pending::<()>().await;
     }
     loop {
-        let states: Vec<Preflight> = health.iter().map(|(_, health)| health.preflight()).collect();
+        let states: Vec<Preflight> =
+            running.listeners().iter().map(|listener| listener.health.preflight()).collect();
         if states.iter().any(|state| matches!(state, Preflight::Faulted(_))) {
             tracing::error!("a listener is faulted and --require-healthy was given");
             return;
@@ -186,9 +186,6 @@ async fn unhealthy(health: &[(String, Arc<Health>)], required: bool) {
         tokio::time::sleep(HEALTH_CHECK).await;
     }
 }
-
-/// Logs the state of a listener.
-type Statuses = Box<dyn Fn() -> Status + Send + Sync>;
 
 /// Counts the running POSTs; messages that wait for a session do not count.
 fn running_posts(limits: &[EndpointLimits]) -> usize {
@@ -204,9 +201,6 @@ fn tell_draining(posts: usize, deadline: Duration) {
         _ => tracing::info!(posts, deadline_seconds, "draining: {posts} POSTs still run; {CUTS_OFF}"),
     }
 }
-
-/// Sets gauges that mirror a state.
-type Gauges = Box<dyn Fn() + Send + Sync>;
 
 /// An endpoint's client, its limits and a closure that sets its gauges.
 struct Endpoint {
@@ -282,24 +276,16 @@ fn receive_wait(wait: Duration, deadline: Duration) -> Duration {
     wait.min(Duration::from_secs(room.as_secs().max(1)))
 }
 
-fn view(
-    listeners: &[Listener],
-    endpoints: Vec<Endpoint>,
-    metrics: &Arc<Metrics>,
-    drain: &Drain,
-    health: &[(String, Arc<Health>)],
-) -> View {
-    let of_listeners = listeners.iter().map(|listener| -> Gauges { Box::new(listener.gauges()) });
-    let limits = endpoints.iter().map(|endpoint| endpoint.limits.clone()).collect();
-    let of_endpoints = endpoints.into_iter().map(|endpoint| endpoint.gauges);
-    View {
-        metrics: Arc::clone(metrics),
-        gauges: of_listeners.chain(of_endpoints).collect(),
-        statuses: listeners.iter().map(|listener| -> Statuses { Box::new(listener.status()) }).collect(),
-        endpoints: limits,
-        listeners: health.to_vec(),
-        drain: drain.clone(),
+/// What the admin port shows of them.
+fn shown(listeners: &[Listener], endpoints: Vec<Endpoint>) -> Arc<Running> {
+    let running = Running::default();
+    for listener in listeners {
+        running.put_listener(RunningListener::of(listener));
     }
+    for Endpoint { limits, gauges, .. } in endpoints {
+        running.put_endpoint(RunningEndpoint::new(limits, gauges));
+    }
+    Arc::new(running)
 }
 
 /// The signals that ask the process to stop.

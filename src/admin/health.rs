@@ -6,9 +6,9 @@
 //! rollout.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
-use crate::admin::View;
-use crate::pipeline::Preflight;
+use crate::pipeline::{Health, Preflight};
 
 /// The answer to one probe.
 #[derive(Debug, PartialEq, Eq)]
@@ -50,21 +50,20 @@ impl Verdict {
     }
 }
 
-/// Whether the process should keep running.
-pub(super) fn live(view: &View) -> Verdict {
-    Verdict::of(view.listeners.iter().map(|(name, health)| {
+/// Whether the process should keep running, by the names and health of its listeners.
+pub(super) fn live(listeners: &[(String, Arc<Health>)]) -> Verdict {
+    Verdict::of(listeners.iter().map(|(name, health)| {
         let stuck = health.stuck();
         (format!("listener/{name}"), stuck.map_or(Ok(()), Err))
     }))
 }
 
 /// Whether the process does its work.
-pub(super) fn ready(view: &View) -> Verdict {
-    let states: Vec<(String, Preflight)> =
-        view.listeners.iter().map(|(name, health)| (name.clone(), health.preflight())).collect();
+pub(super) fn ready(listeners: &[(String, Arc<Health>)], draining: bool) -> Verdict {
+    let states: Vec<_> = listeners.iter().map(|(name, health)| (name, health.preflight())).collect();
     let healthy = states.iter().any(|(_, state)| *state == Preflight::Passed);
     let mut verdict = Verdict::of([]);
-    verdict.note("not-draining", if view.drain.is_draining() { Err("draining".to_owned()) } else { Ok(()) });
+    verdict.note("not-draining", if draining { Err("draining".to_owned()) } else { Ok(()) });
     for (name, state) in states {
         let name = format!("listener/{name}");
         match state {
@@ -79,32 +78,14 @@ pub(super) fn ready(view: &View) -> Verdict {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
     use std::time::Duration;
 
     use super::*;
-    use crate::drain::Drain;
-    use crate::pipeline::Health;
-    use crate::telemetry::metrics::Metrics;
-
-    fn view(listeners: &[(&str, &Arc<Health>)]) -> View {
-        View {
-            metrics: Arc::new(Metrics::new()),
-            gauges: Vec::new(),
-            listeners: listeners
-                .iter()
-                .map(|(name, health)| ((*name).to_owned(), Arc::clone(health)))
-                .collect(),
-            statuses: Vec::new(),
-            endpoints: Vec::new(),
-            drain: Drain::new(),
-        }
-    }
 
     #[tokio::test(start_paused = true)]
     async fn a_process_is_not_ready_when_no_queue_could_be_read_for_a_minute_and_lives_on() {
         let (near, far) = (Arc::new(Health::default()), Arc::new(Health::default()));
-        let view = view(&[("near", &near), ("far", &far)]);
+        let listeners = [("near".to_owned(), Arc::clone(&near)), ("far".to_owned(), Arc::clone(&far))];
         for health in [&near, &far] {
             health.set_preflight(Preflight::Passed);
         }
@@ -112,12 +93,12 @@ mod tests {
         tokio::time::advance(Duration::from_secs(30)).await;
         near.not_read(&"connection refused");
         tokio::time::advance(Duration::from_secs(30)).await;
-        let verdict = ready(&view);
+        let verdict = ready(&listeners, false);
         assert!(verdict.good && verdict.checks.contains("[-]listener/far unreachable: "), "{verdict:?}");
         tokio::time::advance(Duration::from_secs(30)).await;
-        let verdict = ready(&view);
+        let verdict = ready(&listeners, false);
         let words = "[-]listener/near failed: its queue could not be read for 60 s: connection refused";
         assert!(!verdict.good && verdict.checks.contains(words), "{verdict:?}");
-        assert!(live(&view).good);
+        assert!(live(&listeners).good);
     }
 }

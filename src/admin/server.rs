@@ -78,9 +78,7 @@ async fn index() -> &'static str {
 }
 
 async fn metrics(State(view): State<Arc<View>>) -> Response {
-    for gauge in &view.gauges {
-        gauge();
-    }
+    view.running.set_gauges();
     if view.drain.is_draining() {
         view.metrics.set_draining();
     }
@@ -88,11 +86,11 @@ async fn metrics(State(view): State<Arc<View>>) -> Response {
 }
 
 async fn livez(State(view): State<Arc<View>>, RawQuery(query): RawQuery) -> Response {
-    answer("livez", &health::live(&view), query.as_deref())
+    answer("livez", &health::live(&view.running.healths()), query.as_deref())
 }
 
 async fn readyz(State(view): State<Arc<View>>, RawQuery(query): RawQuery) -> Response {
-    answer("readyz", &health::ready(&view), query.as_deref())
+    answer("readyz", &health::ready(&view.running.healths(), view.drain.is_draining()), query.as_deref())
 }
 
 /// The checks are printed on request, and always when one of them failed.

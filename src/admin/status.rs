@@ -26,8 +26,8 @@ pub(super) fn document(view: &View) -> Value {
         "version": env!("CARGO_PKG_VERSION"),
         "revision": Metrics::revision(),
         "phase": if view.drain.is_draining() { "draining" } else { "running" },
-        "listeners": view.statuses.iter().map(|status| listener(&status())).collect::<Vec<_>>(),
-        "endpoints": view.endpoints.iter().map(endpoint).collect::<Vec<_>>(),
+        "listeners": view.running.listeners().iter().map(|running| listener(&running.status())).collect::<Vec<_>>(),
+        "endpoints": view.running.endpoints().iter().map(|running| endpoint(&running.limits)).collect::<Vec<_>>(),
     })
 }
 

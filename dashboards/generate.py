@@ -8,10 +8,15 @@ their legends, unit. Everything Grafana wants beside that is in grafana.py. The 
 import json
 from pathlib import Path
 
-from grafana import Panel, dashboard, heatmap, lines, stat, variables
+from grafana import Panel, dashboard, heatmap, lines, names, stat, variables
 
 FOLDER = Path(__file__).resolve().parent
 
+#: A listener, or an endpoint, of one place: `orders` of another cluster, namespace or job is another line.
+PLACE = "cluster, namespace, job"
+LISTENER, ENDPOINT = f"{PLACE}, listener", f"{PLACE}, endpoint"
+WHERE_NAMED = "{{job}} {{namespace}} {{cluster}}"
+LISTENER_NAMED, ENDPOINT_NAMED = f"{{{{listener}}}} {WHERE_NAMED}", f"{{{{endpoint}}}} {WHERE_NAMED}"
 WHERE = 'cluster=~"$cluster", namespace=~"$namespace", job=~"$job", instance=~"$instance"'
 
 
@@ -57,58 +62,59 @@ FATES = [
     ("messages_deleted_total", "deleted"), ("messages_parked_total", "parked"), ("messages_deferred_total", "deferred"),
     ("messages_released_total", "released"), ("messages_dead_lettered_total", "dead-lettered"), ("messages_abandoned_total", "abandoned"),
 ]
+#: The gauge is 0 when nothing was received in the last minute: no good news, nor bad.
+NOTHING_RECEIVED = {"0": ("none", "grey")}
 RED_FROM_ONE = {"steps": [(1, "red")]}
 ORANGE_FROM_ONE = {"steps": [(1, "orange")]}
 
 
-def per_queue(metric, more, by="listener"):
+def per_queue(metric, more, by=LISTENER):
     """Every process says the same of a queue."""
     return f"max by ({by}) ({of(metric, more)})"
 
 
 def overview():
     states = {"0": ("open", "green"), "1": ("not open", "red")}
-    closed = f"sum by (endpoint, reason) (rate({of('gate_closed_seconds_total', listener=False)}[$__rate_interval]))"
-    processes = f"scalar(count({of('build_info', listener=False)}))"
+    closed = f"avg by ({ENDPOINT}, listener, reason) (rate({of('gate_closed_seconds_total', listener=False)}[$__rate_interval]))"
     rows = [
         ("Now", [
             stat("Processes", "Processes that answer Prometheus. Fewer than you run: look at the pods.", f"count({of('build_info', listener=False)})", base="blue"),
-            stat("Listeners faulted", "Listeners that cannot read their queue; a person has to act. Runbook: QueuepostListenerFaulted.", f"sum(max by (listener) ({of('listener_faulted')}))", **RED_FROM_ONE),
-            stat("Gates not open", "Gates, of endpoints and of single listeners, that are closed or probing in some process. Nothing is received behind them but probes.", f"count(max by (endpoint, listener) ({of('gate_state', NOT_OPEN, listener=False)}) == 1) or vector(0)", **RED_FROM_ONE),
+            names("Listeners faulted", "Listeners that cannot read their queue, by name; a person has to act. Runbook: QueuepostListenerFaulted.", f"max by ({LISTENER}) ({of('listener_faulted')}) == 1", LISTENER_NAMED),
+            stat("Gates not open", "Gates, of endpoints and of single listeners, that are closed or probing in some process. Nothing is received behind them but probes.", f"count(max by ({ENDPOINT}, listener) ({of('gate_state', NOT_OPEN, listener=False)}) == 1) or vector(0)", **RED_FROM_ONE),
             stat("Visible", "Messages ready to be received, over all queues.", f"sum({per_queue('queue_messages_visible', SOURCE_QUEUE)})", base="blue"),
             stat("Parked", "Messages hidden after a 429 by these processes, not yet due.", f"sum({of('messages_parked_current')})", base="blue"),
-            stat("Oldest received", "Age of the oldest message received in the last minute. Runbook: QueuepostOldestMessageTooOld.", f"max({of('queue_oldest_message_age_seconds')})", "s", steps=[(900, "orange"), (3600, "red")]),
+            stat("Oldest received", "Age of the oldest message received in the last minute; none: nothing was received. Runbook: QueuepostOldestMessageTooOld.", f"max({of('queue_oldest_message_age_seconds')})", "s", steps=[(900, "orange"), (3600, "red")], values=NOTHING_RECEIVED),
             stat("Dead-lettered", "Messages in the dead-letter queues. Look at them, mend, and move them back.", f"sum({per_queue('queue_messages_visible', DEAD_LETTER)})", **ORANGE_FROM_ONE),
             stat("Draining", "Processes that are stopping.", f"sum({of('draining', listener=False)})", **ORANGE_FROM_ONE),
         ]),
         ("Deliveries: rate, errors, duration", [
             lines("Deliveries by outcome", "POSTs per second and what came of them. Orange is throttling; red and the rest are failures, with their meaning in docs/errors.md.", [(seen(rate("deliveries_total", "outcome")), "{{outcome}}")], "reqps", 12, stack=True),
             lines("What became of messages", "Per second. Deleted is the throughput; parked waits after a 429, deferred after another failure.", [(rate(metric), legend) for metric, legend in FATES], "mps", 12, stack=True),
-            lines("Failed deliveries", "Share of the deliveries that failed; a 429 is neither good nor bad here. Objective: below 1 %.", [(share(rate("deliveries_total", "listener", BAD), rate("deliveries_total", "listener", NOT_429)), "{{listener}}")], "percentunit", max=1, steps=[(0.01, "red")]),
-            lines("Throttled deliveries", "Share of the deliveries answered 429. Above 20 % for long: QueuepostThrottledSustained.", [(share(rate("deliveries_total", "listener", 'outcome="throttled"'), rate("deliveries_total", "listener")), "{{listener}}")], "percentunit", max=1, steps=[(0.2, "orange")]),
+            lines("Failed deliveries", "Share of the deliveries that failed; a 429 is neither good nor bad here. Objective: below 1 %.", [(share(rate("deliveries_total", LISTENER, BAD), rate("deliveries_total", LISTENER, NOT_429)), LISTENER_NAMED)], "percentunit", max=1, steps=[(0.01, "red")]),
+            lines("Throttled deliveries", "Share of the deliveries answered 429. Above 20 % for long: QueuepostThrottledSustained.", [(share(rate("deliveries_total", LISTENER, 'outcome="throttled"'), rate("deliveries_total", LISTENER)), LISTENER_NAMED)], "percentunit", max=1, steps=[(0.2, "orange")]),
             lines("Duration of a delivery", "Connecting and reading the answer included, all outcomes.", quantiles("delivery_duration_seconds"), "s"),
         ]),
         ("Queues: backlog, age, dead letters", [
-            lines("Visible messages", "The backlog of each queue, read every 30 s.", [(per_queue("queue_messages_visible", SOURCE_QUEUE), "{{listener}}")], "short"),
-            lines("In flight", "Received by anybody and not settled, parked ones included. SQS stops handing out at 120,000.", [(per_queue("queue_messages_not_visible", SOURCE_QUEUE), "{{listener}}")], "short"),
-            lines("Parked by these processes", "Hidden after a 429, not yet due.", [(f"sum by (listener) ({of('messages_parked_current')})", "{{listener}}")], "short"),
-            lines("Age of messages at completion", "From sending to success; 95 of 100 messages were younger. Objective: 15 minutes.", [(f"histogram_quantile(0.95, {rate('message_age_seconds_bucket', 'listener, le', COMPLETED)}) >= 0", "{{listener}}")], "s"),
-            lines("Messages on their final receive", "Per second. If they fail once more SQS dead-letters them.", [(rate("messages_near_dead_letter_total", "listener"), "{{listener}}")], "mps"),
-            lines("Dead-letter queues", "Messages in each, read every 30 s.", [(per_queue("queue_messages_visible", DEAD_LETTER), "{{listener}}")], "short"),
+            lines("Visible messages", "The backlog of each queue, read every 30 s.", [(per_queue("queue_messages_visible", SOURCE_QUEUE), LISTENER_NAMED)], "short"),
+            lines("In flight", "Received by anybody and not settled, parked ones included. SQS stops handing out at 120,000.", [(per_queue("queue_messages_not_visible", SOURCE_QUEUE), LISTENER_NAMED)], "short"),
+            lines("Parked by these processes", "Hidden after a 429, not yet due.", [(f"sum by ({LISTENER}) ({of('messages_parked_current')})", LISTENER_NAMED)], "short"),
+            lines("Age of messages at completion", "From sending to success; 95 of 100 messages were younger. Objective: 15 minutes.", [(f"histogram_quantile(0.95, {rate('message_age_seconds_bucket', f'{LISTENER}, le', COMPLETED)}) >= 0", LISTENER_NAMED)], "s"),
+            lines("Messages on their final receive", "Per second. If they fail once more SQS dead-letters them.", [(rate("messages_near_dead_letter_total", LISTENER), LISTENER_NAMED)], "mps"),
+            lines("Dead-letter queues", "Messages in each, read every 30 s.", [(per_queue("queue_messages_visible", DEAD_LETTER), LISTENER_NAMED)], "short"),
         ]),
         ("Workers and sessions: use, saturation, errors", [
-            lines("Workers in use", "Share of the workers that hold a message. At 100 % with a backlog: more workers or more processes.", [(f"sum by (listener) ({of('workers_in_use')}) / sum by (listener) ({of('workers_limit')})", "{{listener}}")], "percentunit", max=1, steps=[(0.95, "orange")]),
-            lines("Sessions in use", "Share of the POSTs at once that the configuration allows.", [(f"sum by (endpoint) ({of('sessions_in_use', listener=False)}) / sum by (endpoint) ({of('sessions_limit', listener=False)})", "{{endpoint}}")], "percentunit", max=1),
+            lines("Workers in use", "Share of the workers that hold a message. At 100 % with a backlog: more workers or more processes.", [(f"sum by ({LISTENER}) ({of('workers_in_use')}) / sum by ({LISTENER}) ({of('workers_limit')})", LISTENER_NAMED)], "percentunit", max=1, steps=[(0.95, "orange")]),
+            lines("Sessions in use", "Share of the POSTs at once that the configuration allows.", [(f"sum by ({ENDPOINT}) ({of('sessions_in_use', listener=False)}) / sum by ({ENDPOINT}) ({of('sessions_limit', listener=False)})", ENDPOINT_NAMED)], "percentunit", max=1),
             lines("Messages in flight here", "By where they are. Waiting: for the gate, a session or the rate. Held: the endpoint cannot be reached.", [(f"sum by (stage) ({of('messages_in_progress')})", "{{stage}}")], "short", stack=True),
         ]),
         ("Gates and limits", [
             Panel("state-timeline", "Gates", "Green: messages are received. Red: nothing but probes. With a listener's name behind it: its own gate.", [
-                (f"max by (endpoint) ({of('gate_state', AN_ENDPOINT, listener=False)})", "{{endpoint}}"), (f"max by (endpoint, listener) ({of('gate_state', NOT_OPEN)})", "{{endpoint}}: {{listener}}"),
+                (f"max by ({ENDPOINT}) ({of('gate_state', AN_ENDPOINT, listener=False)})", ENDPOINT_NAMED), (f"max by ({ENDPOINT}, listener) ({of('gate_state', NOT_OPEN)})", f"{{{{endpoint}}}}: {LISTENER_NAMED}"),
             ], "short", 12, values=states, max=1, steps=[(1, "red")]),
-            lines("Time closed, by reason", "Part of the time a gate was not open, mean of the processes, and what the endpoint did to close it.", [(seen(f"{closed} / {processes}"), "{{endpoint}}: {{reason}}")], "percentunit", 12, max=1),
-            lines("Adaptive limit", "POSTs at once that an endpoint takes, found from its answers, as a share of what the configuration allows. Low: it has too much to do.", [(f"sum by (endpoint) ({of('adaptive_limit', listener=False)}) / sum by (endpoint) ({of('sessions_limit', listener=False)})", "{{endpoint}}")], "percentunit", max=1),
-            lines("Learned rate", "POSTs started per second that an endpoint was found to take from all processes together. No line: it was not found to limit them.", [(f"sum by (endpoint) ({of('adaptive_rate', listener=False)})", "{{endpoint}}")], "reqps"),
-            lines("SQS errors", "Calls that failed, per second, by kind; docs/errors.md has each with its fix.", [(rate("sqs_requests_total", "listener, result", 'result!="ok"'), "{{listener}} {{result}}")], "reqps"),
+            lines("Time closed, by reason", "Part of the time a gate was not open, mean of the processes, and what the endpoint did to close it.", [(seen(closed), f"{{{{endpoint}}}} {{{{listener}}}}: {{{{reason}}}} {WHERE_NAMED}")], "percentunit", 12, max=1),
+            lines("Adaptive limit", "POSTs at once that an endpoint takes, found from its answers, as a share of what the configuration allows. Low: it has too much to do.", [(f"sum by ({ENDPOINT}) ({of('adaptive_limit', listener=False)}) / sum by ({ENDPOINT}) ({of('sessions_limit', listener=False)})", ENDPOINT_NAMED)], "percentunit", max=1),
+            lines("Learned rate", "POSTs started per second that an endpoint was found to take from all processes together. No line: it was not found to limit them.", [(f"sum by ({ENDPOINT}) ({of('adaptive_rate', listener=False)})", ENDPOINT_NAMED)], "reqps"),
+            lines("SQS errors", "Calls that failed, per second, by kind; docs/errors.md has each with its fix.", [(rate("sqs_requests_total", f"{LISTENER}, result", 'result!="ok"'), f"{{{{listener}}}} {{{{result}}}} {WHERE_NAMED}")], "reqps"),
             lines("Things that should not happen", "Per second: lost leases, abandoned messages, messages left out, panics, dropped headers, copies not posted again, log lines that nobody read.", [
                 *((rate(metric), legend) for metric, legend in [("leases_lost_total", "leases lost"), ("messages_abandoned_total", "abandoned"), ("messages_left_out_total", "left out"), ("panics_total", "panics"), ("headers_dropped_total", "headers dropped"), ("duplicates_suppressed_total", "copies")]),
                 (rate("log_lines_dropped_total", listener=False), "log lines dropped"),
@@ -126,7 +132,7 @@ def listener():
             stat("State", "Faulted: the queue cannot be read; the log and /readyz?verbose say why.", f"max({of('listener_faulted')})", "none", values={"0": ("healthy", "green"), "1": ("faulted", "red")}),
             stat("Gate", "Whether the gate of the endpoint, or the listener's own, is not open in some process.", f"max({of('gate_state', BOTH_NOT_OPEN, listener=False)})", "none", values={"0": ("open", "green"), "1": ("not open", "red")}),
             stat("Visible", "Messages ready to be received.", per_queue("queue_messages_visible", SOURCE_QUEUE), base="blue"),
-            stat("Oldest received", "Age of the oldest message received in the last minute.", f"max({of('queue_oldest_message_age_seconds')})", "s", steps=[(900, "orange"), (3600, "red")]),
+            stat("Oldest received", "Age of the oldest message received in the last minute; none: nothing was received.", f"max({of('queue_oldest_message_age_seconds')})", "s", steps=[(900, "orange"), (3600, "red")], values=NOTHING_RECEIVED),
             stat("Parked", "Hidden after a 429, not yet due.", f"sum({of('messages_parked_current')})", base="blue"),
             stat("Dead-lettered", "Messages in the dead-letter queue.", per_queue("queue_messages_visible", DEAD_LETTER), **ORANGE_FROM_ONE),
             stat("Last success", "Time since a delivery last succeeded, in any process.", f"time() - (max({of('last_success_timestamp_seconds')}) > 0)", "s", none="never", steps=[(600, "orange")]),
@@ -203,24 +209,28 @@ def slo():
     where = 'cluster=~"$cluster", namespace=~"$namespace", job=~"$job", listener=~"$listener"'
 
     def ratio(rule, window):
-        return f"max by (listener) (listener:queuepost_{rule}:ratio_rate{window}{{{where}}})"
+        return f"max by ({LISTENER}) (listener:queuepost_{rule}:ratio_rate{window}{{{where}}})"
 
     rows = []
     for name, rule, what, good in [
         ("delivery", "delivery_errors", "Deliveries that failed; a 429 is neither good nor bad here", "deliveries that do not fail"),
         ("freshness", "stale_completions", "Messages completed more than 15 minutes after they were sent; what 429s delay counts here", "messages completed within 15 minutes"),
     ]:
-        budget = f"(1 - scalar(queuepost:{name}_objective:ratio))"
+        objective = f'queuepost:{name}_objective:ratio{{cluster=~"$cluster", namespace=~"$namespace", job=~"$job"}}'
+
+        def burn(window, rule=rule, objective=objective):
+            return f"max({ratio(rule, window)} / on ({PLACE}) group_left () (1 - {objective}))"
+
         title = name.capitalize()
         rows.append((f"{title}: {good}", [
-            stat(f"{title}: objective", f"Set in the recording rule queuepost:{name}_objective:ratio.", f"queuepost:{name}_objective:ratio", "percentunit", 4, base="blue", decimals=2),
-            stat(f"{title}: budget left", "Of three days, of the listener that has least. Below 0: more was spent than the objective allows.", f"1 - max({ratio(rule, '3d')}) / {budget}", "percentunit", 4, base="red", steps=[(0, "orange"), (0.5, "green")], min=None, decimals=0),
+            stat(f"{title}: objective", f"Set in the recording rule queuepost:{name}_objective:ratio. The lowest, where several places are shown.", f"min({objective})", "percentunit", 4, base="blue", decimals=2),
+            stat(f"{title}: budget left", "Of three days, of the listener that has least. Below 0: more was spent than the objective allows.", f"1 - {burn('3d')}", "percentunit", 4, base="red", steps=[(0, "orange"), (0.5, "green")], min=None, decimals=0),
             *[
-                stat(f"{title}: burn in {window}", f"How many times faster than the objective allows, the worst listener. {alert}", f"max({ratio(rule, window)}) / {budget}", "none", 4, steps=[(threshold, "red")], decimals=1)
+                stat(f"{title}: burn in {window}", f"How many times faster than the objective allows, the worst listener. {alert}", burn(window), "none", 4, steps=[(threshold, "red")], decimals=1)
                 for window, threshold, alert in [("1h", 14.4, "Fast burn: above 14.4."), ("6h", 6, "Medium burn: above 6."), ("1d", 3, "Slow burn: above 3."), ("3d", 1, "Slow burn: above 1.")]
             ],
-            lines(f"{title}: burn rate by window", "The worst listener. 1 spends the budget just in time; the lines are the thresholds of the alerts.", [(f"max({ratio(rule, window)}) / {budget}", window) for window in ("5m", "1h", "6h", "3d")], "none", 12, steps=[(14.4, "red"), (6, "orange"), (1, "yellow")]),
-            lines(f"{title}: bad share by listener", f"{what}. Over 1 h.", [(ratio(rule, "1h"), "{{listener}}")], "percentunit", 12),
+            lines(f"{title}: burn rate by window", "The worst listener. 1 spends the budget just in time; the lines are the thresholds of the alerts.", [(burn(window), window) for window in ("5m", "1h", "6h", "3d")], "none", 12, steps=[(14.4, "red"), (6, "orange"), (1, "yellow")]),
+            lines(f"{title}: bad share by listener", f"{what}. Over 1 h.", [(ratio(rule, "1h"), LISTENER_NAMED)], "percentunit", 12),
         ]))
     return dashboard("slo", "queuepost: SLO", "Two objectives, delivery and freshness: what is left of their budgets, and how fast it is spent.", rows, variables(instance=False), "now-6h")
 

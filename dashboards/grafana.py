@@ -60,7 +60,8 @@ class Panel:
                 "stacking": {"mode": "normal" if stack else "none"},
                 "thresholdsStyle": {"mode": "line" if steps else "off"},
             }
-            found["color"] = {"mode": "palette-classic"}
+            # By name: a listener has the same colour in every panel.
+            found["color"] = {"mode": "palette-classic-by-name"}
         elif self.kind == "state-timeline":
             found["custom"] = {"fillOpacity": 80, "lineWidth": 0}
             found["color"] = {"mode": "thresholds"}
@@ -92,7 +93,7 @@ class Panel:
         if self.kind == "stat":
             return {
                 "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False}, "colorMode": "value", "graphMode": "none",
-                "justifyMode": "auto", "textMode": "auto",
+                "justifyMode": "auto", "textMode": self.more.get("text", "auto"),
             }
         if self.kind == "heatmap":
             return {
@@ -107,6 +108,11 @@ class Panel:
 
 def stat(title, description, expr, unit="short", width=3, **more):
     return Panel("stat", title, description, [(expr, "")], unit, width, 4, **more)
+
+
+def names(title, description, expr, legend, width=3):
+    """The names of what should not be there, in red; `none` where there is nothing."""
+    return Panel("stat", title, description, [(expr, legend)], "none", width, 4, steps=[(1, "red")], none="none", text="name")
 
 
 def lines(title, description, queries, unit, width=8, **more):

@@ -6,6 +6,7 @@ requirements.
 
 import datetime
 import io
+import zlib
 
 import matplotlib
 
@@ -48,6 +49,11 @@ def legend(target, labels):
     while "{{" in text:
         text = text[: text.index("{{")] + text[text.index("}}") + 2 :]
     return text.strip() or "value"
+
+
+def by_name(name):
+    """The colour that a line of this name has in every panel."""
+    return REST[zlib.crc32(name.encode()) % len(REST)]
 
 
 class Drawing:
@@ -132,10 +138,9 @@ class Drawing:
         lines = 0 if right else -(-min(9, len(series)) // columns)
         aside = min(250, 95 + 6 * longest) if right else 0
         axes = self._axes(x + 66, y + 34, w - 84 - aside, h - 60 - 15 * lines, unit, defaults.get("decimals"))
-        rest = iter(REST * 9)
         if not series:
             axes.text(0.5, 0.5, "no data", transform=axes.transAxes, ha="center", color="#999999", fontsize=9)
-        colors = [fixed.get(name) or next(rest) for name, _, _ in series]
+        colors = [fixed.get(name) or by_name(name) for name, _, _ in series]
         if stack and series:
             times = sorted({at for _, points, _ in series for at, _ in points})
             heights = [[dict(points).get(at, 0) for at in times] for _, points, _ in series]
@@ -172,7 +177,8 @@ class Drawing:
 
     def _stat(self, panel, x, y, w, h):
         defaults = panel["fieldConfig"]["defaults"]
-        found = self.story.query(filled(panel["targets"][0]["expr"], self.interval, **self.values))
+        target = panel["targets"][0]
+        found = self.story.query(filled(target["expr"], self.interval, **self.values))
         value = float(found[0]["value"][1]) if found else None
         steps = defaults["thresholds"]["steps"]
         color = [step["color"] for step in steps if step["value"] is None or (value is not None and value >= step["value"])][-1]
@@ -180,7 +186,11 @@ class Drawing:
         for mapping in defaults.get("mappings", []):
             if value is not None and (option := mapping["options"].get(f"{value:g}")):
                 text, color = option["text"], option["color"]
-        self.figure.text((x + w / 2) / self.width, 1 - (y + h * 0.66) / self.height, text, fontsize=19, weight="bold", ha="center", color=COLORS[color])
+        if panel["options"]["textMode"] == "name":
+            text = "\n".join(legend(target, each["metric"]) for each in found[:4]) or text
+            color = color if found else "green"
+        size = 19 if len(text) < 9 else 9
+        self.figure.text((x + w / 2) / self.width, 1 - (y + h * 0.66) / self.height, text, fontsize=size, weight="bold", ha="center", va="center", color=COLORS[color])
 
     def _state_timeline(self, panel, x, y, w, h):
         series = self._series(panel)

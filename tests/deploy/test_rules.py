@@ -47,19 +47,51 @@ def calls(ok, failed, result="network", operation="ReceiveMessage"):
 
 FAULTED, HEALTHY = of("listener_faulted", "1x60"), of("listener_faulted", "0x60")
 BUILD = of("build_info", "1x200", 'version="1", revision="a"', listener=None)
+OBJECTIVES = of("build_info", "1x900", 'version="1", revision="a"', listener=None)
 ENDS = of("build_info", "1x10 stale", 'version="1", revision="a"', listener=None)
 GATE = 'endpoint="shop", listener="", reason="throttled"'
+OWN_GATE = 'endpoint="shop", reason="throttled"'
+UP = {"series": 'up{job="queuepost", instance="a"}', "values": "1x10 0x800"}
 ORDERS = {"listener": "orders"}
 DENIED = {"operation": "SendMessage"}
 STANDS = [queue("5x60"), of("messages_deleted_total", "7x60"), of("messages_dead_lettered_total", "0x60")]
 
+
+
+def up(values):
+    return {"series": 'up{job="queuepost", instance="a"}', "values": values}
+
+
+def deployment(wants, has, name="queuepost"):
+    return [
+        {"series": f'kube_deployment_{what}{{job="kube-state-metrics", deployment="{name}"}}', "values": f"{count}x800"}
+        for what, count in [("spec_replicas", wants), ("status_replicas_available", has)]
+    ]
+
+
+def gates(endpoint, own="0x60"):
+    """Seconds that the gate of the endpoint, and the listener's own, were not open."""
+    return [of("gate_closed_seconds_total", endpoint, GATE, None), of("gate_closed_seconds_total", own, OWN_GATE)]
+
+
+#: An endpoint that dies in the tenth minute, under a hundred messages a second.
+DIES = [
+    *gates("0x10 55+55x60"), queue("100+3000x60"), of("messages_deleted_total", "0+6000x10 60000x60"), of("messages_dead_lettered_total", "0x70"),
+    *[of("deliveries_total", values, f'outcome="{outcome}"') for outcome, values in [("success", "0+6000x10 60000x60"), ("unavailable", "0x10 2+2x60")]],
+    HEALTHY, BUILD,
+]
+
 #: Alert, what it is like, minutes from the beginning, its series, and the labels it fires with; None: it does not.
 #: A sample is a minute.
 CASES = [
-    ("QueuepostDown", "the only process is gone", 17, [ENDS], {}),
-    ("QueuepostDown", "none was ever there", 6, [of("other", "1x60")], {"job": None}),
-    ("QueuepostDown", "gone for four minutes", 14, [ENDS], None),
-    ("QueuepostDown", "one of two processes is left", 30, [ENDS, {**BUILD, "series": BUILD["series"].replace('"a"', '"b"', 1)}], None),
+    ("QueuepostDown", "its targets do not answer, for half a day", 720, [ENDS, UP], {}),
+    ("QueuepostDown", "its targets have not answered for four minutes", 14, [ENDS, UP], None),
+    ("QueuepostDown", "uninstalled or scaled to zero: no targets are left", 30, [ENDS, up("0x10 stale")], None),
+    ("QueuepostDown", "another job's targets do not answer", 30, [up("0x60")], None),
+    ("QueuepostDown", "a Deployment has none of the pods it wants", 720, deployment(2, 0), {"job": None, "deployment": "queuepost"}),
+    ("QueuepostDown", "a Deployment scaled to zero", 30, deployment(0, 0), None),
+    ("QueuepostDown", "a Deployment of something else", 30, deployment(2, 0, "shop"), None),
+    ("QueuepostDown", "one of two processes is left", 30, [ENDS, UP, {**BUILD, "series": BUILD["series"].replace('"a"', '"b"', 1)}], None),
     ("QueuepostListenerFaulted", "in one process of two", 11, [FAULTED, {**HEALTHY, "series": HEALTHY["series"].replace('"a"', '"b"')}], ORDERS),
     ("QueuepostListenerFaulted", "for nine minutes", 15, [of("listener_faulted", "1x9 0x20")], None),
     ("QueuepostNotConsuming", "visible and none deleted", 25, [*STANDS, HEALTHY], ORDERS),
@@ -67,9 +99,17 @@ CASES = [
     ("QueuepostNotConsuming", "nothing is visible", 25, [queue("0x60"), *STANDS[1:]], None),
     ("QueuepostNotConsuming", "one is deleted every nine minutes", 50, [queue("5x60"), of("messages_deleted_total", "0x8 1x8 2x8 3x8 4x8 5x20"), STANDS[2]], None),
     ("QueuepostNotConsuming", "all go to the dead-letter queue by a row", 25, [*STANDS[:2], of("messages_dead_lettered_total", "0+6x60")], None),
+    ("QueuepostNotConsuming", "a closed gate has its own alert", 40, [*STANDS, HEALTHY, *gates("0+55x60")], None),
+    ("QueuepostEndpointTakesNothing", "ten minutes after it died", 20, DIES, ORDERS),
+    ("QueuepostEndpointTakesNothing", "the listener's own gate is closed", 20, [*STANDS, *gates("0x60", "0+55x60")], ORDERS),
+    ("QueuepostEndpointTakesNothing", "seven minutes after it died", 17, DIES, None),
+    ("QueuepostEndpointTakesNothing", "nothing is visible", 30, [queue("0x60"), *STANDS[1:], *gates("0+55x60")], None),
+    ("QueuepostEndpointTakesNothing", "it takes some between its pauses", 30, [STANDS[0], of("messages_deleted_total", "0+3x60"), *gates("0+55x60")], None),
+    ("QueuepostEndpointTakesNothing", "the gate of another endpoint is closed", 30, [*STANDS, *gates("0x60"), of("gate_closed_seconds_total", "0+55x60", GATE.replace("shop", "mail"), None)], None),
+    ("QueuepostGateClosedLong", "five minutes after the endpoint died", 16, DIES, {"endpoint": "shop"}),
     ("QueuepostGateClosedLong", "closed nearly always", 25, [of("gate_closed_seconds_total", "0+55x60", GATE, None)], {"endpoint": "shop"}),
     ("QueuepostGateClosedLong", "in one process of two", 25, [of("gate_closed_seconds_total", "0+60x60", GATE, None), {"series": of("gate_closed_seconds_total", "", GATE, None)["series"].replace('"a"', '"b"'), "values": "0x60"}], None),
-    ("QueuepostGateClosedLong", "for seven minutes", 16, [of("gate_closed_seconds_total", "0+60x7 420x60", GATE, None)], None),
+    ("QueuepostGateClosedLong", "for three minutes", 6, [of("gate_closed_seconds_total", "0+60x3 180x60", GATE, None)], None),
     ("QueuepostThrottledSustained", "a quarter is throttled", 30, deliveries(70, 5, 25), ORDERS),
     ("QueuepostThrottledSustained", "a sixth is throttled", 30, deliveries(80, 3, 17), None),
     ("QueuepostDeadLetterImminent", "one message on its final receive", 12, [of("messages_near_dead_letter_total", "0x3 1x60")], ORDERS),
@@ -98,6 +138,7 @@ CASES = [
     ("QueuepostMessagesAbandoned", "one", 8, [of("messages_abandoned_total", "0x4 1x60")], ORDERS),
     ("QueuepostMessagesAbandoned", "long ago", 40, [of("messages_abandoned_total", "0x4 1x60")], None),
     ("QueuepostSqsErrors", "one of ten", 30, [*calls("0+90x60", "0+10x60"), HEALTHY], ORDERS),
+    ("QueuepostSqsErrors", "a FIFO queue throttles", 30, [*calls("0+90x60", "0+30x60", "throttled"), HEALTHY], None),
     ("QueuepostSqsErrors", "one of thirty", 30, calls("0+290x60", "0+10x60"), None),
     ("QueuepostSqsErrors", "faulted has its own alert", 30, [*calls("0+90x60", "0+10x60"), FAULTED], None),
     ("QueuepostSqsAccessDenied", "a copy for the dead-letter queue", 20, [*calls("0x60", "0+1x60", "denied", "SendMessage"), HEALTHY], {**ORDERS, **DENIED}),
@@ -166,7 +207,16 @@ BURNS = [
 for speed, like, minutes, shares, windows in BURNS:
     for budget, made in [("DeliveryErrorBudget", failing), ("FreshnessBudget", late)]:
         labels = [{**ORDERS, "window": window} for window in windows]
-        CASES.append((f"Queuepost{budget}{speed}Burn", like, minutes, made(*shares), labels or None))
+        CASES.append((f"Queuepost{budget}{speed}Burn", like, minutes, [*made(*shares), OBJECTIVES], labels or None))
+
+#: What wakes nobody: few messages, of which a few fail or are late. Failures that go on are many soon, by their retries.
+QUIET = [("one of one", "0x9 1x400"), ("two of ten in an hour", "0x9 2x400"), ("nine within the window", "0x9 9x400")]
+for speed in ("Fast", "Medium", "Slow"):
+    for like, values in QUIET:
+        failed = [of("deliveries_total", values, 'outcome="failed"'), of("deliveries_total", "0x9 1x400", 'outcome="success"'), OBJECTIVES]
+        aged = [of("message_age_seconds_count", values, 'point="completed"'), of("message_age_seconds_bucket", "0x400", 'point="completed", le="900"'), OBJECTIVES]
+        for budget, series in [("DeliveryErrorBudget", failed), ("FreshnessBudget", aged)]:
+            CASES.append((f"Queuepost{budget}{speed}Burn", f"{like}, on a quiet queue", 200, series, None))
 
 
 def promtool(tmp_path, tests, interval="1m"):
@@ -261,9 +311,39 @@ def test_objectives_and_addresses_are_values_of_the_chart():
     addresses = "prometheusRule.runbooks=https://git.example/q/,prometheusRule.grafana=https://grafana.example"
     text = helm_template("--set", "queue=orders,url=http://a,aws.region=eu-west-1", "--set", values, "--set", addresses).stdout
     groups = one(objects(text), "PrometheusRule")["spec"]["groups"]
-    assert [rule["expr"] for rule in groups[0]["rules"]] == ["vector(0.999)", "vector(0.95)"]
+    mine = 'group by (cluster, namespace, job) (queuepost_build_info{namespace="queuepost", pod=~"queuepost-.+"})'
+    assert [rule["expr"] for rule in groups[0]["rules"]] == [f"0.999 * {mine}", f"0.95 * {mine}"]
+    (down,) = [rule["expr"] for group in groups for rule in group["rules"] if rule.get("alert") == "QueuepostDown"]
+    assert down.count('{namespace="queuepost", deployment="queuepost"}') == 2 and ".*" not in down
     alerts = [rule["annotations"] for group in groups for rule in group["rules"] if "alert" in rule]
     assert len(alerts) == len(ALERTS)
     assert all(each["runbook_url"].startswith("https://git.example/q/docs/runbooks/Queuepost") for each in alerts)
     assert all(each["dashboard_url"].startswith("https://grafana.example/d/queuepost-") for each in alerts)
     assert [group["rules"] for group in groups[1:2]] == [group["rules"] for group in GROUPS[1:2]]
+
+
+@pytest.mark.parametrize("value", ["deliveryObjective=0.93", "freshnessObjective=0.94"])
+def test_an_objective_whose_fast_burn_could_never_fire_is_refused(value):
+    done = helm_template("--set", "queue=orders,url=http://a,aws.region=eu-west-1,prometheusRule.enabled=true", "--set", f"prometheusRule.{value}", check=False)
+    assert done.returncode != 0 and "must be above 0.94" in done.stderr, done.stderr
+
+
+def test_each_release_and_namespace_is_measured_by_its_own_objective(tmp_path):
+    """Two jobs that fail alike: one in a hundred is too much for one of them only."""
+    text = RULES.read_text()
+    expr = "0.99 * group by (cluster, namespace, job) (queuepost_build_info)"
+    assert text.count(expr) == 2
+    both = expr.replace("info)", 'info{namespace="dev"})') + "\n          or " + expr.replace("0.99", "0.999").replace("info)", 'info{namespace="prod"})')
+    rules = tmp_path / "rules.yaml"
+    rules.write_text(text.replace(f"expr: {expr}", f"expr: |-\n          {both}"))
+    series = []
+    for space in ("dev", "prod"):
+        moved = [*failing((30, 80)), OBJECTIVES]
+        series += [{**each, "series": each["series"].replace('job="queuepost"', f'job="queuepost", namespace="{space}"')} for each in moved]
+    query = 'count by (namespace) (ALERTS{alertname="QueuepostDeliveryErrorBudgetFastBurn", alertstate="firing"})'
+    wanted = [{"labels": '{namespace="prod"}', "value": 1}]
+    tests = [{"interval": "1m", "input_series": series, "promql_expr_test": [{"expr": query, "eval_time": "70m", "exp_samples": wanted}]}]
+    file = tmp_path / "test.yaml"
+    file.write_text(json.dumps({"rule_files": [str(rules)], "evaluation_interval": "1m", "tests": tests}))
+    done = run(tool("promtool"), "test", "rules", file, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -211,12 +211,12 @@ for speed, like, minutes, shares, windows in BURNS:
 
 #: What wakes nobody: few messages, of which a few fail or are late. Failures that go on are many soon, by their retries.
 QUIET = [("one of one", "0x9 1x400"), ("two of ten in an hour", "0x9 2x400"), ("nine within the window", "0x9 9x400")]
-for speed in ("Fast", "Medium", "Slow"):
+for speed, minutes in [("Fast", 12), ("Medium", 28), ("Slow", 125)]:
     for like, values in QUIET:
         failed = [of("deliveries_total", values, 'outcome="failed"'), of("deliveries_total", "0x9 1x400", 'outcome="success"'), OBJECTIVES]
         aged = [of("message_age_seconds_count", values, 'point="completed"'), of("message_age_seconds_bucket", "0x400", 'point="completed", le="900"'), OBJECTIVES]
         for budget, series in [("DeliveryErrorBudget", failed), ("FreshnessBudget", aged)]:
-            CASES.append((f"Queuepost{budget}{speed}Burn", f"{like}, on a quiet queue", 200, series, None))
+            CASES.append((f"Queuepost{budget}{speed}Burn", f"{like}, on a quiet queue", minutes, series, None))
 
 
 def promtool(tmp_path, tests, interval="1m"):

@@ -11,6 +11,7 @@ use queuepost::policy::outcome::{Answer, Attempt, StatusSet};
 use serde_json::Value;
 use tracing::subscriber::DefaultGuard;
 
+use super::batches::batches;
 use super::process::{SimProcess, limits, settings};
 use super::scripted_endpoint::{ScriptedEndpoint, answer};
 
@@ -59,7 +60,8 @@ impl Log {
 /// Ids in a field that holds one or several.
 fn ids(lines: &[Value], field: &str) -> BTreeSet<String> {
     let named = lines.iter().filter_map(|line| line[field].as_str());
-    named.flat_map(|text| text.split(' ')).filter(|id| *id != "…").map(str::to_owned).collect()
+    let ids = named.map(|text| text.split_once(" and ").map_or(text, |(ids, _)| ids));
+    ids.flat_map(|text| text.split(' ')).map(str::to_owned).collect()
 }
 
 fn rejecting() -> Arc<ScriptedEndpoint> {
@@ -138,4 +140,26 @@ async fn a_recovery_is_logged_once() {
     assert!(failed.is_some_and(|failed| failed > 5), "{told:?}");
     assert!(after.is_some_and(|after| (100..=150).contains(&after)), "{told:?}");
     assert_eq!(told[0]["level"], "INFO");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_line_of_a_batch_that_failed_says_of_how_many_messages_and_each_of_them_is_named() {
+    let (log, _guard) = Log::start();
+    let mut process = SimProcess::new(93);
+    process.world.queue("orders", 100);
+    let endpoint = ScriptedEndpoint::always(503, 20);
+    let sent: BTreeSet<String> = (0..4).map(|n| process.world.send("orders", &n.to_string())).collect();
+    process.listen(batches(4), &endpoint, &limits(4));
+    tokio::time::sleep(MINUTE / 2).await;
+    let status = process.statuses().remove(0);
+    process.stop(MINUTE).await;
+    let together = u64::try_from(endpoint.posts()[0].body.lines().count()).unwrap();
+    let first = &log.with("deferred for ")[0];
+    assert!(together > 1, "no batch");
+    assert_eq!(first["batch_messages"].as_u64(), Some(together), "{first}");
+    let named: BTreeSet<String> =
+        ids(&log.lines(), "message_id").union(&ids(&log.lines(), "left_out_ids")).cloned().collect();
+    assert_eq!(named, sent);
+    let kept: BTreeSet<String> = status.recent_failures.iter().map(|each| each.id.to_string()).collect();
+    assert_eq!(kept, sent);
 }

@@ -102,6 +102,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::limit::clock::Wall;
 
     #[derive(Clone, Default)]
     struct Log(Arc<Mutex<Vec<u8>>>);
@@ -124,7 +125,7 @@ mod tests {
         let subscriber =
             tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
         let _guard = tracing::subscriber::set_default(subscriber);
-        let events = EventLog::new("orders", "orders", "api");
+        let events = EventLog::new("orders", "orders", "api", Wall::System);
         let pause = Duration::from_secs(26);
         let closed = |by_probe| Transition::Closed { reason: Reason::Throttled, pause, by_probe };
         let open = Transition::Opened { after: Duration::from_secs(1), outage: false };

@@ -4,7 +4,7 @@
 //! for ten seconds. A message that had a line lately leaves the next one to another. So messages that fail in step take
 //! turns.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -15,6 +15,8 @@ use crate::message::MessageId;
 pub(crate) const PERIOD: Duration = Duration::from_secs(10);
 /// Messages a line names of those that were left out.
 const NAMED_MAX: usize = 20;
+/// Messages told apart beyond those: what is counted behind the names.
+const COUNTED_MAX: usize = 1_000;
 /// Messages remembered that had a line of their own lately.
 const RECENT_MAX: usize = 64;
 
@@ -36,8 +38,8 @@ pub(crate) struct LeftOut {
     pub(crate) lines: u64,
     /// The first messages they were about, each once.
     pub(crate) ids: Vec<MessageId>,
-    /// Whether they were about more messages, or the same ones again.
-    more: bool,
+    /// The other messages, as many as are told apart.
+    others: BTreeSet<MessageId>,
 }
 
 impl LeftOut {
@@ -49,8 +51,12 @@ impl LeftOut {
     /// The messages, unless there is none.
     pub(crate) fn named(&self) -> Option<String> {
         let ids: Vec<&str> = self.ids.iter().map(MessageId::as_str).collect();
-        let more = if self.more { " …" } else { "" };
-        (!ids.is_empty()).then(|| ids.join(" ") + more)
+        let more = match self.others.len() {
+            0 => String::new(),
+            COUNTED_MAX => format!(" and {COUNTED_MAX} more at least"),
+            more => format!(" and {more} more"),
+        };
+        (!ids.is_empty()).then(|| ids.join(" ") + &more)
     }
 
     fn add(&mut self, id: Option<&MessageId>) {
@@ -58,8 +64,8 @@ impl LeftOut {
         let Some(id) = id.filter(|id| !self.ids.contains(id)) else { return };
         if self.ids.len() < NAMED_MAX {
             self.ids.push(id.clone());
-        } else {
-            self.more = true;
+        } else if self.others.len() < COUNTED_MAX {
+            self.others.insert(id.clone());
         }
     }
 }
@@ -186,7 +192,7 @@ mod tests {
         let [(About::Endpoint, "rejected", left_out)] = overdue.as_slice() else { panic!("{overdue:?}") };
         assert_eq!(left_out.count(), Some(98));
         let named = left_out.named().unwrap();
-        assert!(named.starts_with("m-1 m-2 m-3 ") && named.ends_with(" m-20 …"), "{named}");
+        assert!(named.starts_with("m-1 m-2 m-3 ") && named.ends_with(" m-20 and 29 more"), "{named}");
         assert!(repeats.overdue().is_empty() && repeats.all().is_empty());
     }
 

@@ -123,7 +123,7 @@ fn depth(depth: &QueueDepth, view: &DepthView) -> Value {
 fn dead_letter_queue(view: &DepthView) -> Option<Value> {
     let redrive = view.redrive.as_ref()?;
     let depth = redrive.dead_letter_depth.as_ref().map(|of_it| depth(of_it, view));
-    Some(json!({ "name": redrive.dead_letter_name, "depth": depth }))
+    Some(json!({ "name": redrive.dead_letter_name, "depth": depth, "why": redrive.dead_letter_unread }))
 }
 
 fn endpoint(limits: &EndpointLimits) -> Value {
@@ -208,6 +208,7 @@ mod tests {
             dead_letter_fifo: false,
             dead_letter_retention: None,
             dead_letter_depth: Some(depth),
+            dead_letter_unread: None,
         };
         Status {
             name: "orders".to_owned(),
@@ -311,7 +312,7 @@ mod tests {
         let shown = listener(&status(Preflight::Passed, None));
         let depth = json!({"visible": 7, "not_visible": 2, "delayed": 1, "age_seconds": 15});
         assert_eq!(shown["queue_depth"], depth);
-        assert_eq!(shown["dead_letter_queue"], json!({"name": "orders-dlq", "depth": depth}));
+        assert_eq!(shown["dead_letter_queue"], json!({"name": "orders-dlq", "depth": depth, "why": null}));
         assert_eq!((&shown["totals"]["deferred"], &shown["totals"]["parked"]), (&json!(6), &json!(1)));
         assert_eq!(
             (&shown["failures"]["deliveries"], &shown["failures"]["lasting_seconds"]),

@@ -1,7 +1,7 @@
 //! How often the log says the same: one line of a kind in ten seconds, and what the others were about.
 //!
 //! The lines left out are counted, and their messages are named: by the next line of the kind, or by a summary when none came
-//! for ten seconds. A message that had a line lately leaves the next one to another. So messages that fail in step take
+//! for ten seconds. A summary holds up no line. A message that had a line lately leaves the next one to another. So messages that fail in step take
 //! turns.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -96,8 +96,9 @@ impl Said {
         self.recent.push_back(id.clone());
     }
 
-    fn take(&mut self, now: Instant) -> LeftOut {
-        self.at = now;
+    /// `at` is when the next line's wait begins.
+    fn take(&mut self, at: Instant) -> LeftOut {
+        self.at = at;
         // Who had a turn and came alone goes next.
         self.in_company &= self.left_out.ids.iter().any(|id| !self.recent.contains(id));
         std::mem::take(&mut self.left_out)
@@ -142,7 +143,9 @@ impl Repeats {
         let due = |said: &Said| said.left_out.lines > 0 && now.duration_since(said.at) >= PERIOD;
         let mut overdue = Vec::new();
         for (&(about, kind), said) in self.said.iter_mut().filter(|(_, said)| due(said)) {
-            overdue.push((about, kind, said.take(now)));
+            // A summary of messages tells no reasons in full: the next of them has a line, if that is due.
+            let at = if about == About::Gate { now } else { said.at };
+            overdue.push((about, kind, said.take(at)));
         }
         overdue
     }
@@ -194,6 +197,18 @@ mod tests {
         let named = left_out.named().unwrap();
         assert!(named.starts_with("m-1 m-2 m-3 ") && named.ends_with(" m-20 and 29 more"), "{named}");
         assert!(repeats.overdue().is_empty() && repeats.all().is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn messages_that_fail_now_and_then_have_a_line_each_ten_seconds_beside_summaries() {
+        let mut repeats = Repeats::default();
+        let mut lines = 0;
+        for number in 0..30 {
+            lines += usize::from(say(&mut repeats, number).is_some());
+            tokio::time::advance(PERIOD / 5 * 3).await;
+            repeats.overdue();
+        }
+        assert!(lines >= 15, "{lines} of 30 messages in three minutes");
     }
 
     #[tokio::test(start_paused = true)]

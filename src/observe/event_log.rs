@@ -5,7 +5,7 @@
 //! what a failure means and `reason` its class. `fix` says what to do, `error` what the other side said. Never bodies, receipt
 //! handles or credentials.
 //!
-//! What happened to a message and was no success is kept beside that ([`crate::observe::recent`]), whether or not it had a line.
+//! What failed is kept beside that, whether or not it had a line ([`crate::observe::recent`]).
 
 pub(crate) mod deliveries;
 mod gates;

@@ -3,9 +3,9 @@
 //! Kept in memory, in a ring: a hundred entries, 128 KiB at most for a listener, and nothing after a restart. A
 //! success leaves it alone. Texts are those of the log: escaped, without credentials, never a message's body.
 //!
-//! An entry is one attempt of one message that was no success, whatever became of the message. So is a message that was
-//! deleted as too old, left to SQS, or given back for the last time without a POST. What merely waits is none: an outage in which nothing
-//! can be sent is one entry for all messages held meanwhile, which names the last of them and counts.
+//! An entry is one attempt of one message that was no success, whatever became of the message. Three more are failures: a
+//! message deleted as too old, one left to SQS, and one released on its final receive. What merely waits is none. So an
+//! outage in which nothing can be sent is one entry. It names the message held last, and counts.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -102,10 +102,9 @@ impl EventLog {
         let (id, reason) = (&message.id, posted.reason.label());
         let is_final = match disposition {
             Disposition::Delete if posted.is_work_done() => return self.deleted(message, posted),
-            Disposition::Delete => false,
             Disposition::Park { .. } | Disposition::Defer { .. } => last.is_some(),
             Disposition::DeadLetter => true,
-            Disposition::Hold => false,
+            Disposition::Hold | Disposition::Delete => false,
         };
         let then = last.filter(|_| is_final && disposition != Disposition::DeadLetter);
         let then = then.map_or_else(|| describe(disposition, waits), |last| next_stop(last, message));

@@ -239,6 +239,8 @@ pub struct Redrive {
     pub dead_letter_retention: Option<Duration>,
     /// `None` when the consumer may not read the dead-letter queue.
     pub dead_letter_depth: Option<QueueDepth>,
+    /// Why it could not be read, and what to do, in words.
+    pub dead_letter_unread: Option<String>,
 }
 
 /// One entry of a batch call that failed.

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use crate::admin::View;
 use crate::limit::{EndpointLimits, GateSnapshot, GateState, Refusal, Sessions};
-use crate::pipeline::{DepthView, Failures, Preflight, Status};
+use crate::pipeline::{DepthView, Failure, Failures, Preflight, Status};
 use crate::ports::QueueDepth;
 use crate::telemetry::handles::Totals;
 use crate::telemetry::metrics::Metrics;
@@ -55,9 +55,11 @@ fn listener(status: &Status) -> Value {
         },
         "messages": messages,
         "parked": status.parked,
+        "deferred": status.deferred,
         "not_receiving": status.not_receiving,
         "totals": totals(&status.totals),
         "failures": failures(&status.failures),
+        "recent_failures": status.recent_failures.iter().map(|each| failure(each, status)).collect::<Vec<_>>(),
         "queue_depth": status.depth.as_ref().map(|view| depth(&view.depth, view)),
         "dead_letter_queue": status.depth.as_ref().and_then(dead_letter_queue),
         "max_receives": status.depth.as_ref().and_then(DepthView::max_receives),
@@ -89,6 +91,25 @@ fn failures(failures: &Failures) -> Value {
     })
 }
 
+/// Something that happened to a message and was no success.
+fn failure(failure: &Failure, status: &Status) -> Value {
+    let max_receives = failure.final_of.or_else(|| status.depth.as_ref().and_then(DepthView::max_receives));
+    json!({
+        "id": failure.id.as_str(),
+        "time": humantime::format_rfc3339_millis(failure.at).to_string(),
+        "receive": failure.receive,
+        "max_receives": max_receives,
+        "final": failure.final_of.is_some(),
+        "outcome": failure.outcome,
+        "status": failure.texts.status,
+        "reason": failure.reason,
+        "then": failure.then,
+        "times": failure.held.max(1),
+        "error": failure.texts.error,
+        "answer": failure.texts.answer,
+    })
+}
+
 /// Message counts, with the time since they were read.
 fn depth(depth: &QueueDepth, view: &DepthView) -> Value {
     json!({
@@ -102,7 +123,7 @@ fn depth(depth: &QueueDepth, view: &DepthView) -> Value {
 fn dead_letter_queue(view: &DepthView) -> Option<Value> {
     let redrive = view.redrive.as_ref()?;
     let depth = redrive.dead_letter_depth.as_ref().map(|of_it| depth(of_it, view));
-    Some(json!({ "name": redrive.dead_letter_name, "depth": depth }))
+    Some(json!({ "name": redrive.dead_letter_name, "depth": depth, "why": redrive.dead_letter_unread }))
 }
 
 fn endpoint(limits: &EndpointLimits) -> Value {
@@ -157,7 +178,9 @@ mod tests {
 
     use super::*;
     use crate::limit::{Feedback, Reason, Settings, SlotCounts, Stated};
+    use crate::message::{Message, MessageId, ReceiptHandle};
     use crate::pipeline::NotReceiving;
+    use crate::policy::final_receive::FinalReceive;
     use crate::ports::Redrive;
     use crate::tuning::Tuning;
 
@@ -185,6 +208,7 @@ mod tests {
             dead_letter_fifo: false,
             dead_letter_retention: None,
             dead_letter_depth: Some(depth),
+            dead_letter_unread: None,
         };
         Status {
             name: "orders".to_owned(),
@@ -194,6 +218,7 @@ mod tests {
             slots: SlotCounts { limit: 4, reserved: 0, in_use: 2, bytes_max: usize::MAX, bytes: 0 },
             messages: [("waiting", 0), ("held", 0), ("delivering", 2), ("settling", 0)],
             parked: 1,
+            deferred: 2,
             not_receiving: Some(NotReceiving::NoSlot),
             depth: Some(DepthView { at: Instant::now() - MINUTE / 4, depth, redrive: Some(redrive) }),
             totals: Totals { received: 9, deferred: 6, parked: 1, ..Totals::default() },
@@ -203,6 +228,7 @@ mod tests {
                 lasting: Some(2 * MINUTE),
                 ..Failures::default()
             },
+            recent_failures: Vec::new(),
             trouble: trouble.map(str::to_owned),
             gate: open,
             endpoint_gate,
@@ -259,11 +285,34 @@ mod tests {
     }
 
     #[test]
+    fn a_recent_failure_names_its_message_and_says_why_and_what_became_of_it() {
+        let message = Message::new(MessageId::new("m-1"), ReceiptHandle::new("r"), "the body");
+        let held = Failure::new(&message, "unsent", "refused", "held: nothing could be sent");
+        let failed =
+            Failure::new(&message, "failed", "server_error", "final receive (1 of 1): orders-dlq next")
+                .on(Some(&FinalReceive { max: 1, dead_letter_queue: None }))
+                .saying(Some(500), Some("no such customer"), None);
+        let mut status = status(Preflight::Passed, None);
+        status.recent_failures = vec![failed, Failure { held: 7, ..held }];
+        let shown = listener(&status)["recent_failures"].clone();
+        let expected = json!({
+            "id": "m-1", "time": "1970-01-01T00:00:00.000Z", "receive": 1, "max_receives": 1, "final": true,
+            "outcome": "failed", "status": 500, "reason": "server_error",
+            "then": "final receive (1 of 1): orders-dlq next", "times": 1, "error": null,
+            "answer": "no such customer",
+        });
+        assert_eq!(shown[0], expected);
+        let [max, times, last] = ["max_receives", "times", "final"].map(|key| &shown[1][key]);
+        assert_eq!((max, times, last), (&json!(3), &json!(7), &json!(false)));
+        assert!(!shown.to_string().contains("the body"));
+    }
+
+    #[test]
     fn counts_depths_with_their_age_and_both_gates_are_shown() {
         let shown = listener(&status(Preflight::Passed, None));
         let depth = json!({"visible": 7, "not_visible": 2, "delayed": 1, "age_seconds": 15});
         assert_eq!(shown["queue_depth"], depth);
-        assert_eq!(shown["dead_letter_queue"], json!({"name": "orders-dlq", "depth": depth}));
+        assert_eq!(shown["dead_letter_queue"], json!({"name": "orders-dlq", "depth": depth, "why": null}));
         assert_eq!((&shown["totals"]["deferred"], &shown["totals"]["parked"]), (&json!(6), &json!(1)));
         assert_eq!(
             (&shown["failures"]["deliveries"], &shown["failures"]["lasting_seconds"]),

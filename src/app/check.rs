@@ -291,6 +291,7 @@ mod tests {
             dead_letter_fifo: false,
             dead_letter_retention: Some(Duration::from_secs(1_209_600)),
             dead_letter_depth: None,
+            dead_letter_unread: None,
         };
         let facts = QueueFacts { redrive: Some(redrive), ..QueueFacts::default() };
         let delays = Delays { throttled: None, longer: None };

@@ -145,6 +145,7 @@ fn listener(
     let made = exchange::Made { look, success, templates, unwrap, most: gathering.size };
     let exchange = exchange::exchange(written, &name, &queue.queue, &url, made, env, report)?;
     let answer_kept = exchange.answer_kept();
+    let records_answers = exchange::records_answers(written, report);
     Some(ListenerPlan {
         listener: pipeline::Settings {
             name,
@@ -160,7 +161,7 @@ fn listener(
         queue,
         claim_check: claim_check.flatten(),
         results: results.unwrap_or_default(),
-        target: endpoint::Target { url, timeout, headers, answer_kept },
+        target: endpoint::Target { url, timeout, headers, answer_kept, records_answers },
         endpoint,
     })
 }

@@ -202,6 +202,7 @@ fn each_rule_of_a_listener_is_one_problem_with_its_key() {
             "name: Orders",
             "listeners[0].name: Orders is not a name: 1 to 63 lower-case letters, digits and `-`",
         ),
+        ("record_answers: never", "record_answers: never is none of: true, false"),
         ("error_in_body: sucess", "is none of: permanent, success; did you mean `success`?"),
         ("role_arn: consumer", "listeners[0].role_arn: consumer is no role ARN"),
         ("external_id: abc", "listeners[0].external_id: REDACTED has no effect without `role_arn`"),

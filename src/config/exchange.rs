@@ -150,6 +150,12 @@ pub(super) fn success(written: &Listener, report: &mut Report) -> Success {
     Success { statuses, error_in_body_is_failure }
 }
 
+/// Whether people may see the beginning of an answer.
+pub(super) fn records_answers(written: &Listener, report: &mut Report) -> bool {
+    let truth = |text: &str| value::one_of(text, &[("true", true), ("false", false)]);
+    report.parse(written.record_answers.as_ref(), truth).unwrap_or(true)
+}
+
 fn success_statuses(written: &Listener, report: &mut Report) -> Option<StatusSet> {
     let mut all = Vec::new();
     for item in written.success.as_deref()? {

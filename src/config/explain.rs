@@ -29,7 +29,7 @@ pub struct Explained {
 }
 
 /// The default of each key that has one, in the words of the file.
-const DEFAULTS: [(&str, &str); 17] = [
+const DEFAULTS: [(&str, &str); 18] = [
     ("preset", "raw"),
     ("workers", "16"),
     ("timeout", "60s"),
@@ -42,6 +42,7 @@ const DEFAULTS: [(&str, &str); 17] = [
     ("message_headers", "queuepost"),
     ("user_agent", AGENT),
     ("content_type", "auto"),
+    ("record_answers", "true"),
     ("endpoint.connect_timeout", "5s"),
     ("endpoint.pool_idle_timeout", "4s"),
     ("endpoint.retry_after_scope", "endpoint"),

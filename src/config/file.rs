@@ -77,6 +77,7 @@ pub(super) struct Listener {
     pub(super) message_headers: Option<Written>,
     pub(super) user_agent: Option<Written>,
     pub(super) content_type: Option<Written>,
+    pub(super) record_answers: Option<Written>,
     pub(super) on_response: Vec<Row>,
     pub(super) headers: Vec<Header>,
     pub(super) template: Template,
@@ -244,6 +245,7 @@ impl Listener {
             message_headers: None,
             user_agent: None,
             content_type: None,
+            record_answers: None,
             on_response: Vec::new(),
             headers: Vec::new(),
             template: Template::default(),
@@ -294,6 +296,7 @@ impl Listener {
         listener.message_headers = fields.text("message_headers");
         listener.user_agent = fields.text("user_agent");
         listener.content_type = fields.text("content_type");
+        listener.record_answers = fields.text("record_answers");
         listener.on_response = fields.list("on_response", Row::read);
         listener.headers = Header::all(&mut fields);
         listener.template = fields.map("template", Template::read).unwrap_or_default();

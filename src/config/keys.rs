@@ -101,6 +101,7 @@ pub(super) fn of_listener(listener: &mut Listener) -> Vec<(&'static str, Slot<'_
         ("message_headers", Slot::One(&mut listener.message_headers)),
         ("user_agent", Slot::One(&mut listener.user_agent)),
         ("content_type", Slot::One(&mut listener.content_type)),
+        ("record_answers", Slot::One(&mut listener.record_answers)),
         ("template.path", Slot::One(&mut listener.template.path)),
         ("template.query", Slot::Named(&mut listener.template.query)),
         ("template.headers", Slot::Named(&mut listener.template.headers)),

@@ -49,4 +49,6 @@ pub struct Target {
     pub headers: FixedHeaders,
     /// How much of a success is kept for the exchange, in bytes.
     pub answer_kept: usize,
+    /// Whether people may see the beginning of an answer: in the log, the status and dead-letter copies.
+    pub records_answers: bool,
 }

@@ -36,11 +36,11 @@ pub struct HttpEndpoint {
 impl HttpEndpoint {
     /// Adds one listener's address and timeout to the shared client.
     pub fn new(client: &HttpClient, target: Target) -> Self {
-        let Target { url, timeout, headers, answer_kept } = target;
+        let Target { url, timeout, headers, answer_kept, records_answers } = target;
         let (headers, url) = (Arc::new(headers), Arc::new(url));
         let (credentials, signer) = (Arc::clone(&client.credentials), Arc::clone(&client.signer));
         let secrets = Secrets::new(&url, Arc::clone(&credentials), Arc::clone(&headers), Arc::clone(&signer));
-        let (secrets, client) = (Arc::new(secrets), client.clone());
+        let (secrets, client) = (records_answers.then(|| Arc::new(secrets)), client.clone());
         let post = Post { client, url: Arc::clone(&url), secrets, answer_kept };
         Self { stack: Authorize { headers, credentials, signer, url, inner: Timeout::new(post, timeout) } }
     }
@@ -122,8 +122,8 @@ where
 struct Post {
     client: HttpClient,
     url: Arc<Url>,
-    /// The strings that no log may repeat from an answer.
-    secrets: Arc<Secrets>,
+    /// The strings that no log may repeat from an answer; `None`: nothing of an answer is shown.
+    secrets: Option<Arc<Secrets>>,
     /// How much of a success is kept.
     answer_kept: usize,
 }
@@ -179,7 +179,8 @@ impl Service<Request> for Post {
                     if answer.version() < Version::HTTP_2 {
                         this.client.heed(answer.headers());
                     }
-                    let excerpt = |answer: &[u8]| this.secrets.excerpt(answer, &contents, resource.as_ref());
+                    let excerpt =
+                        |answer: &[u8]| this.secrets.as_ref()?.excerpt(answer, &contents, resource.as_ref());
                     response::read(answer, this.answer_kept, excerpt).await
                 }
                 Err(error) => this.failed(error).await,

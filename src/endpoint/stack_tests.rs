@@ -93,6 +93,7 @@ fn endpoint(url: &str, timeout: Duration) -> HttpEndpoint {
             timeout,
             headers: FixedHeaders::default(),
             answer_kept: ANSWER_KEPT,
+            records_answers: true,
         },
     )
 }
@@ -136,7 +137,13 @@ async fn a_tls_handshake_that_fails_or_never_ends_is_unsent() {
         let url = Url::parse(&format!("https://{address}/")).unwrap();
         let attempt = HttpEndpoint::new(
             &client,
-            Target { url, timeout: PATIENT, headers: FixedHeaders::default(), answer_kept: ANSWER_KEPT },
+            Target {
+                url,
+                timeout: PATIENT,
+                headers: FixedHeaders::default(),
+                answer_kept: ANSWER_KEPT,
+                records_answers: true,
+            },
         )
         .post(body(b"{}"))
         .await;
@@ -316,7 +323,13 @@ async fn the_auth_header_is_sent_and_never_printed() {
     let url = Url::parse(&format!("http://{address}/?token=swordfish")).unwrap();
     let endpoint = HttpEndpoint::new(
         &client,
-        Target { url, timeout: PATIENT, headers: FixedHeaders::default(), answer_kept: ANSWER_KEPT },
+        Target {
+            url,
+            timeout: PATIENT,
+            headers: FixedHeaders::default(),
+            answer_kept: ANSWER_KEPT,
+            records_answers: true,
+        },
     );
     let printed = format!("{endpoint:?} {client:?}");
     assert!(!printed.contains("swordfish"), "{printed}");
@@ -338,10 +351,31 @@ async fn without_a_token_nothing_is_sent_to_the_endpoint_and_the_token_server_is
     };
     let client = HttpClient::new(&settings(Some(Auth::OAuth2(Box::new(oauth2))))).unwrap();
     let url = format!("http://{}/", endpoint.local_addr().unwrap()).parse().unwrap();
-    let target = Target { url, timeout: PATIENT, headers: FixedHeaders::default(), answer_kept: ANSWER_KEPT };
+    let target = Target {
+        url,
+        timeout: PATIENT,
+        headers: FixedHeaders::default(),
+        answer_kept: ANSWER_KEPT,
+        records_answers: true,
+    };
     let attempt = HttpEndpoint::new(&client, target).post(body(b"{}")).await;
     let Attempt::Unsent(Unsent { step: Step::TokenServer, text }) = attempt else { panic!("{attempt:?}") };
     assert!(text.contains(&token_server.to_string()) && !text.contains("swordfish"), "{text}");
     endpoint.set_nonblocking(true).unwrap();
     assert!(endpoint.accept().is_err(), "the endpoint was connected to");
+}
+
+#[tokio::test]
+async fn of_an_answer_that_is_not_recorded_nobody_is_told_and_its_body_is_still_there_for_the_exchange() {
+    for (records_answers, beginning) in [(true, Some("no such customer")), (false, None)] {
+        let (address, server) = answer("HTTP/1.1 500 No\r\ncontent-length: 16\r\n\r\nno such customer");
+        let client = HttpClient::new(&settings(None)).unwrap();
+        let url = Url::parse(&format!("http://{address}/")).unwrap();
+        let headers = FixedHeaders::default();
+        let target = Target { url, timeout: PATIENT, headers, answer_kept: ANSWER_KEPT, records_answers };
+        let attempt = HttpEndpoint::new(&client, target).post(body(b"{}")).await;
+        ended(server).await;
+        let Attempt::Answered(answer) = attempt else { panic!("{attempt:?}") };
+        assert_eq!((answer.beginning.as_deref(), &*answer.body.kept), (beginning, &b"no such customer"[..]));
+    }
 }

@@ -4,6 +4,8 @@
 //! named; the next line or a summary says so. The texts are the catalogue's ([`crate::policy::advice`]). The message says
 //! what a failure means and `reason` its class. `fix` says what to do, `error` what the other side said. Never bodies, receipt
 //! handles or credentials.
+//!
+//! What failed is kept beside that, whether or not it had a line ([`crate::observe::recent`]).
 
 pub(crate) mod deliveries;
 mod gates;
@@ -21,7 +23,9 @@ pub(crate) use repeats::PERIOD;
 use repeats::{About, LeftOut, Repeats};
 
 use crate::limit::Transition;
-use crate::message::MessageId;
+use crate::limit::clock::Wall;
+use crate::message::{Message, MessageId};
+use crate::observe::recent::{Failure, Recent};
 use crate::policy::preflight::{Finding, Warning};
 use crate::ports::{QueueError, QueueFacts};
 use crate::telemetry::Chain;
@@ -32,6 +36,8 @@ pub(crate) struct EventLog {
     listener: String,
     queue: String,
     endpoint: String,
+    /// What went wrong with messages lately.
+    recent: Recent,
     repeats: Mutex<Repeats>,
     /// The last change of each gate, where the log has not told of it.
     untold: Mutex<BTreeMap<&'static str, Transition>>,
@@ -41,12 +47,13 @@ pub(crate) struct EventLog {
 }
 
 impl EventLog {
-    /// The voice of a listener between a queue and an endpoint.
-    pub(crate) fn new(listener: &str, queue: &str, endpoint: &str) -> Self {
+    /// The voice of a listener between a queue and an endpoint; `wall` dates what went wrong.
+    pub(crate) fn new(listener: &str, queue: &str, endpoint: &str, wall: Wall) -> Self {
         Self {
             listener: listener.to_owned(),
             queue: queue.to_owned(),
             endpoint: endpoint.to_owned(),
+            recent: Recent::new(wall),
             repeats: Mutex::default(),
             untold: Mutex::default(),
             warned: Mutex::default(),
@@ -108,6 +115,18 @@ impl EventLog {
                 tracing::warn!(listener, queue, warning = warning.label(), fix, "{meaning}");
             }
         }
+    }
+
+    /// What went wrong with messages lately, the newest first.
+    pub(crate) fn recent_failures(&self) -> Vec<Failure> {
+        self.recent.failures()
+    }
+
+    /// A message could not be settled and is left to SQS, which is remembered of it.
+    pub(crate) fn abandoned(&self, message: &Message, what: &'static str, why: &str, fix: &str) {
+        let then = format!("could not {what}; left to SQS");
+        self.recent.add(Failure::new(message, "abandoned", why, &then));
+        self.left_to_sqs(message.id.as_str(), what, why, fix);
     }
 
     /// A message could not be settled and is left to SQS.

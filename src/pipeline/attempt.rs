@@ -191,7 +191,8 @@ impl Delivery {
         };
         let reason = EndpointReason::of(outcome, &attempt);
         let took = Some(started.elapsed());
-        let mut posted = Posted { reason, started: Some(began), took, ..Posted::not(outcome) };
+        let together = ids.len();
+        let mut posted = Posted { reason, started: Some(began), took, together, ..Posted::not(outcome) };
         let mut says = Stated::Nothing;
         match attempt {
             Attempt::Answered(answer) => {

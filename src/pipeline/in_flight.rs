@@ -126,9 +126,15 @@ impl InFlight {
 
     /// Its lease is over. Dropping it counts it as abandoned; the lost lease has been counted already.
     pub(super) fn leave_to_sqs(self, dispatch: &Dispatch) {
-        let (id, fix) = (self.id().as_str(), EntryErrorKind::LeaseLost.fix());
-        dispatch.ctx.events.left_to_sqs(id, "keep a message", "its lease was lost", fix);
-        self.last_word(dispatch, "its lease was lost");
+        let fix = EntryErrorKind::LeaseLost.fix();
+        let (events, why) = (&dispatch.ctx.events, "its lease was lost");
+        match &self.final_receive {
+            None => events.abandoned(&self.message, "keep a message", why, fix),
+            Some(last) => {
+                events.left_to_sqs(self.id().as_str(), "keep a message", why, fix);
+                events.given_back(&self.message, why, last);
+            }
+        }
     }
 
     /// Hides it for so long, within what SQS grants this receive. It is not posted any more in this receive.
@@ -163,7 +169,7 @@ impl InFlight {
     /// Tells log and status what came of a POST. `waits`: the message is not parked at SQS, but waits in this process.
     pub(super) fn tell(&self, dispatch: &Dispatch, posted: &Posted, disposition: Disposition, waits: bool) {
         let last = self.final_receive.as_ref().filter(|_| !waits);
-        dispatch.ctx.events.delivered(&self.message, posted, disposition, last);
+        dispatch.ctx.events.delivered(&self.message, posted, disposition, last, waits);
         if disposition != Disposition::Delete && posted.outcome != Outcome::Aborted {
             let goes = matches!(disposition, Disposition::Park { .. } | Disposition::Defer { .. });
             dispatch.ctx.health.failing.failed(posted.meaning(), goes && last.is_some());

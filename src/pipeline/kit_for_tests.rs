@@ -204,7 +204,8 @@ impl Setup {
             Arc::new(ScriptedQueue { answers: Mutex::new(receives.into()), receives: Mutex::default() });
         let endpoint = Arc::new(ScriptedEndpoint { answers, posts: Mutex::default() });
         let metrics = Arc::new(Metrics::new().listener("orders", "api"));
-        let events = Arc::new(EventLog::new("orders", "orders", "api"));
+        let wall = Wall::Anchored { at: SystemTime::UNIX_EPOCH, instant: Instant::now() };
+        let events = Arc::new(EventLog::new("orders", "orders", "api", wall));
         let leases = LeaseTable::new(LEASE, queue.limits(), Arc::clone(&metrics), Arc::clone(&events), 1);
         let slots = Slots::new(settings.room(settings.workers).0, settings.room(settings.workers).1);
         let room = settings.room_for_longest(settings.workers);
@@ -220,7 +221,7 @@ impl Setup {
             queue: Arc::<ScriptedQueue>::clone(&queue),
             endpoint: Arc::<ScriptedEndpoint>::clone(&endpoint),
             drain: Drain::new(),
-            wall: Wall::Anchored { at: SystemTime::UNIX_EPOCH, instant: Instant::now() },
+            wall,
             random: Mutex::new(fastrand::Rng::with_seed(4)),
             metrics,
             events,

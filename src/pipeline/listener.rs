@@ -85,7 +85,7 @@ impl Listener {
         let queue: Arc<dyn Queue> =
             Arc::new(Metered { queue, metrics: Arc::clone(&metrics), name: settings.queue_name.clone() });
         let results = Arc::new(results.metered(&metrics));
-        let events = Arc::new(EventLog::new(&settings.name, &settings.queue_name, &limits.name));
+        let events = Arc::new(EventLog::new(&settings.name, &settings.queue_name, &limits.name, wall));
         let leases = LeaseTable::new(
             settings.lease(),
             queue.limits(),

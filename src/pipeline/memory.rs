@@ -37,6 +37,8 @@ pub(super) struct Memory {
     kinds: Mutex<Kinds>,
     /// How many were parked and have not returned, bounded or not.
     pub(super) parked: Parked,
+    /// How many were deferred and have not returned.
+    pub(super) deferred: Parked,
 }
 
 #[derive(Debug, Default)]

@@ -41,7 +41,7 @@ mod sift;
 mod status;
 mod wait_out;
 
-pub use crate::observe::{Failures, Health, Preflight};
+pub use crate::observe::{Failure, Failures, Health, Preflight};
 pub use claim_checks::ClaimChecks;
 pub use controls::{Controls, Handle};
 pub use intake::NotReceiving;

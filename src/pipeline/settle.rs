@@ -173,8 +173,10 @@ impl SettleLoop {
                 self.goes_on(Job::new(message, *then, lease, successor, place));
             }
             Exit::Hide { until, how } => {
-                if how == Settled::Parked {
-                    self.memory.parked.add(until);
+                match how {
+                    Settled::Parked => self.memory.parked.add(until),
+                    Settled::Deferred(_) => self.memory.deferred.add(until),
+                    Settled::Deleted | Settled::DeadLettered | Settled::Released(_) => {}
                 }
                 if lease.is_uncertain() && until > Instant::now() + REPEAT_AFTER + LAST_TRY_BEFORE {
                     let at_once = Arc::clone(&self.repeats_at_once);
@@ -201,8 +203,8 @@ impl SettleLoop {
             });
         } else {
             // Somebody else may have it, and a standard queue may take the older handle all the same.
-            let (id, fix) = (job.message.id.as_str(), EntryErrorKind::LeaseLost.fix());
-            self.ctx.events.left_to_sqs(id, job.what(), "its lease was lost", fix);
+            let fix = EntryErrorKind::LeaseLost.fix();
+            self.ctx.events.abandoned(&job.message, job.what(), "its lease was lost", fix);
         }
     }
 

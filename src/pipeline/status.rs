@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::limit::{GateSnapshot, SlotCounts};
 use crate::observe::failing::Failures;
 use crate::observe::health::Preflight;
+use crate::observe::recent::Failure;
 use crate::pipeline::dispatch::Dispatch;
 use crate::pipeline::intake::NotReceiving;
 use crate::pipeline::queue_view::DepthView;
@@ -30,6 +31,8 @@ pub struct Status {
     pub messages: [(&'static str, i64); 4],
     /// Messages this process parked whose time has not come (an estimate).
     pub parked: i64,
+    /// Messages this process deferred whose time has not come (an estimate).
+    pub deferred: i64,
     /// Why it receives nothing just now.
     pub not_receiving: Option<NotReceiving>,
     /// What was in the queue and its dead-letter queue when they were last looked at.
@@ -38,6 +41,8 @@ pub struct Status {
     pub totals: Totals,
     /// What went wrong with deliveries.
     pub failures: Failures,
+    /// The last of what went wrong with messages, the newest first.
+    pub recent_failures: Vec<Failure>,
     /// What has kept messages from being delivered for a minute, in words.
     pub trouble: Option<String>,
     /// Its own gate.
@@ -62,10 +67,12 @@ pub(super) fn status(dispatch: &Dispatch) -> Status {
         slots: dispatch.slots.counts(),
         messages: ctx.metrics.in_progress(),
         parked: dispatch.memory.parked.count(),
+        deferred: dispatch.memory.deferred.count(),
         not_receiving: *dispatch.not_receiving.borrow(),
         depth: ctx.view.depths(),
         totals: ctx.metrics.totals(),
         failures,
+        recent_failures: ctx.events.recent_failures(),
         trouble,
         gate,
         endpoint_gate,

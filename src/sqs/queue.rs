@@ -227,20 +227,16 @@ impl SqsQueue {
         Ok(QueueFacts { fifo: self.fifo, redrive, ..redrive::facts(&url, &attributes) })
     }
 
-    /// The attributes of the dead-letter queue; `None` when they may not or cannot be read.
-    async fn dead_letter_attributes(&self, target: DeadLetterRef) -> Option<Attributes> {
+    /// The attributes of the dead-letter queue; an error when they may not or cannot be read.
+    async fn dead_letter_attributes(&self, target: DeadLetterRef) -> Result<Attributes, QueueError> {
         let read = async {
             let url = self.dead_letter_url(target).await?;
             self.attributes(&url).await
         };
-        match read.await {
-            Ok(attributes) => Some(attributes),
-            Err(failure) => {
-                tracing::debug!(queue = %self.name, error = %failure, "cannot read the dead-letter queue");
-                self.known().dead_letter = None;
-                None
-            }
-        }
+        read.await.inspect_err(|failure| {
+            tracing::debug!(queue = %self.name, error = %failure, "cannot read the dead-letter queue");
+            self.known().dead_letter = None;
+        })
     }
 
     async fn copy_to_dead_letter(

@@ -156,6 +156,7 @@ async fn facts_are_depths_redrive_and_the_dead_letter_queues_depth() {
             dead_letter_fifo: false,
             dead_letter_retention: Some(Duration::from_secs(1_209_600)),
             dead_letter_depth: Some(QueueDepth { visible: 3, ..QueueDepth::default() }),
+            dead_letter_unread: None,
         }),
     };
     assert_eq!(queue.inspect().await.unwrap(), expected);
@@ -174,8 +175,12 @@ async fn a_dead_letter_queue_that_may_not_be_read_has_no_depth() {
         dead_letter_fifo: false,
         dead_letter_retention: None,
         dead_letter_depth: None,
+        dead_letter_unread: None,
     };
-    assert_eq!(facts.redrive, Some(unread));
+    let mut redrive = facts.redrive.unwrap();
+    let why = redrive.dead_letter_unread.take().unwrap();
+    assert!(why.contains("orders-dlq") && why.contains("sqs:GetQueueAttributes"), "{why}");
+    assert_eq!(redrive, unread);
     // Without the URL, the adapter tried the one that follows from the queue's own.
     let derived = "https://sqs.eu-west-1.amazonaws.com/999/orders-dlq";
     assert_eq!(asked(server).await[2].1["QueueUrl"], derived);

@@ -12,7 +12,7 @@ use serde_json::Value;
 use url::Url;
 
 use super::settings::FIFO;
-use crate::ports::{QueueDepth, QueueFacts, Redrive};
+use crate::ports::{QueueDepth, QueueError, QueueFacts, Redrive};
 
 /// `GetQueueAttributes`, as the SDK hands it over.
 pub(super) type Attributes = HashMap<Name, String>;
@@ -30,7 +30,9 @@ pub(super) fn facts(url: &str, attributes: &Attributes) -> QueueFacts {
 }
 
 /// A policy, with the attributes of its dead-letter queue where they could be read.
-pub(super) fn with_dead_letter(policy: Policy, dead_letter: Option<&Attributes>) -> Redrive {
+pub(super) fn with_dead_letter(policy: Policy, read: Result<&Attributes, &QueueError>) -> Redrive {
+    let dead_letter = read.ok();
+    let unread = |error: &QueueError| format!("{error}; {}", error.advice.fix);
     Redrive {
         max_receives: policy.max_receives,
         dead_letter_fifo: policy.target.name.ends_with(FIFO),
@@ -38,6 +40,7 @@ pub(super) fn with_dead_letter(policy: Policy, dead_letter: Option<&Attributes>)
         dead_letter_retention: dead_letter
             .and_then(|attributes| time(attributes, &Name::MessageRetentionPeriod)),
         dead_letter_depth: dead_letter.map(depth),
+        dead_letter_unread: read.err().map(unread),
     }
 }
 

@@ -1,5 +1,6 @@
 //! The real binary over loopback, in real time with short settings.
 //!
+//! - `answers`: what is shown of answers, and that nothing is where that is switched off.
 //! - `chaos`: kills, restarts and faults on both sides, every duplicate explained.
 //! - `check`: what `queuepost check` finds, and that it touches no message.
 //! - `credentials`: credentials that expire and are renewed, and a queue's name that does not resolve.
@@ -38,6 +39,7 @@ pub mod servers;
 mod sqs_proxy;
 pub mod tls;
 
+mod answers;
 mod chaos;
 mod check;
 mod credentials;

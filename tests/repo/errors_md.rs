@@ -45,8 +45,9 @@ queue](#warnings-about-a-queue) · [Exit codes](#exit-codes)
 | `fix` | what to do |
 | `error` | what AWS, the endpoint or the system itself said |
 | `answer` | how the endpoint's answer begins: 200 bytes, escaped, without credentials; withheld where it repeats the beginning of the message, also encoded for HTML, URLs or JSON. Not noticed: what it quotes from the middle of a message, or encodes otherwise (base64, other keys first) |
+| `batch_messages` | how many messages the POST carried, if several |
 | `left_out` | how many such lines were left out since the last: there is one in ten seconds |
-| `left_out_ids` | the messages those were about, the first 20. A message's final receive is never left out |
+| `left_out_ids` | the messages those were about: the first 20, then how many more. A message's final receive is never left out |
 
 Words in CAPITALS stand for what the program fills in. `queuepost check`, `send` and `receive` print the same words.
 
@@ -71,7 +72,7 @@ fn sqs(text: &mut String) {
         let meanwhile = if kind.is_fault() {
             format!(
                 "A person has to act. Meanwhile the listener is *faulted* (`queuepost_listener_faulted` is 1, `/readyz` \
-                 answers 503): nothing is received, the call is tried again at least every {most}, and messages stay in \
+                 answers 503 unless another listener is healthy): nothing is received, the call is tried again at least every {most}, and messages stay in \
                  their queue. It goes on by itself once the call succeeds."
             )
         } else {

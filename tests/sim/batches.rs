@@ -52,7 +52,7 @@ impl Exchange for Lines {
     }
 }
 
-fn batches(workers: usize) -> Settings {
+pub fn batches(workers: usize) -> Settings {
     Settings { exchange: Arc::new(Lines), ..settings("orders", workers) }
 }
 

@@ -11,6 +11,7 @@ use queuepost::policy::outcome::{Answer, Attempt, StatusSet};
 use serde_json::Value;
 use tracing::subscriber::DefaultGuard;
 
+use super::batches::batches;
 use super::process::{SimProcess, limits, settings};
 use super::scripted_endpoint::{ScriptedEndpoint, answer};
 
@@ -59,7 +60,8 @@ impl Log {
 /// Ids in a field that holds one or several.
 fn ids(lines: &[Value], field: &str) -> BTreeSet<String> {
     let named = lines.iter().filter_map(|line| line[field].as_str());
-    named.flat_map(|text| text.split(' ')).filter(|id| *id != "…").map(str::to_owned).collect()
+    let ids = named.map(|text| text.split_once(" and ").map_or(text, |(ids, _)| ids));
+    ids.flat_map(|text| text.split(' ')).map(str::to_owned).collect()
 }
 
 fn rejecting() -> Arc<ScriptedEndpoint> {
@@ -138,4 +140,30 @@ async fn a_recovery_is_logged_once() {
     assert!(failed.is_some_and(|failed| failed > 5), "{told:?}");
     assert!(after.is_some_and(|after| (100..=150).contains(&after)), "{told:?}");
     assert_eq!(told[0]["level"], "INFO");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_line_of_a_batch_that_failed_says_of_how_many_messages_and_each_of_them_is_named() {
+    let (log, _guard) = Log::start();
+    let mut process = SimProcess::new(93);
+    process.world.queue("orders", 100);
+    let endpoint = ScriptedEndpoint::new(|_, number| (SECOND, answer(if number == 0 { 200 } else { 400 })));
+    for number in 0..8 {
+        process.world.send("orders", &number.to_string());
+    }
+    process.listen(batches(4), &endpoint, &limits(4));
+    tokio::time::sleep(15 * SECOND).await;
+    let status = process.statuses().remove(0);
+    process.stop(MINUTE).await;
+    let posts = endpoint.posts();
+    let sizes: Vec<u64> = posts[1..].iter().map(|post| post.body.lines().count() as u64).collect();
+    let first = &log.with("deferred for ")[0];
+    assert!(sizes[0] > 1, "no batch: {sizes:?}");
+    assert_eq!(first["batch_messages"].as_u64(), Some(sizes[0]), "{first}");
+    let failed = usize::try_from(sizes.iter().sum::<u64>()).unwrap();
+    let named: BTreeSet<String> =
+        ids(&log.lines(), "message_id").union(&ids(&log.lines(), "left_out_ids")).cloned().collect();
+    assert_eq!(named.len(), failed, "{named:?}");
+    let kept: BTreeSet<String> = status.recent_failures.iter().map(|each| each.id.to_string()).collect();
+    assert_eq!(kept, named);
 }

@@ -467,6 +467,7 @@ impl Queue for SimQueue {
                         .as_ref()
                         .and_then(|dead| time(dead, "MessageRetentionPeriod")),
                     dead_letter_depth: dead.as_ref().map(depth),
+                    dead_letter_unread: None,
                 }
             });
             let facts = QueueFacts {

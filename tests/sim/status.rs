@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use queuepost::limit::GateState;
 use queuepost::pipeline::{Preflight, Status};
+use queuepost::policy::decide::{Action, Row};
+use queuepost::policy::outcome::{Answer, Attempt, StatusSet};
 use queuepost::ports::{Operation, QueueReason};
 
 use super::process::{SimProcess, limits, settings};
-use super::scripted_endpoint::ScriptedEndpoint;
+use super::scripted_endpoint::{ScriptedEndpoint, answer, refused};
 use super::scripted_queue::{CallBehaviour, ScriptedQueue};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -132,5 +134,68 @@ async fn a_closed_gate_with_nothing_behind_it_is_no_problem_for_ever() {
     let seen = status(&process, "orders");
     assert_ne!(seen.endpoint_gate.state, GateState::Open);
     assert_eq!(seen.trouble, None, "all messages have gone to the dead-letter queue");
+    process.stop(MINUTE).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_failed_attempt_is_a_recent_failure_and_a_success_is_none() {
+    let mut process = SimProcess::new(84);
+    process.world.queue("orders", 2);
+    let endpoint = ScriptedEndpoint::new(|post, _| {
+        let attempt = match post.body.as_str() {
+            "good" => answer(200),
+            "gone" => answer(410),
+            _ => {
+                let beginning = Some("customer 42 is unknown".to_owned());
+                Attempt::Answered(Answer { status: 500, beginning, ..Answer::default() })
+            }
+        };
+        (MINUTE / 600, attempt)
+    });
+    let mut own = settings("orders", 4);
+    let row = Row { status: StatusSet::new([(410, 410)]), action: Action::Delete, delay: None };
+    own.policy.rows.push(row);
+    process.listen(own, &endpoint, &limits(4));
+    for _ in 0..200 {
+        process.world.send("orders", "good");
+    }
+    let gone = process.world.send("orders", "gone");
+    tokio::time::sleep(MINUTE).await;
+    let bad = process.world.send("orders", "bad");
+    tokio::time::sleep(MINUTE / 12).await;
+    assert_eq!(status(&process, "orders").deferred, 1, "it waits for its next receive");
+    tokio::time::sleep(2 * MINUTE).await;
+    let seen = status(&process, "orders");
+    assert_eq!((seen.deferred, seen.totals.deferred), (0, 2));
+    let told: Vec<_> = seen.recent_failures.iter().map(|each| (each.id.as_str(), each.receive)).collect();
+    assert_eq!(told, [(&*bad, 2), (&*bad, 1), (&*gone, 1)]);
+    let [last, first, deleted] = seen.recent_failures.as_slice() else { panic!("{told:?}") };
+    assert_eq!((last.final_of, &*last.then), (Some(2), "final receive (2 of 2): orders-dlq next"));
+    assert_eq!((first.final_of, first.outcome, &*first.reason), (None, "failed", "server_error"));
+    assert!(first.then.starts_with("deferred for ") && first.at < last.at, "{first:?}");
+    let texts = (last.texts.status, last.texts.answer.as_deref());
+    assert_eq!(texts, (Some(500), Some("customer 42 is unknown")));
+    assert_eq!((deleted.texts.status, &*deleted.then), (Some(410), "deleted, as on_response says"));
+    process.stop(MINUTE).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_in_which_nothing_is_sent_is_one_recent_failure_beside_those_before() {
+    let mut process = SimProcess::new(85);
+    process.world.queue("orders", 10);
+    let endpoint = ScriptedEndpoint::new(|post, _| {
+        (MINUTE / 600, if post.body == "bad" { answer(400) } else { refused() })
+    });
+    process.listen(settings("orders", 8), &endpoint, &limits(8));
+    let bad = process.world.send("orders", "bad");
+    tokio::time::sleep(MINUTE / 60).await;
+    for number in 0..8 {
+        process.world.send("orders", &number.to_string());
+    }
+    tokio::time::sleep(30 * MINUTE).await;
+    let seen = status(&process, "orders").recent_failures;
+    let held: Vec<u64> = seen.iter().map(|each| each.held).filter(|held| *held > 0).collect();
+    assert!(held.len() == 1 && held[0] > 20, "{seen:?}");
+    assert!(seen.iter().any(|each| each.id.as_str() == bad), "{seen:?}");
     process.stop(MINUTE).await;
 }

@@ -11,6 +11,7 @@ use super::EventLog;
 use super::repeats::{About, LeftOut};
 use crate::message::Message;
 use crate::observe::failing::Recovery;
+use crate::observe::recent::Failure;
 use crate::policy::advice::Advice;
 use crate::policy::advice::endpoint::{EndpointReason, Seen};
 use crate::policy::decide::Disposition;
@@ -35,6 +36,8 @@ pub(crate) struct Posted {
     pub(crate) answer: Option<String>,
     /// The beginning of the answer's body, for its result. It goes into no log.
     pub(crate) body: Body,
+    /// Messages that the POST carried.
+    pub(crate) together: usize,
 }
 
 impl Posted {
@@ -43,12 +46,33 @@ impl Posted {
         let reason = EndpointReason::of_outcome(outcome);
         let seen = Seen::default();
         let (body, started) = (Body::default(), None);
-        Self { outcome, reason, seen, retry_after: None, started, took: None, why: None, answer: None, body }
+        Self {
+            outcome,
+            reason,
+            seen,
+            retry_after: None,
+            started,
+            took: None,
+            why: None,
+            answer: None,
+            body,
+            together: 1,
+        }
     }
 
     /// The same POST, for a message of it that came to something else.
     pub(crate) fn of(&self, outcome: Outcome) -> Self {
         Self { outcome, reason: EndpointReason::of_message(outcome), ..self.clone() }
+    }
+
+    /// Messages that shared the POST, if there were several.
+    fn batch(&self) -> Option<usize> {
+        (self.together > 1).then_some(self.together)
+    }
+
+    /// Whether a message that is deleted for it was dealt with: a row may take what `success` does not list for one.
+    fn is_work_done(&self) -> bool {
+        matches!(self.outcome, Outcome::Success | Outcome::UnlistedSuccess)
     }
 
     /// What it was, in a sentence.
@@ -65,23 +89,26 @@ fn next_stop(last: &FinalReceive, message: &Message) -> String {
 }
 
 impl EventLog {
-    /// A delivery has ended. `last` says that it was the message's last, whatever the disposition does.
+    /// A delivery has ended. `last` says that it was the message's last, whatever the disposition does. `waits`: the message
+    /// is not parked at SQS, but waits in this process.
     pub(crate) fn delivered(
         &self,
         message: &Message,
         posted: &Posted,
         disposition: Disposition,
         last: Option<&FinalReceive>,
+        waits: bool,
     ) {
         let (id, reason) = (&message.id, posted.reason.label());
         let is_final = match disposition {
-            Disposition::Delete => return self.deleted(message, posted),
+            Disposition::Delete if posted.is_work_done() => return self.deleted(message, posted),
             Disposition::Park { .. } | Disposition::Defer { .. } => last.is_some(),
             Disposition::DeadLetter => true,
-            Disposition::Hold => false,
+            Disposition::Hold | Disposition::Delete => false,
         };
         let then = last.filter(|_| is_final && disposition != Disposition::DeadLetter);
-        let then = then.map_or_else(|| describe(disposition), |last| next_stop(last, message));
+        let then = then.map_or_else(|| describe(disposition, waits), |last| next_stop(last, message));
+        self.remember(message, posted, disposition, (&then, last.filter(|_| is_final)));
         if posted.outcome == Outcome::UnlistedSuccess && !self.unlisted_success.swap(true, Ordering::Relaxed)
         {
             self.repeats().says(About::Endpoint, reason, id);
@@ -91,8 +118,29 @@ impl EventLog {
             self.repeats().says(About::Endpoint, reason, id);
             return self.line(message, posted, &then, Some(&LeftOut::default()));
         }
+        if disposition == Disposition::Delete {
+            // The configuration says that nobody has to act on it.
+            return self.line(message, posted, &then, None);
+        }
         let left_out = self.repeats().may_say(About::Endpoint, reason, Some(id));
         self.line(message, posted, &then, left_out.as_ref());
+    }
+
+    /// Keeps what a POST came to that was no success.
+    fn remember(
+        &self,
+        message: &Message,
+        posted: &Posted,
+        disposition: Disposition,
+        (then, last): (&str, Option<&FinalReceive>),
+    ) {
+        let failure = Failure::new(message, posted.outcome.label(), posted.reason.label(), then).on(last);
+        let (status, answer, error) = (posted.seen.status, posted.answer.as_deref(), posted.why.as_deref());
+        let failure = failure.saying(status, answer, error);
+        match disposition {
+            Disposition::Hold => self.recent.hold(failure),
+            _ => self.recent.add(failure),
+        }
     }
 
     /// The listener's first success that it does not list. With the right line in its configuration it is the last.
@@ -116,6 +164,8 @@ impl EventLog {
     /// A message is older than the listener's retention: it is deleted without a POST.
     pub(crate) fn expired(&self, message: &Message, age: Duration) {
         let (listener, queue) = (self.listener.as_str(), self.queue.as_str());
+        let then = "deleted without a POST: it is older than the listener's retention";
+        self.recent.add(Failure::new(message, "expired", "too_old", then));
         let left_out = self.repeats().may_say(About::Endpoint, "expired", Some(&message.id));
         if let Some(left_out) = left_out {
             tracing::warn!(
@@ -127,7 +177,7 @@ impl EventLog {
                 left_out = left_out.count(),
                 left_out_ids = left_out.named(),
                 fix = "raise or remove retention if the work is still wanted; look why its deliveries failed",
-                "deleted without a POST: it is older than the listener's retention"
+                "{then}"
             );
         }
     }
@@ -155,6 +205,7 @@ impl EventLog {
         let (message_id, receive_count) = (message.id.as_str(), message.receive_count.get());
         let duration_ms = posted.took.map(|took| u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
         let (status, error, outcome) = (posted.seen.status, posted.why.as_deref(), posted.outcome.label());
+        let batch_messages = posted.batch();
         let failed = posted.outcome != Outcome::Success;
         let reason = failed.then(|| posted.reason.label());
         let answer = posted.answer.as_deref().filter(|_| failed);
@@ -167,6 +218,7 @@ impl EventLog {
                 status,
                 duration_ms,
                 outcome,
+                batch_messages,
                 reason,
                 error,
                 answer,
@@ -183,6 +235,7 @@ impl EventLog {
             status,
             duration_ms,
             outcome,
+            batch_messages,
             reason,
             error,
             answer,
@@ -214,13 +267,15 @@ impl EventLog {
     /// A message goes back to the queue for the last time, without another POST.
     pub(crate) fn given_back(&self, message: &Message, why: &'static str, last: &FinalReceive) {
         let (listener, queue) = (self.listener.as_str(), self.queue.as_str());
+        let then = next_stop(last, message);
+        let released = Failure::new(message, "released", "not_posted", &then);
+        self.recent.add(released.on(Some(last)).saying(None, None, Some(why)));
         tracing::warn!(
             listener,
             queue,
             message_id = message.id.as_str(),
             receive_count = message.receive_count.get(),
-            "{}: released, {why}",
-            next_stop(last, message)
+            "{then}: released, {why}"
         );
     }
 
@@ -243,9 +298,10 @@ impl EventLog {
     }
 }
 
-fn describe(disposition: Disposition) -> String {
+fn describe(disposition: Disposition, waits: bool) -> String {
     match disposition {
-        Disposition::Delete => "delivered".to_owned(),
+        Disposition::Park { delay } if waits => format!("waits {} s in this process", delay.as_secs()),
+        Disposition::Delete => "deleted, as on_response says".to_owned(),
         Disposition::Park { delay } => format!("parked for {} s", delay.as_secs()),
         Disposition::Defer { delay, .. } => format!("deferred for {} s", delay.as_secs()),
         Disposition::Hold => "held: nothing could be sent".to_owned(),

@@ -4,10 +4,14 @@
 //! line. So the last line of the log on a gate is true.
 
 use std::sync::PoisonError;
+use std::time::Duration;
 
 use super::EventLog;
 use super::repeats::{About, LeftOut};
 use crate::limit::{Reason, Transition};
+
+/// Pauses are said in whole seconds, rounded.
+const HALF_A_SECOND: Duration = Duration::from_millis(500);
 
 impl EventLog {
     /// A gate has changed: of the endpoint, or of this listener alone (`of` says which).
@@ -44,7 +48,7 @@ impl EventLog {
                 tracing::info!(listener, endpoint, gate, closed_seconds, left_out, "gate open");
             }
             Transition::Closed { reason, pause, by_probe } => {
-                let (next_probe_seconds, words) = (pause.as_secs_f64().round(), reason.words());
+                let (next_probe_seconds, words) = ((pause + HALF_A_SECOND).as_secs(), reason.words());
                 let is_fault = matches!(reason, Reason::Unauthorized | Reason::Misdirected);
                 let reason = reason.label();
                 if by_probe {
@@ -99,9 +103,9 @@ fn kind(of: &str, transition: Transition) -> &'static str {
 mod tests {
     use std::io::{self, Write};
     use std::sync::{Arc, Mutex};
-    use std::time::Duration;
 
     use super::*;
+    use crate::limit::clock::Wall;
 
     #[derive(Clone, Default)]
     struct Log(Arc<Mutex<Vec<u8>>>);
@@ -124,7 +128,7 @@ mod tests {
         let subscriber =
             tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
         let _guard = tracing::subscriber::set_default(subscriber);
-        let events = EventLog::new("orders", "orders", "api");
+        let events = EventLog::new("orders", "orders", "api", Wall::System);
         let pause = Duration::from_secs(26);
         let closed = |by_probe| Transition::Closed { reason: Reason::Throttled, pause, by_probe };
         let open = Transition::Opened { after: Duration::from_secs(1), outage: false };

@@ -1,10 +1,10 @@
 //! How often the log says the same: one line of a kind in ten seconds, and what the others were about.
 //!
 //! The lines left out are counted, and their messages are named: by the next line of the kind, or by a summary when none came
-//! for ten seconds. A message that had a line lately leaves the next one to another. So messages that fail in step take
+//! for ten seconds. A summary holds up no line. A message that had a line lately leaves the next one to another. So messages that fail in step take
 //! turns.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -15,6 +15,8 @@ use crate::message::MessageId;
 pub(crate) const PERIOD: Duration = Duration::from_secs(10);
 /// Messages a line names of those that were left out.
 const NAMED_MAX: usize = 20;
+/// Messages told apart beyond those: what is counted behind the names.
+const COUNTED_MAX: usize = 1_000;
 /// Messages remembered that had a line of their own lately.
 const RECENT_MAX: usize = 64;
 
@@ -36,8 +38,8 @@ pub(crate) struct LeftOut {
     pub(crate) lines: u64,
     /// The first messages they were about, each once.
     pub(crate) ids: Vec<MessageId>,
-    /// Whether they were about more messages, or the same ones again.
-    more: bool,
+    /// The other messages, as many as are told apart.
+    others: BTreeSet<MessageId>,
 }
 
 impl LeftOut {
@@ -49,8 +51,12 @@ impl LeftOut {
     /// The messages, unless there is none.
     pub(crate) fn named(&self) -> Option<String> {
         let ids: Vec<&str> = self.ids.iter().map(MessageId::as_str).collect();
-        let more = if self.more { " …" } else { "" };
-        (!ids.is_empty()).then(|| ids.join(" ") + more)
+        let more = match self.others.len() {
+            0 => String::new(),
+            COUNTED_MAX => format!(" and {COUNTED_MAX} more at least"),
+            more => format!(" and {more} more"),
+        };
+        (!ids.is_empty()).then(|| ids.join(" ") + &more)
     }
 
     fn add(&mut self, id: Option<&MessageId>) {
@@ -58,8 +64,8 @@ impl LeftOut {
         let Some(id) = id.filter(|id| !self.ids.contains(id)) else { return };
         if self.ids.len() < NAMED_MAX {
             self.ids.push(id.clone());
-        } else {
-            self.more = true;
+        } else if self.others.len() < COUNTED_MAX {
+            self.others.insert(id.clone());
         }
     }
 }
@@ -90,8 +96,9 @@ impl Said {
         self.recent.push_back(id.clone());
     }
 
-    fn take(&mut self, now: Instant) -> LeftOut {
-        self.at = now;
+    /// `at` is when the next line's wait begins.
+    fn take(&mut self, at: Instant) -> LeftOut {
+        self.at = at;
         // Who had a turn and came alone goes next.
         self.in_company &= self.left_out.ids.iter().any(|id| !self.recent.contains(id));
         std::mem::take(&mut self.left_out)
@@ -136,7 +143,9 @@ impl Repeats {
         let due = |said: &Said| said.left_out.lines > 0 && now.duration_since(said.at) >= PERIOD;
         let mut overdue = Vec::new();
         for (&(about, kind), said) in self.said.iter_mut().filter(|(_, said)| due(said)) {
-            overdue.push((about, kind, said.take(now)));
+            // A summary of messages tells no reasons in full: the next of them has a line, if that is due.
+            let at = if about == About::Gate { now } else { said.at };
+            overdue.push((about, kind, said.take(at)));
         }
         overdue
     }
@@ -186,8 +195,20 @@ mod tests {
         let [(About::Endpoint, "rejected", left_out)] = overdue.as_slice() else { panic!("{overdue:?}") };
         assert_eq!(left_out.count(), Some(98));
         let named = left_out.named().unwrap();
-        assert!(named.starts_with("m-1 m-2 m-3 ") && named.ends_with(" m-20 …"), "{named}");
+        assert!(named.starts_with("m-1 m-2 m-3 ") && named.ends_with(" m-20 and 29 more"), "{named}");
         assert!(repeats.overdue().is_empty() && repeats.all().is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn messages_that_fail_now_and_then_have_a_line_each_ten_seconds_beside_summaries() {
+        let mut repeats = Repeats::default();
+        let mut lines = 0;
+        for number in 0..30 {
+            lines += usize::from(say(&mut repeats, number).is_some());
+            tokio::time::advance(PERIOD / 5 * 3).await;
+            repeats.overdue();
+        }
+        assert!(lines >= 15, "{lines} of 30 messages in three minutes");
     }
 
     #[tokio::test(start_paused = true)]

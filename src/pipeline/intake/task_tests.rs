@@ -113,6 +113,7 @@ async fn a_probe_that_brought_only_a_last_try_passes_its_turn_on() {
         dead_letter_fifo: false,
         dead_letter_retention: None,
         dead_letter_depth: None,
+        dead_letter_unread: None,
     };
     let facts = QueueFacts { redrive: Some(redrive), ..QueueFacts::default() };
     let ctx = &kit.dispatch.ctx;

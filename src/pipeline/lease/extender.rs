@@ -232,6 +232,7 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
+    use crate::limit::clock::Wall;
     use crate::message::{Message, MessageId, ReceiptHandle, ReceiveCount};
     use crate::observe::event_log::EventLog;
     use crate::pipeline::lease::{Asked, Lease};
@@ -262,7 +263,7 @@ mod tests {
             LENGTH,
             QueueLimits::of_sqs(false),
             metrics,
-            Arc::new(EventLog::new("orders", "orders", "api")),
+            Arc::new(EventLog::new("orders", "orders", "api", Wall::System)),
             1,
         )
     }

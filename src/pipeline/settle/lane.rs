@@ -250,7 +250,7 @@ impl Lane {
 
     /// Says that the message is left to SQS; whoever drops it counts it as abandoned.
     fn give_up(&self, job: &Job, why: &str, fix: &str) {
-        self.events.left_to_sqs(job.message.id.as_str(), job.what(), why, fix);
+        self.events.abandoned(&job.message, job.what(), why, fix);
     }
 }
 

@@ -8,6 +8,7 @@ use tokio::sync::Semaphore;
 
 use super::*;
 use crate::exchange::results::{ResultFacts, ResultForm};
+use crate::limit::clock::Wall;
 use crate::message::{Message, MessageId, ReceiptHandle};
 use crate::observe::event_log::deliveries::Posted;
 use crate::pipeline::lease::{Asked, Lease, LeaseTable};
@@ -131,7 +132,7 @@ impl Bench {
         answers: impl IntoIterator<Item = BatchResult>,
     ) -> Self {
         let metrics = Arc::new(Metrics::new().listener("orders", "api"));
-        let events = Arc::new(EventLog::new("orders", "orders", "api"));
+        let events = Arc::new(EventLog::new("orders", "orders", "api", Wall::System));
         let table =
             LeaseTable::new(LEASE, QueueLimits::of_sqs(false), Arc::clone(&metrics), Arc::clone(&events), 1);
         let queue =

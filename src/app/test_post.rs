@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use crate::app::render::{self, REDACTED, RenderError, Rendered};
 use crate::app::{StartError, client};
 use crate::config::{EndpointPlan, ListenerPlan, Plan};
+use crate::endpoint::sign::Signature;
 use crate::endpoint::{HttpClient, HttpEndpoint};
 use crate::message::{Message, MessageId, ReceiptHandle};
 use crate::pipeline::{Tried, try_out};
@@ -103,7 +104,7 @@ pub async fn post_by(
     let settings = &listener.listener;
     let request = render::request(listener, messages)?;
     let mut shown = render::rendered(listener, Some(endpoint), &request);
-    let signed = endpoint.client.sign.iter().flat_map(|signature| signature.headers());
+    let signed = endpoint.client.sign.iter().flat_map(Signature::headers);
     shown.headers.extend(signed.map(|name| (name.to_string(), REDACTED.to_owned())));
     shown.headers.sort();
     let post = HttpEndpoint::new(client, listener.target.clone());

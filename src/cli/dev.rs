@@ -49,7 +49,7 @@ pub(super) struct Options {
     /// Run the listeners of this file with queues made here; POSTs to other machines go to the sample, which prints them whole
     #[arg(long, short, value_name = "FILE", conflicts_with = "url")]
     config: Option<String>,
-    /// Show in 45 seconds what a throttled endpoint costs: 200 messages, beside a plain worker
+    /// Show in a minute what a throttled endpoint costs: 200 messages, beside a plain worker
     #[arg(long, exclusive = true)]
     demo: bool,
     /// Name that queue and sample endpoint answer to, beside IP addresses and localhost; for containers

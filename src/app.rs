@@ -8,6 +8,7 @@ pub mod check;
 pub mod render;
 mod resources;
 mod results;
+pub mod test_post;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -70,8 +71,8 @@ impl StartError {
     }
 }
 
-/// Runs a plan until a signal, and then until everything in flight is settled.
-pub async fn run(plan: Plan) -> Result<End, StartError> {
+/// Runs a plan until a signal or `stop`, and then until everything in flight is settled.
+pub async fn run(plan: Plan, stop: CancellationToken) -> Result<End, StartError> {
     let mut signals = Signals::new().map_err(StartError::Signals)?;
     let started = Instant::now();
     warn(&plan);
@@ -113,6 +114,7 @@ pub async fn run(plan: Plan) -> Result<End, StartError> {
     let healthy = tokio::select! {
         biased;
         () = signals.next() => true,
+        () = stop.cancelled() => true,
         () = unhealthy(&shown, plan.require_healthy) => false,
     };
     tell_draining(running_posts(&limits), plan.deadline);

@@ -6,12 +6,14 @@
 use bytes::Bytes;
 use url::Url;
 
-use crate::config::{ListenerPlan, Plan};
+use crate::config::{EndpointPlan, ListenerPlan, Plan};
 use crate::endpoint::PATH_TOKEN_MIN;
 use crate::exchange::Pointer;
+use crate::exchange::Request;
 use crate::message::Message;
 
-const REDACTED: &str = "REDACTED";
+/// Stands for a secret.
+pub(super) const REDACTED: &str = "REDACTED";
 /// Shortest value in an address that may be a token.
 const TOKEN_MIN: usize = 8;
 
@@ -74,6 +76,12 @@ pub fn shown(url: &Url) -> String {
 /// The request of messages to the listener `name`, or to the only one.
 pub fn render(plan: &Plan, name: Option<&str>, messages: &[Message]) -> Result<Rendered, RenderError> {
     let listener = listener(plan, name)?;
+    let request = request(listener, messages)?;
+    Ok(rendered(listener, plan.endpoints.get(listener.endpoint), &request))
+}
+
+/// The request that carries messages.
+pub(super) fn request(listener: &ListenerPlan, messages: &[Message]) -> Result<Request, RenderError> {
     let exchange = &listener.listener.exchange;
     let (given, most) = (messages.len(), exchange.messages_max());
     if given > most {
@@ -87,10 +95,18 @@ pub fn render(plan: &Plan, name: Option<&str>, messages: &[Message]) -> Result<R
         return Err(RenderError::NoPost("it is a claim check: give the body that is in S3"));
     }
     let carried: Vec<&Message> = messages.iter().collect();
-    let request = exchange.request(&carried).map_err(|error| {
+    exchange.request(&carried).map_err(|error| {
         let which = if given > 1 { format!("message {}: ", error.position + 1) } else { String::new() };
         RenderError::Unshapeable(format!("{which}{error}"))
-    })?;
+    })
+}
+
+/// A request for people: with the listener's address and fixed headers, without secrets.
+pub(super) fn rendered(
+    listener: &ListenerPlan,
+    endpoint: Option<&EndpointPlan>,
+    request: &Request,
+) -> Rendered {
     let mut url = request.address(&listener.target.url);
     for token in tokens(&listener.target.url) {
         let query = url.query().map(|query| query.replace(&token, REDACTED));
@@ -108,7 +124,7 @@ pub fn render(plan: &Plan, name: Option<&str>, messages: &[Message]) -> Result<R
             (name.to_string(), shown.into_owned())
         })
         .collect();
-    let auth = plan.endpoints.get(listener.endpoint).and_then(|endpoint| endpoint.client.auth.as_ref());
+    let auth = endpoint.and_then(|endpoint| endpoint.client.auth.as_ref());
     let auth = auth.map(|auth| (auth.header(), None));
     let fixed = listener.target.headers.shown().map(|(name, value)| (name.clone(), value));
     for (name, value) in fixed.chain(auth) {
@@ -116,10 +132,11 @@ pub fn render(plan: &Plan, name: Option<&str>, messages: &[Message]) -> Result<R
         headers.push((name.to_string(), value.unwrap_or(REDACTED).to_owned()));
     }
     headers.sort();
-    Ok(Rendered { url, headers, body: request.body })
+    Rendered { url, headers, body: request.body.clone() }
 }
 
-fn listener<'a>(plan: &'a Plan, name: Option<&str>) -> Result<&'a ListenerPlan, RenderError> {
+/// The listener of that name, or the only one.
+pub(super) fn listener<'a>(plan: &'a Plan, name: Option<&str>) -> Result<&'a ListenerPlan, RenderError> {
     let known =
         || plan.listeners.iter().map(|each| each.listener.name.as_str()).collect::<Vec<_>>().join(", ");
     match (name, plan.listeners.as_slice()) {

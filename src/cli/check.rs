@@ -1,4 +1,4 @@
-//! `queuepost check`: tries out a configuration without receiving or posting a message.
+//! `queuepost check`: tries out a configuration without receiving or posting a message, but for `--post`.
 //!
 //! [`crate::app::check`] performs the checks. This file requests and prints them, as a table for people or as
 //! JSON for machines, always on standard output. An invalid configuration is printed the same way.
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::app::check::{self, Checked, Status, What};
 use crate::cli::explain;
 use crate::cli::options::PlanOptions;
-use crate::cli::{BAD_CONFIGURATION, FAILED, OK, complain, render, terminal};
+use crate::cli::{BAD_CONFIGURATION, FAILED, OK, USAGE, complain, render, terminal, test_post};
 use crate::config::{self, ConfigErrors, Excerpt, Place, Problem};
 use crate::escape;
 use crate::telemetry::Chain;
@@ -25,10 +25,17 @@ Examples:
     --url https://orders.example.com/events --format json
   queuepost receive --queue orders | head -n 1 | \\
     queuepost check --config queuepost.yaml --render -
+  queuepost check --config queuepost.yaml --post '{\"id\":1}'
+
+--post is a real POST: the endpoint does its work, as for a message. No queue is
+asked, and no AWS credentials are needed for one. It exits with 0 if the message
+would be deleted, else with 1. A body gets a new id each time; a line of
+`receive` keeps its own, and so its Idempotency-Key. The POST counts in no rate
+or session of a queuepost that runs.
 
 Queues are asked for their attributes, endpoints get a connection that is
-closed at once. Not noticed: credentials and paths the endpoint does not accept,
-and a client certificate that it refuses only when it has seen a request.
+closed at once. Only --post notices credentials and paths the endpoint does not
+accept, and a client certificate that it refuses once it has seen a request.
 
 Exit codes: 0 it will run, 1 a queue or an endpoint will not do, 78 bad
 configuration.";
@@ -43,14 +50,17 @@ pub(super) struct Options {
     /// Show every key with its value and where that came from, and check no more than that
     #[arg(long, help_heading = "Check")]
     explain: bool,
-    /// A table, or an array of {listener, check, status, detail, fix, problem}; with --explain {listener, key, value, from}
+    /// A table, or an array of {listener, check, status, detail, fix, problem}; with --explain {listener, key, value, from}; with --post an object
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Format::Text, help_heading = "Check")]
     format: Format,
     /// Print the request that a message would become: a line of `receive`, or a body; calls nothing
-    #[arg(long, value_name = "FILE|-", help_heading = "Check")]
+    #[arg(long, value_name = "FILE|-", group = "message", help_heading = "Check")]
     render: Option<String>,
-    /// Listener that --render is for, if there are several
-    #[arg(long, value_name = "NAME", requires = "render", help_heading = "Check")]
+    /// POST a message for real, and say what would become of it: a line of `receive`, or a body; touches no queue
+    #[arg(long, value_name = "FILE|-|JSON", group = "message", conflicts_with_all = ["explain", "offline"], help_heading = "Check")]
+    post: Option<String>,
+    /// Listener that --render or --post is for, if there are several
+    #[arg(long, value_name = "NAME", requires = "message", help_heading = "Check")]
     listener: Option<String>,
     #[command(flatten)]
     plan: PlanOptions,
@@ -65,14 +75,8 @@ enum Format {
 /// Checks and prints the findings; returns the exit code.
 pub(super) async fn run(options: &Options) -> u8 {
     let on_terminal = std::io::stdout().is_terminal();
-    if let Some(file) = &options.render {
-        return match config::load(&options.plan.overrides(), &config::process_env, on_terminal) {
-            Ok(plan) => render::run(&plan, options.listener.as_deref(), file),
-            Err(errors) => {
-                complain(&errors);
-                BAD_CONFIGURATION
-            }
-        };
+    if options.render.is_some() || options.post.is_some() {
+        return with_message(options, on_terminal).await;
     }
     if options.explain
         && let Ok(rows) = config::explain(&options.plan.overrides(), &config::process_env, on_terminal)
@@ -91,6 +95,23 @@ pub(super) async fn run(options: &Options) -> u8 {
         }
     }
     code
+}
+
+/// Shows the request of a message, or posts it; returns the exit code.
+async fn with_message(options: &Options, on_terminal: bool) -> u8 {
+    let plan = match config::load(&options.plan.overrides(), &config::process_env, on_terminal) {
+        Ok(plan) => plan,
+        Err(errors) => {
+            complain(&errors);
+            return BAD_CONFIGURATION;
+        }
+    };
+    let listener = options.listener.as_deref();
+    match (&options.post, &options.render) {
+        (Some(given), _) => test_post::run(&plan, listener, given, options.format == Format::Json).await,
+        (None, Some(file)) => render::run(&plan, listener, file),
+        (None, None) => USAGE,
+    }
 }
 
 async fn check(options: &Options, terminal: bool) -> (Vec<Checked>, u8) {

@@ -13,17 +13,15 @@ use url::Url;
 
 use crate::app::render::shown;
 use crate::cli::dev_config::Secrets;
-use crate::cli::{BAD_CONFIGURATION, FAILED, complain, dev_config, run, sample_endpoint};
+use crate::cli::{BAD_CONFIGURATION, FAILED, complain, demo, dev_config, proxy, run, sample_endpoint};
 use crate::config::{self, ConfigErrors, Overrides, Plan};
 use crate::localqueue::{Broker, Server, wall_clock};
-use crate::telemetry::log::{DEFAULT_FILTER, DELIVERED};
+use crate::telemetry::log::{self, DEFAULT_FILTER, DELIVERED};
 use crate::telemetry::output;
 
 /// Receives before a message goes to the dead-letter queue.
 const MAX_RECEIVES: u32 = 10;
 const QUEUE: &str = "demo";
-/// Longer than the queue's own four days, as it should be: 14 days, in seconds.
-const DEAD_LETTER_RETENTION: &str = "1209600";
 /// Shorter than in production, so that a user can watch a park to its end.
 const THROTTLE_DELAY: &str = "10s";
 /// Shorter than in production, so that Ctrl-C does not wait for a long poll.
@@ -48,19 +46,25 @@ pub(super) struct Options {
     /// Post to this endpoint of yours instead of the sample
     #[arg(long, value_name = "URL")]
     url: Option<String>,
-    /// Run the listeners of this file: its queues are created here, and POSTs go to the sample, which prints them whole
+    /// Run the listeners of this file with queues made here; POSTs to other machines go to the sample, which prints them whole
     #[arg(long, short, value_name = "FILE", conflicts_with = "url")]
     config: Option<String>,
+    /// Show in a minute what a throttled endpoint costs: 200 messages, beside a plain worker
+    #[arg(long, exclusive = true)]
+    demo: bool,
     /// Name that queue and sample endpoint answer to, beside IP addresses and localhost; for containers
     #[arg(long, value_name = "NAME")]
     allow_host: Vec<String>,
-    /// error, warn, info, debug, or a filter [default: info, and with --url a line for each delivery]
+    /// error, warn, info, debug, or a filter [default: info, and a line for each delivery]
     #[arg(long, value_name = "FILTER")]
     log_level: Option<String>,
 }
 
 /// Runs until Ctrl-C; returns the exit code.
 pub(super) async fn run(options: &Options) -> u8 {
+    if options.demo {
+        return demo::run().await;
+    }
     let local = match Local::bind(options).await {
         Ok(local) => local,
         Err(why) => {
@@ -68,7 +72,7 @@ pub(super) async fn run(options: &Options) -> u8 {
             return FAILED;
         }
     };
-    let plan = match plan(&local, options) {
+    let (plan, replaced) = match plan(&local, options) {
         Ok(plan) => plan,
         Err(errors) => {
             complain(&errors);
@@ -76,16 +80,15 @@ pub(super) async fn run(options: &Options) -> u8 {
         }
     };
     let broker = local.server.broker();
-    if let Err(error) = dev_config::create_queues(&broker, &plan, MAX_RECEIVES, DEAD_LETTER_RETENTION) {
+    if let Err(error) = dev_config::create_queues(&broker, &plan, MAX_RECEIVES) {
         complain(&error);
         return FAILED;
     }
-    if let Some(proxy) = proxy_in_the_way() {
-        output::print(format_args!(
-            "note: {proxy} is set without NO_PROXY=127.0.0.1: POSTs to this machine would go to the proxy\n"
-        ));
-    }
-    output::print(introduction(&local, &plan, options));
+    proxy::note();
+    output::print(match &options.config {
+        Some(file) => introduction_of_file(file, &local, &plan, &replaced),
+        None => introduction(&local, options),
+    });
     // Before any server starts, so that no log line of theirs is lost.
     if let Err(code) = run::log(&plan) {
         return code;
@@ -160,22 +163,20 @@ impl Local {
 }
 
 /// One listener between queue and endpoint, or those of the user's file.
-fn plan(local: &Local, options: &Options) -> Result<Plan, ConfigErrors> {
-    // The sample endpoint prints each message itself; for another endpoint the log has a line per delivery.
-    let default = if local.sample.is_some() {
-        "info".to_owned()
-    } else {
-        format!("{DEFAULT_FILTER},{DELIVERED}=debug")
-    };
+///
+/// Of a file also, for each listener, the endpoint that the sample stands in for.
+fn plan(local: &Local, options: &Options) -> Result<(Plan, Vec<Option<String>>), ConfigErrors> {
+    let default = || format!("{DEFAULT_FILTER},{DELIVERED}=debug");
     let common = Overrides {
         admin_listen: Some(options.admin_listen.to_string()),
-        log_level: Some(options.log_level.clone().unwrap_or(default)),
+        log_level: Some(options.log_level.clone().unwrap_or_else(default)),
         log_format: Some("text".to_owned()),
         ..Overrides::default()
     };
+    let mut replaced = Vec::new();
     let mut plan = if let (Some(file), Some((_, sample))) = (&options.config, &local.sample) {
         let mut plan = dev_config::load(&Overrides { config: Some(file.clone()), ..common })?;
-        dev_config::redirect(&mut plan, *sample, RECEIVE_WAIT);
+        replaced = dev_config::redirect(&mut plan, *sample, RECEIVE_WAIT);
         plan
     } else {
         let overrides = Overrides {
@@ -195,28 +196,21 @@ fn plan(local: &Local, options: &Options) -> Result<Plan, ConfigErrors> {
         listener.results.all_mut().for_each(|result| result.queue.address.clone_from(&address));
         listener.queue.address = address;
     }
-    Ok(plan)
+    plan.log.format = log::Format::Watched;
+    Ok((plan, replaced))
 }
 
-/// The variable that sends POSTs for this machine to a proxy, if one does. Calls to a local queue never use
-/// it.
-fn proxy_in_the_way() -> Option<&'static str> {
-    let local =
-        |name| config::process_env(name).is_some_and(|hosts| hosts == "*" || hosts.contains("127.0.0.1"));
-    let excepted = local("NO_PROXY") || local("no_proxy");
-    let set = |name: &&str| config::process_env(name).is_some_and(|value| !value.is_empty());
-    ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"].into_iter().find(set).filter(|_| !excepted)
+/// How this program was called, for commands to paste.
+fn program() -> String {
+    let program = std::env::args().next().unwrap_or_default();
+    if Path::new(&program).components().count() > 1 { program } else { "queuepost".to_owned() }
 }
 
 /// The addresses, and the commands to type next.
-fn introduction(local: &Local, plan: &Plan, options: &Options) -> String {
-    let program = std::env::args().next().unwrap_or_default();
-    let program = if Path::new(&program).components().count() > 1 { program } else { "queuepost".to_owned() };
+fn introduction(local: &Local, options: &Options) -> String {
+    let program = program();
     let (Local { queue, url, .. }, admin) = (local, options.admin_listen);
     let queue_address = local.server.local_addr();
-    if let Some(file) = &options.config {
-        return introduction_of_file(file, local, plan, &program);
-    }
     let dead_letter_queue = dev_config::dead_letter_queue(QUEUE);
     let throttle = local.sample.as_ref().map_or_else(String::new, |(_, endpoint)| {
         format!(
@@ -248,24 +242,30 @@ In another terminal:
     )
 }
 
-/// The listeners of a file, and how to send each a message.
-fn introduction_of_file(file: &str, local: &Local, plan: &Plan, program: &str) -> String {
+/// The listeners of a file, where their POSTs go, and how to send each a message.
+fn introduction_of_file(file: &str, local: &Local, plan: &Plan, replaced: &[Option<String>]) -> String {
+    let (program, queue_address) = (program(), local.server.local_addr());
     let mut text = format!(
         "\
-queuepost dev: {file} with its queues and endpoints on this machine, for development only; nothing is kept after Ctrl-C
+queuepost dev: {file} with its queues on this machine, for development only; nothing is kept after Ctrl-C
 
-Each POST goes to the sample endpoint, which prints it. In another terminal:
+POSTs to endpoints on this machine are real; for all others the sample endpoint stands in, and prints what it gets. In
+another terminal:
 "
     );
-    for listener in &plan.listeners {
+    for (listener, replaced) in plan.listeners.iter().zip(replaced) {
         let (name, queue) = (&listener.listener.name, &listener.listener.queue_name);
-        let (queue_address, url) = (local.server.local_addr(), &listener.target.url);
+        let (url, dlq) = (&listener.target.url, dev_config::dead_letter_queue(queue));
         let more = if listener.listener.is_fifo() { " --group-id demo --deduplication-id 1" } else { "" };
+        let whose = match replaced {
+            Some(other) => format!("the sample, for {other}"),
+            None => "on this machine: posted to for real".to_owned(),
+        };
         // Writing to a string cannot fail.
         writeln!(
             text,
             "
-  {name}  {queue} → {}
+  {name}  {queue} → {}  ({whose}; to {dlq} after {MAX_RECEIVES} receives)
     {program} send --queue http://{queue_address}/000000000000/{queue}{more} '{{\"hello\":\"world\"}}'",
             shown(url),
         )

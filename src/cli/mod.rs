@@ -1,11 +1,13 @@
 //! The command line: one file per subcommand. This file only dispatches.
 
 mod check;
+mod demo;
 mod dev;
 mod dev_config;
 mod explain;
 mod healthcheck;
 mod options;
+mod proxy;
 mod queue_options;
 mod receive;
 mod render;
@@ -15,6 +17,7 @@ mod sample_endpoint;
 mod send;
 mod send_lines;
 mod terminal;
+mod test_post;
 mod value;
 
 use std::process::ExitCode;
@@ -47,7 +50,7 @@ pub const EXIT_CODES: [(u8, &str); 5] = [
     ),
     (USAGE, "the command line makes no sense; standard error says why"),
     (BAD_CONFIGURATION, "the configuration is not valid; standard error lists every problem with its fix"),
-    (INTERRUPTED, "`receive` was ended by Ctrl-C"),
+    (INTERRUPTED, "`receive` or `dev --demo` was ended by Ctrl-C"),
 ];
 
 const AFTER_HELP: &str = "\

@@ -25,14 +25,7 @@ const PLAIN_ID: &str = "00000000-0000-0000-0000-000000000000";
 
 /// Prints the request of the message in `file`; returns the exit code.
 pub(super) fn run(plan: &Plan, listener: Option<&str>, file: &str) -> u8 {
-    let text = match read(file) {
-        Ok(text) => text,
-        Err(error) => {
-            complain(&format!("--render: cannot read {file}: {error}"));
-            return USAGE;
-        }
-    };
-    let messages = match messages(&text) {
+    let messages = match messages_in(file, plain) {
         Ok(messages) => messages,
         Err(why) => {
             complain(&format!("--render: {why}"));
@@ -47,15 +40,20 @@ pub(super) fn run(plan: &Plan, listener: Option<&str>, file: &str) -> u8 {
                 FAILED
             }
         },
-        Err(error @ RenderError::Unshapeable(_)) => {
-            complain(&error);
-            FAILED
-        }
-        Err(error) => {
-            complain(&error);
-            USAGE
-        }
+        Err(error) => refuse(&error),
     }
+}
+
+/// Says why there is no request; returns the exit code.
+pub(super) fn refuse(error: &RenderError) -> u8 {
+    complain(error);
+    if matches!(error, RenderError::Unshapeable(_)) { FAILED } else { USAGE }
+}
+
+/// The messages in a file, or on standard input; `plain` makes one of a body.
+pub(super) fn messages_in(file: &str, plain: impl Fn(Bytes) -> Message) -> Result<Vec<Message>, String> {
+    let text = read(file).map_err(|error| format!("cannot read {file}: {error}"))?;
+    messages(&text, plain)
 }
 
 fn read(file: &str) -> Result<Vec<u8>, Error> {
@@ -95,7 +93,7 @@ struct PrintedAttribute {
 }
 
 /// The messages that a file holds: one, unless each of its lines is one.
-fn messages(text: &[u8]) -> Result<Vec<Message>, String> {
+pub(super) fn messages(text: &[u8], plain: impl Fn(Bytes) -> Message) -> Result<Vec<Message>, String> {
     if let Ok(line) = serde_json::from_slice::<Line>(text) {
         return Ok(vec![line.message()?]);
     }
@@ -103,14 +101,14 @@ fn messages(text: &[u8]) -> Result<Vec<Message>, String> {
     let lines: Result<Vec<Line>, _> = lines.map(serde_json::from_slice).collect();
     match lines {
         Ok(lines) if !lines.is_empty() => lines.into_iter().map(Line::message).collect(),
-        Ok(_) | Err(_) => Ok(vec![plain(text)]),
+        // The line feed that editors add at the end is no part of a body.
+        Ok(_) | Err(_) => Ok(vec![plain(Bytes::copy_from_slice(text.strip_suffix(b"\n").unwrap_or(text)))]),
     }
 }
 
-/// A message with a body alone. The line feed that editors add at the end is no part of it.
-fn plain(text: &[u8]) -> Message {
-    let text = text.strip_suffix(b"\n").unwrap_or(text);
-    Message::new(MessageId::new(PLAIN_ID), ReceiptHandle::new(REDACTED), Bytes::copy_from_slice(text))
+/// A message with a body alone.
+fn plain(body: Bytes) -> Message {
+    Message::new(MessageId::new(PLAIN_ID), ReceiptHandle::new(REDACTED), body)
 }
 
 impl Line {
@@ -145,7 +143,8 @@ impl Line {
     }
 }
 
-fn print(rendered: &Rendered) -> std::io::Result<()> {
+/// The request line and the headers, a line each.
+pub(super) fn head(rendered: &Rendered) -> String {
     let mut head = format!("POST {}\n", rendered.url);
     for (name, value) in &rendered.headers {
         head.push_str(name);
@@ -153,7 +152,11 @@ fn print(rendered: &Rendered) -> std::io::Result<()> {
         head.push_str(value);
         head.push('\n');
     }
-    head.push('\n');
+    head
+}
+
+fn print(rendered: &Rendered) -> std::io::Result<()> {
+    let head = head(rendered) + "\n";
     let on_terminal = std::io::stdout().is_terminal();
     terminal::print_request(&head, &rendered.body, on_terminal)
 }
@@ -165,19 +168,22 @@ mod tests {
     #[test]
     fn a_line_of_receive_is_a_message_and_everything_else_is_a_body() {
         let line = r#"{"message_id":"4a1b","receipt_handle":"AQEB","body":"x","receive_count":3,"sent_at":"2023-11-14T22:13:20.123Z","first_received_at":null,"message_group_id":"g","message_deduplication_id":null,"sequence_number":null,"aws_trace_header":null,"sender_id":null,"dead_letter_queue_source_arn":null,"queue_url":"http://q","attributes":{"b":{"data_type":"Binary","value":"AP8="},"t":{"data_type":"String","value":"v"}}}"#;
-        let [read] = messages(line.as_bytes()).unwrap().try_into().unwrap();
+        let [read] = messages(line.as_bytes(), plain).unwrap().try_into().unwrap();
         assert_eq!((read.id.as_str(), &*read.body, read.receive_count.get()), ("4a1b", &b"x"[..], 3));
         assert_eq!((read.group_id.as_deref(), read.sent_at.is_some()), (Some("g"), true));
         assert_eq!(read.attributes[0].value, AttributeValue::Binary(Bytes::from_static(&[0, 255])));
         assert_eq!(read.receipt.expose(), REDACTED, "a handle is never printed");
         for body in ["plain", "{\"a\":1}", "{\"body\":\"x\"}", "", "[1]"] {
-            let read = messages(format!("{body}\n").as_bytes()).unwrap();
+            let read = messages(format!("{body}\n").as_bytes(), plain).unwrap();
             assert_eq!((read.len(), &*read[0].body), (1, body.as_bytes()));
         }
-        let two = messages(format!("{line}\n\n{}\n", line.replace("4a1b", "5b2c")).as_bytes()).unwrap();
+        let two =
+            messages(format!("{line}\n\n{}\n", line.replace("4a1b", "5b2c")).as_bytes(), plain).unwrap();
         assert_eq!(two.iter().map(|each| each.id.as_str()).collect::<Vec<_>>(), ["4a1b", "5b2c"]);
         assert!(
-            messages(br#"{"message_id":"1","body":"x","sent_at":"today"}"#).unwrap_err().contains("sent_at")
+            messages(br#"{"message_id":"1","body":"x","sent_at":"today"}"#, plain)
+                .unwrap_err()
+                .contains("sent_at")
         );
     }
 }

@@ -3,6 +3,7 @@
 use std::io::IsTerminal;
 
 use clap::Args;
+use tokio_util::sync::CancellationToken;
 
 use crate::app;
 use crate::cli::options::PlanOptions;
@@ -59,7 +60,12 @@ pub(super) fn log(plan: &Plan) -> Result<(), u8> {
 
 /// Runs a plan until a signal; returns the exit code.
 pub(super) async fn start(plan: Plan) -> u8 {
-    match app::run(plan).await {
+    start_until(plan, CancellationToken::new()).await
+}
+
+/// Runs a plan until a signal or `stop`; returns the exit code.
+pub(super) async fn start_until(plan: Plan, stop: CancellationToken) -> u8 {
+    match app::run(plan, stop).await {
         Ok(app::End::Clean) => OK,
         Ok(app::End::CutOff) => FAILED,
         Err(error) => {

@@ -61,7 +61,7 @@ pub(super) fn rows(mut file: File, plan: &Plan, env: Lookup<'_>) -> Vec<Explaine
     let whole = Explaining { listener: None, env };
     let deadline = Some(spoken(plan.deadline));
     let format = match plan.log.format {
-        log::Format::Text => "text",
+        log::Format::Text | log::Format::Watched => "text",
         log::Format::Json => "json",
     };
     let filter = Some(log::DEFAULT_FILTER.to_owned());

@@ -80,16 +80,29 @@ impl Secrets {
         if contents.iter().any(|content| heard.repeats(content)) {
             return Some(WITHHELD.to_owned());
         }
-        let mut text = String::from_utf8_lossy(answer).into_owned();
         let chosen = resource.into_iter().flat_map(|resource| [Some(resource.path()), resource.query()]);
-        let chosen = chosen.flatten().filter(|part| part.len() > 1);
-        for secret in chosen.chain(self.now().iter().map(String::as_str)) {
+        self.shown(answer, chosen.flatten().filter(|part| part.len() > 1), SHOWN_BYTES)
+    }
+
+    /// The beginning of an answer without secrets and `others`, at most so many bytes of it.
+    ///
+    /// It may repeat the message, so it is for whoever wrote that.
+    pub(super) fn shown<'a>(
+        &self,
+        answer: &[u8],
+        others: impl Iterator<Item = &'a str>,
+        most: usize,
+    ) -> Option<String> {
+        let mut text = String::from_utf8_lossy(answer).into_owned();
+        let mut take_out = |secret: &str| {
             if text.contains(secret) {
                 text = text.replace(secret, REDACTED);
             }
-        }
+        };
+        others.for_each(&mut take_out);
+        self.now().iter().for_each(|secret| take_out(secret));
         let text = text.trim();
-        let shown = text.get(..text.floor_char_boundary(SHOWN_BYTES)).unwrap_or_default();
+        let shown = text.get(..text.floor_char_boundary(most)).unwrap_or_default();
         let more = if shown.len() < text.len() { "…" } else { "" };
         (!shown.is_empty()).then(|| escape::line(shown).into_owned() + more)
     }

@@ -18,7 +18,7 @@ use tower::timeout::Timeout;
 use tower::{Service, ServiceExt as _};
 use url::Url;
 
-use super::redact::Secrets;
+use super::redact::{LOOKED_AT_BYTES, Secrets};
 use super::response;
 use crate::endpoint::auth::{Credentials, FixedHeaders};
 use crate::endpoint::sign::Signer;
@@ -43,6 +43,13 @@ impl HttpEndpoint {
         let (secrets, client) = (records_answers.then(|| Arc::new(secrets)), client.clone());
         let post = Post { client, url: Arc::clone(&url), secrets, answer_kept };
         Self { stack: Authorize { headers, credentials, signer, url, inner: Timeout::new(post, timeout) } }
+    }
+
+    /// The beginning of an answer for whoever wrote the message: on one line, escaped, without the endpoint's secrets.
+    /// `None` where the listener keeps answers to itself.
+    pub fn shown(&self, answer: &[u8], most: usize) -> Option<String> {
+        let looked_at = answer.get(..LOOKED_AT_BYTES).unwrap_or(answer);
+        self.stack.inner.get_ref().secrets.as_ref()?.shown(looked_at, std::iter::empty(), most)
     }
 }
 

@@ -17,10 +17,10 @@ use crate::pipeline::admit::Admitted;
 use crate::pipeline::deliver::{Decided, Delivery};
 use crate::pipeline::gates::{evidence, feedback, stated};
 use crate::pipeline::in_flight::InFlight;
+use crate::pipeline::judge;
 use crate::pipeline::sift::Sifted;
-use crate::policy::advice::endpoint::{EndpointReason, Seen};
-use crate::policy::decide::{Decision, Disposition, Facts, Signal, decide};
-use crate::policy::outcome::{Attempt, Outcome};
+use crate::policy::decide::{Decision, Facts, Signal, decide};
+use crate::policy::outcome::Outcome;
 use crate::telemetry::labels::Stage;
 
 /// Messages that are not posted with the others of their delivery.
@@ -179,73 +179,26 @@ impl Delivery {
                 return (Posted::not(Outcome::Aborted), Verdicts::All(Outcome::Aborted), Stated::Nothing);
             }
         };
-        let verdicts = match &attempt {
-            Attempt::Answered(answer) => ctx.settings.exchange.verdicts(answer, ids),
-            Attempt::TimedOut | Attempt::Endless => Verdicts::All(Outcome::TimedOut),
-            Attempt::Broken(_) => Verdicts::All(Outcome::Broken),
-            Attempt::Unsent(_) => Verdicts::All(Outcome::Unsent),
-        };
-        let outcome = match verdicts {
-            Verdicts::All(outcome) => outcome,
-            Verdicts::Each(_) => Outcome::Success,
-        };
-        let reason = EndpointReason::of(outcome, &attempt);
         let took = Some(started.elapsed());
-        let together = ids.len();
-        let mut posted = Posted { reason, started: Some(began), took, together, ..Posted::not(outcome) };
-        let mut says = Stated::Nothing;
-        match attempt {
-            Attempt::Answered(answer) => {
-                ctx.metrics.responded(answer.status);
-                says = stated(answer.quota);
-                posted.seen = Seen { status: Some(answer.status), location: answer.redirects_to };
-                posted.retry_after = answer.retry_after.and_then(|value| value.wait(ctx.wall.now()));
-                posted.answer = answer.beginning;
-                posted.body = answer.body;
-            }
-            Attempt::Broken(broken) => posted.why = Some(broken.text),
-            Attempt::Unsent(unsent) => posted.why = Some(unsent.text),
-            Attempt::TimedOut | Attempt::Endless => {}
+        let (posted, verdicts, quota) = judge::read(attempt, &*ctx.settings.exchange, ids, ctx.wall.now());
+        if let Some(status) = posted.seen.status {
+            ctx.metrics.responded(status);
         }
-        (posted, verdicts, says)
+        (Posted { started: Some(began), took, together: ids.len(), ..posted }, verdicts, stated(quota))
     }
 
     /// What the POST came to for each message, and the decision on it.
     fn decisions(&self, posted: &Posted, verdicts: &Verdicts) -> Vec<(Posted, Decision)> {
-        let ctx = &self.dispatch.ctx;
-        let together = self.messages.len();
-        let splits = together > 1
-            && matches!(verdicts, Verdicts::All(all) if all.may_be_of_one_message(posted.seen.status));
-        let mut behind_failures = BTreeSet::<&str>::new();
-        let mut decisions = Vec::with_capacity(together);
-        for (position, message) in self.messages.iter().enumerate() {
-            let mut posted = match verdicts {
-                Verdicts::All(_) => posted.clone(),
-                // A message without a verdict has failed.
-                Verdicts::Each(each) => posted.of(each.get(position).copied().unwrap_or(Outcome::Failed)),
-            };
-            let tells_apart = ctx.settings.is_fifo() && matches!(verdicts, Verdicts::Each(_));
-            let group = message.message.group_id.as_ref().filter(|_| tells_apart);
-            if group.is_some_and(|group| behind_failures.contains(group.as_str())) {
-                // It comes again after the one that failed, in order.
-                posted = posted.of(Outcome::Failed);
+        let settings = &self.dispatch.ctx.settings;
+        if judge::splits(self.messages.len(), posted, verdicts) {
+            for message in &self.messages {
+                self.dispatch.memory.suspect(message.id(), self.messages.len());
             }
-            let mut facts = self.facts(message, &posted);
-            if splits || matches!(verdicts, Verdicts::Each(_)) && posted.outcome != Outcome::Success {
-                // A row for the status is about the answer, not about a message that the answer calls failed. And what
-                // is to become of a message at fault says nothing of those beside it.
-                facts.status = None;
-            }
-            let decision = decide(posted.outcome, &facts, &ctx.settings.policy);
-            if splits {
-                self.dispatch.memory.suspect(message.id(), together);
-            }
-            if decision.disposition != Disposition::Delete {
-                behind_failures.extend(group.map(String::as_str));
-            }
-            decisions.push((posted, decision));
         }
-        decisions
+        let messages = self.messages.iter();
+        let messages: Vec<(&Message, Facts)> =
+            messages.map(|message| (&message.message, self.facts(message, posted))).collect();
+        judge::decisions(&messages, (posted, verdicts), &settings.policy, settings.is_fifo())
     }
 
     /// What a decision on one message rests on.

@@ -9,6 +9,7 @@
 //! - `in_flight`, `settle`: how a message leaves, and how SQS learns of it.
 //! - `lease`, `ledger`, `memory`: our right to a message, the account of all, what is remembered of those that left.
 //! - `gates`, `wait_out`: when nothing is posted, and a 429 on the final receive.
+//! - `judge`: what an attempt came to for each message; `trial`: one POST for a person, judged alike.
 //! - `controls`, `queue_view`, `status`: what a listener follows, what it knows of its queue, what it shows.
 
 mod admit;
@@ -24,6 +25,7 @@ mod gates;
 mod group;
 mod in_flight;
 mod intake;
+mod judge;
 #[cfg(test)]
 mod kit_for_tests;
 mod lease;
@@ -39,6 +41,7 @@ mod settings;
 mod settle;
 mod sift;
 mod status;
+mod trial;
 mod wait_out;
 
 pub use crate::observe::{Failure, Failures, Health, Preflight};
@@ -50,3 +53,4 @@ pub use queue_view::DepthView;
 pub use results::{ResultQueue, Results, When};
 pub use settings::{Receiving, Settings};
 pub use status::Status;
+pub use trial::{Trial, Tried, try_out};

@@ -21,6 +21,7 @@ use tracing_subscriber::{Registry, fmt};
 
 use crate::telemetry::harmless::Harmless;
 use crate::telemetry::output::LogLines;
+use crate::telemetry::quiet::Quiet;
 use crate::telemetry::text;
 
 /// The filter of the level `info`.
@@ -43,6 +44,8 @@ pub struct Settings {
 pub enum Format {
     /// Text for people.
     Text,
+    /// Text for people who watch deliveries: a success is one short line. No configuration asks for it.
+    Watched,
     /// JSON for machines: one object a line with `timestamp` (RFC 3339, UTC), `level`, `message`, `target`
     /// and the fields.
     Json,
@@ -80,23 +83,30 @@ pub fn filter(text: &str) -> Result<String, LogError> {
 
 /// Starts logging, once per process.
 pub fn init(settings: &Settings) -> Result<(), LogError> {
+    let quiet = |others| Quiet { others, target: DELIVERED };
     let filter = EnvFilter::builder()
         .parse(&settings.filter)
         .map_err(|error| LogError::Filter(settings.filter.clone(), Some(error)))?;
     let registry = Registry::default().with(filter).with(filter_fn(shows_no_bodies));
     match settings.format {
-        Format::Text => {
-            let layer = text::layer().with_writer(|| LogLines);
-            // The layer itself obeys NO_COLOR unless colours are set explicitly.
-            let layer = if std::io::stdout().is_terminal() { layer } else { layer.with_ansi(false) };
-            registry.with(layer).try_init()
-        }
+        Format::Text => registry.with(to_stdout(text::layer())).try_init(),
+        Format::Watched => registry.with(to_stdout(text::layer()).map_event_format(quiet)).try_init(),
         Format::Json => registry.with(json().with_writer(|| LogLines)).try_init(),
     }
     .map_err(LogError::Installed)?;
     // The default hook writes to standard error, which may be the same pipe that nobody reads.
     std::panic::set_hook(Box::new(panicked));
     Ok(())
+}
+
+/// A layer of text that writes to standard output, with colours on a terminal alone.
+fn to_stdout<S>(
+    layer: fmt::Layer<S, text::Fields>,
+) -> fmt::Layer<S, text::Fields, fmt::format::Format, fn() -> LogLines> {
+    let writer: fn() -> LogLines = || LogLines;
+    let layer = layer.with_writer(writer);
+    // The layer itself obeys NO_COLOR unless colours are set explicitly.
+    if std::io::stdout().is_terminal() { layer } else { layer.with_ansi(false) }
 }
 
 /// Logs a panic, with a backtrace if `RUST_BACKTRACE` asks for it.

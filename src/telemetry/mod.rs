@@ -9,6 +9,7 @@ pub mod labels;
 pub mod log;
 pub mod metrics;
 pub mod output;
+mod quiet;
 mod text;
 pub mod trace;
 

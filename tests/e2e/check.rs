@@ -188,3 +188,99 @@ async fn run_says_the_same_about_a_queue_with_its_fix_and_in_the_metrics() {
     assert_eq!(ended.code, Some(0), "{}", ended.output);
     assert_eq!(ended.output.matches("few_receives").count(), 1, "{}", ended.output);
 }
+
+/// `check --post` with a body, for an endpoint.
+async fn post(url: &str, body: &str, more: &[&str]) -> Ended {
+    let mut args = vec!["check", "--queue", "orders", "--region", "eu-west-1", "--url", url];
+    args.extend(["--timeout", "10s", "--post", body]);
+    args.extend(more);
+    Queuepost::start(&args, &[]).ended().await
+}
+
+#[tokio::test]
+async fn a_test_post_is_real_and_says_what_would_become_of_the_message_without_any_queue() {
+    let endpoint = HttpEndpoint::start(200, Duration::ZERO).await;
+    let ended = post(&endpoint.url, r#"{"id":1}"#, &[]).await;
+    assert_eq!(ended.code, Some(0), "{}", ended.output);
+    let ids: Vec<String> = endpoint.seen.requests.lock().unwrap().iter().map(id_of).collect();
+    assert_eq!(endpoint.seen.bodies(), [(r#"{"id":1}"#.to_owned(), 1)].into());
+    let [id] = ids.as_slice() else { panic!("{ids:?}") };
+    for words in [
+        &format!("POST {}", endpoint.url),
+        id.as_str(),
+        "200 after ",
+        "done",
+        "✔ 200: the message would be deleted",
+    ] {
+        assert!(ended.output.contains(words), "{words:?} is not in {}", ended.output);
+    }
+    endpoint.seen.status.store(429, std::sync::atomic::Ordering::SeqCst);
+    let ended = post(&endpoint.url, r#"{"id":1}"#, &[]).await;
+    assert_eq!(ended.code, Some(1), "{}", ended.output);
+    assert!(ended.output.contains("✘ 429: the message would be parked for 5 min"), "{}", ended.output);
+    assert_ne!(id_of(&endpoint.seen.requests.lock().unwrap()[1]), *id, "an id is new each time");
+    let ended = post(&endpoint.url, r#"{"id":1}"#, &["--format", "json"]).await;
+    let one: Value = serde_json::from_str(&ended.output).unwrap_or_else(|_| panic!("{}", ended.output));
+    assert_eq!((&one["status"], &one["messages"][0]["outcome"]), (&429.into(), &"throttled".into()), "{one}");
+    assert_eq!((ended.code, &one["messages"][0]["deleted"]), (Some(1), &false.into()), "{one}");
+}
+
+fn id_of((headers, _): &(axum::http::HeaderMap, axum::body::Bytes)) -> String {
+    headers["x-queuepost-message-id"].to_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn a_test_post_has_the_rows_and_secrets_of_its_listener_and_takes_a_batch_of_lines() {
+    let endpoint = HttpEndpoint::start(409, Duration::ZERO).await;
+    let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let (config, lines) = (folder.join("check-post.yaml"), folder.join("check-post.jsonl"));
+    let text = format!(
+        "listeners:
+  - queue: orders
+    url: {0}?token=t0k3n-s3cr3t
+    headers: {{ X-Key: {{ env: TEST_KEY }} }}
+    on_response: [{{ status: 409, action: delete }}]
+  - {{ preset: lambda, name: many, queue: jobs, url: {0}, batch: {{ size: 2 }} }}
+",
+        endpoint.url
+    );
+    std::fs::write(&config, text).unwrap();
+    let line = |id: &str| {
+        format!(
+            r#"{{"message_id":"{id}","body":"x","attributes":{{"tenant":{{"data_type":"String","value":"t7"}}}}}}"#
+        )
+    };
+    std::fs::write(&lines, format!("{}\n{}\n", line("id-1"), line("id-2"))).unwrap();
+    let start = async |more: &[&str]| {
+        let args = ["check", "--config", config.to_str().unwrap()].into_iter().chain(more.iter().copied());
+        Queuepost::start(&args.collect::<Vec<_>>(), &[("TEST_KEY", "s3cr3t-value")]).ended().await
+    };
+    let ended = start(&["--listener", "orders", "--post", r#"{"id":1}"#]).await;
+    assert_eq!(ended.code, Some(0), "{}", ended.output);
+    assert!(ended.output.contains("would be deleted, by on_response"), "{}", ended.output);
+    assert!(ended.output.contains("x-key: REDACTED") && !ended.output.contains("s3cr3t"), "{}", ended.output);
+    assert_eq!(endpoint.seen.requests.lock().unwrap()[0].0["x-key"], "s3cr3t-value");
+
+    let ended = start(&["--listener", "many", "--post", lines.to_str().unwrap()]).await;
+    assert_eq!(ended.code, Some(1), "{}", ended.output);
+    for words in ["✘ id-1  409: the message would be deferred for ", "✘ id-2  409: "] {
+        assert!(ended.output.contains(words), "{words:?} is not in {}", ended.output);
+    }
+    let body = endpoint.seen.requests.lock().unwrap()[1].1.clone();
+    let event: Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!(event["Records"][1]["messageAttributes"]["tenant"]["stringValue"], "t7", "{event}");
+
+    for (wrong, words) in [
+        (&["--post", "{}"][..], "--listener is required"),
+        (&["--listener", "none", "--post", "{}"], "there is no listener none"),
+        (&["--listener", "orders", "--post", "no-such-file"], "cannot read no-such-file"),
+        (&["--post", "{}", "--render", "-"], "cannot be used with"),
+    ] {
+        let ended = start(wrong).await;
+        assert_eq!(ended.code, Some(2), "{}", ended.output);
+        assert!(ended.output.contains(words), "{words:?} is not in {}", ended.output);
+    }
+    assert_eq!(endpoint.seen.count(), 2, "nothing else was posted");
+    std::fs::remove_file(&config).unwrap();
+    std::fs::remove_file(&lines).unwrap();
+}

@@ -71,8 +71,9 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "drain",
             "limit",
             "message",
-            // Whether a message to be rendered is a claim check.
+            // The request of a message that is rendered or tested, and whether that is a claim check.
             "exchange::Pointer",
+            "exchange::Request",
             // How results are worded, and that a wording failed is logged.
             "exchange::results",
         ],

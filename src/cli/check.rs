@@ -13,7 +13,7 @@ use crate::app::check::{self, Checked, Status, What};
 use crate::cli::explain;
 use crate::cli::options::PlanOptions;
 use crate::cli::{BAD_CONFIGURATION, FAILED, OK, USAGE, complain, render, terminal, test_post};
-use crate::config::{self, ConfigErrors, Excerpt, Place, Problem};
+use crate::config::{self, ConfigErrors, Excerpt, Place, Problem, SHOWN_MAX};
 use crate::escape;
 use crate::telemetry::Chain;
 
@@ -117,7 +117,7 @@ async fn with_message(options: &Options, on_terminal: bool) -> u8 {
 async fn check(options: &Options, terminal: bool) -> (Vec<Checked>, u8) {
     let plan = match config::load(&options.plan.overrides(), &config::process_env, terminal) {
         Ok(plan) => plan,
-        Err(errors) => return (refused(&errors), BAD_CONFIGURATION),
+        Err(errors) => return (refused(&errors, options.format), BAD_CONFIGURATION),
     };
     let mut checked = match check::offline(&plan) {
         Ok(checked) => checked,
@@ -130,13 +130,16 @@ async fn check(options: &Options, terminal: bool) -> (Vec<Checked>, u8) {
     (checked, if bad { FAILED } else { OK })
 }
 
-fn refused(errors: &ConfigErrors) -> Vec<Checked> {
+/// The problems: all for machines, and as many as a person reads.
+fn refused(errors: &ConfigErrors, format: Format) -> Vec<Checked> {
     let one = |problem: &Problem| {
         let fix = problem.fix.clone();
         let checked = failed(Problem { fix: None, ..problem.clone() }.to_string(), fix);
         Checked { problem: Some(problem.clone()), ..checked }
     };
-    errors.problems().iter().map(one).collect()
+    let rest = errors.left_out().filter(|_| format == Format::Text).map(|words| failed(words, None));
+    let most = if rest.is_some() { SHOWN_MAX } else { errors.problems().len() };
+    errors.problems().iter().take(most).map(one).chain(rest).collect()
 }
 
 fn failed(detail: String, fix: Option<String>) -> Checked {

@@ -6,6 +6,7 @@ mod dev;
 mod dev_config;
 mod explain;
 mod healthcheck;
+mod manual;
 mod options;
 mod proxy;
 mod queue_options;
@@ -91,6 +92,12 @@ enum Command {
     Receive(Box<receive::Options>),
     /// Ask the process on this machine whether it is alive, or ready
     Healthcheck(healthcheck::Options),
+    /// Print the JSON Schema of the configuration file, for editors
+    Schema(manual::SchemaOptions),
+    /// Print completions for a shell
+    Completions(manual::CompletionsOptions),
+    /// Print the manual page, or write those of all subcommands
+    Man(manual::ManOptions),
 }
 
 /// Parses the command line, runs the command and returns the exit code.
@@ -103,6 +110,9 @@ pub async fn main() -> ExitCode {
         Command::Send(options) => send::run(&options).await,
         Command::Receive(options) => receive::run(&options).await,
         Command::Healthcheck(options) => healthcheck::run(&options).await,
+        Command::Schema(options) => manual::schema(&options),
+        Command::Completions(options) => manual::completions(&options, Cli::command()),
+        Command::Man(options) => manual::man(&options, Cli::command()),
     };
     output::finish();
     ExitCode::from(code)

@@ -3,7 +3,7 @@
 
 use clap::Args;
 
-use crate::config::Overrides;
+use crate::config::{self, Overrides};
 
 /// The options of one listener. Values are checked together with the file and the environment.
 #[derive(Debug, Args)]
@@ -111,6 +111,7 @@ impl PlanOptions {
             log_format: self.log_format.clone(),
             log_level: self.log_level.clone(),
             require_healthy: self.require_healthy,
+            variables: config::process_variables(),
         }
     }
 }

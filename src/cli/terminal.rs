@@ -64,6 +64,13 @@ pub(super) fn print_text(text: &str) -> std::io::Result<()> {
     out.flush()
 }
 
+/// Prints a text of this program as it is. A closed reader is an error, and no panic.
+pub(super) fn print_ours(text: &str) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    out.flush()
+}
+
 /// Prints text with colours, whose parts are escaped already.
 pub(super) fn print_styled(text: &str) {
     print!("{text}");

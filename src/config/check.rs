@@ -31,12 +31,12 @@ use crate::{endpoint, pipeline};
 
 pub(super) const ADMIN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9464);
 const WORKERS: u32 = 16;
-const WORKERS_MAX: u32 = 10_000;
+pub(super) const WORKERS_MAX: u32 = 10_000;
 const TIMEOUT: Duration = Duration::from_mins(1);
 /// Algorithmia's longest timeout, 3,000 s, and the margin.
 const ALGORITHM_TIMEOUT_MAX: Duration = Duration::from_secs(3_015);
 const SECOND: Duration = Duration::from_secs(1);
-const RECEIVE_WAIT: Duration = Duration::from_secs(20);
+pub(super) const RECEIVE_WAIT: Duration = Duration::from_secs(20);
 
 const NOTHING_TO_RUN: &str = "no listener is described: give --config FILE, or --queue and --url";
 const FIRST_LISTENER: &str =

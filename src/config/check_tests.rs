@@ -607,3 +607,28 @@ fn connecting_takes_at_most_half_of_the_shortest_time_out() {
     assert_eq!(connect("60s"), Duration::from_secs(5));
     assert_eq!(connect("2s"), Duration::from_secs(1));
 }
+
+#[test]
+fn misspelt_endpoints_of_thousands_cost_a_bounded_number_of_comparisons() {
+    use std::fmt::Write as _;
+    let mut source = String::from("listeners:\n");
+    for number in 0..2000 {
+        writeln!(source, "- {{queue: q{number}, endpoint: x{number}, path: /}}").expect("a string");
+    }
+    source.push_str("endpoints:\n");
+    for number in 0..2000 {
+        writeln!(source, "  e{number}: {{url: 'https://h{number}.example'}}").expect("a string");
+    }
+    let count = || crate::config::shown::COMPARISONS.with(std::cell::Cell::get);
+    let before = count();
+    let mut report = Report::default();
+    let file = File::parse(&source, &"f".into(), &|_| None, &mut report).expect("YAML");
+    drop(plan(&file, &|_| None, false, false, &mut report));
+    let errors = report.finish().expect_err("no such endpoints");
+    let suggested = errors.problems().iter().filter(|problem| problem.fix.is_some()).count();
+    assert!((1..100).contains(&suggested), "{suggested} have a suggestion");
+    assert!(count() - before <= 20_000, "{} comparisons", count() - before);
+    assert_eq!(errors.problems().len(), 2000);
+    let shown = errors.to_string();
+    assert!(shown.contains("and 1800 more;") && shown.lines().count() <= 601, "{shown}");
+}

@@ -4,6 +4,7 @@
 //! address written twice would exceed its cap. A named endpoint keeps its name; the endpoint of a listener's
 //! own `url` is named by its origin. Endpoints without listeners are left out.
 
+use std::cell::Cell;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
@@ -26,8 +27,16 @@ use crate::tuning::Tuning;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Below the 5 s keep-alive of Node and uvicorn: a reset on a stale connection costs a receive.
 const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(4);
-const SESSIONS_MAX: u32 = 1_000_000;
-const BURST_MAX: u32 = 1_000_000;
+pub(super) const SESSIONS_MAX: u32 = 1_000_000;
+pub(super) const BURST_MAX: u32 = 1_000_000;
+/// Shortest timeout of connecting and of idle connections.
+pub(super) const TIME_MIN: Duration = Duration::from_millis(100);
+pub(super) const CONNECT_MAX: Duration = Duration::from_mins(5);
+pub(super) const IDLE_MAX: Duration = Duration::from_hours(1);
+
+/// Most names compared with misspelt ones, a few milliseconds. Thousands of listeners that name none of thousands of
+/// endpoints would take a minute.
+const COMPARED_MAX: usize = 20_000;
 
 /// The identity of an endpoint: equal for endpoints that are shared. Secrets are equal if they are written alike: their
 /// values may change.
@@ -43,6 +52,8 @@ pub(super) struct Endpoints {
     by_identity: Firsts<Identity, usize>,
     /// Index of the first endpoint of each origin.
     by_origin: Firsts<String, usize>,
+    /// Names compared with misspelt ones.
+    compared: Cell<usize>,
 }
 
 /// The parts of a listener that its endpoint needs.
@@ -116,8 +127,14 @@ impl Endpoints {
         let index = self.by_name.get(name.to_owned()).copied();
         let found = index.and_then(|index| Some((index, self.known.get(index)?)));
         found.map(|(index, known)| (index, known.base.as_ref())).ok_or_else(|| {
+            let fault = Fault::new("is not under `endpoints`");
+            let cost = self.compared.get().saturating_add(self.known.len());
+            if cost > COMPARED_MAX {
+                return fault;
+            }
+            self.compared.set(cost);
             let names = self.known.iter().map(|known| known.name.as_str());
-            did_you_mean(name, names).into_iter().fold(Fault::new("is not under `endpoints`"), Fault::fix)
+            did_you_mean(name, names).into_iter().fold(fault, Fault::fix)
         })
     }
 
@@ -247,9 +264,8 @@ impl Known {
 
     /// Reads the settings that are written beside the address.
     fn settle(&mut self, written: &file::Endpoint, env: Lookup<'_>, report: &mut Report) {
-        let ms = Duration::from_millis;
-        let connect = |text: &str| value::duration(text, ms(100), ms(300_000));
-        let idle = |text: &str| value::duration(text, ms(100), ms(3_600_000));
+        let connect = |text: &str| value::duration(text, TIME_MIN, CONNECT_MAX);
+        let idle = |text: &str| value::duration(text, TIME_MIN, IDLE_MAX);
         if let Some(timeout) = report.parse(written.connect_timeout.as_ref(), connect) {
             self.connect_timeout = timeout;
         }

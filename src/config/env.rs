@@ -17,6 +17,17 @@ pub fn process_env(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
+/// The names of the variables of this process that start like those of this program.
+pub fn process_variables() -> Vec<String> {
+    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    let mut names: Vec<String> = names.filter(|name| name.starts_with(OURS)).collect();
+    names.sort_unstable();
+    names
+}
+
+/// What the names of this program's variables start with.
+pub(super) const OURS: &str = "QUEUEPOST_";
+
 /// A variable with a non-empty value.
 pub(super) fn set(env: Lookup<'_>, name: &str) -> Option<String> {
     env(name).filter(|value| !value.is_empty())

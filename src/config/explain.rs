@@ -11,7 +11,7 @@ use crate::config::keys::{self, Slot};
 use crate::config::plan::{EndpointPlan, ListenerPlan, Plan};
 use crate::config::problem::{Place, Written};
 use crate::config::shown::{Reveal, shown, shown_key};
-use crate::config::{nested_keys, reveal};
+use crate::config::{nested_keys, reference, reveal};
 use crate::exchange::AGENT;
 use crate::telemetry::log;
 
@@ -27,28 +27,6 @@ pub struct Explained {
     /// `FILE:LINE:COLUMN`, a flag, a variable, `preset NAME` or `default`.
     pub from: String,
 }
-
-/// The default of each key that has one, in the words of the file.
-const DEFAULTS: [(&str, &str); 18] = [
-    ("preset", "raw"),
-    ("workers", "16"),
-    ("timeout", "60s"),
-    ("success", "200"),
-    ("error_in_body", "success"),
-    ("throttle_delay", "5m"),
-    ("receive_wait", "20s"),
-    ("unwrap", "none"),
-    ("non_work", "forward"),
-    ("message_headers", "queuepost"),
-    ("user_agent", AGENT),
-    ("content_type", "auto"),
-    ("record_answers", "true"),
-    ("endpoint.connect_timeout", "5s"),
-    ("endpoint.pool_idle_timeout", "4s"),
-    ("endpoint.retry_after_scope", "endpoint"),
-    ("endpoint.adaptive", "true"),
-    ("admin.listen", "127.0.0.1:9464"),
-];
 
 /// Every key of `file`, which makes `plan`.
 pub(super) fn rows(mut file: File, plan: &Plan, env: Lookup<'_>) -> Vec<Explained> {
@@ -98,10 +76,7 @@ impl Explaining<'_> {
             "batch.window" => Some(spoken(plan.listener.receiving.window)),
             "retry_delay" => Some("10s, doubled with each receive up to 15m".to_owned()),
             "visibility_timeout" => Some(spoken(plan.listener.lease())),
-            "results.success.compress" | "results.failure.compress" | "results.failure.every_try" => {
-                Some("false".to_owned())
-            }
-            "results.success.format" | "results.failure.format" => Some("json".to_owned()),
+            "user_agent" => Some(AGENT.to_owned()),
             _ => None,
         };
         self.keys("", &keys::of_listener(listener), of_plan, rows);
@@ -150,7 +125,7 @@ impl Explaining<'_> {
 
     /// One row; `default` replaces that of the table.
     fn row(&self, key: &str, written: &[&Written], default: Option<String>) -> Explained {
-        let of_table = || DEFAULTS.iter().find(|(name, _)| *name == key).map(|(_, text)| (*text).to_owned());
+        let of_table = || reference::default_of(key).map(str::to_owned);
         let (value, from) = match written.first() {
             None => (default.or_else(of_table), "default".to_owned()),
             Some(first) => {

@@ -1,7 +1,5 @@
 //! That every key is explained, with a default that applies, and that no secret is.
 
-use std::fmt::Write as _;
-
 use super::*;
 use crate::config::{ConfigErrors, Overrides, explain, load};
 
@@ -110,32 +108,6 @@ fn every_key_of_a_listener_and_of_an_endpoint_is_explained() {
             assert!(names.iter().any(explains), "`{key}` is not in config/keys.rs: {names:?}");
         }
     }
-}
-
-#[test]
-fn the_defaults_that_are_shown_are_those_that_apply() {
-    let mut listener = String::new();
-    let mut endpoint = String::new();
-    let mut rest = String::new();
-    for (key, text) in DEFAULTS {
-        match key.split_once('.') {
-            Some(("endpoint", key)) => writeln!(endpoint, "    {key}: {text}"),
-            Some((group, key)) => writeln!(rest, "{group}: {{{key}: '{text}'}}"),
-            None => writeln!(listener, "  {key}: {text}"),
-        }
-        .unwrap();
-    }
-    let file = |listener: &str, endpoint: &str, rest: &str| {
-        format!(
-            "listeners:\n- queue: q\n  endpoint: api\n  path: /run\n{listener}\
-             endpoints:\n  api:\n    url: https://h.example\n{endpoint}{rest}"
-        )
-    };
-    let plan = |name: &str, text: &str| {
-        let plan = load(&Written::new(name, text).overrides(), &env, false);
-        format!("{:?}", plan.unwrap_or_else(|errors| panic!("{text}\n{errors}")))
-    };
-    assert_eq!(plan("written", &file(&listener, &endpoint, &rest)), plan("bare", &file("", "", "")));
 }
 
 #[test]

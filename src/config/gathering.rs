@@ -10,9 +10,9 @@ use crate::config::problem::{Fault, Place, Report, Written};
 use crate::config::value;
 
 /// Longest window (AWS Lambda API, `MaximumBatchingWindowInSeconds`).
-const WINDOW_MAX: Duration = Duration::from_mins(5);
+pub(super) const WINDOW_MAX: Duration = Duration::from_mins(5);
 /// Most messages of a POST (AWS Lambda API, `BatchSize` of standard queues).
-const SIZE_MAX: u32 = 10_000;
+pub(super) const SIZE_MAX: u32 = 10_000;
 /// Most messages of a POST from a FIFO queue, and of one without a window: what one receive brings.
 const RECEIVE: usize = 10;
 /// Shortest window of batches that one receive does not fill (AWS Lambda API, `BatchSize`).

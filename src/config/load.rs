@@ -12,6 +12,7 @@ use crate::config::check;
 use crate::config::env::{Lookup, set};
 use crate::config::explain::{self, Explained};
 use crate::config::file::{self, Endpoint, File, Listener};
+use crate::config::misspelt::Asked;
 use crate::config::plan::Plan;
 use crate::config::problem::{ConfigErrors, Fault, Place, Report, Written};
 use crate::config::shown::Reveal;
@@ -73,6 +74,8 @@ pub struct Overrides {
     pub log_level: Option<String>,
     /// `--require-healthy`
     pub require_healthy: bool,
+    /// The names of variables that are set, to find misspelt ones among them.
+    pub variables: Vec<String>,
 }
 
 /// Reads and checks the whole configuration; either everything is valid or every problem is returned.
@@ -82,8 +85,12 @@ pub fn load(
     stdout_is_terminal: bool,
 ) -> Result<Plan, ConfigErrors> {
     let mut report = Report::default();
+    let asked = Asked::new(env);
+    let env = &|name: &str| asked.look_up(name);
     let Some(file) = written(overrides, env, &mut report) else { return Err(report.into_errors()) };
     let plan = check::plan(&file, env, stdout_is_terminal, overrides.require_healthy, &mut report);
+    let known: Vec<&str> = variables().into_iter().map(|(_, variable)| variable).collect();
+    asked.warn_of_others(&overrides.variables, &known, &mut report);
     let warnings = report.finish()?;
     Ok(Plan { warnings, ..plan })
 }

@@ -5,6 +5,7 @@
 //! - `load`: flags override the environment, which overrides the file.
 //! - `tree`, `fields`, `file`: read the text, each value with its position.
 //! - `env`: replaces `${VAR}`.
+//! - `misspelt`: finds variables that nothing reads.
 //! - `presets`: fills keys that nobody wrote; `matillion`: the templates of one; `keys`, `nested_keys`: name them.
 //! - `explain`: says where each value came from.
 //! - `check`, `endpoints`, `exchange`, `template`, `cloudevents`, `lambda`, `auth`, `sigv4`, `sign`: apply the rules.
@@ -16,6 +17,7 @@
 //! - `rules`, `consumers`: check combinations of values, and of listeners.
 //! - `firsts`: finds the earlier holder of a name, a queue or an endpoint.
 //! - `problem`: a problem; `excerpt`: its line; `shown`: how much of a value a problem may repeat.
+//! - `reference`: every key with its meaning, for schema and documents.
 //! - `peers`: the names that other programs use for keys.
 //! - `plan`: the result, in the `Settings` types of the areas.
 //!
@@ -40,6 +42,7 @@ mod keys;
 mod lambda;
 mod load;
 mod matillion;
+mod misspelt;
 mod nested_keys;
 mod peers;
 mod plan;
@@ -47,6 +50,7 @@ mod presets;
 mod problem;
 mod queue;
 mod queue_arn;
+mod reference;
 mod results;
 mod reveal;
 mod rules;
@@ -60,9 +64,11 @@ mod tree;
 mod unwrap;
 mod value;
 
-pub use env::process_env;
+pub use env::{process_env, process_variables};
 pub use excerpt::Excerpt;
 pub use explain::Explained;
 pub use load::{Overrides, admin_address, explain, load, queue, variables};
 pub use plan::{EndpointPlan, ListenerPlan, Plan, ResultPlan, ResultsPlan};
-pub use problem::{ConfigErrors, Place, Problem};
+pub use presets::presets;
+pub use problem::{ConfigErrors, Place, Problem, SHOWN_MAX};
+pub use reference::{Key, Kind, Shape, reference, schema};

@@ -4,7 +4,7 @@
 //! spelling (`maxRetries`, `max-retries`); `shown` handles typing errors.
 
 /// Endpoint keys that users often write in a listener.
-const ENDPOINT_KEYS: [&str; 10] = [
+const ENDPOINT_KEYS: [&str; 11] = [
     "adaptive",
     "auth",
     "burst",
@@ -14,31 +14,47 @@ const ENDPOINT_KEYS: [&str; 10] = [
     "ratelimit",
     "retryafterscope",
     "sessions",
+    "sign",
     "tls",
 ];
-/// Listener keys that users often write in an endpoint.
-const LISTENER_KEYS: [&str; 16] = [
+/// Listener keys that users often write in an endpoint, or at the top.
+const LISTENER_KEYS: [&str; 28] = [
     "algorithm",
     "batch",
+    "claimcheck",
+    "cloudevents",
     "contenttype",
+    "endpoint",
+    "errorinbody",
     "lambda",
     "messageheaders",
+    "nonwork",
     "onresponse",
+    "output",
     "path",
     "preset",
+    "queue",
+    "receivewait",
+    "results",
     "retention",
     "retrydelay",
     "success",
+    "template",
     "throttledelay",
     "timeout",
+    "unwrap",
+    "url",
     "useragent",
     "visibilitytimeout",
     "workers",
 ];
+/// Names at the top of other programs' files for what a listener is.
+const LISTENERS: [&str; 7] = ["consumers", "input", "inputs", "pipelines", "queues", "sources", "streams"];
 
 const AT_ENDPOINT: &str = "it is a key of an endpoint: write it under `endpoints.NAME`, and in the listener \
                            `endpoint: NAME` and `path` in place of `url`";
 const AT_LISTENER: &str = "it is a key of a listener: write it there";
+const AT_TOP: &str = "it is a key of a listener: write it under `listeners`, whose entries begin with `- `";
 const WORKERS: &str = "write `workers`: most POSTs at once";
 const LEASE: &str =
     "write `visibility_timeout`: how long a receive hides a message; it is extended while the POST runs";
@@ -55,43 +71,80 @@ const METHOD: &str = "there is none: messages are always POSTed";
 const CREDENTIALS: &str = "there is none: credentials come from the AWS chain (environment, `profile`, role), and \
                            `role_arn` is assumed with them";
 
+const AUTH: &str = "write `auth` under `endpoints.NAME`: docs/credentials.md has all kinds";
+const RATE: &str = "write `rate_limit: {per_second, burst}` under `endpoints.NAME`";
+const TRUST: &str = "certificates are always verified: write `tls: {ca_file}` under `endpoints.NAME` for an authority of your own";
+const ALL: &str = "there is none: a message comes with all its attributes";
+
 /// Words in lower case without `_`, and what to do instead.
-const WORDS: [(&str, &str); 38] = [
+const WORDS: [(&str, &str); 70] = [
     ("accesskeyid", CREDENTIALS),
+    ("apikey", AUTH),
+    ("assumerolearn", "write `role_arn`"),
+    ("attributenames", ALL),
+    ("awsregion", "write `region`"),
     ("backoff", BACKOFF),
+    ("basicauth", AUTH),
     ("batchsize", BATCH),
     ("batchwindow", WINDOW),
+    ("bearertoken", AUTH),
     ("concurrency", WORKERS),
     ("credentials", CREDENTIALS),
     ("deadletterqueue", REDRIVE),
+    ("deadlettertargetarn", REDRIVE),
+    ("delayseconds", BACKOFF),
     ("dlq", REDRIVE),
     ("endpointurl", "write `url`"),
     ("errorvisibilitytimeout", BACKOFF),
     ("functionresponsetypes", PARTIAL),
     ("httpconnections", WORKERS),
+    ("httpheaders", "write `headers`"),
     ("httppath", "write `url`, or `endpoint` and `path`"),
+    ("httptimeout", "write `timeout`: of one POST"),
     ("httpurl", "write `url`"),
     ("inactivitytimeout", "write `timeout`: of one POST"),
+    ("insecureskipverify", TRUST),
+    ("maxage", "write `retention`: it deletes messages that are older"),
     ("maxattempts", REDRIVE),
+    ("maxbatchsize", BATCH),
     ("maxconcurrency", WORKERS),
+    ("maximumbatchingwindowinseconds", WINDOW),
+    ("maxinflight", WORKERS),
+    ("maxmessages", BATCH),
     ("maxnumberofmessages", BATCH),
     ("maxreceivecount", REDRIVE),
+    ("maxreceives", REDRIVE),
     ("maxretries", REDRIVE),
-    ("maximumbatchingwindowinseconds", WINDOW),
     ("maxworkers", WORKERS),
+    ("messageattributenames", ALL),
     ("method", METHOD),
     ("mimetype", "write `content_type`"),
     ("parallelism", WORKERS),
+    ("password", AUTH),
+    ("pollers", WORKERS),
     ("pollinterval", WAIT),
+    ("prefetch", WORKERS),
     ("queuearn", "write `queue`"),
     ("queuename", "write `queue`"),
     ("queueurl", "write `queue`"),
+    ("requestspersecond", RATE),
+    ("requesttimeout", "write `timeout`: of one POST"),
     ("retentionperiod", "write `retention`: it deletes messages that are older"),
     ("retries", REDRIVE),
     ("retry", REDRIVE),
+    ("retrybackoff", BACKOFF),
+    ("retryinterval", BACKOFF),
+    ("rps", RATE),
+    ("statuscodes", "write `success`"),
+    ("successcodes", "write `success`"),
     ("target", "write `url`"),
     ("threads", WORKERS),
+    ("timeoutseconds", "write `timeout`, with a unit: 30s"),
+    ("token", AUTH),
+    ("username", AUTH),
+    ("verifyssl", TRUST),
     ("visibility", LEASE),
+    ("visibilitytimeoutseconds", LEASE),
     ("waittime", WAIT),
     ("waittimeseconds", WAIT),
     ("workerqueueurl", "write `queue`"),
@@ -106,6 +159,10 @@ pub(super) fn hint(path: &str, name: &str) -> Option<String> {
         Some((_, hint)) if listener || endpoint => hint,
         None if listener && ENDPOINT_KEYS.contains(&word) => AT_ENDPOINT,
         None if endpoint && LISTENER_KEYS.contains(&word) => AT_LISTENER,
+        None if path.is_empty() && LISTENER_KEYS.contains(&word) => AT_TOP,
+        None if path.is_empty() && LISTENERS.contains(&word) => {
+            "write `listeners`: a list of queues and where they go"
+        }
         Some(_) | None => return None,
     };
     Some(hint.to_owned())
@@ -137,16 +194,24 @@ mod tests {
             ("FunctionResponseTypes", "`preset: lambda`"),
             ("adaptive", "a key of an endpoint"),
             ("rate_limit", "a key of an endpoint"),
+            ("requests_per_second", "`rate_limit: {per_second, burst}`"),
+            ("visibilityTimeoutSeconds", "`visibility_timeout`"),
+            ("verify_ssl", "always verified"),
+            ("http_headers", "`headers`"),
+            ("bearer_token", "`auth`"),
+            ("maxInFlight", "`workers`"),
             ("WaitTimeSeconds", "`receive_wait`"),
         ];
         for (name, words) in cases {
             let told = hint("listeners[7]", name).unwrap_or_default();
             assert!(told.contains(words), "{name}: {told}");
         }
+        assert!(hint("", "queue").unwrap_or_default().contains("under `listeners`"));
+        assert!(hint("", "sources").unwrap_or_default().contains("write `listeners`"));
         assert!(hint("endpoints.api", "retry_delay").unwrap_or_default().contains("a key of a listener"));
         assert!(hint("endpoints.api", "workers").unwrap_or_default().contains("a key of a listener"));
         for (path, name) in
-            [("listeners[0]", "colour"), ("log", "batch"), ("", "workers"), ("endpoints.api.tls", "path")]
+            [("listeners[0]", "colour"), ("log", "batch"), ("", "colour"), ("endpoints.api.tls", "path")]
         {
             assert_eq!(hint(path, name), None, "{path} {name}");
         }

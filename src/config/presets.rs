@@ -6,6 +6,7 @@
 //! endpoint that the listener names.
 
 use crate::config::file::{Endpoint, File, Listener};
+use crate::config::firsts::Firsts;
 use crate::config::keys;
 use crate::config::matillion::MATILLION;
 use crate::config::problem::{Fault, Place, Report, Written};
@@ -84,11 +85,23 @@ const SQSD_DEFAULTS: &[(&str, &str)] = &[
     ("success", "200"),
 ];
 
+/// The presets by name, each with keys and the texts that it gives them; a key of the endpoint starts with `endpoint.`.
+pub fn presets() -> Vec<(&'static str, &'static [(&'static str, &'static str)])> {
+    PRESETS.iter().map(|preset| (preset.name, preset.defaults)).collect()
+}
+
 /// Fills the keys of every listener from its preset.
 pub(super) fn apply(file: &mut File, report: &mut Report) {
+    let mut by_name = Firsts::default();
+    for (index, endpoint) in file.endpoints.iter().enumerate() {
+        by_name.earlier(endpoint.name.raw.clone(), index);
+    }
     for listener in &mut file.listeners {
         if let Some(preset) = chosen(listener, report) {
-            preset.fill(listener, &mut file.endpoints);
+            let name = listener.endpoint.as_ref().and_then(|name| name.text.clone());
+            let named =
+                name.and_then(|name| by_name.get(name)).and_then(|&index| file.endpoints.get_mut(index));
+            preset.fill(listener, named);
         }
     }
 }
@@ -140,9 +153,8 @@ fn way_out(key: &str) -> String {
 
 impl Preset {
     /// Writes its texts where there is none.
-    fn fill(&self, listener: &mut Listener, endpoints: &mut [Endpoint]) {
+    fn fill(&self, listener: &mut Listener, mut named: Option<&mut Endpoint>) {
         let has_address = listener.url.is_some() || listener.endpoint.is_some();
-        let named = listener.endpoint.as_ref().and_then(|name| name.text.clone());
         for &(key, text) in self.defaults {
             if key == "url" && has_address {
                 continue;
@@ -158,7 +170,7 @@ impl Preset {
                 continue;
             };
             let path = listener.key_of(of_endpoint);
-            match endpoints.iter_mut().find(|endpoint| Some(&endpoint.name.raw) == named.as_ref()) {
+            match &mut named {
                 Some(endpoint) => {
                     let path = format!("{}.{of_endpoint}", endpoint.name.key);
                     keys::fill(keys::of_endpoint(endpoint), of_endpoint, written(path))

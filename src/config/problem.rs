@@ -5,12 +5,13 @@
 //! it shows only the origin, and `REDACTED` for a possible secret. The line of the file follows, with the
 //! same parts hidden (`excerpt`). Warnings do not stop the start.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fmt;
+use std::ops::Bound;
 use std::sync::Arc;
 
 use crate::config::excerpt::{At, Excerpt, Source, excerpt};
-use crate::config::shown::{Reveal, meant, shown};
+use crate::config::shown::{Reveal, is_suggestion, meant, shown};
 use crate::escape;
 
 /// Where a value was written.
@@ -86,6 +87,9 @@ impl fmt::Display for Problem {
     }
 }
 
+/// Most problems that a person is shown: they scroll by, and one mistake is often made in every listener.
+pub const SHOWN_MAX: usize = 200;
+
 /// All problems of the configuration; each prints as one line, followed by the line of the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigErrors {
@@ -97,11 +101,17 @@ impl ConfigErrors {
     pub fn problems(&self) -> &[Problem] {
         &self.problems
     }
+
+    /// How many problems a person is not shown, and where they are; `None` if all are.
+    pub fn left_out(&self) -> Option<String> {
+        let more = self.problems.len().checked_sub(SHOWN_MAX).filter(|more| *more > 0)?;
+        Some(format!("and {more} more; `queuepost check --offline --format json` lists all"))
+    }
 }
 
 impl fmt::Display for ConfigErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, problem) in self.problems.iter().enumerate() {
+        for (index, problem) in self.problems.iter().take(SHOWN_MAX).enumerate() {
             if index > 0 {
                 f.write_str("\n")?;
             }
@@ -110,7 +120,10 @@ impl fmt::Display for ConfigErrors {
                 write!(f, "\n{source}")?;
             }
         }
-        Ok(())
+        match self.left_out() {
+            Some(words) => write!(f, "\n{words}"),
+            None => Ok(()),
+        }
     }
 }
 
@@ -163,6 +176,10 @@ pub(super) struct Report {
     problems: Vec<Problem>,
     /// Key and position of each problem, for fast look-up: a file can have thousands of problems.
     refused: HashSet<(String, Place)>,
+    /// Keys with a problem in their order, so that those below another are neighbours.
+    keys: BTreeSet<String>,
+    /// What was suggested in the place of misspelt keys.
+    meant: HashSet<String>,
     warnings: Vec<String>,
     source: Source,
 }
@@ -221,6 +238,8 @@ impl Report {
         };
         let (place, key) = (place.clone(), key.to_owned());
         self.refused.insert((key.clone(), place.clone()));
+        self.keys.insert(key.clone());
+        self.meant.extend(fault.fix.clone().filter(|fix| is_suggestion(fix)));
         self.problems.push(Problem { place, key, value, rule: fault.rule, fix: fault.fix, source });
     }
 
@@ -239,9 +258,8 @@ impl Report {
 
     /// Whether `key`, a key below it or a possible misspelling of it has a problem.
     pub(super) fn mentions(&self, key: &str) -> bool {
-        let meant = meant(key);
-        let about = |problem: &Problem| problem.key.starts_with(key) || problem.fix.as_ref() == Some(&meant);
-        self.problems.iter().any(about)
+        let next = self.keys.range::<str, _>((Bound::Included(key), Bound::Unbounded)).next();
+        next.is_some_and(|next| next.starts_with(key)) || self.meant.contains(&meant(key))
     }
 
     /// The value of `written`; `None` if there is none or it was refused, now or before.

@@ -17,7 +17,7 @@ use crate::policy::visibility::CEILING;
 use crate::sqs::{self, QueueRef};
 
 /// Shortest request timeout.
-const TIMEOUT_MIN: Duration = Duration::from_millis(100);
+pub(super) const TIMEOUT_MIN: Duration = Duration::from_millis(100);
 /// Longest request timeout: the lease (timeout + 30 s) and its last extension stay below SQS's 12 hours.
 pub(super) const TIMEOUT_MAX: Duration = TWELVE_HOURS.saturating_sub(Duration::from_mins(1));
 /// The longest delivery must end this long before the deadline, to be settled.

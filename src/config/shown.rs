@@ -101,13 +101,35 @@ fn quoted(raw: &str) -> String {
 
 /// `; did you mean …?` for a name that is close to one of `known`.
 pub(super) fn did_you_mean<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    nearest(name, known).map(meant)
+}
+
+/// The one of `known` that is close to a name in lower case.
+pub(super) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let name = name.to_ascii_lowercase().replace('-', "_");
     known
         .into_iter()
-        .map(|candidate| (strsim::osa_distance(&name, &candidate.replace('-', "_")), candidate))
+        .map(|candidate| (distance(&name, candidate), candidate))
         .filter(|&(distance, candidate)| distance <= 1 + candidate.len() / 5)
         .min_by_key(|&(distance, _)| distance)
-        .map(|(_, candidate)| meant(candidate))
+        .map(|(_, candidate)| candidate)
+}
+
+fn distance(name: &str, candidate: &str) -> usize {
+    #[cfg(test)]
+    COMPARISONS.with(|count| count.set(count.get() + 1));
+    strsim::osa_distance(name, &candidate.replace('-', "_"))
+}
+
+#[cfg(test)]
+thread_local! {
+    /// Names compared in this thread.
+    pub(super) static COMPARISONS: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+}
+
+/// Whether a fix suggests a name.
+pub(super) fn is_suggestion(fix: &str) -> bool {
+    fix.starts_with("did you mean")
 }
 
 /// The form of a suggested name.

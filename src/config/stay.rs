@@ -9,9 +9,9 @@ use crate::policy::visibility::CEILING;
 
 const SECOND: Duration = Duration::from_secs(1);
 /// Below it a lease could end between two extensions: the last one is sent 20 s before the end.
-const VISIBILITY_MIN: Duration = Duration::from_secs(30);
+pub(super) const VISIBILITY_MIN: Duration = Duration::from_secs(30);
 /// SQS keeps messages for at most 14 days (`MessageRetentionPeriod`).
-const RETENTION_MAX: Duration = Duration::from_hours(14 * 24);
+pub(super) const RETENTION_MAX: Duration = Duration::from_hours(14 * 24);
 
 /// How long a receive hides messages, in whole seconds.
 pub(super) fn visibility(written: &Listener, report: &mut Report) -> Option<Duration> {

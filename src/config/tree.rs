@@ -50,6 +50,8 @@ pub(super) fn parse(source: &str, path: &Arc<str>, report: &mut Report) -> Optio
     let options = serde_saphyr::options! {
         with_snippet: false,
         strict_booleans: true,
+        // One anchor may serve thousands of listeners. How much aliases expand to stays bounded.
+        budget: serde_saphyr::budget! { enforce_alias_anchor_ratio: false },
     };
     match serde_saphyr::from_str_with_options::<Spanned<Raw>>(source, options) {
         Ok(raw) => Some(Builder { source, path }.node(raw)),

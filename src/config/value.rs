@@ -16,6 +16,10 @@ use crate::config::shown::did_you_mean;
 pub(super) const TWELVE_HOURS: Duration = Duration::from_hours(12);
 /// Longest external id (`AssumeRole`, `ExternalId`: 2 to 1,224 characters).
 const EXTERNAL_ID_MAX: usize = 1_224;
+/// Fewest starts per second, one a day: the range of a `Rate` that does not round to nothing.
+pub(super) const PER_SECOND_MIN: f64 = 0.000_01;
+/// Most starts per second, one a microsecond.
+pub(super) const PER_SECOND_MAX: f64 = 1_000_000.0;
 /// Longest header that a user writes, beside that of credentials.
 const HEADER_MAX: usize = 256;
 /// Longest name of a listener or an endpoint, a DNS label's length.
@@ -56,8 +60,7 @@ pub(super) fn size(number: u32) -> usize {
 /// Starts per second: a number above 0.
 pub(super) fn per_second(text: &str) -> Result<f64, Fault> {
     let value = text.parse::<f64>().map_err(|_| Fault::new("is not a number of starts per second"))?;
-    // One start per day to one per microsecond: the range of a `Rate` that does not round to nothing.
-    if (0.000_01..=1_000_000.0).contains(&value) {
+    if (PER_SECOND_MIN..=PER_SECOND_MAX).contains(&value) {
         return Ok(value);
     }
     Err(Fault::new("is out of range: more than 0 (at least 0.00001), at most 1,000,000"))
@@ -270,7 +273,7 @@ fn is_iam(c: char, more: &str) -> bool {
 }
 
 /// `10000` → `10,000`.
-fn grouped(number: u32) -> String {
+pub(super) fn grouped(number: u32) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (index, digit) in digits.chars().enumerate() {

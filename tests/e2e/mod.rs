@@ -3,6 +3,7 @@
 //! - `answers`: what is shown of answers, and that nothing is where that is switched off.
 //! - `chaos`: kills, restarts and faults on both sides, every duplicate explained.
 //! - `check`: what `queuepost check` finds, and that it touches no message.
+//! - `command_line`: completions, manual pages, schema, the complete example, misspelt variables.
 //! - `credentials`: credentials that expire and are renewed, and a queue's name that does not resolve.
 //! - `credentials_of_endpoints`: secrets of endpoints that are renewed, and never shown.
 //! - `delivery`: messages arrive once each, with headers and body, within the workers.
@@ -42,6 +43,7 @@ pub mod tls;
 mod answers;
 mod chaos;
 mod check;
+mod command_line;
 mod credentials;
 mod credentials_of_endpoints;
 mod delivery;

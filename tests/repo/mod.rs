@@ -3,9 +3,11 @@
 //! - this file: the direction of imports, third-party names, the length of files, reasons for dependencies.
 //! - `circles`: no files import each other in a circle.
 //! - `plain_words`: short sentences in comments, and no private idiom.
+//! - `configuration`: schema, page and example of the configuration file.
 //! - `errors_md`, `metrics_md`: generated documents equal the code; `generated` compares and rewrites them.
 
 mod circles;
+mod configuration;
 mod errors_md;
 mod flow_control_md;
 mod generated;
@@ -108,6 +110,8 @@ const AT_HOME: &[(&str, &[&str])] = &[
     ("tracing_subscriber", &["telemetry"]),
     ("axum", &["admin", "localqueue", "cli", "serve"]),
     ("clap", &["cli"]),
+    ("clap_complete", &["cli"]),
+    ("clap_mangen", &["cli"]),
     ("serde_saphyr", &["config"]),
     ("hmac", &["endpoint"]),
     ("httpdate", &["policy"]),

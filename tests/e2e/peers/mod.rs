@@ -4,6 +4,7 @@
 mod claim_check;
 mod cloudevents;
 mod django;
+mod editor;
 mod lambda;
 mod lines;
 mod oauth2;

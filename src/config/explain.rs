@@ -29,9 +29,10 @@ pub struct Explained {
 }
 
 /// The default of each key that has one, in the words of the file.
-const DEFAULTS: [(&str, &str); 17] = [
+const DEFAULTS: [(&str, &str); 19] = [
     ("preset", "raw"),
     ("workers", "16"),
+    ("paused", "false"),
     ("timeout", "60s"),
     ("success", "200"),
     ("error_in_body", "success"),
@@ -47,6 +48,7 @@ const DEFAULTS: [(&str, &str); 17] = [
     ("endpoint.retry_after_scope", "endpoint"),
     ("endpoint.adaptive", "true"),
     ("admin.listen", "127.0.0.1:9464"),
+    ("admin.allow_changes", "false"),
 ];
 
 /// Every key of `file`, which makes `plan`.
@@ -65,7 +67,9 @@ pub(super) fn rows(mut file: File, plan: &Plan, env: Lookup<'_>) -> Vec<Explaine
     };
     let filter = Some(log::DEFAULT_FILTER.to_owned());
     for (key, written, default) in [
-        ("admin.listen", &file.admin_listen, None),
+        ("admin.listen", &file.admin.listen, None),
+        ("admin.allow_changes", &file.admin.allow_changes, None),
+        ("admin.token_file", &file.admin.token_file, None),
         ("shutdown.deadline", &file.shutdown_deadline, deadline),
         ("log.format", &file.log_format, Some(format.to_owned())),
         ("log.level", &file.log_level, filter),

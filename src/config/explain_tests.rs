@@ -116,15 +116,17 @@ fn every_key_of_a_listener_and_of_an_endpoint_is_explained() {
 fn the_defaults_that_are_shown_are_those_that_apply() {
     let mut listener = String::new();
     let mut endpoint = String::new();
-    let mut rest = String::new();
+    let (mut rest, mut admin) = (String::new(), "admin:\n".to_owned());
     for (key, text) in DEFAULTS {
         match key.split_once('.') {
             Some(("endpoint", key)) => writeln!(endpoint, "    {key}: {text}"),
+            Some(("admin", key)) => writeln!(admin, "  {key}: '{text}'"),
             Some((group, key)) => writeln!(rest, "{group}: {{{key}: '{text}'}}"),
             None => writeln!(listener, "  {key}: {text}"),
         }
         .unwrap();
     }
+    rest.push_str(&admin);
     let file = |listener: &str, endpoint: &str, rest: &str| {
         format!(
             "listeners:\n- queue: q\n  endpoint: api\n  path: /run\n{listener}\

@@ -2,7 +2,7 @@
 //!
 //! [`load`] is the entry point. The files in the order of the work:
 //!
-//! - `load`: flags override the environment, which overrides the file.
+//! - `load`, `given`: flags override the environment, which overrides the file.
 //! - `tree`, `fields`, `file`: read the text, each value with its position.
 //! - `env`: replaces `${VAR}`.
 //! - `presets`: fills keys that nobody wrote; `matillion`: the templates of one; `keys`, `nested_keys`: name them.
@@ -10,6 +10,7 @@
 //! - `check`, `endpoints`, `exchange`, `template`, `cloudevents`, `lambda`, `auth`, `sigv4`, `sign`: apply the rules.
 //! - `stay`: how long messages stay hidden and in the queue; `sqsd_names`: the variables of other programs.
 //! - `batch`, `gathering`: how many messages a POST carries, and the rules of that.
+//! - `admin`: the keys of the admin port, and the token of its changes.
 //! - `claim_check`: the key of bodies in S3; `unwrap`: the keys of envelopes and of what is no work.
 //! - `results`: the key of result queues.
 //! - `value`, `queue`: parse single texts; `queue_arn`: the ARN that a queue's text tells.
@@ -21,6 +22,7 @@
 //!
 //! No other area reads the file or the environment, and this area never uses the network.
 
+mod admin;
 mod auth;
 mod batch;
 mod check;
@@ -36,6 +38,7 @@ mod fields;
 mod file;
 mod firsts;
 mod gathering;
+mod given;
 mod keys;
 mod lambda;
 mod load;
@@ -60,9 +63,11 @@ mod tree;
 mod unwrap;
 mod value;
 
+pub use admin::{admin_address, admin_token};
 pub use env::process_env;
 pub use excerpt::Excerpt;
 pub use explain::Explained;
-pub use load::{Overrides, admin_address, explain, load, queue, variables};
+pub use given::Overrides;
+pub use load::{explain, load, queue, variables};
 pub use plan::{EndpointPlan, ListenerPlan, Plan, ResultPlan, ResultsPlan};
 pub use problem::{ConfigErrors, Place, Problem};

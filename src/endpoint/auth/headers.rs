@@ -23,7 +23,7 @@ pub struct FixedHeaders(Vec<(HeaderName, HeaderText)>);
 pub enum HeaderText {
     /// A text of the configuration.
     Text(HeaderValue),
-    /// A secret that fits [`super::one_line`].
+    /// A secret that fits [`crate::secret::one_line`].
     Secret(Secret),
 }
 

@@ -115,6 +115,7 @@ def overview():
             lines("Adaptive limit", "POSTs at once that an endpoint takes, found from its answers, as a share of what the configuration allows. Low: it has too much to do.", [(f"sum by ({ENDPOINT}) ({of('adaptive_limit', listener=False)}) / sum by ({ENDPOINT}) ({of('sessions_limit', listener=False)})", ENDPOINT_NAMED)], "percentunit", max=1),
             lines("Learned rate", "POSTs started per second that an endpoint was found to take from all processes together. No line: it was not found to limit them.", [(f"sum by ({ENDPOINT}) ({of('adaptive_rate', listener=False)})", ENDPOINT_NAMED)], "reqps"),
             lines("SQS errors", "Calls that failed, per second, by kind; docs/errors.md has each with its fix.", [(rate("sqs_requests_total", f"{LISTENER}, result", 'result!="ok"'), f"{{{{listener}}}} {{{{result}}}} {WHERE_NAMED}")], "reqps"),
+            lines("Changes asked of the admin port", "Per second, by what came of them. denied: no token, a wrong one, a web page, or changes are off.", [(rate("admin_writes_total", "action, result", listener=False), "{{action}} {{result}}")], "reqps"),
             lines("Things that should not happen", "Per second: lost leases, abandoned messages, messages left out, panics, dropped headers, copies not posted again, log lines that nobody read.", [
                 *((rate(metric), legend) for metric, legend in [("leases_lost_total", "leases lost"), ("messages_abandoned_total", "abandoned"), ("messages_left_out_total", "left out"), ("panics_total", "panics"), ("headers_dropped_total", "headers dropped"), ("duplicates_suppressed_total", "copies")]),
                 (rate("log_lines_dropped_total", listener=False), "log lines dropped"),
@@ -129,7 +130,7 @@ def listener():
     total = "sqs_requests_total"
     rows = [
         ("Now", [
-            stat("State", "Faulted: the queue cannot be read; the log and /readyz?verbose say why.", f"max({of('listener_faulted')})", "none", values={"0": ("healthy", "green"), "1": ("faulted", "red")}),
+            stat("State", "Faulted: the queue cannot be read; the log and /readyz?verbose say why. Paused: somebody paused it, in every process.", f"max({of('listener_faulted')}) + 2 * min({of('listener_paused')})", "none", values={"0": ("healthy", "green"), "1": ("faulted", "red"), "2": ("paused", "orange"), "3": ("faulted", "red")}),
             stat("Gate", "Whether the gate of the endpoint, or the listener's own, is not open in some process.", f"max({of('gate_state', BOTH_NOT_OPEN, listener=False)})", "none", values={"0": ("open", "green"), "1": ("not open", "red")}),
             stat("Visible", "Messages ready to be received.", per_queue("queue_messages_visible", SOURCE_QUEUE), base="blue"),
             stat("Oldest received", "Age of the oldest message received in the last minute; none: nothing was received.", f"max({of('queue_oldest_message_age_seconds')})", "s", steps=[(900, "orange"), (3600, "red")], values=NOTHING_RECEIVED),

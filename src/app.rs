@@ -17,8 +17,9 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
-use crate::admin::{Admin, AdminError, Gauges, Running, RunningEndpoint, RunningListener, View};
+use crate::admin::{Admin, AdminError, Gauges, Guard, Running, RunningEndpoint, RunningListener, View};
 use crate::app::resources::{Limits, Shortage};
 use crate::config::{self, EndpointPlan, ListenerPlan, Plan};
 use crate::drain::{ABORT_GRACE, Drain, RECEIVES_END_BEFORE};
@@ -27,6 +28,7 @@ use crate::endpoint::{ClientError, HttpClient, HttpEndpoint};
 use crate::limit::EndpointLimits;
 use crate::limit::clock::Wall;
 use crate::pipeline::{ClaimChecks, Listener, Parts, Preflight};
+use crate::secret::Secret;
 use crate::sqs;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::trace::Traces;
@@ -102,7 +104,7 @@ pub async fn run(plan: Plan, stop: CancellationToken) -> Result<End, StartError>
 
     let limits: Vec<EndpointLimits> = endpoints.iter().map(|endpoint| endpoint.limits.clone()).collect();
     let shown = shown(&listeners, endpoints);
-    let view = View { metrics: Arc::clone(&metrics), running: Arc::clone(&shown), drain: drain.clone() };
+    let view = view(&metrics, &shown, &drain, plan.admin_token.clone());
     let admin_stop = CancellationToken::new();
     let mut admin_task = JoinSet::new();
     admin_task.spawn(admin.serve(view, admin_stop.clone()));
@@ -208,6 +210,7 @@ fn tell_draining(posts: usize, deadline: Duration) {
 struct Endpoint {
     client: HttpClient,
     limits: EndpointLimits,
+    sessions_are_workers: bool,
     gauges: Gauges,
 }
 
@@ -237,7 +240,12 @@ fn endpoints(plans: &[EndpointPlan], metrics: &Metrics) -> Result<Vec<Endpoint>,
             handles.sessions_in_use.set(gauge(mirrored.sessions.running()));
             handles.gate.mirror(mirrored.gate.snapshot().state, &mirrored.gate.closed_for());
         };
-        Ok(Endpoint { client, limits, gauges: Box::new(gauges) })
+        Ok(Endpoint {
+            client,
+            limits,
+            sessions_are_workers: plan.sessions_are_workers,
+            gauges: Box::new(gauges),
+        })
     };
     plans.iter().map(make).collect()
 }
@@ -284,10 +292,22 @@ fn shown(listeners: &[Listener], endpoints: Vec<Endpoint>) -> Arc<Running> {
     for listener in listeners {
         running.put_listener(RunningListener::of(listener));
     }
-    for Endpoint { limits, gauges, .. } in endpoints {
-        running.put_endpoint(RunningEndpoint::new(limits, gauges));
+    for Endpoint { limits, sessions_are_workers, gauges, .. } in endpoints {
+        running.put_endpoint(RunningEndpoint::new(limits, sessions_are_workers, gauges));
     }
     Arc::new(running)
+}
+
+/// All that the admin port shows, and who may change it.
+fn view(metrics: &Arc<Metrics>, running: &Arc<Running>, drain: &Drain, token: Option<Secret>) -> View {
+    View {
+        metrics: Arc::clone(metrics),
+        running: Arc::clone(running),
+        drain: drain.clone(),
+        guard: Guard::new(token),
+        operator: None,
+        tasks: TaskTracker::new(),
+    }
 }
 
 /// The signals that ask the process to stop.

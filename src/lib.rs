@@ -32,6 +32,7 @@
 //! - [`serve`]: the HTTP server under admin port, embedded queue and sample endpoint.
 //! - [`tuning`]: every number of intake and flow control that is not a setting.
 //! - [`telemetry`], [`config`], [`admin`], [`drain`]: metrics and logs, settings, probes, shutdown.
+//! - [`secret`]: secrets in files, read again when they change.
 //! - [`escape`]: text from outside made harmless for terminals and logs.
 //! - [`app`] wires it all together for [`cli`].
 //!
@@ -74,6 +75,7 @@ pub mod observe;
 pub mod pipeline;
 pub mod policy;
 pub mod ports;
+pub mod secret;
 pub mod serve;
 pub mod sqs;
 pub mod telemetry;

@@ -45,13 +45,15 @@ impl RunningListener {
 pub struct RunningEndpoint {
     /// Its name and limits.
     pub limits: EndpointLimits,
+    /// Whether its sessions are the sum of its listeners' workers.
+    pub sessions_are_workers: bool,
     gauges: Gauges,
 }
 
 impl RunningEndpoint {
     /// An endpoint with these limits; `gauges` mirrors them.
-    pub fn new(limits: EndpointLimits, gauges: Gauges) -> Self {
-        Self { limits, gauges }
+    pub fn new(limits: EndpointLimits, sessions_are_workers: bool, gauges: Gauges) -> Self {
+        Self { limits, sessions_are_workers, gauges }
     }
 }
 
@@ -95,6 +97,19 @@ impl Running {
     /// The listener of this name.
     pub fn listener(&self, name: &str) -> Option<Arc<RunningListener>> {
         self.listeners().into_iter().find(|listener| listener.name == name)
+    }
+
+    /// The endpoint of this listener. Where its sessions are the sum of its listeners' workers, they become that sum.
+    pub(super) fn endpoint_of(&self, listener: &RunningListener) -> Option<Arc<RunningEndpoint>> {
+        let name = listener.status().endpoint;
+        let endpoint = self.endpoints().into_iter().find(|endpoint| *endpoint.limits.name == *name)?;
+        if endpoint.sessions_are_workers {
+            let listeners = self.listeners().into_iter();
+            let its = listeners.filter(|listener| listener.status().endpoint == name);
+            let workers = its.map(|listener| listener.handle.controls().workers).sum();
+            endpoint.limits.sessions.set_cap(workers);
+        }
+        Some(endpoint)
     }
 
     /// Name and health of each listener.

@@ -16,9 +16,10 @@ use axum::routing::get;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use super::View;
+use super::document::json;
 use super::health::{self, Verdict};
-use super::status;
+use super::problem::{no_such_method, no_such_path};
+use super::{View, change, status};
 use crate::escape;
 use crate::serve::{self, Hosts, Limits, Refusal};
 use crate::telemetry::metrics::{CONTENT_TYPE as METRICS_TYPE, Metrics};
@@ -66,6 +67,9 @@ impl Admin {
             .route("/readyz", get(readyz))
             .route("/version", get(version))
             .route("/api/v1/status", get(status_document))
+            .merge(change::routes())
+            .fallback(no_such_path)
+            .method_not_allowed_fallback(no_such_method)
             .with_state(Arc::new(view));
         let settings =
             serve::Settings { limits: Limits::default(), hosts: self.hosts, refusal: Refusal::plain };
@@ -74,7 +78,8 @@ impl Admin {
 }
 
 async fn index() -> &'static str {
-    "queuepost\n\n/metrics\n/livez?verbose\n/readyz?verbose\n/version\n/api/v1/status\n"
+    "queuepost\n\n/metrics\n/livez?verbose\n/readyz?verbose\n/version\n/api/v1/status\n\n\
+     POST, with the token of admin.token_file:\n/api/v1/listeners/NAME/{pause,resume,workers,drain,test}\n/api/v1/reload\n"
 }
 
 async fn metrics(State(view): State<Arc<View>>) -> Response {
@@ -118,12 +123,6 @@ async fn version() -> Response {
 
 async fn status_document(State(view): State<Arc<View>>) -> Response {
     json(&status::document(&view))
-}
-
-/// A document that is safe to read in a terminal.
-fn json(document: &serde_json::Value) -> Response {
-    ([(CONTENT_TYPE, "application/json")], format!("{}\n", escape::lines(&format!("{document:#}"))))
-        .into_response()
 }
 
 #[cfg(test)]

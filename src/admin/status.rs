@@ -48,6 +48,8 @@ fn listener(status: &Status) -> Value {
         "state": state,
         "fault": fault,
         "why": fault.or(status.trouble.as_ref()),
+        "paused": status.controls.paused,
+        "workers_configured": status.workers_configured,
         "workers": {
             "limit": status.slots.limit,
             "in_use": status.slots.in_use,
@@ -179,7 +181,7 @@ mod tests {
     use super::*;
     use crate::limit::{Feedback, Reason, Settings, SlotCounts, Stated};
     use crate::message::{Message, MessageId, ReceiptHandle};
-    use crate::pipeline::NotReceiving;
+    use crate::pipeline::{Controls, NotReceiving};
     use crate::policy::final_receive::FinalReceive;
     use crate::ports::Redrive;
     use crate::tuning::Tuning;
@@ -215,6 +217,8 @@ mod tests {
             queue: "orders".to_owned(),
             endpoint: "api".to_owned(),
             preflight,
+            controls: Controls { paused: true, workers: 4, share: 1.0 },
+            workers_configured: 16,
             slots: SlotCounts { limit: 4, reserved: 0, in_use: 2, bytes_max: usize::MAX, bytes: 0 },
             messages: [("waiting", 0), ("held", 0), ("delivering", 2), ("settling", 0)],
             parked: 1,

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use super::Running;
+use tokio_util::task::TaskTracker;
+
+use super::{Guard, Operator, Running};
 use crate::drain::Drain;
 use crate::telemetry::metrics::Metrics;
 
@@ -14,4 +16,10 @@ pub struct View {
     pub running: Arc<Running>,
     /// The phase of the process.
     pub drain: Drain,
+    /// Who may change something.
+    pub guard: Guard,
+    /// Who starts and ends listeners, where somebody does.
+    pub operator: Option<Arc<dyn Operator>>,
+    /// Changes that are being made.
+    pub tasks: TaskTracker,
 }

@@ -1,6 +1,8 @@
 //! The command line: one file per subcommand. This file only dispatches.
 
+mod admin_client;
 mod check;
+mod control;
 mod demo;
 mod dev;
 mod dev_config;
@@ -17,6 +19,9 @@ mod run;
 mod sample_endpoint;
 mod send;
 mod send_lines;
+mod status;
+mod status_page;
+mod table;
 mod terminal;
 mod test_post;
 mod value;
@@ -47,11 +52,11 @@ pub const EXIT_CODES: [(u8, &str); 5] = [
         FAILED,
         "something failed while running: standard error or the log says what; after `run` also a drain that was cut \
          off by `shutdown.deadline`, after `check` a queue or endpoint that will not do, after `healthcheck` a process \
-         that is not well",
+         that is not well, after `pause` and its like a change that was refused",
     ),
     (USAGE, "the command line makes no sense; standard error says why"),
     (BAD_CONFIGURATION, "the configuration is not valid; standard error lists every problem with its fix"),
-    (INTERRUPTED, "`receive` or `dev --demo` was ended by Ctrl-C"),
+    (INTERRUPTED, "`receive`, `status --watch` or `dev --demo` was ended by Ctrl-C"),
 ];
 
 const AFTER_HELP: &str = "\
@@ -63,6 +68,8 @@ Examples:
   queuepost check --config queuepost.yaml
   queuepost send --queue orders --region eu-west-1 '{\"hello\":\"world\"}'
   queuepost receive --queue orders-dlq --region eu-west-1 --max 10
+  queuepost status --watch
+  queuepost pause orders --token-file token
 
 Every option of `run` has an environment variable and a key in the file; an
 option wins over the variable, the variable over the file.
@@ -90,6 +97,21 @@ enum Command {
     Send(Box<send::Options>),
     /// Read messages off a queue, one JSON object per line
     Receive(Box<receive::Options>),
+    /// Show what a running process does: listeners, endpoints, failures.
+    Status(status::Options),
+    /// Let a listener of a running process receive nothing.
+    #[command(after_help = control::PAUSE)]
+    Pause(control::OfListener),
+    /// Let a paused or drained listener receive again.
+    #[command(after_help = control::RESUME)]
+    Resume(control::OfListener),
+    /// Set how many POSTs a listener of a running process may have at once.
+    Workers(control::Workers),
+    /// End a listener of a running process once what runs has finished.
+    #[command(after_help = control::DRAIN)]
+    Drain(control::OfListener),
+    /// Let a running process read its configuration anew.
+    Reload(control::Reload),
     /// Ask the process on this machine whether it is alive, or ready
     Healthcheck(healthcheck::Options),
     /// Print the JSON Schema of the configuration file, for editors
@@ -109,6 +131,12 @@ pub async fn main() -> ExitCode {
         Command::Dev(options) => dev::run(&options).await,
         Command::Send(options) => send::run(&options).await,
         Command::Receive(options) => receive::run(&options).await,
+        Command::Status(options) => status::run(&options).await,
+        Command::Pause(options) => control::of_listener("pause", &options).await,
+        Command::Resume(options) => control::of_listener("resume", &options).await,
+        Command::Workers(options) => control::workers(&options).await,
+        Command::Drain(options) => control::of_listener("drain", &options).await,
+        Command::Reload(options) => control::reload(&options).await,
         Command::Healthcheck(options) => healthcheck::run(&options).await,
         Command::Schema(options) => manual::schema(&options),
         Command::Completions(options) => manual::completions(&options, Cli::command()),
@@ -146,7 +174,7 @@ mod tests {
             let text = suggesting(error).to_string();
             assert!(text.contains("similar") && text.contains(&format!("'{meant}'")), "{text}");
         }
-        let error = Cli::try_parse_from(["queuepost", "purge"]).expect_err("no such subcommand");
+        let error = Cli::try_parse_from(["queuepost", "xyzzy"]).expect_err("no such subcommand");
         assert!(!suggesting(error).to_string().contains("similar"));
     }
 

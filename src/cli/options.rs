@@ -70,6 +70,12 @@ pub(super) struct PlanOptions {
     /// Where metrics and health are served [default: 127.0.0.1:9464] [env: QUEUEPOST_ADMIN_LISTEN]
     #[arg(long, value_name = "ADDRESS", help_heading = "Process")]
     admin_listen: Option<String>,
+    /// Let whoever shows the token of --admin-token-file pause, resume, drain and reload [env: QUEUEPOST_ADMIN_ALLOW_CHANGES=true]
+    #[arg(long, help_heading = "Process")]
+    admin_allow_changes: bool,
+    /// File with the token that each change must show [env: QUEUEPOST_ADMIN_TOKEN_FILE]
+    #[arg(long, value_name = "FILE", help_heading = "Process")]
+    admin_token_file: Option<String>,
     /// How long a stop may take before running POSTs are cut off [default: longest timeout + 15s, 25s to 110s] [env: QUEUEPOST_SHUTDOWN_DEADLINE]
     #[arg(long, value_name = "DURATION", help_heading = "Process")]
     shutdown_deadline: Option<String>,
@@ -107,6 +113,8 @@ impl PlanOptions {
             auth_header_file: self.auth_header_file.clone(),
             algorithm_key_file: self.algorithm_key_file.clone(),
             admin_listen: self.admin_listen.clone(),
+            admin_allow_changes: self.admin_allow_changes.then(|| "true".to_owned()),
+            admin_token_file: self.admin_token_file.clone(),
             shutdown_deadline: self.shutdown_deadline.clone(),
             log_format: self.log_format.clone(),
             log_level: self.log_level.clone(),

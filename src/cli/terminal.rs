@@ -39,6 +39,29 @@ pub(super) fn print_lines<'a>(lines: impl IntoIterator<Item = &'a str>) -> std::
     out.flush()
 }
 
+/// Prints a page whose parts are escaped, but for what no terminal may get. A closed reader is an error, and no panic.
+pub(super) fn print_page(page: &str) -> std::io::Result<()> {
+    write_out(page)
+}
+
+/// Prints a page in the place of the one before.
+pub(super) fn redraw(page: &str) -> std::io::Result<()> {
+    // Each line is overwritten, and then what is below: a cleared screen would flicker.
+    let mut text = "\u{1b}[H".to_owned();
+    for line in page.lines() {
+        text.push_str(line);
+        text.push_str("\u{1b}[K\n");
+    }
+    text.push_str("\u{1b}[J");
+    write_out(&text)
+}
+
+fn write_out(text: &str) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    out.flush()
+}
+
 /// Prints a document of JSON with its layout.
 pub(super) fn print_document(json: &str) {
     println!("{}", escape::lines(json));

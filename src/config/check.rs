@@ -5,7 +5,6 @@
 //! combinations of values. This file knows which rule belongs to which key, and names its default. Those of endpoints are in
 //! `endpoints.rs`, those of request shapes in `exchange.rs`.
 
-use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use url::Url;
@@ -29,7 +28,6 @@ use crate::telemetry::log;
 use crate::tuning::Tuning;
 use crate::{endpoint, pipeline};
 
-pub(super) const ADMIN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9464);
 const WORKERS: u32 = 16;
 pub(super) const WORKERS_MAX: u32 = 10_000;
 const TIMEOUT: Duration = Duration::from_mins(1);
@@ -71,7 +69,8 @@ pub(super) fn plan(
     Plan {
         listeners,
         endpoints,
-        admin: report.parse(file.admin_listen.as_ref(), value::socket_address).unwrap_or(ADMIN),
+        admin: file.admin.address(report),
+        admin_token: file.admin.token(env, report),
         deadline: deadline(file, longest, report),
         log: log_settings(file, stdout_is_terminal, report),
         require_healthy,
@@ -118,7 +117,7 @@ fn listener(
     let timeout = timeout(written, report);
     let workers = |text: &str| value::whole(text, 1, WORKERS_MAX);
     let workers = value::size(report.parse(written.workers.as_ref(), workers).unwrap_or(WORKERS));
-    let receive_wait = report.parse(written.receive_wait.as_ref(), receive_wait).unwrap_or(RECEIVE_WAIT);
+    let mut receiving = receiving(written, report);
     let success = exchange::success(written, report);
     let unwrap = unwrap::unwrap(written, report);
     let policy = policy(written, timeout, &success, report);
@@ -129,7 +128,7 @@ fn listener(
     let query = exchange::algorithm_path(written, timeout, report);
     let target = target(written, query.as_deref(), endpoints, env, report);
     let look = exchange::look(written, target.as_ref().and_then(|(_, url)| url.as_ref()), report);
-    let visibility = stay::visibility(written, report);
+    (receiving.visibility, receiving.window) = (stay::visibility(written, report), gathering.window);
     let name = others.add(written, queue.as_ref(), target.as_ref(), report);
     let source = Source { listener: name.as_deref(), queue: queue.as_ref(), unwrap: &unwrap };
     let results = written.results.as_ref().map(|results| results.plan(source, report));
@@ -152,7 +151,7 @@ fn listener(
             queue_name,
             workers,
             timeout,
-            receiving: pipeline::Receiving { wait: receive_wait, visibility, window: gathering.window },
+            receiving,
             policy,
             exchange,
             retry_after_closes_gate,
@@ -199,6 +198,16 @@ pub(super) fn queue_settings(written: &Listener, report: &mut Report) -> Option<
         role: arn.map(|arn| Role { arn, external_id }),
         address: None,
     })
+}
+
+/// The keys that are about receives alone.
+fn receiving(written: &Listener, report: &mut Report) -> pipeline::Receiving {
+    pipeline::Receiving {
+        wait: report.parse(written.receive_wait.as_ref(), receive_wait).unwrap_or(RECEIVE_WAIT),
+        visibility: None,
+        window: Duration::ZERO,
+        paused: report.parse(written.paused.as_ref(), value::truth).unwrap_or_default(),
+    }
 }
 
 /// Whole seconds, as SQS counts them (`ReceiveMessage`, `WaitTimeSeconds`: 0 to 20).

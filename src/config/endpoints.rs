@@ -20,8 +20,9 @@ use crate::config::shown::did_you_mean;
 use crate::config::{reveal, rules, value};
 use crate::endpoint::auth::{Auth, FixedHeaders};
 use crate::endpoint::sign::Signature;
-use crate::endpoint::{self, Tls, regular_file};
+use crate::endpoint::{self, Tls};
 use crate::limit;
+use crate::secret::regular_file;
 use crate::tuning::Tuning;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -330,7 +331,7 @@ impl Known {
     }
 
     fn plan(self) -> EndpointPlan {
-        let sessions = self.sessions();
+        let (sessions, sessions_are_workers) = (self.sessions(), self.sessions.is_none());
         let (_, auth, sign, tls) = self.identity.unwrap_or_default();
         EndpointPlan {
             client: endpoint::Settings {
@@ -348,6 +349,7 @@ impl Known {
                 rate: self.rate,
                 tuning: Tuning::default(),
             },
+            sessions_are_workers,
         }
     }
 }

@@ -16,7 +16,7 @@ const VALUE_MAX: usize = 40;
 /// Longest text that counts as a key.
 const KEY_MAX: usize = 40;
 /// Keys whose values are numbers, words or durations; nobody pastes a secret there.
-const HARMLESS: [&str; 27] = [
+const HARMLESS: [&str; 28] = [
     "action",
     "algorithm",
     "burst",
@@ -32,6 +32,7 @@ const HARMLESS: [&str; 27] = [
     "mode",
     "name",
     "output",
+    "paused",
     "per_second",
     "pool_idle_timeout",
     "queue",

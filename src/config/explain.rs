@@ -44,7 +44,9 @@ pub(super) fn rows(mut file: File, plan: &Plan, env: Lookup<'_>) -> Vec<Explaine
     };
     let filter = Some(log::DEFAULT_FILTER.to_owned());
     for (key, written, default) in [
-        ("admin.listen", &file.admin_listen, None),
+        ("admin.listen", &file.admin.listen, None),
+        ("admin.allow_changes", &file.admin.allow_changes, None),
+        ("admin.token_file", &file.admin.token_file, None),
         ("shutdown.deadline", &file.shutdown_deadline, deadline),
         ("log.format", &file.log_format, Some(format.to_owned())),
         ("log.level", &file.log_level, filter),

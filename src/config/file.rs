@@ -8,6 +8,7 @@ use std::io::{Error, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::config::admin::AdminKeys;
 use crate::config::auth::written::{Auth, Header};
 use crate::config::batch::Batch;
 use crate::config::claim_check::ClaimCheck;
@@ -28,8 +29,8 @@ pub(super) struct File {
     pub(super) listeners: Vec<Listener>,
     /// `endpoints`, in the order of the file.
     pub(super) endpoints: Vec<Endpoint>,
-    /// `admin.listen`.
-    pub(super) admin_listen: Option<Written>,
+    /// `admin`.
+    pub(super) admin: AdminKeys,
     /// `shutdown.deadline`.
     pub(super) shutdown_deadline: Option<Written>,
     /// `log.format`.
@@ -64,6 +65,7 @@ pub(super) struct Listener {
     pub(super) region: Option<Written>,
     pub(super) profile: Option<Written>,
     pub(super) workers: Option<Written>,
+    pub(super) paused: Option<Written>,
     pub(super) timeout: Option<Written>,
     pub(super) success: Option<Vec<Written>>,
     pub(super) unwrap: Option<Vec<Written>>,
@@ -160,7 +162,7 @@ impl File {
         Self {
             listeners: Vec::new(),
             endpoints: Vec::new(),
-            admin_listen: None,
+            admin: AdminKeys::default(),
             shutdown_deadline: None,
             log_format: None,
             log_level: None,
@@ -185,7 +187,7 @@ impl File {
                 text
             }
         };
-        file.admin_listen = fields.map("admin", text("listen")).flatten();
+        file.admin = fields.map("admin", AdminKeys::read).unwrap_or_default();
         file.shutdown_deadline = fields.map("shutdown", text("deadline")).flatten();
         (file.log_format, file.log_level) = fields
             .map("log", |mut fields| {
@@ -232,6 +234,7 @@ impl Listener {
             region: None,
             profile: None,
             workers: None,
+            paused: None,
             timeout: None,
             success: None,
             unwrap: None,
@@ -283,6 +286,7 @@ impl Listener {
         listener.region = fields.text("region");
         listener.profile = fields.text("profile");
         listener.workers = fields.text("workers");
+        listener.paused = fields.text("paused");
         listener.timeout = fields.text("timeout");
         listener.success = fields.texts("success");
         listener.unwrap = fields.texts("unwrap");

@@ -86,6 +86,7 @@ pub(super) fn of_listener(listener: &mut Listener) -> Vec<(&'static str, Slot<'_
         ("algorithm", Slot::One(&mut listener.algorithm)),
         ("output", Slot::One(&mut listener.output)),
         ("workers", Slot::One(&mut listener.workers)),
+        ("paused", Slot::One(&mut listener.paused)),
         ("batch.size", Slot::One(&mut listener.batch.size)),
         ("batch.window", Slot::One(&mut listener.batch.window)),
         ("timeout", Slot::One(&mut listener.timeout)),

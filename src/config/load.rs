@@ -5,78 +5,22 @@
 //! they are refused, because it is unclear which one they mean. `--sessions`, `--rate` and
 //! `--auth-header-file` belong to the endpoint of the listener.
 
-use std::net::SocketAddr;
-
+use crate::config::admin;
 use crate::config::auth::written::{Auth, SecretRef};
 use crate::config::check;
 use crate::config::env::{Lookup, set};
 use crate::config::explain::{self, Explained};
 use crate::config::file::{self, Endpoint, File, Listener};
+use crate::config::given::{Given, Overrides, Put, given};
 use crate::config::misspelt::Asked;
 use crate::config::plan::Plan;
 use crate::config::problem::{ConfigErrors, Fault, Place, Report, Written};
 use crate::config::shown::Reveal;
-use crate::config::value;
 use crate::config::{presets, sqsd_names};
 use crate::sqs;
 
 const CONFIG_FLAG: &str = "--config";
 const CONFIG_VARIABLE: &str = "QUEUEPOST_CONFIG";
-const ADMIN_FLAG: &str = "--admin-address";
-const ADMIN_VARIABLE: &str = "QUEUEPOST_ADMIN_LISTEN";
-
-/// The command line as typed.
-#[derive(Debug, Clone, Default)]
-pub struct Overrides {
-    /// `--config`
-    pub config: Option<String>,
-    /// `--preset`
-    pub preset: Option<String>,
-    /// `--queue`
-    pub queue: Option<String>,
-    /// `--url`
-    pub url: Option<String>,
-    /// `--algorithm`
-    pub algorithm: Option<String>,
-    /// `--role-arn`
-    pub role_arn: Option<String>,
-    /// `--external-id`
-    pub external_id: Option<String>,
-    /// `--region`
-    pub region: Option<String>,
-    /// `--profile`
-    pub profile: Option<String>,
-    /// `--workers`
-    pub workers: Option<String>,
-    /// `--timeout`
-    pub timeout: Option<String>,
-    /// `--success`
-    pub success: Option<String>,
-    /// `--throttle-delay`
-    pub throttle_delay: Option<String>,
-    /// `--receive-wait`
-    pub receive_wait: Option<String>,
-    /// `--sessions`
-    pub sessions: Option<String>,
-    /// `--rate`
-    pub rate: Option<String>,
-    /// `--auth-header-file`
-    pub auth_header_file: Option<String>,
-    /// `--algorithm-key-file`
-    pub algorithm_key_file: Option<String>,
-    /// `--admin-listen`
-    pub admin_listen: Option<String>,
-    /// `--shutdown-deadline`
-    pub shutdown_deadline: Option<String>,
-    /// `--log-format`
-    pub log_format: Option<String>,
-    /// `--log-level`
-    pub log_level: Option<String>,
-    /// `--require-healthy`
-    pub require_healthy: bool,
-    /// The names of variables that are set, to find misspelt ones among them.
-    pub variables: Vec<String>,
-}
 
 /// Reads and checks the whole configuration; either everything is valid or every problem is returned.
 pub fn load(
@@ -155,40 +99,24 @@ pub fn queue(
     report.finish().map(drop).and_then(|()| settings.ok_or_else(|| Report::default().into_errors()))
 }
 
-/// Reads and checks the admin address of the process on this machine. For commands that call it.
-///
-/// `typed` is the value of `--admin-address`. Its variable is that of `run`, so both name the same process.
-pub fn admin_address(
-    typed: Option<&str>,
-    env: &dyn Fn(&str) -> Option<String>,
-) -> Result<SocketAddr, ConfigErrors> {
-    let mut report = Report::default();
-    let given = match typed {
-        Some(typed) => Some((Place::Flag(ADMIN_FLAG), typed.to_owned())),
-        None => set(env, ADMIN_VARIABLE).map(|raw| (Place::Variable(ADMIN_VARIABLE), raw)),
-    };
-    let written = given.map(|(place, raw)| Written::plain(ADMIN_FLAG.to_owned(), place, raw));
-    let address = report.parse(written.as_ref(), value::socket_address).unwrap_or(check::ADMIN);
-    report.finish().map(|_| address)
-}
-
-/// A flag, its variable, and the key of `T` that they replace.
-struct Given<T> {
-    flag: &'static str,
-    variable: &'static str,
-    typed: fn(&Overrides) -> Option<&String>,
-    put: Put<T>,
-}
-
-/// Puts a text into its field.
-type Put<T> = fn(&mut T, Written);
-
-const TOP: [Given<File>; 4] = [
+const TOP: [Given<File>; 6] = [
     Given {
         flag: "--admin-listen",
-        variable: ADMIN_VARIABLE,
+        variable: admin::ADDRESS_VARIABLE,
         typed: |typed| typed.admin_listen.as_ref(),
-        put: |file, written| file.admin_listen = Some(written),
+        put: |file, written| file.admin.listen = Some(written),
+    },
+    Given {
+        flag: "--admin-allow-changes",
+        variable: "QUEUEPOST_ADMIN_ALLOW_CHANGES",
+        typed: |typed| typed.admin_allow_changes.as_ref(),
+        put: |file, written| file.admin.allow_changes = Some(written),
+    },
+    Given {
+        flag: "--admin-token-file",
+        variable: admin::TOKEN_VARIABLE,
+        typed: |typed| typed.admin_token_file.as_ref(),
+        put: |file, written| file.admin.token_file = Some(Written { reveal: Reveal::Path, ..written }),
     },
     Given {
         flag: "--shutdown-deadline",
@@ -340,18 +268,6 @@ const ENDPOINT: [Given<Endpoint>; 4] = [
 const ALGORITHM_KEY_VARIABLE: &str = "QUEUEPOST_ALGORITHM_KEY";
 /// How servers of algorithms take a key: the header, and what comes before the key.
 const ALGORITHM_KEY: (&str, &str) = ("Authorization", "Simple ");
-
-/// The given values of `table`: the flag if there is one, else its variable.
-fn given<T>(table: &[Given<T>], overrides: &Overrides, env: Lookup<'_>) -> Vec<(Put<T>, Written)> {
-    let written = |row: &Given<T>| {
-        let (place, raw) = match (row.typed)(overrides) {
-            Some(typed) => (Place::Flag(row.flag), typed.clone()),
-            None => (Place::Variable(row.variable), set(env, row.variable)?),
-        };
-        Some((row.put, Written::plain(row.flag.to_owned(), place, raw)))
-    };
-    table.iter().filter_map(written).collect()
-}
 
 /// Applies the values for one listener and its endpoint.
 fn replace_listener(file: &mut File, overrides: &Overrides, env: Lookup<'_>, report: &mut Report) {

@@ -282,7 +282,7 @@ fn a_secret_that_others_can_read_is_warned_of_with_its_file_and_the_command() {
 #[test]
 fn every_flag_with_a_value_has_a_variable_of_its_name() {
     let variables = variables();
-    assert_eq!(variables.len(), 22);
+    assert_eq!(variables.len(), 24);
     for (flag, variable) in variables {
         let name = flag.trim_start_matches('-').replace('-', "_").to_uppercase();
         let name = if name == "LOG_LEVEL" { "LOG".to_owned() } else { name };
@@ -331,7 +331,7 @@ fn a_file_that_cannot_be_read_or_parsed_is_a_problem() {
 #[test]
 fn the_admin_address_is_the_flags_then_the_variables_then_the_default() {
     let env = |name: &str| (name == "QUEUEPOST_ADMIN_LISTEN").then(|| "0.0.0.0:1".to_owned());
-    let asked = |typed, env| admin_address(typed, env).map(|address| address.to_string());
+    let asked = |typed, env| crate::config::admin_address(typed, env).map(|address| address.to_string());
     assert_eq!(asked(Some("[::]:2"), &env).unwrap(), "[::]:2");
     assert_eq!(asked(None, &env).unwrap(), "0.0.0.0:1");
     assert_eq!(asked(None, &|_| None).unwrap(), "127.0.0.1:9464");

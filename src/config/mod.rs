@@ -2,7 +2,7 @@
 //!
 //! [`load`] is the entry point. The files in the order of the work:
 //!
-//! - `load`: flags override the environment, which overrides the file.
+//! - `load`, `given`: flags override the environment, which overrides the file.
 //! - `tree`, `fields`, `file`: read the text, each value with its position.
 //! - `env`: replaces `${VAR}`.
 //! - `misspelt`: finds variables that nothing reads.
@@ -11,6 +11,7 @@
 //! - `check`, `endpoints`, `exchange`, `template`, `cloudevents`, `lambda`, `auth`, `sigv4`, `sign`: apply the rules.
 //! - `stay`: how long messages stay hidden and in the queue; `sqsd_names`: the variables of other programs.
 //! - `batch`, `gathering`: how many messages a POST carries, and the rules of that.
+//! - `admin`: the keys of the admin port, and the token of its changes.
 //! - `claim_check`: the key of bodies in S3; `unwrap`: the keys of envelopes and of what is no work.
 //! - `results`: the key of result queues.
 //! - `value`, `queue`: parse single texts; `queue_arn`: the ARN that a queue's text tells.
@@ -23,6 +24,7 @@
 //!
 //! No other area reads the file or the environment, and this area never uses the network.
 
+mod admin;
 mod auth;
 mod batch;
 mod check;
@@ -38,6 +40,7 @@ mod fields;
 mod file;
 mod firsts;
 mod gathering;
+mod given;
 mod keys;
 mod lambda;
 mod load;
@@ -64,10 +67,12 @@ mod tree;
 mod unwrap;
 mod value;
 
+pub use admin::{admin_address, admin_token};
 pub use env::{process_env, process_variables};
 pub use excerpt::Excerpt;
 pub use explain::Explained;
-pub use load::{Overrides, admin_address, explain, load, queue, variables};
+pub use given::Overrides;
+pub use load::{explain, load, queue, variables};
 pub use plan::{EndpointPlan, ListenerPlan, Plan, ResultPlan, ResultsPlan};
 pub use presets::presets;
 pub use problem::{ConfigErrors, Place, Problem, SHOWN_MAX};

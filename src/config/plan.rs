@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::exchange::results::Form;
+use crate::secret::Secret;
 use crate::{endpoint, limit, pipeline, sqs, telemetry};
 
 /// Everything a process needs to know, already valid.
@@ -19,6 +20,8 @@ pub struct Plan {
     pub endpoints: Vec<EndpointPlan>,
     /// Where the admin port listens.
     pub admin: SocketAddr,
+    /// Who may change something through the admin port; `None`: nobody.
+    pub admin_token: Option<Secret>,
     /// Time from the stop signal until running work is aborted.
     pub deadline: Duration,
     /// How logs are written.
@@ -88,4 +91,6 @@ pub struct EndpointPlan {
     pub client: endpoint::Settings,
     /// The caps shared by its listeners.
     pub limits: limit::Settings,
+    /// Whether its sessions are the sum of its listeners' workers, as nobody wrote another number.
+    pub sessions_are_workers: bool,
 }

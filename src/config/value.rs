@@ -66,6 +66,11 @@ pub(super) fn per_second(text: &str) -> Result<f64, Fault> {
     Err(Fault::new("is out of range: more than 0 (at least 0.00001), at most 1,000,000"))
 }
 
+/// `true` or `false`.
+pub(super) fn truth(text: &str) -> Result<bool, Fault> {
+    one_of(text, &[("true", true), ("false", false)])
+}
+
 /// One of several words.
 pub(super) fn one_of<T: Copy>(text: &str, words: &[(&'static str, T)]) -> Result<T, Fault> {
     if let Some(&(_, value)) = words.iter().find(|&&(word, _)| word == text) {

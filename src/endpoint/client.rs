@@ -18,9 +18,10 @@ use reqwest::{Certificate, ClientBuilder, Identity, redirect, retry};
 
 use crate::endpoint::auth::Credentials;
 use crate::endpoint::sign::Signer;
-use crate::endpoint::{Settings, Tls, regular_file, trust};
+use crate::endpoint::{Settings, Tls, trust};
 use crate::limit::clock::Wall;
 use crate::ports::RequestSigner;
+use crate::secret::regular_file;
 use crate::telemetry::Chain;
 
 const HTTP2_PING_EVERY: Duration = Duration::from_secs(15);

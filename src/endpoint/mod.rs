@@ -14,7 +14,6 @@ mod client;
 mod connectivity;
 mod echo;
 mod redact;
-pub mod regular_file;
 mod response;
 mod settings;
 pub mod sign;

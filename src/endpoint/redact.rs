@@ -111,7 +111,8 @@ impl Secrets {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::endpoint::auth::{Auth, Secret, header_line};
+    use crate::endpoint::auth::{Auth, header_line};
+    use crate::secret::Secret;
 
     const URL: &str = "http://127.0.0.1:8080/hook/T0123456789abcdef0/in?token=swordfish&v=1";
 

@@ -12,12 +12,13 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
 
 use super::*;
-use crate::endpoint::auth::{Auth, ClientAuth, OAuth2, Secret, header_line, one_line};
+use crate::endpoint::auth::{Auth, ClientAuth, OAuth2, header_line};
 use crate::endpoint::{Settings, Tls};
 use crate::exchange::{ANSWER_KEPT, Resource};
 use crate::policy::outcome::{Answer, Body, Unsent};
 use crate::policy::quota::Quota;
 use crate::policy::retry_after::RetryAfter;
+use crate::secret::{Secret, one_line};
 
 const PATIENT: Duration = Duration::from_secs(30);
 const SHORT: Duration = Duration::from_millis(150);

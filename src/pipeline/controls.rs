@@ -44,9 +44,9 @@ pub struct Handle {
 }
 
 impl Handle {
-    /// For a listener with so many workers that drains with `drain`.
-    pub(super) fn new(workers: usize, drain: Drain) -> Self {
-        Self { controls: watch::Sender::new(Controls { paused: false, workers, share: 1.0 }), drain }
+    /// For a listener that is told this at first, and drains with `drain`.
+    pub(super) fn new(workers: usize, paused: bool, drain: Drain) -> Self {
+        Self { controls: watch::Sender::new(Controls { paused, workers, share: 1.0 }), drain }
     }
 
     /// What it has been told.
@@ -69,6 +69,11 @@ impl Handle {
     /// runs. What runs at `deadline` from now is cut off by whoever calls [`Handle::abort`].
     pub fn stop(&self, deadline: Duration) {
         self.drain.begin(deadline);
+    }
+
+    /// Whether it ends, or has ended.
+    pub fn is_stopping(&self) -> bool {
+        self.drain.is_draining()
     }
 
     /// Cuts off what still runs.
@@ -107,7 +112,7 @@ mod tests {
 
     #[test]
     fn a_change_that_changes_nothing_wakes_nobody() {
-        let handle = Handle::new(16, Drain::new());
+        let handle = Handle::new(16, false, Drain::new());
         let watched = handle.watch();
         handle.change(|controls| controls.paused = false);
         handle.change(|controls| controls.workers = 16);
@@ -119,9 +124,10 @@ mod tests {
     #[test]
     fn a_listener_that_is_stopped_drains_alone() {
         let process = Drain::new();
-        let (one, other) = (Handle::new(1, process.of_a_part()), Handle::new(1, process.of_a_part()));
+        let (one, other) =
+            (Handle::new(1, false, process.of_a_part()), Handle::new(1, false, process.of_a_part()));
         one.stop(Duration::from_secs(60));
-        assert!(one.drain.is_draining() && !other.drain.is_draining() && !process.is_draining());
+        assert!(one.is_stopping() && !other.is_stopping() && !process.is_draining());
         one.abort();
         assert!(one.drain.is_aborting());
     }

@@ -177,7 +177,12 @@ impl Default for Setup {
             queue_name: "orders".to_owned(),
             workers: 16,
             timeout: MINUTE,
-            receiving: Receiving { wait: 20 * SECOND, visibility: None, window: Duration::ZERO },
+            receiving: Receiving {
+                wait: 20 * SECOND,
+                visibility: None,
+                window: Duration::ZERO,
+                paused: false,
+            },
             policy: Policy::default(),
             exchange: Arc::new(Single::new(Raw::new("orders", "orders"), Success::default())),
             retry_after_closes_gate: true,
@@ -229,7 +234,7 @@ impl Setup {
             view: QueueView::default(),
         });
         let (settler, taken) = settler(places, &memory);
-        let handle = Handle::new(ctx.settings.workers, ctx.drain.clone());
+        let handle = Handle::new(ctx.settings.workers, false, ctx.drain.clone());
         let not_receiving = tokio::sync::watch::Sender::default();
         let (kit_leases, kit_slots) = (Arc::clone(&leases), Arc::clone(&slots));
         let dispatch = Arc::new(Dispatch {

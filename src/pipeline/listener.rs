@@ -99,7 +99,7 @@ impl Listener {
         let (shared, sessions) = (Arc::clone(&limits.gate), Arc::clone(&limits.sessions));
         let gates = Gates { own, shared, sessions, events: Arc::clone(&events) };
         let dispatch = Dispatch {
-            handle: Handle::new(workers, drain.clone()),
+            handle: Handle::new(workers, settings.receiving.paused, drain.clone()),
             slots: Slots::new(messages, bytes),
             not_receiving: watch::Sender::default(),
             leases,

@@ -40,6 +40,8 @@ pub struct Receiving {
     pub visibility: Option<Duration>,
     /// How long messages are gathered for one POST; zero: what one receive brings.
     pub window: Duration,
+    /// Whether it receives nothing until an operator resumes it.
+    pub paused: bool,
 }
 
 /// Most bytes of the messages of one POST that carries several: what a function of AWS Lambda takes, less some room for what

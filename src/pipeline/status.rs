@@ -6,6 +6,7 @@ use crate::limit::{GateSnapshot, SlotCounts};
 use crate::observe::failing::Failures;
 use crate::observe::health::Preflight;
 use crate::observe::recent::Failure;
+use crate::pipeline::controls::Controls;
 use crate::pipeline::dispatch::Dispatch;
 use crate::pipeline::intake::NotReceiving;
 use crate::pipeline::queue_view::DepthView;
@@ -25,6 +26,10 @@ pub struct Status {
     pub endpoint: String,
     /// Whether its queue can be read.
     pub preflight: Preflight,
+    /// What an operator told it.
+    pub controls: Controls,
+    /// POSTs at once by its configuration.
+    pub workers_configured: usize,
     /// Room for messages.
     pub slots: SlotCounts,
     /// Messages in flight here, by stage.
@@ -64,6 +69,8 @@ pub(super) fn status(dispatch: &Dispatch) -> Status {
         queue: ctx.settings.queue_name.clone(),
         endpoint: dispatch.admission.limits.name.to_string(),
         preflight: ctx.health.preflight(),
+        controls: dispatch.handle.controls(),
+        workers_configured: ctx.settings.workers,
         slots: dispatch.slots.counts(),
         messages: ctx.metrics.in_progress(),
         parked: dispatch.memory.parked.count(),
@@ -83,6 +90,7 @@ pub(super) fn status(dispatch: &Dispatch) -> Status {
 pub(super) fn set_gauges(dispatch: &Dispatch) {
     let (ctx, own, slots) = (&dispatch.ctx, &dispatch.admission.gates.own, dispatch.slots.counts());
     let gauge = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+    ctx.metrics.paused.set(i64::from(dispatch.handle.controls().paused));
     ctx.metrics.workers_limit.set(gauge(slots.limit));
     ctx.metrics.workers_in_use.set(gauge(slots.in_use));
     ctx.metrics.workers_reserved.set(gauge(slots.reserved));

@@ -11,6 +11,7 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use axum::body::Body;
 use bytes::Bytes;
@@ -21,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Limits;
 
-/// Cuts one connection; an extension of every request.
+/// Cuts one connection, or lets its answer take longer; an extension of every request.
 #[derive(Clone, Debug)]
 pub struct Cut(Arc<Connection>);
 
@@ -30,6 +31,11 @@ impl Cut {
     pub fn now(&self) {
         self.0.reset.store(true, Ordering::Release);
         self.0.cut.cancel();
+    }
+
+    /// Lets the answer to the present request take so much longer than [`Limits::request`].
+    pub fn allow(&self, more: Duration) {
+        self.0.state().more = more;
     }
 }
 
@@ -52,6 +58,8 @@ struct State {
     since: Instant,
     /// When the last answer was complete.
     answered: Instant,
+    /// Time for the request beyond the limit of all.
+    more: Duration,
     /// Whether the last read found nothing.
     empty: bool,
 }
@@ -77,7 +85,8 @@ pub(super) struct Connection {
 impl Connection {
     pub(super) fn new(cut: CancellationToken, droppable: Arc<Notify>) -> Self {
         let now = Instant::now();
-        let state = State { phase: Phase::Head, since: now, answered: now, empty: false };
+        let state =
+            State { phase: Phase::Head, since: now, answered: now, more: Duration::ZERO, empty: false };
         Self { state: Mutex::new(state), cut, reset: AtomicBool::new(false), droppable }
     }
 
@@ -112,6 +121,7 @@ impl Connection {
         }
         state.phase = Phase::Request;
         state.since = Instant::now();
+        state.more = Duration::ZERO;
         Some(Serving(Arc::clone(self)))
     }
 
@@ -186,7 +196,7 @@ impl Connection {
         let state = self.state();
         match state.phase {
             Phase::Head | Phase::Dropped => state.since + limits.head,
-            Phase::Request | Phase::Answer => state.since + limits.request,
+            Phase::Request | Phase::Answer => state.since + limits.request + state.more,
         }
     }
 }

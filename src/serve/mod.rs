@@ -32,7 +32,7 @@ use http::StatusCode;
 pub use bodies::{Bodies, BodyError, Held};
 pub use connection::Cut;
 pub use hosts::{Hosts, is_from_another_site};
-pub use server::serve;
+pub use server::{Peer, serve};
 
 /// The limits of one server.
 #[derive(Debug, Clone, Copy)]

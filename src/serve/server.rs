@@ -1,7 +1,9 @@
 //! Accepts connections and answers their requests until it is stopped.
 
 use std::convert::Infallible;
+use std::fmt;
 use std::io::ErrorKind;
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -90,7 +92,8 @@ struct Port {
 /// Answers the requests of one connection, one after the other.
 async fn run(socket: TcpStream, open: Open, port: Arc<Port>) {
     let connection = &open.connection;
-    let service = service_fn(|request| answer(&port, connection, request));
+    let peer = Peer(socket.peer_addr().ok());
+    let service = service_fn(|request| answer(&port, connection, peer, request));
     let stream = TokioIo::new(Stream::new(socket, Arc::clone(connection)));
     let mut builder = http1::Builder::new();
     builder.max_buf_size(BUFFER_MAX_BYTES);
@@ -125,6 +128,19 @@ async fn run(socket: TcpStream, open: Open, port: Arc<Port>) {
     }
 }
 
+/// Who sent a request; an extension of every request.
+#[derive(Debug, Clone, Copy)]
+pub struct Peer(pub Option<SocketAddr>);
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(address) => address.fmt(f),
+            None => f.write_str("unknown"),
+        }
+    }
+}
+
 /// The connection was dropped before this request had arrived in full.
 #[derive(Debug, thiserror::Error)]
 #[error("dropped to make room for another connection")]
@@ -133,12 +149,14 @@ struct Dropped;
 async fn answer(
     port: &Port,
     connection: &Arc<Connection>,
+    peer: Peer,
     mut request: Request<Incoming>,
 ) -> Result<Response<Answer>, Dropped> {
     let serving = connection.begin().ok_or(Dropped)?;
     let response = match port.settings.hosts.check(&request) {
         Ok(()) => {
             request.extensions_mut().insert(connection.cut());
+            request.extensions_mut().insert(peer);
             let answered: Result<_, Infallible> = port.router.clone().oneshot(request.map(Body::new)).await;
             answered.unwrap_or_else(|never| match never {})
         }

@@ -45,6 +45,8 @@ pub(super) struct Families {
     pub(super) object_requests: IntCounterVec,
     pub(super) leases_lost: IntCounterVec,
     pub(super) extensions: IntCounterVec,
+    pub(super) paused: IntGaugeVec,
+    pub(super) admin_writes: IntCounterVec,
     pub(super) workers_limit: IntGaugeVec,
     pub(super) workers_in_use: IntGaugeVec,
     pub(super) workers_reserved: IntGaugeVec,
@@ -103,17 +105,22 @@ impl Registrar {
     }
 }
 
+/// The gauge that names this build.
+fn build_info(r: &Registrar) {
+    let build = r.gauge(
+        "build_info",
+        "Version and commit of this build; always 1. More than one for long: a rollout stands still.",
+        &["version", "revision"],
+    );
+    build.with_label_values(&[env!("CARGO_PKG_VERSION"), revision()]).set(1);
+}
+
 impl Families {
     /// All families with zero counts. `build_info` names this build.
     pub(super) fn new() -> Self {
         let r = Registrar(Registry::new());
         let per_listener = &["listener"];
-        let build = r.gauge(
-            "build_info",
-            "Version and commit of this build; always 1. More than one for long: a rollout stands still.",
-            &["version", "revision"],
-        );
-        build.with_label_values(&[env!("CARGO_PKG_VERSION"), revision()]).set(1);
+        build_info(&r);
         Self {
             received: r.counter("messages_received_total", "Messages received, by whether it was their first receive. A growing share of first=\"false\" means retries or lost settlements: look at deliveries by outcome.", &["listener", "first"]),
             in_progress: r.gauge("messages_in_progress", "Messages in flight here now, by where they are. Many waiting: sessions, rate or the gate hold them; many held: the endpoint cannot be reached; many settling: SQS is slow.", &["listener", "stage"]),
@@ -136,6 +143,8 @@ impl Families {
             object_requests: r.counter("object_requests_total", "Calls to S3 for claim checks, by operation and result. denied, unavailable: the messages are held, and fetched again; missing, too_large: they are bad messages. Those of DeleteObject leave an object behind; a lifecycle rule of the bucket removes it.", &["listener", "operation", "result"]),
             leases_lost: r.counter("leases_lost_total", "Messages whose visibility lapsed while they were in flight here; they may be delivered twice. Should be zero: look at visibility extensions and at other consumers of the queue.", per_listener),
             extensions: r.counter("visibility_extensions_total", "Lease extensions by result. failed is tried again, lost is not: look at SQS errors and the network.", &["listener", "result"]),
+            paused: r.gauge("listener_paused", "1 while the listener receives nothing because somebody paused it, through the admin port or by its configuration. Messages wait in the queue meanwhile: queuepost resume LISTENER.", per_listener),
+            admin_writes: r.counter("admin_writes_total", "Requests to change something through the admin port, by what came of them; no series before the first. denied: no token, a wrong one, a web page, or changes are off: look at the log for who asks.", &["action", "result"]),
             workers_limit: r.gauge("workers_limit", "Configured workers. The fleet has this times the processes.", per_listener),
             workers_in_use: r.gauge("workers_in_use", "Workers that hold a message. At workers_limit for long with messages visible: raise workers or add processes.", per_listener),
             workers_reserved: r.gauge("workers_reserved", "Workers set aside for receives under way. Not in use yet, not free either.", per_listener),

@@ -62,6 +62,8 @@ pub struct ListenerMetrics {
     pub(super) extensions: [IntCounter; 3],
     /// Configured workers.
     pub workers_limit: IntGauge,
+    /// Whether it is paused.
+    pub paused: IntGauge,
     /// Workers that hold a message.
     pub workers_in_use: IntGauge,
     /// Workers reserved by receives.

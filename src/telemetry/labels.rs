@@ -82,3 +82,28 @@ impl QueueRole {
         }
     }
 }
+
+/// What came of a request to change something; label of `queuepost_admin_writes_total`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AdminWrite {
+    /// It was done.
+    Done,
+    /// Who asked may not.
+    Denied,
+    /// There were too many.
+    Limited,
+    /// It makes no sense, or cannot be done now.
+    Refused,
+}
+
+impl AdminWrite {
+    /// Label value.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Denied => "denied",
+            Self::Limited => "limited",
+            Self::Refused => "refused",
+        }
+    }
+}

@@ -16,7 +16,7 @@ use crate::policy::preflight::Warning;
 use crate::ports::{LeftOut, Operation};
 use crate::telemetry::families::{self, Families};
 use crate::telemetry::handles::{EndpointMetrics, GateMetrics, ListenerMetrics};
-use crate::telemetry::labels::{ExtensionResult, ReleaseReason, Stage};
+use crate::telemetry::labels::{AdminWrite, ExtensionResult, ReleaseReason, Stage};
 use crate::telemetry::output;
 
 /// Content type of the exposition.
@@ -64,6 +64,11 @@ impl Metrics {
         self.families.draining.set(1);
     }
 
+    /// Somebody asked to change something through the admin port.
+    pub fn admin_write(&self, action: &str, result: AdminWrite) {
+        self.families.admin_writes.with_label_values(&[action, result.label()]).inc();
+    }
+
     /// The handles of one listener. Its label sets start at zero, except SQS errors by kind.
     pub fn listener(&self, listener: &str, endpoint: &str) -> ListenerMetrics {
         let f = &self.families;
@@ -96,6 +101,7 @@ impl Metrics {
             leases_lost: f.leases_lost.with_label_values(l),
             extensions: ExtensionResult::ALL.map(|(_, r)| f.extensions.with_label_values(&[listener, r])),
             workers_limit: f.workers_limit.with_label_values(l),
+            paused: f.paused.with_label_values(l),
             workers_in_use: f.workers_in_use.with_label_values(l),
             workers_reserved: f.workers_reserved.with_label_values(l),
             sqs_ok: Operation::ALL.map(|o| f.sqs_requests.with_label_values(&[listener, o.name(), "ok"])),

@@ -36,6 +36,8 @@ REFUSED = {
     "/queue": ["--set", "queue=https:/a", "--set", "url=http://a"],
     "QUEUEPOST_CONFIG is set by the chart": [*TWO, "--set", "env[0].name=QUEUEPOST_CONFIG"],
     "QUEUEPOST_TIMEOUT would override": [*TWO, "--set", "env[0].name=QUEUEPOST_TIMEOUT"],
+    "name the Secret with the token": [*TWO, "--set", "admin.allowChanges=true"],
+    "extraArgs: --admin-allow-changes overrides": [*TWO, "--set", "extraArgs={--admin-allow-changes}"],
     "extraArgs: --timeout overrides": [*TWO, "--set", "extraArgs={--timeout,1h}"],
     "extraArgs: --shutdown-deadline=5s overrides": [*TWO, "--set", "extraArgs={--shutdown-deadline=5s}"],
     "extraArgs: --admin-listen overrides": [*TWO, "--set", "extraArgs={--admin-listen}"],
@@ -131,6 +133,18 @@ def test_a_network_policy_without_peers_lets_in_nobody():
 def test_the_admin_port_listens_on_either_kind_of_address(host):
     made = objects(helm_template(*TWO, "--set", f"adminHost={host}").stdout)
     assert {"name": "QUEUEPOST_ADMIN_LISTEN", "value": f"{host}:9464"} in _container(made)["env"]
+    assert list(policy.complaints(made)) == []
+
+
+def test_changes_are_off_and_with_a_secret_their_token_is_a_file():
+    assert "QUEUEPOST_ADMIN_ALLOW_CHANGES" not in helm_template(*TWO).stdout
+    made = objects(helm_template(*TWO, "--set", "admin.allowChanges=true,admin.existingSecret=a,admin.secretKey=b").stdout)
+    container = _container(made)
+    assert {"name": "QUEUEPOST_ADMIN_ALLOW_CHANGES", "value": "true"} in container["env"]
+    assert {"name": "QUEUEPOST_ADMIN_TOKEN_FILE", "value": "/etc/queuepost/admin/b"} in container["env"]
+    assert {"name": "admin-token", "mountPath": "/etc/queuepost/admin", "readOnly": True} in container["volumeMounts"]
+    volumes = one(made, "Deployment")["spec"]["template"]["spec"]["volumes"]
+    assert {"name": "admin-token", "secret": {"secretName": "a", "defaultMode": 0o440}} in volumes
     assert list(policy.complaints(made)) == []
 
 

@@ -20,6 +20,7 @@
 //! - `https`: endpoints over TLS, trusted and not.
 //! - `keep_alive`: endpoints that close idle connections after a second.
 //! - `limiters`: rate limiters by other authors, whose limits no configuration tells of.
+//! - `live_control`: changes through the admin port, and the commands that ask for them.
 //! - `otlp`: traces as a collector gets them.
 //! - `peers`: senders, receivers and libraries of others.
 //! - `presets`: what presets expand to, and listeners of few values.
@@ -60,6 +61,7 @@ mod hostile_clients;
 mod https;
 mod keep_alive;
 mod limiters;
+mod live_control;
 #[cfg(feature = "otlp")]
 mod otlp;
 mod peers;

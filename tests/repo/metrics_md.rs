@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use queuepost::policy::outcome::Outcome;
 use queuepost::ports::{ObjectErrorKind, ObjectOperation, Operation, QueueDepth, QueueErrorKind};
-use queuepost::telemetry::labels::QueueRole;
+use queuepost::telemetry::labels::{AdminWrite, QueueRole};
 use queuepost::telemetry::metrics::Metrics;
 
 use super::generated;
@@ -81,6 +81,8 @@ const SECTIONS: &[(&str, &[&str])] = &[
         "The listener and the process",
         &[
             "listener_faulted",
+            "listener_paused",
+            "admin_writes_total",
             "preflight_warnings",
             "headers_dropped_total",
             "panics_total",
@@ -192,6 +194,11 @@ fn exercised() -> (BTreeMap<String, Family>, Series) {
     }
     let most = so_far(&metrics);
     metrics.endpoint(ENDPOINT).set_adaptive_rate(Some(1.0));
+    for action in ["pause", "resume", "workers", "drain", "test", "reload"] {
+        for result in [AdminWrite::Done, AdminWrite::Denied, AdminWrite::Limited, AdminWrite::Refused] {
+            metrics.admin_write(action, result);
+        }
+    }
     (families(&metrics.render()), Series { process, started, working, most, endpoint })
 }
 
@@ -221,7 +228,7 @@ closed set of values. No label holds a message id, an address of a message or a 
 **Series.** Each process has {process}, each endpoint {endpoint} and each listener {started} from its start, {working} once it has \
 had successes and 429s, and {most} at most, if every outcome, 20 status codes and every error of every SQS call have been seen. \
 Histograms of `delivery_duration_seconds` appear with the first delivery of their outcome, `http_responses_total` with the first \
-answer of a code, `adaptive_rate` is there only while a rate is learned, results other than `ok` of `sqs_requests_total` with the first such error, `object_requests_total` with the first such call; all else starts at 0. So ten \
+answer of a code, `adaptive_rate` is there only while a rate is learned, results other than `ok` of `sqs_requests_total` with the first such error, `object_requests_total` with the first such call, `admin_writes_total` with the first such request; all else starts at 0. So ten \
 listeners on one endpoint, in three pods, are about {fleet} series.
 
 [Dashboards](../dashboards/README.md), [alert and recording rules](../deploy/prometheus/queuepost.rules.yaml) and their \

@@ -24,6 +24,7 @@ const LINES_MAX: usize = 400;
 /// The other areas of this crate that each area may import.
 const MAY_NAME: &[(&str, &[&str])] = &[
     ("escape", &[]),
+    ("secret", &[]),
     ("message", &[]),
     ("tuning", &[]),
     ("limit", &["tuning"]),
@@ -53,11 +54,25 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ),
     ("sqs", &["escape", "ports", "policy", "message", "telemetry", "exchange::Pointer"]),
     // The time of a signature is the wall clock's.
-    ("endpoint", &["escape", "limit::clock", "ports", "policy", "message", "telemetry", "exchange"]),
-    ("admin", &["escape", "limit", "pipeline", "ports", "telemetry", "drain", "serve"]),
+    (
+        "endpoint",
+        &["escape", "limit::clock", "ports", "policy", "message", "secret", "telemetry", "exchange"],
+    ),
+    ("admin", &["escape", "limit", "pipeline", "ports", "secret", "telemetry", "drain", "serve"]),
     (
         "config",
-        &["escape", "sqs", "endpoint", "limit", "pipeline", "policy", "exchange", "telemetry", "tuning"],
+        &[
+            "escape",
+            "sqs",
+            "endpoint",
+            "limit",
+            "pipeline",
+            "policy",
+            "exchange",
+            "secret",
+            "telemetry",
+            "tuning",
+        ],
     ),
     (
         "app",
@@ -69,6 +84,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "pipeline",
             "policy",
             "ports",
+            "secret",
             "telemetry",
             "drain",
             "limit",
@@ -114,6 +130,7 @@ const AT_HOME: &[(&str, &[&str])] = &[
     ("clap_mangen", &["cli"]),
     ("serde_saphyr", &["config"]),
     ("hmac", &["endpoint"]),
+    ("subtle", &["admin"]),
     ("httpdate", &["policy"]),
     ("sfv", &["policy"]),
     ("flate2", &["exchange"]),

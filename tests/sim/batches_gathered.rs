@@ -62,7 +62,7 @@ pub fn names_failed(failed: &[usize]) -> Attempt {
 }
 
 fn batches(queue: &str, workers: usize, size: usize, window: Duration) -> Settings {
-    let receiving = Receiving { wait: 20 * SECOND, visibility: None, window };
+    let receiving = Receiving { wait: 20 * SECOND, visibility: None, window, paused: false };
     Settings { exchange: Arc::new(Lines(size)), receiving, ..settings(queue, workers) }
 }
 

@@ -60,7 +60,12 @@ pub fn settings(name: &str, workers: usize) -> Settings {
         queue_name: name.to_owned(),
         workers,
         timeout: Duration::from_secs(60),
-        receiving: Receiving { wait: Duration::from_secs(20), visibility: None, window: Duration::ZERO },
+        receiving: Receiving {
+            wait: Duration::from_secs(20),
+            visibility: None,
+            window: Duration::ZERO,
+            paused: false,
+        },
         policy: Policy::default(),
         exchange: Arc::new(Single::new(Raw::new(name, name), Success::default())),
         retry_after_closes_gate: true,

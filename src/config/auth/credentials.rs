@@ -9,7 +9,8 @@ use crate::config::auth::written::{ApiKey, Auth, Basic, OAuth2};
 use crate::config::env::Lookup;
 use crate::config::problem::{Fault, Place, Report};
 use crate::config::{rules, value};
-use crate::endpoint::auth::{self, ClientAuth, header_line, one_line, password};
+use crate::endpoint::auth::{self, ClientAuth, header_line, password};
+use crate::secret::one_line;
 
 /// The credentials that `written` describes, for the endpoint at `url`; `None` when the report has a problem with them.
 pub(in crate::config) fn credentials(

@@ -9,9 +9,10 @@ use crate::config::auth::written::Header;
 use crate::config::env::Lookup;
 use crate::config::fields::Own;
 use crate::config::problem::{Fault, Report};
-use crate::endpoint::auth::{Auth, FixedHeaders, HeaderText, one_line};
+use crate::endpoint::auth::{Auth, FixedHeaders, HeaderText};
 use crate::endpoint::sign::Signature;
 use crate::exchange::is_of_client;
+use crate::secret::one_line;
 
 /// The headers as written. `taken` are those that the endpoint sets later, and the key that says so.
 pub(in crate::config) fn headers(

@@ -12,7 +12,7 @@ pub(super) mod written;
 
 pub(super) use credentials::credentials;
 pub(super) use headers::{header_name, headers, taken};
-pub(super) use secret::{secret, warn_of_exposed};
+pub(super) use secret::{of_key_file, secret, warn_of_exposed};
 
 #[cfg(test)]
 mod tests;

@@ -6,14 +6,14 @@
 //! (`exposed`).
 
 use std::io::ErrorKind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::config::auth::written::SecretRef;
 use crate::config::env::{Lookup, is_variable_name, set};
 use crate::config::file::File;
 use crate::config::problem::{Fault, Place, Report, Written};
 use crate::config::reveal;
-use crate::endpoint::auth::{Rule, Secret, SecretError};
+use crate::secret::{Rule, Secret, SecretError};
 
 /// What to write for a whole header line.
 pub(super) const LINE: &str = "write one line such as `Authorization: Bearer …`";
@@ -51,7 +51,7 @@ pub(super) fn either(
 ) -> Option<Secret> {
     if let Some(file) = file {
         let file = &reveal::path(file, env);
-        let secret = report.parse(Some(file), |path| from_file(&file.place, path, rule))?;
+        let secret = report.parse(Some(file), |path| from_file(&file.place, path, rule, Secret::of_file))?;
         warn_of_exposed(file, report);
         return Some(secret);
     }
@@ -67,8 +67,26 @@ pub(super) fn either(
     })
 }
 
-fn from_file(place: &Place, path: &str, (rule, fix): (Rule, &'static str)) -> Result<Secret, Fault> {
-    Secret::of_file(File::resolve(place, path), rule).map_err(|error| {
+/// The secret in a file that lets others in. With its rule goes what to write instead.
+pub(in crate::config) fn of_key_file(
+    file: &Written,
+    rule: (Rule, &'static str),
+    env: Lookup<'_>,
+    report: &mut Report,
+) -> Option<Secret> {
+    let file = &reveal::path(file, env);
+    let secret = report.parse(Some(file), |path| from_file(&file.place, path, rule, Secret::of_key_file))?;
+    warn_of_exposed(file, report);
+    Some(secret)
+}
+
+fn from_file(
+    place: &Place,
+    path: &str,
+    (rule, fix): (Rule, &'static str),
+    read: fn(PathBuf, Rule) -> Result<Secret, SecretError>,
+) -> Result<Secret, Fault> {
+    read(File::resolve(place, path), rule).map_err(|error| {
         let error = match error {
             SecretError::Unfit(why) => return Fault::new(format!("leads to {why}")).fix(fix),
             SecretError::Unreadable(error) => error,
@@ -85,9 +103,13 @@ fn from_file(place: &Place, path: &str, (rule, fix): (Rule, &'static str)) -> Re
             }
             (ErrorKind::InvalidData, _) => because("it is not text in UTF-8"),
             (ErrorKind::InvalidInput, _) => {
-                let key = if fix == LINE { "header_env" } else { "env" };
+                let instead = match fix {
+                    LINE => "use header_env, or ",
+                    SECRET => "use env, or ",
+                    _ => "",
+                };
                 because("it is no regular file")
-                    .fix(format!("a pipe or /dev/fd is not read; use {key}, or write the secret into a file"))
+                    .fix(format!("a pipe or /dev/fd is not read; {instead}write the secret into a file"))
             }
             (ErrorKind::FileTooLarge, _) => because("it is longer than 64 KiB"),
             (kind, _) => because(&kind.to_string()),
@@ -139,8 +161,8 @@ mod tests {
 
     #[test]
     fn who_gives_a_pipe_is_told_what_is_read_instead() {
-        let fault =
-            from_file(&Place::CommandLine, "/dev/null", (header_line, LINE)).expect_err("no regular file");
+        let fault = from_file(&Place::CommandLine, "/dev/null", (header_line, LINE), Secret::of_file)
+            .expect_err("no regular file");
         let told = "a pipe or /dev/fd is not read; use header_env";
         assert!(format!("{fault:?}").contains(told), "{fault:?}");
     }

@@ -55,6 +55,9 @@ pub(super) const KEYS: &[Key] = &[
     Key::new("region", text("region"), "The region of the queue.").otherwise("that of the queue's URL or ARN, else the SDK's").flag("--region"),
     Key::new("profile", text("name"), "A profile of the AWS configuration files.").flag("--profile"),
     Key::new("workers", Shape::One(Kind::Whole(1, WORKERS_MAX)), "Most POSTs at once.").default("16").flag("--workers"),
+    Key::new("paused", Shape::One(Kind::Truth), "Start paused: receive nothing until somebody resumes the listener.")
+        .default("false")
+        .page("control.md"),
     Key::new("batch", Shape::Map(BATCH), "How many messages a POST carries. Not every shape of request has room for several.")
         .page("batches.md"),
     Key::new(
@@ -135,7 +138,7 @@ pub(super) const KEYS: &[Key] = &[
     .default("auto"),
     Key::new(
         "record_answers",
-        Shape::Bool,
+        Shape::One(Kind::Truth),
         "`false`: no part of an answer is shown in the log, the status or dead-letter copies.",
     )
     .default("true")

@@ -165,13 +165,30 @@ const KEYS: &[Key] = &[
     Key::new("log", Shape::Map(LOG), "The log, on standard output."),
 ];
 
-const ADMIN: &[Key] = &[Key::new(
-    "listen",
-    Shape::One(Kind::Text("IP address and port")),
-    "Where metrics, health and status are served. On a loopback address the port answers only to IP addresses and `localhost`.",
-)
-.default("127.0.0.1:9464")
-.flag("--admin-listen")];
+const ADMIN: &[Key] = &[
+    Key::new(
+        "listen",
+        Shape::One(Kind::Text("IP address and port")),
+        "Where metrics, health and status are served. On a loopback address the port answers only to IP addresses and `localhost`.",
+    )
+    .default("127.0.0.1:9464")
+    .flag("--admin-listen"),
+    Key::new(
+        "allow_changes",
+        Shape::One(Kind::Truth),
+        "Whether whoever shows the token may pause, resume, drain, test and reload.",
+    )
+    .default("false")
+    .flag("--admin-allow-changes")
+    .page("control.md"),
+    Key::new(
+        "token_file",
+        Shape::One(Kind::Text("path")),
+        "File with that token, 16 characters or more. It is read again when it changes.",
+    )
+    .flag("--admin-token-file")
+    .page("control.md"),
+];
 
 const SHUTDOWN: &[Key] = &[Key::new(
     "deadline",

@@ -9,9 +9,9 @@ use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use super::oauth2::{OAuth2, Tokens};
-use super::secret::Secret;
 use crate::exchange::is_of_client;
 use crate::policy::outcome::{Step, Unsent};
+use crate::secret::Secret;
 
 /// The kinds of credentials. Equal ones are written alike, whatever the present value of a secret.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

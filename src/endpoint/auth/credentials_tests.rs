@@ -1,9 +1,9 @@
 //! What each kind of credentials puts into a request, and takes out of logs.
 
-use super::super::secret::one_line;
 use super::*;
+use crate::secret::one_line;
 
-fn secret(text: &str, rule: super::super::Rule) -> Secret {
+fn secret(text: &str, rule: crate::secret::Rule) -> Secret {
     Secret::fixed(text, rule).unwrap()
 }
 

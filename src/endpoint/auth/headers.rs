@@ -8,7 +8,7 @@ use std::fmt;
 use http::header::{CONTENT_TYPE, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::secret::Secret;
+use crate::secret::Secret;
 
 /// Shortest text that a log must not repeat although it is no secret by declaration. People paste tokens as
 /// plain text; shorter texts are words.
@@ -23,7 +23,7 @@ pub struct FixedHeaders(Vec<(HeaderName, HeaderText)>);
 pub enum HeaderText {
     /// A text of the configuration.
     Text(HeaderValue),
-    /// A secret that fits [`super::one_line`].
+    /// A secret that fits [`crate::secret::one_line`].
     Secret(Secret),
 }
 
@@ -103,8 +103,8 @@ impl fmt::Debug for FixedHeaders {
 
 #[cfg(test)]
 mod tests {
-    use super::super::secret::one_line;
     use super::*;
+    use crate::secret::one_line;
 
     fn text(value: &'static str) -> HeaderText {
         HeaderText::Text(HeaderValue::from_static(value))

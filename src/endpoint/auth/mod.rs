@@ -1,7 +1,5 @@
-//! The credentials of an endpoint, and the secrets they are made of.
+//! The credentials of an endpoint.
 //!
-//! - `secret`: a [`Secret`] comes from a variable or from a file. A file that changes is read again, so that
-//!   a renewed secret needs no restart.
 //! - `credentials`: what each kind of [`Auth`] adds to a request.
 //! - `oauth2`: tokens of the client credentials grant. `token_answer` reads what a token server answers.
 //! - `headers`: headers that every request gets, whatever its message.
@@ -9,11 +7,9 @@
 mod credentials;
 mod headers;
 mod oauth2;
-mod secret;
 mod token_answer;
 
 pub(super) use credentials::Credentials;
 pub use credentials::{Auth, SigV4, header_line, password};
 pub use headers::{FixedHeaders, HeaderText};
 pub use oauth2::{ClientAuth, OAuth2};
-pub use secret::{Rule, Secret, SecretError, one_line};

@@ -23,10 +23,10 @@ use tokio::time::{Instant, timeout};
 use url::Url;
 use url::form_urlencoded::{self, byte_serialize};
 
-use super::secret::Secret;
 use super::token_answer::{self, Granted, Refusal};
 use crate::policy::advice::endpoint::EndpointReason;
 use crate::policy::outcome::{Step, Unsent};
+use crate::secret::Secret;
 use crate::telemetry::Chain;
 
 /// Longest time for one question to the token server, connecting included.

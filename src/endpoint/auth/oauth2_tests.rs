@@ -7,8 +7,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
-use super::super::secret::one_line;
 use super::*;
+use crate::secret::one_line;
 
 const HOUR: Duration = Duration::from_secs(3600);
 

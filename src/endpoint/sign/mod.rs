@@ -15,11 +15,11 @@ use url::Url;
 
 pub use self::hmac::HmacFormat;
 pub use self::standard_webhooks::webhook_secret;
-use crate::endpoint::auth::Secret;
 use crate::limit::clock::Wall;
 use crate::message::MessageId;
 use crate::policy::outcome::{Step, Unsent};
 use crate::ports::{RequestSigner, ToSign, Unsigned};
+use crate::secret::Secret;
 
 const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
 const WEBHOOK_TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");

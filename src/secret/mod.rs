@@ -1,12 +1,14 @@
-//! A secret that credentials or signatures are made of: the value of a variable, or the content of a file.
+//! A secret: the value of a variable, or the content of a file.
 //!
 //! A file is read again when it changes, so that a renewed secret needs no restart. Whoever uses the secret
 //! asks for its present value; a file is looked at then, once a second at most, and at once after
 //! [`Secret::doubt`]. A look is one `stat`, on a thread for blocking calls. Whoever asks waits a second for it at most. While a
 //! file system hangs, such as a network's, no further look begins, and the former value stays.
 //! A new content that cannot be read or that breaks the secret's rule is not used: the former value stays,
-//! and one warning tells of it. No value is ever printed.
+//! and one warning tells of it. Who lets others in by a secret asks for it [`Secret::while_usable`]. No value is ever printed.
 //! Two secrets are equal if they are written alike: the same file, or the same value of a variable.
+
+pub mod regular_file;
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -18,14 +20,17 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout};
 
-use crate::endpoint::regular_file;
-
 /// Longest file with a secret, in bytes; servers accept headers of about 8 KiB.
 const LENGTH_MAX: u64 = 64 * 1024;
 /// How often a file is looked at, at most.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How long a request waits for a look, at most.
 const LOOK_WAIT: Duration = Duration::from_secs(1);
+
+/// What becomes of the secret while its file cannot be used.
+const FORMER_STAYS: &str = "the former secret stays";
+/// The same of a secret that lets others in.
+const LETS_NOBODY_IN: &str = "nobody is let in by it meanwhile";
 
 /// Whether a text may be the secret. The error ends a sentence that begins with "leads to".
 pub type Rule = fn(&str) -> Result<(), &'static str>;
@@ -38,6 +43,8 @@ struct Shared {
     source: Source,
     rule: Rule,
     look: Box<Look>,
+    /// What the warning says of a content that is not used.
+    otherwise: &'static str,
     /// The right to look at the file.
     turn: Arc<Semaphore>,
     state: Mutex<State>,
@@ -97,22 +104,39 @@ impl Secret {
     pub fn fixed(value: &str, rule: Rule) -> Result<Self, SecretError> {
         let value: Arc<str> = fit(value, rule)?.into();
         let seen = Seen { stamp: None, settled: true };
-        Ok(Self::new(Source::Fixed(Arc::clone(&value)), rule, value, seen))
+        Ok(Self::new(Source::Fixed(Arc::clone(&value)), (rule, FORMER_STAYS), value, seen))
     }
 
     /// The content of a regular file of at most 64 KiB, without line ends behind it.
     pub fn of_file(path: PathBuf, rule: Rule) -> Result<Self, SecretError> {
+        Self::read(path, rule, FORMER_STAYS)
+    }
+
+    /// The same of a secret that lets others in: whoever takes the file away takes the secret back. Ask for
+    /// [`Secret::while_usable`].
+    pub fn of_key_file(path: PathBuf, rule: Rule) -> Result<Self, SecretError> {
+        Self::read(path, rule, LETS_NOBODY_IN)
+    }
+
+    fn read(path: PathBuf, rule: Rule, otherwise: &'static str) -> Result<Self, SecretError> {
         let stamp = stamp(&path).map_err(SecretError::Unreadable)?;
         let value = read(&path, rule)?.into();
         let seen = Seen { stamp: Some(stamp), settled: false };
-        Ok(Self::new(Source::File(path), rule, value, seen))
+        Ok(Self::new(Source::File(path), (rule, otherwise), value, seen))
     }
 
-    fn new(source: Source, rule: Rule, value: Arc<str>, seen: Seen) -> Self {
+    fn new(source: Source, (rule, otherwise): (Rule, &'static str), value: Arc<str>, seen: Seen) -> Self {
         let look_at = Instant::now() + LOOK_EVERY;
         let state = State { value, former: None, look_at, seen, problem: None };
         let turn = Arc::new(Semaphore::new(1));
-        Self(Arc::new(Shared { source, rule, look: Box::new(look), turn, state: Mutex::new(state) }))
+        Self(Arc::new(Shared {
+            source,
+            rule,
+            look: Box::new(look),
+            otherwise,
+            turn,
+            state: Mutex::new(state),
+        }))
     }
 
     /// The value that was read last.
@@ -146,9 +170,18 @@ impl Secret {
             let mut state = self.state();
             // What the look finds is news, even if the file is as it was.
             state.seen = Seen::default();
-            state.take(path, Err(SecretError::Unreadable(hangs)));
+            state.take(path, Err(SecretError::Unreadable(hangs)), self.0.otherwise);
         }
         self.known()
+    }
+
+    /// The present value, if the file holds one now.
+    ///
+    /// # Errors
+    /// Why the file cannot be used.
+    pub async fn while_usable(&self) -> Result<Arc<str>, String> {
+        let value = self.current().await;
+        self.state().problem.clone().map_or(Ok(value), Err)
     }
 
     /// Looks at the file before the next use, because the value was refused.
@@ -175,7 +208,7 @@ impl Shared {
         if let Some((seen, content)) = found {
             let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
             state.seen = seen;
-            state.take(path, content);
+            state.take(path, content, self.otherwise);
         }
         drop(turn);
     }
@@ -183,7 +216,7 @@ impl Shared {
 
 impl State {
     /// Uses a new content, or tells once why not.
-    fn take(&mut self, path: &Path, content: Result<String, SecretError>) {
+    fn take(&mut self, path: &Path, content: Result<String, SecretError>, otherwise: &str) {
         let file = path.display().to_string();
         match content {
             Ok(value) => {
@@ -200,12 +233,7 @@ impl State {
                 if self.problem.as_ref() != Some(&problem) {
                     let fix = "write the secret into the file again; no restart is needed";
                     let error = problem.as_str();
-                    tracing::warn!(
-                        file,
-                        error,
-                        fix,
-                        "the file of a secret cannot be used, the former secret stays"
-                    );
+                    tracing::warn!(file, error, fix, "the file of a secret cannot be used, {otherwise}");
                     self.problem = Some(problem);
                 }
             }
@@ -291,5 +319,4 @@ fn stamp(path: &Path) -> std::io::Result<Stamp> {
 }
 
 #[cfg(test)]
-#[path = "secret_tests.rs"]
 mod tests;

@@ -1,0 +1,65 @@
+//! What a request asks for, read from its body.
+
+use axum::http::StatusCode;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use super::problem::Problem;
+
+/// Most workers of a listener; the configuration allows as many.
+const WORKERS_MAX: usize = 10_000;
+
+/// A change, with its values.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Ask {
+    Pause,
+    Resume,
+    Workers(usize),
+    Drain,
+    Test(String),
+    Reload,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Nothing {}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Workers {
+    workers: usize,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Test {
+    body: String,
+}
+
+/// No values: an empty body, or an empty object.
+pub(super) fn nothing(body: &[u8]) -> Result<(), Problem> {
+    if body.is_empty() {
+        return Ok(());
+    }
+    object(body, "send no body").map(|Nothing {}| ())
+}
+
+/// A number of workers.
+pub(super) fn workers(body: &[u8]) -> Result<Ask, Problem> {
+    let fix = "send {\"workers\": N} with 1 to 10000; `pause` stops a listener";
+    let Workers { workers } = object(body, fix)?;
+    if (1..=WORKERS_MAX).contains(&workers) {
+        return Ok(Ask::Workers(workers));
+    }
+    Err(Problem::new(StatusCode::BAD_REQUEST, format!("{workers} is no number of workers"), fix))
+}
+
+/// The body of a message.
+pub(super) fn test(body: &[u8]) -> Result<Ask, Problem> {
+    object(body, "send {\"body\": \"TEXT\"} with the body of a message").map(|Test { body }| Ask::Test(body))
+}
+
+fn object<T: DeserializeOwned>(body: &[u8], fix: &str) -> Result<T, Problem> {
+    let wrong = |error| format!("the body is not as it must be: {error}");
+    serde_json::from_slice(body).map_err(|error| Problem::new(StatusCode::BAD_REQUEST, wrong(error), fix))
+}

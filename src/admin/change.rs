@@ -1,0 +1,277 @@
+//! The routes that change something: pause, resume, workers, drain and test of a listener, and reload.
+//!
+//! Each request passes the guard, is done, counted, and logged with who asked and what. Pause, resume and workers are told to the
+//! listener; they last until the process or the listener starts again, since then its configuration counts.
+//! All else is asked of the operator. What was begun goes on, also when whoever asked has left.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Extension, Path, Request, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::post;
+use serde_json::{Value, json};
+
+use super::ask::{self, Ask};
+use super::document;
+use super::guard::Takes;
+use super::problem::Problem;
+use super::{Refused, RunningListener, View};
+use crate::pipeline::Controls;
+use crate::serve::{Cut, Peer};
+use crate::telemetry::labels::AdminWrite;
+
+/// How long an answer may take: a drain waits for POSTs, and a test for one.
+const ANSWER_MAX: Duration = Duration::from_secs(30 * 60);
+/// Longest name that is logged; that of a listener has 63 characters at most.
+const NAME_MAX: usize = 64;
+const LASTS: &str =
+    "until a restart, or a reload that changes this listener: then its configuration counts again";
+
+/// What may be asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Action {
+    Pause,
+    Resume,
+    Workers,
+    Drain,
+    Test,
+    Reload,
+}
+
+impl Action {
+    /// Those of one listener.
+    const OF_LISTENER: [Self; 5] = [Self::Pause, Self::Resume, Self::Workers, Self::Drain, Self::Test];
+
+    const fn label(self) -> &'static str {
+        match self {
+            Self::Pause => "pause",
+            Self::Resume => "resume",
+            Self::Workers => "workers",
+            Self::Drain => "drain",
+            Self::Test => "test",
+            Self::Reload => "reload",
+        }
+    }
+
+    const fn takes(self) -> Takes {
+        match self {
+            Self::Pause | Self::Resume | Self::Drain | Self::Reload => Takes::Nothing,
+            Self::Workers => Takes::Values,
+            Self::Test => Takes::Message,
+        }
+    }
+}
+
+/// What was done: the answer, and what was before and is now, for the log.
+struct Done {
+    answer: Value,
+    before: Option<String>,
+    after: Option<String>,
+}
+
+impl Done {
+    fn of_operator(answer: Value) -> Self {
+        Self { answer, before: None, after: None }
+    }
+}
+
+/// The routes that change something.
+pub(super) fn routes() -> Router<Arc<View>> {
+    let of_listener = |router: Router<Arc<View>>, action: Action| {
+        let path = format!("/api/v1/listeners/{{name}}/{}", action.label());
+        let handler = move |State(view), name: Result<Path<String>, PathRejection>, peer, cut, request| async move {
+            // A name that is no text names no listener.
+            let name = name.map_or_else(|_| "\u{fffd}".to_owned(), |Path(name)| name);
+            answer(view, action, name, (peer, cut), request).await
+        };
+        router.route(&path, post(handler))
+    };
+    let reload = |State(view), peer, cut, request| async move {
+        answer(view, Action::Reload, String::new(), (peer, cut), request).await
+    };
+    let router = Router::new().route("/api/v1/reload", post(reload));
+    Action::OF_LISTENER.into_iter().fold(router, of_listener)
+}
+
+type Client = (Extension<Peer>, Extension<Cut>);
+
+async fn answer(view: Arc<View>, action: Action, name: String, client: Client, request: Request) -> Response {
+    let (Extension(peer), Extension(cut)) = client;
+    let done = attempt(&view, action, &name, &cut, request).await;
+    let listener: String = name.chars().take(NAME_MAX).collect();
+    let (peer, action) = (peer.to_string(), action.label());
+    let result = done.as_ref().map_or_else(Problem::result, |_| AdminWrite::Done);
+    view.metrics.admin_write(action, result);
+    match done {
+        Ok(Done { answer, before, after }) => {
+            tracing::info!(peer, action, listener, before, after, "changed through the admin port");
+            document::json(&answer)
+        }
+        Err(problem) => {
+            let (status, error) = (problem.status.as_u16(), problem.error.as_str());
+            match result {
+                AdminWrite::Denied => {
+                    tracing::warn!(peer, action, listener, status, error, "a change was denied");
+                }
+                // Nobody can fill the log with them: the right token is limited, and everybody else denied.
+                AdminWrite::Refused | AdminWrite::Done => {
+                    tracing::info!(peer, action, listener, status, error, "a change was not made");
+                }
+                AdminWrite::Limited => {}
+            }
+            problem.into_response()
+        }
+    }
+}
+
+async fn attempt(
+    view: &View,
+    action: Action,
+    name: &str,
+    cut: &Cut,
+    request: Request,
+) -> Result<Done, Problem> {
+    let (head, body) = request.into_parts();
+    view.guard.admit(&head.headers).await?;
+    let ask = read(view, action, &head.headers, body).await?;
+    if view.drain.is_draining() {
+        let fix = "wait for its end, and start it again";
+        return Err(Problem::new(StatusCode::CONFLICT, "the process is draining and ends soon", fix));
+    }
+    cut.allow(ANSWER_MAX);
+    perform(view, name, ask).await
+}
+
+async fn perform(view: &View, name: &str, ask: Ask) -> Result<Done, Problem> {
+    match ask {
+        Ask::Pause => told(view, name, |controls| controls.paused = true),
+        Ask::Workers(workers) => told(view, name, |controls| controls.workers = workers),
+        Ask::Resume => match view.running.listener(name) {
+            Some(listener) if !listener.handle.is_stopping() => {
+                told(view, name, |controls| controls.paused = false)
+            }
+            _ => of_listener(view, name, Wish::Start).await,
+        },
+        Ask::Drain => of_listener(view, name, Wish::Drain).await,
+        Ask::Test(body) => of_listener(view, name, Wish::Test(body)).await,
+        Ask::Reload => asked(view, "", Wish::Reload).await,
+    }
+}
+
+async fn read(
+    view: &View,
+    action: Action,
+    headers: &axum::http::HeaderMap,
+    body: Body,
+) -> Result<Ask, Problem> {
+    let body = view.guard.body(action.takes(), headers, body).await?;
+    match action {
+        Action::Pause => ask::nothing(&body).map(|()| Ask::Pause),
+        Action::Resume => ask::nothing(&body).map(|()| Ask::Resume),
+        Action::Drain => ask::nothing(&body).map(|()| Ask::Drain),
+        Action::Reload => ask::nothing(&body).map(|()| Ask::Reload),
+        Action::Workers => ask::workers(&body),
+        Action::Test => ask::test(&body),
+    }
+}
+
+/// Tells a listener by its handle.
+fn told(view: &View, name: &str, tell: impl FnOnce(&mut Controls)) -> Result<Done, Problem> {
+    let listener = running(view, name)?;
+    let mut before = listener.handle.controls();
+    listener.handle.change(|controls| {
+        before = *controls;
+        tell(controls);
+    });
+    let now = listener.handle.controls();
+    let endpoint = view.running.endpoint_of(&listener);
+    let answer = json!({
+        "listener": listener.name,
+        "paused": now.paused,
+        "workers": now.workers,
+        "endpoint_sessions": endpoint.map(|endpoint| endpoint.limits.sessions.cap()),
+        "before": { "paused": before.paused, "workers": before.workers },
+        "lasts": LASTS,
+    });
+    Ok(Done { answer, before: Some(in_words(&before)), after: Some(in_words(&now)) })
+}
+
+fn in_words(controls: &Controls) -> String {
+    let Controls { paused, workers, .. } = controls;
+    format!("{}, {workers} workers", if *paused { "paused" } else { "not paused" })
+}
+
+/// The listener of this name, unless it ends.
+fn running(view: &View, name: &str) -> Result<Arc<RunningListener>, Problem> {
+    let listener = view.running.listener(name).ok_or_else(|| no_such_listener(view, name))?;
+    if listener.handle.is_stopping() {
+        let error = format!("the listener {} was drained", listener.name);
+        return Err(Problem::new(StatusCode::CONFLICT, error, "resume it first: it starts again then"));
+    }
+    Ok(listener)
+}
+
+/// What the operator is asked for.
+enum Wish {
+    Start,
+    Drain,
+    Test(String),
+    Reload,
+}
+
+/// Asks the operator about one listener. One that was drained may not be shown any more; the operator knows it.
+async fn of_listener(view: &View, name: &str, wish: Wish) -> Result<Done, Problem> {
+    if view.operator.is_none() && view.running.listener(name).is_none() {
+        return Err(no_such_listener(view, name));
+    }
+    asked(view, name, wish).await
+}
+
+/// Asks the operator, in a task of its own that goes on whoever waits for it.
+async fn asked(view: &View, name: &str, wish: Wish) -> Result<Done, Problem> {
+    let Some(operator) = view.operator.clone() else {
+        let error = "this process cannot do that while it runs";
+        let fix = "restart it; a drained or changed listener starts with its configuration";
+        return Err(Problem::new(StatusCode::NOT_IMPLEMENTED, error, fix));
+    };
+    let listener = name.to_owned();
+    let doing = view.tasks.spawn(async move {
+        match wish {
+            Wish::Start => operator.start(&listener).await,
+            Wish::Drain => operator.drain(&listener).await,
+            Wish::Test(body) => operator.test(&listener, body).await,
+            Wish::Reload => operator.reload().await,
+        }
+    });
+    match doing.await {
+        Ok(Ok(answer)) => Ok(Done::of_operator(answer)),
+        Ok(Err(Refused::NoSuchListener)) => Err(no_such_listener(view, name)),
+        Ok(Err(Refused::Invalid { why, fix })) => Err(Problem::new(StatusCode::CONFLICT, why, fix)),
+        Err(error) => {
+            tracing::error!(%error, "a change ended by a panic");
+            let error = "an error of queuepost itself ended this";
+            Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, error, "look at its log, and report it"))
+        }
+    }
+}
+
+fn no_such_listener(view: &View, name: &str) -> Problem {
+    let known: Vec<String> = view.running.listeners().iter().map(|listener| listener.name.clone()).collect();
+    let near = known.iter().map(|known| (strsim::osa_distance(name, known), known)).min();
+    let fix = match near {
+        Some((distance, near)) if distance <= 1 + near.len() / 5 => format!("did you mean `{near}`?"),
+        Some(_) if known.len() <= 10 => format!("it is one of: {}", known.join(", ")),
+        _ => "`queuepost status` and GET /api/v1/status list the names".to_owned(),
+    };
+    let shown: String = name.chars().take(NAME_MAX).collect();
+    Problem::new(StatusCode::NOT_FOUND, format!("there is no listener `{shown}`"), fix)
+}
+
+#[cfg(test)]
+#[path = "change_tests.rs"]
+mod tests;

@@ -1,0 +1,121 @@
+//! What an operator is asked for, and what its refusals become.
+
+use std::sync::Mutex;
+
+use tokio_util::task::TaskTracker;
+
+use super::*;
+use crate::admin::{Guard, Operator, Running};
+use crate::drain::Drain;
+use crate::ports::BoxFuture;
+use crate::telemetry::metrics::Metrics;
+
+/// Notes what it is asked, and answers as told.
+struct Scripted {
+    asked: Mutex<Vec<String>>,
+    answer: Result<Value, Refused>,
+}
+
+impl Scripted {
+    fn note(&self, what: String) -> BoxFuture<'_, Result<Value, Refused>> {
+        self.asked.lock().unwrap().push(what);
+        Box::pin(std::future::ready(self.answer.clone()))
+    }
+}
+
+impl Operator for Scripted {
+    fn reload(&self) -> BoxFuture<'_, Result<Value, Refused>> {
+        self.note("reload".to_owned())
+    }
+
+    fn drain<'a>(&'a self, listener: &'a str) -> BoxFuture<'a, Result<Value, Refused>> {
+        self.note(format!("drain {listener}"))
+    }
+
+    fn start<'a>(&'a self, listener: &'a str) -> BoxFuture<'a, Result<Value, Refused>> {
+        self.note(format!("start {listener}"))
+    }
+
+    fn test<'a>(&'a self, listener: &'a str, body: String) -> BoxFuture<'a, Result<Value, Refused>> {
+        self.note(format!("test {listener} {body}"))
+    }
+}
+
+fn view(operator: Option<Arc<dyn Operator>>) -> View {
+    View {
+        metrics: Arc::new(Metrics::new()),
+        running: Arc::new(Running::default()),
+        drain: Drain::new(),
+        guard: Guard::new(None),
+        operator,
+        tasks: TaskTracker::new(),
+    }
+}
+
+async fn asked_of(answer: Result<Value, Refused>, ask: Ask) -> (Vec<String>, Result<Value, Problem>) {
+    let operator = Arc::new(Scripted { asked: Mutex::default(), answer });
+    let asked: Arc<dyn Operator> = Arc::<Scripted>::clone(&operator);
+    let view = view(Some(asked));
+    let done = perform(&view, "orders", ask).await.map(|done| done.answer);
+    let asked = operator.asked.lock().unwrap().clone();
+    (asked, done)
+}
+
+#[tokio::test]
+async fn the_operator_is_asked_to_drain_start_test_and_reload() {
+    for (ask, wanted) in [
+        (Ask::Drain, "drain orders"),
+        (Ask::Resume, "start orders"),
+        (Ask::Test("hello".to_owned()), "test orders hello"),
+        (Ask::Reload, "reload"),
+    ] {
+        let (asked, done) = asked_of(Ok(json!({"so": true})), ask).await;
+        assert_eq!((asked, done), (vec![wanted.to_owned()], Ok(json!({"so": true}))));
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_of_the_operator_has_its_words_and_its_status() {
+    let (_, done) = asked_of(Err(Refused::NoSuchListener), Ask::Drain).await;
+    assert_eq!(done.unwrap_err().status, StatusCode::NOT_FOUND);
+    let (why, fix) = ("line 3 is wrong".to_owned(), "mend it".to_owned());
+    let (_, done) = asked_of(Err(Refused::Invalid { why: why.clone(), fix: fix.clone() }), Ask::Reload).await;
+    assert_eq!(done, Err(Problem::new(StatusCode::CONFLICT, why, fix)));
+}
+
+#[tokio::test]
+async fn without_an_operator_a_reload_is_not_implemented_and_names_are_still_checked() {
+    let status = async |ask| perform(&view(None), "orders", ask).await.map(|_| ()).unwrap_err().status;
+    assert_eq!(status(Ask::Reload).await, StatusCode::NOT_IMPLEMENTED);
+    for ask in [Ask::Drain, Ask::Resume, Ask::Pause, Ask::Workers(3), Ask::Test(String::new())] {
+        assert_eq!(status(ask.clone()).await, StatusCode::NOT_FOUND, "{ask:?}");
+    }
+}
+
+#[test]
+fn bodies_that_are_not_what_a_change_takes_are_refused_with_the_fix() {
+    assert_eq!(ask::nothing(b""), Ok(()));
+    assert_eq!(ask::nothing(b"{}"), Ok(()));
+    assert_eq!(ask::workers(br#"{"workers": 10000}"#), Ok(Ask::Workers(10_000)));
+    assert_eq!(ask::test(br#"{"body": "x"}"#), Ok(Ask::Test("x".to_owned())));
+    let deep = "[".repeat(10_000);
+    for body in [
+        "",
+        "{}",
+        "4",
+        r#"{"workers": 0}"#,
+        r#"{"workers": 10001}"#,
+        r#"{"workers": -1}"#,
+        r#"{"workers": 4.5}"#,
+        r#"{"workers": "4"}"#,
+        r#"{"worker": 4}"#,
+        r#"{"workers": 4, "workers": 5}"#,
+        "\u{1b}[2J",
+        deep.as_str(),
+    ] {
+        let problem = ask::workers(body.as_bytes()).unwrap_err();
+        assert!(problem.status == StatusCode::BAD_REQUEST && problem.fix.contains("1 to 10000"), "{body}");
+    }
+    assert!(ask::nothing(br#"{"minutes": 5}"#).is_err());
+    assert!(ask::test(b"{\"body\": 5}").is_err());
+}

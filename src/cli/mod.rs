@@ -6,8 +6,10 @@ mod dev_config;
 mod explain;
 mod healthcheck;
 mod options;
+mod progress;
 mod queue_options;
 mod receive;
+mod redrive;
 mod render;
 mod resend;
 mod run;
@@ -86,6 +88,8 @@ enum Command {
     Send(Box<send::Options>),
     /// Read messages off a queue, one JSON object per line
     Receive(Box<receive::Options>),
+    /// Send the messages of a dead-letter queue back to where they came from
+    Redrive(Box<redrive::Options>),
     /// Ask the process on this machine whether it is alive, or ready
     Healthcheck(healthcheck::Options),
 }
@@ -99,6 +103,7 @@ pub async fn main() -> ExitCode {
         Command::Dev(options) => dev::run(&options).await,
         Command::Send(options) => send::run(&options).await,
         Command::Receive(options) => receive::run(&options).await,
+        Command::Redrive(options) => redrive::run(&options).await,
         Command::Healthcheck(options) => healthcheck::run(&options).await,
     };
     output::finish();

@@ -5,7 +5,7 @@ use clap::Args;
 
 use crate::cli::{BAD_CONFIGURATION, complain};
 use crate::config::{self, Overrides};
-use crate::sqs::{Clients, SqsQueue};
+use crate::sqs::{Clients, QueueRef, Settings, SqsQueue};
 
 /// A queue and the credentials to call it with.
 #[derive(Debug, Args)]
@@ -28,22 +28,32 @@ pub(super) struct QueueOptions {
 }
 
 impl QueueOptions {
+    /// Another queue with the same credentials: a name at the server of `queue`, or wherever a URL or ARN says.
+    pub(super) async fn open_other(&self, other: &str, queue: &SqsQueue) -> Result<SqsQueue, u8> {
+        let settings = self.settings(Some(other))?;
+        match settings.queue {
+            QueueRef::Name(_) => Ok(queue.beside(settings.queue)),
+            QueueRef::Url(_) | QueueRef::Arn { .. } => Ok(Clients::default().queue(&settings).await),
+        }
+    }
+
     /// The queue; otherwise the exit code, with the error on standard error.
     pub(super) async fn open(&self) -> Result<SqsQueue, u8> {
+        Ok(Clients::default().queue(&self.settings(self.queue.as_deref())?).await)
+    }
+
+    fn settings(&self, queue: Option<&str>) -> Result<Settings, u8> {
         let overrides = Overrides {
-            queue: self.queue.clone(),
+            queue: queue.map(str::to_owned),
             region: self.region.clone(),
             profile: self.profile.clone(),
             role_arn: self.role_arn.clone(),
             external_id: self.external_id.clone(),
             ..Overrides::default()
         };
-        match config::queue(&overrides, &config::process_env) {
-            Ok(settings) => Ok(Clients::default().queue(&settings).await),
-            Err(errors) => {
-                complain(&errors);
-                Err(BAD_CONFIGURATION)
-            }
-        }
+        config::queue(&overrides, &config::process_env).map_err(|errors| {
+            complain(&errors);
+            BAD_CONFIGURATION
+        })
     }
 }

@@ -163,7 +163,7 @@ fn tell_left_out(queue: &SqsQueue) {
 }
 
 /// Deletes the printed messages and repeats temporary failures; returns whether all are deleted.
-async fn delete(queue: &SqsQueue, messages: &[Received]) -> bool {
+pub(super) async fn delete(queue: &SqsQueue, messages: &[Received]) -> bool {
     let mut left: Vec<(MessageId, ReceiptHandle)> = messages
         .iter()
         .map(|received| (received.message.id.clone(), received.message.receipt.clone()))

@@ -1,13 +1,18 @@
 //! The command line: one file per subcommand. This file only dispatches.
 
 mod check;
+mod deduplication;
+mod delete;
 mod dev;
 mod dev_config;
 mod explain;
 mod healthcheck;
 mod options;
+mod peek;
 mod progress;
+mod purge;
 mod queue_options;
+mod queues;
 mod receive;
 mod redrive;
 mod render;
@@ -88,6 +93,14 @@ enum Command {
     Send(Box<send::Options>),
     /// Read messages off a queue, one JSON object per line
     Receive(Box<receive::Options>),
+    /// List queues, with what is in them and where their failures go
+    Queues(queues::Options),
+    /// Print messages of a queue and give them back
+    Peek(peek::Options),
+    /// Delete messages by their receipt handles
+    Delete(delete::Options),
+    /// Drop all messages of a queue
+    Purge(purge::Options),
     /// Send the messages of a dead-letter queue back to where they came from
     Redrive(Box<redrive::Options>),
     /// Ask the process on this machine whether it is alive, or ready
@@ -103,6 +116,10 @@ pub async fn main() -> ExitCode {
         Command::Dev(options) => dev::run(&options).await,
         Command::Send(options) => send::run(&options).await,
         Command::Receive(options) => receive::run(&options).await,
+        Command::Queues(options) => queues::run(&options).await,
+        Command::Peek(options) => peek::run(&options).await,
+        Command::Delete(options) => delete::run(&options).await,
+        Command::Purge(options) => purge::run(&options).await,
         Command::Redrive(options) => redrive::run(&options).await,
         Command::Healthcheck(options) => healthcheck::run(&options).await,
     };
@@ -138,7 +155,7 @@ mod tests {
             let text = suggesting(error).to_string();
             assert!(text.contains("similar") && text.contains(&format!("'{meant}'")), "{text}");
         }
-        let error = Cli::try_parse_from(["queuepost", "purge"]).expect_err("no such subcommand");
+        let error = Cli::try_parse_from(["queuepost", "cancel"]).expect_err("no such subcommand");
         assert!(!suggesting(error).to_string().contains("similar"));
     }
 

@@ -3,12 +3,10 @@
 //! Pure. Body, attributes, trace header and group stay; what queuepost added when it dead-lettered the message goes. The
 //! deduplication id stays where SQS has surely forgotten it. Otherwise SQS would take the message for a copy and drop it.
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
+use crate::cli::deduplication;
 use crate::sqs::{Outgoing, Received, is_copy, is_ours, source_of};
-
-/// How long SQS remembers a deduplication id (AWS: 5 minutes), with a minute for clocks that differ.
-const REMEMBERED: Duration = Duration::from_secs(360);
 
 /// Where a message came from, as far as it says so.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,22 +35,23 @@ pub(super) fn outgoing(received: &Received, fifo: bool, now: SystemTime) -> Resu
     let group = said("source-group-id", &message.group_id);
     let deduplication = said("source-deduplication-id", &message.deduplication_id);
     let is_copy = is_copy(message);
-    let age = message.sent_at.and_then(|sent| now.duration_since(sent).ok()).unwrap_or_default();
-    let deduplication = deduplication.filter(|_| age >= REMEMBERED);
+    let id = message.id.as_str();
     Ok(Outgoing {
         body: body.to_owned(),
         attributes: message.attributes.iter().filter(|attribute| !is_copy || !is_ours(attribute)).cloned().collect(),
         delay: None,
         // The tenant of a fair standard queue is a group too. A FIFO queue needs one.
-        group_id: group.or_else(|| fifo.then(|| message.id.to_string())),
+        group_id: group.or_else(|| fifo.then(|| id.to_owned())),
         deduplication_id: fifo
-            .then(|| deduplication.unwrap_or_else(|| format!("redrive-{}", message.id.as_str()))),
+            .then(|| deduplication::again(deduplication.as_deref(), id, message.sent_at, now)),
         trace_header: message.trace_header.clone(),
     })
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use bytes::Bytes;
 
     use super::*;
@@ -114,7 +113,7 @@ mod tests {
         letter.message.group_id = Some("acme".to_owned());
         letter.message.deduplication_id = Some("d-7".to_owned());
         let sent = outgoing(&letter, true, later(359)).unwrap();
-        assert_eq!((sent.group_id.as_deref(), sent.deduplication_id.as_deref()), (Some("acme"), Some("redrive-m-1")));
+        assert_eq!((sent.group_id.as_deref(), sent.deduplication_id.as_deref()), (Some("acme"), Some("again-m-1")));
     }
 
     #[test]

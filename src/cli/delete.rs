@@ -42,7 +42,8 @@ pub(super) async fn run(options: &Options) -> u8 {
         Err(code) => return code,
     };
     let mut code = OK;
-    let handles: Vec<ReceiptHandle> = options.handles.iter().map(|handle| ReceiptHandle::new(handle.as_str())).collect();
+    let handles: Vec<ReceiptHandle> =
+        options.handles.iter().map(|handle| ReceiptHandle::new(handle.as_str())).collect();
     let mut number = 0_usize;
     for some in handles.chunks(BATCH_MAX) {
         match queue.delete(some).await {
@@ -51,7 +52,10 @@ pub(super) async fn run(options: &Options) -> u8 {
                     number += 1;
                     if let Err(error) = result {
                         let (why, fix) = (escape::line(&error.code).into_owned(), error.kind.fix());
-                        complain(&format!("handle {number} of {}: not deleted: {why}\n  fix: {fix}", handles.len()));
+                        complain(&format!(
+                            "handle {number} of {}: not deleted: {why}\n  fix: {fix}",
+                            handles.len()
+                        ));
                         code = FAILED;
                     }
                 }

@@ -5,6 +5,7 @@ mod deduplication;
 mod delete;
 mod dev;
 mod dev_config;
+mod envelope;
 mod explain;
 mod healthcheck;
 mod options;

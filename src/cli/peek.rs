@@ -92,7 +92,8 @@ async fn look(options: &Options, queue: &SqsQueue) -> Result<u8, QueueError> {
         };
         receive::tell_left_out(queue);
         let nothing_new = came.iter().all(|received| seen.contains(&received.message.id));
-        let new: Vec<_> = came.into_iter().filter(|received| seen.insert(received.message.id.clone())).collect();
+        let new: Vec<_> =
+            came.into_iter().filter(|received| seen.insert(received.message.id.clone())).collect();
         if let Err(error) = receive::print(&new, &url) {
             complain(&format!("cannot write to standard output: {error}"));
             shown.extend(new);

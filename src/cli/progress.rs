@@ -63,7 +63,10 @@ mod tests {
     #[test]
     fn the_bar_is_full_at_the_end_and_not_longer_when_there_was_more_than_thought() {
         assert_eq!(line("moved", 7, None), "7 moved");
-        assert_eq!(line("moved", 15, Some(30)), format!("[{}{}] 15 of about 30 moved", "#".repeat(15), ".".repeat(15)));
+        assert_eq!(
+            line("moved", 15, Some(30)),
+            format!("[{}{}] 15 of about 30 moved", "#".repeat(15), ".".repeat(15))
+        );
         assert_eq!(line("moved", 40, Some(30)), format!("[{}] 40 of about 30 moved", "#".repeat(30)));
     }
 }

@@ -50,7 +50,11 @@ pub(super) async fn run(options: &Options) -> u8 {
     let name = escape::line(queue.own_name()).into_owned();
     match queue.inspect().await {
         Ok(facts) => {
-            let all = facts.depth.visible.saturating_add(facts.depth.not_visible).saturating_add(facts.depth.delayed);
+            let all = facts
+                .depth
+                .visible
+                .saturating_add(facts.depth.not_visible)
+                .saturating_add(facts.depth.delayed);
             complain(&format!(
                 "{name} has about {all} messages, of which {} are in flight and {} delayed",
                 facts.depth.not_visible, facts.depth.delayed

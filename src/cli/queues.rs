@@ -141,11 +141,16 @@ fn table(listed: &[Listed]) -> Vec<String> {
     let heading = ["queue", "visible", "in flight", "delayed", "dead-letter queue"].map(str::to_owned);
     let rows: Vec<[String; 5]> = std::iter::once(heading).chain(listed.iter().map(row)).collect();
     let width = |column: usize| {
-        rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or_default()
+        rows.iter()
+            .filter_map(|row| row.get(column))
+            .map(|cell| cell.chars().count())
+            .max()
+            .unwrap_or_default()
     };
     let [first, second, third, fourth] = [width(0), width(1), width(2), width(3)];
     let line = |[queue, visible, flying, delayed, dead]: &[String; 5]| {
-        let line = format!("{queue:first$}  {visible:>second$}  {flying:>third$}  {delayed:>fourth$}  {dead}");
+        let line =
+            format!("{queue:first$}  {visible:>second$}  {flying:>third$}  {delayed:>fourth$}  {dead}");
         line.trim_end().to_owned()
     };
     rows.iter().map(line).collect()

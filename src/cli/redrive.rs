@@ -183,7 +183,10 @@ async fn by_hand(
     facts: &QueueFacts,
 ) -> Result<u8, Failure> {
     let total = if options.ids.is_empty() { facts.depth.visible } else { count(options.ids.len()) };
-    ByHand::new(queue, target, &options.ids, options.rate, facts.fifo, total).run().await.map_err(Failure::from)
+    ByHand::new(queue, target, &options.ids, options.rate, facts.fifo, total)
+        .run()
+        .await
+        .map_err(Failure::from)
 }
 
 /// Where messages go: to the queue asked for, to the only one whose dead-letter queue this is, or each to its own.
@@ -223,8 +226,14 @@ fn dry_run(options: &Options, name: &str, facts: &QueueFacts, target: &Target, w
     let depth = facts.depth;
     let what = match options.ids.len() {
         0 => format!("about {} messages of {name}", depth.visible),
-        1 => format!("1 message, by its id, among about {} of {name}, which costs them a receive each,", depth.visible),
-        ids => format!("{ids} messages, by id, among about {} of {name}, which costs them a receive each,", depth.visible),
+        1 => format!(
+            "1 message, by its id, among about {} of {name}, which costs them a receive each,",
+            depth.visible
+        ),
+        ids => format!(
+            "{ids} messages, by id, among about {} of {name}, which costs them a receive each,",
+            depth.visible
+        ),
     };
     let to = match target {
         Target::Fixed(to) => format!("to {}", to.own_name()),
@@ -232,7 +241,8 @@ fn dry_run(options: &Options, name: &str, facts: &QueueFacts, target: &Target, w
     };
     let how = match way {
         Way::Task => {
-            "by a move task of SQS, or by hand if the first ones show that queuepost put them there itself".to_owned()
+            "by a move task of SQS, or by hand if the first ones show that queuepost put them there itself"
+                .to_owned()
         }
         Way::ByHand(why) => format!("by hand ({why})"),
     };
@@ -240,7 +250,9 @@ fn dry_run(options: &Options, name: &str, facts: &QueueFacts, target: &Target, w
     println!("would move {} {} {how}{rate}", escape::line(&what), escape::line(&to));
     let hidden = depth.not_visible + depth.delayed;
     if hidden > 0 {
-        println!("{hidden} more are in flight or delayed and would stay, unless they become visible meanwhile");
+        println!(
+            "{hidden} more are in flight or delayed and would stay, unless they become visible meanwhile"
+        );
     }
 }
 

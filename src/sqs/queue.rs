@@ -259,9 +259,10 @@ impl SqsQueue {
             Some(known) => known,
             None => self.find_dead_letter().await?,
         };
-        let copy = send::copy(message, self.name.name(), reason, target.name.ends_with(FIFO)).ok_or_else(|| {
-            error::failed(Operation::Send, &url, QueueReason::Contents, "the message's body is no text")
-        })?;
+        let copy =
+            send::copy(message, self.name.name(), reason, target.name.ends_with(FIFO)).ok_or_else(|| {
+                error::failed(Operation::Send, &url, QueueReason::Contents, "the message's body is no text")
+            })?;
         let sent = self.send_to(&url, copy).await;
         if sent.as_ref().is_err_and(|failure| failure.kind == QueueErrorKind::Missing) {
             self.known().dead_letter = None;

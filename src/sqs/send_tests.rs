@@ -74,7 +74,13 @@ fn a_message_of_full_size_is_copied_without_explanation() {
 fn a_copy_of_a_copy_says_its_own_reason_once() {
     let first = vec![text("queuepost.reason", "misdirected"), text("tenant", "a")];
     let copy = copy(&message(String::new(), first), "orders", &REASON, false).unwrap();
-    let expected = ["tenant", "queuepost.reason", "queuepost.status", "queuepost.source-message-id", "queuepost.source-queue"];
+    let expected = [
+        "tenant",
+        "queuepost.reason",
+        "queuepost.status",
+        "queuepost.source-message-id",
+        "queuepost.source-queue",
+    ];
     assert_eq!(names(&copy), expected);
     assert_eq!(copy.attributes[1], text("queuepost.reason", "rejected"));
 }

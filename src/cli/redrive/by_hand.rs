@@ -112,7 +112,8 @@ impl<'a> ByHand<'a> {
         if code == INTERRUPTED {
             complain(&"ended by Ctrl-C: the rest stays here");
         }
-        if let Some(missing) = self.wanted.as_ref().filter(|wanted| code != INTERRUPTED && !wanted.is_empty()) {
+        if let Some(missing) = self.wanted.as_ref().filter(|wanted| code != INTERRUPTED && !wanted.is_empty())
+        {
             let ids: Vec<&str> = missing.iter().map(String::as_str).collect();
             let why = if self.fifo { "; of a FIFO group only the first ten can be reached" } else { "" };
             complain(&format!("not found: {}{why}", escape::line(&ids.join(", "))));
@@ -122,7 +123,10 @@ impl<'a> ByHand<'a> {
         Ok(if self.tally.failed > 0 && code == OK { FAILED } else { code })
     }
 
-    async fn until_done(&mut self, mut interrupt: Pin<&mut impl Future<Output = ()>>) -> Result<u8, QueueError> {
+    async fn until_done(
+        &mut self,
+        mut interrupt: Pin<&mut impl Future<Output = ()>>,
+    ) -> Result<u8, QueueError> {
         let mut empty = 0;
         while empty < EMPTY_MAX && self.wanted.as_ref().is_none_or(|wanted| !wanted.is_empty()) {
             let received = self.receive().await?;
@@ -167,7 +171,8 @@ impl<'a> ByHand<'a> {
     }
 
     async fn receive(&self) -> Result<Vec<Received>, QueueError> {
-        let request = ReceiveRequest { max: BATCH_MAX, wait: WAIT, visibility: Some(HIDDEN), attempt_id: None };
+        let request =
+            ReceiveRequest { max: BATCH_MAX, wait: WAIT, visibility: Some(HIDDEN), attempt_id: None };
         let mut round = 1;
         loop {
             match self.queue.receive_by_hand(&request).await {
@@ -278,7 +283,10 @@ impl<'a> ByHand<'a> {
             };
         }
         if kept > 0 {
-            complain(&format!("{kept} messages that were not moved stay hidden for up to {} s", HIDDEN.as_secs()));
+            complain(&format!(
+                "{kept} messages that were not moved stay hidden for up to {} s",
+                HIDDEN.as_secs()
+            ));
         }
     }
 }

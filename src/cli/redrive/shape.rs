@@ -31,14 +31,20 @@ pub(super) fn origin(received: &Received) -> Origin {
 pub(super) fn outgoing(received: &Received, fifo: bool, now: SystemTime) -> Result<Outgoing, String> {
     let message = &received.message;
     let body = std::str::from_utf8(&message.body).map_err(|_| "its body is no text".to_owned())?;
-    let said = |what, own: &Option<String>| source_of(message, what).map(str::to_owned).or_else(|| own.clone());
+    let said =
+        |what, own: &Option<String>| source_of(message, what).map(str::to_owned).or_else(|| own.clone());
     let group = said("source-group-id", &message.group_id);
     let deduplication = said("source-deduplication-id", &message.deduplication_id);
     let is_copy = is_copy(message);
     let id = message.id.as_str();
     Ok(Outgoing {
         body: body.to_owned(),
-        attributes: message.attributes.iter().filter(|attribute| !is_copy || !is_ours(attribute)).cloned().collect(),
+        attributes: message
+            .attributes
+            .iter()
+            .filter(|attribute| !is_copy || !is_ours(attribute))
+            .cloned()
+            .collect(),
         delay: None,
         // The tenant of a fair standard queue is a group too. A FIFO queue needs one.
         group_id: group.or_else(|| fifo.then(|| id.to_owned())),
@@ -86,12 +92,16 @@ mod tests {
         let names: Vec<_> = sent.attributes.iter().map(|attribute| attribute.name.as_str()).collect();
         assert_eq!(names, ["tenant", "key"]);
         assert_eq!(sent.attributes[1], letter.message.attributes[1]);
-        assert_eq!((sent.trace_header.as_deref(), sent.group_id, sent.deduplication_id), (Some("Root=1"), None, None));
+        assert_eq!(
+            (sent.trace_header.as_deref(), sent.group_id, sent.deduplication_id),
+            (Some("Root=1"), None, None)
+        );
     }
 
     #[test]
     fn a_result_keeps_its_attributes_for_it_is_no_copy() {
-        let result = letter(vec![text("queuepost.state", "success"), text("queuepost.source-queue", "orders")]);
+        let result =
+            letter(vec![text("queuepost.state", "success"), text("queuepost.source-queue", "orders")]);
         assert_eq!(outgoing(&result, false, later(0)).unwrap().attributes, result.message.attributes);
         assert_eq!(origin(&result), Origin::Unknown);
     }
@@ -99,8 +109,11 @@ mod tests {
     #[test]
     fn group_and_deduplication_id_are_those_of_the_original() {
         let reason = text("queuepost.reason", "rejected");
-        let mut letter =
-            letter(vec![reason, text("queuepost.source-group-id", "acme"), text("queuepost.source-deduplication-id", "d-7")]);
+        let mut letter = letter(vec![
+            reason,
+            text("queuepost.source-group-id", "acme"),
+            text("queuepost.source-deduplication-id", "d-7"),
+        ]);
         letter.message.group_id = Some("m-1".to_owned());
         letter.message.deduplication_id = Some("m-1".to_owned());
         let sent = outgoing(&letter, true, later(360)).unwrap();
@@ -113,7 +126,10 @@ mod tests {
         letter.message.group_id = Some("acme".to_owned());
         letter.message.deduplication_id = Some("d-7".to_owned());
         let sent = outgoing(&letter, true, later(359)).unwrap();
-        assert_eq!((sent.group_id.as_deref(), sent.deduplication_id.as_deref()), (Some("acme"), Some("again-m-1")));
+        assert_eq!(
+            (sent.group_id.as_deref(), sent.deduplication_id.as_deref()),
+            (Some("acme"), Some("again-m-1"))
+        );
     }
 
     #[test]

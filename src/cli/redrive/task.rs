@@ -103,7 +103,10 @@ fn ended(task: &Move) -> End {
             End::Completed
         }
         (MoveStatus::Failed, Some(why)) if why.contains(UNKNOWN_SOURCE) => {
-            complain(&format!("the task moved {}, then met a message whose source SQS does not know", progress(task)));
+            complain(&format!(
+                "the task moved {}, then met a message whose source SQS does not know",
+                progress(task)
+            ));
             End::UnknownSource
         }
         (MoveStatus::Failed, why) => {

@@ -6,10 +6,12 @@
 //! by the implementation. Its failure is data of a closed kind.
 
 mod objects;
+mod operation;
 mod outbox;
 
 pub use crate::message::Outgoing;
 pub use objects::{ObjectError, ObjectErrorKind, ObjectOperation, ObjectStore};
+pub use operation::Operation;
 pub use outbox::Outbox;
 
 use std::borrow::Cow;
@@ -303,59 +305,6 @@ impl QueueError {
     pub fn is_of_the_message(&self) -> bool {
         use QueueReason::{Contents, Parameter, TooLong};
         matches!(self.reason, Contents | Parameter | TooLong)
-    }
-}
-
-/// SQS operations, as `queuepost_sqs_requests_total` labels them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Operation {
-    /// `ReceiveMessage`.
-    Receive,
-    /// `DeleteMessageBatch`.
-    Delete,
-    /// `ChangeMessageVisibilityBatch`.
-    ChangeVisibility,
-    /// `SendMessage`, and `SendMessageBatch`.
-    Send,
-    /// `GetQueueUrl`.
-    QueueUrl,
-    /// `GetQueueAttributes`.
-    Attributes,
-}
-
-impl Operation {
-    /// Every operation, to initialise metrics.
-    pub const ALL: [Self; 6] =
-        [Self::Receive, Self::Delete, Self::ChangeVisibility, Self::Send, Self::QueueUrl, Self::Attributes];
-
-    /// SQS's name of the operation; the label value too.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Receive => "ReceiveMessage",
-            Self::Delete => "DeleteMessageBatch",
-            Self::ChangeVisibility => "ChangeMessageVisibilityBatch",
-            Self::Send => "SendMessage",
-            Self::QueueUrl => "GetQueueUrl",
-            Self::Attributes => "GetQueueAttributes",
-        }
-    }
-
-    /// IAM's name of the permission it needs: that of the single action also covers its batch.
-    pub fn action(self) -> &'static str {
-        match self {
-            Self::Receive => "sqs:ReceiveMessage",
-            Self::Delete => "sqs:DeleteMessage",
-            Self::ChangeVisibility => "sqs:ChangeMessageVisibility",
-            Self::Send => "sqs:SendMessage",
-            Self::QueueUrl => "sqs:GetQueueUrl",
-            Self::Attributes => "sqs:GetQueueAttributes",
-        }
-    }
-}
-
-impl std::fmt::Display for Operation {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.name())
     }
 }
 

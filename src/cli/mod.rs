@@ -3,16 +3,24 @@
 mod admin_client;
 mod check;
 mod control;
+mod deduplication;
+mod delete;
 mod demo;
 mod dev;
 mod dev_config;
+mod envelope;
 mod explain;
 mod healthcheck;
 mod manual;
 mod options;
+mod peek;
+mod progress;
 mod proxy;
+mod purge;
 mod queue_options;
+mod queues;
 mod receive;
+mod redrive;
 mod render;
 mod resend;
 mod run;
@@ -97,21 +105,31 @@ enum Command {
     Send(Box<send::Options>),
     /// Read messages off a queue, one JSON object per line
     Receive(Box<receive::Options>),
-    /// Show what a running process does: listeners, endpoints, failures.
+    /// Show what a running process does: listeners, endpoints, failures
     Status(status::Options),
-    /// Let a listener of a running process receive nothing.
+    /// Let a listener of a running process receive nothing
     #[command(after_help = control::PAUSE)]
     Pause(control::OfListener),
-    /// Let a paused or drained listener receive again.
+    /// Let a paused or drained listener receive again
     #[command(after_help = control::RESUME)]
     Resume(control::OfListener),
-    /// Set how many POSTs a listener of a running process may have at once.
+    /// Set how many POSTs a listener of a running process may have at once
     Workers(control::Workers),
-    /// End a listener of a running process once what runs has finished.
+    /// End a listener of a running process once what runs has finished
     #[command(after_help = control::DRAIN)]
     Drain(control::OfListener),
-    /// Let a running process read its configuration anew.
+    /// Let a running process read its configuration anew
     Reload(control::Reload),
+    /// List queues, with what is in them and where their failures go
+    Queues(queues::Options),
+    /// Print messages of a queue and give them back
+    Peek(peek::Options),
+    /// Delete messages by their receipt handles
+    Delete(delete::Options),
+    /// Drop all messages of a queue
+    Purge(purge::Options),
+    /// Send the messages of a dead-letter queue back to where they came from
+    Redrive(Box<redrive::Options>),
     /// Ask the process on this machine whether it is alive, or ready
     Healthcheck(healthcheck::Options),
     /// Print the JSON Schema of the configuration file, for editors
@@ -137,6 +155,11 @@ pub async fn main() -> ExitCode {
         Command::Workers(options) => control::workers(&options).await,
         Command::Drain(options) => control::of_listener("drain", &options).await,
         Command::Reload(options) => control::reload(&options).await,
+        Command::Queues(options) => queues::run(&options).await,
+        Command::Peek(options) => peek::run(&options).await,
+        Command::Delete(options) => delete::run(&options).await,
+        Command::Purge(options) => purge::run(&options).await,
+        Command::Redrive(options) => redrive::run(&options).await,
         Command::Healthcheck(options) => healthcheck::run(&options).await,
         Command::Schema(options) => manual::schema(&options),
         Command::Completions(options) => manual::completions(&options, Cli::command()),
@@ -175,6 +198,7 @@ mod tests {
             assert!(text.contains("similar") && text.contains(&format!("'{meant}'")), "{text}");
         }
         let error = Cli::try_parse_from(["queuepost", "xyzzy"]).expect_err("no such subcommand");
+        let error = Cli::try_parse_from(["queuepost", "cancel"]).expect_err("no such subcommand");
         assert!(!suggesting(error).to_string().contains("similar"));
     }
 

@@ -5,14 +5,11 @@ use clap::Args;
 
 use crate::cli::{BAD_CONFIGURATION, complain};
 use crate::config::{self, Overrides};
-use crate::sqs::{Clients, SqsQueue};
+use crate::sqs::{Clients, QueueRef, Settings, SqsQueue};
 
-/// A queue and the credentials to call it with.
+/// Credentials to call SQS with.
 #[derive(Debug, Args)]
-pub(super) struct QueueOptions {
-    /// Queue, standard or FIFO [env: QUEUEPOST_QUEUE]
-    #[arg(long, value_name = "URL|ARN|NAME", help_heading = "Queue")]
-    queue: Option<String>,
+pub(super) struct AwsOptions {
     /// Region; by default that of the queue's URL or ARN [env: QUEUEPOST_REGION]
     #[arg(long, value_name = "REGION", help_heading = "Queue")]
     region: Option<String>,
@@ -27,23 +24,55 @@ pub(super) struct QueueOptions {
     external_id: Option<String>,
 }
 
-impl QueueOptions {
-    /// The queue; otherwise the exit code, with the error on standard error.
-    pub(super) async fn open(&self) -> Result<SqsQueue, u8> {
+/// A queue and the credentials to call it with.
+#[derive(Debug, Args)]
+pub(super) struct QueueOptions {
+    /// Queue, standard or FIFO [env: QUEUEPOST_QUEUE]
+    #[arg(long, value_name = "URL|ARN|NAME", help_heading = "Queue")]
+    queue: Option<String>,
+    #[command(flatten)]
+    aws: AwsOptions,
+}
+
+impl AwsOptions {
+    /// The queue of this name; otherwise the exit code, with the error on standard error.
+    pub(super) async fn open(&self, queue: Option<&str>) -> Result<SqsQueue, u8> {
+        Ok(Clients::default().queue(&self.settings(queue)?).await)
+    }
+
+    /// The queue of this URL, name or ARN at the server of `other`.
+    pub(super) fn beside(&self, queue: &str, other: &SqsQueue) -> Result<SqsQueue, u8> {
+        Ok(other.beside(self.settings(Some(queue))?.queue))
+    }
+
+    fn settings(&self, queue: Option<&str>) -> Result<Settings, u8> {
         let overrides = Overrides {
-            queue: self.queue.clone(),
+            queue: queue.map(str::to_owned),
             region: self.region.clone(),
             profile: self.profile.clone(),
             role_arn: self.role_arn.clone(),
             external_id: self.external_id.clone(),
             ..Overrides::default()
         };
-        match config::queue(&overrides, &config::process_env) {
-            Ok(settings) => Ok(Clients::default().queue(&settings).await),
-            Err(errors) => {
-                complain(&errors);
-                Err(BAD_CONFIGURATION)
-            }
+        config::queue(&overrides, &config::process_env).map_err(|errors| {
+            complain(&errors);
+            BAD_CONFIGURATION
+        })
+    }
+}
+
+impl QueueOptions {
+    /// The queue; otherwise the exit code, with the error on standard error.
+    pub(super) async fn open(&self) -> Result<SqsQueue, u8> {
+        self.aws.open(self.queue.as_deref()).await
+    }
+
+    /// Another queue with the same credentials: a name at the server of `queue`, or wherever a URL or ARN says.
+    pub(super) async fn open_other(&self, other: &str, queue: &SqsQueue) -> Result<SqsQueue, u8> {
+        let settings = self.aws.settings(Some(other))?;
+        match settings.queue {
+            QueueRef::Name(_) => Ok(queue.beside(settings.queue)),
+            QueueRef::Url(_) | QueueRef::Arn { .. } => Ok(Clients::default().queue(&settings).await),
         }
     }
 }

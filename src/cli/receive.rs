@@ -38,7 +38,7 @@ Examples:
     queuepost receive --queue orders-dlq --max 100000 --delete > letters.jsonl
 
   The same messages again after a receive whose answer was lost (FIFO):
-    queuepost receive --queue orders.fifo --max 10 --attempt-id 7f3a
+    queuepost receive --queue orders.fifo --max 10 --request-attempt-id 7f3a
 
 Each line has message_id, receipt_handle, body, receive_count, sent_at,
 first_received_at, message_group_id, message_deduplication_id, sequence_number,
@@ -76,7 +76,7 @@ pub(super) struct Options {
     #[arg(long, value_name = "DURATION", value_parser = value::visibility)]
     visibility: Option<Duration>,
     /// Receive request attempt id (FIFO): the same one brings the same messages; with --max up to 10
-    #[arg(long, value_name = "ID")]
+    #[arg(long = "request-attempt-id", alias = "attempt-id", value_name = "ID")]
     attempt_id: Option<String>,
 }
 
@@ -85,7 +85,7 @@ pub(super) async fn run(options: &Options) -> u8 {
     let batch_max = u64::try_from(BATCH_MAX).unwrap_or(u64::MAX);
     if options.attempt_id.is_some() && options.max > batch_max {
         // A second receive with the same attempt id would return the same messages.
-        complain(&format!("--attempt-id is for one receive: --max is at most {BATCH_MAX} with it"));
+        complain(&format!("--request-attempt-id is for one receive: --max is at most {BATCH_MAX} with it"));
         return USAGE;
     }
     let queue = match options.queue.open().await {
@@ -146,7 +146,7 @@ async fn receive(queue: &SqsQueue, request: &ReceiveRequest) -> Result<Answer, Q
 }
 
 /// Writes one line per message, all lines or an error.
-fn print(messages: &[Received], url: &str) -> std::io::Result<()> {
+pub(super) fn print(messages: &[Received], url: &str) -> std::io::Result<()> {
     let lines: Vec<String> = messages
         .iter()
         .map(|received| serde_json::to_string(&Line::of(received, url)))
@@ -155,7 +155,7 @@ fn print(messages: &[Received], url: &str) -> std::io::Result<()> {
 }
 
 /// Reports how many messages a receive left out, because no other output shows it.
-fn tell_left_out(queue: &SqsQueue) {
+pub(super) fn tell_left_out(queue: &SqsQueue) {
     for (why, messages) in queue.left_out() {
         let messages = if messages == 1 { "1 message".to_owned() } else { format!("{messages} messages") };
         complain(&format!("{messages} left out: {}; SQS hands them out again", why.words()));
@@ -163,7 +163,7 @@ fn tell_left_out(queue: &SqsQueue) {
 }
 
 /// Deletes the printed messages and repeats temporary failures; returns whether all are deleted.
-async fn delete(queue: &SqsQueue, messages: &[Received]) -> bool {
+pub(super) async fn delete(queue: &SqsQueue, messages: &[Received]) -> bool {
     let mut left: Vec<(MessageId, ReceiptHandle)> = messages
         .iter()
         .map(|received| (received.message.id.clone(), received.message.receipt.clone()))

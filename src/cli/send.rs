@@ -10,7 +10,10 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::cli::queue_options::QueueOptions;
-use crate::cli::{FAILED, OK, USAGE, complain, complain_of, print_lines, resend, send_lines, value};
+use crate::cli::send_lines::Shape;
+use crate::cli::{
+    FAILED, OK, USAGE, complain, complain_of, envelope, print_lines, resend, send_lines, value,
+};
 use crate::escape;
 use crate::message::Attribute;
 use crate::sqs::Outgoing;
@@ -33,6 +36,10 @@ Examples:
   be sent again:
     queuepost send --queue orders.fifo --group-id acme \\
       --deduplication-id import-7- < orders.jsonl
+
+  What `receive` printed, as the messages that it shows, on another queue:
+    queuepost receive --queue old --max 1000 --delete > old.jsonl
+    queuepost send --queue new --from-receive --file old.jsonl
 
 Prints the id of each message on a line. What SQS does not take is sent again,
 up to four times, if that may help, and else reported, lines with their number;
@@ -62,6 +69,12 @@ pub(super) struct Options {
     /// Hide the message at first, 0s to 15m; not for FIFO queues
     #[arg(long, value_name = "DURATION", value_parser = value::delay)]
     delay: Option<Duration>,
+    /// Take lines that `receive` printed, from --file or standard input, and send the messages they show
+    #[arg(long, conflicts_with_all = ["body", "attributes", "group_id", "deduplication_id", "as_is"])]
+    from_receive: bool,
+    /// Send what looks like a line of `receive` as a body
+    #[arg(long)]
+    as_is: bool,
     /// Body of the message; `-`, or none, for one message per line of standard input
     #[arg(value_name = "BODY")]
     body: Option<String>,
@@ -72,6 +85,9 @@ pub(super) async fn run(options: &Options) -> u8 {
     if let Err(why) = value::attributes(&options.attributes) {
         complain(&why);
         return USAGE;
+    }
+    if options.from_receive {
+        return from_receive(options).await;
     }
     let body = match (&options.file, options.body.as_deref()) {
         (Some(path), _) => match read(path) {
@@ -86,6 +102,10 @@ pub(super) async fn run(options: &Options) -> u8 {
     };
     if body.as_ref().is_some_and(String::is_empty) {
         complain(&"the body is empty, and SQS takes no message without one: write at least one character");
+        return USAGE;
+    }
+    if !options.as_is && body.as_deref().is_some_and(envelope::is_printed) {
+        complain(&envelope::REFUSED);
         return USAGE;
     }
     if body.is_none() && options.body.is_none() && std::io::stdin().is_terminal() {
@@ -104,7 +124,10 @@ pub(super) async fn run(options: &Options) -> u8 {
         deduplication_id: options.deduplication_id.clone(),
         trace_header: None,
     };
-    let Some(body) = body else { return send_lines::run(&queue, &message).await };
+    let Some(body) = body else {
+        let shape = Shape::Like { model: message, as_is: options.as_is };
+        return send_lines::run(&queue, &shape, std::io::BufReader::new(std::io::stdin())).await;
+    };
     match resend::send(&queue, &Outgoing { body, ..message }).await {
         Ok(id) => match print_lines([id.as_str()]) {
             Ok(()) => OK,
@@ -116,6 +139,25 @@ pub(super) async fn run(options: &Options) -> u8 {
         },
         Err(error) => {
             complain_of(&error);
+            FAILED
+        }
+    }
+}
+
+/// Sends the messages that lines of `receive` show; returns the exit code.
+async fn from_receive(options: &Options) -> u8 {
+    let queue = match options.queue.open().await {
+        Ok(queue) => queue,
+        Err(code) => return code,
+    };
+    let shape = Shape::FromReceive { fifo: queue.own_name().ends_with(".fifo"), delay: options.delay };
+    let Some(path) = &options.file else {
+        return send_lines::run(&queue, &shape, std::io::BufReader::new(std::io::stdin())).await;
+    };
+    match std::fs::File::open(path) {
+        Ok(file) => send_lines::run(&queue, &shape, std::io::BufReader::new(file)).await,
+        Err(error) => {
+            complain(&format!("cannot read {}: {error}", path.display()));
             FAILED
         }
     }

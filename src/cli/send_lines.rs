@@ -1,4 +1,4 @@
-//! Sends one message per line of standard input, in batches of ten.
+//! Sends one message per line of standard input, or of a file that `receive` wrote, in batches of ten.
 //!
 //! A thread reads lines ahead into a bounded channel, because reading blocks. A batch is sent in three cases:
 //! it is full, a call could take no more bytes, or no line arrived for [`LINGER`]. So a producer that writes
@@ -11,13 +11,13 @@
 //! no network after all repeats.
 
 use std::io::{BufRead, IsTerminal as _, Write as _};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::mpsc::{self, Receiver};
 use tokio::time::{Instant, timeout_at};
 
 use crate::cli::resend::{SENDS_MAX, pause};
-use crate::cli::{FAILED, OK, complain, print_lines};
+use crate::cli::{FAILED, OK, complain, envelope, print_lines};
 use crate::escape;
 use crate::message::MessageId;
 use crate::ports::{BATCH_MAX, QueueError, QueueErrorKind};
@@ -43,17 +43,54 @@ struct Entry {
     message: Outgoing,
 }
 
-/// Sends every line as a message with the properties of `model`; returns the exit code.
-pub(super) async fn run(queue: &SqsQueue, model: &Outgoing) -> u8 {
+/// What message a line is.
+#[derive(Debug)]
+pub(super) enum Shape {
+    /// The line is the body, the rest is that of the model.
+    Like {
+        /// Everything but the body.
+        model: Outgoing,
+        /// Whether lines of `receive` are bodies too.
+        as_is: bool,
+    },
+    /// `receive` printed it.
+    FromReceive {
+        /// Whether it goes to a FIFO queue.
+        fifo: bool,
+        /// How long it is hidden at first.
+        delay: Option<Duration>,
+    },
+}
+
+impl Shape {
+    fn message(&self, number: u64, body: String) -> Result<Outgoing, String> {
+        match self {
+            Self::Like { as_is: false, .. } if envelope::is_printed(&body) => {
+                Err(envelope::REFUSED.to_owned())
+            }
+            Self::Like { model, .. } => {
+                let deduplication_id = model.deduplication_id.as_ref().map(|id| format!("{id}{number}"));
+                Ok(Outgoing { body, deduplication_id, ..model.clone() })
+            }
+            Self::FromReceive { fifo, delay } => {
+                let message = envelope::message(&body, *fifo, SystemTime::now())?;
+                Ok(Outgoing { delay: *delay, ..message })
+            }
+        }
+    }
+}
+
+/// Sends every line of `input` as a message; returns the exit code.
+pub(super) async fn run(queue: &SqsQueue, shape: &Shape, input: impl BufRead + Send + 'static) -> u8 {
     let (ahead, mut lines) = mpsc::channel(AHEAD);
     // Ends with the input, or when no receiver is left. A blocked read does not delay the exit.
     drop(tokio::task::spawn_blocking(move || {
-        read(std::io::stdin().lock(), |line| ahead.blocking_send(line).is_ok());
+        read(input, |line| ahead.blocking_send(line).is_ok());
     }));
     let mut sending = Sending { queue, tally: Tally::new() };
     let mut waiting: Option<Entry> = None;
     loop {
-        let batch = gather(&mut lines, model, &mut waiting, &mut sending.tally).await;
+        let batch = gather(&mut lines, shape, &mut waiting, &mut sending.tally).await;
         if batch.is_empty() {
             break;
         }
@@ -103,7 +140,7 @@ fn read(mut input: impl BufRead, mut take: impl FnMut(Line) -> bool) {
 /// The next batch; empty at the end of the input. `waiting` is the line that did not fit into the last one.
 async fn gather(
     lines: &mut Receiver<Line>,
-    model: &Outgoing,
+    shape: &Shape,
     waiting: &mut Option<Entry>,
     tally: &mut Tally,
 ) -> Vec<Entry> {
@@ -119,15 +156,15 @@ async fn gather(
             timeout_at(end, lines.recv()).await.unwrap_or_default()
         };
         let Some(Line { number, body }) = line else { break };
-        let body = match body {
-            Ok(body) => body,
+        let message = match body.and_then(|body| shape.message(number, body)) {
+            Ok(message) => message,
             Err(why) => {
-                tally.failed(number, &why, "");
+                let (why, fix) = why.split_once("\n  fix: ").unwrap_or((&why, ""));
+                tally.failed(number, why, fix);
                 continue;
             }
         };
-        let deduplication_id = model.deduplication_id.as_ref().map(|id| format!("{id}{number}"));
-        let entry = Entry { number, message: Outgoing { body, deduplication_id, ..model.clone() } };
+        let entry = Entry { number, message };
         bytes = bytes.saturating_add(entry.message.bytes());
         if bytes > Outgoing::MAX_BYTES && !batch.is_empty() {
             *waiting = Some(entry);
@@ -314,6 +351,7 @@ mod tests {
     }
 
     async fn batches(bodies: &[String], model: Outgoing) -> Vec<Vec<Entry>> {
+        let shape = Shape::Like { model, as_is: false };
         let (ahead, mut lines) = mpsc::channel(AHEAD);
         for (number, body) in (1..).zip(bodies) {
             ahead.send(line(number, body)).await.unwrap();
@@ -322,7 +360,7 @@ mod tests {
         let (mut waiting, mut tally) = (None, Tally { on_terminal: false, ..Tally::new() });
         let mut batches = Vec::new();
         loop {
-            let batch = gather(&mut lines, &model, &mut waiting, &mut tally).await;
+            let batch = gather(&mut lines, &shape, &mut waiting, &mut tally).await;
             if batch.is_empty() {
                 return batches;
             }
@@ -369,8 +407,9 @@ mod tests {
         let (ahead, mut lines) = mpsc::channel(AHEAD);
         ahead.send(line(1, "a")).await.unwrap();
         let began = Instant::now();
+        let shape = Shape::Like { model: Outgoing::default(), as_is: false };
         let mut tally = Tally { on_terminal: false, ..Tally::new() };
-        let batch = gather(&mut lines, &Outgoing::default(), &mut None, &mut tally).await;
+        let batch = gather(&mut lines, &shape, &mut None, &mut tally).await;
         assert_eq!(batch.len(), 1);
         assert!(began.elapsed() <= LINGER * 2);
         drop(ahead);

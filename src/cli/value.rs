@@ -43,6 +43,12 @@ pub(super) fn at_least_one(text: &str) -> Result<u64, String> {
     text.parse().ok().filter(|&number| number > 0).ok_or_else(|| "write a whole number, 1 or more".to_owned())
 }
 
+/// Messages a second of a move task (AWS limit).
+pub(super) fn moves_per_second(text: &str) -> Result<u32, String> {
+    let rate = text.parse().ok().filter(|rate| (1..=500).contains(rate));
+    rate.ok_or_else(|| "write a whole number, 1 to 500".to_owned())
+}
+
 fn whole_seconds(text: &str, range: &RangeInclusive<u64>) -> Result<Duration, String> {
     let value = humantime::parse_duration(text).map_err(|_| "write a duration: 30s, 5m or 1h30m")?;
     if value.subsec_nanos() > 0 {

@@ -18,6 +18,7 @@ mod commands;
 mod convert;
 mod credentials;
 mod error;
+mod hands;
 mod host;
 mod left_out;
 #[cfg(not(feature = "s3"))]
@@ -43,13 +44,14 @@ mod transport_tests;
 pub use crate::message::Outgoing;
 pub use clients::Clients;
 pub use commands::{ReceiveRequest, Received};
+pub use hands::{Move, MoveStatus};
 pub use host::{is_aws, is_loopback, region};
 #[cfg(not(feature = "s3"))]
 pub use no_objects::objects;
 #[cfg(feature = "s3")]
 pub use objects::objects;
 pub use queue::SqsQueue;
-pub use send::Unsent;
+pub use send::{Unsent, is_copy, is_ours, source_of};
 pub use settings::{ObjectSettings, QueueRef, Role, Settings};
 pub use sigv4::{SigV4, SigV4Signer};
 pub use transport::TOKEN_FIX;

@@ -31,7 +31,7 @@ pub(super) const RECEIVE_MARGIN: Duration = Duration::from_secs(10);
 /// Timeout of a call during which a lease runs: delete, change of visibility, send.
 pub(super) const SETTLE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Timeout of a call without a lease: address and attributes of a queue.
-const LOOKUP_TIMEOUT: Duration = Duration::from_secs(10);
+pub(super) const LOOKUP_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long messages are received one by one after an answer that was too long. Ten messages of another
 /// server may be longer than the limit, and each attempt spends a receive of all ten.
@@ -108,8 +108,14 @@ impl SqsQueue {
         Self { name, connection, fifo, known: Mutex::default(), omissions: Omissions::default() }
     }
 
+    /// Another queue over the same connection: of the same server, account and region.
+    #[must_use]
+    pub fn beside(&self, name: QueueRef) -> Self {
+        Self::new(name, Arc::clone(&self.connection))
+    }
+
     /// Its name, for logs.
-    pub(super) fn own_name(&self) -> &str {
+    pub fn own_name(&self) -> &str {
         self.name.name()
     }
 
@@ -249,9 +255,10 @@ impl SqsQueue {
             Some(known) => known,
             None => self.find_dead_letter().await?,
         };
-        let copy = send::copy(message, reason, target.name.ends_with(FIFO)).ok_or_else(|| {
-            error::failed(Operation::Send, &url, QueueReason::Contents, "the message's body is no text")
-        })?;
+        let copy =
+            send::copy(message, self.name.name(), reason, target.name.ends_with(FIFO)).ok_or_else(|| {
+                error::failed(Operation::Send, &url, QueueReason::Contents, "the message's body is no text")
+            })?;
         let sent = self.send_to(&url, copy).await;
         if sent.as_ref().is_err_and(|failure| failure.kind == QueueErrorKind::Missing) {
             self.known().dead_letter = None;

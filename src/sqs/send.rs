@@ -1,7 +1,7 @@
 //! Messages that this program sends: those of the command `send`, and copies for a dead-letter queue.
 //!
 //! Pure: the content of `SendMessage`. A copy keeps body, attributes, trace header and group of its original.
-//! Up to seven more attributes say why it was sent and what it is a copy of. SQS's limits leave room for as many: ten
+//! Up to eight more attributes say why it was sent and what it is a copy of. SQS's limits leave room for as many: ten
 //! attributes, 1 MiB in all. The user's attributes take precedence over ours.
 
 use std::collections::HashMap;
@@ -30,13 +30,42 @@ pub struct Unsent {
     pub fix: String,
 }
 
-/// A copy of `message` for a dead-letter queue. `None` when its body is no text, which SQS never sends.
-pub(super) fn copy(message: &Message, reason: &DeadLetterReason, fifo: bool) -> Option<Outgoing> {
+/// Whether an attribute is one of this program's own.
+pub fn is_ours(attribute: &Attribute) -> bool {
+    attribute.name.starts_with(OURS)
+}
+
+/// Whether a message is a dead-letter copy of ours. A result has attributes of ours too, and is none.
+pub fn is_copy(message: &Message) -> bool {
+    let is_reason = |attribute: &Attribute| attribute.name.strip_prefix(OURS) == Some("reason");
+    message.attributes.iter().any(is_reason)
+}
+
+/// What a dead-letter copy of ours says of its original: `source-queue` (its name), `source-message-id`,
+/// `source-group-id` and `source-deduplication-id`.
+pub fn source_of<'a>(message: &'a Message, what: &str) -> Option<&'a str> {
+    if !is_copy(message) {
+        return None;
+    }
+    let named = |attribute: &&Attribute| attribute.name.strip_prefix(OURS) == Some(what);
+    match &message.attributes.iter().find(named)?.value {
+        AttributeValue::Text(text) => Some(text),
+        AttributeValue::Binary(_) => None,
+    }
+}
+
+/// A copy of `message` of the queue `source` for a dead-letter queue. `None` when its body is no text, which SQS never sends.
+pub(super) fn copy(
+    message: &Message,
+    source: &str,
+    reason: &DeadLetterReason,
+    fifo: bool,
+) -> Option<Outgoing> {
     let body = std::str::from_utf8(&message.body).ok()?.to_owned();
     let mut attributes: Vec<Attribute> =
-        message.attributes.iter().filter(|attribute| !attribute.name.starts_with(OURS)).cloned().collect();
+        message.attributes.iter().filter(|attribute| !is_ours(attribute)).cloned().collect();
     let mut size = body.len() + attributes.iter().map(Attribute::bytes).sum::<usize>();
-    for attribute in explanation(message, reason, fifo) {
+    for attribute in explanation(message, source, reason, fifo) {
         let with_it = size + attribute.bytes();
         if attributes.len() < Outgoing::ATTRIBUTES_MAX && with_it <= Outgoing::MAX_BYTES {
             size = with_it;
@@ -56,7 +85,12 @@ pub(super) fn copy(message: &Message, reason: &DeadLetterReason, fifo: bool) -> 
 }
 
 /// Why the message is in the dead-letter queue, most important attribute first.
-fn explanation(message: &Message, reason: &DeadLetterReason, fifo: bool) -> impl Iterator<Item = Attribute> {
+fn explanation(
+    message: &Message,
+    source: &str,
+    reason: &DeadLetterReason,
+    fifo: bool,
+) -> impl Iterator<Item = Attribute> {
     let attribute = |name: &str, data_type: &str, value: String| Attribute {
         name: format!("{OURS}{name}"),
         data_type: data_type.to_owned(),
@@ -74,6 +108,7 @@ fn explanation(message: &Message, reason: &DeadLetterReason, fifo: bool) -> impl
         reason.status.map(|status| attribute("status", "Number", status.to_string())),
         text("answer", answer.as_deref()),
         text("source-message-id", Some(message.id.as_str())),
+        text("source-queue", Some(source)),
         text("source-group-id", group),
         text("source-deduplication-id", deduplication),
         text("listener", reason.listener.as_deref()),

@@ -68,9 +68,9 @@ pub struct ListenerMetrics {
     pub workers_in_use: IntGauge,
     /// Workers reserved by receives.
     pub workers_reserved: IntGauge,
-    pub(super) sqs_ok: [IntCounter; Operation::ALL.len()],
+    pub(super) sqs_ok: [IntCounter; Operation::OF_LISTENERS.len()],
     pub(super) sqs_requests: IntCounterVec,
-    pub(super) sqs_seconds: [Histogram; Operation::ALL.len()],
+    pub(super) sqs_seconds: [Histogram; Operation::OF_LISTENERS.len()],
     /// Receives without a message.
     pub sqs_empty: IntCounter,
     pub(super) queue_visible: IntGaugeVec,
@@ -216,7 +216,7 @@ impl ListenerMetrics {
 
     /// An SQS call ended.
     pub fn sqs_call(&self, operation: Operation, took: Duration, error: Option<QueueErrorKind>) {
-        let index = Operation::ALL.iter().position(|&each| each == operation).unwrap_or_default();
+        let index = Operation::OF_LISTENERS.iter().position(|&each| each == operation).unwrap_or_default();
         if let Some(histogram) = self.sqs_seconds.get(index) {
             histogram.observe(took.as_secs_f64());
         }

@@ -104,9 +104,11 @@ impl Metrics {
             paused: f.paused.with_label_values(l),
             workers_in_use: f.workers_in_use.with_label_values(l),
             workers_reserved: f.workers_reserved.with_label_values(l),
-            sqs_ok: Operation::ALL.map(|o| f.sqs_requests.with_label_values(&[listener, o.name(), "ok"])),
+            sqs_ok: Operation::OF_LISTENERS
+                .map(|o| f.sqs_requests.with_label_values(&[listener, o.name(), "ok"])),
             sqs_requests: f.sqs_requests.clone(),
-            sqs_seconds: Operation::ALL.map(|o| f.sqs_seconds.with_label_values(&[listener, o.name()])),
+            sqs_seconds: Operation::OF_LISTENERS
+                .map(|o| f.sqs_seconds.with_label_values(&[listener, o.name()])),
             sqs_empty: f.sqs_empty.with_label_values(l),
             queue_visible: f.queue_visible.clone(),
             queue_not_visible: f.queue_not_visible.clone(),

@@ -386,6 +386,7 @@ pub async fn a_copy_in_the_dead_letter_queue_says_why(fixture: Arc<Fixture>) {
         text("note", "String", "kept"),
         text("queuepost.reason", "String", "rejected"),
         text("queuepost.source-message-id", "String", message.id.as_str()),
+        text("queuepost.source-queue", "String", queue.own_name()),
         text("queuepost.status", "Number", "422"),
     ];
     assert_eq!(copy.attributes, expected);

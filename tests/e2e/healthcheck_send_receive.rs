@@ -245,7 +245,7 @@ async fn a_fifo_queue_keeps_order_and_drops_repetitions() {
     }
 
     // The same attempt id returns the same messages.
-    let look = ["--max", "10", "--attempt-id", "a1", "--visibility", "60s"];
+    let look = ["--max", "10", "--request-attempt-id", "a1", "--visibility", "60s"];
     let (seen, again) = (received(&queue, &look).await, received(&queue, &look).await);
     assert_eq!(bodies(&seen), bodies(&again));
     assert_eq!(seen[0]["body"], "first");
@@ -254,7 +254,7 @@ async fn a_fifo_queue_keeps_order_and_drops_repetitions() {
     assert_eq!(seen[1]["message_deduplication_id"], "import-1");
     assert_eq!(seen[0]["sequence_number"].as_str().map(str::len), Some(20));
 
-    let two = ran(&["receive", "--queue", &queue, "--attempt-id", "a", "--max", "11"], &[]).await;
+    let two = ran(&["receive", "--queue", &queue, "--request-attempt-id", "a", "--max", "11"], &[]).await;
     assert_eq!(two.code, Some(2), "{}", two.output);
 }
 

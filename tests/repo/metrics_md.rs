@@ -181,7 +181,7 @@ fn exercised() -> (BTreeMap<String, Family>, Series) {
     for code in 500..600 {
         listener.responded(code);
     }
-    for operation in Operation::ALL {
+    for operation in Operation::OF_LISTENERS {
         for kind in QueueErrorKind::ALL {
             listener.sqs_call(operation, Duration::ZERO, Some(kind));
         }

@@ -162,8 +162,16 @@ impl Call {
             Operation::Delete => ("delete", "settle"),
             Operation::ChangeVisibility => ("change_visibility", "settle"),
             Operation::Send => ("send", "send"),
-            // These calls concern no message.
-            Operation::Receive | Operation::QueueUrl | Operation::Attributes => return,
+            // These calls concern no message, or are of no listener.
+            Operation::Receive
+            | Operation::QueueUrl
+            | Operation::Attributes
+            | Operation::Queues
+            | Operation::Sources
+            | Operation::StartMove
+            | Operation::Moves
+            | Operation::CancelMove
+            | Operation::Purge => return,
         };
         let mut span = self.span(queue, name, kind, messages, Vec::new());
         if let Some(error) = error {

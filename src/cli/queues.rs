@@ -1,0 +1,204 @@
+//! `queuepost queues`: the queues of an account and region, with what is in them and where their failures go.
+
+use std::io::IsTerminal as _;
+
+use clap::{Args, ValueEnum};
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+
+use crate::cli::queue_options::AwsOptions;
+use crate::cli::{FAILED, OK, complain, complain_of, print_lines};
+use crate::ports::{Queue as _, QueueError, QueueFacts};
+use crate::sqs::SqsQueue;
+
+/// Queues that are asked at once.
+const AT_ONCE: usize = 8;
+
+const EXAMPLES: &str = "\
+Examples:
+  queuepost queues --region eu-west-1
+  queuepost queues --region eu-west-1 --prefix orders
+  queuepost queues --endpoint-url http://127.0.0.1:9324 --format json
+
+Messages are counted approximately, as SQS counts them: ready to be received, in
+flight, delayed. A queue that may not be asked is listed without its numbers.
+
+Permissions: sqs:ListQueues, and sqs:GetQueueAttributes on each queue.
+
+Exit codes: 0 also when there are none, 1 failure, 2 usage, 78 bad configuration.";
+
+/// How the list is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// A table.
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
+/// Options of `queues`.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Options {
+    #[command(flatten)]
+    aws: AwsOptions,
+    /// Server other than Amazon's; by default that of the variables AWS_ENDPOINT_URL_SQS and AWS_ENDPOINT_URL
+    #[arg(long, value_name = "URL", help_heading = "Queue")]
+    endpoint_url: Option<String>,
+    /// Only queues whose name begins with this
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    prefix: String,
+    /// text or json [default: text on a terminal, else json]
+    #[arg(long, value_name = "FORMAT", value_enum, hide_possible_values = true)]
+    format: Option<Format>,
+}
+
+/// A queue and what it says of itself.
+struct Listed {
+    url: String,
+    facts: Result<QueueFacts, QueueError>,
+}
+
+/// Lists queues; returns the exit code.
+pub(super) async fn run(options: &Options) -> u8 {
+    // No queue is called by this name: it stands for the server, whose address a queue's URL begins with.
+    let any = match &options.endpoint_url {
+        Some(server) => format!("{}/000000000000/any", server.trim_end_matches('/')),
+        None => "any".to_owned(),
+    };
+    let server = match options.aws.open(Some(&any)).await {
+        Ok(server) => server,
+        Err(code) => return code,
+    };
+    let urls = match server.queues(&options.prefix).await {
+        Ok(urls) => urls,
+        Err(error) => {
+            complain_of(&error);
+            return FAILED;
+        }
+    };
+    let default = if std::io::stdout().is_terminal() { Format::Text } else { Format::Json };
+    let listed = ask_all(&server, options, urls).await;
+    let lines = match options.format.unwrap_or(default) {
+        Format::Text => table(&listed),
+        Format::Json => listed.iter().map(|queue| object(queue).to_string()).collect(),
+    };
+    if listed.is_empty() {
+        complain(&"there are no such queues in this account and region");
+    }
+    if let Some(error) = listed.iter().find_map(|queue| queue.facts.as_ref().err()) {
+        complain_of(error);
+    }
+    match print_lines(lines.iter().map(String::as_str)) {
+        Ok(()) => OK,
+        Err(error) => {
+            complain(&format!("cannot write to standard output: {error}"));
+            FAILED
+        }
+    }
+}
+
+/// Asks each queue for its attributes, a few at once; in the order of their names.
+async fn ask_all(server: &SqsQueue, options: &Options, urls: Vec<String>) -> Vec<Listed> {
+    let mut asking = JoinSet::new();
+    let mut listed = Vec::new();
+    for url in urls {
+        let Ok(queue) = options.aws.beside(&url, server) else { continue };
+        if asking.len() >= AT_ONCE {
+            listed.extend(asking.join_next().await.and_then(Result::ok));
+        }
+        asking.spawn(async move { Listed { facts: queue.inspect().await, url } });
+    }
+    while let Some(asked) = asking.join_next().await {
+        listed.extend(asked.ok());
+    }
+    listed.sort_by(|one, other| one.url.cmp(&other.url));
+    listed
+}
+
+fn name(url: &str) -> &str {
+    url.rsplit('/').next().unwrap_or(url)
+}
+
+fn object(queue: &Listed) -> Value {
+    let Ok(facts) = &queue.facts else {
+        return json!({ "name": name(&queue.url), "url": queue.url });
+    };
+    let redrive = facts.redrive.as_ref();
+    json!({
+        "name": name(&queue.url),
+        "url": queue.url,
+        "visible": facts.depth.visible,
+        "not_visible": facts.depth.not_visible,
+        "delayed": facts.depth.delayed,
+        "max_receives": redrive.map(|redrive| redrive.max_receives),
+        "dead_letter_queue": redrive.map(|redrive| redrive.dead_letter_name.as_str()),
+    })
+}
+
+/// Columns as wide as they need to be; numbers to the right.
+fn table(listed: &[Listed]) -> Vec<String> {
+    let heading = ["queue", "visible", "in flight", "delayed", "dead-letter queue"].map(str::to_owned);
+    let rows: Vec<[String; 5]> = std::iter::once(heading).chain(listed.iter().map(row)).collect();
+    let width = |column: usize| {
+        rows.iter()
+            .filter_map(|row| row.get(column))
+            .map(|cell| cell.chars().count())
+            .max()
+            .unwrap_or_default()
+    };
+    let [first, second, third, fourth] = [width(0), width(1), width(2), width(3)];
+    let line = |[queue, visible, flying, delayed, dead]: &[String; 5]| {
+        let line =
+            format!("{queue:first$}  {visible:>second$}  {flying:>third$}  {delayed:>fourth$}  {dead}");
+        line.trim_end().to_owned()
+    };
+    rows.iter().map(line).collect()
+}
+
+fn row(queue: &Listed) -> [String; 5] {
+    let name = name(&queue.url).to_owned();
+    let Ok(facts) = &queue.facts else { return [name, "?".into(), "?".into(), "?".into(), "?".into()] };
+    let dead = facts.redrive.as_ref().map_or_else(
+        || "none".to_owned(),
+        |redrive| format!("{} after {} receives", redrive.dead_letter_name, redrive.max_receives),
+    );
+    let depth = facts.depth;
+    [name, depth.visible.to_string(), depth.not_visible.to_string(), depth.delayed.to_string(), dead]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ports::{QueueDepth, Redrive};
+
+    #[test]
+    fn the_table_has_depths_and_dead_letter_queues_in_columns() {
+        let redrive = Redrive {
+            max_receives: 3,
+            dead_letter_name: "orders-dlq".to_owned(),
+            dead_letter_fifo: false,
+            dead_letter_retention: None,
+            dead_letter_depth: None,
+        };
+        let facts = |visible, redrive| QueueFacts {
+            depth: QueueDepth { visible, not_visible: 2, delayed: 0 },
+            redrive,
+            ..QueueFacts::default()
+        };
+        let listed = [
+            Listed { url: "http://q/1/orders".to_owned(), facts: Ok(facts(1_234, Some(redrive))) },
+            Listed { url: "http://q/1/orders-dlq".to_owned(), facts: Ok(facts(0, None)) },
+        ];
+        assert_eq!(
+            table(&listed),
+            [
+                "queue       visible  in flight  delayed  dead-letter queue",
+                "orders         1234          2        0  orders-dlq after 3 receives",
+                "orders-dlq        0          2        0  none",
+            ]
+        );
+        let shown = object(&listed[0]);
+        assert_eq!((&shown["name"], &shown["dead_letter_queue"]), (&json!("orders"), &json!("orders-dlq")));
+    }
+}

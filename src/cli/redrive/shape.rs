@@ -1,0 +1,147 @@
+//! What a message from a dead-letter queue becomes when it is sent back: what it was at first.
+//!
+//! Pure. Body, attributes, trace header and group stay; what queuepost added when it dead-lettered the message goes. The
+//! deduplication id stays where SQS has surely forgotten it. Otherwise SQS would take the message for a copy and drop it.
+
+use std::time::SystemTime;
+
+use crate::cli::deduplication;
+use crate::sqs::{Outgoing, Received, is_copy, is_ours, source_of};
+
+/// Where a message came from, as far as it says so.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// The ARN of the queue that SQS moved it from.
+    Arn(String),
+    /// The name of the queue that queuepost copied it from.
+    Name(String),
+    /// It does not say.
+    Unknown,
+}
+
+/// Where `received` came from. What queuepost wrote is newer than what SQS knows: it copied the message last.
+pub(super) fn origin(received: &Received) -> Origin {
+    if let Some(name) = source_of(&received.message, "source-queue") {
+        return Origin::Name(name.to_owned());
+    }
+    received.dead_letter_queue_source_arn.clone().map_or(Origin::Unknown, Origin::Arn)
+}
+
+/// The message to send; an error when its body is no text, which SQS never hands out.
+pub(super) fn outgoing(received: &Received, fifo: bool, now: SystemTime) -> Result<Outgoing, String> {
+    let message = &received.message;
+    let body = std::str::from_utf8(&message.body).map_err(|_| "its body is no text".to_owned())?;
+    let said =
+        |what, own: &Option<String>| source_of(message, what).map(str::to_owned).or_else(|| own.clone());
+    let group = said("source-group-id", &message.group_id);
+    let deduplication = said("source-deduplication-id", &message.deduplication_id);
+    let is_copy = is_copy(message);
+    let id = message.id.as_str();
+    Ok(Outgoing {
+        body: body.to_owned(),
+        attributes: message
+            .attributes
+            .iter()
+            .filter(|attribute| !is_copy || !is_ours(attribute))
+            .cloned()
+            .collect(),
+        delay: None,
+        // The tenant of a fair standard queue is a group too. A FIFO queue needs one.
+        group_id: group.or_else(|| fifo.then(|| id.to_owned())),
+        deduplication_id: fifo
+            .then(|| deduplication::again(deduplication.as_deref(), id, message.sent_at, now)),
+        trace_header: message.trace_header.clone(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::message::{Attribute, AttributeValue, Message, MessageId, ReceiptHandle};
+
+    fn text(name: &str, value: &str) -> Attribute {
+        let value = AttributeValue::Text(value.to_owned());
+        Attribute { name: name.to_owned(), data_type: "String".to_owned(), value }
+    }
+
+    fn letter(attributes: Vec<Attribute>) -> Received {
+        let mut message = Message::new(MessageId::new("m-1"), ReceiptHandle::new("r"), Bytes::from("{}"));
+        message.attributes = attributes;
+        message.sent_at = Some(SystemTime::UNIX_EPOCH);
+        Received { message, sender_id: None, dead_letter_queue_source_arn: None }
+    }
+
+    fn later(seconds: u64) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn what_queuepost_added_goes_and_everything_else_stays() {
+        let binary = Attribute {
+            name: "key".to_owned(),
+            data_type: "Binary.png".to_owned(),
+            value: AttributeValue::Binary(Bytes::from_static(&[0, 255])),
+        };
+        let mut letter = letter(vec![text("tenant", "acme"), binary, text("queuepost.reason", "rejected")]);
+        letter.message.trace_header = Some("Root=1".to_owned());
+        let sent = outgoing(&letter, false, later(0)).unwrap();
+        let names: Vec<_> = sent.attributes.iter().map(|attribute| attribute.name.as_str()).collect();
+        assert_eq!(names, ["tenant", "key"]);
+        assert_eq!(sent.attributes[1], letter.message.attributes[1]);
+        assert_eq!(
+            (sent.trace_header.as_deref(), sent.group_id, sent.deduplication_id),
+            (Some("Root=1"), None, None)
+        );
+    }
+
+    #[test]
+    fn a_result_keeps_its_attributes_for_it_is_no_copy() {
+        let result =
+            letter(vec![text("queuepost.state", "success"), text("queuepost.source-queue", "orders")]);
+        assert_eq!(outgoing(&result, false, later(0)).unwrap().attributes, result.message.attributes);
+        assert_eq!(origin(&result), Origin::Unknown);
+    }
+
+    #[test]
+    fn group_and_deduplication_id_are_those_of_the_original() {
+        let reason = text("queuepost.reason", "rejected");
+        let mut letter = letter(vec![
+            reason,
+            text("queuepost.source-group-id", "acme"),
+            text("queuepost.source-deduplication-id", "d-7"),
+        ]);
+        letter.message.group_id = Some("m-1".to_owned());
+        letter.message.deduplication_id = Some("m-1".to_owned());
+        let sent = outgoing(&letter, true, later(360)).unwrap();
+        assert_eq!((sent.group_id.as_deref(), sent.deduplication_id.as_deref()), (Some("acme"), Some("d-7")));
+    }
+
+    #[test]
+    fn an_id_that_sqs_may_still_remember_is_not_used_again_or_the_message_would_be_dropped() {
+        let mut letter = letter(Vec::new());
+        letter.message.group_id = Some("acme".to_owned());
+        letter.message.deduplication_id = Some("d-7".to_owned());
+        let sent = outgoing(&letter, true, later(359)).unwrap();
+        assert_eq!(
+            (sent.group_id.as_deref(), sent.deduplication_id.as_deref()),
+            (Some("acme"), Some("again-m-1"))
+        );
+    }
+
+    #[test]
+    fn the_origin_is_what_queuepost_wrote_or_else_what_sqs_knows() {
+        let reason = text("queuepost.reason", "rejected");
+        let mut letter = letter(vec![reason, text("queuepost.source-queue", "orders")]);
+        assert_eq!(origin(&letter), Origin::Name("orders".to_owned()));
+        letter.dead_letter_queue_source_arn = Some("arn:aws:sqs:r:1:refunds".to_owned());
+        assert_eq!(origin(&letter), Origin::Name("orders".to_owned()));
+        letter.message.attributes.clear();
+        assert_eq!(origin(&letter), Origin::Arn("arn:aws:sqs:r:1:refunds".to_owned()));
+        letter.dead_letter_queue_source_arn = None;
+        assert_eq!(origin(&letter), Origin::Unknown);
+    }
+}

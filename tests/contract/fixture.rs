@@ -21,7 +21,7 @@ pub const LONG: u32 = 600;
 pub struct Fixture {
     pub server: Server,
     clients: Clients,
-    admin: Client,
+    pub admin: Client,
 }
 
 impl Fixture {

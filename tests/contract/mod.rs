@@ -1,6 +1,7 @@
 //! What SQS does, checked on several servers: the embedded queue and servers by other authors.
 //!
 //! - `assertions`: the assertions, each made through the adapter.
+//! - `move_tasks`: those about lists of queues and about sending dead letters back.
 //! - `queue`: every assertion against every server, with a table of each server's known deviations.
 //! - `conformance`: the script of checks against the embedded queue.
 //! - `ministack`: the real binary against a server with accounts and roles.
@@ -13,5 +14,6 @@ mod assertions;
 mod conformance;
 mod fixture;
 mod ministack;
+mod move_tasks;
 mod queue;
 pub mod server;

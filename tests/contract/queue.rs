@@ -12,18 +12,19 @@ use tokio::task::JoinSet;
 
 use super::assertions;
 use super::fixture::Fixture;
+use super::move_tasks;
 use super::server::Kind;
 
 type Clause = fn(Arc<Fixture>) -> Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// The assertions with their names.
 macro_rules! named {
-    ($($assertion:ident),* $(,)?) => {
-        &[$((stringify!($assertion), |fixture| Box::pin(assertions::$assertion(fixture)))),*]
+    ($($room:ident: $($assertion:ident),* $(,)?);* $(;)?) => {
+        &[$($((stringify!($assertion), |fixture| Box::pin($room::$assertion(fixture)))),*),*]
     };
 }
 
-const CLAUSES: &[(&str, Clause)] = named![
+const CLAUSES: &[(&str, Clause)] = named![assertions:
     an_empty_queue_answers_nothing,
     an_idle_long_poll_holds_its_time,
     a_long_poll_answers_when_a_message_arrives,
@@ -56,7 +57,13 @@ const CLAUSES: &[(&str, Clause)] = named![
     a_freed_head_comes_back_alone_while_its_successor_is_in_flight,
     what_is_given_back_stays_behind_its_hidden_head,
     a_repeated_deduplication_id_is_one_message,
-    an_expired_handle_deletes_nothing_of_a_group,
+    an_expired_handle_deletes_nothing_of_a_group;
+    move_tasks:
+    queues_are_listed_by_the_beginning_of_their_name,
+    a_dead_letter_queue_names_the_queues_it_belongs_to,
+    a_move_task_sends_letters_back_as_they_were,
+    a_move_task_leaves_what_was_sent_to_the_dead_letter_queue,
+    a_cancelled_move_task_leaves_every_message_in_one_queue;
 ];
 
 /// An assertion that a server does not satisfy.
@@ -90,6 +97,26 @@ const MINISTACK: &[Deviation] = &[
         says: "left: [Ok(())]",
         reason: "it deletes as long as nobody else received the message",
     },
+    Deviation {
+        assertion: "a_dead_letter_queue_names_the_queues_it_belongs_to",
+        says: "The action ListDeadLetterSourceQueues is not valid",
+        reason: "it has no such operation",
+    },
+    Deviation {
+        assertion: "a_move_task_sends_letters_back_as_they_were",
+        says: "The action StartMessageMoveTask is not valid",
+        reason: "it has no move tasks",
+    },
+    Deviation {
+        assertion: "a_move_task_leaves_what_was_sent_to_the_dead_letter_queue",
+        says: "The action StartMessageMoveTask is not valid",
+        reason: "it has no move tasks",
+    },
+    Deviation {
+        assertion: "a_cancelled_move_task_leaves_every_message_in_one_queue",
+        says: "The action StartMessageMoveTask is not valid",
+        reason: "it has no move tasks",
+    },
 ];
 
 const ELASTICMQ: &[Deviation] = &[
@@ -117,6 +144,16 @@ const ELASTICMQ: &[Deviation] = &[
         assertion: "an_expired_handle_deletes_nothing_of_a_group",
         says: "left: [Ok(())]",
         reason: "it deletes as long as nobody else received the message",
+    },
+    Deviation {
+        assertion: "a_move_task_leaves_what_was_sent_to_the_dead_letter_queue",
+        says: "left: (Some(\"COMPLETED\"), false)",
+        reason: "it takes such a message along, where Amazon's task fails with CouldNotDetermineMessageSource",
+    },
+    Deviation {
+        assertion: "a_cancelled_move_task_leaves_every_message_in_one_queue",
+        says: "no task is listed",
+        reason: "it forgets a cancelled task, where Amazon lists it",
     },
 ];
 

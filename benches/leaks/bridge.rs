@@ -6,6 +6,7 @@ use queuepost::app;
 use queuepost::config::{self, Overrides};
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 use crate::protocol::{Orders, say};
 use crate::{Bridge, Result};
@@ -28,7 +29,7 @@ pub(crate) async fn run(role: &Bridge) -> Result<()> {
     let overrides = Overrides { config: Some(path.into()), ..Overrides::default() };
     let plan = config::load(&overrides, &|_| None, false).map_err(|errors| errors.to_string())?;
     let mut running = JoinSet::new();
-    running.spawn(app::run(plan));
+    running.spawn(app::run(plan, CancellationToken::new()));
     let mut orders = Orders::after(&())?;
     let metrics = Arc::new(Handle::current().metrics());
     loop {

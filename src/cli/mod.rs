@@ -11,6 +11,7 @@ mod dev_config;
 mod envelope;
 mod explain;
 mod healthcheck;
+mod line_shape;
 mod manual;
 mod options;
 mod peek;
@@ -198,7 +199,6 @@ mod tests {
             assert!(text.contains("similar") && text.contains(&format!("'{meant}'")), "{text}");
         }
         let error = Cli::try_parse_from(["queuepost", "xyzzy"]).expect_err("no such subcommand");
-        let error = Cli::try_parse_from(["queuepost", "cancel"]).expect_err("no such subcommand");
         assert!(!suggesting(error).to_string().contains("similar"));
     }
 

@@ -42,7 +42,7 @@ enum Format {
 pub(super) struct Options {
     #[command(flatten)]
     aws: AwsOptions,
-    /// Server other than Amazon's; by default that of the variables AWS_ENDPOINT_URL_SQS and AWS_ENDPOINT_URL
+    /// Server other than Amazon's; with its port [default: that of the SDK's variables]
     #[arg(long, value_name = "URL", help_heading = "Queue")]
     endpoint_url: Option<String>,
     /// Only queues whose name begins with this
@@ -180,6 +180,7 @@ mod tests {
             dead_letter_fifo: false,
             dead_letter_retention: None,
             dead_letter_depth: None,
+            dead_letter_unread: None,
         };
         let facts = |visible, redrive| QueueFacts {
             depth: QueueDepth { visible, not_visible: 2, delayed: 0 },

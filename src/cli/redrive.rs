@@ -88,8 +88,7 @@ pub(super) async fn run(options: &Options) -> u8 {
     };
     let ended = if options.cancel { task::cancel(&queue).await } else { redrive(options, queue).await };
     match ended {
-        Ok(code) => code,
-        Err(Failure::Exit(code)) => code,
+        Ok(code) | Err(Failure::Exit(code)) => code,
         Err(Failure::Queue(error)) => {
             complain_of(&error);
             FAILED

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use clap::Args;
 
+use crate::cli::line_shape::Shape;
 use crate::cli::queue_options::QueueOptions;
-use crate::cli::send_lines::Shape;
 use crate::cli::{
     FAILED, OK, USAGE, complain, complain_of, envelope, print_lines, resend, send_lines, value,
 };
@@ -150,7 +150,7 @@ async fn from_receive(options: &Options) -> u8 {
         Ok(queue) => queue,
         Err(code) => return code,
     };
-    let shape = Shape::FromReceive { fifo: queue.own_name().ends_with(".fifo"), delay: options.delay };
+    let shape = Shape::FromReceive { fifo: queue.is_fifo(), delay: options.delay };
     let Some(path) = &options.file else {
         return send_lines::run(&queue, &shape, std::io::BufReader::new(std::io::stdin())).await;
     };

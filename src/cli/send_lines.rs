@@ -11,13 +11,14 @@
 //! no network after all repeats.
 
 use std::io::{BufRead, IsTerminal as _, Write as _};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use tokio::sync::mpsc::{self, Receiver};
 use tokio::time::{Instant, timeout_at};
 
+use crate::cli::line_shape::Shape;
 use crate::cli::resend::{SENDS_MAX, pause};
-use crate::cli::{FAILED, OK, complain, envelope, print_lines};
+use crate::cli::{FAILED, OK, complain, print_lines};
 use crate::escape;
 use crate::message::MessageId;
 use crate::ports::{BATCH_MAX, QueueError, QueueErrorKind};
@@ -41,43 +42,6 @@ struct Line {
 struct Entry {
     number: u64,
     message: Outgoing,
-}
-
-/// What message a line is.
-#[derive(Debug)]
-pub(super) enum Shape {
-    /// The line is the body, the rest is that of the model.
-    Like {
-        /// Everything but the body.
-        model: Outgoing,
-        /// Whether lines of `receive` are bodies too.
-        as_is: bool,
-    },
-    /// `receive` printed it.
-    FromReceive {
-        /// Whether it goes to a FIFO queue.
-        fifo: bool,
-        /// How long it is hidden at first.
-        delay: Option<Duration>,
-    },
-}
-
-impl Shape {
-    fn message(&self, number: u64, body: String) -> Result<Outgoing, String> {
-        match self {
-            Self::Like { as_is: false, .. } if envelope::is_printed(&body) => {
-                Err(envelope::REFUSED.to_owned())
-            }
-            Self::Like { model, .. } => {
-                let deduplication_id = model.deduplication_id.as_ref().map(|id| format!("{id}{number}"));
-                Ok(Outgoing { body, deduplication_id, ..model.clone() })
-            }
-            Self::FromReceive { fifo, delay } => {
-                let message = envelope::message(&body, *fifo, SystemTime::now())?;
-                Ok(Outgoing { delay: *delay, ..message })
-            }
-        }
-    }
 }
 
 /// Sends every line of `input` as a message; returns the exit code.

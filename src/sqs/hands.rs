@@ -48,6 +48,12 @@ pub struct Move {
 }
 
 impl SqsQueue {
+    /// Another queue over the same connection: of the same server, account and region.
+    #[must_use]
+    pub fn beside(&self, name: QueueRef) -> Self {
+        Self::new(name, Arc::clone(self.connection()))
+    }
+
     /// URLs of the queues of this account and region whose name begins with `prefix`.
     pub async fn queues(&self, prefix: &str) -> Result<Vec<String>, QueueError> {
         let asked: Arc<str> = Arc::from(if prefix.is_empty() { "*" } else { prefix });

@@ -108,19 +108,18 @@ impl SqsQueue {
         Self { name, connection, fifo, known: Mutex::default(), omissions: Omissions::default() }
     }
 
-    /// Another queue over the same connection: of the same server, account and region.
-    #[must_use]
-    pub fn beside(&self, name: QueueRef) -> Self {
-        Self::new(name, Arc::clone(&self.connection))
-    }
-
     /// Its name, for logs.
     pub fn own_name(&self) -> &str {
         self.name.name()
     }
 
+    /// Whether it is a FIFO queue, by its name.
+    pub fn is_fifo(&self) -> bool {
+        self.fifo
+    }
+
     /// The connection of all calls.
-    pub(super) fn connection(&self) -> &Connection {
+    pub(super) fn connection(&self) -> &Arc<Connection> {
         &self.connection
     }
 

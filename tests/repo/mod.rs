@@ -96,7 +96,22 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "exchange::results",
         ],
     ),
-    ("cli", &["escape", "app", "config", "localqueue", "message", "ports", "serve", "sqs", "telemetry"]),
+    // The age of a message that is sent again is the wall clock's.
+    (
+        "cli",
+        &[
+            "limit::clock",
+            "escape",
+            "app",
+            "config",
+            "localqueue",
+            "message",
+            "ports",
+            "serve",
+            "sqs",
+            "telemetry",
+        ],
+    ),
     ("lib", &[]),
     ("main", &["cli"]),
 ];

@@ -7,7 +7,7 @@
 use std::collections::{HashMap, HashSet};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -16,6 +16,7 @@ use crate::cli::progress::Progress;
 use crate::cli::resend::{self, SENDS_MAX};
 use crate::cli::{FAILED, INTERRUPTED, OK, complain, complain_of, print_lines, receive};
 use crate::escape;
+use crate::limit::clock::Wall;
 use crate::message::ReceiptHandle;
 use crate::ports::{BATCH_MAX, Queue as _, QueueError, QueueErrorKind, VisibilityChange};
 use crate::sqs::{QueueRef, ReceiveRequest, Received, SqsQueue};
@@ -217,7 +218,7 @@ impl<'a> ByHand<'a> {
             self.say(&id, "it does not say which queue it came from\n  fix: name the queue with --to");
             return Ok(Moved::No);
         };
-        let outgoing = match shape::outgoing(received, self.fifo, SystemTime::now()) {
+        let outgoing = match shape::outgoing(received, self.fifo, Wall::System.now()) {
             Ok(outgoing) => outgoing,
             Err(why) => {
                 self.say(&id, &why);

@@ -6,6 +6,7 @@
 
 /// What decides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a question of its own")]
 pub(super) struct Asked {
     /// The person wants it by hand.
     pub(super) by_hand: bool,

@@ -123,7 +123,7 @@ enum Command {
     Reload(control::Reload),
     /// List queues, with what is in them and where their failures go
     Queues(queues::Options),
-    /// Print messages of a queue and give them back
+    /// Print messages of a queue and leave them there
     Peek(peek::Options),
     /// Delete messages by their receipt handles
     Delete(delete::Options),

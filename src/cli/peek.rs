@@ -1,7 +1,7 @@
-//! `queuepost peek`: prints messages of a queue and gives them back at once.
+//! `queuepost peek`: prints messages of a queue and makes them visible again.
 //!
-//! SQS has no way of looking that is no receive. So each message shown has its receive count raised by one, and a message
-//! that had its last receive already is dead-lettered instead of shown. Where that can happen it is asked for.
+//! SQS has no way of looking that is no receive. So each look raises the receive count of what it shows. A message that
+//! had its last receive already is dead-lettered instead of shown. Where that can happen it is asked for.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -50,7 +50,7 @@ pub(super) struct Options {
     yes: bool,
 }
 
-/// Prints messages and gives them back; returns the exit code.
+/// Prints messages and makes them visible again; returns the exit code.
 pub(super) async fn run(options: &Options) -> u8 {
     let queue = match options.queue.open().await {
         Ok(queue) => queue,

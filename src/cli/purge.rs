@@ -1,11 +1,11 @@
 //! `queuepost purge`: drops all messages of a queue, after it was confirmed.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::IsTerminal as _;
 
 use clap::Args;
 
 use crate::cli::queue_options::QueueOptions;
-use crate::cli::{FAILED, OK, USAGE, complain, complain_of};
+use crate::cli::{FAILED, OK, USAGE, complain, complain_of, terminal};
 use crate::escape;
 use crate::ports::Queue as _;
 
@@ -38,7 +38,7 @@ pub(super) struct Options {
 
 /// Asks and purges; returns the exit code.
 pub(super) async fn run(options: &Options) -> u8 {
-    let on_terminal = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
+    let on_terminal = std::io::stdin().is_terminal();
     if !options.yes && !on_terminal {
         complain(&"a purge is confirmed on a terminal, or with --yes where there is none");
         return USAGE;
@@ -65,7 +65,8 @@ pub(super) async fn run(options: &Options) -> u8 {
             return FAILED;
         }
     }
-    if !options.yes && !confirmed(&name) {
+    let question = "All of them will be lost. Type the queue's name to go on:";
+    if !options.yes && terminal::asked(question).as_deref() != Some(queue.own_name()) {
         complain(&"not purged: that is not the queue's name");
         return FAILED;
     }
@@ -79,12 +80,4 @@ pub(super) async fn run(options: &Options) -> u8 {
             FAILED
         }
     }
-}
-
-/// Whether the person at the terminal types the queue's name.
-fn confirmed(name: &str) -> bool {
-    eprint!("All of them will be lost. Type the queue's name to go on: ");
-    std::io::stderr().flush().ok();
-    let mut typed = String::new();
-    std::io::stdin().read_line(&mut typed).is_ok() && typed.trim() == name
 }

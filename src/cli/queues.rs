@@ -20,12 +20,13 @@ Examples:
   queuepost queues --region eu-west-1 --prefix orders
   queuepost queues --endpoint-url http://127.0.0.1:9324 --format json
 
-Messages are counted approximately, as SQS counts them: ready to be received, in
-flight, delayed. A queue that may not be asked is listed without its numbers.
+Messages are counted as SQS counts them, approximately: ready to be received,
+in flight, delayed. A queue that may not be asked is listed without its numbers.
 
 Permissions: sqs:ListQueues, and sqs:GetQueueAttributes on each queue.
 
-Exit codes: 0 also when there are none, 1 failure, 2 usage, 78 bad configuration.";
+Exit codes: 0 also when there are none, 1 failure, 2 usage, 78 bad
+configuration.";
 
 /// How the list is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -1,8 +1,7 @@
 //! `queuepost redrive`: sends the messages of a dead-letter queue back to where they came from.
 //!
 //! By a move task of SQS where SQS can, by hand where it cannot (`way.rs`). Both leave each message in one of the two
-//! queues at any time. By hand a message is deleted only after its copy was accepted, so it may be there twice, and never
-//! in neither.
+//! queues at any time. By hand a message is deleted after its copy was accepted. So it may be there twice, but never in neither.
 
 mod by_hand;
 mod shape;
@@ -14,7 +13,7 @@ use std::sync::Arc;
 use clap::Args;
 
 use crate::cli::queue_options::QueueOptions;
-use crate::cli::{FAILED, INTERRUPTED, OK, complain, complain_of, value};
+use crate::cli::{FAILED, INTERRUPTED, OK, complain, complain_of, print_lines, value};
 use crate::escape;
 use crate::ports::{BATCH_MAX, Queue as _, QueueError, QueueFacts, QueueReason};
 use crate::sqs::{ReceiveRequest, SqsQueue, is_copy};
@@ -44,7 +43,7 @@ the original. By hand the new and the old id of each message are printed on a
 line. A message has a new id and a receive count of 0 either way.
 
 Ctrl-C ends it: a task is cancelled, by hand the message under way is finished,
-and what was received is given back. A call without an answer may leave a message
+and what was received is visible again. A call without an answer may leave a message
 in both queues, never in neither.
 
 Permissions on the dead-letter queue: sqs:GetQueueAttributes, sqs:ReceiveMessage,
@@ -246,13 +245,13 @@ fn dry_run(options: &Options, name: &str, facts: &QueueFacts, target: &Target, w
         Way::ByHand(why) => format!("by hand ({why})"),
     };
     let rate = options.rate.map_or_else(String::new, |rate| format!(", {rate} a second at most"));
-    println!("would move {} {} {how}{rate}", escape::line(&what), escape::line(&to));
+    let mut lines = vec![format!("would move {what} {to} {how}{rate}")];
     let hidden = depth.not_visible + depth.delayed;
     if hidden > 0 {
-        println!(
-            "{hidden} more are in flight or delayed and would stay, unless they become visible meanwhile"
-        );
+        let stay = "are in flight or delayed and would stay, unless they become visible meanwhile";
+        lines.push(format!("{hidden} more {stay}"));
     }
+    print_lines(lines.iter().map(String::as_str)).ok();
 }
 
 /// Whether one of the first messages was dead-lettered by queuepost itself. They stay visible.

@@ -98,3 +98,12 @@ pub(super) fn print_ours(text: &str) -> std::io::Result<()> {
 pub(super) fn print_styled(text: &str) {
     print!("{text}");
 }
+
+/// Asks on standard error, and reads the answer of one line from standard input.
+pub(super) fn asked(question: &str) -> Option<String> {
+    eprint!("{} ", escape::line(question));
+    std::io::stderr().flush().ok();
+    let mut typed = String::new();
+    std::io::stdin().read_line(&mut typed).ok()?;
+    Some(typed.trim().to_owned())
+}

@@ -18,7 +18,7 @@ const ENDPOINT_KEYS: [&str; 11] = [
     "tls",
 ];
 /// Listener keys that users often write in an endpoint, or at the top.
-const LISTENER_KEYS: [&str; 28] = [
+const LISTENER_KEYS: [&str; 30] = [
     "algorithm",
     "batch",
     "claimcheck",
@@ -32,9 +32,11 @@ const LISTENER_KEYS: [&str; 28] = [
     "onresponse",
     "output",
     "path",
+    "paused",
     "preset",
     "queue",
     "receivewait",
+    "recordanswers",
     "results",
     "retention",
     "retrydelay",

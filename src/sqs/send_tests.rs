@@ -118,7 +118,7 @@ fn a_fifo_copy_says_the_ids_of_its_original() {
     let mut original = message(String::new(), vec![text("queuepost.source-group-id", "older")]);
     original.group_id = Some("g".to_owned());
     let copy = copy(&original, "orders", &REASON, true).unwrap();
-    assert_eq!(copy.attributes[3], text("queuepost.source-group-id", "g"));
-    assert_eq!(copy.attributes[4], text("queuepost.source-deduplication-id", "d"));
-    assert_eq!(copy.attributes.len(), 5);
+    assert_eq!(copy.attributes[4], text("queuepost.source-group-id", "g"));
+    assert_eq!(copy.attributes[5], text("queuepost.source-deduplication-id", "d"));
+    assert_eq!(copy.attributes.len(), 6);
 }

@@ -158,7 +158,7 @@ const AT_HOME: &[(&str, &[&str])] = &[
 
 /// Files that write to standard output or error. The first two escape all output; the others print fixed texts only.
 const WRITES_TO_A_TERMINAL: &[&str] =
-    &["cli/terminal.rs", "telemetry/output.rs", "cli/send_lines.rs", "main.rs"];
+    &["cli/terminal.rs", "telemetry/output.rs", "cli/progress.rs", "cli/send_lines.rs", "main.rs"];
 
 struct Source {
     path: PathBuf,

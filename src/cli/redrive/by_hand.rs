@@ -1,7 +1,7 @@
 //! Moves messages one receive at a time: received, sent, and deleted once the send was accepted.
 //!
-//! A message is in at least one of the two queues at any time. What is received and not moved, because it was not asked
-//! for or could not be sent, is given back at the end: until then it is hidden, so that it does not come again and again.
+//! A message is in at least one of the two queues at any time. What was received and could not be moved, or was not asked for, is made visible
+//! at the end. Until then it is hidden, so that it does not come again and again.
 //! What this command sent and what comes back meanwhile, because it failed again, is not moved a second time.
 
 use std::collections::{HashMap, HashSet};

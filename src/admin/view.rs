@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::Running;
+use super::{Operator, Running};
 use crate::drain::Drain;
 use crate::telemetry::metrics::Metrics;
 
@@ -14,4 +14,6 @@ pub struct View {
     pub running: Arc<Running>,
     /// The phase of the process.
     pub drain: Drain,
+    /// Who starts and ends listeners, where somebody does.
+    pub operator: Option<Arc<dyn Operator>>,
 }

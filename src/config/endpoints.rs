@@ -315,8 +315,9 @@ impl Known {
 
     fn plan(self) -> EndpointPlan {
         let sessions = self.sessions();
-        let (_, auth, sign, tls) = self.identity.unwrap_or_default();
+        let (origin, auth, sign, tls) = self.identity.unwrap_or_default();
         EndpointPlan {
+            origin,
             client: endpoint::Settings {
                 name: self.name,
                 connect_timeout: self.connect_timeout,

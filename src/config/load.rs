@@ -16,7 +16,7 @@ use crate::config::plan::Plan;
 use crate::config::problem::{ConfigErrors, Fault, Place, Report, Written};
 use crate::config::shown::Reveal;
 use crate::config::value;
-use crate::config::{presets, sqsd_names};
+use crate::config::{presets, sqsd_names, written_keys};
 use crate::sqs;
 
 const CONFIG_FLAG: &str = "--config";
@@ -83,9 +83,17 @@ pub fn load(
 ) -> Result<Plan, ConfigErrors> {
     let mut report = Report::default();
     let Some(file) = written(overrides, env, &mut report) else { return Err(report.into_errors()) };
-    let plan = check::plan(&file, env, stdout_is_terminal, overrides.require_healthy, &mut report);
-    let warnings = report.finish()?;
-    Ok(Plan { warnings, ..plan })
+    let mut plan = check::plan(&file, env, stdout_is_terminal, overrides.require_healthy, &mut report);
+    plan.warnings = report.finish()?;
+    for (listener, written) in plan.listeners.iter_mut().zip(written_keys::of(file)) {
+        listener.written = written;
+    }
+    Ok(plan)
+}
+
+/// The file that a configuration is read from, if it is read from one.
+pub fn file_of(overrides: &Overrides, env: &dyn Fn(&str) -> Option<String>) -> Option<String> {
+    overrides.config.clone().or_else(|| set(env, CONFIG_VARIABLE))
 }
 
 /// Explains the configuration: every key with its value, and where that came from.
@@ -107,7 +115,7 @@ pub fn explain(
 
 /// File, environment and flags together, filled up from presets. `None` when the file cannot be read.
 fn written(overrides: &Overrides, env: Lookup<'_>, report: &mut Report) -> Option<File> {
-    let mut file = match overrides.config.clone().or_else(|| set(env, CONFIG_VARIABLE)) {
+    let mut file = match file_of(overrides, env) {
         None => File::none(),
         Some(path) => file::read(&path, env, report)?,
     };

@@ -6,7 +6,7 @@
 //! - `tree`, `fields`, `file`: read the text, each value with its position.
 //! - `env`: replaces `${VAR}`.
 //! - `presets`: fills keys that nobody wrote; `matillion`: the templates of one; `keys`, `nested_keys`: name them.
-//! - `explain`: says where each value came from.
+//! - `explain`: says where each value came from; `written_keys`: what a later reading is compared with.
 //! - `check`, `endpoints`, `exchange`, `template`, `cloudevents`, `lambda`, `auth`, `sigv4`, `sign`: apply the rules.
 //! - `stay`: how long messages stay hidden and in the queue; `sqsd_names`: the variables of other programs.
 //! - `batch`, `gathering`: how many messages a POST carries, and the rules of that.
@@ -59,10 +59,12 @@ mod template;
 mod tree;
 mod unwrap;
 mod value;
+mod written_keys;
 
 pub use env::process_env;
 pub use excerpt::Excerpt;
 pub use explain::Explained;
-pub use load::{Overrides, admin_address, explain, load, queue, variables};
+pub use load::{Overrides, admin_address, explain, file_of, load, queue, variables};
 pub use plan::{EndpointPlan, ListenerPlan, Plan, ResultPlan, ResultsPlan};
 pub use problem::{ConfigErrors, Place, Problem};
+pub use written_keys::WrittenKeys;

@@ -215,11 +215,13 @@ impl Setup {
         let (shared, sessions) = (Arc::clone(&limits.gate), Arc::clone(&limits.sessions));
         let gates = Gates { own, shared, sessions, events: Arc::clone(&events) };
         let admission = Admission { gates, membership: limits.sessions.join(settings.workers), limits };
+        let drain = Drain::new();
+        let handle = Handle::new(settings, drain.clone());
         let ctx = Arc::new(Context {
-            settings,
+            settings: handle.settings(),
             queue: Arc::<ScriptedQueue>::clone(&queue),
             endpoint: Arc::<ScriptedEndpoint>::clone(&endpoint),
-            drain: Drain::new(),
+            drain,
             wall: Wall::Anchored { at: SystemTime::UNIX_EPOCH, instant: Instant::now() },
             random: Mutex::new(fastrand::Rng::with_seed(4)),
             metrics,
@@ -228,7 +230,6 @@ impl Setup {
             view: QueueView::default(),
         });
         let (settler, taken) = settler(places, &memory);
-        let handle = Handle::new(ctx.settings.workers, ctx.drain.clone());
         let not_receiving = tokio::sync::watch::Sender::default();
         let (kit_leases, kit_slots) = (Arc::clone(&leases), Arc::clone(&slots));
         let dispatch = Arc::new(Dispatch {

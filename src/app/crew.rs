@@ -328,7 +328,8 @@ impl<P> Member<P> {
                 Became::Added
             }
             // What starts next goes by the newest plan.
-            (State::Ends { .. } | State::Ended, _) => effect.into(),
+            (State::Ends { .. } | State::Ended, Effect::Kept) => Became::Kept,
+            (State::Ends { .. } | State::Ended, Effect::Adjusted | Effect::Replaced) => Became::Replaced,
         }
     }
 

@@ -1,6 +1,7 @@
 //! The wiring: from a checked plan to running listeners, and back to a stopped process, in the right order.
 //!
-//! The only area that names every other. Start: limits and clients, the admin port, then all listeners. End:
+//! The only area that names every other. Start: limits and clients, the admin port, then all listeners. Then one loop
+//! follows signals, requests and a configuration that changes. End:
 //! a signal starts the drain; a second signal or the deadline aborts running work. The admin port answers
 //! until the last message is settled. The failure of one listener does not affect the others.
 

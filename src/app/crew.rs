@@ -133,12 +133,11 @@ impl<M: Maker> Crew<M> {
         self.members.retain(|member| wanted.contains(&member.name) || !matches!(member.state, State::Ended));
         for plan in plans {
             let name = self.maker.name(&plan).to_owned();
-            let what = match self.members.iter_mut().find(|member| member.name == name) {
-                Some(member) => member.take_over(plan, &self.maker, deadline),
-                None => {
-                    self.add(plan).await;
-                    Became::Added
-                }
+            let what = if let Some(member) = self.members.iter_mut().find(|member| member.name == name) {
+                member.take_over(plan, &self.maker, deadline)
+            } else {
+                self.add(plan).await;
+                Became::Added
             };
             became.push((name, what));
         }

@@ -47,7 +47,7 @@ impl Effect {
         let is_below = |above: &&str| {
             key.strip_prefix(*above).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
         };
-        if ADJUSTED.iter().any(|above| is_below(&above)) { Self::Adjusted } else { Self::Replaced }
+        if ADJUSTED.iter().any(is_below) { Self::Adjusted } else { Self::Replaced }
     }
 
     /// The effect of a change of all these keys.

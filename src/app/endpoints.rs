@@ -9,7 +9,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use crate::admin::{Gauges, RunningEndpoint};
 use crate::config::EndpointPlan;
 use crate::endpoint::auth::{Auth, SigV4};
-use crate::endpoint::{HttpClient, HttpEndpoint, Target};
+use crate::endpoint::{HttpClient, HttpEndpoint, Target, Tls};
 use crate::exchange::Request;
 use crate::limit::EndpointLimits;
 use crate::policy::outcome::Attempt;
@@ -51,19 +51,13 @@ struct Now {
 /// The endpoints of a plan, made but not yet in use.
 pub(super) struct Prepared(Vec<Change>);
 
-struct Change {
-    plan: EndpointPlan,
-    client: HttpClient,
-    /// What it goes on from.
-    from: Option<From>,
-}
-
-/// An endpoint that is used already.
-enum From {
-    /// It goes on.
-    Same(Arc<Living>),
-    /// It goes on under another name, with its limits.
-    Renamed(Arc<Living>),
+enum Change {
+    /// One that nobody used before.
+    New(EndpointPlan, HttpClient),
+    /// One goes on; `None`: its client does, too.
+    Same(Arc<Living>, EndpointPlan, Option<HttpClient>),
+    /// One goes on under another name, with its limits.
+    Renamed(Arc<Living>, EndpointPlan, HttpClient),
 }
 
 impl Prepared {
@@ -72,10 +66,14 @@ impl Prepared {
         let old: Vec<EndpointPlan> = in_use.iter().map(|living| living.lock().plan.clone()).collect();
         let matches = matches(&old, plans);
         let change = |(plan, from): (&EndpointPlan, Option<usize>)| {
-            let from = from.and_then(|from| in_use.get(from)).map(Arc::clone);
-            let is_same = |living: &Arc<Living>| *living.limits.name == *plan.client.name;
-            let from = from.map(|it| if is_same(&it) { From::Same(it) } else { From::Renamed(it) });
-            Ok(Change { plan: plan.clone(), client: client(plan)?, from })
+            Ok(match from.and_then(|from| in_use.get(from)).map(Arc::clone) {
+                None => Change::New(plan.clone(), client(plan)?),
+                Some(same) if *same.limits.name == *plan.client.name => {
+                    let client = same.other_client(plan)?;
+                    Change::Same(same, plan.clone(), client)
+                }
+                Some(old) => Change::Renamed(old, plan.clone(), client(plan)?),
+            })
         };
         plans.iter().zip(matches).map(change).collect::<Result<_, _>>().map(Self)
     }
@@ -88,26 +86,15 @@ impl Prepared {
 
 impl Change {
     fn apply(self) -> Arc<Living> {
-        let Self { plan, client, from } = self;
-        let name = plan.client.name.clone();
-        let living = |limits, plan, client| {
-            Arc::new(Living { limits, now: RwLock::new(Now { plan, client, turn: 0 }) })
-        };
-        match from {
-            None => {
-                let limits = EndpointLimits::new(&name, &plan.limits, fastrand::u64(..));
-                living(limits, plan, client)
+        match self {
+            Self::New(plan, client) => {
+                let limits = EndpointLimits::new(&plan.client.name, &plan.limits, fastrand::u64(..));
+                Living::new(limits, plan, client)
             }
-            Some(From::Renamed(old)) => {
-                old.limits.sessions.adjust(&plan.limits);
-                let limits = EndpointLimits { name: name.into(), ..old.limits.clone() };
-                living(limits, plan, client)
-            }
-            Some(From::Same(same)) => {
+            Self::Same(same, plan, client) => {
                 same.limits.sessions.adjust(&plan.limits);
                 let mut now = same.now.write().unwrap_or_else(PoisonError::into_inner);
-                // An equal client has open connections and tokens that need not be made anew.
-                if !now.client.is_as(&client) {
+                if let Some(client) = client {
                     now.client = client;
                     now.turn += 1;
                 }
@@ -115,21 +102,32 @@ impl Change {
                 drop(now);
                 same
             }
+            Self::Renamed(old, plan, client) => {
+                old.limits.sessions.adjust(&plan.limits);
+                let limits = EndpointLimits { name: plan.client.name.as_str().into(), ..old.limits.clone() };
+                Living::new(limits, plan, client)
+            }
         }
     }
 }
 
-/// For each new endpoint the old one that it goes on from, if there is one: first those with the same address and
-/// credentials, best under the same name, then those with the same name and address. Each is taken once.
+/// The same name at the same address.
+fn is_named_so(a: &EndpointPlan, b: &EndpointPlan) -> bool {
+    a.client.name == b.client.name && a.origin == b.origin
+}
+
+/// The same address with the same credentials.
+fn is_same(a: &EndpointPlan, b: &EndpointPlan) -> bool {
+    let (one, other) = (&a.client, &b.client);
+    a.origin == b.origin && one.auth == other.auth && one.sign == other.sign && one.tls == other.tls
+}
+
+/// For each new endpoint the old one that it goes on from, if there is one. First those with the same address and
+/// credentials, best under the same name. Then those with the same name and address. Each is taken once.
 fn matches(old: &[EndpointPlan], new: &[EndpointPlan]) -> Vec<Option<usize>> {
-    let named = |a: &EndpointPlan, b: &EndpointPlan| a.client.name == b.client.name && a.origin == b.origin;
-    let same = |a: &EndpointPlan, b: &EndpointPlan| {
-        let (one, other) = (&a.client, &b.client);
-        a.origin == b.origin && one.auth == other.auth && one.sign == other.sign && one.tls == other.tls
-    };
+    let rounds: [fn(&EndpointPlan, &EndpointPlan) -> bool; 3] =
+        [|a, b| is_named_so(a, b) && is_same(a, b), is_same, is_named_so];
     let mut found: Vec<Option<usize>> = vec![None; new.len()];
-    let rounds: [&dyn Fn(&EndpointPlan, &EndpointPlan) -> bool; 3] =
-        [&|a, b| named(a, b) && same(a, b), &same, &named];
     for fits in rounds {
         for at in 0..new.len() {
             let Some(plan) = new.get(at).filter(|_| found.get(at).is_some_and(Option::is_none)) else {
@@ -147,6 +145,21 @@ fn matches(old: &[EndpointPlan], new: &[EndpointPlan]) -> Vec<Option<usize>> {
 }
 
 impl Living {
+    fn new(limits: EndpointLimits, plan: EndpointPlan, client: HttpClient) -> Arc<Self> {
+        Arc::new(Self { limits, now: RwLock::new(Now { plan, client, turn: 0 }) })
+    }
+
+    /// The client that a plan asks for, if it is another than the present one. That has open connections and tokens. TLS
+    /// files may have other contents now.
+    fn other_client(&self, plan: &EndpointPlan) -> Result<Option<HttpClient>, StartError> {
+        if self.lock().plan.client == plan.client && plan.client.tls == Tls::default() {
+            return Ok(None);
+        }
+        let other = client(plan)?;
+        let is_same = self.lock().client.is_as(&other);
+        Ok(Some(other).filter(|_| !is_same))
+    }
+
     fn lock(&self) -> std::sync::RwLockReadGuard<'_, Now> {
         self.now.read().unwrap_or_else(PoisonError::into_inner)
     }
@@ -210,20 +223,19 @@ mod tests {
 
     /// The endpoints of a file with these, each used by a listener.
     fn plans(endpoints: &[(&str, &str, &str)]) -> Vec<EndpointPlan> {
-        let mut text = "endpoints:\n".to_owned();
-        for (name, url, more) in endpoints {
-            text += &format!("  {name}:\n    url: {url}\n{more}");
-        }
-        text += "listeners:\n";
-        for (name, ..) in endpoints {
-            text += &format!(
+        let endpoint = |(name, url, more): &(&str, &str, &str)| format!("  {name}:\n    url: {url}\n{more}");
+        let listener = |(name, ..): &(&str, &str, &str)| {
+            format!(
                 "- queue: https://sqs.eu-west-1.amazonaws.com/123456789012/{name}\n  endpoint: {name}\n  path: /\n"
-            );
-        }
+            )
+        };
+        let of_endpoints: String = endpoints.iter().map(endpoint).collect();
+        let of_listeners: String = endpoints.iter().map(listener).collect();
+        let text = format!("endpoints:\n{of_endpoints}listeners:\n{of_listeners}");
         let file = tempfile_of(&text);
         let overrides = Overrides { config: Some(file), ..Overrides::default() };
         let env =
-            |name: &str| (name == "TOKEN" || name == "OTHER").then(|| "Authorization: Bearer x".to_owned());
+            |name: &str| ["TOKEN", "OTHER"].contains(&name).then(|| format!("Authorization: Bearer {name}"));
         load(&overrides, &env, false).unwrap_or_else(|errors| panic!("{errors}")).endpoints
     }
 

@@ -3,6 +3,7 @@
 //! Only this loop starts and ends listeners, so no two changes meet. It waits for nothing long: reading a configuration
 //! and making clients happen in tasks. When the loop has returned nothing is started any more.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
@@ -85,7 +86,7 @@ impl Process {
             };
             match next {
                 Next::Request(request) => self.request(request).await,
-                Next::Reread(Reread::Due) | Next::HangUp => self.reload(None),
+                Next::Reread(Reread::Due) | Next::HangUp => self.reload(Vec::new()),
                 Next::Reread(Reread::Done(read)) => self.read(read).await,
                 Next::Event(event) => {
                     self.crew.handle(event).await;
@@ -103,7 +104,7 @@ impl Process {
     async fn request(&mut self, request: Request) {
         // Whoever asked may have gone.
         match request {
-            Request::Reload(reply) => self.reload(Some(reply)),
+            Request::Reload(reply) => self.reload(vec![reply]),
             Request::Drain(name, told, ended) => {
                 told.send(self.crew.drain(&name, self.plan.deadline, ended)).ok();
             }
@@ -111,9 +112,9 @@ impl Process {
         }
     }
 
-    fn reload(&mut self, reply: Option<Reply>) {
+    fn reload(&mut self, replies: Vec<Reply>) {
         let clients = Arc::clone(&self.crew.maker().clients);
-        self.reloads.ask(reply, &clients, &self.endpoints);
+        self.reloads.ask(replies, &clients, &self.endpoints);
     }
 
     /// A reading has ended.
@@ -123,8 +124,8 @@ impl Process {
             let report = self.follow(*read).await;
             self.reloads.answer(&report);
         }
-        for reply in self.reloads.wanted() {
-            self.reload(reply);
+        if let Some(replies) = self.reloads.wanted() {
+            self.reload(replies);
         }
     }
 
@@ -192,14 +193,113 @@ impl Process {
 
     /// Shows the series of what runs alone.
     fn show_metrics(&self) {
-        let listener = |name: &str| self.running.listener(name).is_some();
-        let endpoints = self.running.endpoints();
-        self.metrics.retain(listener, |name| endpoints.iter().any(|endpoint| *endpoint.limits.name == *name));
+        let (listeners, endpoints) = (self.running.listeners(), self.running.endpoints());
+        let listeners: BTreeSet<&str> = listeners.iter().map(|listener| listener.name.as_str()).collect();
+        let endpoints: BTreeSet<&str> = endpoints.iter().map(|endpoint| &*endpoint.limits.name).collect();
+        self.metrics.retain(|name| listeners.contains(name), |name| endpoints.contains(name));
     }
 }
 
 fn show(endpoints: &[Arc<Living>], running: &Running, metrics: &Metrics) {
     for endpoint in endpoints {
         running.put_endpoint(endpoint.shown(metrics));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Duration;
+
+    use super::*;
+    use crate::admin::{Operator as _, Refused};
+    use crate::app::operator::ToProcess;
+    use crate::app::reload::Source;
+    use crate::config::{self, Overrides};
+    use crate::drain::Drain;
+    use crate::sqs;
+
+    /// Nothing listens there: the listeners look for their queues for ever.
+    fn text(workers: &str, more: &str) -> String {
+        format!(
+            "listeners:\n- queue: http://127.0.0.1:9/000000000000/orders\n  url: http://127.0.0.1:9/x\n  workers: {workers}\n{more}"
+        )
+    }
+
+    const MAILS: &str = "- queue: http://127.0.0.1:9/000000000000/mails\n  url: http://127.0.0.1:9/x\n";
+
+    /// Runs `asks` beside a process with this file; how often the file was read.
+    async fn beside(name: &str, asks: impl AsyncFnOnce(&ToProcess, &std::path::Path)) -> usize {
+        let path = std::env::temp_dir().join(format!("queuepost-{}-{name}.yaml", std::process::id()));
+        std::fs::write(&path, text("3", "")).unwrap();
+        let overrides = Overrides { config: Some(path.to_str().unwrap().to_owned()), ..Overrides::default() };
+        let reads = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&reads);
+        let load = move || {
+            counted.fetch_add(1, Ordering::SeqCst);
+            config::load(&overrides, &|_| None, false)
+        };
+        let (source, plan) = (Source::new(&path, load.clone()), load().unwrap());
+        let (metrics, running) = (Arc::new(Metrics::new()), Arc::new(Running::default()));
+        let drain = Drain::new();
+        let clients = Arc::<sqs::Clients>::default();
+        let wiring = Wiring { metrics, drain: drain.clone(), clients, deadline: plan.deadline };
+        let endpoints = Prepared::new(&plan.endpoints, &[]).unwrap();
+        let mut process = Process::start(plan, endpoints, wiring, running, Reloads::of(Some(source))).await;
+        let (requests, mut of_routes) = mpsc::channel(16);
+        let (operator, mut signals) = (ToProcess(requests), Signals::new().unwrap());
+        tokio::select! {
+            () = process.serve(&mut signals, &mut of_routes) => unreachable!("nobody sends a signal"),
+            () = asks(&operator, &path) => {}
+        }
+        drop(of_routes);
+        let refused = operator.reload().await.unwrap_err();
+        assert!(matches!(&refused, Refused::Invalid { why, .. } if why.contains("draining")), "{refused:?}");
+        drain.begin(Duration::from_secs(5));
+        process.crew.all_ended().await;
+        std::fs::remove_file(&path).unwrap();
+        reads.load(Ordering::SeqCst)
+    }
+
+    #[tokio::test]
+    async fn many_who_ask_at_once_share_a_reading_and_learn_what_became_of_each_listener() {
+        let reads = beside("coalesce", async |operator, path| {
+            std::fs::write(path, text("5", MAILS)).unwrap();
+            let mut all = tokio::task::JoinSet::new();
+            for _ in 0..12 {
+                let operator = operator.clone();
+                all.spawn(async move { operator.reload().await });
+            }
+            let reports: Vec<Value> = all.join_all().await.into_iter().map(Result::unwrap).collect();
+            let first = json!({
+                "changed": true,
+                "listeners": { "orders": "adjusted", "mails": "added" },
+                "needs_restart": [],
+            });
+            let later = json!({ "orders": "kept", "mails": "kept" });
+            assert!(reports.contains(&first), "{reports:?}");
+            assert!(
+                reports.iter().all(|it| *it == first || it["changed"] == false && it["listeners"] == later)
+            );
+        })
+        .await;
+        assert!(reads <= 4, "read {reads} times, the start included");
+    }
+
+    #[tokio::test]
+    async fn who_asks_for_a_bad_file_is_told_where_and_what_drains_stays_so_until_it_is_started() {
+        beside("bad", async |operator, path| {
+            std::fs::write(path, text("many", "")).unwrap();
+            let Err(Refused::Invalid { why, .. }) = operator.reload().await else { panic!("it is refused") };
+            assert!(why.contains(".yaml:4:12: listeners[0].workers"), "{why}");
+            assert_eq!(operator.drain("mails").await, Err(Refused::NoSuchListener));
+            let drained = json!({ "listener": "orders", "state": "drained" });
+            assert_eq!(operator.drain("orders").await, Ok(drained.clone()));
+            assert_eq!(operator.drain("orders").await, Ok(drained), "twice is once");
+            let running = json!({ "listener": "orders", "state": "running" });
+            assert_eq!(operator.start("orders").await, Ok(running.clone()));
+            assert_eq!(operator.start("orders").await, Ok(running));
+        })
+        .await;
     }
 }

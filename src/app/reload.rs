@@ -2,7 +2,7 @@
 //!
 //! One reading at a time; whoever asks meanwhile gets the next one, all together. Everything is read, checked and made
 //! before anything changes. A configuration that is not valid changes nothing and is said once. It is tried again every
-//! ten seconds, because what is wrong may be in another file than the one that is watched.
+//! ten seconds, because the mistake may be in another file than the one that is watched.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -140,23 +140,22 @@ impl Reloads {
         }
     }
 
-    /// Reads the configuration, or does so again after the reading under way.
-    pub(super) fn ask(&mut self, reply: Option<Reply>, clients: &Arc<sqs::Clients>, in_use: &[Arc<Living>]) {
+    /// Reads the configuration for these, or does so again after the reading under way; for nobody where a signal or the
+    /// watch asks.
+    pub(super) fn ask(&mut self, replies: Vec<Reply>, clients: &Arc<sqs::Clients>, in_use: &[Arc<Living>]) {
         let Some(load) = &self.load else {
-            let why = "this process has no configuration file".to_owned();
-            let fix =
-                "start it with `queuepost run --config FILE`; flags and variables need a restart".to_owned();
-            match reply {
-                Some(reply) => drop(reply.send(Err(Refused::Invalid { why, fix }))),
-                None => tracing::warn!(fix, "nothing to reload: {why}"),
+            let why = "this process has no configuration file";
+            let fix = "start it with `queuepost run --config FILE`; flags and variables need a restart";
+            if replies.is_empty() {
+                tracing::warn!(fix, "nothing to reload: {why}");
             }
-            return;
+            return refuse(replies, why, fix);
         };
         if !self.loading.is_empty() {
-            self.next.get_or_insert_default().extend(reply);
+            self.next.get_or_insert_default().extend(replies);
             return;
         }
-        self.asked.extend(reply);
+        self.asked.extend(replies);
         self.again_at = None;
         let (load, clients, in_use) = (Arc::clone(load), Arc::clone(clients), in_use.to_vec());
         self.loading.spawn(async move {
@@ -175,13 +174,9 @@ impl Reloads {
         }
     }
 
-    /// Who wants another reading, now that one has ended; one `None` if that was a signal or the watch.
-    pub(super) fn wanted(&mut self) -> Vec<Option<Reply>> {
-        match self.next.take() {
-            None => Vec::new(),
-            Some(replies) if replies.is_empty() => vec![None],
-            Some(replies) => replies.into_iter().map(Some).collect(),
-        }
+    /// Who wants another reading, now that one has ended; an empty list where a signal or the watch does.
+    pub(super) fn wanted(&mut self) -> Option<Vec<Reply>> {
+        self.next.take()
     }
 
     /// Stops watching and reading: the process ends.
@@ -192,10 +187,7 @@ impl Reloads {
 
     fn say(&mut self, error: &NotRead) {
         let text = error.to_string();
-        for reply in self.asked.drain(..) {
-            let fix = "correct the file; what ran before goes on".to_owned();
-            reply.send(Err(Refused::Invalid { why: text.clone(), fix })).ok();
-        }
+        refuse(self.asked.drain(..), &text, "correct the file; what ran before goes on");
         if self.said.as_ref() == Some(&text) {
             return;
         }
@@ -209,6 +201,13 @@ impl Reloads {
         }
         tracing::error!("the configuration is not valid: what ran before goes on");
         self.said = Some(text);
+    }
+}
+
+/// Tells those who asked what is wrong; some may have gone.
+fn refuse(replies: impl IntoIterator<Item = Reply>, why: &str, fix: &str) {
+    for reply in replies {
+        reply.send(Err(Refused::Invalid { why: why.to_owned(), fix: fix.to_owned() })).ok();
     }
 }
 

@@ -1,8 +1,8 @@
 //! Watches the file of a configuration.
 //!
-//! Looked at are its contents and the link `..data` beside it, by which Kubernetes swaps all files of a `ConfigMap` at once.
-//! A look reads a few kilobytes every other second, which works on every file system and in every container. It runs on
-//! a thread of its own, so that a file system that hangs stops the watch and nothing else.
+//! Looked at are its contents and the link `..data` beside it. By that Kubernetes swaps all files of a `ConfigMap` at once.
+//! A look reads a few kilobytes every other second, which works on every file system and in every container. It runs on a
+//! thread of its own: a file system that hangs stops the watch and nothing else.
 //!
 //! A change counts when two looks in a row found the same: who writes a file in pieces is waited for.
 

@@ -16,7 +16,7 @@ use crate::config::plan::Plan;
 use crate::config::problem::{ConfigErrors, Fault, Place, Report, Written};
 use crate::config::shown::Reveal;
 use crate::config::value;
-use crate::config::{presets, sqsd_names, written_keys};
+use crate::config::{collect_keys, presets, sqsd_names};
 use crate::sqs;
 
 const CONFIG_FLAG: &str = "--config";
@@ -85,7 +85,7 @@ pub fn load(
     let Some(file) = written(overrides, env, &mut report) else { return Err(report.into_errors()) };
     let mut plan = check::plan(&file, env, stdout_is_terminal, overrides.require_healthy, &mut report);
     plan.warnings = report.finish()?;
-    for (listener, written) in plan.listeners.iter_mut().zip(written_keys::of(file)) {
+    for (listener, written) in plan.listeners.iter_mut().zip(collect_keys::of(file)) {
         listener.written = written;
     }
     Ok(plan)

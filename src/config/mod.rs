@@ -6,7 +6,7 @@
 //! - `tree`, `fields`, `file`: read the text, each value with its position.
 //! - `env`: replaces `${VAR}`.
 //! - `presets`: fills keys that nobody wrote; `matillion`: the templates of one; `keys`, `nested_keys`: name them.
-//! - `explain`: says where each value came from; `written_keys`: what a later reading is compared with.
+//! - `explain`: says where each value came from; `written_keys`, `collect_keys`: what a later reading is compared with.
 //! - `check`, `endpoints`, `exchange`, `template`, `cloudevents`, `lambda`, `auth`, `sigv4`, `sign`: apply the rules.
 //! - `stay`: how long messages stay hidden and in the queue; `sqsd_names`: the variables of other programs.
 //! - `batch`, `gathering`: how many messages a POST carries, and the rules of that.
@@ -26,6 +26,7 @@ mod batch;
 mod check;
 mod claim_check;
 mod cloudevents;
+mod collect_keys;
 mod consumers;
 mod endpoints;
 mod env;

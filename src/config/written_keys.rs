@@ -7,9 +7,6 @@
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
-use crate::config::file::{File, Listener};
-use crate::config::keys::{self, Slot};
-use crate::config::nested_keys;
 use crate::config::problem::Written;
 
 /// The keys written for one listener.
@@ -25,7 +22,8 @@ impl WrittenKeys {
         keys.into_iter().filter(|key| self.0.get(*key) != later.0.get(*key)).cloned().collect()
     }
 
-    fn put(&mut self, key: String, written: &[&Written]) {
+    /// Adds a key with what is written there.
+    pub(super) fn put(&mut self, key: String, written: &[&Written]) {
         if written.is_empty() {
             return;
         }
@@ -35,43 +33,4 @@ impl WrittenKeys {
         }
         self.0.insert(key, hasher.finish());
     }
-
-    fn put_all(&mut self, prefix: &str, keys: &[(&'static str, Slot<'_>)]) {
-        for (key, slot) in keys {
-            match slot {
-                Slot::Named(named) => {
-                    for (name, written) in named.iter() {
-                        self.put(format!("{prefix}{key}.{}", name.raw), &[written]);
-                    }
-                }
-                Slot::One(_) | Slot::List(_) => self.put(format!("{prefix}{key}"), &slot.written()),
-            }
-        }
-    }
-}
-
-/// The keys of each listener, in the order of the file.
-pub(super) fn of(mut file: File) -> Vec<WrittenKeys> {
-    let mut listeners = std::mem::take(&mut file.listeners);
-    listeners.iter_mut().map(|listener| of_one(listener, &mut file)).collect()
-}
-
-fn of_one(listener: &mut Listener, file: &mut File) -> WrittenKeys {
-    let mut all = WrittenKeys::default();
-    all.put_all("", &keys::of_listener(listener));
-    for (key, written) in nested_keys::of_listener(listener) {
-        all.put(key, &written);
-    }
-    for (number, row) in listener.on_response.iter().enumerate() {
-        let texts = row.status.iter().flatten().chain(&row.action).chain(&row.delay);
-        all.put(format!("on_response[{number}]"), &texts.collect::<Vec<_>>());
-    }
-    let named = listener.endpoint.as_ref().and_then(|name| name.text.clone());
-    let endpoint = file.endpoints.iter_mut().find(|endpoint| Some(&endpoint.name.raw) == named.as_ref());
-    let endpoint = endpoint.unwrap_or(&mut listener.own);
-    all.put_all("endpoint.", &keys::of_endpoint(endpoint));
-    for (key, written) in nested_keys::of_endpoint(endpoint) {
-        all.put(format!("endpoint.{key}"), &written);
-    }
-    all
 }

@@ -43,7 +43,7 @@ impl Pacer {
     }
 
     /// From now on `rate` is allowed, or everything. Starts of which the burst has not recovered weigh as much at the new
-    /// rate, so a change of the rate is no second burst.
+    /// rate. So a change of the rate is no second burst.
     pub(super) fn set_rate(&mut self, rate: Option<Rate>, now: Instant) {
         let owed = self.due.map_or(Duration::ZERO, |due| due.saturating_duration_since(now));
         self.due = match (self.rate, rate) {

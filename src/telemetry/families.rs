@@ -105,17 +105,24 @@ impl Registrar {
     }
 }
 
-impl Families {
-    /// All families with zero counts. `build_info` names this build.
-    pub(super) fn new() -> Self {
-        let r = Registrar(Registry::new());
-        let per_listener = &["listener"];
-        let build = r.gauge(
+impl Registrar {
+    /// A family that names this build.
+    fn build_info(&self) {
+        let build = self.gauge(
             "build_info",
             "Version and commit of this build; always 1. More than one for long: a rollout stands still.",
             &["version", "revision"],
         );
         build.with_label_values(&[env!("CARGO_PKG_VERSION"), revision()]).set(1);
+    }
+}
+
+impl Families {
+    /// All families with zero counts. `build_info` names this build.
+    pub(super) fn new() -> Self {
+        let r = Registrar(Registry::new());
+        let per_listener = &["listener"];
+        r.build_info();
         Self {
             received: r.counter("messages_received_total", "Messages received, by whether it was their first receive. A growing share of first=\"false\" means retries or lost settlements: look at deliveries by outcome.", &["listener", "first"]),
             in_progress: r.gauge("messages_in_progress", "Messages in flight here now, by where they are. Many waiting: sessions, rate or the gate hold them; many held: the endpoint cannot be reached; many settling: SQS is slow.", &["listener", "stage"]),

@@ -22,11 +22,11 @@ fn folder(name: &str) -> PathBuf {
 
 /// A configuration with these listeners and more.
 fn text(listeners: &[(&str, &str, &str)], more: &str) -> String {
-    let mut text = "admin: {listen: '127.0.0.1:0'}\nlog: {format: json}\nlisteners:\n".to_owned();
-    for (queue, url, keys) in listeners {
-        text += &format!("- queue: {queue}\n  url: {url}\n  receive_wait: 1s\n{keys}");
-    }
-    text + more
+    let listener = |(queue, url, keys): &(&str, &str, &str)| {
+        format!("- queue: {queue}\n  url: {url}\n  receive_wait: 1s\n{keys}")
+    };
+    let listeners: String = listeners.iter().map(listener).collect();
+    format!("admin: {{listen: '127.0.0.1:0'}}\nlog: {{format: json}}\nlisteners:\n{listeners}{more}")
 }
 
 impl Reloading {

@@ -11,6 +11,7 @@ mod flow_control_md;
 mod generated;
 mod metrics_md;
 mod plain_words;
+mod reload_md;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -73,6 +74,8 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "message",
             // Whether a message to be rendered is a claim check.
             "exchange::Pointer",
+            // What an endpoint whose client is replaced by a reload posts.
+            "exchange::Request",
             // How results are worded, and that a wording failed is logged.
             "exchange::results",
         ],

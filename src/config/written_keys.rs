@@ -5,13 +5,21 @@
 //! change.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use crate::config::problem::Written;
 
 /// The keys written for one listener.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct WrittenKeys(BTreeMap<String, u64>);
+
+impl fmt::Debug for WrittenKeys {
+    /// Prints none of them: plans of the same meaning print the same.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WrittenKeys").finish_non_exhaustive()
+    }
+}
 
 impl WrittenKeys {
     /// The keys that are new, gone or have another value in `later`.

@@ -2,7 +2,7 @@
 //!
 //! One reading at a time; whoever asks meanwhile gets the next one, all together. Everything is read, checked and made
 //! before anything changes. A configuration that is not valid changes nothing and is said once. It is tried again every
-//! ten seconds, because the mistake may be in another file than the one that is watched.
+//! ten seconds, because the mistake may be in another file than the watched one.
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -195,21 +195,17 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_rate_that_changes_again_and_again_grants_no_second_burst() {
         let (mut pacer, mut now) = (Pacer::new(Some(rate(10, 5))), Instant::now());
-        let began = now;
+        let mut starts = 0;
+        // Five seconds at 10 or 20 a second.
         for round in 0..200 {
-            // Twice as much, then half as much again; the burst is the same.
             pacer.set_rate(Some(rate(if round % 2 == 0 { 20 } else { 10 }, 5)), now);
             while pacer.not_before(now).is_none() {
                 pacer.start(now);
+                starts += 1;
             }
             now += SECOND / 40;
         }
-        let mut starts = 0;
-        while pacer.not_before(now).is_none() {
-            pacer.start(now);
-            starts += 1;
-        }
-        assert!(starts <= 1, "{starts} at once after {:?}", now - began);
+        assert!((50..=105).contains(&starts), "{starts} starts");
         pacer.set_rate(None, now);
         assert_eq!(pacer.not_before(now), None);
     }

@@ -85,6 +85,7 @@ def overview():
             stat("Parked", "Messages hidden after a 429 by these processes, not yet due.", f"sum({of('messages_parked_current')})", base="blue"),
             stat("Oldest received", "Age of the oldest message received in the last minute; none: nothing was received. Runbook: QueuepostOldestMessageTooOld.", f"max({of('queue_oldest_message_age_seconds')})", "s", steps=[(900, "orange"), (3600, "red")], values=NOTHING_RECEIVED),
             stat("Dead-lettered", "Messages in the dead-letter queues. Look at them, mend, and move them back.", f"sum({per_queue('queue_messages_visible', DEAD_LETTER)})", **ORANGE_FROM_ONE),
+            stat("Configuration refused", "Processes that go on with an old configuration, because the new one is not valid; their log says why. Runbook: QueuepostConfigReloadFailed.", f"count({of('config_last_reload_successful', listener=False)} == 0) or vector(0)", **ORANGE_FROM_ONE),
             stat("Draining", "Processes that are stopping.", f"sum({of('draining', listener=False)})", **ORANGE_FROM_ONE),
         ]),
         ("Deliveries: rate, errors, duration", [
@@ -120,6 +121,7 @@ def overview():
                 *((rate(metric), legend) for metric, legend in [("leases_lost_total", "leases lost"), ("messages_abandoned_total", "abandoned"), ("messages_left_out_total", "left out"), ("panics_total", "panics"), ("headers_dropped_total", "headers dropped"), ("duplicates_suppressed_total", "copies")]),
                 (rate("log_lines_dropped_total", listener=False), "log lines dropped"),
             ], "mps"),
+            lines("Age of the configuration", "Since each process read the configuration that it runs by. Processes that differ for long: one has not followed a change.", [(f"time() - {of('config_last_reload_success_timestamp_seconds', listener=False)}", "{{instance}}")], "s"),
         ]),
     ]
     return dashboard("overview", "queuepost: overview", "All listeners: what is delivered, what waits, and what holds it up.", rows, variables())

@@ -29,7 +29,7 @@ pub(crate) async fn run(role: &Bridge) -> Result<()> {
     let overrides = Overrides { config: Some(path.into()), ..Overrides::default() };
     let plan = config::load(&overrides, &|_| None, false).map_err(|errors| errors.to_string())?;
     let mut running = JoinSet::new();
-    running.spawn(app::run(plan, CancellationToken::new()));
+    running.spawn(app::run(plan, None, CancellationToken::new()));
     let mut orders = Orders::after(&())?;
     let metrics = Arc::new(Handle::current().metrics());
     loop {

@@ -27,7 +27,7 @@ impl RunningListener {
     /// What `listener` shows once it runs.
     pub fn of(listener: &Listener) -> Self {
         Self {
-            name: listener.name().to_owned(),
+            name: listener.name(),
             health: listener.health(),
             handle: listener.handle(),
             status: Box::new(listener.status()),

@@ -12,9 +12,10 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use crate::app::endpoints::client;
 use crate::app::resources::{self, Limits};
 use crate::app::results::{self, Looked};
-use crate::app::{StartError, client};
+use crate::app::start::StartError;
 use crate::config::{EndpointPlan, ListenerPlan, Plan, Problem};
 use crate::endpoint::{self, ConnectivityError, check_connectivity, connectivity_check_takes};
 use crate::policy::advice::Advice;

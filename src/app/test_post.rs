@@ -8,8 +8,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde_json::{Value, json};
 
+use crate::app::StartError;
+use crate::app::endpoints::client;
 use crate::app::render::{self, REDACTED, RenderError, Rendered};
-use crate::app::{StartError, client};
 use crate::config::{EndpointPlan, ListenerPlan, Plan};
 use crate::endpoint::sign::Signature;
 use crate::endpoint::{HttpClient, HttpEndpoint};

@@ -60,7 +60,7 @@ pub(super) async fn run() -> u8 {
     servers.spawn(server.serve(end.clone().cancelled_owned()));
     servers.spawn(endpoint::serve(listener, Arc::clone(&ours), end.clone()));
     let bridge = async {
-        let code = run::start_until(plan, stop.clone()).await;
+        let code = run::start_until(plan, None, stop.clone()).await;
         over.cancel();
         code
     };

@@ -96,7 +96,7 @@ pub(super) async fn run(options: &Options) -> u8 {
     let stop = CancellationToken::new();
     let secrets = options.config.is_some().then(|| dev_config::secrets(&plan));
     let mut servers = local.serve(secrets, &stop);
-    let code = run::start(plan).await;
+    let code = run::start(plan, None).await;
     stop.cancel();
     // Clients that keep a connection open do not delay the exit.
     tokio::time::timeout(STOP, async { while servers.join_next().await.is_some() {} }).await.ok();

@@ -5,7 +5,7 @@ use std::io::IsTerminal;
 use clap::Args;
 use tokio_util::sync::CancellationToken;
 
-use crate::app;
+use crate::app::{self, Source};
 use crate::cli::options::PlanOptions;
 use crate::cli::{BAD_CONFIGURATION, FAILED, OK, complain};
 use crate::config::{self, Plan};
@@ -37,10 +37,13 @@ pub(super) struct Options {
 
 /// Runs until a signal; returns the exit code.
 pub(super) async fn run(options: &Options) -> u8 {
-    let terminal = std::io::stdout().is_terminal();
-    match config::load(&options.plan.overrides(), &config::process_env, terminal) {
+    let (terminal, overrides) = (std::io::stdout().is_terminal(), options.plan.overrides());
+    let file = config::file_of(&overrides, &config::process_env);
+    let load = move || config::load(&overrides, &config::process_env, terminal);
+    let source = file.map(|file| Source::new(file, load.clone()));
+    match load() {
         Ok(plan) => match log(&plan) {
-            Ok(()) => start(plan).await,
+            Ok(()) => start(plan, source).await,
             Err(code) => code,
         },
         Err(errors) => {
@@ -58,14 +61,14 @@ pub(super) fn log(plan: &Plan) -> Result<(), u8> {
     })
 }
 
-/// Runs a plan until a signal; returns the exit code.
-pub(super) async fn start(plan: Plan) -> u8 {
-    start_until(plan, CancellationToken::new()).await
+/// Runs a plan until a signal, and follows its source; returns the exit code.
+pub(super) async fn start(plan: Plan, source: Option<Source>) -> u8 {
+    start_until(plan, source, CancellationToken::new()).await
 }
 
-/// Runs a plan until a signal or `stop`; returns the exit code.
-pub(super) async fn start_until(plan: Plan, stop: CancellationToken) -> u8 {
-    match app::run(plan, stop).await {
+/// Runs a plan until a signal or `stop`, and follows its source; returns the exit code.
+pub(super) async fn start_until(plan: Plan, source: Option<Source>, stop: CancellationToken) -> u8 {
+    match app::run(plan, source, stop).await {
         Ok(app::End::Clean) => OK,
         Ok(app::End::CutOff) => FAILED,
         Err(error) => {

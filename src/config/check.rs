@@ -19,6 +19,7 @@ use crate::config::problem::{Fault, Place, Report, Written};
 use crate::config::queue::parse as parse_queue;
 use crate::config::results::Source;
 use crate::config::value::{self, TWELVE_HOURS};
+use crate::config::written_keys::WrittenKeys;
 use crate::config::{exchange, gathering, rules, stay, unwrap};
 use crate::exchange::Success;
 use crate::policy::decide;
@@ -162,6 +163,7 @@ fn listener(
         results: results.unwrap_or_default(),
         target: endpoint::Target { url, timeout, headers, answer_kept, records_answers },
         endpoint,
+        written: WrittenKeys::default(),
     })
 }
 

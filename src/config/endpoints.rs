@@ -332,8 +332,9 @@ impl Known {
 
     fn plan(self) -> EndpointPlan {
         let (sessions, sessions_are_workers) = (self.sessions(), self.sessions.is_none());
-        let (_, auth, sign, tls) = self.identity.unwrap_or_default();
+        let (origin, auth, sign, tls) = self.identity.unwrap_or_default();
         EndpointPlan {
+            origin,
             client: endpoint::Settings {
                 name: self.name,
                 connect_timeout: self.connect_timeout,

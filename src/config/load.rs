@@ -16,7 +16,7 @@ use crate::config::misspelt::Asked;
 use crate::config::plan::Plan;
 use crate::config::problem::{ConfigErrors, Fault, Place, Report, Written};
 use crate::config::shown::Reveal;
-use crate::config::{presets, sqsd_names};
+use crate::config::{collect_keys, presets, sqsd_names};
 use crate::sqs;
 
 const CONFIG_FLAG: &str = "--config";
@@ -32,11 +32,19 @@ pub fn load(
     let asked = Asked::new(env);
     let env = &|name: &str| asked.look_up(name);
     let Some(file) = written(overrides, env, &mut report) else { return Err(report.into_errors()) };
-    let plan = check::plan(&file, env, stdout_is_terminal, overrides.require_healthy, &mut report);
+    let mut plan = check::plan(&file, env, stdout_is_terminal, overrides.require_healthy, &mut report);
     let known: Vec<&str> = variables().into_iter().map(|(_, variable)| variable).collect();
     asked.warn_of_others(&overrides.variables, &known, &mut report);
-    let warnings = report.finish()?;
-    Ok(Plan { warnings, ..plan })
+    plan.warnings = report.finish()?;
+    for (listener, written) in plan.listeners.iter_mut().zip(collect_keys::of(file)) {
+        listener.written = written;
+    }
+    Ok(plan)
+}
+
+/// The file that a configuration is read from, if it is read from one.
+pub fn file_of(overrides: &Overrides, env: &dyn Fn(&str) -> Option<String>) -> Option<String> {
+    overrides.config.clone().or_else(|| set(env, CONFIG_VARIABLE))
 }
 
 /// Explains the configuration: every key with its value, and where that came from.
@@ -58,7 +66,7 @@ pub fn explain(
 
 /// File, environment and flags together, filled up from presets. `None` when the file cannot be read.
 fn written(overrides: &Overrides, env: Lookup<'_>, report: &mut Report) -> Option<File> {
-    let mut file = match overrides.config.clone().or_else(|| set(env, CONFIG_VARIABLE)) {
+    let mut file = match file_of(overrides, env) {
         None => File::none(),
         Some(path) => file::read(&path, env, report)?,
     };

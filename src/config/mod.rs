@@ -7,7 +7,7 @@
 //! - `env`: replaces `${VAR}`.
 //! - `misspelt`: finds variables that nothing reads.
 //! - `presets`: fills keys that nobody wrote; `matillion`: the templates of one; `keys`, `nested_keys`: name them.
-//! - `explain`: says where each value came from.
+//! - `explain`: says where each value came from; `written_keys`, `collect_keys`: what a later reading is compared with.
 //! - `check`, `endpoints`, `exchange`, `template`, `cloudevents`, `lambda`, `auth`, `sigv4`, `sign`: apply the rules.
 //! - `stay`: how long messages stay hidden and in the queue; `sqsd_names`: the variables of other programs.
 //! - `batch`, `gathering`: how many messages a POST carries, and the rules of that.
@@ -30,6 +30,7 @@ mod batch;
 mod check;
 mod claim_check;
 mod cloudevents;
+mod collect_keys;
 mod consumers;
 mod endpoints;
 mod env;
@@ -66,14 +67,16 @@ mod template;
 mod tree;
 mod unwrap;
 mod value;
+mod written_keys;
 
 pub use admin::{admin_address, admin_token};
 pub use env::{process_env, process_variables};
 pub use excerpt::Excerpt;
 pub use explain::Explained;
 pub use given::Overrides;
-pub use load::{explain, load, queue, variables};
+pub use load::{explain, file_of, load, queue, variables};
 pub use plan::{EndpointPlan, ListenerPlan, Plan, ResultPlan, ResultsPlan};
 pub use presets::presets;
 pub use problem::{ConfigErrors, Place, Problem, SHOWN_MAX};
 pub use reference::{Key, Kind, Shape, reference, schema};
+pub use written_keys::WrittenKeys;

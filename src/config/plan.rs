@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::config::written_keys::WrittenKeys;
 use crate::exchange::results::Form;
 use crate::secret::Secret;
 use crate::{endpoint, limit, pipeline, sqs, telemetry};
@@ -49,6 +50,8 @@ pub struct ListenerPlan {
     pub target: endpoint::Target,
     /// Index of its endpoint in [`Plan::endpoints`].
     pub endpoint: usize,
+    /// What was written for it.
+    pub written: WrittenKeys,
 }
 
 /// The result queues of a listener; by default there are none.
@@ -87,6 +90,8 @@ pub struct ResultPlan {
 /// One endpoint, shared by all listeners with the same `scheme://host:port`, credentials and TLS files.
 #[derive(Debug, Clone)]
 pub struct EndpointPlan {
+    /// `scheme://host:port`.
+    pub origin: String,
     /// How the endpoint is reached.
     pub client: endpoint::Settings,
     /// The caps shared by its listeners.

@@ -8,6 +8,7 @@
 //! HTTP/1.1 or HTTP/2 is agreed by ALPN. Proxies come from the standard variables (`HTTPS_PROXY`, `NO_PROXY`,
 //! …). TLS files are read once, when the client is built; every failure names the file and the error.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -58,6 +59,8 @@ struct Pool {
 struct TlsFiles {
     trusted: Option<Vec<Certificate>>,
     identity: Option<Identity>,
+    /// Tells other contents from these.
+    contents: u64,
 }
 
 /// Why no client can be made of an endpoint's settings.
@@ -125,6 +128,11 @@ impl HttpClient {
     pub fn signed_by(self, signer: Arc<dyn RequestSigner>) -> Self {
         let sign = Signer::new(self.settings.sign.clone(), Wall::System).with_credentials(signer);
         Self { signer: Arc::new(sign), ..self }
+    }
+
+    /// Whether another client would be the same, read from the same files: settings and what is in the TLS files.
+    pub fn is_as(&self, other: &Self) -> bool {
+        self.settings == other.settings && self.tls.contents == other.tls.contents
     }
 
     /// The present client; its clones share connections.
@@ -210,7 +218,10 @@ fn assembled(settings: &Settings, tls: &TlsFiles, idle: Duration) -> Result<Clie
 
 impl TlsFiles {
     fn read(tls: &Tls) -> Result<Self, ClientError> {
-        Ok(Self { trusted: trusted(tls)?, identity: identity(tls)? })
+        let mut contents = DefaultHasher::new();
+        let trusted = trusted(tls, &mut contents)?;
+        let identity = identity(tls, &mut contents)?;
+        Ok(Self { trusted, identity, contents: contents.finish() })
     }
 }
 
@@ -223,10 +234,11 @@ pub(super) fn built(settings: &Settings, builder: ClientBuilder) -> Result<reqwe
 }
 
 /// The certificates of `ca_file`.
-fn trusted(tls: &Tls) -> Result<Option<Vec<Certificate>>, ClientError> {
+fn trusted(tls: &Tls, contents: &mut DefaultHasher) -> Result<Option<Vec<Certificate>>, ClientError> {
     const KEY: &str = "tls.ca_file";
     let Some(path) = &tls.ca_file else { return Ok(None) };
     let pem = read(KEY, path)?;
+    pem.hash(contents);
     match Certificate::from_pem_bundle(&pem) {
         Ok(certificates) if certificates.is_empty() => {
             Err(content(KEY, path, "no PEM certificate in it".to_owned()))
@@ -237,7 +249,7 @@ fn trusted(tls: &Tls) -> Result<Option<Vec<Certificate>>, ClientError> {
 }
 
 /// The client certificate of `cert_file` and `key_file`.
-fn identity(tls: &Tls) -> Result<Option<Identity>, ClientError> {
+fn identity(tls: &Tls, contents: &mut DefaultHasher) -> Result<Option<Identity>, ClientError> {
     const CERT: &str = "tls.cert_file";
     const KEY: &str = "tls.key_file";
     match (&tls.cert_file, &tls.key_file) {
@@ -252,6 +264,7 @@ fn identity(tls: &Tls) -> Result<Option<Identity>, ClientError> {
             // The last line of a file may lack its line feed.
             pem.push(b'\n');
             pem.extend(read(KEY, key)?);
+            pem.hash(contents);
             Identity::from_pem(&pem)
                 .map(Some)
                 .map_err(|_| content(KEY, key, "no usable PEM private key in it".to_owned()))

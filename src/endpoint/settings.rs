@@ -9,7 +9,7 @@ use crate::endpoint::auth::{Auth, FixedHeaders};
 use crate::endpoint::sign::Signature;
 
 /// What all listeners of one endpoint share: one HTTP client.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
     /// Configured name, or `scheme://host:port`; the `endpoint` label.
     pub name: String,

@@ -42,6 +42,21 @@ impl Pacer {
         Self { rate, due: None, learned: None, last: None }
     }
 
+    /// From now on `rate` is allowed, or everything. Starts of which the burst has not recovered weigh as much at the new
+    /// rate. So a change of the rate is no second burst.
+    pub(super) fn set_rate(&mut self, rate: Option<Rate>, now: Instant) {
+        let owed = self.due.map_or(Duration::ZERO, |due| due.saturating_duration_since(now));
+        self.due = match (self.rate, rate) {
+            (Some(old), Some(new)) => {
+                let starts = owed.as_secs_f64() / old.interval.as_secs_f64().max(f64::MIN_POSITIVE);
+                let owed = Duration::try_from_secs_f64(starts * new.interval.as_secs_f64());
+                now.checked_add(owed.unwrap_or(INTERVAL_MAX))
+            }
+            (None, _) | (_, None) => None,
+        };
+        self.rate = rate;
+    }
+
     /// From now on so many starts per second were found to be allowed, below the rate; `None`: any number.
     pub(super) fn learn(&mut self, per_second: Option<f64>) {
         let interval =
@@ -82,6 +97,11 @@ impl Pacer {
         if self.last == start.last {
             self.last = start.before;
         }
+    }
+
+    /// The configured rate.
+    pub(super) fn rate(&self) -> Option<Rate> {
+        self.rate
     }
 
     /// Starts per second at the configured rate; `None` without one.
@@ -170,6 +190,24 @@ mod tests {
         assert_eq!((pacer.not_before(now), pacer.starts_in(SECOND)), (Some(now + SECOND / 10), Some(10)));
         pacer.learn(None);
         assert_eq!(pacer.not_before(now), Some(now + SECOND / 10));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_rate_that_changes_again_and_again_grants_no_second_burst() {
+        let (mut pacer, mut now) = (Pacer::new(Some(rate(10, 5))), Instant::now());
+        let mut starts = 0;
+        // Five seconds at 10 or 20 a second.
+        for round in 0..200 {
+            pacer.set_rate(Some(rate(if round % 2 == 0 { 20 } else { 10 }, 5)), now);
+            while pacer.not_before(now).is_none() {
+                pacer.start(now);
+                starts += 1;
+            }
+            now += SECOND / 40;
+        }
+        assert!((50..=105).contains(&starts), "{starts} starts");
+        pacer.set_rate(None, now);
+        assert_eq!(pacer.not_before(now), None);
     }
 
     #[tokio::test(start_paused = true)]

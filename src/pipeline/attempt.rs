@@ -45,7 +45,7 @@ impl Delivery {
             self.dispatch.ctx.metrics.delivered(Outcome::Unshapeable, None);
             let posted = Posted { why: Some(why), ..Posted::not(Outcome::Unshapeable) };
             let facts = self.facts(&message, &posted);
-            let decision = decide(Outcome::Unshapeable, &facts, &self.dispatch.ctx.settings.policy);
+            let decision = decide(Outcome::Unshapeable, &facts, &self.dispatch.ctx.settings().policy);
             decided.push((message, posted, decision.disposition));
         }
         (decided, left)
@@ -60,7 +60,7 @@ impl Delivery {
             let made = {
                 let carried: Vec<Cow<'_, Message>> = self.messages.iter().map(InFlight::carried).collect();
                 let carried: Vec<&Message> = carried.iter().map(AsRef::as_ref).collect();
-                self.dispatch.ctx.settings.exchange.request(&carried)
+                self.dispatch.ctx.settings().exchange.request(&carried)
             };
             match made {
                 Ok(request) => {
@@ -88,7 +88,7 @@ impl Delivery {
     /// Takes out the messages that no request can be made of. Each is tried alone: to try all again for each bad one would
     /// take the square of their number.
     fn misshapen(&mut self, left: &mut Left) -> Vec<(InFlight, String)> {
-        let exchange = Arc::clone(&self.dispatch.ctx.settings.exchange);
+        let exchange = Arc::clone(&self.dispatch.ctx.settings().exchange);
         let (found, behind) = self.sift(|message| match exchange.request(&[&message.carried()]) {
             Ok(_) => Sifted::Stays,
             Err(unshapeable) => Sifted::Undone(unshapeable.why),
@@ -100,7 +100,7 @@ impl Delivery {
     /// Each message has a request, and all together are too much for one: half of them go on.
     fn halve(&mut self, left: &mut Left) {
         let mut later = self.messages.split_off(self.messages.len().div_ceil(2));
-        if self.dispatch.ctx.settings.is_fifo() {
+        if self.dispatch.ctx.settings().is_fifo() {
             let groups: BTreeSet<_> =
                 self.messages.iter().map(|message| message.message.group_id.as_ref()).collect();
             let is_behind = |message: &mut InFlight| groups.contains(&message.message.group_id.as_ref());
@@ -131,7 +131,7 @@ impl Delivery {
             (Verdicts::Each(_), _) | (Verdicts::All(_), None) => Signal::Success,
         };
         if let Some(id) = ids.first() {
-            let evidence = evidence(posted.outcome, signal, ctx.settings.retry_after_closes_gate, id);
+            let evidence = evidence(posted.outcome, signal, ctx.settings().retry_after_closes_gate, id);
             if let Some(learned) = session.end(feedback(evidence, !probes.is_empty(), stated)) {
                 ctx.events.learned(&learned);
             }
@@ -140,7 +140,7 @@ impl Delivery {
                 running,
                 took: posted.took.unwrap_or_default(),
                 spare_receives: ctx.view.spare_receives(),
-                throttle_delay: ctx.settings.policy.throttle_delay,
+                throttle_delay: ctx.settings().policy.throttle_delay,
             };
             if posted.outcome != Outcome::Aborted {
                 self.dispatch.admission.gates.report(evidence, probes, circumstances);
@@ -180,7 +180,7 @@ impl Delivery {
             }
         };
         let took = Some(started.elapsed());
-        let (posted, verdicts, quota) = judge::read(attempt, &*ctx.settings.exchange, ids, ctx.wall.now());
+        let (posted, verdicts, quota) = judge::read(attempt, &*ctx.settings().exchange, ids, ctx.wall.now());
         if let Some(status) = posted.seen.status {
             ctx.metrics.responded(status);
         }
@@ -189,7 +189,7 @@ impl Delivery {
 
     /// What the POST came to for each message, and the decision on it.
     fn decisions(&self, posted: &Posted, verdicts: &Verdicts) -> Vec<(Posted, Decision)> {
-        let settings = &self.dispatch.ctx.settings;
+        let settings = self.dispatch.ctx.settings();
         if judge::splits(self.messages.len(), posted, verdicts) {
             for message in &self.messages {
                 self.dispatch.memory.suspect(message.id(), self.messages.len());

@@ -84,9 +84,9 @@ impl Load {
 impl Dispatch {
     /// What a message asks of its batch.
     pub(super) fn share(&self, message: &InFlight) -> Share {
-        let all = self.ctx.settings.per_delivery();
+        let all = self.ctx.settings().per_delivery();
         let suspected = self.memory.suspected(message.id()).unwrap_or(all).clamp(1, all);
-        let alone = self.ctx.settings.tuning.last_receive.alone && message.final_receive.is_some();
+        let alone = self.ctx.settings().tuning.last_receive.alone && message.final_receive.is_some();
         let most = if alone { 1 } else { suspected };
         Share { bytes: message.share_of_request, most, suspect: most < all }
     }
@@ -112,7 +112,7 @@ impl Batches {
     pub(super) fn add(&mut self, messages: Vec<InFlight>, mut reservation: impl FnMut() -> Reservation) {
         let mut first = Some(reservation());
         let probes = first.as_ref().is_some_and(|first| !first.probes.is_empty());
-        let window = self.dispatch.ctx.settings.receiving.window;
+        let window = self.dispatch.ctx.settings().receiving.window;
         // A probe does not wait for others.
         let gather = if window.is_zero() || probes { Gather::OneReceive } else { Gather::For(window) };
         let mut part = || first.take().unwrap_or_else(&mut reservation);

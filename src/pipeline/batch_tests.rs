@@ -24,7 +24,7 @@ impl Bench {
         setup.settings.exchange = Arc::new(Together { most: 4, verdicts: Verdicts::All(Outcome::Success) });
         setup.settings.receiving.window = window;
         let kit = setup.kit();
-        let groups = Arc::new(Groups::new(kit.dispatch.ctx.settings.tuning.groups));
+        let groups = Arc::new(Groups::new(kit.dispatch.ctx.settings().tuning.groups));
         let flow = Flow::new(Arc::clone(&kit.dispatch), groups, TaskTracker::new());
         Self { kit, flow }
     }

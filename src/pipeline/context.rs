@@ -1,10 +1,14 @@
 //! What every part of a listener reads and none replaces: settings, ports, time, chance, and who observes.
 //!
+//! Settings may be replaced from outside while the listener runs (`controls`), by others that fit its parts.
+//!
 //! What each part changes belongs to that part. The observers behind this are told of events; nothing is decided by
 //! them but what [`Health`] and [`QueueView`] say of themselves.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
+
+use tokio::sync::watch;
 
 use crate::drain::Drain;
 use crate::limit::clock::Wall;
@@ -19,7 +23,8 @@ use crate::telemetry::handles::ListenerMetrics;
 
 /// The context of one listener.
 pub(super) struct Context {
-    pub(super) settings: Settings,
+    /// As they are now; read once for each decision.
+    pub(super) settings: watch::Receiver<Arc<Settings>>,
     pub(super) queue: Arc<dyn Queue>,
     pub(super) endpoint: Arc<dyn Endpoint>,
     pub(super) drain: Drain,
@@ -33,9 +38,14 @@ pub(super) struct Context {
 }
 
 impl Context {
+    /// The settings as they are now.
+    pub(super) fn settings(&self) -> Arc<Settings> {
+        Arc::clone(&self.settings.borrow())
+    }
+
     /// The longest that a POST may take: a long time-out leaves half of what SQS grants one receive for the rest.
     pub(super) fn longest_post(&self) -> Duration {
-        self.settings.timeout.min(self.queue.limits().longest_visibility / 2)
+        self.settings().timeout.min(self.queue.limits().longest_visibility / 2)
     }
 
     /// A random number in `[0, 1)`.
@@ -85,7 +95,7 @@ impl Context {
     pub(super) fn inspected(&self, facts: &QueueFacts) {
         self.was_read();
         self.view.note(facts, self.queue.limits(), &self.metrics, &self.events);
-        let findings = preflight::findings(&facts.settings(), &Delays::of(&self.settings.policy));
+        let findings = preflight::findings(&facts.settings(), &Delays::of(&self.settings().policy));
         self.metrics.preflight(&findings);
         self.events.findings(&findings);
     }

@@ -1,14 +1,16 @@
 //! What a listener is told while it runs: pause, resume, other workers, another share of them, stop.
 //!
 //! One watched value per listener, changed through its [`Handle`] by whoever operates it. The listener follows: intake
-//! waits while it is paused, slots and sessions take the number of workers over. A stop is the drain of one listener.
-//! No other listener of the process notices.
+//! waits while it is paused, slots and sessions take the number of workers over. Settings of a reload come the same way. A
+//! stop is the drain of one listener. No other listener of the process notices.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
 
 use crate::drain::Drain;
+use crate::pipeline::Settings;
 
 /// What a listener is told to do.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -40,13 +42,39 @@ impl Controls {
 #[derive(Debug, Clone)]
 pub struct Handle {
     controls: watch::Sender<Controls>,
+    settings: watch::Sender<Arc<Settings>>,
     drain: Drain,
 }
 
 impl Handle {
-    /// For a listener that is told this at first, and drains with `drain`.
-    pub(super) fn new(workers: usize, paused: bool, drain: Drain) -> Self {
-        Self { controls: watch::Sender::new(Controls { paused, workers, share: 1.0 }), drain }
+    /// For a listener with these settings that drains with `drain`.
+    pub(super) fn new(settings: Settings, drain: Drain) -> Self {
+        let controls = Controls { paused: settings.receiving.paused, workers: settings.workers, share: 1.0 };
+        let settings = watch::Sender::new(Arc::new(settings));
+        Self { controls: watch::Sender::new(controls), settings, drain }
+    }
+
+    /// Gives it other settings: each answer from now on is judged by them. Workers and pause follow only if the settings
+    /// say something else than before, so that what was told by [`Handle::change`] stays otherwise.
+    ///
+    /// Only delays, the policy's rows, what a success is, the long-poll time, workers and pause may differ. Its parts were
+    /// made for the others.
+    pub fn adjust(&self, settings: Settings) {
+        let (workers, paused) = (settings.workers, settings.receiving.paused);
+        let before = self.settings.send_replace(Arc::new(settings));
+        self.change(|controls| {
+            if workers != before.workers {
+                controls.workers = workers;
+            }
+            if paused != before.receiving.paused {
+                controls.paused = paused;
+            }
+        });
+    }
+
+    /// The settings as the listener reads them.
+    pub(super) fn settings(&self) -> watch::Receiver<Arc<Settings>> {
+        self.settings.subscribe()
     }
 
     /// What it has been told.
@@ -81,6 +109,11 @@ impl Handle {
         self.drain.abort();
     }
 
+    /// Whether what still ran was cut off.
+    pub fn is_aborted(&self) -> bool {
+        self.drain.is_aborting()
+    }
+
     /// Waits until it is paused, or until it is not.
     ///
     /// # Cancel safety
@@ -99,6 +132,21 @@ impl Handle {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pipeline::kit_for_tests::Setup;
+
+    fn settings(workers: usize) -> Settings {
+        Settings { workers, ..Setup::default().settings }
+    }
+
+    #[test]
+    fn workers_told_by_hand_stay_until_the_settings_have_another_number() {
+        let handle = Handle::new(settings(16), Drain::new());
+        handle.change(|controls| (controls.workers, controls.paused) = (4, true));
+        handle.adjust(settings(16));
+        assert_eq!((handle.controls().workers, handle.controls().paused), (4, true));
+        handle.adjust(settings(32));
+        assert_eq!((handle.controls().workers, handle.controls().paused), (32, true));
+    }
 
     #[test]
     fn a_share_of_the_workers_is_rounded_down_and_never_less_than_one() {
@@ -112,7 +160,7 @@ mod tests {
 
     #[test]
     fn a_change_that_changes_nothing_wakes_nobody() {
-        let handle = Handle::new(16, false, Drain::new());
+        let handle = Handle::new(settings(16), Drain::new());
         let watched = handle.watch();
         handle.change(|controls| controls.paused = false);
         handle.change(|controls| controls.workers = 16);
@@ -125,7 +173,7 @@ mod tests {
     fn a_listener_that_is_stopped_drains_alone() {
         let process = Drain::new();
         let (one, other) =
-            (Handle::new(1, false, process.of_a_part()), Handle::new(1, false, process.of_a_part()));
+            (Handle::new(settings(1), process.of_a_part()), Handle::new(settings(1), process.of_a_part()));
         one.stop(Duration::from_secs(60));
         assert!(one.is_stopping() && !other.is_stopping() && !process.is_draining());
         one.abort();

@@ -119,7 +119,7 @@ impl Delivery {
     /// A trial of a gate carries one message, so that a refusal costs one receive; the others wait for what comes of it. On
     /// a FIFO queue they go along: what is behind the trial in its group must not be posted apart from it.
     fn beside_the_trial(&mut self, admitted: &Admitted) -> Vec<InFlight> {
-        let settings = &self.dispatch.ctx.settings;
+        let settings = self.dispatch.ctx.settings();
         let carries = settings.tuning.gate.probe_carries;
         if admitted.probes.is_empty() || self.messages.len() <= carries || settings.is_fifo() {
             return Vec::new();
@@ -151,7 +151,7 @@ impl Delivery {
     /// A place to wait out a 429 in this process: to park the message were to dead-letter it.
     fn place(&self, message: &InFlight, posted: &Posted, disposition: Disposition) -> Option<Place> {
         let Disposition::Park { delay } = disposition else { return None };
-        let waits_max = self.dispatch.ctx.settings.tuning.last_receive.waits_max;
+        let waits_max = self.dispatch.ctx.settings().tuning.last_receive.waits_max;
         let may_wait = posted.outcome == Outcome::Throttled && self.stay.waited_out < waits_max;
         if !may_wait || !message.is_last_try() {
             return None;
@@ -176,7 +176,7 @@ impl Delivery {
         if !self.dispatch.admission.gates.are_open() {
             return Ok(None);
         }
-        let Hold { pause, pause_max, .. } = self.dispatch.ctx.settings.tuning.hold;
+        let Hold { pause, pause_max, .. } = self.dispatch.ctx.settings().tuning.hold;
         let spread = 0.8 + 0.4 * self.dispatch.ctx.unit();
         let until = Instant::now() + backoff::doubled(pause, self.stay.tries, pause_max).mul_f64(spread);
         self.stay.tries += 1;
@@ -197,7 +197,7 @@ impl Delivery {
         let longest = if self.stay.held_since.is_some() || is_last_try {
             hold_max(self.messages.iter().any(|message| message.final_receive.is_some()))
         } else {
-            self.dispatch.ctx.settings.tuning.hold.at_gates
+            self.dispatch.ctx.settings().tuning.hold.at_gates
         };
         let longest = longest.saturating_sub(self.stay.at_gates);
         Patience { rank, longest, until: self.last_start() }
@@ -226,7 +226,7 @@ impl Delivery {
                 // A drain stops its wait: SQS hides it for the rest of that.
                 message.hide_until(until, Settled::Parked).await;
             } else if stay.held_since.is_some() && refused != Refused::Draining {
-                let policy = &dispatch.ctx.settings.policy;
+                let policy = &dispatch.ctx.settings().policy;
                 let delay = policy.back_off(message.message.receive_count, dispatch.ctx.unit());
                 message.hide(delay, Settled::Deferred(DeferReason::Unreachable)).await;
             } else if stay.waited_out > 0 {

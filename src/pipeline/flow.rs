@@ -33,7 +33,7 @@ impl Flow {
 
     /// Starts deliveries of the messages of one receive. `reservation` is asked once for each delivery.
     pub(super) fn start(&mut self, messages: Vec<InFlight>, mut reservation: impl FnMut() -> Reservation) {
-        if self.dispatch.ctx.settings.per_delivery() > 1 {
+        if self.dispatch.ctx.settings().per_delivery() > 1 {
             return self.batches.add(messages, reservation);
         }
         for message in messages {

@@ -23,7 +23,7 @@ struct Bench {
 impl Bench {
     fn new(setup: Setup) -> Self {
         let kit = setup.kit();
-        let groups = Arc::new(Groups::new(kit.dispatch.ctx.settings.tuning.groups));
+        let groups = Arc::new(Groups::new(kit.dispatch.ctx.settings().tuning.groups));
         let (dispatch, deliveries) = (Arc::clone(&kit.dispatch), TaskTracker::new());
         Self { kit, flow: Flow::new(dispatch, groups, deliveries), asked: 0 }
     }

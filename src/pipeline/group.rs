@@ -130,7 +130,7 @@ impl<T> Groups<T> {
 
     /// Whether a receive asks for one message only, so that no tail follows its head to the dead-letter queue.
     pub(super) fn want_single_receives(&self, ctx: &Context) -> bool {
-        let fifo = ctx.settings.is_fifo();
+        let fifo = ctx.settings().is_fifo();
         let careful = |max| max < self.numbers.receives_min || self.in_trouble();
         fifo && ctx.view.max_receives().is_some_and(careful)
     }

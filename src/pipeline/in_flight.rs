@@ -105,7 +105,7 @@ impl InFlight {
                     outcome: posted.outcome.label(),
                     status: posted.seen.status,
                     answer: posted.answer.clone(),
-                    listener: Some(dispatch.ctx.settings.name.as_str().into()),
+                    listener: Some(dispatch.ctx.settings().name.as_str().into()),
                 };
                 Exit::Delete { how: Settled::DeadLettered }.after(Some(Forward::Copy(reason)))
             }

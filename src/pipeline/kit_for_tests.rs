@@ -221,11 +221,13 @@ impl Setup {
         let (shared, sessions) = (Arc::clone(&limits.gate), Arc::clone(&limits.sessions));
         let gates = Gates { own, shared, sessions, events: Arc::clone(&events) };
         let admission = Admission { gates, membership: limits.sessions.join(settings.workers), limits };
+        let drain = Drain::new();
+        let handle = Handle::new(settings, drain.clone());
         let ctx = Arc::new(Context {
-            settings,
+            settings: handle.settings(),
             queue: Arc::<ScriptedQueue>::clone(&queue),
             endpoint: Arc::<ScriptedEndpoint>::clone(&endpoint),
-            drain: Drain::new(),
+            drain,
             wall,
             random: Mutex::new(fastrand::Rng::with_seed(4)),
             metrics,
@@ -234,7 +236,6 @@ impl Setup {
             view: QueueView::default(),
         });
         let (settler, taken) = settler(places, &memory);
-        let handle = Handle::new(ctx.settings.workers, false, ctx.drain.clone());
         let not_receiving = tokio::sync::watch::Sender::default();
         let (kit_leases, kit_slots) = (Arc::clone(&leases), Arc::clone(&slots));
         let dispatch = Arc::new(Dispatch {

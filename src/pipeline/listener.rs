@@ -98,8 +98,8 @@ impl Listener {
         let own = Gate::new(limits.gate.tuning(), seed.wrapping_add(2));
         let (shared, sessions) = (Arc::clone(&limits.gate), Arc::clone(&limits.sessions));
         let gates = Gates { own, shared, sessions, events: Arc::clone(&events) };
+        let handle = Handle::new(settings.clone(), drain.clone());
         let dispatch = Dispatch {
-            handle: Handle::new(workers, settings.receiving.paused, drain.clone()),
             slots: Slots::new(messages, bytes),
             not_receiving: watch::Sender::default(),
             leases,
@@ -108,7 +108,7 @@ impl Listener {
             memory: Arc::new(Memory::new(settings.tuning.memory)),
             waits: InProcessWaits::new(settings.room_for_longest(workers), settings.tuning.last_receive),
             ctx: Arc::new(Context {
-                settings,
+                settings: handle.settings(),
                 queue,
                 endpoint,
                 drain,
@@ -119,13 +119,14 @@ impl Listener {
                 health: Arc::new(Health::default()),
                 view: QueueView::default(),
             }),
+            handle,
         };
         Self { dispatch: Arc::new(dispatch), results, seed }
     }
 
     /// Its name.
-    pub fn name(&self) -> &str {
-        &self.dispatch.ctx.settings.name
+    pub fn name(&self) -> String {
+        self.dispatch.ctx.settings().name.clone()
     }
 
     /// Its health, for probes.
@@ -170,7 +171,7 @@ impl Listener {
         settling.spawn(kept_running(Arc::clone(ctx), "settle loop", settle_loop, |it| Box::pin(it.run())));
         let deliveries = TaskTracker::new();
         if preflight(ctx).await {
-            let groups = Arc::new(Groups::new(ctx.settings.tuning.groups));
+            let groups = Arc::new(Groups::new(ctx.settings().tuning.groups));
             let flow = Flow::new(Arc::clone(&dispatch), groups, deliveries.clone());
             receive(&dispatch, Intake::new(flow, settler.clone())).await;
         }
@@ -207,7 +208,7 @@ async fn follow(dispatch: &Dispatch) {
     loop {
         let sessions = controls.borrow_and_update().sessions();
         admission.membership.set_cap(sessions);
-        let (messages, bytes) = ctx.settings.room(sessions);
+        let (messages, bytes) = ctx.settings().room(sessions);
         slots.set_limit(messages, bytes);
         // The handle has a sender, so there is always a next change to wait for.
         if ctx.drain.unless_draining(controls.changed()).await.is_none() {
@@ -225,7 +226,7 @@ async fn kept_running<T>(
 ) {
     while caught(run(&mut state)).await.is_none() {
         ctx.metrics.panics.inc();
-        tracing::error!(listener = %ctx.settings.name, "the {what} panicked and is started again");
+        tracing::error!(listener = %ctx.settings().name, "the {what} panicked and is started again");
         // One that panics again at once does not spin.
         tokio::time::sleep(AFTER_PANIC).await;
     }

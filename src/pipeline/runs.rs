@@ -123,7 +123,7 @@ impl Run {
             }
             Ok(Fate::Hidden(until)) => until,
             // SQS hands it out again when its lease is over.
-            Err(_dropped) => Instant::now() + ctx.settings.lease(),
+            Err(_dropped) => Instant::now() + ctx.settings().lease(),
         };
         Ok(Some(Failure { visible, is_last_try }))
     }
@@ -164,7 +164,8 @@ pub(super) async fn release_later(
     let ctx = &dispatch.ctx;
     let in_vain = blocked.len();
     for message in blocked {
-        let until = Instant::now() + ctx.settings.policy.back_off(message.message.receive_count, ctx.unit());
+        let until =
+            Instant::now() + ctx.settings().policy.back_off(message.message.receive_count, ctx.unit());
         groups.head_failed(&ctx.view, &group, until, in_vain);
         message.last_word(&dispatch, BEHIND);
         message.release(&dispatch, until, ReleaseReason::Group).await;

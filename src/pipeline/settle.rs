@@ -90,8 +90,8 @@ impl SettleLoop {
         results: Arc<Results>,
         seed: u64,
     ) -> (Settler, Self) {
-        let lanes = Lanes::new(&ctx.queue, &results, ctx.settings.is_fifo(), &ctx.events);
-        let places = ctx.settings.workers.max(PLACES_MIN);
+        let lanes = Lanes::new(&ctx.queue, &results, ctx.settings().is_fifo(), &ctx.events);
+        let places = ctx.settings().workers.max(PLACES_MIN);
         let (settler, receiver) = Settler::new(places, Arc::clone(&memory), results, ctx.wall);
         let settle_loop = Self {
             lanes,
@@ -143,7 +143,8 @@ impl SettleLoop {
                 }
                 () = drain.draining(), if !self.hurry => self.hurry = true,
                 () = &mut out_of_time => {
-                    let listener = self.ctx.settings.name.as_str();
+                    let settings = self.ctx.settings();
+                    let listener = settings.name.as_str();
                     tracing::error!(listener, "some messages could not be settled in time; SQS will hand them out again");
                     return;
                 }

@@ -59,7 +59,7 @@ impl Delivery {
 
     /// Deletes the messages that are older than the listener's retention, without a POST.
     pub(super) async fn expire(&mut self) {
-        let Some(retention) = self.dispatch.ctx.settings.policy.retention else { return };
+        let Some(retention) = self.dispatch.ctx.settings().policy.retention else { return };
         let now = self.dispatch.ctx.wall.now();
         let age = |message: &InFlight| {
             let first = message.message.first_received_at?;
@@ -76,7 +76,7 @@ impl Delivery {
 
     /// Parts with the messages that are no work: they are deleted. Sessions and gates never learn of them.
     pub(super) async fn settle_no_work(&mut self) {
-        let exchange = Arc::clone(&self.dispatch.ctx.settings.exchange);
+        let exchange = Arc::clone(&self.dispatch.ctx.settings().exchange);
         let kind = |message: &InFlight| exchange.no_work(&message.message);
         let (no_work, _) = self.sift(|message| kind(message).map_or(Sifted::Stays, Sifted::Done));
         self.free_unused_reservation();
@@ -111,7 +111,7 @@ impl Delivery {
         &mut self,
         mut sifted: impl FnMut(&InFlight) -> Sifted<T>,
     ) -> (Vec<(InFlight, T)>, Vec<InFlight>) {
-        let is_fifo = self.dispatch.ctx.settings.is_fifo();
+        let is_fifo = self.dispatch.ctx.settings().is_fifo();
         let (mut leave, mut behind, mut blocked) = (Vec::new(), Vec::new(), BTreeSet::new());
         for message in std::mem::take(&mut self.messages) {
             if message.message.group_id.as_ref().is_some_and(|group| blocked.contains(group)) {

@@ -65,12 +65,12 @@ pub(super) fn status(dispatch: &Dispatch) -> Status {
         .or_else(|| closed_long("listener's own", &gate))
         .or_else(|| failures.trouble());
     Status {
-        name: ctx.settings.name.clone(),
-        queue: ctx.settings.queue_name.clone(),
+        name: ctx.settings().name.clone(),
+        queue: ctx.settings().queue_name.clone(),
         endpoint: dispatch.admission.limits.name.to_string(),
         preflight: ctx.health.preflight(),
         controls: dispatch.handle.controls(),
-        workers_configured: ctx.settings.workers,
+        workers_configured: ctx.settings().workers,
         slots: dispatch.slots.counts(),
         messages: ctx.metrics.in_progress(),
         parked: dispatch.memory.parked.count(),

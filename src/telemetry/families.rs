@@ -5,8 +5,8 @@
 
 use prometheus::core::Collector;
 use prometheus::{
-    CounterVec, GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
-    Opts, Registry,
+    CounterVec, Gauge, GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    IntGaugeVec, Opts, Registry,
 };
 
 /// Seconds of one POST: from a cache hit to the longest algorithm.
@@ -71,6 +71,8 @@ pub(super) struct Families {
     pub(super) faulted: IntGaugeVec,
     pub(super) preflight_warnings: IntGaugeVec,
     pub(super) draining: IntGauge,
+    pub(super) reload_successful: IntGauge,
+    pub(super) reload_succeeded_at: Gauge,
     pub(super) log_lines_dropped: IntCounter,
 }
 
@@ -169,6 +171,8 @@ impl Families {
             faulted: r.gauge("listener_faulted", "1 while the listener cannot read its queue and a person has to act; the log and /readyz?verbose say why and what to do.", per_listener),
             preflight_warnings: r.gauge("preflight_warnings", "1 for what the queue's settings would do wrong, read every 30 s. The log says what it means and how to mend it, and so does queuepost check.", &["listener", "warning"]),
             draining: r.add(IntGauge::with_opts(Opts::new("draining", "1 while the process is stopping. For longer than shutdown.deadline: it hangs.").namespace("queuepost"))),
+            reload_successful: r.add(IntGauge::with_opts(Opts::new("config_last_reload_successful", "1 if the configuration was valid when it was last read, 0 if not: then what ran before goes on. The log has every problem with file, line and column.").namespace("queuepost"))),
+            reload_succeeded_at: r.add(Gauge::with_opts(Opts::new("config_last_reload_success_timestamp_seconds", "When the configuration that runs was read (Unix time). Before your last change: it has not arrived here, or was refused.").namespace("queuepost"))),
             log_lines_dropped: r.add(IntCounter::with_opts(Opts::new("log_lines_dropped_total", "Lines of output dropped because nobody read standard output in time. Deliveries go on; look at what reads the log: a log driver, a sidecar, a terminal.").namespace("queuepost"))),
             registry: r.0,
         }

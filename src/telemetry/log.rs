@@ -11,13 +11,14 @@
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::io::IsTerminal;
 use std::panic::PanicHookInfo;
+use std::sync::OnceLock;
 
 use tracing::{Level, Metadata, Subscriber};
 use tracing_subscriber::filter::{EnvFilter, ParseError, filter_fn};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
-use tracing_subscriber::{Registry, fmt};
+use tracing_subscriber::{Registry, fmt, reload};
 
 use crate::telemetry::harmless::Harmless;
 use crate::telemetry::output::LogLines;
@@ -81,12 +82,14 @@ pub fn filter(text: &str) -> Result<String, LogError> {
     }
 }
 
+/// Changes the filter of the running log.
+static FILTER: OnceLock<reload::Handle<EnvFilter, Registry>> = OnceLock::new();
+
 /// Starts logging, once per process.
 pub fn init(settings: &Settings) -> Result<(), LogError> {
     let quiet = |others| Quiet { others, target: DELIVERED };
-    let filter = EnvFilter::builder()
-        .parse(&settings.filter)
-        .map_err(|error| LogError::Filter(settings.filter.clone(), Some(error)))?;
+    let (filter, handle) = reload::Layer::new(parsed(&settings.filter)?);
+    FILTER.set(handle).ok();
     let registry = Registry::default().with(filter).with(filter_fn(shows_no_bodies));
     match settings.format {
         Format::Text => registry.with(to_stdout(text::layer())).try_init(),
@@ -107,6 +110,18 @@ fn to_stdout<S>(
     let layer = layer.with_writer(writer);
     // The layer itself obeys NO_COLOR unless colours are set explicitly.
     if std::io::stdout().is_terminal() { layer } else { layer.with_ansi(false) }
+}
+
+/// Logs by another filter from now on, made by [`filter`]; nothing happens where logging was not started.
+pub fn refilter(filter: &str) -> Result<(), LogError> {
+    let parsed = parsed(filter)?;
+    // Only a log that is gone refuses it.
+    FILTER.get().and_then(|handle| handle.reload(parsed).ok());
+    Ok(())
+}
+
+fn parsed(filter: &str) -> Result<EnvFilter, LogError> {
+    EnvFilter::builder().parse(filter).map_err(|error| LogError::Filter(filter.to_owned(), Some(error)))
 }
 
 /// Logs a panic, with a backtrace if `RUST_BACKTRACE` asks for it.

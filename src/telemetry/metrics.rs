@@ -3,10 +3,11 @@
 //! The hot path touches resolved counters only. At each scrape the owner of a state sets its gauges (permits
 //! in use, the gate).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, OnceLock};
+use std::sync::{Mutex, OnceLock, PoisonError, RwLock};
 
+use prometheus::proto::{LabelPair, Metric, MetricFamily};
 use prometheus::{Encoder, TextEncoder};
 
 use crate::limit::{GateState, Reason};
@@ -28,6 +29,7 @@ pub struct Metrics {
     families: Families,
     /// Lines of output dropped, as far as they were added to the counter.
     lines_dropped: AtomicU64,
+    shown: RwLock<Shown>,
 }
 
 impl Default for Metrics {
@@ -39,7 +41,7 @@ impl Default for Metrics {
 impl Metrics {
     /// All families with zero counts.
     pub fn new() -> Self {
-        Self { families: Families::new(), lines_dropped: AtomicU64::new(0) }
+        Self { families: Families::new(), lines_dropped: AtomicU64::new(0), shown: RwLock::default() }
     }
 
     /// The commit of this build, or `unknown`.
@@ -53,10 +55,41 @@ impl Metrics {
         let counted = self.lines_dropped.fetch_max(dropped, Ordering::Relaxed);
         self.families.log_lines_dropped.inc_by(dropped.saturating_sub(counted));
         let mut text = Vec::with_capacity(64 * 1024);
-        if let Err(error) = TextEncoder::new().encode(&self.families.registry.gather(), &mut text) {
+        if let Err(error) = TextEncoder::new().encode(&self.gathered(), &mut text) {
             tracing::error!(%error, "the metrics could not be rendered");
         }
         text
+    }
+
+    /// All series but those of listeners and endpoints that are gone.
+    fn gathered(&self) -> Vec<MetricFamily> {
+        let mut families = self.families.registry.gather();
+        let shown = self.shown.read().unwrap_or_else(PoisonError::into_inner);
+        if shown.are_any_gone {
+            for family in &mut families {
+                family.mut_metric().retain(|metric| shown.shows(metric));
+            }
+            families.retain(|family| !family.get_metric().is_empty());
+        }
+        families
+    }
+
+    /// Shows the series of these listeners and endpoints alone. Those of the others are kept: should one of that name run
+    /// again, its counters go on where they were.
+    pub fn retain(&self, keeps_listener: impl Fn(&str) -> bool, keeps_endpoint: impl Fn(&str) -> bool) {
+        let mut shown = self.shown.write().unwrap_or_else(PoisonError::into_inner);
+        let before = (shown.listeners.len(), shown.endpoints.len());
+        shown.listeners.retain(|listener, _| keeps_listener(listener));
+        shown.endpoints.retain(|endpoint| keeps_endpoint(endpoint));
+        shown.are_any_gone |= before != (shown.listeners.len(), shown.endpoints.len());
+    }
+
+    /// The configuration was read at this Unix time, and was valid or not.
+    pub fn config_read(&self, is_valid: bool, at: f64) {
+        self.families.reload_successful.set(i64::from(is_valid));
+        if is_valid {
+            self.families.reload_succeeded_at.set(at);
+        }
     }
 
     /// Sets the gauge that the process is draining.
@@ -71,6 +104,7 @@ impl Metrics {
 
     /// The handles of one listener. Its label sets start at zero, except SQS errors by kind.
     pub fn listener(&self, listener: &str, endpoint: &str) -> ListenerMetrics {
+        self.shown.write().unwrap_or_else(PoisonError::into_inner).put(listener, endpoint);
         let f = &self.families;
         let l = &[listener][..];
         ListenerMetrics {
@@ -128,6 +162,7 @@ impl Metrics {
 
     /// The handles of one endpoint.
     pub fn endpoint(&self, endpoint: &str) -> EndpointMetrics {
+        self.shown.write().unwrap_or_else(PoisonError::into_inner).endpoints.insert(endpoint.to_owned());
         let f = &self.families;
         EndpointMetrics {
             sessions_limit: f.sessions_limit.with_label_values(&[endpoint]),
@@ -147,6 +182,40 @@ impl Metrics {
         GateMetrics {
             state: GateState::ALL.map(|s| f.gate_state.with_label_values(&[endpoint, listener, s.label()])),
             closed: Mutex::new(reasons.map(|reason| (reason, counter(reason))).collect()),
+        }
+    }
+}
+
+/// The listeners and endpoints whose series are shown.
+#[derive(Debug, Default)]
+struct Shown {
+    /// Each with its endpoint.
+    listeners: BTreeMap<String, String>,
+    endpoints: BTreeSet<String>,
+    /// Whether there are series of others.
+    are_any_gone: bool,
+}
+
+impl Shown {
+    /// A listener posts to an endpoint.
+    fn put(&mut self, listener: &str, endpoint: &str) {
+        let before = self.listeners.insert(listener.to_owned(), endpoint.to_owned());
+        self.are_any_gone |= before.is_some_and(|before| before != endpoint);
+    }
+
+    /// Whether a series is of those that run. The gate of an endpoint has an empty listener.
+    fn shows(&self, metric: &Metric) -> bool {
+        let label = |name: &str| {
+            let found = metric.get_label().iter().find(|label| label.name() == name);
+            found.map(LabelPair::value).filter(|value| !value.is_empty())
+        };
+        match (label("listener"), label("endpoint")) {
+            (None, None) => true,
+            (Some(listener), None) => self.listeners.contains_key(listener),
+            (None, Some(endpoint)) => self.endpoints.contains(endpoint),
+            (Some(listener), Some(endpoint)) => {
+                self.listeners.get(listener).is_some_and(|its| its == endpoint)
+            }
         }
     }
 }
@@ -171,6 +240,25 @@ mod tests {
         ] {
             assert!(text.contains(line), "{line} is missing from:\n{text}");
         }
+    }
+
+    #[test]
+    fn series_of_a_listener_that_is_gone_end_and_go_on_when_it_is_back() {
+        let metrics = Metrics::new();
+        let text = || String::from_utf8(metrics.render()).unwrap();
+        for name in ["orders", "mails"] {
+            metrics.listener(name, "api").deleted.inc();
+            metrics.endpoint("api").sessions_limit.set(1);
+        }
+        metrics.retain(|listener| listener == "orders", |endpoint| endpoint == "api");
+        assert!(text().contains(r#"listener="orders""#) && !text().contains("mails"), "{}", text());
+        metrics.listener("mails", "other").deleted.inc();
+        let deleted = r#"queuepost_messages_deleted_total{listener="mails"} 2"#;
+        assert!(text().contains(deleted), "no counter goes backwards: {}", text());
+        let gate = r#"queuepost_gate_state{endpoint="api",listener="mails""#;
+        assert!(!text().contains(gate), "it posts to another endpoint now: {}", text());
+        metrics.retain(|_| false, |_| false);
+        assert!(text().contains("queuepost_draining 0") && !text().contains("api"), "{}", text());
     }
 
     #[test]

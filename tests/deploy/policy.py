@@ -142,7 +142,7 @@ def _resources(deployment, _):
         yield "a CPU limit"
 
 
-def _volumes(deployment, manifests):
+def _volumes(deployment, _):
     pod = _pod(deployment)
     volumes = {volume["name"]: volume for volume in pod.get("volumes", [])}
     for mount in _container(deployment).get("volumeMounts", []):
@@ -150,12 +150,6 @@ def _volumes(deployment, manifests):
             yield f"mounts {mount['name']}, which is no volume"
         if "subPath" in mount:
             yield f"mounts {mount['name']} with subPath, which never sees a change"
-    rolls = any(key.startswith("checksum/") for key in deployment["spec"]["template"]["metadata"].get("annotations", {}))
-    made = {m["metadata"]["name"] for m in _of(manifests, "ConfigMap")}
-    for volume in volumes.values():
-        name = volume.get("configMap", {}).get("name")
-        if name in made and not rolls and not re.search(r"-[a-z0-9]{10}$", name):
-            yield f"a change of ConfigMap {name} rolls no pods"
 
 
 def _spread(deployment, _):

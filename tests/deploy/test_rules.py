@@ -156,6 +156,8 @@ CASES = [
     ("QueuepostDeliveryPanics", "none", 8, [of("panics_total", "0x60")], None),
     ("QueuepostPreflightWarning", "few receives", 16, [of("preflight_warnings", "1x60", 'warning="few_receives"')], {**ORDERS, "warning": "few_receives"}),
     ("QueuepostPreflightWarning", "mended within ten minutes", 30, [of("preflight_warnings", "1x10 0x60", 'warning="few_receives"')], None),
+    ("QueuepostConfigReloadFailed", "a file that stays bad", 8, [of("config_last_reload_successful", "1x1 0x60", listener=None)], {"instance": "a"}),
+    ("QueuepostConfigReloadFailed", "a file put right within four minutes", 8, [of("config_last_reload_successful", "1x1 0x3 1x60", listener=None)], None),
     ("QueuepostVersionSkew", "two versions for an hour", 62, [BUILD, of("build_info", "1x200", 'version="2", revision="a"', None)], {}),
     ("QueuepostVersionSkew", "two versions during a rollout", 62, [BUILD, of("build_info", "1x30 _x200", 'version="2", revision="a"', None)], None),
     ("QueuepostVersionSkew", "two processes of one version", 62, [BUILD, {**BUILD, "series": BUILD["series"].replace('instance="a"', 'instance="b"')}], None),

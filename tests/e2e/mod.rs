@@ -24,6 +24,7 @@
 //! - `otlp`: traces as a collector gets them.
 //! - `peers`: senders, receivers and libraries of others.
 //! - `presets`: what presets expand to, and listeners of few values.
+//! - `reload`: a configuration that changes while the process runs.
 //! - `results`: what became of messages, on queues of its own.
 //! - `sqs_failures`: each failure of SQS is named, and the process recovers from it.
 //! - `sqs_random_faults`: random faults of SQS lose nothing and duplicate nothing.
@@ -66,6 +67,7 @@ mod live_control;
 mod otlp;
 mod peers;
 mod presets;
+mod reload;
 mod results;
 mod sqs_failures;
 mod sqs_random_faults;

@@ -86,6 +86,8 @@ const SECTIONS: &[(&str, &[&str])] = &[
             "preflight_warnings",
             "headers_dropped_total",
             "panics_total",
+            "config_last_reload_successful",
+            "config_last_reload_success_timestamp_seconds",
             "draining",
             "log_lines_dropped_total",
             "build_info",

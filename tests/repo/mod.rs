@@ -13,6 +13,7 @@ mod flow_control_md;
 mod generated;
 mod metrics_md;
 mod plain_words;
+mod reload_md;
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -19,6 +19,7 @@
 //! - `panics`: a panic is counted, and its loop runs again.
 //! - `preflight`: warnings about a queue's settings, before the start and while it runs.
 //! - `receives_saved_by_gates`: an endpoint that fails for an hour dead-letters nothing.
+//! - `reload`: listeners adjusted, replaced, added and removed while messages flow.
 //! - `results`: results are sent before their messages leave, and cost no second POST.
 //! - `seeds`: random lives of whole processes, with every promise checked.
 //! - `settlement`: what becomes of a message, by the endpoint's answer.
@@ -60,6 +61,7 @@ mod outages;
 mod panics;
 mod preflight;
 mod receives_saved_by_gates;
+mod reload;
 mod results;
 mod seeds;
 mod settlement;

@@ -22,7 +22,7 @@ use super::simulated_queue::{EPOCH_MILLIS, SimQueue, World, dead_letter_name};
 pub struct SimProcess {
     pub world: World,
     pub drain: Drain,
-    pub metrics: Metrics,
+    pub metrics: Arc<Metrics>,
     /// How listeners started later redeem claim checks.
     pub claim_checks: Option<ClaimChecks>,
     /// Where the results of listeners started later go.
@@ -94,7 +94,7 @@ impl SimProcess {
         Self {
             world: world.clone(),
             drain: Drain::new(),
-            metrics: Metrics::new(),
+            metrics: Arc::new(Metrics::new()),
             claim_checks: None,
             results: Results::default(),
             epoch: SystemTime::UNIX_EPOCH + Duration::from_millis(EPOCH_MILLIS),

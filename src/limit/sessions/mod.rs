@@ -145,6 +145,26 @@ impl Sessions {
         });
     }
 
+    /// Takes other settings over while POSTs run. What was learned stays, unless the limit does not adapt any more.
+    pub fn adjust(&self, settings: &Settings) {
+        let Settings { sessions, adaptive, rate, tuning } = settings;
+        let cap = (*sessions).max(1);
+        self.change(|state| {
+            state.cap = cap;
+            if state.pacer.rate() != *rate {
+                state.pacer.set_rate(*rate, Instant::now());
+            }
+            match (&mut state.learning, adaptive) {
+                (Some(learning), true) => learning.set_cap(cap),
+                (learning @ None, true) => *learning = Some(Learning::new(cap, tuning)),
+                (learning, false) => {
+                    *learning = None;
+                    state.pacer.learn(None);
+                }
+            }
+        });
+    }
+
     /// The limit in force: the cap, or the adaptive limit below it.
     pub fn limit(&self) -> usize {
         self.lock().limit()

@@ -113,7 +113,7 @@ impl Delivery {
         let too_late = message.last_start(ctx.longest_post()) <= Instant::now();
         let held = if too_late { Duration::MAX } else { self.fetches.held() };
         let facts = Facts { held, ..self.facts(&message, &posted) };
-        let disposition = decide(outcome, &facts, &ctx.settings.policy).disposition;
+        let disposition = decide(outcome, &facts, &ctx.settings().policy).disposition;
         message.tell(&self.dispatch, &posted, disposition, false);
         if disposition == Disposition::Hold {
             return Some(message);

@@ -80,8 +80,8 @@ async fn wait_for_all(dispatch: &Dispatch, wanted: Wanted) -> Prepared {
 /// a gate has closed meanwhile, or all have opened.
 async fn reserve(dispatch: &Dispatch, wanted: Wanted) -> Option<Prepared> {
     let Dispatch { ctx, slots, admission, not_receiving, .. } = dispatch;
-    let tuning::Intake { batch, linger, linger_for_one_of, busy_wait, .. } = ctx.settings.tuning.intake;
-    let per_delivery = ctx.settings.per_delivery();
+    let tuning::Intake { batch, linger, linger_for_one_of, busy_wait, .. } = ctx.settings().tuning.intake;
+    let per_delivery = ctx.settings().per_delivery();
     let is_open = admission.gates.are_open();
     let share = admission.membership.fair_part().saturating_mul(per_delivery);
     let is_single = wanted.single || !wanted.busy || !is_open;
@@ -107,12 +107,12 @@ async fn reserve(dispatch: &Dispatch, wanted: Wanted) -> Option<Prepared> {
         let few = enough(admission.limits.sessions.limit());
         reservation = admission.reserve(few, deliveries, linger).await;
         slots.keep(reservation.deliveries().saturating_mul(per_delivery));
-        if !ctx.settings.receiving.window.is_zero() {
+        if !ctx.settings().receiving.window.is_zero() {
             // There is room now. What gathers keeps none.
             reservation.free_room();
         }
     }
-    let idle_wait = ctx.settings.receiving.wait;
+    let idle_wait = ctx.settings().receiving.wait;
     let wait = if may_wait { idle_wait } else { busy_wait.min(idle_wait) };
     let is_usable = if is_open { admission.gates.are_open() } else { !reservation.probes.is_empty() };
     is_usable.then_some(Prepared { slots, reservation, wait })

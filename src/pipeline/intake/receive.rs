@@ -28,11 +28,11 @@ pub(super) async fn receive(dispatch: &Dispatch, prepared: &mut Prepared, wait: 
     if !dispatch.admission.gates.let_through(&prepared.reservation.probes) {
         return None;
     }
-    let visibility = ctx.settings.lease();
-    let attempt = ctx.settings.is_fifo().then(|| ctx.attempt_id());
+    let visibility = ctx.settings().lease();
+    let attempt = ctx.settings().is_fifo().then(|| ctx.attempt_id());
     let receive = Receive { max: prepared.slots.count(), wait, visibility, attempt };
     let first = Instant::now();
-    let end = first + visibility.min(ctx.settings.tuning.intake.repeat_for);
+    let end = first + visibility.min(ctx.settings().tuning.intake.repeat_for);
     let may_be_lost = |kind| {
         use QueueErrorKind::{Network, Server, TimedOut};
         receive.attempt.is_some() && matches!(kind, Network | TimedOut | Server)

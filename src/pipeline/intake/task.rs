@@ -31,7 +31,7 @@ pub(in crate::pipeline) struct Intake {
 impl Intake {
     /// Nothing is received yet.
     pub(in crate::pipeline) fn new(flow: Flow, settler: Settler) -> Self {
-        let plan = Plan::new(flow.dispatch.slots.counts().limit, flow.dispatch.ctx.settings.tuning.intake);
+        let plan = Plan::new(flow.dispatch.slots.counts().limit, flow.dispatch.ctx.settings().tuning.intake);
         Self { flow, settler, plan, receives: JoinSet::new() }
     }
 
@@ -80,7 +80,7 @@ impl Intake {
         let ctx = &dispatch.ctx;
         let Ok((received, prepared)) = ended else {
             ctx.metrics.panics.inc();
-            tracing::error!(listener = %ctx.settings.name, "a receive panicked");
+            tracing::error!(listener = %ctx.settings().name, "a receive panicked");
             dispatch.admission.membership.set_busy(false);
             return self.plan.panicked(now);
         };
@@ -123,7 +123,7 @@ impl Intake {
             }
         }
         let part = || reservation.take();
-        if ctx.settings.is_fifo() {
+        if ctx.settings().is_fifo() {
             self.flow.start_groups(grouped, part);
         } else {
             let messages = grouped.into_iter().filter_map(|(_, message)| message).collect();
@@ -141,11 +141,11 @@ impl Intake {
         };
         // Once, since it may be as much work as the request itself.
         let of_request =
-            if ctx.settings.per_delivery() > 1 { ctx.settings.exchange.size_of(&message) } else { 0 };
+            if ctx.settings().per_delivery() > 1 { ctx.settings().exchange.size_of(&message) } else { 0 };
         Some(InFlight {
             share_of_request: of_request.max(message.bytes()),
             final_receive: ctx.view.final_receive(&message),
-            trace: Journey::begin(&ctx.settings.queue_name, &message),
+            trace: Journey::begin(&ctx.settings().queue_name, &message),
             message,
             redeemed: None,
             lease,

@@ -24,7 +24,7 @@ use crate::telemetry::labels::ReleaseReason;
 /// The intake of a kit, who may pause it, and the deliveries that it starts.
 fn intake(kit: &Kit) -> (Intake, Handle, TaskTracker) {
     let deliveries = TaskTracker::new();
-    let groups = Arc::new(Groups::new(kit.dispatch.ctx.settings.tuning.groups));
+    let groups = Arc::new(Groups::new(kit.dispatch.ctx.settings().tuning.groups));
     let flow = Flow::new(Arc::clone(&kit.dispatch), groups, deliveries.clone());
     (Intake::new(flow, kit.settler.clone()), kit.dispatch.handle.clone(), deliveries)
 }

@@ -1,0 +1,68 @@
+//! Hands what routes ask for to the loop of the process, and the answer back.
+
+use serde_json::{Value, json};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::admin::{Operator, Refused};
+use crate::app::crew::Told;
+use crate::app::process::Request;
+use crate::ports::BoxFuture;
+
+/// Requests that may wait for the loop.
+pub(super) const WAITING_MAX: usize = 16;
+
+/// The way to the loop of the process.
+#[derive(Debug, Clone)]
+pub(super) struct ToProcess(pub(super) mpsc::Sender<Request>);
+
+impl ToProcess {
+    /// Sends a request and waits for its answer; refused when the process ends.
+    async fn ask<T>(&self, request: impl FnOnce(oneshot::Sender<T>) -> Request) -> Result<T, Refused> {
+        let (reply, answer) = oneshot::channel();
+        self.0.send(request(reply)).await.map_err(|_| is_ending())?;
+        answer.await.map_err(|_| is_ending())
+    }
+}
+
+fn is_ending() -> Refused {
+    Refused::Invalid {
+        why: "the process is draining".to_owned(),
+        fix: "ask the one that follows it".to_owned(),
+    }
+}
+
+impl Operator for ToProcess {
+    fn reload(&self) -> BoxFuture<'_, Result<Value, Refused>> {
+        Box::pin(async move { self.ask(Request::Reload).await? })
+    }
+
+    fn drain<'a>(&'a self, listener: &'a str) -> BoxFuture<'a, Result<Value, Refused>> {
+        Box::pin(async move {
+            let (ended, has_ended) = oneshot::channel();
+            match self.ask(|told| Request::Drain(listener.to_owned(), told, ended)).await? {
+                Told::NoSuchListener => return Err(Refused::NoSuchListener),
+                Told::Already => {}
+                Told::Follows | Told::Ending => has_ended.await.map_err(|_| is_ending())?,
+            }
+            Ok(json!({ "listener": listener, "state": "drained" }))
+        })
+    }
+
+    fn start<'a>(&'a self, listener: &'a str) -> BoxFuture<'a, Result<Value, Refused>> {
+        Box::pin(async move {
+            let state = match self.ask(|told| Request::Start(listener.to_owned(), told)).await? {
+                Told::NoSuchListener => return Err(Refused::NoSuchListener),
+                Told::Already | Told::Follows => "running",
+                Told::Ending => "starts when it has ended",
+            };
+            Ok(json!({ "listener": listener, "state": state }))
+        })
+    }
+
+    fn test<'a>(&'a self, _: &'a str, _: String) -> BoxFuture<'a, Result<Value, Refused>> {
+        Box::pin(async move {
+            let why = "this process makes no test POSTs".to_owned();
+            Err(Refused::Invalid { why, fix: "post to the endpoint from a shell".to_owned() })
+        })
+    }
+}

@@ -1,0 +1,309 @@
+//! A process while it runs: one loop that follows signals, requests, reloads and the ends of listeners.
+//!
+//! Only this loop starts and ends listeners, so no two changes meet. It waits for nothing long: reading a configuration
+//! and making clients happen in tasks. When the loop has returned nothing is started any more.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use serde_json::{Map, Value, json};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::admin::Running;
+use crate::app::crew::{Crew, Event, Told};
+use crate::app::effect::Became;
+use crate::app::endpoints::{Living, Prepared};
+use crate::app::reload::{Read, Reloads, Reply, Reread, unix_seconds};
+use crate::app::signals::{Asked, Signals};
+use crate::app::start::{self, Notable};
+use crate::app::wiring::{Planned, Wiring};
+use crate::config::Plan;
+use crate::telemetry::log;
+use crate::telemetry::metrics::Metrics;
+
+/// What a route asks of the process.
+pub(super) enum Request {
+    /// Read the configuration again.
+    Reload(Reply),
+    /// Drain a listener; first whether it will, then that it has ended.
+    Drain(String, oneshot::Sender<Told>, oneshot::Sender<()>),
+    /// Start a listener that was drained.
+    Start(String, oneshot::Sender<Told>),
+}
+
+/// The listeners and endpoints of a process, and whoever changes them.
+pub(super) struct Process {
+    pub(super) crew: Crew<Wiring>,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) running: Arc<Running>,
+    pub(super) reloads: Reloads,
+    endpoints: Vec<Arc<Living>>,
+    /// The process's part of the plan that is followed.
+    plan: Plan,
+    /// What was said of configurations.
+    said: Vec<Notable>,
+    restarts: Vec<&'static str>,
+}
+
+enum Next {
+    Request(Request),
+    Reread(Reread),
+    Event(Event),
+    HangUp,
+}
+
+impl Process {
+    /// Starts the listeners of a plan.
+    pub(super) async fn start(
+        plan: Plan,
+        endpoints: Prepared,
+        wiring: Wiring,
+        running: Arc<Running>,
+        reloads: Reloads,
+    ) -> Self {
+        let (metrics, said) = (Arc::clone(&wiring.metrics), start::notable(&plan));
+        let mut crew = Crew::new(wiring, Arc::clone(&running));
+        let endpoints = endpoints.apply();
+        show(&endpoints, &running, &metrics);
+        crew.follow(Planned::all(&plan, &endpoints), plan.deadline).await;
+        metrics.config_read(true, unix_seconds());
+        let restarts = Vec::new();
+        Self { crew, metrics, running, reloads, endpoints, plan, said, restarts }
+    }
+
+    /// Runs until a signal says to stop.
+    pub(super) async fn serve(&mut self, signals: &mut Signals, requests: &mut mpsc::Receiver<Request>) {
+        loop {
+            let next = tokio::select! {
+                biased;
+                asked = signals.next() => match asked {
+                    Asked::Stop => return,
+                    Asked::Reload => Next::HangUp,
+                },
+                Some(request) = requests.recv() => Next::Request(request),
+                reread = self.reloads.next() => Next::Reread(reread),
+                event = self.crew.next() => Next::Event(event),
+            };
+            match next {
+                Next::Request(request) => self.request(request).await,
+                Next::Reread(Reread::Due) | Next::HangUp => self.reload(Vec::new()),
+                Next::Reread(Reread::Done(read)) => self.read(read).await,
+                Next::Event(event) => {
+                    self.crew.handle(event).await;
+                    self.show_metrics();
+                }
+            }
+        }
+    }
+
+    /// What a drain of the process may take.
+    pub(super) fn deadline(&self) -> std::time::Duration {
+        self.plan.deadline
+    }
+
+    async fn request(&mut self, request: Request) {
+        // Whoever asked may have gone.
+        match request {
+            Request::Reload(reply) => self.reload(vec![reply]),
+            Request::Drain(name, told, ended) => {
+                told.send(self.crew.drain(&name, self.plan.deadline, ended)).ok();
+            }
+            Request::Start(name, told) => drop(told.send(self.crew.start(&name).await)),
+        }
+    }
+
+    fn reload(&mut self, replies: Vec<Reply>) {
+        let clients = Arc::clone(&self.crew.maker().clients);
+        self.reloads.ask(replies, &clients, &self.endpoints);
+    }
+
+    /// A reading has ended.
+    async fn read(&mut self, read: Option<Box<Read>>) {
+        self.metrics.config_read(read.is_some(), unix_seconds());
+        if let Some(read) = read {
+            let report = self.follow(*read).await;
+            self.reloads.answer(&report);
+        }
+        if let Some(replies) = self.reloads.wanted() {
+            self.reload(replies);
+        }
+    }
+
+    /// Takes a configuration over; what became of each listener.
+    async fn follow(&mut self, Read { plan, endpoints }: Read) -> Value {
+        let is_followed = self.plan.deadline != plan.deadline || self.plan.log.filter != plan.log.filter;
+        if self.plan.log.filter != plan.log.filter
+            && let Err(error) = log::refilter(&plan.log.filter)
+        {
+            tracing::warn!(%error, "the log's filter stays as it was");
+        }
+        self.crew.maker().deadline = plan.deadline;
+        self.endpoints = endpoints.apply();
+        show(&self.endpoints, &self.running, &self.metrics);
+        let became = self.crew.follow(Planned::all(&plan, &self.endpoints), plan.deadline).await;
+        self.show_metrics();
+        for (listener, became) in became.iter().filter(|(_, became)| *became != Became::Kept) {
+            tracing::info!(%listener, "reload: {}", became.word());
+        }
+        let restarts = self.restarts_for(&plan);
+        let is_changed = is_followed || became.iter().any(|(_, became)| *became != Became::Kept);
+        if is_changed {
+            let count = |what| became.iter().filter(|(_, became)| *became == what).count();
+            tracing::info!(
+                kept = count(Became::Kept),
+                adjusted = count(Became::Adjusted),
+                replaced = count(Became::Replaced),
+                added = count(Became::Added),
+                removed = count(Became::Removed),
+                "the configuration was reloaded"
+            );
+        } else {
+            tracing::debug!("the configuration was reloaded: nothing has changed");
+        }
+        let notable = start::notable(&plan);
+        start::say_anew(&self.said, &notable);
+        self.said = notable;
+        // What needs a restart is compared with what the process started with.
+        self.plan = Plan {
+            admin: self.plan.admin,
+            admin_token: self.plan.admin_token.take(),
+            log: log::Settings { format: self.plan.log.format, ..plan.log },
+            ..plan
+        };
+        let listeners: Map<String, Value> =
+            became.into_iter().map(|(name, became)| (name, json!(became.word()))).collect();
+        json!({ "changed": is_changed, "listeners": listeners, "needs_restart": restarts })
+    }
+
+    /// The keys whose new value waits for a restart; said when they are others than before.
+    fn restarts_for(&mut self, plan: &Plan) -> Vec<&'static str> {
+        let both = self.plan.admin_token.as_ref().zip(plan.admin_token.as_ref());
+        let changed = [
+            ("admin.listen", self.plan.admin != plan.admin),
+            ("admin.allow_changes", self.plan.admin_token.is_some() != plan.admin_token.is_some()),
+            ("admin.token_file", both.is_some_and(|(one, other)| one != other)),
+            ("log.format", self.plan.log.format != plan.log.format),
+        ];
+        let restarts: Vec<_> =
+            changed.into_iter().filter(|(_, changed)| *changed).map(|(key, _)| key).collect();
+        if restarts != self.restarts {
+            for key in &restarts {
+                tracing::warn!(key, "this key stays as it was at the start: a new value needs a restart");
+            }
+            self.restarts.clone_from(&restarts);
+        }
+        restarts
+    }
+
+    /// Shows the series of what runs alone.
+    fn show_metrics(&self) {
+        let (listeners, endpoints) = (self.running.listeners(), self.running.endpoints());
+        let listeners: BTreeSet<&str> = listeners.iter().map(|listener| listener.name.as_str()).collect();
+        let endpoints: BTreeSet<&str> = endpoints.iter().map(|endpoint| &*endpoint.limits.name).collect();
+        self.metrics.retain(|name| listeners.contains(name), |name| endpoints.contains(name));
+    }
+}
+
+fn show(endpoints: &[Arc<Living>], running: &Running, metrics: &Metrics) {
+    for endpoint in endpoints {
+        running.put_endpoint(endpoint.shown(metrics));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Duration;
+
+    use super::*;
+    use crate::admin::{Operator as _, Refused};
+    use crate::app::operator::ToProcess;
+    use crate::app::reload::Source;
+    use crate::config::{self, Overrides};
+    use crate::drain::Drain;
+    use crate::sqs;
+
+    /// Nothing listens there: the listeners look for their queues for ever.
+    fn text(workers: &str, more: &str) -> String {
+        format!(
+            "listeners:\n- queue: http://127.0.0.1:9/000000000000/orders\n  url: http://127.0.0.1:9/x\n  workers: {workers}\n{more}"
+        )
+    }
+
+    const MAILS: &str = "- queue: http://127.0.0.1:9/000000000000/mails\n  url: http://127.0.0.1:9/x\n";
+
+    /// Runs `asks` beside a process with this file; how often the file was read.
+    async fn beside(name: &str, asks: impl AsyncFnOnce(&ToProcess, &std::path::Path)) -> usize {
+        let path = std::env::temp_dir().join(format!("queuepost-{}-{name}.yaml", std::process::id()));
+        std::fs::write(&path, text("3", "")).unwrap();
+        let overrides = Overrides { config: Some(path.to_str().unwrap().to_owned()), ..Overrides::default() };
+        let reads = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&reads);
+        let load = move || {
+            counted.fetch_add(1, Ordering::SeqCst);
+            config::load(&overrides, &|_| None, false)
+        };
+        let (source, plan) = (Source::new(&path, load.clone()), load().unwrap());
+        let (metrics, running) = (Arc::new(Metrics::new()), Arc::new(Running::default()));
+        let drain = Drain::new();
+        let clients = Arc::<sqs::Clients>::default();
+        let wiring = Wiring { metrics, drain: drain.clone(), clients, deadline: plan.deadline };
+        let endpoints = Prepared::new(&plan.endpoints, &[]).unwrap();
+        let mut process = Process::start(plan, endpoints, wiring, running, Reloads::of(Some(source))).await;
+        let (requests, mut of_routes) = mpsc::channel(16);
+        let (operator, mut signals) = (ToProcess(requests), Signals::new().unwrap());
+        tokio::select! {
+            () = process.serve(&mut signals, &mut of_routes) => unreachable!("nobody sends a signal"),
+            () = asks(&operator, &path) => {}
+        }
+        drop(of_routes);
+        let refused = operator.reload().await.unwrap_err();
+        assert!(matches!(&refused, Refused::Invalid { why, .. } if why.contains("draining")), "{refused:?}");
+        drain.begin(Duration::from_secs(5));
+        process.crew.all_ended().await;
+        std::fs::remove_file(&path).unwrap();
+        reads.load(Ordering::SeqCst)
+    }
+
+    #[tokio::test]
+    async fn many_who_ask_at_once_share_a_reading_and_learn_what_became_of_each_listener() {
+        let reads = beside("coalesce", async |operator, path| {
+            std::fs::write(path, text("5", MAILS)).unwrap();
+            let mut all = tokio::task::JoinSet::new();
+            for _ in 0..12 {
+                let operator = operator.clone();
+                all.spawn(async move { operator.reload().await });
+            }
+            let reports: Vec<Value> = all.join_all().await.into_iter().map(Result::unwrap).collect();
+            let first = json!({
+                "changed": true,
+                "listeners": { "orders": "adjusted", "mails": "added" },
+                "needs_restart": [],
+            });
+            let later = json!({ "orders": "kept", "mails": "kept" });
+            assert!(reports.contains(&first), "{reports:?}");
+            assert!(
+                reports.iter().all(|it| *it == first || it["changed"] == false && it["listeners"] == later)
+            );
+        })
+        .await;
+        assert!(reads <= 4, "read {reads} times, the start included");
+    }
+
+    #[tokio::test]
+    async fn who_asks_for_a_bad_file_is_told_where_and_what_drains_stays_so_until_it_is_started() {
+        beside("bad", async |operator, path| {
+            std::fs::write(path, text("many", "")).unwrap();
+            let Err(Refused::Invalid { why, .. }) = operator.reload().await else { panic!("it is refused") };
+            assert!(why.contains(".yaml:4:12: listeners[0].workers"), "{why}");
+            assert_eq!(operator.drain("mails").await, Err(Refused::NoSuchListener));
+            let drained = json!({ "listener": "orders", "state": "drained" });
+            assert_eq!(operator.drain("orders").await, Ok(drained.clone()));
+            assert_eq!(operator.drain("orders").await, Ok(drained), "twice is once");
+            let running = json!({ "listener": "orders", "state": "running" });
+            assert_eq!(operator.start("orders").await, Ok(running.clone()));
+            assert_eq!(operator.start("orders").await, Ok(running));
+        })
+        .await;
+    }
+}

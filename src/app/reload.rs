@@ -1,0 +1,224 @@
+//! Reads the configuration again, when asked or when its file has changed.
+//!
+//! One reading at a time; whoever asks meanwhile gets the next one, all together. Everything is read, checked and made
+//! before anything changes. A configuration that is not valid changes nothing and is said once. It is tried again every
+//! ten seconds, because the mistake may be in another file than the watched one.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
+
+use serde_json::Value;
+use tokio::sync::{Notify, oneshot};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use crate::admin::Refused;
+use crate::app::endpoints::{Living, Prepared};
+use crate::app::start::StartError;
+use crate::app::watch::{Look, watch};
+use crate::app::wiring::warm;
+use crate::config::{ConfigErrors, Plan};
+use crate::sqs;
+use crate::telemetry::Chain;
+
+/// Time until a configuration that was not valid is tried again.
+const AGAIN: Duration = Duration::from_secs(10);
+
+/// Reads the configuration.
+type Load = Arc<dyn Fn() -> Result<Plan, ConfigErrors> + Send + Sync>;
+
+/// Where a configuration comes from that can change.
+pub struct Source {
+    path: PathBuf,
+    load: Load,
+    seen: Look,
+}
+
+impl Source {
+    /// The file at `path`, which `load` reads. Later changes count from this moment, so make it before the first reading.
+    pub fn new(
+        path: impl Into<PathBuf>,
+        load: impl Fn() -> Result<Plan, ConfigErrors> + Send + Sync + 'static,
+    ) -> Self {
+        let path = path.into();
+        let seen = Look::at(&path);
+        Self { path, load: Arc::new(load), seen }
+    }
+}
+
+/// Takes what came of a reload.
+pub(super) type Reply = oneshot::Sender<Result<Value, Refused>>;
+
+/// A configuration that was read and is valid.
+pub(super) struct Read {
+    pub(super) plan: Plan,
+    pub(super) endpoints: Prepared,
+}
+
+/// What happens next with the configuration.
+pub(super) enum Reread {
+    /// It should be read: the file has changed, or is tried again.
+    Due,
+    /// It was read; `None`: it is not valid.
+    Done(Option<Box<Read>>),
+}
+
+/// Why a configuration was not taken over.
+#[derive(Debug, thiserror::Error)]
+enum NotRead {
+    #[error("{0}")]
+    Config(ConfigErrors),
+    #[error("{}", Chain(.0))]
+    Endpoint(StartError),
+    #[error("the reading ended by a panic")]
+    Panic,
+}
+
+/// Reads again.
+pub(super) struct Reloads {
+    load: Option<Load>,
+    watching: JoinSet<()>,
+    changed: Arc<Notify>,
+    loading: JoinSet<Result<Read, NotRead>>,
+    /// Who waits for the reading under way.
+    asked: Vec<Reply>,
+    /// Who waits for the next one, which somebody wants.
+    next: Option<Vec<Reply>>,
+    /// What was wrong the last time, as it was said.
+    said: Option<String>,
+    again_at: Option<Instant>,
+}
+
+impl Reloads {
+    /// Watches the source, if there is one.
+    pub(super) fn of(source: Option<Source>) -> Self {
+        let (mut watching, changed) = (JoinSet::new(), Arc::new(Notify::new()));
+        let load = source.map(|Source { path, load, seen }| {
+            let changed = Arc::clone(&changed);
+            watching.spawn(async move { watch(path, seen, &changed).await });
+            load
+        });
+        let (loading, asked) = (JoinSet::new(), Vec::new());
+        Self { load, watching, changed, loading, asked, next: None, said: None, again_at: None }
+    }
+
+    /// What happens next with the configuration.
+    ///
+    /// # Cancel safety
+    /// Dropping the future loses nothing.
+    pub(super) async fn next(&mut self) -> Reread {
+        let again = async {
+            match self.again_at {
+                Some(at) => tokio::time::sleep_until(at).await,
+                None => std::future::pending().await,
+            }
+        };
+        let read = tokio::select! {
+            biased;
+            Some(read) = self.loading.join_next() => read.unwrap_or(Err(NotRead::Panic)),
+            () = self.changed.notified() => return Reread::Due,
+            () = again => return Reread::Due,
+        };
+        Reread::Done(self.ended(read))
+    }
+
+    /// A reading has ended. One that is not valid is said, once.
+    fn ended(&mut self, read: Result<Read, NotRead>) -> Option<Box<Read>> {
+        match read {
+            Ok(read) => {
+                if self.said.take().is_some() {
+                    tracing::info!("the configuration is valid again");
+                }
+                Some(Box::new(read))
+            }
+            Err(error) => {
+                self.again_at = Some(Instant::now() + AGAIN);
+                self.say(&error);
+                None
+            }
+        }
+    }
+
+    /// Reads the configuration for these, or does so again after the reading under way; for nobody where a signal or the
+    /// watch asks.
+    pub(super) fn ask(&mut self, replies: Vec<Reply>, clients: &Arc<sqs::Clients>, in_use: &[Arc<Living>]) {
+        let Some(load) = &self.load else {
+            let why = "this process has no configuration file";
+            let fix = "start it with `queuepost run --config FILE`; flags and variables need a restart";
+            if replies.is_empty() {
+                tracing::warn!(fix, "nothing to reload: {why}");
+            }
+            return refuse(replies, why, fix);
+        };
+        if !self.loading.is_empty() {
+            self.next.get_or_insert_default().extend(replies);
+            return;
+        }
+        self.asked.extend(replies);
+        self.again_at = None;
+        let (load, clients, in_use) = (Arc::clone(load), Arc::clone(clients), in_use.to_vec());
+        self.loading.spawn(async move {
+            let read = tokio::task::spawn_blocking(move || read(&load, &in_use));
+            let read = read.await.unwrap_or(Err(NotRead::Panic))?;
+            warm(&clients, &read.plan).await;
+            Ok(read)
+        });
+    }
+
+    /// Tells those who asked.
+    pub(super) fn answer(&mut self, report: &Value) {
+        for reply in self.asked.drain(..) {
+            // Whoever asked may have gone.
+            reply.send(Ok(report.clone())).ok();
+        }
+    }
+
+    /// Who wants another reading, now that one has ended; an empty list where a signal or the watch does.
+    pub(super) fn wanted(&mut self) -> Option<Vec<Reply>> {
+        self.next.take()
+    }
+
+    /// Stops watching and reading: the process ends.
+    pub(super) fn end(&mut self) {
+        self.watching.abort_all();
+        self.loading.abort_all();
+    }
+
+    fn say(&mut self, error: &NotRead) {
+        let text = error.to_string();
+        refuse(self.asked.drain(..), &text, "correct the file; what ran before goes on");
+        if self.said.as_ref() == Some(&text) {
+            return;
+        }
+        match error {
+            NotRead::Config(errors) => {
+                for problem in errors.problems() {
+                    tracing::error!("not reloaded: {problem}");
+                }
+            }
+            NotRead::Endpoint(_) | NotRead::Panic => tracing::error!("not reloaded: {text}"),
+        }
+        tracing::error!("the configuration is not valid: what ran before goes on");
+        self.said = Some(text);
+    }
+}
+
+/// Tells those who asked what is wrong; some may have gone.
+fn refuse(replies: impl IntoIterator<Item = Reply>, why: &str, fix: &str) {
+    for reply in replies {
+        reply.send(Err(Refused::Invalid { why: why.to_owned(), fix: fix.to_owned() })).ok();
+    }
+}
+
+/// Reads the configuration, and makes what can fail.
+fn read(load: &Load, in_use: &[Arc<Living>]) -> Result<Read, NotRead> {
+    let plan = load().map_err(NotRead::Config)?;
+    let endpoints = Prepared::new(&plan.endpoints, in_use).map_err(NotRead::Endpoint)?;
+    Ok(Read { plan, endpoints })
+}
+
+/// The time, for metrics.
+pub(super) fn unix_seconds() -> f64 {
+    crate::limit::clock::Wall::System.now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
+}

@@ -1,0 +1,73 @@
+//! The start: why there is none, and what the log says of it.
+
+use std::net::SocketAddr;
+
+use crate::admin::AdminError;
+use crate::app::resources::{self, Limits, Shortage};
+use crate::config::{ListenerPlan, Plan};
+use crate::endpoint::ClientError;
+
+/// Why a run could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A file of an endpoint is not valid.
+    #[error("endpoint {name} cannot be set up")]
+    Endpoint {
+        /// Name of the endpoint.
+        name: String,
+        /// The error in the file.
+        source: ClientError,
+    },
+    /// The admin port is taken.
+    #[error(transparent)]
+    Admin(#[from] AdminError),
+    /// The system does not deliver signals.
+    #[error("cannot listen for signals")]
+    Signals(#[source] std::io::Error),
+}
+
+impl StartError {
+    /// Whether the cause is the configuration.
+    pub fn is_configuration(&self) -> bool {
+        matches!(self, Self::Endpoint { .. })
+    }
+}
+
+/// Logs what starts, and where the admin port is.
+pub(super) fn tell(plan: &Plan, admin: Option<SocketAddr>) {
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        listeners = plan.listeners.len(),
+        admin = admin.map(|address| address.to_string()),
+        "started"
+    );
+    for ListenerPlan { listener, endpoint, .. } in &plan.listeners {
+        let endpoint = plan.endpoints.get(*endpoint);
+        tracing::info!(
+            listener = %listener.name,
+            queue = %listener.queue_name,
+            endpoint = endpoint.map(|endpoint| endpoint.client.name.as_str()),
+            workers = listener.workers,
+            sessions = endpoint.map(|endpoint| endpoint.limits.sessions),
+            "configured"
+        );
+    }
+}
+
+/// Something a person should know of, and its fix.
+pub(super) type Notable = (String, Option<String>);
+
+/// What is notable about the configuration and about this machine's limits.
+pub(super) fn notable(plan: &Plan) -> Vec<Notable> {
+    let shortages = resources::shortages(plan, Limits::raised());
+    let shortages = shortages.into_iter().map(|Shortage { meaning, fix }| (meaning, Some(fix)));
+    plan.warnings.iter().map(|warning| (warning.clone(), None)).chain(shortages).collect()
+}
+
+/// Logs what was not said before.
+pub(super) fn say_anew(said: &[Notable], notable: &[Notable]) {
+    for new in notable.iter().filter(|new| !said.contains(new)) {
+        let (meaning, fix) = new;
+        tracing::warn!(fix, "{meaning}");
+    }
+}

@@ -298,6 +298,20 @@ def test_parameters_that_do_not_fit_are_refused_before_anything_is_made(aws, wro
     assert not aws.client("sqs").list_queues(QueueNamePrefix="wrong").get("QueueUrls")
 
 
+def test_a_first_deploy_that_fails_leaves_nothing_and_can_be_tried_again(aws):
+    """Something at the end is refused, as IAM and SQS refuse accounts and principals that do not exist."""
+    broken = template()
+    broken["Resources"] = {**broken["Resources"], "Refused": {
+        "Type": "AWS::CloudFormation::WaitCondition", "DependsOn": ["Queue", "QueueDLQ"], "Properties": {"Handle": "none", "Timeout": "1"},
+    }}
+    formation = aws.client("cloudformation")
+    formation.create_stack(StackName="again", **stack(broken, {**HISTORIC, **names("again")}))
+    aws.settled("again", "ROLLBACK_COMPLETE")
+    assert not aws.client("sqs").list_queues(QueueNamePrefix="again").get("QueueUrls")
+    aws.delete("again")
+    assert aws.create("again", template(), **HISTORIC, **names("again"))["QueueName"] == "again"
+
+
 def test_queues_and_messages_outlive_the_stack(aws):
     outputs = aws.create("deleted", template(), **HISTORIC, **names("deleted"))
     send(aws, outputs["QueueURL"], "one")

@@ -125,7 +125,7 @@ def test_every_file_heading_and_output_the_page_names_exists():
     for anchor in re.findall(r"\]\(#([^)]+)\)", PAGE):
         assert anchor in headings, anchor
     template = load("queue.yaml")
-    for name in re.findall(r"`(\w+(?:URL|ARN))`", PAGE):
+    for name in re.findall(r"`([A-Z][a-z]\w+(?:URL|ARN))`", PAGE):
         assert name in template["Outputs"] or name in load("ecs.yaml")["Outputs"], name
-    alarms = {name for name in template["Resources"] if name.endswith("Alarm")}
+    alarms = {name for one in ("queue.yaml", "ecs.yaml") for name in load(one)["Resources"] if name.endswith("Alarm")}
     assert alarms == set(re.findall(r"^\| `(\w+Alarm)`", PAGE, re.MULTILINE))

@@ -18,10 +18,11 @@ const TEXT: &str = "QUEUEPOST_CONFIG_TEXT";
 
 /// The configuration as written; empty without one. `None` when it cannot be read, which the report says.
 pub(super) fn read(flag: Option<&str>, env: Lookup<'_>, report: &mut Report) -> Option<File> {
+    let (path, text) = (set(env, VARIABLE), set(env, TEXT));
     if let Some(path) = flag {
         return file::read(path, env, report);
     }
-    match (set(env, VARIABLE), set(env, TEXT)) {
+    match (path, text) {
         (None, None) => Some(File::none()),
         (Some(path), None) => file::read(&path, env, report),
         (None, Some(text)) => File::parse(&text, &TEXT.into(), env, report),

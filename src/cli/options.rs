@@ -8,7 +8,7 @@ use crate::config::{self, Overrides};
 /// The options of one listener. Values are checked together with the file and the environment.
 #[derive(Debug, Args)]
 pub(super) struct PlanOptions {
-    /// YAML file with any number of listeners [env: QUEUEPOST_CONFIG]
+    /// YAML file with any number of listeners [env: QUEUEPOST_CONFIG; the YAML itself: QUEUEPOST_CONFIG_TEXT]
     #[arg(long, short, value_name = "FILE")]
     config: Option<String>,
 
@@ -59,7 +59,7 @@ pub(super) struct PlanOptions {
     /// Most POSTs started per second [env: QUEUEPOST_RATE]
     #[arg(long, value_name = "PER_SECOND", help_heading = "Endpoint")]
     rate: Option<String>,
-    /// File with a header line sent along, such as "Authorization: Bearer …" [env: QUEUEPOST_AUTH_HEADER_FILE]
+    /// File with a header line sent along, such as "Authorization: Bearer …" [env: QUEUEPOST_AUTH_HEADER_FILE; the line itself: QUEUEPOST_AUTH_HEADER]
     #[arg(long, value_name = "FILE", help_heading = "Endpoint")]
     auth_header_file: Option<String>,
 

@@ -10,17 +10,14 @@ use crate::config::auth::written::{Auth, SecretRef};
 use crate::config::check;
 use crate::config::env::{Lookup, set};
 use crate::config::explain::{self, Explained};
-use crate::config::file::{self, Endpoint, File, Listener};
+use crate::config::file::{Endpoint, File, Listener};
 use crate::config::given::{Given, Overrides, Put, given};
 use crate::config::misspelt::Asked;
 use crate::config::plan::Plan;
 use crate::config::problem::{ConfigErrors, Fault, Place, Report, Written};
 use crate::config::shown::Reveal;
-use crate::config::{collect_keys, presets, sqsd_names};
+use crate::config::{collect_keys, presets, source, sqsd_names};
 use crate::sqs;
-
-const CONFIG_FLAG: &str = "--config";
-const CONFIG_VARIABLE: &str = "QUEUEPOST_CONFIG";
 
 /// Reads and checks the whole configuration; either everything is valid or every problem is returned.
 pub fn load(
@@ -44,7 +41,7 @@ pub fn load(
 
 /// The file that a configuration is read from, if it is read from one.
 pub fn file_of(overrides: &Overrides, env: &dyn Fn(&str) -> Option<String>) -> Option<String> {
-    overrides.config.clone().or_else(|| set(env, CONFIG_VARIABLE))
+    overrides.config.clone().or_else(|| set(env, source::VARIABLE))
 }
 
 /// Explains the configuration: every key with its value, and where that came from.
@@ -66,10 +63,7 @@ pub fn explain(
 
 /// File, environment and flags together, filled up from presets. `None` when the file cannot be read.
 fn written(overrides: &Overrides, env: Lookup<'_>, report: &mut Report) -> Option<File> {
-    let mut file = match file_of(overrides, env) {
-        None => File::none(),
-        Some(path) => file::read(&path, env, report)?,
-    };
+    let mut file = source::read(overrides.config.as_deref(), env, report)?;
     for (put, written) in given(&TOP, overrides, env) {
         put(&mut file, written);
     }
@@ -89,7 +83,7 @@ pub fn variables() -> Vec<(&'static str, &'static str)> {
     fn names<T>(table: &[Given<T>]) -> impl Iterator<Item = (&'static str, &'static str)> {
         table.iter().map(|row| (row.flag, row.variable))
     }
-    let config = std::iter::once((CONFIG_FLAG, CONFIG_VARIABLE));
+    let config = std::iter::once((source::FLAG, source::VARIABLE));
     config.chain(names(&LISTENER)).chain(names(&ENDPOINT)).chain(names(&TOP)).collect()
 }
 
@@ -272,7 +266,19 @@ const ENDPOINT: [Given<Endpoint>; 4] = [
         },
     },
 ];
-/// The variable with an algorithm's key itself.
+/// Variables with a secret itself, and the flags that name a file with it, which win.
+const SECRETS: [(&str, &str, Put<Endpoint>); 2] = [
+    (ALGORITHM_KEY_VARIABLE, "--algorithm-key-file", |endpoint, written| {
+        let (key, place) = (written.key, written.place);
+        let secret = SecretRef::of_variable(key.clone(), place.clone(), ALGORITHM_KEY_VARIABLE);
+        endpoint.auth.get_or_insert_with(|| Auth::of_header(key, place, ALGORITHM_KEY, secret));
+    }),
+    ("QUEUEPOST_AUTH_HEADER", "--auth-header-file", |endpoint, written| {
+        let (key, place) = (written.key.clone(), written.place.clone());
+        let header_env = Some(written);
+        endpoint.auth.get_or_insert_with(|| Auth { header_env, ..Auth::empty(key, place) });
+    }),
+];
 const ALGORITHM_KEY_VARIABLE: &str = "QUEUEPOST_ALGORITHM_KEY";
 /// How servers of algorithms take a key: the header, and what comes before the key.
 const ALGORITHM_KEY: (&str, &str) = ("Authorization", "Simple ");
@@ -281,17 +287,10 @@ const ALGORITHM_KEY: (&str, &str) = ("Authorization", "Simple ");
 fn replace_listener(file: &mut File, overrides: &Overrides, env: Lookup<'_>, report: &mut Report) {
     let of_listener = given(&LISTENER, overrides, env);
     let mut of_endpoint = given(&ENDPOINT, overrides, env);
-    if set(env, ALGORITHM_KEY_VARIABLE).is_some() {
-        let place = Place::Variable(ALGORITHM_KEY_VARIABLE);
-        let name =
-            Written::plain("--algorithm-key-file".to_owned(), place, ALGORITHM_KEY_VARIABLE.to_owned());
-        let put: Put<Endpoint> = |endpoint, written| {
-            let (key, place) = (written.key.clone(), written.place.clone());
-            let secret = SecretRef::of_variable(key.clone(), place.clone(), ALGORITHM_KEY_VARIABLE);
-            endpoint.auth.get_or_insert_with(|| Auth::of_header(key, place, ALGORITHM_KEY, secret));
-        };
-        of_endpoint.push((put, name));
-    }
+    let secrets = SECRETS.iter().filter(|(variable, ..)| set(env, variable).is_some());
+    of_endpoint.extend(secrets.map(|&(variable, flag, put)| {
+        (put, Written::plain(flag.to_owned(), Place::Variable(variable), variable.to_owned()))
+    }));
     if of_listener.is_empty() && of_endpoint.is_empty() {
         return;
     }

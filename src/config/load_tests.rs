@@ -371,3 +371,51 @@ fn queue_role_algorithm_and_key_are_a_listener() {
     let plan = plan.unwrap_or_else(|errors| panic!("{errors}"));
     assert_eq!(key(plan.endpoints[0].client.auth.as_ref().expect("credentials")).1, "Simple simKEY");
 }
+
+#[test]
+fn the_configuration_itself_may_be_in_a_variable_and_is_read_as_a_file_is() {
+    let text = TWO.replace("url: 'https://h/'", "url: '${HERE}'");
+    let env = |name: &str| match name {
+        "QUEUEPOST_CONFIG_TEXT" => Some(text.clone()),
+        "HERE" => Some("https://api.example/".to_owned()),
+        _ => None,
+    };
+    let plan = load(&Overrides::default(), &env, false).unwrap_or_else(|errors| panic!("{errors}"));
+    let urls: Vec<&str> = plan.listeners.iter().map(|listener| listener.target.url.as_str()).collect();
+    assert_eq!(urls, ["https://api.example/"; 2]);
+
+    let bad = |name: &str| env(name).map(|text| text.replace("queue: b", "queue: b, workers: 0"));
+    let told = load(&Overrides::default(), &bad, false).expect_err("no workers").to_string();
+    assert!(
+        told.starts_with("QUEUEPOST_CONFIG_TEXT:3:23: listeners[1].workers: 0 is out of range"),
+        "{told}"
+    );
+
+    let both = |name: &str| env(name).or_else(|| (name == "QUEUEPOST_CONFIG").then(|| "/a.yaml".to_owned()));
+    let told = load(&Overrides::default(), &both, false).expect_err("two sources").to_string();
+    assert_eq!(told, "QUEUEPOST_CONFIG is set, and QUEUEPOST_CONFIG_TEXT too; unset one of them");
+    let directory = Directory::new("text");
+    let flag = Overrides {
+        config: Some(directory.file("one.yaml", &TWO.replace("- {queue: b, url: 'https://h/'}\n", ""))),
+        ..Overrides::default()
+    };
+    assert_eq!(load(&flag, &both, false).expect("the flag wins").listeners.len(), 1);
+}
+
+#[test]
+fn a_header_line_may_be_in_a_variable_which_a_file_given_by_flag_replaces() {
+    let env = |name: &str| (name == "QUEUEPOST_AUTH_HEADER").then(|| "X-Key: simS3CR3T".to_owned());
+    let line = |overrides: &Overrides| {
+        let plan = load(overrides, &env, false).unwrap_or_else(|errors| panic!("{errors}"));
+        let Some(Credentials::Line(line)) = &plan.endpoints[0].client.auth else { panic!("{plan:?}") };
+        assert!(!format!("{plan:?} {:?}", explain(overrides, &env, false)).contains("S3CR3T"));
+        line.known().trim().to_owned()
+    };
+    assert_eq!(line(&minimal()), "X-Key: simS3CR3T");
+    let directory = Directory::new("line");
+    let flag = Some(directory.file("auth", "X-Key: other\n"));
+    assert_eq!(line(&Overrides { auth_header_file: flag, ..minimal() }), "X-Key: other");
+    let empty = |name: &str| (name == "QUEUEPOST_AUTH_HEADER").then(|| " ".to_owned());
+    let told = load(&minimal(), &empty, false).expect_err("no header").to_string();
+    assert!(told.starts_with("--auth-header-file") || told.starts_with("QUEUEPOST_AUTH_HEADER"), "{told}");
+}

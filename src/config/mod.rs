@@ -61,6 +61,7 @@ mod rules;
 mod shown;
 mod sign;
 mod sigv4;
+mod source;
 mod sqsd_names;
 mod stay;
 mod template;

@@ -5,7 +5,7 @@ aws:SecureTransport) and writes down what is called.
 
 Where MiniStack differs from AWS, and what is done about it:
   - alarms over metric math, scaling, single egress rules and Pod Identity cannot be made: `without` takes them out;
-  - a role's permissions boundary is dropped: it is looked at in the template;
+  - a role's permissions boundary and where a task's secrets are is dropped: both are looked at in the template;
   - a batch call needs a permission of its own name, where AWS asks for that of the single call: `with_batches` adds them;
   - aws:PrincipalArn of an assumed role is the session's ARN, not the role's: denials by it are tried with users.
 """
@@ -23,6 +23,7 @@ import urllib.request
 import botocore.session
 import pytest
 from botocore.config import Config
+from cloudformation_template import load
 from cluster import free_port, until
 from rendering import TOOLS
 
@@ -214,3 +215,22 @@ def with_batches(node):
         more = [BATCHES[part] for part in node if isinstance(part, str) and part in BATCHES]
         return [*(with_batches(part) for part in node), *more]
     return node
+
+
+def template():
+    """queue.yaml as MiniStack can make it."""
+    return with_batches(without(load("queue.yaml"), "NoConsumptionAlarm"))
+
+
+def names(prefix):
+    return {"QueueName": prefix, "QueueDLQName": f"{prefix}-dlq"}
+
+
+def environment(origin):
+    return {"AWS_ENDPOINT_URL": origin, "AWS_ACCESS_KEY_ID": CONSUMER, "AWS_SECRET_ACCESS_KEY": "x", "AWS_REGION": REGION}
+
+
+def document(aws, policy):
+    iam = aws.client("iam")
+    version = iam.get_policy(PolicyArn=policy)["Policy"]["DefaultVersionId"]
+    return iam.get_policy_version(PolicyArn=policy, VersionId=version)["PolicyVersion"]["Document"]

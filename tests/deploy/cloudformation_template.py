@@ -106,6 +106,8 @@ def truth(expression, template, values):
         return not truth(argument[0], template, values)
     if name == "Fn::And":
         return all(truth(part, template, values) for part in argument)
+    if name == "Fn::Or":
+        return any(truth(part, template, values) for part in argument)
     if name == "Fn::Contains":
         return str(reduced(argument[1], template, values)) in argument[0]
     raise AssertionError(f"{name} in a condition")
@@ -127,6 +129,9 @@ def reduced(node, template, values):
         if name == "Fn::If":
             chosen = argument[1] if truth({"Condition": argument[0]}, template, values) else argument[2]
             return reduced(chosen, template, values)
+        if name == "Fn::FindInMap":
+            place, first, second = argument
+            return template["Mappings"][place][str(reduced(first, template, values))][second]
         if name.startswith("Fn::"):
             return FUNCTIONS[name](reduced(argument, template, values), values)
     parts = {name: reduced(part, template, values) for name, part in node.items()}
@@ -139,14 +144,26 @@ def joined(argument, _):
     return {"Fn::Join": argument}
 
 
-def substituted(text, values):
-    known = values | PSEUDO
+def split(argument, _):
+    """The parts of a text. Of a list joined by the same separator, the list, with what only a made stack knows."""
+    separator, source = argument
+    if isinstance(source, str):
+        return source.split(separator)
+    between, parts = source["Fn::Join"]
+    assert between == separator, source
+    return [piece for part in parts for piece in (part.split(separator) if isinstance(part, str) else [part])]
+
+
+def substituted(argument, values):
+    """The text with its names replaced; of those, the ones that stand beside it come first."""
+    text, own = argument if isinstance(argument, list) else (argument, {})
+    known = values | PSEUDO | own
     return re.sub(r"\$\{([A-Za-z:]+)\}", lambda found: str(known.get(found[1], found[0])), text)
 
 
 FUNCTIONS = {
     "Fn::Join": joined,
-    "Fn::Split": lambda argument, _: argument[1].split(argument[0]),
+    "Fn::Split": split,
     "Fn::Select": lambda argument, _: argument[1][argument[0]],
     "Fn::Sub": substituted,
     "Fn::GetAtt": lambda argument, _: {"Fn::GetAtt": argument},

@@ -8,7 +8,9 @@ ECS = {
     "ImageUri": "registry.example.com/queuepost:0.1.0", "QueueStackName": "orders", "EndpointUrl": "https://orders.internal/events",
     "VpcId": "vpc-1", "PrivateSubnetIds": "subnet-1,subnet-2",
 }
+COLLECTOR = "public.ecr.aws/aws-observability/aws-otel-collector:v0.47.0"
 EKS = {"ClusterName": "main", "Namespace": "orders", "ServiceAccount": "orders-queuepost", "QueueStackName": "orders"}
+#: What the template itself demands; `EndpointUrl` has a companion, and is demanded by a rule.
 NEEDED = {"queue.yaml": QUEUE, "ecs.yaml": ECS, "eks-pod-identity.yaml": EKS}
 
 #: Values that are taken and values that are refused, for each pattern and each range.
@@ -27,6 +29,21 @@ KEY = (
     ["", "arn:aws:kms:eu-west-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab", "arn:aws-cn:kms:cn-north-1:123456789012:key/mrk-1"],
     ["alias/aws/sqs", "arn:aws:kms:eu-west-1:123456789012:alias/a", "1234abcd-12ab-34cd-56ef-1234567890ab",
      "arn:aws:kms::123456789012:key/a"],
+)
+SECRET = (
+    ["", "arn:aws:secretsmanager:eu-west-1:123456789012:secret:team/orders-a1B2c3", "arn:aws-cn:ssm:cn-north-1:123456789012:parameter/team/orders"],
+    ["orders", "*", "arn:aws:secretsmanager:eu-west-1:123456789012:secret:*", "arn:aws:secretsmanager:eu-west-1:12:secret:orders",
+     "arn:aws:secretsmanager:eu-west-1:123456789012:secret:orders-a1B2c3:key::", "arn:aws:ssm:eu-west-1:123456789012:parameter/*",
+     "arn:aws:s3:::orders"],
+)
+CONSUMERS = (
+    ["", ROLES["made"], f"{ROLES['made']}, arn:aws-cn:iam::123456789012:role/a"],
+    ["*", ROOT_USER, "arn:aws:iam::123456789012:user/a", "arn:aws:iam::123456789012:role/*", f"{ROLES['made']},*"],
+)
+TOPIC = (
+    ["", "arn:aws:sns:eu-west-1:123456789012:on-call", "arn:aws-us-gov:sns:us-gov-west-1:123456789012:a_b"],
+    ["on-call", "arn:aws:sns:eu-west-1:123456789012:", "arn:aws:sns:eu-west-1:123456789012:a.fifo",
+     "arn:aws:sqs:eu-west-1:123456789012:a"],
 )
 OWNER = (["", "team a", "a@example.com", "a_.:/=+@-9", "x" * 256], ["x" * 257, "a;b", "a\nb", "<a>"])
 STACK = (["orders", "A-1", "x" * 128], ["", "1a", "a_b", "x" * 129, "-a", "${a}"])
@@ -63,11 +80,7 @@ VALUES = {
         "HighThroughputFifo": SWITCH,
         "KmsKeyArn": KEY,
         "EnableAlarms": SWITCH,
-        "AlarmTopicArn": (
-            ["", "arn:aws:sns:eu-west-1:123456789012:on-call", "arn:aws-us-gov:sns:us-gov-west-1:123456789012:a_b"],
-            ["on-call", "arn:aws:sns:eu-west-1:123456789012:", "arn:aws:sns:eu-west-1:123456789012:a.fifo",
-             "arn:aws:sqs:eu-west-1:123456789012:a"],
-        ),
+        "AlarmTopicArn": TOPIC,
         "OldestMessageAlarmSeconds": SECONDS,
         "DLQMessagesAlarmThreshold": (["0", "100"], ["-1"]),
         "InFlightAlarmThreshold": (["1", "96000", "119999"], ["0", "120000"]),
@@ -91,10 +104,31 @@ VALUES = {
         "QueueStackName": STACK,
         "ExternalId": EXTERNAL,
         "EndpointUrl": (
-            ["http://orders", "https://orders.internal:8443/events?a=b", "http://10.0.0.1/", "http://[fd00::1]:80/a"],
-            ["", "orders", "ftp://orders", "https://", "https://a b", "https://user@host/", "https://a/b c"],
+            ["", "http://orders", "https://orders.internal:8443/events?a=b", "http://10.0.0.1/", "http://[fd00::1]:80/a"],
+            ["orders", "ftp://orders", "https://", "https://a b", "https://user@host/", "https://a/b c"],
         ),
         "Algorithm": (["", "demo/Hello", "demo/Hello/0.1.3"], ["Hello", "a/b/c/d", "a//b", "a/b c", "/a/b"]),
+        "EndpointSecretArn": SECRET,
+        "EndpointSecretKey": (["", "key", "a/b.c@d-e=f+g_h"], ["a:b", "a b", "*", "x" * 257]),
+        "Configuration": (["", "listeners: [{queue: a, url: https://b}]", "log: {level: info}\nlisteners:\n- queue: a\n"], ["orders", "{}", "s3://a"]),
+        "ConfigurationArn": SECRET,
+        "SecretKmsKeyArn": KEY,
+        "ConsumerRoleArns": CONSUMERS,
+        "ClusterName": (["", "main", "a_B-9"], ["a b", "arn:aws:ecs:eu-west-1:123456789012:cluster/main", "*"]),
+        "RequireHealthy": SWITCH,
+        "OnDemandBase": (["0", "1000"], ["-1", "1001"]),
+        "OnDemandWeight": (["0", "1000"], ["-1", "1001"]),
+        "SpotWeight": (["0", "1000"], ["-1", "1001"]),
+        "CollectorImage": (
+            ["", COLLECTOR, f"r.example.com:5000/q@sha256:{'a' * 64}"],
+            ["collector", "public.ecr.aws/aws-observability/aws-otel-collector:latest"],
+        ),
+        "PrometheusWorkspaceArn": (
+            ["", "arn:aws:aps:eu-west-1:123456789012:workspace/ws-12345678-abcd"],
+            ["ws-1", "arn:aws:aps:eu-west-1:123456789012:workspace/*", "arn:aws:aps:eu-west-1:1:workspace/ws-1"],
+        ),
+        "EnableAlarms": SWITCH,
+        "AlarmTopicArn": TOPIC,
         "EndpointPort": (["1", "443", "65535"], ["0", "65536"]),
         "EndpointCidr": (["0.0.0.0/0", "10.0.0.0/16"], ["", "10.0.0.0", "10.0.0/16", "::/0", "a/8"]),
         "Workers": (["1", "10000"], ["0", "10001"]),
@@ -113,6 +147,7 @@ VALUES = {
         "Namespace": (["orders", "a", "a-9", "x" * 63], ["", "Orders", "-a", "a-", "x" * 64, "a.b", "*"]),
         "ServiceAccount": (["orders-queuepost", "a.b", "a"], ["", "A", "a_b", "-a", "a-", "*"]),
         "QueueStackName": STACK,
+        "ConsumerRoleArns": CONSUMERS,
         "PermissionsBoundaryArn": BOUNDARY,
         "OwnerTag": OWNER,
     },

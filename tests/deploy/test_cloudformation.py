@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from cloudformation_metrics import state
 from cloudformation_policy import decision, listed
 from cloudformation_template import TEMPLATES, Refused, check, fits, load, properties, resolve
 from cloudformation_values import ACCOUNT, BOUNDARY, KEY, LISTED, NEEDED, QUEUE, ROLES, ROOT_USER, VALUES
@@ -29,7 +30,7 @@ def test_every_parameter_has_its_limits_words_and_place(template):
     parameters = loaded["Parameters"]
     grouped = [name for group in interface["ParameterGroups"] for name in group["Parameters"]]
     assert sorted(grouped) == sorted(parameters) == sorted(interface["ParameterLabels"])
-    assert {name for name, one in parameters.items() if "Default" not in one} == NEEDED[template].keys()
+    assert {name for name, one in parameters.items() if "Default" not in one} == NEEDED[template].keys() - {"EndpointUrl"}
     page = (ROOT / "docs/cloudformation.md").read_text()
     for name, one in parameters.items():
         own = {"AllowedPattern", "AllowedValues", "MinValue"} & one.keys()
@@ -52,7 +53,7 @@ def test_three_parameters_are_enough_and_the_historic_outputs_come_first():
         assert output["Export"]["Name"] == f"orders-{name}"
     queue, dlq = (made["Resources"][name] for name in ("Queue", "QueueDLQ"))
     for one in (queue, dlq):
-        assert (one["DeletionPolicy"], one["UpdateReplacePolicy"]) == ("Retain", "Retain")
+        assert (one["DeletionPolicy"], one["UpdateReplacePolicy"]) == ("RetainExceptOnCreate", "Retain")
         assert one["Properties"]["MessageRetentionPeriod"] == 14 * 86400
         assert one["Properties"]["ReceiveMessageWaitTimeSeconds"] == 20
         assert one["Properties"]["SqsManagedSseEnabled"] is True and "KmsMasterKeyId" not in one["Properties"]
@@ -249,7 +250,26 @@ def test_the_alarms_watch_what_they_should():
         "ApproximateNumberOfMessagesVisible", "NumberOfMessagesDeleted",
     ]
     assert [part["MetricStat"]["Period"] for part in (waiting, deleted)] == [300, 300]
-    assert (alarm["EvaluationPeriods"], alarm["TreatMissingData"]) == (3, "breaching")
+    assert alarm["EvaluationPeriods"] == 3
+
+
+#: What a queue shows in four periods of five minutes (visible, deleted), and the state of the alarm then.
+CONSUMPTION = {
+    "a stack just made, which nobody has called": ([None] * 4, [None] * 4, "OK"),
+    "a first poll that finds nothing": ([None, None, 0, 0], [None, None, 0, 0], "OK"),
+    "an idle queue": ([0] * 4, [0] * 4, "OK"),
+    "work that is done": ([50, 40, 60, 50], [900, 900, 900, 900], "OK"),
+    "no deletes reported beside deletes": ([5, 5, 5, 5], [0, 0, 0, 7], "OK"),
+    "messages that wait for a quarter of an hour": ([None, 3, 3, 3], [None, 0, 0, 0], "ALARM"),
+    "deletes that end": ([9, 9, 9, 9], [4, 0, None, None], "ALARM"),
+    "a queue that nobody has called for six hours, once a message comes": ([None, 1, 1, 1], [None, None, None, None], "ALARM"),
+}
+
+
+@pytest.mark.parametrize("case", CONSUMPTION)
+def test_consumption_is_missed_only_while_messages_wait(case):
+    waiting, deleted, expected = CONSUMPTION[case]
+    assert state(properties("queue.yaml", "NoConsumptionAlarm"), {"waiting": waiting, "deleted": deleted}) == expected
 
 
 def test_alarms_go_to_the_topic_and_say_what_to_do():

@@ -118,6 +118,15 @@ def test_the_walk_leads_to_the_first_message(aws, desk, heading):
         assert int(json.loads(aws.attributes(url)["RedrivePolicy"])["maxReceiveCount"]) == 100
 
 
+def test_the_configuration_of_the_page_is_one(queuepost):
+    (text,) = re.findall(r"^```yaml\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+    role = "arn:aws:iam::123456789012:role/consumer"
+    given = {"QUEUE_URL": "https://sqs.eu-west-1.amazonaws.com/123456789012/orders", "QUEUE_ROLE_ARN": role, "ENDPOINT_SECRET": "A: b"}
+    env = {"QUEUEPOST_CONFIG_TEXT": text, **given}
+    done = subprocess.run([queuepost, "check", "--offline"], env=env, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0 and "valid: 2 listeners, 1 endpoint" in done.stdout, done.stdout + done.stderr
+
+
 def test_every_file_heading_and_output_the_page_names_exists():
     for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", PAGE):
         assert target.startswith("https://") or (ROOT / "docs" / target).resolve().exists(), target
@@ -125,7 +134,7 @@ def test_every_file_heading_and_output_the_page_names_exists():
     for anchor in re.findall(r"\]\(#([^)]+)\)", PAGE):
         assert anchor in headings, anchor
     template = load("queue.yaml")
-    for name in re.findall(r"`(\w+(?:URL|ARN))`", PAGE):
+    for name in re.findall(r"`([A-Z][a-z]\w+(?:URL|ARN))`", PAGE):
         assert name in template["Outputs"] or name in load("ecs.yaml")["Outputs"], name
-    alarms = {name for name in template["Resources"] if name.endswith("Alarm")}
+    alarms = {name for one in ("queue.yaml", "ecs.yaml") for name in load(one)["Resources"] if name.endswith("Alarm")}
     assert alarms == set(re.findall(r"^\| `(\w+Alarm)`", PAGE, re.MULTILINE))

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from cloudformation_template import FOLDER, TEMPLATES, load, resolve
-from cloudformation_values import ACCOUNT, ECS, EKS, KEY, LISTED, QUEUE
+from cloudformation_values import ACCOUNT, COLLECTOR, ECS, EKS, KEY, LISTED, QUEUE, ROLES, SECRET
 from rendering import TOOLS, run, tool
 
 CONTROL_TOWER = TOOLS / "guard/rules/control-tower/cfn-guard"
@@ -31,13 +31,20 @@ VARIANTS = {
         },
     },
     "ecs.yaml": {
-        "default": ECS,
+        "default": {**ECS, "AlarmTopicArn": TOPIC},
         "everything": {
             **ECS, "ExternalId": "ab", "Algorithm": "demo/Hello", "EndpointPort": "8443", "LogKmsKeyArn": KEY[0][1], "OwnerTag": "team a",
-            "ImageRepositoryArn": f"arn:aws:ecr:eu-west-1:{ACCOUNT}:repository/queuepost",
+            "ImageRepositoryArn": f"arn:aws:ecr:eu-west-1:{ACCOUNT}:repository/queuepost", "AlarmTopicArn": TOPIC,
+            "EndpointSecretArn": SECRET[0][1], "EndpointSecretKey": "key", "SecretKmsKeyArn": KEY[0][1], "SpotWeight": "3",
+            "CollectorImage": COLLECTOR, "TaskMemory": "1024",
+        },
+        "configured": {
+            **ECS, "EndpointUrl": "", "ConfigurationArn": SECRET[0][2], "ConsumerRoleArns": ROLES["made"], "ClusterName": "main",
+            "AlarmTopicArn": TOPIC, "CollectorImage": COLLECTOR, "TaskMemory": "1024",
+            "PrometheusWorkspaceArn": f"arn:aws:aps:eu-west-1:{ACCOUNT}:workspace/ws-1",
         },
     },
-    "eks-pod-identity.yaml": {"default": EKS},
+    "eks-pod-identity.yaml": {"default": EKS, "several": {**EKS, "ConsumerRoleArns": ROLES["made"]}},
 }
 MADE = [(template, variant) for template, variants in VARIANTS.items() for variant in variants]
 

@@ -6,7 +6,7 @@ import subprocess
 import urllib.request
 
 import pytest
-from cloudformation_aws import BATCHES, CONSUMER, OWNER, REGION, Aws, stack, with_batches, without
+from cloudformation_aws import BATCHES, CONSUMER, OWNER, REGION, Aws, document, environment, names, stack, template
 from cloudformation_template import load
 from cluster import free_port, until
 from servers import Endpoint
@@ -20,14 +20,6 @@ def aws(tmp_path_factory):
     made = Aws(tmp_path_factory.mktemp("aws"))
     yield made
     made.stop()
-
-
-def template():
-    return with_batches(without(load("queue.yaml"), "NoConsumptionAlarm"))
-
-
-def names(prefix):
-    return {"QueueName": prefix, "QueueDLQName": f"{prefix}-dlq"}
 
 
 @pytest.fixture
@@ -63,10 +55,6 @@ class Bridge:
     def stop(self):
         self.process.terminate()
         return self.process.wait(timeout=120)
-
-
-def environment(origin):
-    return {"AWS_ENDPOINT_URL": origin, "AWS_ACCESS_KEY_ID": CONSUMER, "AWS_SECRET_ACCESS_KEY": "x", "AWS_REGION": REGION}
 
 
 def consuming(outputs):
@@ -298,6 +286,20 @@ def test_parameters_that_do_not_fit_are_refused_before_anything_is_made(aws, wro
     assert not aws.client("sqs").list_queues(QueueNamePrefix="wrong").get("QueueUrls")
 
 
+def test_a_first_deploy_that_fails_leaves_nothing_and_can_be_tried_again(aws):
+    """Something at the end is refused, as IAM and SQS refuse accounts and principals that do not exist."""
+    broken = template()
+    broken["Resources"] = {**broken["Resources"], "Refused": {
+        "Type": "AWS::CloudFormation::WaitCondition", "DependsOn": ["Queue", "QueueDLQ"], "Properties": {"Handle": "none", "Timeout": "1"},
+    }}
+    formation = aws.client("cloudformation")
+    formation.create_stack(StackName="again", **stack(broken, {**HISTORIC, **names("again")}))
+    aws.settled("again", "ROLLBACK_COMPLETE")
+    assert not aws.client("sqs").list_queues(QueueNamePrefix="again").get("QueueUrls")
+    aws.delete("again")
+    assert aws.create("again", template(), **HISTORIC, **names("again"))["QueueName"] == "again"
+
+
 def test_queues_and_messages_outlive_the_stack(aws):
     outputs = aws.create("deleted", template(), **HISTORIC, **names("deleted"))
     send(aws, outputs["QueueURL"], "one")
@@ -306,55 +308,3 @@ def test_queues_and_messages_outlive_the_stack(aws):
     iam = aws.client("iam")
     with pytest.raises(iam.exceptions.NoSuchEntityException):
         iam.get_role(RoleName=outputs["QueueConsumerARN"].rsplit("/", 1)[1])
-
-
-def test_the_fargate_stack_takes_queue_and_role_from_the_queue_s_stack(aws, queuepost, endpoint):
-    source = aws.create("source", template(), AlgorithmiaAccountNumber=OWNER, **names("source"), ExternalId=EXTERNAL_ID)
-    ec2 = aws.client("ec2")
-    vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
-    subnet = ec2.create_subnet(VpcId=vpc, CidrBlock="10.0.1.0/24")["Subnet"]["SubnetId"]
-    tasks = without(load("ecs.yaml"), "ScalableTarget", "ScalingPolicy", "EndpointEgress")
-    outputs = aws.create(
-        "tasks", tasks, ImageUri="registry.example.com/queuepost:0.1.0", QueueStackName="source", ExternalId=EXTERNAL_ID,
-        EndpointUrl=f"http://127.0.0.1:{endpoint.port}/events", EndpointPort=endpoint.port, VpcId=vpc, PrivateSubnetIds=subnet,
-    )
-    ecs = aws.client("ecs")
-    (service,) = ecs.describe_services(cluster=outputs["ClusterName"], services=[outputs["ServiceName"]])["services"]
-    definition = ecs.describe_task_definition(taskDefinition=service["taskDefinition"])["taskDefinition"]
-    (container,) = definition["containerDefinitions"]
-    variables = {pair["name"]: pair["value"] for pair in container["environment"]}
-    assert variables["QUEUEPOST_QUEUE"] == source["QueueURL"] and variables["QUEUEPOST_ROLE_ARN"] == source["QueueConsumerARN"]
-    assert variables["QUEUEPOST_EXTERNAL_ID"] == EXTERNAL_ID and definition["taskRoleArn"] == outputs["TaskRoleARN"]
-    # The binary, with the container's variables and nothing else, reads that queue through that role.
-    credentials = {**environment(aws.recorder.origin), "AWS_ACCESS_KEY_ID": OWNER}
-    said = subprocess.run(
-        [queuepost, "check", "--format", "json"], capture_output=True, text=True, timeout=300, env={**variables, **credentials},
-    )
-    lines = [(line["check"], line["status"]) for line in json.loads(said.stdout) if line["check"] != "redrive"]
-    assert lines == [("configuration", "ok"), ("queue", "ok"), ("endpoint", "ok")], said.stdout
-    assert granted(aws, outputs["TaskRoleARN"]) == [("sts:AssumeRole", source["QueueConsumerARN"])]
-
-
-def granted(aws, role):
-    """Action and resource of each statement of the one policy that is attached to a role."""
-    iam = aws.client("iam")
-    (policy,) = iam.list_attached_role_policies(RoleName=role.rsplit("/", 1)[1])["AttachedPolicies"]
-    return [(statement["Action"], statement["Resource"]) for statement in document(aws, policy["PolicyArn"])["Statement"]]
-
-
-def document(aws, policy):
-    iam = aws.client("iam")
-    version = iam.get_policy(PolicyArn=policy)["Policy"]["DefaultVersionId"]
-    return iam.get_policy_version(PolicyArn=policy, VersionId=version)["PolicyVersion"]["Document"]
-
-
-def test_the_pods_role_is_for_one_service_account_and_one_queue(aws):
-    source = aws.create("pods", template(), AlgorithmiaAccountNumber=OWNER, **names("pods"))
-    made = without(load("eks-pod-identity.yaml"), "Association")
-    outputs = aws.create(
-        "identity", made, ClusterName="main", Namespace="orders", ServiceAccount="orders-queuepost", QueueStackName="pods",
-    )
-    role = aws.client("iam").get_role(RoleName=outputs["PodRoleARN"].rsplit("/", 1)[1])["Role"]
-    (statement,) = role["AssumeRolePolicyDocument"]["Statement"]
-    assert statement["Condition"]["StringEquals"]["aws:RequestTag/kubernetes-service-account"] == "orders-queuepost"
-    assert granted(aws, outputs["PodRoleARN"]) == [(["sts:AssumeRole", "sts:TagSession"], source["QueueConsumerARN"])]

@@ -128,7 +128,10 @@ mod tests {
         bad.set_preflight(Preflight::Faulted("no such queue".to_owned()));
         assert!(ready(&listeners, false, Demand::Any).good);
         let verdict = ready(&listeners, false, Demand::All);
-        assert!(!verdict.good && verdict.checks.contains("[-]listener/bad failed: no such queue"), "{verdict:?}");
+        assert!(
+            !verdict.good && verdict.checks.contains("[-]listener/bad failed: no such queue"),
+            "{verdict:?}"
+        );
         bad.set_preflight(Preflight::Passed);
         assert!(ready(&listeners, false, Demand::All).good);
     }
@@ -145,7 +148,9 @@ mod tests {
                 bad.set_preflight(Preflight::Faulted("may not receive".to_owned()));
             }
             tokio::time::advance(Duration::from_secs(3600)).await;
-            assert!(!ready(&listeners, false, Demand::All).good && ready(&listeners, false, Demand::Any).good);
+            assert!(
+                !ready(&listeners, false, Demand::All).good && ready(&listeners, false, Demand::Any).good
+            );
         }
     }
 

@@ -6,32 +6,38 @@
 #
 # Docker kills after ten seconds unless told otherwise; with time-outs of 60 s a drain takes up to 75 s.
 #
-# With `--build-arg BINARY=prebuilt` nothing is compiled: the binary is taken from target/image, where
-# `deploy/image/prebuilt` puts it. The final stage is the same for both.
+# `--build-arg FEATURES=otlp` adds traces. Both processors: `docker buildx build --platform linux/amd64,linux/arm64 …`, which
+# compiles each where its builder runs. deploy/image/Dockerfile compiles nothing: it takes a binary that is there.
+#
+# The classic builder and kaniko take this file as BuildKit does, and so it has no cache mounts, which these refuse; instead the
+# dependencies are a layer of their own, compiled again only when Cargo.toml or Cargo.lock changes.
 #
 # The builder's image is pinned by its version; pin it by its digest too (`rust:1.95.0-slim-bookworm@sha256:…`) where
 # images are built for production: a tag can be moved.
-ARG BINARY=compiled
-
 FROM rust:1.95.0-slim-bookworm AS compiled
 RUN apt-get update \
  && apt-get install --yes --no-install-recommends ca-certificates musl-tools \
  && rustup target add "$(uname -m)-unknown-linux-musl"
 WORKDIR /src
+ARG FEATURES=
+# The toolchain of the image, without the components that rust-toolchain.toml wants for development.
+ENV RUSTUP_TOOLCHAIN=1.95.0 FEATURES=$FEATURES
+# The dependencies, with an empty program in the place of ours.
+COPY Cargo.toml Cargo.lock ./
+COPY deploy/image ./deploy/image
+RUN deploy/image/build --dependencies
 COPY . .
 ARG REVISION=unknown
-# The toolchain of the image, without the components that rust-toolchain.toml wants for development.
-ENV RUSTUP_TOOLCHAIN=1.95.0 QUEUEPOST_REVISION=$REVISION
-RUN mkdir -p /out/etc/ssl/certs \
+ENV QUEUEPOST_REVISION=$REVISION
+# Copied files keep their times, which may be before the empty program's.
+RUN touch src/main.rs src/lib.rs \
+ && mkdir -p /out/etc/ssl/certs \
  && cp "$(deploy/image/build)" /out/queuepost \
  && cp /etc/ssl/certs/ca-certificates.crt /out/etc/ssl/certs/
 
-FROM scratch AS prebuilt
-COPY target/image/ /out/
-
-FROM ${BINARY} AS binary
-
 FROM scratch
+COPY --from=compiled /out/ /
+# What follows is the same in deploy/image/Dockerfile.
 ARG VERSION=unknown
 ARG REVISION=unknown
 ARG CREATED=unknown
@@ -41,7 +47,6 @@ LABEL org.opencontainers.image.title="queuepost" \
       org.opencontainers.image.version="$VERSION" \
       org.opencontainers.image.revision="$REVISION" \
       org.opencontainers.image.created="$CREATED"
-COPY --from=binary /out/ /
 # Nobody in particular, by number: Kubernetes can tell that it is not root.
 USER 65532:65532
 # Probes and scrapes come from outside of the container. `healthcheck` reads the same variable.

@@ -17,7 +17,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::document::json;
-use super::health::{self, Verdict};
+use super::health::{self, Demand, Verdict};
 use super::problem::{no_such_method, no_such_path};
 use super::{View, change, status};
 use crate::escape;
@@ -78,7 +78,7 @@ impl Admin {
 }
 
 async fn index() -> &'static str {
-    "queuepost\n\n/metrics\n/livez?verbose\n/readyz?verbose\n/version\n/api/v1/status\n\n\
+    "queuepost\n\n/metrics\n/livez?verbose\n/readyz?verbose\n/readyz?listeners=all\n/version\n/api/v1/status\n\n\
      POST, with the token of admin.token_file:\n/api/v1/listeners/NAME/{pause,resume,workers,drain,test}\n/api/v1/reload\n"
 }
 
@@ -95,7 +95,10 @@ async fn livez(State(view): State<Arc<View>>, RawQuery(query): RawQuery) -> Resp
 }
 
 async fn readyz(State(view): State<Arc<View>>, RawQuery(query): RawQuery) -> Response {
-    answer("readyz", &health::ready(&view.running.healths(), view.drain.is_draining()), query.as_deref())
+    let all = query.as_deref().is_some_and(|query| query.split('&').any(|key| key == "listeners=all"));
+    let demand = if all { Demand::All } else { Demand::Any };
+    let verdict = health::ready(&view.running.healths(), view.drain.is_draining(), demand);
+    answer("readyz", &verdict, query.as_deref())
 }
 
 /// The checks are printed on request, and always when one of them failed.

@@ -22,6 +22,10 @@ const TICK_MAX: Duration = Duration::from_secs(60);
 /// Time without a look at the queue that worked, after which it counts as unreachable.
 const UNREACHABLE_AFTER: Duration = Duration::from_secs(60);
 
+/// Time without a fault after which a listener counts as proven. A role that lacks one right passes the preflight
+/// and is denied seconds later.
+const PROVEN_AFTER: Duration = Duration::from_secs(30);
+
 /// Whether the queue can be read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Preflight {
@@ -50,6 +54,7 @@ struct State {
     preflight: Preflight,
     /// Why settling fails until a person acts.
     settle_fault: Option<String>,
+    proof: Proof,
     /// Since when no look at the queue has worked, and what the last one came to.
     unread: Option<(Instant, String)>,
     next_receive: u64,
@@ -58,7 +63,44 @@ struct State {
     ticks: Vec<(&'static str, Arc<Mutex<Instant>>)>,
 }
 
+/// Whether the listener has ever done its work, from preflight and faults.
+#[derive(Debug, Clone, Copy, Default)]
+enum Proof {
+    /// It has not passed yet, or had a fault too early.
+    #[default]
+    None,
+    /// It passed then, and had no fault since.
+    Since(Instant),
+    /// It went without a fault for long enough; what comes later is no fault of its configuration.
+    Given,
+}
+
+impl Proof {
+    fn is_given(self) -> bool {
+        match self {
+            Self::None => false,
+            Self::Since(passed) => passed.elapsed() >= PROVEN_AFTER,
+            Self::Given => true,
+        }
+    }
+
+    /// The proof after a step that went well or found a fault.
+    fn after(self, well: bool) -> Self {
+        match self {
+            proof if proof.is_given() => Self::Given,
+            Self::Since(passed) if well => Self::Since(passed),
+            _ if well => Self::Since(Instant::now()),
+            _ => Self::None,
+        }
+    }
+}
+
 impl Health {
+    /// Whether the listener has worked since it started, for long enough that its configuration is right.
+    pub fn is_proven(&self) -> bool {
+        self.lock().proof.is_given()
+    }
+
     /// Whether the queue can be read, and what was read be settled.
     pub fn preflight(&self) -> Preflight {
         let state = self.lock();
@@ -98,6 +140,7 @@ impl Health {
     pub(crate) fn set_settle_fault(&self, fault: Option<String>) -> bool {
         let mut state = self.lock();
         let news = state.settle_fault.is_some() != fault.is_some();
+        state.proof = state.proof.after(fault.is_none() && state.preflight == Preflight::Passed);
         state.settle_fault = fault;
         drop(state);
         if news {
@@ -131,6 +174,7 @@ impl Health {
     pub(crate) fn set_preflight(&self, preflight: Preflight) -> bool {
         let mut state = self.lock();
         let news = state.preflight != preflight;
+        state.proof = state.proof.after(preflight == Preflight::Passed && state.settle_fault.is_none());
         state.preflight = preflight;
         news
     }

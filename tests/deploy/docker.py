@@ -43,7 +43,7 @@ class Docker:
                 stdout=file, stderr=file,
             )
         self.env = {
-            "DOCKER_HOST": f"unix://{self.socket}", "DOCKER_BUILDKIT": "1", "HOME": str(folder), "PATH": os.environ["PATH"],
+            "DOCKER_HOST": f"unix://{self.socket}", "HOME": str(folder), "PATH": os.environ["PATH"],
         }
         try:
             until("dockerd", lambda: self("info", check=False).returncode == 0, self.process, self.log)
@@ -51,12 +51,12 @@ class Docker:
             self.stop()
             pytest.skip(f"dockerd does not start on this machine: {str(error).splitlines()[-1]}")
 
-    def __call__(self, *arguments, check=True, **options):
-        return run(self.client, *arguments, check=check, env=self.env, **options)
+    def __call__(self, *arguments, check=True, buildkit=True, **options):
+        return run(self.client, *arguments, check=check, env=self.env | {"DOCKER_BUILDKIT": str(int(buildkit))}, **options)
 
-    def build(self, tag, *arguments):
-        """Builds the project's Dockerfile around the prebuilt binary."""
-        self("build", "--tag", tag, "--build-arg", "BINARY=prebuilt", *arguments, ROOT)
+    def build(self, tag, *arguments, **options):
+        """Builds the image around the prebuilt binary."""
+        return self("build", "--tag", tag, "--file", ROOT / "deploy/image/Dockerfile", *arguments, ROOT, **options)
 
     def inspect(self, name):
         return json.loads(self("inspect", name).stdout)[0]

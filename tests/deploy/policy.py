@@ -15,6 +15,8 @@ import yaml
 SETTLING = 10
 #: What a drain needs beyond the longest time-out, in seconds.
 DRAIN_MARGIN = 15
+#: Samples of a scrape for each listener and beside them: more than docs/metrics.md says they can have.
+SAMPLES_PER_LISTENER, SAMPLES_BESIDE = 700, 500
 UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600}
 RBAC = {"Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding"}
 #: Keys and texts that are, or name, a secret's value.
@@ -50,12 +52,14 @@ def _of(manifests, kind):
     return [manifest for manifest in manifests if manifest["kind"] == kind]
 
 
-def _pod(deployment):
-    return deployment["spec"]["template"]["spec"]
+def _pod(workload):
+    """The pods of a workload; a Pod is its own."""
+    return workload["spec"]["template"]["spec"] if "template" in workload["spec"] else workload["spec"]
 
 
-def _container(deployment):
-    return next(c for c in _pod(deployment)["containers"] if c["name"] == "queuepost")
+def _container(workload):
+    containers = _pod(workload)["containers"]
+    return next((c for c in containers if c["name"] == "queuepost"), containers[0])
 
 
 def _env(deployment):
@@ -107,7 +111,7 @@ def _probes(deployment, _):
         get = container.get(probe, {}).get("httpGet")
         if not get:
             yield f"no {probe}"
-        elif get["path"] != path:
+        elif get["path"] not in (path, f"{path}?listeners=all"):
             yield f"{probe} asks {get['path']} and not {path}"
         elif get["port"] not in ports:
             yield f"{probe} asks port {get['port']}, which the container does not have"
@@ -130,6 +134,24 @@ def _ends(deployment, manifests):
         timeout = listener.get("timeout", "435s" if "algorithm" in listener else "60s")
         if seconds(deadline) < seconds(timeout) + DRAIN_MARGIN:
             yield f"a drain of {deadline} cuts off POSTs of {timeout}: it needs {DRAIN_MARGIN} s more than they take"
+
+
+def _progresses(deployment, _):
+    spec = deployment["spec"]
+    if spec.get("progressDeadlineSeconds", 600) <= spec.get("minReadySeconds", 0):
+        yield "a pod has to be ready for longer than a rollout may take"
+    if spec["strategy"]["type"] != "RollingUpdate" and spec["strategy"].get("rollingUpdate"):
+        yield f"says how to roll with strategy {spec['strategy']['type']}"
+    if _container(deployment).get("terminationMessagePolicy") != "FallbackToLogsOnError":
+        yield "does not say in its status why it ended"
+
+
+def _runs_once(workload, manifests):
+    labels = workload["spec"].get("template", workload)["metadata"]["labels"]
+    for other in manifests:
+        selector = other["spec"].get("selector", {}) if other["kind"] in ("Service", "Deployment", "PodDisruptionBudget") else {}
+        if _selects(selector.get("matchLabels", selector), labels):
+            yield f"is taken for one of the pods of {other['kind']} {other['metadata']['name']}"
 
 
 def _resources(deployment, _):
@@ -196,6 +218,14 @@ def _port(ports):
     return rule
 
 
+def _sample_limit(monitor, manifests):
+    for deployment in _of(manifests, "Deployment"):
+        config = _config(deployment, manifests)
+        needed = SAMPLES_PER_LISTENER * len(config["listeners"]) + SAMPLES_BESIDE if config else 0
+        if 0 < monitor["spec"].get("sampleLimit", 0) < needed:
+            yield f"a scrape of its listeners may have {needed} samples, and more than {monitor['spec']['sampleLimit']} are dropped"
+
+
 def _service_monitor(monitor, manifests):
     services = _of(manifests, "Service")
     selector = monitor["spec"]["selector"]["matchLabels"]
@@ -237,14 +267,18 @@ def _scaling(scaled, manifests):
     if not spec.get("advanced", {}).get("horizontalPodAutoscalerConfig", {}).get("behavior", {}).get("scaleDown"):
         yield "no word on how fast it shrinks"
     queues = [t for t in spec["triggers"] if t["type"] == "aws-sqs-queue"]
-    workers = [t for t in spec["triggers"] if t["type"] == "metrics-api"]
+    asking = [t for t in spec["triggers"] if t["type"] == "metrics-api"]
+    workers = [t for t in asking if t["metadata"]["valueLocation"].startswith("queuepost_workers_in_use{")]
+    if spec.get("minReplicaCount", 0) > spec.get("maxReplicaCount", 100):
+        yield "wants more pods at least than at most"
+    yield from _formula(spec)
     for trigger in queues:
         if trigger["metadata"].get("scaleOnInFlight") != "false":
             yield f"trigger {trigger['name']} counts parked messages"
         name = trigger.get("authenticationRef", {}).get("name")
         if name not in {m["metadata"]["name"] for m in _of(manifests, "TriggerAuthentication")}:
             yield f"trigger {trigger['name']} has no authentication"
-    yield from _workers_triggers(workers, deployments[0], manifests)
+    yield from _asking_triggers(asking, deployments[0], manifests)
     config = _config(deployments[0], manifests)
     listeners = config["listeners"] if config else []
     if not len(queues) == len(workers) == len(listeners):
@@ -260,7 +294,24 @@ def _scaling(scaled, manifests):
             yield f"trigger {trigger['name']} wants more workers in use than a pod has"
 
 
-def _workers_triggers(triggers, deployment, manifests):
+def _formula(spec):
+    modifiers = spec["advanced"].get("scalingModifiers") if "advanced" in spec else None
+    if not modifiers:
+        yield "a closed gate does not keep a backlog from adding pods"
+        return
+    names = {trigger["name"] for trigger in spec["triggers"] if trigger["type"] not in ("cpu", "memory")}
+    for name in sorted(names):
+        if not re.fullmatch(r"[a-z_][a-z0-9_]*", name):
+            yield f"trigger {name} has a name that no formula can say"
+        elif not re.search(rf"\b{name}\b", modifiers["formula"]):
+            yield f"trigger {name} is not in the formula and counts for nothing"
+    for name in sorted(set(re.findall(r"\b[a-z]+_\w+", modifiers["formula"])) - names):
+        yield f"the formula names {name}, which is no trigger"
+    if (modifiers["target"], modifiers.get("metricType")) != ("1", "AverageValue"):
+        yield "the formula counts pods, so its target is 1 for each"
+
+
+def _asking_triggers(triggers, deployment, manifests):
     ports = {str(port["containerPort"]) for port in _container(deployment)["ports"]}
     for trigger in triggers:
         address = re.fullmatch(r"http://([a-z0-9-]+)\.([a-z0-9-]+)\.svc:([0-9]+)/metrics", trigger["metadata"]["url"])
@@ -272,12 +323,16 @@ def _workers_triggers(triggers, deployment, manifests):
             yield f"trigger {trigger['name']} asks {address[1]}.{address[2]}, which is no Service"
         if address[3] not in ports:
             yield f"trigger {trigger['name']} asks port {address[3]}, which the pods do not have"
+        if trigger.get("useCachedMetrics") is not True:
+            yield f"trigger {trigger['name']} asks every pod at every look of the autoscaler"
 
 
 RULES = {
     "Deployment": [
-        _restricted, _image, _probes, _ends, _resources, _volumes, _spread, _selects_itself, _no_secret_in_env,
+        _restricted, _image, _probes, _ends, _progresses, _resources, _volumes, _spread, _selects_itself, _no_secret_in_env,
     ],
+    "Job": [_restricted, _image, _resources, _runs_once, _no_secret_in_env],
+    "Pod": [_restricted, _image, _resources, _runs_once, _no_secret_in_env],
     "Service": [
         _selector(lambda m: m["spec"]["selector"]),
         _port(lambda m: [port["targetPort"] for port in m["spec"]["ports"]]),
@@ -291,8 +346,9 @@ RULES = {
     "PodMonitor": [
         _selector(lambda m: m["spec"]["selector"]["matchLabels"]),
         _port(lambda m: [endpoint["port"] for endpoint in m["spec"]["podMetricsEndpoints"]]),
+        _sample_limit,
     ],
-    "ServiceMonitor": [_service_monitor],
+    "ServiceMonitor": [_service_monitor, _sample_limit],
     "ConfigMap": [_no_secret],
     "ScaledObject": [_scaling],
 }

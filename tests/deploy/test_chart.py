@@ -58,6 +58,22 @@ REFUSED = {
         "--set-json", 'listeners=[{"queue":"a","region":"b","url":"http://a","role_arn":"arn:a","external_id":"${ID}"}]',
         "--set", "keda.enabled=true",
     ],
+    "listeners[1] (orders) has the name of listeners[0] (orders)": [
+        "--set-json", 'listeners=[{"queue":"orders","url":"http://a"},{"queue":"http://q/1/Orders","url":"http://b"}]',
+    ],
+    "listeners[0] (orders) posts to nowhere": ["--set-json", 'listeners=[{"queue":"orders"}]'],
+    "has a url and an endpoint": ["--set-json", 'listeners=[{"queue":"orders","url":"http://a","endpoint":"b"}]'],
+    "endpoint order is not under endpoints, which has: orders, refunds": [
+        "--set-json", 'listeners=[{"queue":"orders","endpoint":"order"}]',
+        "--set-json", 'endpoints={"refunds":{"url":"http://a"},"orders":{"url":"http://b"}}',
+    ],
+    "keda.minReplicaCount: 11 is more than keda.maxReplicaCount (10)": [*TWO, "--set", "keda.enabled=true,keda.minReplicaCount=11"],
+    "keda.queueLengths: order is no listener; there are: orders": [*TWO, "--set", "keda.enabled=true,keda.queueLengths.order=1"],
+    "in one of IPv6 alone scale by a ScaledObject": [*TWO, "--set", "keda.enabled=true,adminHost=[::]"],
+    "with keda.gates a formula computes the pods": [*TWO, "--set", "keda.enabled=true,keda.extraTriggers[0].type=cron"],
+    "progressDeadlineSeconds: 85 is not more than": [*TWO, "--set", "minReadySeconds=drain,progressDeadlineSeconds=85"],
+    "/minReadySeconds": [*TWO, "--set", "minReadySeconds=soon"],
+    "/config/rollout": [*TWO, "--set", "config.rollout=restart"],
     "aws.region is needed": ["--set", "queue=orders,url=http://a,keda.enabled=true"],
 }
 
@@ -115,7 +131,7 @@ def test_the_deadline_follows_the_longest_time_out(listener, deadline):
 def test_triggers_name_queue_region_and_listener(listener, expected):
     listeners = json.dumps([{"url": "http://a", "workers": 10, **listener}])
     text = helm_template("--set-json", f"listeners={listeners}", "--set", "keda.enabled=true").stdout
-    queue, workers = one(objects(text), "ScaledObject")["spec"]["triggers"]
+    queue, workers, _ = one(objects(text), "ScaledObject")["spec"]["triggers"]
     name, region, address = expected
     assert (queue["metadata"]["awsRegion"], queue["metadata"].get("awsEndpoint")) == (region, address)
     assert workers["metadata"]["valueLocation"] == 'queuepost_workers_in_use{listener="%s"}' % name
@@ -206,7 +222,7 @@ def test_the_readme_is_generated_from_the_values(tmp_path):
 def test_every_value_is_documented_and_in_the_schema():
     schema = json.loads((CHART / "values.schema.json").read_text())
     values = yaml.safe_load((CHART / "values.yaml").read_text())
-    assert values.keys() | {"global"} == schema["properties"].keys()
+    assert values.keys() | {"global", "enabled"} == schema["properties"].keys()
     for key, value in values.items():
         known = schema["properties"][key].get("properties")
         if known is not None and isinstance(value, dict):
@@ -236,7 +252,7 @@ def test_listeners_and_endpoints_take_every_key_of_the_file():
 @pytest.mark.parametrize("name", [name for name in HELM if name != "helm-everything"])
 def test_queuepost_takes_the_configuration_of_a_rendering(name, queuepost, tmp_path):
     manifests = golden(name)
-    text = one(manifests, "ConfigMap")["data"]["queuepost.yaml"]
+    text = next(m for m in manifests if m["kind"] == "ConfigMap")["data"]["queuepost.yaml"]
     (tmp_path / "orders-auth").write_text("Authorization: Bearer x")
     (tmp_path / "orders-auth").chmod(0o600)
     file = tmp_path / "queuepost.yaml"

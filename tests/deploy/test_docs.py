@@ -89,7 +89,7 @@ def test_every_value_that_is_set_in_the_documentation_exists():
         (CHART / "templates/NOTES.txt").read_text()
     ]
     set_ = {key for text in texts for key in re.findall(r"--set ([A-Za-z.]+)=", text)}
-    named = set(re.findall(r"`([a-z][A-Za-z]+(?:\.[A-Za-z]+)+)`", texts[0])) - {"shutdown.deadline"}
+    named = set(re.findall(r"`([a-z][A-Za-z]+(?:\.[A-Za-z]+)+)`", texts[0])) - {"shutdown.deadline", "admin.listen"}
     assert len(set_) >= 4
     for path in set_ | {name for name in named if name.split(".")[0] in values}:
         found = values
@@ -128,7 +128,7 @@ def test_another_namespace_that_keda_is_not_told_is_complained_of(beside):
     file = beside / "deploy/kustomize/overlays/production/kustomization.yaml"
     file.write_text(file.read_text().replace("namespace: queuepost\n", "namespace: orders\n"))
     found = list(policy.complaints(objects(run(tool("kubectl"), "kustomize", file.parent).stdout)))
-    assert len(found) == 2 and all("asks queuepost.queuepost, which is no Service" in one for one in found), found
+    assert len(found) == 3 and all("asks queuepost.queuepost, which is no Service" in one for one in found), found
 
 
 def test_the_names_in_the_trust_policies_are_those_of_the_installation():
@@ -138,3 +138,10 @@ def test_the_names_in_the_trust_policies_are_those_of_the_installation():
     name = one(objects(text), "ServiceAccount")["metadata"]["name"]
     assert f'"system:serviceaccount:{namespace}:{name}"' in page
     assert page.count(name) >= 3
+
+
+def test_no_page_stops_by_a_scale_to_nothing_a_fleet_that_keda_scales_up_again():
+    for page in [*ROOT.glob("docs/**/*.md"), CHART / "templates/NOTES.txt"]:
+        text = page.read_text()
+        if re.search(r"scaled? (it )?to (0|zero|nothing)|--replicas[= ]0", text):
+            assert "autoscaling.keda.sh/paused-replicas=0" in text, page.name

@@ -2,6 +2,7 @@
 
 import io
 import re
+import shutil
 import subprocess
 import tarfile
 
@@ -33,6 +34,98 @@ def image(docker, queuepost):
     assert queuepost == ROOT / "target/image/queuepost", "the image holds what deploy/image/prebuilt put there"
     docker.build(IMAGE, "--build-arg", "VERSION=0.1.0", "--build-arg", "REVISION=abc")
     return IMAGE
+
+
+#: Programs of this machine that the builder's image has too, and programs it has that are played.
+REAL = ["sh", "cp", "mkdir", "touch", "sed", "uname", "dirname", "cat", "rm"]
+PLAYED = {
+    "apt-get": "exit 0",
+    "rustup": "exit 0",
+    "rustc": "echo /rust",
+    # Each compilation leaves a line: what it was asked for, what it found, and what it would write into the binary.
+    "cargo": """folder="target/$(uname -m)-unknown-linux-musl/dist"
+mkdir -p "$folder"
+echo "$* | $(sed -n 1p src/main.rs) | ${QUEUEPOST_REVISION:-none}" >>"$folder/queuepost"
+""",
+}
+
+
+@pytest.fixture(scope="module")
+def builder(docker, tmp_path_factory):
+    """An image of the builder's name, whose compiler writes down what it is asked for."""
+    name = re.search(r"^FROM (\S+) AS compiled$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)[1]
+    root = tmp_path_factory.mktemp("builder")
+    for program in REAL:
+        path = tool(program)
+        libraries = re.findall(r"(/\S+) \(0x", run("ldd", path, check=False).stdout)
+        for source, place in [(path, f"bin/{program}"), *((library, library.lstrip("/")) for library in libraries)]:
+            (root / place).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(source, root / place)
+    for program, script in PLAYED.items():
+        (root / "bin" / program).write_text(f"#!/bin/sh\n{script}")
+        (root / "bin" / program).chmod(0o755)
+    authorities = root / "etc/ssl/certs/ca-certificates.crt"
+    authorities.parent.mkdir(parents=True)
+    authorities.write_text("authorities")
+    (root / "tmp").mkdir()
+    packed = root.parent / f"{root.name}.tar"
+    run("tar", "-C", root, "-cf", packed, ".")
+    docker("import", "--change", "ENV PATH=/bin", packed, name)
+    yield
+    docker("rmi", "--force", name)
+
+
+def compilations(docker, tag):
+    """What the played compiler wrote into the image's binary."""
+    made = docker("create", tag).stdout.strip()
+    packed = subprocess.run([docker.client, "export", made], env=docker.env, capture_output=True, check=True).stdout
+    docker("rm", made)
+    with tarfile.open(fileobj=io.BytesIO(packed)) as files:
+        return files.extractfile("queuepost").read().decode().splitlines()
+
+
+@pytest.mark.parametrize("buildkit", [True, False], ids=["BuildKit", "the classic builder"])
+def test_every_builder_compiles_the_dependencies_first_and_then_the_program(docker, builder, buildkit, tmp_path):
+    context = tmp_path / "context"
+    shutil.copytree(ROOT, context, ignore=lambda folder, names: {n for n in names if n in ("target", ".git", "docs", "tests")})
+    (context / "tests").mkdir()
+    (context / "tests/main.rs").write_text("")
+
+    def build(revision):
+        options = ["--pull=false", "--network", "host", "--build-arg", f"REVISION={revision}", "--build-arg", "FEATURES=otlp"]
+        docker("build", "--tag", "queuepost:played", *options, context, buildkit=buildkit)
+        return compilations(docker, "queuepost:played")
+
+    (context / "src/main.rs").write_text("fn first() {}\n")
+    dependencies, program = build("abc")
+    assert "--features otlp" in dependencies and "| fn main() {} |" in dependencies and dependencies.endswith("| none")
+    assert "--features otlp" in program and "| fn first() {} |" in program and program.endswith("| abc")
+    # Another program, another revision: the dependencies are those of before.
+    (context / "src/main.rs").write_text("fn second() {}\n")
+    again, program = build("def")
+    assert again == dependencies and "| fn second() {} | def" in program
+
+
+def test_both_dockerfiles_end_in_the_same_image():
+    ours, prebuilt = ((ROOT / path).read_text() for path in ("Dockerfile", "deploy/image/Dockerfile"))
+    assert ours[ours.index("ARG VERSION=") :] == prebuilt[prebuilt.index("ARG VERSION=") :]
+    assert re.findall(r"^FROM .*$", prebuilt, re.MULTILINE) == ["FROM scratch"]
+    # Only BuildKit knows mounts.
+    assert "--mount" not in re.sub(r"^#.*$", "", ours + prebuilt, flags=re.MULTILINE)
+
+
+def test_the_classic_builder_packs_a_prebuilt_binary(docker, image):
+    docker.build("queuepost:classic", "--build-arg", "VERSION=0.1.0", "--build-arg", "REVISION=abc", buildkit=False)
+    made, classic = (docker.inspect(name)["Config"] for name in (image, "queuepost:classic"))
+    for key in ("User", "Entrypoint", "Cmd", "Labels", "Healthcheck", "ExposedPorts"):
+        assert made[key] == classic[key], key
+
+
+def test_a_prebuilt_binary_knows_its_revision(queuepost):
+    head = run("git", "rev-parse", "HEAD", cwd=ROOT, check=False).stdout.strip()
+    if not head:
+        pytest.skip("this is no checkout of git")
+    assert head.encode() in queuepost.read_bytes(), f"the binary was not built from {head}, or does not say so"
 
 
 @pytest.fixture(scope="module")

@@ -146,6 +146,7 @@ async fn several_listeners_run_from_a_file_and_one_that_fails_concerns_no_other(
     assert_eq!(endpoint.seen.count(), 200);
     assert!((bridge.metric("listener_faulted", r#"listener="bad""#).await - 1.0).abs() < f64::EPSILON);
     assert_eq!(bridge.admin("/readyz").await.0, 200, "one healthy listener is enough");
+    assert_eq!(bridge.admin("/readyz?listeners=all").await.0, 503, "unless all are asked for");
     assert_eq!(bridge.stop().await.code, Some(0));
 }
 
@@ -195,4 +196,23 @@ async fn wrong_credentials_fault_the_listener_and_never_end_the_process() {
     assert!(tokio::time::timeout(Duration::from_secs(2), healthy).await.is_err());
     assert_eq!(bridge.admin("/livez").await.0, 200);
     assert_eq!(bridge.stop().await.code, Some(0));
+}
+
+#[cfg(not(feature = "otlp"))]
+#[tokio::test]
+async fn whoever_asks_a_binary_without_traces_for_them_is_told() {
+    let asked = [("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4318")];
+    // No address of this machine, so that it ends by itself.
+    let admin = ["--admin-listen", "192.0.2.1:1"];
+    let options =
+        [&["run", "--queue", "http://127.0.0.1:1/1/orders", "--url", "http://127.0.0.1:1/"], &admin[..]]
+            .concat();
+    let ended = Queuepost::start(&options, &asked).ended().await;
+    assert!(
+        ended.output.contains("no traces are sent") && ended.output.contains("--features otlp"),
+        "{}",
+        ended.output
+    );
+    let ended = Queuepost::start(&options, &[]).ended().await;
+    assert!(!ended.output.contains("traces"), "{}", ended.output);
 }

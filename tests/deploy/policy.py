@@ -268,7 +268,7 @@ def _scaling(scaled, manifests):
         yield "no word on how fast it shrinks"
     queues = [t for t in spec["triggers"] if t["type"] == "aws-sqs-queue"]
     asking = [t for t in spec["triggers"] if t["type"] == "metrics-api"]
-    workers = [t for t in asking if t["metadata"]["valueLocation"].startswith("queuepost_workers_in_use{")]
+    workers = [t for t in asking if t["metadata"]["valueLocation"] == "workers.in_use"]
     if spec.get("minReplicaCount", 0) > spec.get("maxReplicaCount", 100):
         yield "wants more pods at least than at most"
     yield from _formula(spec)
@@ -311,16 +311,26 @@ def _formula(spec):
         yield "the formula counts pods, so its target is 1 for each"
 
 
+def _name(listener):
+    """Name of a listener, as queuepost makes it from its queue."""
+    queue = re.split(r"[/:]", listener["queue"])[-1].lower()
+    return listener.get("name") or re.sub(r"[^a-z0-9]", "-", queue).strip("-")[:63].rstrip("-")
+
+
 def _asking_triggers(triggers, deployment, manifests):
+    config = _config(deployment, manifests)
+    names = {_name(listener) for listener in config["listeners"]} if config else set()
     ports = {str(port["containerPort"]) for port in _container(deployment)["ports"]}
     for trigger in triggers:
-        address = re.fullmatch(r"http://([a-z0-9-]+)\.([a-z0-9-]+)\.svc:([0-9]+)/metrics", trigger["metadata"]["url"])
+        address = re.fullmatch(r"http://([a-z0-9-]+)\.([a-z0-9-]+)\.svc:([0-9]+)/api/v1/listeners/([a-z0-9-]+)", trigger["metadata"]["url"])
         if not address:
-            yield f"trigger {trigger['name']} is not of the form http://SERVICE.NAMESPACE.svc:PORT/metrics"
+            yield f"trigger {trigger['name']} is not of the form http://SERVICE.NAMESPACE.svc:PORT/api/v1/listeners/NAME"
             continue
         services = {(s["metadata"]["name"], s["metadata"].get("namespace")) for s in _of(manifests, "Service")}
         if address.groups()[:2] not in services:
             yield f"trigger {trigger['name']} asks {address[1]}.{address[2]}, which is no Service"
+        if names and address[4] not in names:
+            yield f"trigger {trigger['name']} asks for listener {address[4]}, which is none"
         if address[3] not in ports:
             yield f"trigger {trigger['name']} asks port {address[3]}, which the pods do not have"
         if trigger.get("useCachedMetrics") is not True:

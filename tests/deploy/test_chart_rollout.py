@@ -196,32 +196,37 @@ def scaled(*values):
 def test_a_closed_gate_does_not_scale_the_fleet_to_its_maximum():
     formula = scaled(*TWO)["advanced"]["scalingModifiers"]["formula"]
     backlog = {"backlog_orders": 100_000, "workers_orders": 1}
-    assert pods(formula, **backlog, gate_orders=1) == 209
-    assert pods(formula, **backlog, gate_orders=0) == 1
+    assert pods(formula, **backlog, gates_orders=1) == 209
+    assert pods(formula, **backlog, gates_orders=0) == 1
     # One of ten pods closed its gate: that changes little.
-    assert pods(formula, **backlog, gate_orders=0.9) == 188
-    assert pods(formula, backlog_orders=0, workers_orders=24, gate_orders=1) == 2
+    assert pods(formula, **backlog, gates_orders=0.9) == 188
+    assert pods(formula, backlog_orders=0, workers_orders=24, gates_orders=1) == 2
 
 
-def test_the_busiest_listener_sets_the_number_of_pods_and_an_endpoint_is_asked_once():
-    listeners = [
-        {"queue": "orders", "endpoint": "shop", "workers": 32}, {"queue": "re-funds", "endpoint": "shop", "workers": 8},
-        {"queue": "mails", "url": "HTTPS://Mail.example.com:443/send"}, {"queue": "odd", "url": "https://shop.example.com/odd"},
-    ]
+def test_each_listener_has_one_light_path_and_the_busiest_sets_the_number_of_pods():
+    listeners = [{"queue": "orders", "url": "http://a", "workers": 32}, {"queue": "re-funds", "url": "http://b", "workers": 8}]
     spec = scaled(
-        "--set-json", f"listeners={json.dumps(listeners)}", "--set-json", 'endpoints={"shop":{"url":"https://shop.example.com/v1"}}',
-        "--set", "aws.region=eu-west-1,keda.queueLengths.mails=10",
+        "--set-json", f"listeners={json.dumps(listeners)}", "--set", "aws.region=eu-west-1,keda.queueLengths.orders=10",
     )
-    gates = {t["name"]: t["metadata"]["valueLocation"] for t in spec["triggers"] if t["name"].startswith("gate_")}
-    # A listener whose address is also that of a named endpoint may share it or not, by its credentials: it is not asked for.
-    assert gates == {
-        "gate_orders": 'queuepost_gate_state{endpoint="shop",listener="",state="open"}',
-        "gate_mails": 'queuepost_gate_state{endpoint="https://mail.example.com",listener="",state="open"}',
+    asked = {t["name"]: t["metadata"] for t in spec["triggers"] if t["type"] == "metrics-api"}
+    base = "http://queuepost.queuepost.svc:9464/api/v1/listeners"
+    assert {name: (m["url"], m["format"], m["valueLocation"], m["aggregationType"]) for name, m in asked.items()} == {
+        "workers_orders": (f"{base}/orders", "json", "workers.in_use", "sum"),
+        "gates_orders": (f"{base}/orders", "json", "scaling.gates_open", "average"),
+        "workers_re_funds": (f"{base}/re-funds", "json", "workers.in_use", "sum"),
+        "gates_re_funds": (f"{base}/re-funds", "json", "scaling.gates_open", "average"),
     }
+    assert all(t["useCachedMetrics"] for t in spec["triggers"] if t["type"] == "metrics-api")
     names = {t["name"]: 0 for t in spec["triggers"]}
     formula = spec["advanced"]["scalingModifiers"]["formula"]
-    assert pods(formula, **{**names, "gate_mails": 1, "backlog_mails": 30, "workers_re_funds": 12}) == 3
-    assert pods(formula, **{**names, "backlog_re_funds": 1e6, "backlog_odd": 960}) == 2
+    assert pods(formula, **{**names, "gates_orders": 1, "backlog_orders": 30, "workers_re_funds": 12}) == 3
+    assert pods(formula, **{**names, "gates_orders": 1, "backlog_re_funds": 1e6, "workers_orders": 25}) == 2
+
+
+def test_what_the_triggers_ask_for_is_in_the_object_of_a_listener():
+    source = (ROOT / "src/admin/status.rs").read_text()
+    shown = re.search(r'"workers": \{(.*?)\}', source, re.DOTALL)[1]
+    assert '"in_use"' in shown
 
 
 @pytest.mark.parametrize("values", ["keda.gates=false", "keda.minReplicaCount=0"])
@@ -233,7 +238,7 @@ def test_without_gates_each_trigger_stands_for_itself(values):
 def test_a_trigger_of_yours_is_a_term_of_the_formula():
     trigger = {"type": "cron", "name": "morning", "metadata": {}}
     spec = scaled(*TWO, "--set-json", f"keda.extraTriggers={json.dumps([trigger])}", "--set", "keda.extraTerms={morning / 1}")
-    assert pods(spec["advanced"]["scalingModifiers"]["formula"], backlog_orders=0, workers_orders=0, gate_orders=1, morning=5) == 5
+    assert pods(spec["advanced"]["scalingModifiers"]["formula"], backlog_orders=0, workers_orders=0, gates_orders=1, morning=5) == 5
 
 
 def test_a_cluster_of_both_kinds_of_addresses_can_have_keda():

@@ -128,7 +128,7 @@ def test_another_namespace_that_keda_is_not_told_is_complained_of(beside):
     file = beside / "deploy/kustomize/overlays/production/kustomization.yaml"
     file.write_text(file.read_text().replace("namespace: queuepost\n", "namespace: orders\n"))
     found = list(policy.complaints(objects(run(tool("kubectl"), "kustomize", file.parent).stdout)))
-    assert len(found) == 3 and all("asks queuepost.queuepost, which is no Service" in one for one in found), found
+    assert len(found) == 4 and all("asks queuepost.queuepost, which is no Service" in one for one in found), found
 
 
 def test_the_names_in_the_trust_policies_are_those_of_the_installation():

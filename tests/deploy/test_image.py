@@ -1,6 +1,8 @@
 """The image, built from the Dockerfile and run by Docker: what is in it, as whom it runs, what it does and how it ends."""
 
 import io
+import os
+import platform
 import re
 import shutil
 import subprocess
@@ -37,14 +39,16 @@ def image(docker, queuepost):
 
 
 #: Programs of this machine that the builder's image has too, and programs it has that are played.
-REAL = ["sh", "cp", "mkdir", "touch", "sed", "uname", "dirname", "cat", "rm"]
+REAL = ["sh", "cp", "mkdir", "touch", "sed", "uname", "dirname", "cat", "rm", "tr", "env"]
 PLAYED = {
     "apt-get": "exit 0",
+    "dpkg": "exit 0",
     "rustup": "exit 0",
     "rustc": "echo /rust",
     # Each compilation leaves a line: what it was asked for, what it found, and what it would write into the binary.
-    "cargo": """folder="target/$(uname -m)-unknown-linux-musl/dist"
+    "cargo": """folder="target/$(echo "$*" | sed 's/.*--target \\([^ ]*\\).*/\\1/')/dist"
 mkdir -p "$folder"
+env | sed -n '/^CC_\\|^AR_\\|_LINKER=/p' >>"$folder/queuepost"
 echo "$* | $(sed -n 1p src/main.rs) | ${QUEUEPOST_REVISION:-none}" >>"$folder/queuepost"
 """,
 }
@@ -53,7 +57,7 @@ echo "$* | $(sed -n 1p src/main.rs) | ${QUEUEPOST_REVISION:-none}" >>"$folder/qu
 @pytest.fixture(scope="module")
 def builder(docker, tmp_path_factory):
     """An image of the builder's name, whose compiler writes down what it is asked for."""
-    name = re.search(r"^FROM (\S+) AS compiled$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)[1]
+    name = re.search(r"^FROM .*?(\S+) AS compiled$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)[1]
     root = tmp_path_factory.mktemp("builder")
     for program in REAL:
         path = tool(program)
@@ -104,6 +108,38 @@ def test_every_builder_compiles_the_dependencies_first_and_then_the_program(dock
     (context / "src/main.rs").write_text("fn second() {}\n")
     again, program = build("def")
     assert again == dependencies and "| fn second() {} | def" in program
+
+
+#: The other machine as Docker calls it and as Rust does, by the name of this one.
+OTHER = {"x86_64": ("arm64", "aarch64"), "aarch64": ("amd64", "x86_64")}
+
+
+def test_buildkit_compiles_for_another_machine_on_its_own(docker, builder):
+    name, arch = OTHER[platform.machine()]
+    docker("build", "--tag", "queuepost:other", "--platform", f"linux/{name}", "--network", "host", ROOT, buildkit=True)
+    said = "\n".join(compilations(docker, "queuepost:other"))
+    target = f"{arch}_unknown_linux_musl"
+    assert said.count(f"--target {arch}-unknown-linux-musl ") == 2
+    assert f"CC_{target}={arch}-linux-musl-gcc\n" in said and f"AR_{target}={arch}-linux-gnu-ar\n" in said
+    assert f"CARGO_TARGET_{target.upper()}_LINKER={arch}-linux-gnu-gcc\n" in said
+    assert docker.inspect("queuepost:other")["Architecture"] == name
+
+
+@pytest.mark.parametrize("other", [False, True])
+def test_the_builder_installs_a_compiler_for_the_machine_that_is_built_for(other, tmp_path):
+    for program in ("apt-get", "dpkg", "rustup"):
+        (tmp_path / program).write_text(f'#!/bin/sh\necho "{program} $*"\n')
+        (tmp_path / program).chmod(0o755)
+    machine = platform.machine()
+    name, arch = OTHER[machine] if other else ("", machine)
+    env = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "TARGETARCH": name}
+    said = run(ROOT / "deploy/image/toolchain", env=env).stdout
+    assert f"rustup target add {arch}-unknown-linux-musl" in said
+    if other:
+        assert f"dpkg --add-architecture {name}\n" in said
+        assert f" gcc-{arch.replace('_', '-')}-linux-gnu musl-dev:{name}\n" in said
+    else:
+        assert "dpkg" not in said and " musl-tools\n" in said
 
 
 def test_both_dockerfiles_end_in_the_same_image():
@@ -207,11 +243,11 @@ def test_what_the_builder_gets_is_enough_for_cargo_and_no_more(docker, tmp_path)
 def test_the_toolchain_of_the_builder_is_that_of_the_project():
     channel = re.search(r'channel = "(.+)"', (ROOT / "rust-toolchain.toml").read_text())[1]
     dockerfile = (ROOT / "Dockerfile").read_text()
-    assert f"FROM rust:{channel}-" in dockerfile and f"RUSTUP_TOOLCHAIN={channel} " in dockerfile
+    assert f" rust:{channel}-" in dockerfile and f"RUSTUP_TOOLCHAIN={channel}\n" in dockerfile
 
 
 def test_the_builder_compiles_the_binary_where_its_image_can_be_had(docker):
-    builder = re.search(r"^FROM (\S+) AS compiled$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)[1]
+    builder = re.search(r"^FROM .*?(\S+) AS compiled$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)[1]
     if docker("pull", builder, check=False).returncode != 0:
         pytest.skip(f"{builder} cannot be pulled")
     # A daemon without a bridge builds on the host's network. It compiles with link-time optimisation.

@@ -174,7 +174,7 @@ BROKEN = {
         "ScaledObject", lambda m: m["spec"]["triggers"][3]["authenticationRef"].update(name="queuepost")
     ),
     "a closed gate does not keep": of("ScaledObject", lambda m: m["spec"]["advanced"].pop("scalingModifiers")),
-    "gate_orders is not in the formula": of(
+    "gates_orders is not in the formula": of(
         "ScaledObject", lambda m: m["spec"]["advanced"]["scalingModifiers"].update(formula="max(backlog_orders, workers_orders)")
     ),
     "names gate_refunds, which is no trigger": of(
@@ -187,10 +187,14 @@ BROKEN = {
     "may scale to no pod": of("ScaledObject", lambda m: m["spec"].pop("minReplicaCount")),
     "no fallback": of("ScaledObject", lambda m: m["spec"].pop("fallback")),
     "how fast it shrinks": of("ScaledObject", lambda m: m["spec"].pop("advanced")),
-    "2 triggers on queues and 1 on workers": of("ScaledObject", lambda m: m["spec"]["triggers"].pop()),
+    "2 triggers on queues and 1 on workers": of("ScaledObject", lambda m: m["spec"]["triggers"].pop(4)),
     "is not of the form": of(
         "ScaledObject",
-        lambda m: m["spec"]["triggers"][1]["metadata"].update(url="http://queuepost.queuepost:9464/metrics"),
+        lambda m: m["spec"]["triggers"][1]["metadata"].update(url="http://queuepost.queuepost:9464/api/v1/listeners/orders"),
+    ),
+    "asks for listener order, which is none": of(
+        "ScaledObject",
+        lambda m: m["spec"]["triggers"][1]["metadata"].update(url="http://queuepost.queuepost.svc:9464/api/v1/listeners/order"),
     ),
     "the Deployment sets too": of("Deployment", lambda m: m["spec"].update(replicas=2)),
     "wants more workers in use": of(

@@ -164,6 +164,8 @@ annotations:
 {{- fail (printf "%s posts to nowhere: it needs a url, or an endpoint of endpoints" $which) }}
 {{- else if and .endpoint (not (hasKey $v.endpoints .endpoint)) }}
 {{- fail (printf "%s: endpoint %s is not under endpoints, which has: %s" $which .endpoint (keys $v.endpoints | sortAlpha | join ", " | default "none")) }}
+{{- else if and .endpoint (not (or .path .algorithm .template .preset)) }}
+{{- fail (printf "%s has an endpoint and neither path nor algorithm: write path: / for the endpoint itself" $which) }}
 {{- end }}
 {{- end }}
 {{- end }}
@@ -242,30 +244,6 @@ annotations:
 {{- int64 .monitor.sampleLimit }}
 {{- else if $listeners }}
 {{- add (mul 700 (len $listeners)) 500 }}
-{{- end }}
-{{- end }}
-
-{{/* The label "endpoint" of a listener's metrics; empty where it depends on more than its address. */}}
-{{- define "queuepost.endpointLabel" -}}
-{{- if .listener.endpoint }}
-{{- .listener.endpoint }}
-{{- else }}
-{{- $origin := include "queuepost.origin" .listener.url }}
-{{- range .root.Values.endpoints }}
-{{- if eq (include "queuepost.origin" (.url | default "")) $origin }}
-{{- $origin = "" }}
-{{- end }}
-{{- end }}
-{{- $origin }}
-{{- end }}
-{{- end }}
-
-{{/* Scheme, host and port of a URL, as a browser writes them; empty with variables in it. */}}
-{{- define "queuepost.origin" -}}
-{{- if not (contains "{" .) }}
-{{- $url := urlParse (. | lower) }}
-{{- $port := dict "http" ":80" "https" ":443" }}
-{{- printf "%s://%s" $url.scheme (trimSuffix (get $port $url.scheme) $url.host) }}
 {{- end }}
 {{- end }}
 

@@ -58,8 +58,8 @@ struct Member<P> {
     /// The endpoint of what runs now.
     endpoint: String,
     state: State,
-    /// Who waits for its end.
-    waiting: Vec<oneshot::Sender<()>>,
+    /// Who waits for its end, and learns whether nothing was cut off.
+    waiting: Vec<oneshot::Sender<bool>>,
 }
 
 enum State {
@@ -145,8 +145,9 @@ impl<M: Maker> Crew<M> {
         became
     }
 
-    /// Drains one listener. `ended` is told when it has ended; it stays so until it is started.
-    pub fn drain(&mut self, name: &str, deadline: Duration, ended: oneshot::Sender<()>) -> Told {
+    /// Drains one listener. `ended` is told when it has ended, and whether nothing was cut off; it stays so until it is
+    /// started.
+    pub fn drain(&mut self, name: &str, deadline: Duration, ended: oneshot::Sender<bool>) -> Told {
         let Some(member) = self.members.iter_mut().find(|member| member.name == name) else {
             return Told::NoSuchListener;
         };
@@ -177,7 +178,11 @@ impl<M: Maker> Crew<M> {
                 Told::Ending
             }
             State::Ended => {
-                self.begin(at, false).await;
+                self.begin(at, None).await;
+                // Whoever starts it by hand wants it to receive, whatever the file says of its start.
+                if let Some(Member { state: State::Runs(handle), .. }) = self.members.get(at) {
+                    handle.change(|controls| controls.paused = false);
+                }
                 Told::Follows
             }
         }
@@ -238,16 +243,18 @@ impl<M: Maker> Crew<M> {
     async fn add(&mut self, plan: M::Plan) {
         let (name, endpoint) = (self.maker.name(&plan).to_owned(), self.maker.endpoint(&plan).to_owned());
         self.members.push(Member { name, plan, endpoint, state: State::Ended, waiting: Vec::new() });
-        self.begin(self.members.len() - 1, false).await;
+        self.begin(self.members.len() - 1, None).await;
     }
 
-    /// Starts the listener of a member.
-    async fn begin(&mut self, at: usize, is_paused: bool) {
+    /// Starts the listener of a member, which follows `former`.
+    async fn begin(&mut self, at: usize, former: Option<&Handle>) {
         let Some(member) = self.members.get_mut(at) else { return };
         let listener = self.maker.make(&member.plan).await;
         let handle = listener.handle();
-        // Whoever paused it did not mean the one that ended alone.
-        handle.change(|controls| controls.paused |= is_paused);
+        // Whoever paused it, or set its workers, did not mean the one that ended alone.
+        if let Some(former) = former {
+            handle.inherit(former);
+        }
         self.running.put_listener(RunningListener::of(&listener));
         let task = self.tasks.spawn(listener.run());
         self.names.insert(task.id(), member.name.clone());
@@ -259,18 +266,18 @@ impl<M: Maker> Crew<M> {
         let Some(name) = self.names.remove(&id) else { return };
         let Some(at) = self.members.iter().position(|member| member.name == name) else { return };
         let Some(member) = self.members.get_mut(at) else { return };
-        let (then, is_paused) = match &member.state {
-            State::Ends { then, handle, .. } => (*then, handle.controls().paused),
+        let (then, former) = match std::mem::replace(&mut member.state, State::Ended) {
+            State::Ends { then, handle, .. } => (then, Some(handle)),
             // A panic, or the drain of the process.
-            State::Runs(_) | State::Ended => (Then::Stay, false),
+            State::Runs(_) | State::Ended => (Then::Stay, None),
         };
-        member.state = State::Ended;
+        let is_clean = former.as_ref().is_some_and(|handle| !handle.is_aborted());
         for waiting in member.waiting.drain(..) {
             // Whoever asked may have gone.
-            waiting.send(()).ok();
+            waiting.send(is_clean).ok();
         }
         match then {
-            Then::Start => self.begin(at, is_paused).await,
+            Then::Start => self.begin(at, former.as_ref()).await,
             Then::Leave => drop(self.members.remove(at)),
             Then::Stay => tracing::info!(listener = name, "the listener has ended"),
         }
@@ -287,9 +294,11 @@ impl<M: Maker> Crew<M> {
 }
 
 impl<P> Member<P> {
-    /// Ends it, with so much time; then this follows.
+    /// Ends it, with so much time or as much as its POSTs may take; then this follows. Nobody kills the process meanwhile,
+    /// so no POST is cut off that keeps to its own time-out.
     fn end(&mut self, deadline: Duration, then: Then) {
         if let State::Runs(handle) = &self.state {
+            let deadline = deadline.max(handle.time_to_end());
             handle.stop(deadline);
             let (handle, cut_off) = (handle.clone(), Instant::now() + deadline);
             self.state = State::Ends { handle, cut_off, then };

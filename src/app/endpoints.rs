@@ -4,7 +4,7 @@
 //! same objects: what runs counts on, and what was learned stays. Its client is replaced when its credentials, times or TLS
 //! files change; a POST under way ends on the client it began with. Nothing changes before everything could be made.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, Weak};
 
 use crate::admin::{Gauges, RunningEndpoint};
 use crate::config::EndpointPlan;
@@ -179,6 +179,26 @@ impl Living {
     }
 }
 
+/// Endpoints of former plans. A listener that still drains keeps its own, and one that comes back goes on with the limits
+/// that its POSTs use.
+#[derive(Default)]
+pub(super) struct Former(Vec<Weak<Living>>);
+
+impl Former {
+    /// These are of a former plan now.
+    pub(super) fn add(&mut self, endpoints: &[Arc<Living>]) {
+        self.0.retain(|former| former.strong_count() > 0);
+        self.0.extend(endpoints.iter().map(Arc::downgrade));
+    }
+
+    /// The endpoints that somebody uses: those of the present plan first.
+    pub(super) fn beside(&self, present: &[Arc<Living>]) -> Vec<Arc<Living>> {
+        let is_former = |one: &Arc<Living>| !present.iter().any(|other| Arc::ptr_eq(one, other));
+        let former = self.0.iter().rev().filter_map(Weak::upgrade).filter(is_former);
+        present.iter().cloned().chain(former).collect()
+    }
+}
+
 /// The address of one listener at an endpoint whose client may be replaced.
 #[derive(Debug)]
 pub(super) struct Posting {
@@ -260,6 +280,23 @@ mod tests {
         assert_eq!(of(&[api], &[("api", crm.1, AUTH)]), [None], "at another address it is another");
         let two = [("called-so", api.1, AUTH), ("api", api.1, OTHER)];
         assert_eq!(of(&[api], &two), [Some(0), None], "none goes on twice");
+    }
+
+    #[test]
+    fn one_that_comes_back_while_a_listener_drains_to_it_goes_on_with_its_limits() {
+        let at = |url: &str| plans(&[("api", url, AUTH)]);
+        let (one, other) = (at("https://one.example.com"), at("https://other.example.com"));
+        let mut former = Former::default();
+        let first = Prepared::new(&one, &[]).unwrap().apply();
+        let drains = Arc::clone(&first[0]);
+        let second = Prepared::new(&other, &former.beside(&first)).unwrap().apply();
+        former.add(&first);
+        drop(first);
+        let third = Prepared::new(&one, &former.beside(&second)).unwrap().apply();
+        assert!(Arc::ptr_eq(&third[0], &drains), "the POSTs that still run count");
+        former.add(&second);
+        drop((second, third, drains));
+        assert!(former.beside(&[]).is_empty(), "nobody uses them any more");
     }
 
     #[test]

@@ -39,12 +39,12 @@ impl Operator for ToProcess {
     fn drain<'a>(&'a self, listener: &'a str) -> BoxFuture<'a, Result<Value, Refused>> {
         Box::pin(async move {
             let (ended, has_ended) = oneshot::channel();
-            match self.ask(|told| Request::Drain(listener.to_owned(), told, ended)).await? {
+            let is_clean = match self.ask(|told| Request::Drain(listener.to_owned(), told, ended)).await? {
                 Told::NoSuchListener => return Err(Refused::NoSuchListener),
-                Told::Already => {}
+                Told::Already => true,
                 Told::Follows | Told::Ending => has_ended.await.map_err(|_| is_ending())?,
-            }
-            Ok(json!({ "listener": listener, "state": "drained" }))
+            };
+            Ok(json!({ "listener": listener, "state": if is_clean { "drained" } else { "cut_off" } }))
         })
     }
 

@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::admin::Running;
 use crate::app::crew::{Crew, Event, Told};
 use crate::app::effect::Became;
-use crate::app::endpoints::{Living, Prepared};
+use crate::app::endpoints::{Former, Living, Prepared};
 use crate::app::reload::{Read, Reloads, Reply, Reread, unix_seconds};
 use crate::app::signals::{Asked, Signals};
 use crate::app::start::{self, Notable};
@@ -25,8 +25,8 @@ use crate::telemetry::metrics::Metrics;
 pub(super) enum Request {
     /// Read the configuration again.
     Reload(Reply),
-    /// Drain a listener; first whether it will, then that it has ended.
-    Drain(String, oneshot::Sender<Told>, oneshot::Sender<()>),
+    /// Drain a listener; first whether it will, then that it has ended, and whether nothing was cut off.
+    Drain(String, oneshot::Sender<Told>, oneshot::Sender<bool>),
     /// Start a listener that was drained.
     Start(String, oneshot::Sender<Told>),
 }
@@ -38,6 +38,7 @@ pub(super) struct Process {
     pub(super) running: Arc<Running>,
     pub(super) reloads: Reloads,
     endpoints: Vec<Arc<Living>>,
+    former: Former,
     /// The process's part of the plan that is followed.
     plan: Plan,
     /// What was said of configurations.
@@ -67,8 +68,8 @@ impl Process {
         show(&endpoints, &running, &metrics);
         crew.follow(Planned::all(&plan, &endpoints), plan.deadline).await;
         metrics.config_read(true, unix_seconds());
-        let restarts = Vec::new();
-        Self { crew, metrics, running, reloads, endpoints, plan, said, restarts }
+        let (former, restarts) = (Former::default(), Vec::new());
+        Self { crew, metrics, running, reloads, endpoints, former, plan, said, restarts }
     }
 
     /// Runs until a signal says to stop.
@@ -78,7 +79,9 @@ impl Process {
                 biased;
                 asked = signals.next() => match asked {
                     Asked::Stop => return,
-                    Asked::Reload => Next::HangUp,
+                    Asked::Reload if self.reloads.has_source() => Next::HangUp,
+                    // Its terminal is gone, and there is nothing to read again.
+                    Asked::Reload => return,
                 },
                 Some(request) = requests.recv() => Next::Request(request),
                 reread = self.reloads.next() => Next::Reread(reread),
@@ -114,7 +117,7 @@ impl Process {
 
     fn reload(&mut self, replies: Vec<Reply>) {
         let clients = Arc::clone(&self.crew.maker().clients);
-        self.reloads.ask(replies, &clients, &self.endpoints);
+        self.reloads.ask(replies, &clients, &self.former.beside(&self.endpoints));
     }
 
     /// A reading has ended.
@@ -138,7 +141,8 @@ impl Process {
             tracing::warn!(%error, "the log's filter stays as it was");
         }
         self.crew.maker().deadline = plan.deadline;
-        self.endpoints = endpoints.apply();
+        let former = std::mem::replace(&mut self.endpoints, endpoints.apply());
+        self.former.add(&former);
         show(&self.endpoints, &self.running, &self.metrics);
         let became = self.crew.follow(Planned::all(&plan, &self.endpoints), plan.deadline).await;
         self.show_metrics();

@@ -91,6 +91,11 @@ pub(super) struct Reloads {
 }
 
 impl Reloads {
+    /// Whether there is something that may change.
+    pub(super) fn has_source(&self) -> bool {
+        self.load.is_some()
+    }
+
     /// Watches the source, if there is one.
     pub(super) fn of(source: Option<Source>) -> Self {
         let (mut watching, changed) = (JoinSet::new(), Arc::new(Notify::new()));

@@ -333,6 +333,7 @@ impl Known {
     fn plan(self) -> EndpointPlan {
         let (sessions, sessions_are_workers) = (self.sessions(), self.sessions.is_none());
         let (origin, auth, sign, tls) = self.identity.unwrap_or_default();
+        let tuning = Tuning::default();
         EndpointPlan {
             origin,
             client: endpoint::Settings {
@@ -344,12 +345,7 @@ impl Known {
                 sign,
                 tls,
             },
-            limits: limit::Settings {
-                sessions,
-                adaptive: self.adaptive,
-                rate: self.rate,
-                tuning: Tuning::default(),
-            },
+            limits: limit::Settings { sessions, adaptive: self.adaptive, rate: self.rate, tuning },
             sessions_are_workers,
         }
     }

@@ -12,6 +12,9 @@ use tokio::sync::watch;
 use crate::drain::Drain;
 use crate::pipeline::Settings;
 
+/// Time for settling after the last POST of a listener that ends alone; the same that a drain of the process has.
+const SETTLING: Duration = Duration::from_secs(15);
+
 /// What a listener is told to do.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Controls {
@@ -54,8 +57,8 @@ impl Handle {
         Self { controls: watch::Sender::new(controls), settings, drain }
     }
 
-    /// Gives it other settings: each answer from now on is judged by them. Workers and pause follow only if the settings
-    /// say something else than before, so that what was told by [`Handle::change`] stays otherwise.
+    /// Gives it other settings: each answer from now on is judged by them. Workers and pause follow where the settings
+    /// differ from those before. Else what [`Handle::change`] told stays.
     ///
     /// Only delays, the policy's rows, what a success is, the long-poll time, workers and pause may differ. Its parts were
     /// made for the others.
@@ -97,6 +100,25 @@ impl Handle {
     /// runs. What runs at `deadline` from now is cut off by whoever calls [`Handle::abort`].
     pub fn stop(&self, deadline: Duration) {
         self.drain.begin(deadline);
+    }
+
+    /// Takes over what `former` was told by hand, as far as the settings say the same of it as before.
+    pub fn inherit(&self, former: &Self) {
+        let told = former.controls();
+        let (before, now) = (former.settings.borrow().clone(), self.settings.borrow().clone());
+        self.change(|controls| {
+            if told.workers != before.workers && now.workers == before.workers {
+                controls.workers = told.workers;
+            }
+            if told.paused != before.receiving.paused && now.receiving.paused == before.receiving.paused {
+                controls.paused = told.paused;
+            }
+        });
+    }
+
+    /// How long its end may take if each POST keeps to its time-out.
+    pub fn time_to_end(&self) -> Duration {
+        self.settings.borrow().timeout + SETTLING
     }
 
     /// Whether it ends, or has ended.
@@ -167,6 +189,28 @@ mod tests {
         assert!(!watched.has_changed().unwrap());
         handle.change(|controls| controls.workers = 0);
         assert_eq!((watched.has_changed().unwrap(), handle.controls().workers), (true, 1));
+    }
+
+    #[test]
+    fn a_successor_is_told_what_was_told_by_hand_unless_the_file_says_something_else_now() {
+        let other = |workers, paused| {
+            let mut settings = settings(workers);
+            settings.receiving.paused = paused;
+            Handle::new(settings, Drain::new())
+        };
+        let former = other(16, true);
+        former.change(|controls| (controls.workers, controls.paused) = (2, false));
+        let told = |new: Handle| {
+            new.inherit(&former);
+            (new.controls().workers, new.controls().paused)
+        };
+        assert_eq!(told(other(16, true)), (2, false));
+        assert_eq!(told(other(8, true)), (8, false), "the file has other workers");
+        let unpaused_by_file = other(16, true);
+        assert_eq!((unpaused_by_file.controls().workers, unpaused_by_file.controls().paused), (16, true));
+        let new = other(16, false);
+        new.inherit(&unpaused_by_file);
+        assert!(!new.controls().paused, "nobody paused it by hand, and the file says run");
     }
 
     #[test]

@@ -37,12 +37,12 @@ fn the_page_on_reloads_has_each_key_with_what_the_code_does() {
 }
 
 #[test]
-fn each_key_of_the_table_is_one_that_the_readme_explains() {
-    let readme = fs::read_to_string("README.md").unwrap();
+fn each_key_of_the_table_is_one_that_the_configuration_has() {
+    let page = fs::read_to_string("docs/configuration.md").unwrap();
     for key in ADJUSTED.iter().chain(&FOLLOWED).chain(&RESTARTED) {
         let (above, last) = key.rsplit_once('.').unwrap_or(("", key));
         let is_there =
-            readme.contains(&format!("`{}`", shown(key))) || readme.contains(&format!("`.{last}`"));
+            page.contains(&format!("| `{}` ", shown(key))) || page.contains(&format!("| `{last}` "));
         assert!(is_there, "{above} {last}");
     }
     assert_eq!(Effect::of("endpoint.url"), Effect::Replaced);

@@ -298,27 +298,51 @@ async fn a_listener_does_not_notice_that_another_is_replaced_a_hundred_times() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_has_not_ended_by_the_deadline_is_cut_off_and_its_successor_starts() {
+async fn what_has_not_ended_long_after_its_time_out_is_cut_off_and_its_successor_starts() {
     let mut it = Reloading::new(521);
     let (hangs, works) = (ScriptedEndpoint::always(200, 3_600_000), ScriptedEndpoint::always(200, 100));
     it.queue("mine", 20);
     let old =
         Plan { settings: settings("mine", 5), shape: 0, endpoint: Arc::clone(&hangs), limits: limits(5) };
     let mut old_settings = old.settings.clone();
-    old_settings.timeout = 7_200 * SECOND;
+    old_settings.timeout = MINUTE;
     it.follow(vec![Plan { settings: old_settings, ..old.clone() }]).await;
     it.pass(30 * SECOND).await;
     assert_eq!(hangs.running(), 5);
     let new = Plan { shape: 1, endpoint: Arc::clone(&works), ..old };
     assert_eq!(it.follow(vec![new]).await["mine"], Became::Replaced);
-    it.pass(59 * SECOND).await;
-    assert_eq!((hangs.running(), works.posts().len()), (5, 0), "the old one has a minute");
-    it.pass(5 * SECOND).await;
+    it.pass(74 * SECOND).await;
+    assert_eq!(
+        (hangs.running(), works.posts().len()),
+        (5, 0),
+        "the old one has its time-out and a quarter of a minute"
+    );
+    it.pass(6 * SECOND).await;
     assert!(hangs.running() == 0 && works.posts().len() >= 10, "{} posted", works.posts().len());
     it.until_empty("mine").await;
     let process = it.end().await;
     process.assert_balanced();
     assert_eq!(process.count("messages_deferred_total", ""), 5, "their outcome is unknown");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reload_cuts_off_no_post_that_keeps_to_its_time_out_however_short_a_stop_may_be() {
+    let mut it = Reloading::new(523);
+    let (slow, works) = (ScriptedEndpoint::always(200, 400_000), ScriptedEndpoint::always(200, 100));
+    it.queue("mine", 5);
+    let old =
+        Plan { settings: settings("mine", 5), shape: 0, endpoint: Arc::clone(&slow), limits: limits(5) };
+    let mut old_settings = old.settings.clone();
+    old_settings.timeout = 435 * SECOND;
+    it.follow(vec![Plan { settings: old_settings, ..old.clone() }]).await;
+    it.pass(30 * SECOND).await;
+    assert_eq!(slow.running(), 5);
+    it.follow(vec![Plan { shape: 1, endpoint: Arc::clone(&works), ..old }]).await;
+    it.pass(380 * SECOND).await;
+    it.until_empty("mine").await;
+    let process = it.end().await;
+    process.assert_balanced();
+    assert_eq!((process.count("messages_deferred_total", ""), works.posts().len()), (0, 0));
 }
 
 #[tokio::test(start_paused = true)]

@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use clap::Args;
 
+use crate::cli::interrupt::Interrupt;
 use crate::cli::queue_options::QueueOptions;
-use crate::cli::{FAILED, OK, complain, complain_of, receive, value};
+use crate::cli::{FAILED, INTERRUPTED, OK, complain, complain_of, receive, value};
 use crate::ports::{BATCH_MAX, Queue as _, QueueError, VisibilityChange};
 use crate::sqs::{ReceiveRequest, Received, SqsQueue};
 
@@ -34,7 +35,10 @@ by the next one.
 Permissions: sqs:ReceiveMessage, sqs:ChangeMessageVisibility and
 sqs:GetQueueAttributes.
 
-Exit codes: 0 also when nothing came, 1 failure, 2 usage, 78 bad configuration.";
+Ctrl-C ends it once it has given back what it hid.
+
+Exit codes: 0 also when nothing came, 1 failure, 2 usage, 78 bad configuration,
+130 Ctrl-C.";
 
 /// Options of `peek`.
 #[derive(Debug, Args)]
@@ -76,6 +80,7 @@ async fn look(options: &Options, queue: &SqsQueue) -> Result<u8, QueueError> {
         complain(&words);
     }
     let url = queue.address().await?;
+    let mut interrupt = Interrupt::listen();
     let mut shown: Vec<Received> = Vec::new();
     let mut seen = HashSet::new();
     let ended = loop {
@@ -90,6 +95,10 @@ async fn look(options: &Options, queue: &SqsQueue) -> Result<u8, QueueError> {
             Ok(came) => came,
             Err(error) => break Err(error),
         };
+        if interrupt.was_pressed().await {
+            shown.extend(came);
+            break Ok(INTERRUPTED);
+        }
         receive::tell_left_out(queue);
         let nothing_new = came.iter().all(|received| seen.contains(&received.message.id));
         let new: Vec<_> =

@@ -14,9 +14,11 @@ Examples:
   Asks for the queue's name before it does anything:
     queuepost purge --queue orders-dlq --region eu-west-1
 
-  In a script, with a copy of what is dropped:
-    queuepost receive --queue orders-dlq --max 100000 > letters.jsonl
+  In a script, where nobody is asked:
     queuepost purge --queue orders-dlq --yes
+
+  To keep a copy, do not purge: each message is deleted once it is printed.
+    queuepost receive --queue orders-dlq --max 100000 --delete > letters.jsonl
 
 All messages are lost, those in flight too. SQS takes up to a minute for it, in
 which it also drops messages that arrive, and allows one purge a minute.

@@ -18,7 +18,8 @@ Examples:
       --receipt-handle \"$(echo \"$line\" | jq -r .receipt_handle)\"
 
 A receipt handle is good until the visibility timeout of its receive ends; on
-standard queues SQS may also take an older one. Who has it may delete the message.
+standard queues SQS may also take an older one. Who has it may delete the
+message.
 
 Permission: sqs:DeleteMessage.
 

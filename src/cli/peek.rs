@@ -25,12 +25,13 @@ Examples:
   Who they are of:
     queuepost peek --queue orders-dlq --max 100 | jq -r .body.customer
 
-  A queue with a dead-letter queue, where a look may cost a message its last try:
+  A queue with a dead-letter queue, where a look may cost a message its last
+  try:
     queuepost peek --queue orders --yes
 
-Prints the lines of `receive` and makes the messages visible again. Each look is a
-receive for SQS and counts; a message at its queue's max receives is dead-lettered
-by the next one.
+Prints the lines of `receive` and makes the messages visible again. Each look
+is a receive for SQS and counts; a message at its queue's max receives is
+dead-lettered by the next one.
 
 Permissions: sqs:ReceiveMessage, sqs:ChangeMessageVisibility and
 sqs:GetQueueAttributes.

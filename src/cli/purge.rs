@@ -23,7 +23,7 @@ Examples:
 All messages are lost, those in flight too. SQS takes up to a minute for it, in
 which it also drops messages that arrive, and allows one purge a minute.
 
-Permission: sqs:PurgeQueue, and sqs:GetQueueAttributes to say how many there are.
+Permissions: sqs:PurgeQueue, and sqs:GetQueueAttributes for how many there are.
 
 Exit codes: 0 purged, 1 failure or not confirmed, 2 usage, 78 bad configuration.";
 

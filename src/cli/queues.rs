@@ -25,7 +25,8 @@ flight, delayed. A queue that may not be asked is listed without its numbers.
 
 Permissions: sqs:ListQueues, and sqs:GetQueueAttributes on each queue.
 
-Exit codes: 0 also when there are none, 1 failure, 2 usage, 78 bad configuration.";
+Exit codes: 0 also when there are none, 1 failure, 2 usage, 78 bad
+configuration.";
 
 /// How the list is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -38,24 +38,25 @@ Examples:
     queuepost redrive --queue orders-dlq --cancel
 
 Where SQS can, a move task of its own moves the messages. By hand they are
-received, sent and deleted: by --id, on FIFO queues, where queuepost put messages
-there itself, and on servers without tasks. What queuepost added when it
-dead-lettered a message is taken off, and the group is that of the original. The
-deduplication id is a new one: SQS would drop the second of two messages with the
-same. By hand the new and the old id of each message are printed on a line. A
-message has a new id and a receive count of 0 either way.
+received, sent and deleted: by --id, on FIFO queues, where queuepost put
+messages there itself, and on servers without tasks. What queuepost added when
+it dead-lettered a message is taken off, and the group is that of the
+original. The deduplication id is a new one: SQS would drop the second of two
+messages with the same. By hand the new and the old id of each message are
+printed on a line. A message has a new id and a receive count of 0 either way.
 
-Without --to each message goes where it says it came from. One that does not say
-goes to the only queue whose dead-letter queue this is, or stays.
+Without --to each message goes where it says it came from. One that does not
+say goes to the only queue whose dead-letter queue this is, or stays.
 
-Ctrl-C ends it: a task is cancelled, by hand what is under way is finished, and
-what was received is given back. A call without an answer may leave a message in
-both queues, never in neither.
+Ctrl-C ends it: a task is cancelled, by hand what is under way is finished,
+and what was received is given back. A call without an answer may leave a
+message in both queues, never in neither.
 
-Permissions on the dead-letter queue: sqs:GetQueueAttributes, sqs:ReceiveMessage,
-sqs:DeleteMessage, sqs:ListDeadLetterSourceQueues; for tasks also
-sqs:StartMessageMoveTask, sqs:ListMessageMoveTasks, sqs:CancelMessageMoveTask; by
-hand sqs:ChangeMessageVisibility. On the queue they go to: sqs:SendMessage.
+Permissions on the dead-letter queue: sqs:GetQueueAttributes,
+sqs:ReceiveMessage, sqs:DeleteMessage, sqs:ListDeadLetterSourceQueues; for
+tasks also sqs:StartMessageMoveTask, sqs:ListMessageMoveTasks,
+sqs:CancelMessageMoveTask; by hand sqs:ChangeMessageVisibility. On the queue
+they go to: sqs:SendMessage.
 
 Exit codes: 0 all moved, 1 not all, 2 usage, 78 bad configuration, 130 Ctrl-C.";
 

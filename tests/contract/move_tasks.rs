@@ -43,8 +43,8 @@ async fn with_letters(fixture: &Fixture, name: &str, letters: usize) -> (SqsQueu
 async fn ended(fixture: &Fixture, source: &str) -> Task {
     let began = Instant::now();
     loop {
-        let list = fixture.admin.list_message_move_tasks().source_arn(source);
-        let task = list.send().await.unwrap().results.unwrap_or_default().into_iter().next();
+        let asked = fixture.admin.list_message_move_tasks().source_arn(source);
+        let task = asked.send().await.unwrap().results.unwrap_or_default().into_iter().next();
         match task {
             Some(task) if !matches!(task.status(), Some("RUNNING" | "CANCELLING")) => return task,
             None => panic!("no task is listed"),

@@ -204,7 +204,7 @@ async fn try_queue(clients: &sqs::Clients, plan: &ListenerPlan) -> Vec<Checked> 
     checked
 }
 
-/// How to move back dead letters that a row of the listener sent, with the dead-letter queue named as the queue is.
+/// How to move back dead letters that a row of the listener sent. The dead-letter queue is named as the queue is.
 fn way_back(queue: &QueueRef, facts: &QueueFacts, policy: &Policy) -> Option<String> {
     let sends = policy.rows.iter().any(|row| row.action == Action::DeadLetter);
     let name = &facts.redrive.as_ref().filter(|_| sends)?.dead_letter_name;

@@ -1,4 +1,4 @@
-//! Ctrl-C, for commands that have something to finish or to give back when it comes.
+//! Ctrl-C, for commands that have something to finish or to release when it comes.
 //!
 //! It is listened for from the moment that an [`Interrupt`] is made, also while nobody asks. Before that moment Ctrl-C ends the
 //! process at once, so one is made before anything is started or received.

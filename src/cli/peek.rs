@@ -1,7 +1,7 @@
-//! `queuepost peek`: prints messages of a queue and gives them back at once.
+//! `queuepost peek`: prints messages of a queue and releases them at once.
 //!
-//! SQS has no way of looking that is no receive. So each message shown has its receive count raised by one, and a message
-//! that had its last receive already is dead-lettered instead of shown. Where that can happen it is asked for.
+//! SQS has no way of looking that is no receive. So each message shown has its receive count raised by one.
+//! A message that had its last receive already is dead-lettered instead of shown. Where that can happen it is asked for.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -36,7 +36,7 @@ dead-lettered by the next one.
 Permissions: sqs:ReceiveMessage, sqs:ChangeMessageVisibility and
 sqs:GetQueueAttributes.
 
-Ctrl-C ends it once it has given back what it hid.
+Ctrl-C ends it once it has released what it hid.
 
 Exit codes: 0 also when nothing came, 1 failure, 2 usage, 78 bad configuration,
 130 Ctrl-C.";
@@ -55,7 +55,7 @@ pub(super) struct Options {
     yes: bool,
 }
 
-/// Prints messages and gives them back; returns the exit code.
+/// Prints messages and releases them; returns the exit code.
 pub(super) async fn run(options: &Options) -> u8 {
     let queue = match options.queue.open().await {
         Ok(queue) => queue,

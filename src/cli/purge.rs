@@ -1,10 +1,11 @@
 //! `queuepost purge`: drops all messages of a queue, after it was confirmed.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::IsTerminal as _;
 
 use clap::Args;
 
 use crate::cli::queue_options::QueueOptions;
+use crate::cli::terminal::begin_line;
 use crate::cli::{FAILED, OK, USAGE, complain, complain_of};
 use crate::escape;
 use crate::ports::Queue as _;
@@ -85,8 +86,7 @@ pub(super) async fn run(options: &Options) -> u8 {
 
 /// Whether the person at the terminal types the queue's name.
 fn confirmed(name: &str) -> bool {
-    eprint!("All of them will be lost. Type the queue's name to go on: ");
-    std::io::stderr().flush().ok();
+    begin_line("All of them will be lost. Type the queue's name to go on: ");
     let mut typed = String::new();
     std::io::stdin().read_line(&mut typed).is_ok() && typed.trim() == name
 }

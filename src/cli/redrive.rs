@@ -1,8 +1,8 @@
 //! `queuepost redrive`: sends the messages of a dead-letter queue back to where they came from.
 //!
 //! By a move task of SQS where SQS can, by hand where it cannot (`way.rs`). Both leave each message in one of the two
-//! queues at any time. By hand a message is deleted only after its copy was accepted, so it may be there twice, and never
-//! in neither.
+//! queues at any time. By hand a message is deleted only after its copy was accepted. So it may be there twice, and
+//! never in neither.
 
 mod batch;
 mod by_hand;
@@ -15,10 +15,11 @@ use std::sync::Arc;
 use clap::Args;
 
 use crate::cli::queue_options::QueueOptions;
-use crate::cli::{FAILED, INTERRUPTED, OK, complain, complain_of, value};
+use crate::cli::{FAILED, INTERRUPTED, OK, complain, complain_of, print_lines, value};
 use crate::escape;
 use crate::ports::{BATCH_MAX, Queue as _, QueueError, QueueFacts, QueueReason};
 use crate::sqs::{ReceiveRequest, SqsQueue, is_copy};
+use batch::Target;
 use by_hand::ByHand;
 use way::{Asked, Way};
 
@@ -49,7 +50,7 @@ Without --to each message goes where it says it came from. One that does not
 say goes to the only queue whose dead-letter queue this is, or stays.
 
 Ctrl-C ends it: a task is cancelled, by hand what is under way is finished,
-and what was received is given back. A call without an answer may leave a
+and what was received is released. A call without an answer may leave a
 message in both queues, never in neither.
 
 Permissions on the dead-letter queue: sqs:GetQueueAttributes,
@@ -100,18 +101,6 @@ pub(super) async fn run(options: &Options) -> u8 {
             FAILED
         }
     }
-}
-
-/// Where messages go.
-#[derive(Clone)]
-pub(super) enum Target {
-    /// All to one queue.
-    Fixed(Arc<SqsQueue>),
-    /// Each to where it says it came from.
-    Each {
-        /// For those that do not say.
-        otherwise: Option<Arc<SqsQueue>>,
-    },
 }
 
 /// Why it ended early.
@@ -280,13 +269,14 @@ fn dry_run(options: &Options, name: &str, facts: &QueueFacts, target: &Target, w
         Way::ByHand(why) => format!("by hand ({why})"),
     };
     let rate = options.rate.map_or_else(String::new, |rate| format!(", {rate} a second at most"));
-    println!("would move {} {} {how}{rate}", escape::line(&what), escape::line(&to));
+    let mut lines = vec![format!("would move {} {} {how}{rate}", escape::line(&what), escape::line(&to))];
     let hidden = depth.not_visible + depth.delayed;
     if hidden > 0 {
-        println!(
+        lines.push(format!(
             "{hidden} more are in flight or delayed and would stay, unless they become visible meanwhile"
-        );
+        ));
     }
+    print_lines(lines.iter().map(String::as_str)).ok();
 }
 
 /// Whether one of the first messages was dead-lettered by queuepost itself. They stay visible.

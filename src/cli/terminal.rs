@@ -98,3 +98,10 @@ pub(super) fn print_ours(text: &str) -> std::io::Result<()> {
 pub(super) fn print_styled(text: &str) {
     print!("{text}");
 }
+
+/// Writes words at the beginning of the line on standard error, over what stands there, and ends no line.
+pub(super) fn begin_line(words: &str) {
+    let mut out = std::io::stderr();
+    write!(out, "\r{}", escape::line(words)).ok();
+    out.flush().ok();
+}

@@ -1,12 +1,24 @@
-//! Letters that go to one queue in one call.
+//! Where letters go, and which go to one queue in one call.
 //!
-//! Up to ten, and no more bytes than a call takes.
+//! A call has up to ten, and no more bytes than SQS takes at once.
 
 use std::sync::Arc;
 
 use crate::message::Outgoing;
 use crate::ports::BATCH_MAX;
 use crate::sqs::{Received, SqsQueue};
+
+/// Where messages go.
+#[derive(Clone)]
+pub(super) enum Target {
+    /// All to one queue.
+    Fixed(Arc<SqsQueue>),
+    /// Each to where it says it came from.
+    Each {
+        /// For those that do not say.
+        otherwise: Option<Arc<SqsQueue>>,
+    },
+}
 
 /// One call of a batch.
 pub(super) struct Batch {

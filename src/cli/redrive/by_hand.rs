@@ -4,8 +4,8 @@
 //! in batches, unless there is a rate. What a batch does not take is sent by itself, with its repeats. A message that
 //! could not be deleted ends the command.
 //!
-//! A message is in at least one of the two queues at any time. What is received and not moved, because it was not asked
-//! for or could not be sent, is given back at the end: until then it is hidden, so that it does not come again and again.
+//! A message is in at least one of the two queues at any time. What is received and not moved is released at
+//! the end. Until then it is hidden, so that it does not come again and again.
 //! What this command sent and what comes back meanwhile, because it failed again, is not moved a second time.
 
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -14,8 +14,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::Target;
-use super::batch::{self, Batch};
+use super::batch::{self, Batch, Target};
 use super::shape::{self, Origin};
 use crate::cli::interrupt::Interrupt;
 use crate::cli::progress::Progress;

@@ -24,7 +24,7 @@ use crate::policy::decide::{Action, Policy};
 use crate::policy::outcome::Step;
 use crate::policy::preflight::{Delays, findings, spoken, survives};
 use crate::ports::{Queue, QueueFacts, QueueReason, Redrive};
-use crate::sqs;
+use crate::sqs::{self, QueueRef};
 use crate::telemetry::Chain;
 
 /// Longest time of the check of a queue.
@@ -200,22 +200,21 @@ async fn try_queue(clients: &sqs::Clients, plan: &ListenerPlan) -> Vec<Checked> 
             .into_iter()
             .map(|finding| check(What::Redrive, Status::Warning, finding.meaning, Some(finding.fix))),
     );
-    let way_back = way_back(&facts, &plan.listener.policy);
+    let way_back = way_back(&plan.queue.queue, &facts, &plan.listener.policy);
     checked.extend(way_back.map(|text| check(What::Redrive, Status::Ok, text, None)));
     checked
 }
 
-/// How to move back dead letters that a row of the listener sent. SQS knows the source only of those it moved
-/// itself.
-fn way_back(facts: &QueueFacts, policy: &Policy) -> Option<String> {
+/// How to move back dead letters that a row of the listener sent. The dead-letter queue is named as the queue is.
+fn way_back(queue: &QueueRef, facts: &QueueFacts, policy: &Policy) -> Option<String> {
     let sends = policy.rows.iter().any(|row| row.action == Action::DeadLetter);
     let name = &facts.redrive.as_ref().filter(|_| sends)?.dead_letter_name;
-    let queue = facts.arn.as_deref().unwrap_or("QUEUE_ARN");
-    let dlq = facts.arn.as_deref().and_then(|arn| arn.rsplit_once(':'));
-    let dlq = dlq.map_or_else(|| "DLQ_ARN".to_owned(), |(before, _)| format!("{before}:{name}"));
+    let queue = queue.to_string();
+    let dlq = queue
+        .rfind(['/', ':'])
+        .map_or_else(|| name.clone(), |end| format!("{}{name}", queue.split_at(end.saturating_add(1)).0));
     Some(format!(
-        "messages that `dead_letter` rows send to {name} have no source SQS knows of; name it to move them back: \
-         aws sqs start-message-move-task --source-arn {dlq} --destination-arn {queue}"
+        "messages that `dead_letter` rows send to {name} go back with: queuepost redrive --queue {dlq}"
     ))
 }
 

@@ -4,13 +4,12 @@
 //! it is refused as a body: nobody wants a receipt handle posted to an endpoint.
 
 use std::collections::BTreeMap;
-use std::time::SystemTime;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 
-use crate::cli::deduplication;
+use crate::cli::resend;
 use crate::message::{Attribute, AttributeValue};
 use crate::sqs::Outgoing;
 
@@ -19,9 +18,7 @@ use crate::sqs::Outgoing;
 struct Line {
     message_id: String,
     body: String,
-    sent_at: Option<String>,
     message_group_id: Option<String>,
-    message_deduplication_id: Option<String>,
     aws_trace_header: Option<String>,
     #[serde(default)]
     attributes: BTreeMap<String, Written>,
@@ -34,10 +31,9 @@ struct Written {
 }
 
 /// The message that a line of `receive` is; `fifo`: for a FIFO queue.
-pub(super) fn message(line: &str, fifo: bool, now: SystemTime) -> Result<Outgoing, String> {
+pub(super) fn message(line: &str, fifo: bool) -> Result<Outgoing, String> {
     let line: Line =
         serde_json::from_str(line).map_err(|error| format!("is no line of `queuepost receive`: {error}"))?;
-    let sent_at = line.sent_at.as_deref().and_then(|time| humantime::parse_rfc3339(time).ok());
     let attributes = line.attributes.into_iter().map(|(name, written)| attribute(name, written));
     let id = line.message_id.as_str();
     Ok(Outgoing {
@@ -45,8 +41,7 @@ pub(super) fn message(line: &str, fifo: bool, now: SystemTime) -> Result<Outgoin
         attributes: attributes.collect::<Result<_, _>>()?,
         delay: None,
         group_id: line.message_group_id.or_else(|| fifo.then(|| id.to_owned())),
-        deduplication_id: fifo
-            .then(|| deduplication::again(line.message_deduplication_id.as_deref(), id, sent_at, now)),
+        deduplication_id: fifo.then(|| resend::deduplication_id(id)),
         trace_header: line.aws_trace_header,
     })
 }
@@ -86,8 +81,6 @@ pub(super) const REFUSED: &str = "this is a line of `queuepost receive`, receipt
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     const LINE: &str = r#"{"message_id":"m-1","receipt_handle":"r","body":"{\"a\":1}","receive_count":3,
@@ -101,10 +94,12 @@ mod tests {
 
     #[test]
     fn a_line_is_sent_with_everything_that_the_message_had() {
-        let later = humantime::parse_rfc3339("2023-11-15T00:00:00Z").unwrap();
-        let sent = message(&line(), true, later).unwrap();
+        let sent = message(&line(), true).unwrap();
         assert_eq!((sent.body.as_str(), sent.trace_header.as_deref()), (r#"{"a":1}"#, Some("Root=1")));
-        assert_eq!((sent.group_id.as_deref(), sent.deduplication_id.as_deref()), (Some("acme"), Some("d-7")));
+        assert_eq!(
+            (sent.group_id.as_deref(), sent.deduplication_id.as_deref()),
+            (Some("acme"), Some("again-m-1"))
+        );
         let [key, tenant] = sent.attributes.as_slice() else { panic!("{:?}", sent.attributes) };
         assert_eq!(
             (key.data_type.as_str(), &key.value),
@@ -114,19 +109,17 @@ mod tests {
             (tenant.name.as_str(), &tenant.value),
             ("tenant", &AttributeValue::Text("acme".to_owned()))
         );
-        let soon = message(&line(), true, later - Duration::from_secs(6_300)).unwrap();
-        assert_eq!(soon.deduplication_id.as_deref(), Some("again-m-1"));
-        assert_eq!(message(&line(), false, later).unwrap().deduplication_id, None);
+        assert_eq!(message(&line(), false).unwrap().deduplication_id, None);
     }
 
     #[test]
     fn what_is_no_such_line_is_told() {
         for (line, word) in [("{}", "message_id"), ("x", "no line"), ("", "no line")] {
-            let why = message(line, false, SystemTime::UNIX_EPOCH).unwrap_err();
+            let why = message(line, false).unwrap_err();
             assert!(why.contains(word), "{line}: {why}");
         }
         let bad = line().replace("AP8=", "!");
-        assert!(message(&bad, false, SystemTime::UNIX_EPOCH).unwrap_err().contains("key"));
+        assert!(message(&bad, false).unwrap_err().contains("key"));
     }
 
     #[test]

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use crate::cli::envelope;
-use crate::limit::clock::Wall;
 use crate::sqs::Outgoing;
 
 /// What message a line is.
@@ -37,7 +36,7 @@ impl Shape {
                 Ok(Outgoing { body, deduplication_id, ..model.clone() })
             }
             Self::FromReceive { fifo, delay } => {
-                let message = envelope::message(&body, *fifo, Wall::System.now())?;
+                let message = envelope::message(&body, *fifo)?;
                 Ok(Outgoing { delay: *delay, ..message })
             }
         }

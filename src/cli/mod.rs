@@ -3,7 +3,6 @@
 mod admin_client;
 mod check;
 mod control;
-mod deduplication;
 mod delete;
 mod demo;
 mod dev;
@@ -11,6 +10,7 @@ mod dev_config;
 mod envelope;
 mod explain;
 mod healthcheck;
+mod interrupt;
 mod line_shape;
 mod manual;
 mod options;
@@ -65,7 +65,7 @@ pub const EXIT_CODES: [(u8, &str); 5] = [
     ),
     (USAGE, "the command line makes no sense; standard error says why"),
     (BAD_CONFIGURATION, "the configuration is not valid; standard error lists every problem with its fix"),
-    (INTERRUPTED, "`receive`, `status --watch` or `dev --demo` was ended by Ctrl-C"),
+    (INTERRUPTED, "`receive`, `peek`, `redrive`, `status --watch` or `dev --demo` was ended by Ctrl-C"),
 ];
 
 const AFTER_HELP: &str = "\

@@ -1,15 +1,16 @@
-//! `queuepost peek`: prints messages of a queue and makes them visible again.
+//! `queuepost peek`: prints messages of a queue and releases them at once.
 //!
-//! SQS has no way of looking that is no receive. So each look raises the receive count of what it shows. A message that
-//! had its last receive already is dead-lettered instead of shown. Where that can happen it is asked for.
+//! SQS has no way of looking that is no receive. So each message shown has its receive count raised by one.
+//! A message that had its last receive already is dead-lettered instead of shown. Where that can happen it is asked for.
 
 use std::collections::HashSet;
 use std::time::Duration;
 
 use clap::Args;
 
+use crate::cli::interrupt::Interrupt;
 use crate::cli::queue_options::QueueOptions;
-use crate::cli::{FAILED, OK, complain, complain_of, receive, value};
+use crate::cli::{FAILED, INTERRUPTED, OK, complain, complain_of, receive, value};
 use crate::ports::{BATCH_MAX, Queue as _, QueueError, VisibilityChange};
 use crate::sqs::{ReceiveRequest, Received, SqsQueue};
 
@@ -24,17 +25,21 @@ Examples:
   Who they are of:
     queuepost peek --queue orders-dlq --max 100 | jq -r .body.customer
 
-  A queue with a dead-letter queue, where a look may cost a message its last try:
+  A queue with a dead-letter queue, where a look may cost a message its last
+  try:
     queuepost peek --queue orders --yes
 
-Prints the lines of `receive` and makes the messages visible again. Each look is a
-receive for SQS and counts; a message at its queue's max receives is dead-lettered
-by the next one.
+Prints the lines of `receive` and makes the messages visible again. Each look
+is a receive for SQS and counts; a message at its queue's max receives is
+dead-lettered by the next one.
 
 Permissions: sqs:ReceiveMessage, sqs:ChangeMessageVisibility and
 sqs:GetQueueAttributes.
 
-Exit codes: 0 also when nothing came, 1 failure, 2 usage, 78 bad configuration.";
+Ctrl-C ends it once it has released what it hid.
+
+Exit codes: 0 also when nothing came, 1 failure, 2 usage, 78 bad configuration,
+130 Ctrl-C.";
 
 /// Options of `peek`.
 #[derive(Debug, Args)]
@@ -50,7 +55,7 @@ pub(super) struct Options {
     yes: bool,
 }
 
-/// Prints messages and makes them visible again; returns the exit code.
+/// Prints messages and releases them; returns the exit code.
 pub(super) async fn run(options: &Options) -> u8 {
     let queue = match options.queue.open().await {
         Ok(queue) => queue,
@@ -76,6 +81,7 @@ async fn look(options: &Options, queue: &SqsQueue) -> Result<u8, QueueError> {
         complain(&words);
     }
     let url = queue.address().await?;
+    let mut interrupt = Interrupt::listen();
     let mut shown: Vec<Received> = Vec::new();
     let mut seen = HashSet::new();
     let ended = loop {
@@ -90,6 +96,10 @@ async fn look(options: &Options, queue: &SqsQueue) -> Result<u8, QueueError> {
             Ok(came) => came,
             Err(error) => break Err(error),
         };
+        if interrupt.was_pressed().await {
+            shown.extend(came);
+            break Ok(INTERRUPTED);
+        }
         receive::tell_left_out(queue);
         let nothing_new = came.iter().all(|received| seen.contains(&received.message.id));
         let new: Vec<_> =

@@ -1,9 +1,11 @@
 //! One line that says how far a command has come: on a terminal it is written over, elsewhere now and then anew.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::IsTerminal as _;
 use std::time::Duration;
 
 use tokio::time::Instant;
+
+use crate::cli::terminal::{begin_line, complain};
 
 /// Characters of the bar.
 const WIDTH: u64 = 30;
@@ -31,19 +33,19 @@ impl Progress {
         if self.on_terminal {
             self.clear();
             let line = line(self.verb, done, self.total);
-            eprint!("{line}");
+            begin_line(&line);
             self.shown = line.chars().count();
-            std::io::stderr().flush().ok();
         } else if self.last_line.elapsed() >= LINES_EVERY {
             self.last_line = Instant::now();
-            eprintln!("{}", line(self.verb, done, self.total));
+            complain(&line(self.verb, done, self.total));
         }
     }
 
     /// Removes the line, so that other output may follow.
     pub(super) fn clear(&mut self) {
         if self.shown > 0 {
-            eprint!("\r{:width$}\r", "", width = self.shown);
+            begin_line(&" ".repeat(self.shown));
+            begin_line("");
             self.shown = 0;
         }
     }

@@ -5,7 +5,8 @@ use std::io::IsTerminal as _;
 use clap::Args;
 
 use crate::cli::queue_options::QueueOptions;
-use crate::cli::{FAILED, OK, USAGE, complain, complain_of, terminal};
+use crate::cli::terminal::begin_line;
+use crate::cli::{FAILED, OK, USAGE, complain, complain_of};
 use crate::escape;
 use crate::ports::Queue as _;
 
@@ -14,14 +15,16 @@ Examples:
   Asks for the queue's name before it does anything:
     queuepost purge --queue orders-dlq --region eu-west-1
 
-  In a script, with a copy of what is dropped:
-    queuepost receive --queue orders-dlq --max 100000 > letters.jsonl
+  In a script, where nobody is asked:
     queuepost purge --queue orders-dlq --yes
+
+  To keep a copy, do not purge: each message is deleted once it is printed.
+    queuepost receive --queue orders-dlq --max 100000 --delete > letters.jsonl
 
 All messages are lost, those in flight too. SQS takes up to a minute for it, in
 which it also drops messages that arrive, and allows one purge a minute.
 
-Permission: sqs:PurgeQueue, and sqs:GetQueueAttributes to say how many there are.
+Permissions: sqs:PurgeQueue, and sqs:GetQueueAttributes for how many there are.
 
 Exit codes: 0 purged, 1 failure or not confirmed, 2 usage, 78 bad configuration.";
 
@@ -80,4 +83,11 @@ pub(super) async fn run(options: &Options) -> u8 {
             FAILED
         }
     }
+}
+
+/// Whether the person at the terminal types the queue's name.
+fn confirmed(name: &str) -> bool {
+    begin_line("All of them will be lost. Type the queue's name to go on: ");
+    let mut typed = String::new();
+    std::io::stdin().read_line(&mut typed).is_ok() && typed.trim() == name
 }

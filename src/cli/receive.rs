@@ -126,7 +126,7 @@ pub(super) async fn run(options: &Options) -> u8 {
             return FAILED;
         }
         if options.delete {
-            all_deleted &= delete(&queue, &messages).await;
+            all_deleted &= delete(&queue, &messages).await.is_empty();
         }
         let been_round =
             messages.len() < came || (!options.delete && options.visibility == Some(Duration::ZERO));
@@ -162,13 +162,13 @@ pub(super) fn tell_left_out(queue: &SqsQueue) {
     }
 }
 
-/// Deletes the printed messages and repeats temporary failures; returns whether all are deleted.
-pub(super) async fn delete(queue: &SqsQueue, messages: &[Received]) -> bool {
+/// Deletes messages and repeats temporary failures; returns those that are not deleted, which it has said.
+pub(super) async fn delete(queue: &SqsQueue, messages: &[Received]) -> Vec<MessageId> {
     let mut left: Vec<(MessageId, ReceiptHandle)> = messages
         .iter()
         .map(|received| (received.message.id.clone(), received.message.receipt.clone()))
         .collect();
-    let mut all = true;
+    let mut kept = Vec::new();
     for round in 1..=DELETES_MAX {
         let handles: Vec<ReceiptHandle> = left.iter().map(|(_, handle)| handle.clone()).collect();
         let again = match queue.delete(&handles).await {
@@ -187,7 +187,7 @@ pub(super) async fn delete(queue: &SqsQueue, messages: &[Received]) -> bool {
                                 escape::line(message.0.as_str()),
                                 escape::line(&error.code)
                             ));
-                            all = false;
+                            kept.push(message.0);
                         }
                     }
                 }
@@ -198,7 +198,8 @@ pub(super) async fn delete(queue: &SqsQueue, messages: &[Received]) -> bool {
                 let ids: Vec<&str> = left.iter().map(|(id, _)| id.as_str()).collect();
                 complain(&format!("not deleted: {}", escape::line(&ids.join(", "))));
                 complain_of(&error);
-                return false;
+                kept.extend(left.into_iter().map(|(id, _)| id));
+                break;
             }
         };
         if again.is_empty() {
@@ -207,7 +208,7 @@ pub(super) async fn delete(queue: &SqsQueue, messages: &[Received]) -> bool {
         left = again;
         tokio::time::sleep(PAUSE * 2_u32.pow(round - 1)).await;
     }
-    all
+    kept
 }
 
 /// A message as printed; users rely on these names, so they never change.

@@ -1,8 +1,10 @@
 //! `queuepost redrive`: sends the messages of a dead-letter queue back to where they came from.
 //!
 //! By a move task of SQS where SQS can, by hand where it cannot (`way.rs`). Both leave each message in one of the two
-//! queues at any time. By hand a message is deleted after its copy was accepted. So it may be there twice, but never in neither.
+//! queues at any time. By hand a message is deleted only after its copy was accepted. So it may be there twice, and
+//! never in neither.
 
+mod batch;
 mod by_hand;
 mod shape;
 mod task;
@@ -17,7 +19,8 @@ use crate::cli::{FAILED, INTERRUPTED, OK, complain, complain_of, print_lines, va
 use crate::escape;
 use crate::ports::{BATCH_MAX, Queue as _, QueueError, QueueFacts, QueueReason};
 use crate::sqs::{ReceiveRequest, SqsQueue, is_copy};
-use by_hand::{ByHand, Target};
+use batch::Target;
+use by_hand::ByHand;
 use way::{Asked, Way};
 
 const EXAMPLES: &str = "\
@@ -36,20 +39,25 @@ Examples:
     queuepost redrive --queue orders-dlq --cancel
 
 Where SQS can, a move task of its own moves the messages. By hand they are
-received, sent and deleted: by --id, on FIFO queues, where queuepost put messages
-there itself, and on servers without tasks. What queuepost added when it
-dead-lettered a message is taken off, and group and deduplication id are those of
-the original. By hand the new and the old id of each message are printed on a
-line. A message has a new id and a receive count of 0 either way.
+received, sent and deleted: by --id, on FIFO queues, where queuepost put
+messages there itself, and on servers without tasks. What queuepost added when
+it dead-lettered a message is taken off, and the group is that of the
+original. The deduplication id is a new one: SQS would drop the second of two
+messages with the same. By hand the new and the old id of each message are
+printed on a line. A message has a new id and a receive count of 0 either way.
 
-Ctrl-C ends it: a task is cancelled, by hand the message under way is finished,
-and what was received is visible again. A call without an answer may leave a message
-in both queues, never in neither.
+Without --to each message goes where it says it came from. One that does not
+say goes to the only queue whose dead-letter queue this is, or stays.
 
-Permissions on the dead-letter queue: sqs:GetQueueAttributes, sqs:ReceiveMessage,
-sqs:DeleteMessage, sqs:ListDeadLetterSourceQueues; for tasks also
-sqs:StartMessageMoveTask, sqs:ListMessageMoveTasks, sqs:CancelMessageMoveTask; by
-hand sqs:ChangeMessageVisibility. On the queue they go to: sqs:SendMessage.
+Ctrl-C ends it: a task is cancelled, by hand what is under way is finished,
+and what was received is released. A call without an answer may leave a
+message in both queues, never in neither.
+
+Permissions on the dead-letter queue: sqs:GetQueueAttributes,
+sqs:ReceiveMessage, sqs:DeleteMessage, sqs:ListDeadLetterSourceQueues; for
+tasks also sqs:StartMessageMoveTask, sqs:ListMessageMoveTasks,
+sqs:CancelMessageMoveTask; by hand sqs:ChangeMessageVisibility. On the queue
+they go to: sqs:SendMessage.
 
 Exit codes: 0 all moved, 1 not all, 2 usage, 78 bad configuration, 130 Ctrl-C.";
 
@@ -85,7 +93,7 @@ pub(super) async fn run(options: &Options) -> u8 {
         Ok(queue) => queue,
         Err(code) => return code,
     };
-    let ended = if options.cancel { task::cancel(&queue).await } else { redrive(options, queue).await };
+    let ended = if options.cancel { task::cancel(&queue).await } else { redrive(options, &queue).await };
     match ended {
         Ok(code) | Err(Failure::Exit(code)) => code,
         Err(Failure::Queue(error)) => {
@@ -109,10 +117,10 @@ impl From<QueueError> for Failure {
     }
 }
 
-async fn redrive(options: &Options, queue: SqsQueue) -> Result<u8, Failure> {
+async fn redrive(options: &Options, queue: &SqsQueue) -> Result<u8, Failure> {
     let facts = queue.inspect().await?;
     let name = queue.own_name().to_owned();
-    let target = target(options, &queue, &name).await?;
+    let target = target(options, queue, &name).await?;
     let has_own = facts.redrive.is_some();
     if has_own {
         complain(&format!(
@@ -135,14 +143,26 @@ async fn redrive(options: &Options, queue: SqsQueue) -> Result<u8, Failure> {
         complain(&format!("{name} seems to be empty"));
     }
     let looks = way::way(asked) == Way::Task && !has_own;
-    let asked = Asked { ours: looks && has_copies(&queue).await?, ..asked };
-    match (way::way(asked), &facts.arn) {
-        (Way::Task, Some(arn)) => by_task(options, &queue, arn, target, &facts).await,
+    let asked = Asked { ours: looks && has_copies(queue).await?, ..asked };
+    let ended = match (way::way(asked), &facts.arn) {
+        (Way::Task, Some(arn)) => by_task(options, queue, arn, target, &facts).await,
         (Way::ByHand(why), _) => {
             complain(&format!("by hand: {why}"));
-            by_hand(options, &queue, target, &facts).await
+            by_hand(options, queue, target, &facts).await
         }
-        (Way::Task, None) => by_hand(options, &queue, target, &facts).await,
+        (Way::Task, None) => by_hand(options, queue, target, &facts).await,
+    };
+    if !matches!(ended, Ok(OK)) {
+        tell_rest(queue, &name).await;
+    }
+    ended
+}
+
+/// Says how many messages remain, where SQS says so.
+async fn tell_rest(queue: &SqsQueue, name: &str) {
+    if let Ok(QueueFacts { depth, .. }) = queue.inspect().await {
+        let rest = depth.visible.saturating_add(depth.not_visible).saturating_add(depth.delayed);
+        complain(&format!("about {rest} messages remain in {}", escape::line(name)));
     }
 }
 
@@ -156,7 +176,7 @@ async fn by_task(
 ) -> Result<u8, Failure> {
     let destination = match &target {
         Target::Fixed(to) => to.inspect().await?.arn,
-        Target::Each => None,
+        Target::Each { .. } => None,
     };
     match task::run(queue, arn, destination.as_deref(), options.rate, facts.depth.visible).await {
         Ok(task::End::Completed) => Ok(OK),
@@ -187,7 +207,8 @@ async fn by_hand(
         .map_err(Failure::from)
 }
 
-/// Where messages go: to the queue asked for, to the only one whose dead-letter queue this is, or each to its own.
+/// Where messages go: to the queue asked for, or each to its own. One that does not say goes to the only queue whose
+/// dead-letter queue this is.
 async fn target(options: &Options, queue: &SqsQueue, name: &str) -> Result<Target, Failure> {
     if let Some(to) = &options.to {
         let to = options.queue.open_other(to, queue).await.map_err(Failure::Exit)?;
@@ -197,16 +218,16 @@ async fn target(options: &Options, queue: &SqsQueue, name: &str) -> Result<Targe
         Ok(sources) => match sources.as_slice() {
             [only] => {
                 let to = options.queue.open_other(only, queue).await.map_err(Failure::Exit)?;
-                Ok(Target::Fixed(Arc::new(to)))
+                Ok(Target::Each { otherwise: Some(Arc::new(to)) })
             }
             [] => {
                 complain(&format!(
                     "no queue has {name} as its dead-letter queue: only messages that say where they came from can go \
                      back\n  fix: name the queue they go to with --to"
                 ));
-                Ok(Target::Each)
+                Ok(Target::Each { otherwise: None })
             }
-            _ => Ok(Target::Each),
+            _ => Ok(Target::Each { otherwise: None }),
         },
         Err(error) if is_unsupported(&error) || error.kind == crate::ports::QueueErrorKind::Denied => {
             let why = escape::line(&error.to_string()).into_owned();
@@ -214,7 +235,7 @@ async fn target(options: &Options, queue: &SqsQueue, name: &str) -> Result<Targe
                 "it is not known which queue {name} belongs to ({why}): each message goes where it says it came from, \
                  or name the queue with --to"
             ));
-            Ok(Target::Each)
+            Ok(Target::Each { otherwise: None })
         }
         Err(error) => Err(error.into()),
     }
@@ -235,7 +256,10 @@ fn dry_run(options: &Options, name: &str, facts: &QueueFacts, target: &Target, w
     };
     let to = match target {
         Target::Fixed(to) => format!("to {}", to.own_name()),
-        Target::Each => "each to the queue it came from".to_owned(),
+        Target::Each { otherwise: Some(to) } => {
+            format!("each to the queue it came from, or to {} where it does not say,", to.own_name())
+        }
+        Target::Each { otherwise: None } => "each to the queue it came from".to_owned(),
     };
     let how = match way {
         Way::Task => {
@@ -245,11 +269,12 @@ fn dry_run(options: &Options, name: &str, facts: &QueueFacts, target: &Target, w
         Way::ByHand(why) => format!("by hand ({why})"),
     };
     let rate = options.rate.map_or_else(String::new, |rate| format!(", {rate} a second at most"));
-    let mut lines = vec![format!("would move {what} {to} {how}{rate}")];
+    let mut lines = vec![format!("would move {} {} {how}{rate}", escape::line(&what), escape::line(&to))];
     let hidden = depth.not_visible + depth.delayed;
     if hidden > 0 {
-        let stay = "are in flight or delayed and would stay, unless they become visible meanwhile";
-        lines.push(format!("{hidden} more {stay}"));
+        lines.push(format!(
+            "{hidden} more are in flight or delayed and would stay, unless they become visible meanwhile"
+        ));
     }
     print_lines(lines.iter().map(String::as_str)).ok();
 }

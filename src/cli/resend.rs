@@ -29,6 +29,14 @@ pub(super) async fn send(queue: &SqsQueue, message: &Outgoing) -> Result<Message
     }
 }
 
+/// The deduplication id of a message that was received and is sent again: a new one, the same each time.
+///
+/// SQS remembers an id for five minutes and drops what comes with it, without an error. Two messages may have the same
+/// id, so no age of theirs makes it safe to use again. Ids of messages are unique.
+pub(super) fn deduplication_id(of: &str) -> String {
+    format!("again-{of}")
+}
+
 /// Exponential, half of it random, so that many senders do not repeat at once.
 pub(super) fn pause(round: u32) -> Duration {
     let full = PAUSE.saturating_mul(2_u32.saturating_pow(round.saturating_sub(1)));

@@ -99,11 +99,9 @@ pub(super) fn print_styled(text: &str) {
     print!("{text}");
 }
 
-/// Asks on standard error, and reads the answer of one line from standard input.
-pub(super) fn asked(question: &str) -> Option<String> {
-    eprint!("{} ", escape::line(question));
-    std::io::stderr().flush().ok();
-    let mut typed = String::new();
-    std::io::stdin().read_line(&mut typed).ok()?;
-    Some(typed.trim().to_owned())
+/// Writes words at the beginning of the line on standard error, over what stands there, and ends no line.
+pub(super) fn begin_line(words: &str) {
+    let mut out = std::io::stderr();
+    write!(out, "\r{}", escape::line(words)).ok();
+    out.flush().ok();
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::process::{Queuepost, until};
+use super::process::Queuepost;
 use super::servers::{HttpEndpoint, QueueServer};
 
 #[tokio::test]
@@ -105,29 +105,18 @@ async fn a_message_a_row_dead_lettered_moves_back_with_the_command_that_check_pr
     );
     let config = tempfile("dead-letter-row.yaml", &config);
     let checked = Queuepost::start(&["check", "--config", &config], &[]).ended().await;
-    let command = checked.output.lines().find_map(|line| line.split_once("start-message-move-task "));
+    let command = checked.output.lines().find_map(|line| line.split_once("queuepost redrive "));
     let (_, arguments) = command.unwrap_or_else(|| panic!("no command in {}", checked.output));
-    let words: Vec<&str> = arguments.split_whitespace().collect();
-    let ["--source-arn", source, "--destination-arn", destination] = words.as_slice() else {
-        panic!("{arguments}");
-    };
+    let words: Vec<&str> = std::iter::once("redrive").chain(arguments.split_whitespace()).collect();
 
     let mut bridge = Queuepost::start(&["run", "--config", &config], &[]);
     bridge.until_line("sent to the dead-letter queue").await;
     queues.until_empty("orders").await;
     assert_eq!(bridge.stop().await.code, Some(0));
-    let moved = |destination: Option<&str>| {
-        queues.broker.with(|broker, now| broker.start_move_task(now, source, destination, None)).unwrap();
-        until(|| (queues.census("orders") == (1, 0, 0)).then_some(()))
-    };
-    queues.broker.with(|broker, now| broker.start_move_task(now, source, None, None)).unwrap();
-    let failed = || {
-        let tasks = queues.broker.with(|broker, now| broker.list_move_tasks(now, source)).unwrap();
-        tasks.into_iter().find_map(|task| task.failure)
-    };
-    let why = until(failed).await.expect("the task ends");
-    assert!(why.contains("CouldNotDetermineMessageSource"), "{why}");
-    assert!(moved(Some(destination)).await.is_some(), "{:?}", queues.census("orders"));
+    assert_eq!(queues.census("orders"), (0, 0, 1));
+    let moved = Queuepost::start(&words, &[]).ended().await;
+    assert_eq!(moved.code, Some(0), "{}", moved.output);
+    assert_eq!(queues.census("orders"), (1, 0, 0));
 }
 
 /// A file for one test; its path.

@@ -24,6 +24,8 @@
 //! - `otlp`: traces as a collector gets them.
 //! - `peers`: senders, receivers and libraries of others.
 //! - `presets`: what presets expand to, and listeners of few values.
+//! - `queue_commands`: the commands `queues`, `peek`, `delete` and `purge`, and `send --from-receive`.
+//! - `redrive`: letters go back, none is lost, and none stays hidden.
 //! - `reload`: a configuration that changes while the process runs.
 //! - `results`: what became of messages, on queues of its own.
 //! - `sqs_failures`: each failure of SQS is named, and the process recovers from it.
@@ -67,6 +69,8 @@ mod live_control;
 mod otlp;
 mod peers;
 mod presets;
+mod queue_commands;
+mod redrive;
 mod reload;
 mod results;
 mod sqs_failures;

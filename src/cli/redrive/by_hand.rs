@@ -1,25 +1,29 @@
 //! Moves messages one receive at a time: received, sent, and deleted once the send was accepted.
 //!
-//! A message is in at least one of the two queues at any time. What was received and could not be moved, or was not asked for, is made visible
-//! at the end. Until then it is hidden, so that it does not come again and again.
+//! The first message goes by itself, which shows that sends and deletes are allowed. Then those of a standard queue go
+//! in batches, unless there is a rate. What a batch does not take is sent by itself, with its repeats. A message that
+//! could not be deleted ends the command.
+//!
+//! A message is in at least one of the two queues at any time. What is received and not moved is released at
+//! the end. Until then it is hidden, so that it does not come again and again.
 //! What this command sent and what comes back meanwhile, because it failed again, is not moved a second time.
 
-use std::collections::{HashMap, HashSet};
-use std::pin::{Pin, pin};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::batch::{self, Batch, Target};
 use super::shape::{self, Origin};
+use crate::cli::interrupt::Interrupt;
 use crate::cli::progress::Progress;
 use crate::cli::resend::{self, SENDS_MAX};
 use crate::cli::{FAILED, INTERRUPTED, OK, complain, complain_of, print_lines, receive};
 use crate::escape;
-use crate::limit::clock::Wall;
-use crate::message::ReceiptHandle;
+use crate::message::{MessageId, ReceiptHandle};
 use crate::ports::{BATCH_MAX, Queue as _, QueueError, QueueErrorKind, VisibilityChange};
-use crate::sqs::{QueueRef, ReceiveRequest, Received, SqsQueue};
+use crate::sqs::{QueueRef, ReceiveRequest, Received, SqsQueue, source_of};
 
 /// How long received messages are hidden: ten at one a second, each with its repeats.
 const HIDDEN: Duration = Duration::from_secs(300);
@@ -27,15 +31,6 @@ const HIDDEN: Duration = Duration::from_secs(300);
 const WAIT: Duration = Duration::from_secs(2);
 /// Receives in a row that bring nothing, after which the queue counts as empty.
 const EMPTY_MAX: u32 = 2;
-
-/// Where messages go.
-#[derive(Clone)]
-pub(super) enum Target {
-    /// All to one queue.
-    Fixed(Arc<SqsQueue>),
-    /// Each to where it says it came from.
-    Each,
-}
 
 /// A redrive by hand.
 pub(super) struct ByHand<'a> {
@@ -58,12 +53,25 @@ pub(super) struct ByHand<'a> {
 struct Tally {
     moved: u64,
     failed: u64,
-    /// Ids of messages seen, and of those sent.
+    /// Ids of messages that were tried, and of what was sent.
     seen: HashSet<String>,
+    /// Ids of messages that were looked at and left.
+    looked: HashSet<String>,
+    /// One that was looked at and left came again.
+    been_round: bool,
     /// To be made visible again at the end.
     back: Vec<ReceiptHandle>,
     /// Groups with a message that could not be moved: what stands behind it waits.
     stuck: HashSet<String>,
+}
+
+impl Tally {
+    /// Notes a message that is left. One that was tried says nothing about the others.
+    fn look_at(&mut self, id: &str) {
+        if !self.seen.contains(id) {
+            self.been_round |= !self.looked.insert(id.to_owned());
+        }
+    }
 }
 
 /// What one message came to.
@@ -72,6 +80,8 @@ enum Moved {
     Yes,
     /// It stays, and the others go on.
     No,
+    /// It is in both queues, and the others stay.
+    Both,
 }
 
 impl<'a> ByHand<'a> {
@@ -98,10 +108,8 @@ impl<'a> ByHand<'a> {
 
     /// Moves until the queue is empty, everything asked for was met, or Ctrl-C; returns the exit code.
     pub(super) async fn run(mut self) -> Result<u8, QueueError> {
-        let mut interrupt = pin!(async {
-            tokio::signal::ctrl_c().await.ok();
-        });
-        let ended = self.until_done(interrupt.as_mut()).await;
+        let mut interrupt = Interrupt::listen();
+        let ended = self.until_done(&mut interrupt).await;
         self.progress.clear();
         self.give_back().await;
         let moved = self.tally.moved;
@@ -124,51 +132,110 @@ impl<'a> ByHand<'a> {
         Ok(if self.tally.failed > 0 && code == OK { FAILED } else { code })
     }
 
-    async fn until_done(
-        &mut self,
-        mut interrupt: Pin<&mut impl Future<Output = ()>>,
-    ) -> Result<u8, QueueError> {
+    async fn until_done(&mut self, interrupt: &mut Interrupt) -> Result<u8, QueueError> {
         let mut empty = 0;
         while empty < EMPTY_MAX && self.wanted.as_ref().is_none_or(|wanted| !wanted.is_empty()) {
-            let received = self.receive().await?;
-            if received.is_empty() {
-                empty += 1;
-            } else {
-                empty = 0;
+            if interrupt.was_pressed().await {
+                return Ok(INTERRUPTED);
             }
-            let mut been_round = false;
-            let mut rest = received.into_iter();
-            while let Some(message) = rest.next() {
-                if !self.is_wanted(&message) {
-                    been_round |= !self.tally.seen.insert(message.message.id.to_string());
-                    self.tally.back.push(message.message.receipt);
-                    continue;
-                }
-                if !self.pace(interrupt.as_mut()).await {
-                    self.tally.back.push(message.message.receipt);
-                    self.tally.back.extend(rest.map(|message| message.message.receipt));
-                    return Ok(INTERRUPTED);
-                }
-                match self.one(&message).await {
-                    Ok(Moved::Yes) => self.tally.moved += 1,
-                    Ok(Moved::No) => {
-                        self.tally.failed += 1;
-                        self.tally.back.push(message.message.receipt);
-                        self.tally.stuck.extend(message.message.group_id.filter(|_| self.fifo));
-                    }
-                    Err(error) => {
-                        self.tally.back.push(message.message.receipt);
-                        self.tally.back.extend(rest.map(|message| message.message.receipt));
-                        return Err(error);
-                    }
-                }
-                self.progress.show(self.tally.moved);
-            }
-            if been_round {
-                break;
+            let mut rest = VecDeque::from(self.receive().await?);
+            empty = if rest.is_empty() { empty + 1 } else { 0 };
+            let ended = self.each(&mut rest, interrupt).await;
+            self.tally.back.extend(rest.into_iter().map(|letter| letter.message.receipt));
+            match ended? {
+                Some(code) => return Ok(code),
+                None if self.tally.been_round => break,
+                None => {}
             }
         }
         Ok(OK)
+    }
+
+    /// Moves what was received. An end before all of it leaves the others in `rest`.
+    async fn each(
+        &mut self,
+        rest: &mut VecDeque<Received>,
+        interrupt: &mut Interrupt,
+    ) -> Result<Option<u8>, QueueError> {
+        let mut singly = 0_usize;
+        while let Some(letter) = rest.pop_front() {
+            if !self.is_wanted(&letter) {
+                self.tally.look_at(letter.message.id.as_str());
+                self.tally.back.push(letter.message.receipt);
+                continue;
+            }
+            if !self.pace(interrupt).await {
+                rest.push_front(letter);
+                return Ok(Some(INTERRUPTED));
+            }
+            if singly == 0 && self.tally.moved > 0 && !self.fifo && self.pause.is_none() {
+                rest.push_front(letter);
+                let Some(refused) = self.together(rest).await else { return Ok(Some(FAILED)) };
+                singly = refused;
+                self.progress.show(self.tally.moved);
+                continue;
+            }
+            singly = singly.saturating_sub(1);
+            match self.one(&letter).await {
+                Ok(Moved::Yes) => {}
+                Ok(Moved::No) => {
+                    self.tally.failed += 1;
+                    self.tally.back.push(letter.message.receipt);
+                    self.tally.stuck.extend(letter.message.group_id.filter(|_| self.fifo));
+                }
+                Ok(Moved::Both) => return Ok(Some(FAILED)),
+                Err(error) => {
+                    rest.push_front(letter);
+                    return Err(error);
+                }
+            }
+            self.progress.show(self.tally.moved);
+        }
+        Ok(None)
+    }
+
+    /// Sends what is wanted of `rest` in batches and deletes what was accepted. What was not is left at the front of
+    /// `rest`; returns how many these are, or `None` when one is in both queues.
+    async fn together(&mut self, rest: &mut VecDeque<Received>) -> Option<usize> {
+        let mut left = VecDeque::new();
+        let mut others = VecDeque::new();
+        let mut batches: Vec<Batch> = Vec::new();
+        for letter in std::mem::take(rest) {
+            if !self.is_wanted(&letter) {
+                others.push_back(letter);
+                continue;
+            }
+            // What is wrong with one is said when it is sent by itself.
+            let to = self.target_of(&letter).await.ok().flatten();
+            match (to, shape::outgoing(&letter, false)) {
+                (Some(to), Ok(outgoing)) => batch::place(&mut batches, to, letter, outgoing),
+                _ => left.push_back(letter),
+            }
+        }
+        let mut in_both = false;
+        for batch in batches {
+            if in_both {
+                left.extend(batch.letters);
+                continue;
+            }
+            let mut results = batch.to.send_batch(&batch.outgoing).await.unwrap_or_default().into_iter();
+            let mut sent = Vec::new();
+            for letter in batch.letters {
+                match results.next() {
+                    Some(Ok(id)) => {
+                        self.note(&letter, &id);
+                        sent.push(letter);
+                    }
+                    // Also when nobody knows: it stays, and may be there twice.
+                    Some(Err(_)) | None => left.push_back(letter),
+                }
+            }
+            in_both = !self.delete(&sent).await;
+        }
+        let refused = left.len();
+        left.extend(others);
+        *rest = left;
+        (!in_both).then_some(refused)
     }
 
     async fn receive(&self) -> Result<Vec<Received>, QueueError> {
@@ -190,15 +257,17 @@ impl<'a> ByHand<'a> {
         let id = message.id.as_str();
         let asked = self.wanted.as_ref().is_none_or(|wanted| wanted.contains(id));
         let is_stuck = message.group_id.as_ref().is_some_and(|group| self.tally.stuck.contains(group));
-        asked && !is_stuck && !self.tally.seen.contains(id)
+        // A copy of what this command sent, which failed again, has an id of its own.
+        let is_again = source_of(message, "source-message-id").is_some_and(|id| self.tally.seen.contains(id));
+        asked && !is_stuck && !is_again && !self.tally.seen.contains(id)
     }
 
     /// Waits for the next send; false at Ctrl-C.
-    async fn pace(&mut self, interrupt: Pin<&mut impl Future<Output = ()>>) -> bool {
+    async fn pace(&mut self, interrupt: &mut Interrupt) -> bool {
         let next = self.next;
         tokio::select! {
             biased;
-            () = interrupt => return false,
+            () = interrupt.pressed() => return false,
             () = tokio::time::sleep_until(next) => {}
         }
         if let Some(pause) = self.pause {
@@ -210,15 +279,12 @@ impl<'a> ByHand<'a> {
     /// Sends one message and deletes it here. Errors: no message can be sent, or none be deleted.
     async fn one(&mut self, received: &Received) -> Result<Moved, QueueError> {
         let id = received.message.id.to_string();
-        self.tally.seen.insert(id.clone());
-        if let Some(wanted) = &mut self.wanted {
-            wanted.remove(&id);
-        }
+        self.met(&id);
         let Some(to) = self.target_of(received).await? else {
             self.say(&id, "it does not say which queue it came from\n  fix: name the queue with --to");
             return Ok(Moved::No);
         };
-        let outgoing = match shape::outgoing(received, self.fifo, Wall::System.now()) {
+        let outgoing = match shape::outgoing(received, self.fifo) {
             Ok(outgoing) => outgoing,
             Err(why) => {
                 self.say(&id, &why);
@@ -235,24 +301,56 @@ impl<'a> ByHand<'a> {
             }
             Err(error) => return Err(error),
         };
-        // It may fail and be dead-lettered again while this command runs.
-        self.tally.seen.insert(sent.to_string());
-        self.progress.clear();
-        print_lines([format!("{} {id}", sent.as_str()).as_str()]).ok();
-        if receive::delete(self.queue, std::slice::from_ref(received)).await {
-            Ok(Moved::Yes)
-        } else {
-            self.say(&id, "it was sent and could not be deleted here: it is in both queues");
-            Ok(Moved::No)
+        self.note(received, &sent);
+        Ok(if self.delete(std::slice::from_ref(received)).await { Moved::Yes } else { Moved::Both })
+    }
+
+    /// Notes that a message need not be met again.
+    fn met(&mut self, id: &str) {
+        self.tally.seen.insert(id.to_owned());
+        if let Some(wanted) = &mut self.wanted {
+            wanted.remove(id);
         }
     }
 
-    async fn target_of(&mut self, received: &Received) -> Result<Option<Arc<SqsQueue>>, QueueError> {
-        if let Target::Fixed(to) = &self.target {
-            return Ok(Some(Arc::clone(to)));
+    /// Notes and prints that `letter` was sent as `new`.
+    fn note(&mut self, letter: &Received, new: &MessageId) {
+        let id = letter.message.id.as_str();
+        self.met(id);
+        // It may fail and be dead-lettered again while this command runs.
+        self.tally.seen.insert(new.to_string());
+        self.progress.clear();
+        print_lines([format!("{new} {id}").as_str()]).ok();
+    }
+
+    /// Deletes what was sent; whether all of it is deleted.
+    async fn delete(&mut self, sent: &[Received]) -> bool {
+        if sent.is_empty() {
+            return true;
         }
+        let kept = receive::delete(self.queue, sent).await;
+        self.tally.moved += u64::try_from(sent.len().saturating_sub(kept.len())).unwrap_or_default();
+        for letter in sent.iter().filter(|letter| kept.contains(&letter.message.id)) {
+            self.tally.failed += 1;
+            self.tally.back.push(letter.message.receipt.clone());
+            self.say(
+                letter.message.id.as_str(),
+                "it was sent and could not be deleted here: it is in both queues",
+            );
+        }
+        if !kept.is_empty() {
+            complain(&"nothing more is sent, so that not more are in both queues");
+        }
+        kept.is_empty()
+    }
+
+    async fn target_of(&mut self, received: &Received) -> Result<Option<Arc<SqsQueue>>, QueueError> {
+        let otherwise = match &self.target {
+            Target::Fixed(to) => return Ok(Some(Arc::clone(to))),
+            Target::Each { otherwise } => otherwise,
+        };
         let origin = shape::origin(received);
-        let (Origin::Arn(known) | Origin::Name(known)) = &origin else { return Ok(None) };
+        let (Origin::Arn(known) | Origin::Name(known)) = &origin else { return Ok(otherwise.clone()) };
         if let Some(to) = self.opened.get(known) {
             return Ok(Some(Arc::clone(to)));
         }

@@ -1,11 +1,9 @@
 //! What a message from a dead-letter queue becomes when it is sent back: what it was at first.
 //!
 //! Pure. Body, attributes, trace header and group stay; what queuepost added when it dead-lettered the message goes. The
-//! deduplication id stays where SQS has surely forgotten it. Otherwise SQS would take the message for a copy and drop it.
+//! deduplication id is a new one ([`resend::deduplication_id`]).
 
-use std::time::SystemTime;
-
-use crate::cli::deduplication;
+use crate::cli::resend;
 use crate::sqs::{Outgoing, Received, is_copy, is_ours, source_of};
 
 /// Where a message came from, as far as it says so.
@@ -28,13 +26,10 @@ pub(super) fn origin(received: &Received) -> Origin {
 }
 
 /// The message to send; an error when its body is no text, which SQS never hands out.
-pub(super) fn outgoing(received: &Received, fifo: bool, now: SystemTime) -> Result<Outgoing, String> {
+pub(super) fn outgoing(received: &Received, fifo: bool) -> Result<Outgoing, String> {
     let message = &received.message;
     let body = std::str::from_utf8(&message.body).map_err(|_| "its body is no text".to_owned())?;
-    let said =
-        |what, own: &Option<String>| source_of(message, what).map(str::to_owned).or_else(|| own.clone());
-    let group = said("source-group-id", &message.group_id);
-    let deduplication = said("source-deduplication-id", &message.deduplication_id);
+    let group = source_of(message, "source-group-id").map(str::to_owned).or_else(|| message.group_id.clone());
     let is_copy = is_copy(message);
     let id = message.id.as_str();
     Ok(Outgoing {
@@ -48,16 +43,13 @@ pub(super) fn outgoing(received: &Received, fifo: bool, now: SystemTime) -> Resu
         delay: None,
         // The tenant of a fair standard queue is a group too. A FIFO queue needs one.
         group_id: group.or_else(|| fifo.then(|| id.to_owned())),
-        deduplication_id: fifo
-            .then(|| deduplication::again(deduplication.as_deref(), id, message.sent_at, now)),
+        deduplication_id: fifo.then(|| resend::deduplication_id(id)),
         trace_header: message.trace_header.clone(),
     })
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use bytes::Bytes;
 
     use super::*;
@@ -71,12 +63,7 @@ mod tests {
     fn letter(attributes: Vec<Attribute>) -> Received {
         let mut message = Message::new(MessageId::new("m-1"), ReceiptHandle::new("r"), Bytes::from("{}"));
         message.attributes = attributes;
-        message.sent_at = Some(SystemTime::UNIX_EPOCH);
         Received { message, sender_id: None, dead_letter_queue_source_arn: None }
-    }
-
-    fn later(seconds: u64) -> SystemTime {
-        SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
     }
 
     #[test]
@@ -88,7 +75,7 @@ mod tests {
         };
         let mut letter = letter(vec![text("tenant", "acme"), binary, text("queuepost.reason", "rejected")]);
         letter.message.trace_header = Some("Root=1".to_owned());
-        let sent = outgoing(&letter, false, later(0)).unwrap();
+        let sent = outgoing(&letter, false).unwrap();
         let names: Vec<_> = sent.attributes.iter().map(|attribute| attribute.name.as_str()).collect();
         assert_eq!(names, ["tenant", "key"]);
         assert_eq!(sent.attributes[1], letter.message.attributes[1]);
@@ -102,34 +89,32 @@ mod tests {
     fn a_result_keeps_its_attributes_for_it_is_no_copy() {
         let result =
             letter(vec![text("queuepost.state", "success"), text("queuepost.source-queue", "orders")]);
-        assert_eq!(outgoing(&result, false, later(0)).unwrap().attributes, result.message.attributes);
+        assert_eq!(outgoing(&result, false).unwrap().attributes, result.message.attributes);
         assert_eq!(origin(&result), Origin::Unknown);
     }
 
     #[test]
-    fn group_and_deduplication_id_are_those_of_the_original() {
+    fn the_group_is_that_of_the_original() {
         let reason = text("queuepost.reason", "rejected");
-        let mut letter = letter(vec![
-            reason,
-            text("queuepost.source-group-id", "acme"),
-            text("queuepost.source-deduplication-id", "d-7"),
-        ]);
+        let mut letter = letter(vec![reason, text("queuepost.source-group-id", "acme")]);
         letter.message.group_id = Some("m-1".to_owned());
-        letter.message.deduplication_id = Some("m-1".to_owned());
-        let sent = outgoing(&letter, true, later(360)).unwrap();
-        assert_eq!((sent.group_id.as_deref(), sent.deduplication_id.as_deref()), (Some("acme"), Some("d-7")));
+        assert_eq!(outgoing(&letter, true).unwrap().group_id.as_deref(), Some("acme"));
     }
 
     #[test]
-    fn an_id_that_sqs_may_still_remember_is_not_used_again_or_the_message_would_be_dropped() {
-        let mut letter = letter(Vec::new());
-        letter.message.group_id = Some("acme".to_owned());
-        letter.message.deduplication_id = Some("d-7".to_owned());
-        let sent = outgoing(&letter, true, later(359)).unwrap();
-        assert_eq!(
-            (sent.group_id.as_deref(), sent.deduplication_id.as_deref()),
-            (Some("acme"), Some("again-m-1"))
-        );
+    fn the_deduplication_id_is_a_new_one_or_of_two_letters_with_the_same_one_would_be_dropped() {
+        let letters = ["m-1", "m-2"].map(|id| {
+            let mut letter = letter(vec![
+                text("queuepost.reason", "rejected"),
+                text("queuepost.source-deduplication-id", "d-7"),
+            ]);
+            letter.message.id = MessageId::new(id);
+            letter.message.sent_at = Some(std::time::SystemTime::UNIX_EPOCH);
+            letter.message.deduplication_id = Some("d-7".to_owned());
+            letter
+        });
+        let ids = letters.map(|letter| outgoing(&letter, true).unwrap().deduplication_id);
+        assert_eq!(ids, [Some("again-m-1".to_owned()), Some("again-m-2".to_owned())]);
     }
 
     #[test]

@@ -3,10 +3,10 @@
 //! The task runs at SQS, whether or not somebody watches. A look that fails is repeated; when looks fail for long the
 //! command ends and says how to look again.
 
-use std::pin::pin;
 use std::time::Duration;
 
 use super::Failure;
+use crate::cli::interrupt::Interrupt;
 use crate::cli::progress::Progress;
 use crate::cli::{FAILED, OK, complain};
 use crate::escape;
@@ -48,14 +48,14 @@ pub(super) async fn run(
         ));
         return Ok(End::Failed);
     }
-    let mut interrupt = pin!(tokio::signal::ctrl_c());
+    let mut interrupt = Interrupt::listen();
     queue.start_move(source, destination, rate).await?;
     let mut shown = Progress::new("moved", Some(visible));
     let mut failed = 0_u32;
     loop {
         let asked = tokio::select! {
             biased;
-            _ = &mut interrupt => {
+            () = interrupt.pressed() => {
                 shown.clear();
                 stop(queue, source).await?;
                 return Ok(End::Interrupted);
@@ -86,7 +86,7 @@ pub(super) async fn run(
         }
         tokio::select! {
             biased;
-            _ = &mut interrupt => {
+            () = interrupt.pressed() => {
                 shown.clear();
                 stop(queue, source).await?;
                 return Ok(End::Interrupted);

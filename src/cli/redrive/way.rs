@@ -1,8 +1,8 @@
 //! Which way the messages of a dead-letter queue go back: by a move task of SQS, or by hand.
 //!
 //! Pure. A move task runs at SQS and moves a message as it is. By hand this program receives, sends and deletes, one after
-//! the other. That is needed for chosen messages, where SQS cannot tell where a message came from, and to keep
-//! the order of groups.
+//! the other. That is needed for chosen messages and for the order of groups. It is needed too where SQS cannot tell
+//! where a message came from.
 
 /// What decides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

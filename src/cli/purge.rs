@@ -41,7 +41,7 @@ pub(super) struct Options {
 
 /// Asks and purges; returns the exit code.
 pub(super) async fn run(options: &Options) -> u8 {
-    let on_terminal = std::io::stdin().is_terminal();
+    let on_terminal = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
     if !options.yes && !on_terminal {
         complain(&"a purge is confirmed on a terminal, or with --yes where there is none");
         return USAGE;
@@ -68,8 +68,7 @@ pub(super) async fn run(options: &Options) -> u8 {
             return FAILED;
         }
     }
-    let question = "All of them will be lost. Type the queue's name to go on:";
-    if !options.yes && terminal::asked(question).as_deref() != Some(queue.own_name()) {
+    if !options.yes && !confirmed(&name) {
         complain(&"not purged: that is not the queue's name");
         return FAILED;
     }

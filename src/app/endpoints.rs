@@ -179,8 +179,8 @@ impl Living {
     }
 }
 
-/// Endpoints of former plans. A listener that still drains keeps its own, and one that comes back goes on with the limits
-/// that its POSTs use.
+/// Endpoints of former plans. A listener that still drains keeps its own. An endpoint that comes back meanwhile goes on
+/// with the limits that those POSTs use.
 #[derive(Default)]
 pub(super) struct Former(Vec<Weak<Living>>);
 

@@ -78,10 +78,9 @@ impl Process {
             let next = tokio::select! {
                 biased;
                 asked = signals.next() => match asked {
-                    Asked::Stop => return,
                     Asked::Reload if self.reloads.has_source() => Next::HangUp,
-                    // Its terminal is gone, and there is nothing to read again.
-                    Asked::Reload => return,
+                    // Without a source there is nothing to read again: the terminal is gone.
+                    Asked::Stop | Asked::Reload => return,
                 },
                 Some(request) = requests.recv() => Next::Request(request),
                 reread = self.reloads.next() => Next::Reread(reread),

@@ -260,7 +260,8 @@ async fn asked(view: &View, name: &str, wish: Wish) -> Result<Done, Problem> {
     }
 }
 
-fn no_such_listener(view: &View, name: &str) -> Problem {
+/// There is no listener of this name.
+pub(super) fn no_such_listener(view: &View, name: &str) -> Problem {
     let known: Vec<String> = view.running.listeners().iter().map(|listener| listener.name.clone()).collect();
     let near = known.iter().map(|known| (strsim::osa_distance(name, known), known)).min();
     let fix = match near {

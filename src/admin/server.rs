@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{RawQuery, State};
+use axum::extract::{Path, RawQuery, State};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
@@ -67,6 +67,8 @@ impl Admin {
             .route("/readyz", get(readyz))
             .route("/version", get(version))
             .route("/api/v1/status", get(status_document))
+            .route("/api/v1/listeners", get(listeners))
+            .route("/api/v1/listeners/{name}", get(listener))
             .merge(change::routes())
             .fallback(no_such_path)
             .method_not_allowed_fallback(no_such_method)
@@ -78,7 +80,7 @@ impl Admin {
 }
 
 async fn index() -> &'static str {
-    "queuepost\n\n/metrics\n/livez?verbose\n/readyz?verbose\n/readyz?listeners=all\n/version\n/api/v1/status\n\n\
+    "queuepost\n\n/metrics\n/livez?verbose\n/readyz?verbose\n/readyz?listeners=all\n/version\n/api/v1/status?failures=0\n/api/v1/listeners/NAME\n\n\
      POST, with the token of admin.token_file:\n/api/v1/listeners/NAME/{pause,resume,workers,drain,test}\n/api/v1/reload\n"
 }
 
@@ -124,8 +126,22 @@ async fn version() -> Response {
     json(&body)
 }
 
-async fn status_document(State(view): State<Arc<View>>) -> Response {
-    json(&status::document(&view))
+async fn status_document(State(view): State<Arc<View>>, RawQuery(query): RawQuery) -> Response {
+    let without = query.as_deref().is_some_and(|query| query.split('&').any(|key| key == "failures=0"));
+    json(&status::document(&view, !without))
+}
+
+/// All listeners by name, with their states.
+async fn listeners(State(view): State<Arc<View>>) -> Response {
+    json(&status::listeners(&view))
+}
+
+/// One listener of the status, for whoever asks often: without its failures one by one.
+async fn listener(State(view): State<Arc<View>>, Path(name): Path<String>) -> Response {
+    match view.running.listener(&name) {
+        Some(running) => json(&status::listener(&running.status(), false)),
+        None => change::no_such_listener(&view, &name).into_response(),
+    }
 }
 
 #[cfg(test)]

@@ -11,34 +11,55 @@
 //!
 //! Fields are added, not renamed. No addresses with credentials, no messages.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
-use crate::admin::View;
+use crate::admin::{RunningListener, View};
 use crate::limit::{EndpointLimits, GateSnapshot, GateState, Refusal, Sessions};
 use crate::pipeline::{DepthView, Failure, Failures, Preflight, Status};
 use crate::ports::QueueDepth;
 use crate::telemetry::handles::Totals;
 use crate::telemetry::metrics::Metrics;
 
-/// The whole document.
-pub(super) fn document(view: &View) -> Value {
+/// The names and states of all listeners.
+pub(super) fn listeners(view: &View) -> Value {
+    let one = |running: &Arc<RunningListener>| {
+        let status = running.status();
+        json!({ "name": status.name, "state": state(&status).0, "paused": status.controls.paused })
+    };
+    json!({ "listeners": view.running.listeners().iter().map(one).collect::<Vec<_>>() })
+}
+
+/// The whole document, with failures one by one or without.
+pub(super) fn document(view: &View, with_failures: bool) -> Value {
+    let of_one = |running: &Arc<RunningListener>| listener(&running.status(), with_failures);
     json!({
         "version": env!("CARGO_PKG_VERSION"),
         "revision": Metrics::revision(),
         "phase": if view.drain.is_draining() { "draining" } else { "running" },
-        "listeners": view.running.listeners().iter().map(|running| listener(&running.status())).collect::<Vec<_>>(),
+        "listeners": view.running.listeners().iter().map(of_one).collect::<Vec<_>>(),
         "endpoints": view.running.endpoints().iter().map(|running| endpoint(&running.limits)).collect::<Vec<_>>(),
     })
 }
 
-fn listener(status: &Status) -> Value {
-    let (state, fault) = match &status.preflight {
+/// The state of a listener, and why it is faulted or unreachable.
+fn state(status: &Status) -> (&'static str, Option<&String>) {
+    match &status.preflight {
         Preflight::Pending => ("pending", None),
         Preflight::Passed if status.trouble.is_some() => ("degraded", None),
         Preflight::Passed => ("healthy", None),
         Preflight::Unreachable(why) => ("unreachable", Some(why)),
         Preflight::Faulted(why) => ("faulted", Some(why)),
-    };
+    }
+}
+
+/// One listener, with its failures one by one or without.
+pub(super) fn listener(status: &Status, with_failures: bool) -> Value {
+    let (state, fault) = state(status);
+    let failed = |each: &Failure| failure(each, status);
+    let recent: Option<Vec<_>> = with_failures.then(|| status.recent_failures.iter().map(failed).collect());
+    let is_open = [&status.gate, &status.endpoint_gate].iter().all(|gate| gate.state == GateState::Open);
     let messages: serde_json::Map<String, Value> =
         status.messages.iter().map(|(stage, count)| ((*stage).to_owned(), json!(count))).collect();
     json!({
@@ -61,12 +82,13 @@ fn listener(status: &Status) -> Value {
         "not_receiving": status.not_receiving,
         "totals": totals(&status.totals),
         "failures": failures(&status.failures),
-        "recent_failures": status.recent_failures.iter().map(|each| failure(each, status)).collect::<Vec<_>>(),
+        "recent_failures": recent,
         "queue_depth": status.depth.as_ref().map(|view| depth(&view.depth, view)),
         "dead_letter_queue": status.depth.as_ref().and_then(dead_letter_queue),
         "max_receives": status.depth.as_ref().and_then(DepthView::max_receives),
         "gate": gate(&status.gate),
         "endpoint_gate": gate(&status.endpoint_gate),
+        "scaling": { "gates_open": u8::from(is_open), "workers_in_use": status.slots.in_use },
     })
 }
 
@@ -250,7 +272,7 @@ mod tests {
             (unreachable, Some("no delivery"), "unreachable", json!("no DNS")),
             (faulted, None, "faulted", json!("denied")),
         ] {
-            let shown = listener(&status(preflight, trouble));
+            let shown = listener(&status(preflight, trouble), true);
             assert_eq!((&shown["state"], &shown["why"]), (&json!(state), &why));
         }
     }
@@ -298,7 +320,7 @@ mod tests {
                 .saying(Some(500), Some("no such customer"), None);
         let mut status = status(Preflight::Passed, None);
         status.recent_failures = vec![failed, Failure { held: 7, ..held }];
-        let shown = listener(&status)["recent_failures"].clone();
+        let shown = listener(&status, true)["recent_failures"].clone();
         let expected = json!({
             "id": "m-1", "time": "1970-01-01T00:00:00.000Z", "receive": 1, "max_receives": 1, "final": true,
             "outcome": "failed", "status": 500, "reason": "server_error",
@@ -313,7 +335,7 @@ mod tests {
 
     #[test]
     fn counts_depths_with_their_age_and_both_gates_are_shown() {
-        let shown = listener(&status(Preflight::Passed, None));
+        let shown = listener(&status(Preflight::Passed, None), true);
         let depth = json!({"visible": 7, "not_visible": 2, "delayed": 1, "age_seconds": 15});
         assert_eq!(shown["queue_depth"], depth);
         assert_eq!(shown["dead_letter_queue"], json!({"name": "orders-dlq", "depth": depth, "why": null}));

@@ -6,7 +6,9 @@ use tokio::sync::{mpsc, oneshot};
 use crate::admin::{Operator, Refused};
 use crate::app::crew::Told;
 use crate::app::process::Request;
+use crate::app::test_post;
 use crate::ports::BoxFuture;
+use crate::telemetry::Chain;
 
 /// Requests that may wait for the loop.
 pub(super) const WAITING_MAX: usize = 16;
@@ -59,10 +61,21 @@ impl Operator for ToProcess {
         })
     }
 
-    fn test<'a>(&'a self, _: &'a str, _: String) -> BoxFuture<'a, Result<Value, Refused>> {
+    fn test<'a>(&'a self, listener: &'a str, body: String) -> BoxFuture<'a, Result<Value, Refused>> {
         Box::pin(async move {
-            let why = "this process makes no test POSTs".to_owned();
-            Err(Refused::Invalid { why, fix: "post to the endpoint from a shell".to_owned() })
+            let plan = self.ask(Request::Plan).await?;
+            if !plan.listeners.iter().any(|one| one.listener.name == listener) {
+                return Err(Refused::NoSuchListener);
+            }
+            let message = test_post::message(body.into());
+            // It has a client of its own, and so connections and tokens of its own.
+            match test_post::test_post(&plan, Some(listener), &[message]).await {
+                Ok(tested) => Ok(tested.as_json()),
+                Err(error) => Err(Refused::Invalid {
+                    why: Chain(&error).to_string(),
+                    fix: "queuepost check --render shows what becomes of a message".to_owned(),
+                }),
+            }
         })
     }
 }

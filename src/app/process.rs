@@ -29,6 +29,8 @@ pub(super) enum Request {
     Drain(String, oneshot::Sender<Told>, oneshot::Sender<bool>),
     /// Start a listener that was drained.
     Start(String, oneshot::Sender<Told>),
+    /// The plan that is followed.
+    Plan(oneshot::Sender<Plan>),
 }
 
 /// The listeners and endpoints of a process, and whoever changes them.
@@ -111,6 +113,7 @@ impl Process {
                 told.send(self.crew.drain(&name, self.plan.deadline, ended)).ok();
             }
             Request::Start(name, told) => drop(told.send(self.crew.start(&name).await)),
+            Request::Plan(reply) => drop(reply.send(self.plan.clone())),
         }
     }
 

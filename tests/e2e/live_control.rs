@@ -355,3 +355,43 @@ async fn a_watch_survives_the_process_and_finds_its_successor() {
     assert_eq!(watch.ended().await.code, Some(130));
     assert_eq!(second.stop().await.code, Some(0));
 }
+
+#[tokio::test]
+async fn a_test_post_is_judged_as_a_message_would_be_and_touches_no_queue() {
+    let it = scene("test", &[]).await;
+    it.until("healthy", |listener| listener["state"] == "healthy").await;
+    let test = async |name: &str| {
+        let path = format!("/api/v1/listeners/{name}/test");
+        it.post(&path, Some(TOKEN), r#"{"body": "{\"hello\":1}"}"#, HeaderMap::new()).await
+    };
+    let (status, tested) = test("orders").await;
+    assert_eq!((status, &tested["status"]), (200, &json!(200)), "{tested:#}");
+    assert_eq!(tested["messages"][0]["then"], "would be deleted");
+    it.endpoint.seen.status.store(429, Ordering::SeqCst);
+    let (_, tested) = test("orders").await;
+    assert_eq!(tested["messages"][0]["then"], "would be parked for 5 min", "{tested:#}");
+    assert_eq!(it.endpoint.seen.bodies(), [("{\"hello\":1}".to_owned(), 2)].into());
+    assert_eq!(it.queues.census("orders"), (0, 0, 0));
+    assert_eq!(it.bridge.metric("messages_received_total", "").await, 0.0);
+    assert_eq!(test("ordres").await.0, 404);
+}
+
+#[tokio::test]
+async fn one_listener_is_asked_for_alone_with_what_scaling_needs() {
+    let it = scene("one", &[]).await;
+    it.until("healthy", |listener| listener["state"] == "healthy").await;
+    let (status, text) = it.bridge.admin("/api/v1/listeners/orders").await;
+    let one: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!((status, &one["scaling"]), (200, &json!({"gates_open": 1, "workers_in_use": 0})));
+    assert_eq!((&one["name"], &one["recent_failures"]), (&json!("orders"), &json!(null)));
+    it.endpoint.seen.status.store(401, Ordering::SeqCst);
+    it.queues.send("orders", "x");
+    it.until("closed", |listener| listener["scaling"]["gates_open"] == 0).await;
+    let (status, text) = it.bridge.admin("/api/v1/listeners/ordres").await;
+    assert!(status == 404 && text.contains("did you mean `orders`?"), "{status} {text}");
+    let (_, text) = it.bridge.admin("/api/v1/listeners").await;
+    let all: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(all["listeners"][0]["name"], "orders");
+    let (_, text) = it.bridge.admin("/api/v1/status?failures=0").await;
+    assert!(text.contains("\"recent_failures\": null"), "{text}");
+}

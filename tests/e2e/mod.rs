@@ -21,6 +21,7 @@
 //! - `keep_alive`: endpoints that close idle connections after a second.
 //! - `limiters`: rate limiters by other authors, whose limits no configuration tells of.
 //! - `live_control`: changes through the admin port, and the commands that ask for them.
+//! - `night`: a bad night, by the runbook.
 //! - `otlp`: traces as a collector gets them.
 //! - `peers`: senders, receivers and libraries of others.
 //! - `presets`: what presets expand to, and listeners of few values.
@@ -65,6 +66,7 @@ mod https;
 mod keep_alive;
 mod limiters;
 mod live_control;
+mod night;
 #[cfg(feature = "otlp")]
 mod otlp;
 mod peers;

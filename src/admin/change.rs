@@ -113,7 +113,8 @@ async fn answer(view: Arc<View>, action: Action, name: String, client: Client, r
             document::json(&answer)
         }
         Err(problem) => {
-            let (status, error) = (problem.status.as_u16(), problem.error.as_str());
+            // Whoever reads a configuration logs all that is wrong with it, once.
+            let (status, error) = (problem.status.as_u16(), problem.error.lines().next());
             match result {
                 AdminWrite::Denied => {
                     tracing::warn!(peer, action, listener, status, error, "a change was denied");

@@ -199,7 +199,8 @@ fn in_words(answer: &Value) -> Option<String> {
 /// What a process said that does not do what it was asked.
 pub(super) fn refusal(address: SocketAddr, Answer { status, body }: &Answer) -> String {
     let said: Value = serde_json::from_str(body).unwrap_or_default();
-    let words = |key: &str| said.get(key).and_then(Value::as_str).map(escape::line);
+    // A configuration may have many mistakes, each with lines of its own.
+    let words = |key: &str| Some(escape::lines(said.get(key)?.as_str()?).trim_end().replace('\n', "\n  "));
     match (words("error"), words("fix")) {
         (Some(error), Some(fix)) => format!("{error}\n  fix: {fix}"),
         _ => format!(
@@ -255,3 +256,6 @@ mod tests {
         assert_eq!(said, "a\\u001b[2Jb\n  fix: c");
     }
 }
+        let said =
+            refusal("127.0.0.1:1".parse().unwrap(), &answer(r#"{"error": "a\nb\n  c\r\n", "fix": "d"}"#));
+        assert_eq!(said, "a\n  b\n    c\\u000d\n  fix: d");

@@ -190,7 +190,10 @@ fn told(view: &View, name: &str, tell: impl FnOnce(&mut Controls)) -> Result<Don
         tell(controls);
     });
     let now = listener.handle.controls();
-    let endpoint = view.running.endpoint_of(&listener);
+    if now.workers != before.workers {
+        view.running.follow_workers();
+    }
+    let endpoint = view.running.endpoint(&listener.endpoint);
     let answer = json!({
         "listener": listener.name,
         "paused": now.paused,

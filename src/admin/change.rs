@@ -1,7 +1,7 @@
 //! The routes that change something: pause, resume, workers, drain and test of a listener, and reload.
 //!
 //! Each request passes the guard, is done, counted, and logged with who asked and what. Pause, resume and workers are told to the
-//! listener; they last until the process or the listener starts again, since then its configuration counts.
+//! listener; they last until a restart, or until the file has another value for it.
 //! All else is asked of the operator. What was begun goes on, also when whoever asked has left.
 
 use std::sync::Arc;
@@ -29,8 +29,7 @@ use crate::telemetry::labels::AdminWrite;
 const ANSWER_MAX: Duration = Duration::from_secs(30 * 60);
 /// Longest name that is logged; that of a listener has 63 characters at most.
 const NAME_MAX: usize = 64;
-const LASTS: &str =
-    "until a restart, or a reload that changes this listener: then its configuration counts again";
+const LASTS: &str = "until a restart, or until the file has another value for it";
 
 /// What may be asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -130,21 +130,19 @@ impl Handle {
 }
 
 #[cfg(test)]
-impl Handle {
-    /// For a listener with so many workers that never runs.
-    pub fn for_tests(workers: usize) -> Self {
-        let settings = Settings { workers, ..crate::pipeline::kit_for_tests::Setup::default().settings };
-        Self::new(settings, Drain::new())
-    }
-}
-
-#[cfg(test)]
 mod tests {
     use super::*;
     use crate::pipeline::kit_for_tests::Setup;
 
     fn settings(workers: usize) -> Settings {
         Settings { workers, ..Setup::default().settings }
+    }
+
+    impl Handle {
+        /// For a listener with so many workers that never runs.
+        pub fn for_tests(workers: usize) -> Self {
+            Self::new(settings(workers), Drain::new())
+        }
     }
 
     #[test]

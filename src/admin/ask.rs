@@ -51,7 +51,7 @@ pub(super) fn workers(body: &[u8]) -> Result<Ask, Problem> {
     if (1..=WORKERS_MAX).contains(&workers) {
         return Ok(Ask::Workers(workers));
     }
-    Err(Problem::new(StatusCode::BAD_REQUEST, format!("{workers} is no number of workers"), fix))
+    Err(Problem::new(StatusCode::BAD_REQUEST, "this is no number of workers", fix))
 }
 
 /// The body of a message.
@@ -59,7 +59,11 @@ pub(super) fn test(body: &[u8]) -> Result<Ask, Problem> {
     object(body, "send {\"body\": \"TEXT\"} with the body of a message").map(|Test { body }| Ask::Test(body))
 }
 
+/// Says where a body is wrong, and never what is there: serde's own words quote it, and a message may be secret.
 fn object<T: DeserializeOwned>(body: &[u8], fix: &str) -> Result<T, Problem> {
-    let wrong = |error| format!("the body is not as it must be: {error}");
-    serde_json::from_slice(body).map_err(|error| Problem::new(StatusCode::BAD_REQUEST, wrong(error), fix))
+    serde_json::from_slice(body).map_err(|error: serde_json::Error| {
+        let (line, column) = (error.line(), error.column());
+        let wrong = format!("the body is not JSON of the right shape at line {line}, column {column}");
+        Problem::new(StatusCode::BAD_REQUEST, wrong, fix)
+    })
 }

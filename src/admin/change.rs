@@ -1,7 +1,7 @@
 //! The routes that change something: pause, resume, workers, drain and test of a listener, and reload.
 //!
 //! Each request passes the guard, is done, counted, and logged with who asked and what. Pause, resume and workers are told to the
-//! listener; they last until the process or the listener starts again, since then its configuration counts.
+//! listener; they last until a restart, or until the file has another value for it.
 //! All else is asked of the operator. What was begun goes on, also when whoever asked has left.
 
 use std::sync::Arc;
@@ -29,8 +29,7 @@ use crate::telemetry::labels::AdminWrite;
 const ANSWER_MAX: Duration = Duration::from_secs(30 * 60);
 /// Longest name that is logged; that of a listener has 63 characters at most.
 const NAME_MAX: usize = 64;
-const LASTS: &str =
-    "until a restart, or a reload that changes this listener: then its configuration counts again";
+const LASTS: &str = "until a restart, or until the file has another value for it";
 
 /// What may be asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,7 +112,8 @@ async fn answer(view: Arc<View>, action: Action, name: String, client: Client, r
             document::json(&answer)
         }
         Err(problem) => {
-            let (status, error) = (problem.status.as_u16(), problem.error.as_str());
+            // Whoever reads a configuration logs all that is wrong with it, once.
+            let (status, error) = (problem.status.as_u16(), problem.error.lines().next());
             match result {
                 AdminWrite::Denied => {
                     tracing::warn!(peer, action, listener, status, error, "a change was denied");
@@ -189,7 +189,10 @@ fn told(view: &View, name: &str, tell: impl FnOnce(&mut Controls)) -> Result<Don
         tell(controls);
     });
     let now = listener.handle.controls();
-    let endpoint = view.running.endpoint_of(&listener);
+    if now.workers != before.workers {
+        view.running.follow_workers();
+    }
+    let endpoint = view.running.endpoint(&listener.endpoint);
     let answer = json!({
         "listener": listener.name,
         "paused": now.paused,

@@ -119,3 +119,31 @@ fn bodies_that_are_not_what_a_change_takes_are_refused_with_the_fix() {
     assert!(ask::nothing(br#"{"minutes": 5}"#).is_err());
     assert!(ask::test(b"{\"body\": 5}").is_err());
 }
+
+#[test]
+fn nothing_of_a_body_of_the_wrong_shape_is_repeated() {
+    let secret = "4111222233334444";
+    let shapes = [
+        format!("\"{secret}\""),
+        secret.to_owned(),
+        format!("-{secret}.5"),
+        format!("[{{\"card\": \"{secret}\"}}]"),
+        format!("{{\"{secret}\": 1}}"),
+        format!("{{\"body\": {secret}}}"),
+        format!("{{\"body\": {{\"card\": \"{secret}\"}}}}"),
+        format!("{{\"workers\": \"{secret}\"}}"),
+        format!("{{\"workers\": -{secret}}}"),
+        format!("{{\"body\": \"x\", \"{secret}\": 1}}"),
+        format!("{{\"body\": \"{secret}"),
+        format!("{secret} {secret}"),
+        format!("card {secret}"),
+    ];
+    for body in shapes {
+        let body = body.as_bytes();
+        for problem in [ask::nothing(body).err(), ask::workers(body).err(), ask::test(body).err()] {
+            // The log and the answer have these words and no others.
+            let said = format!("{:?}", problem.expect("it has the wrong shape"));
+            assert!(!said.contains("4111") && said.contains("line 1, column "), "{said}");
+        }
+    }
+}

@@ -37,7 +37,9 @@ const NO_TOKEN: &str = "a change needs the token of this process";
 const WRONG_TOKEN: &str = "this is not the token of this process";
 const TOKEN_FIX: &str = "send `Authorization: Bearer TOKEN` with the content of its admin.token_file; commands of queuepost take \
     --token-file FILE";
-const UNUSABLE_FIX: &str = "write a token into admin.token_file; no restart is needed";
+/// Whoever has no token learns nothing of the file.
+const UNUSABLE: &str = "changes cannot be made now";
+const UNUSABLE_FIX: &str = "the log of the process says why; no restart is needed";
 
 /// Guards the routes that change something.
 pub struct Guard {
@@ -62,33 +64,41 @@ impl Guard {
 
     /// Whether whoever sent these headers may make a change now.
     pub(super) async fn admit(&self, headers: &HeaderMap) -> Result<(), Problem> {
-        if let Err(problem) = self.authenticate(headers).await {
-            let what = "too many requests without the right token";
-            return Err(self.denied.take().map_or_else(|wait| Problem::too_many(wait, what), |()| problem));
-        }
+        self.authenticate(headers).await?;
         self.changes.take().map_err(|wait| Problem::too_many(wait, "too many changes at once"))
     }
 
     async fn authenticate(&self, headers: &HeaderMap) -> Result<(), Problem> {
         if is_from_another_site(headers) {
-            return Err(Problem::new(StatusCode::FORBIDDEN, PAGE, PAGE_FIX));
+            return Err(self.denial(StatusCode::FORBIDDEN, PAGE, PAGE_FIX));
         }
         let Some(secret) = &self.token else {
-            return Err(Problem::new(StatusCode::FORBIDDEN, OFF, OFF_FIX));
+            return Err(self.denial(StatusCode::FORBIDDEN, OFF, OFF_FIX));
         };
-        let denied = |error: &str, fix: &str| Err(Problem::new(StatusCode::UNAUTHORIZED, error, fix));
-        let Some(shown) = bearer(headers) else { return denied(NO_TOKEN, TOKEN_FIX) };
-        let mut known = secret.while_usable().await;
-        if !known.as_ref().is_ok_and(|known| same(shown, known)) {
-            // The file may have changed within the second in which it is not looked at.
-            secret.doubt();
-            known = secret.while_usable().await;
+        let Some(shown) = bearer(headers) else {
+            return Err(self.denial(StatusCode::UNAUTHORIZED, NO_TOKEN, TOKEN_FIX));
+        };
+        if secret.while_usable().await.is_ok_and(|known| same(shown, &known)) {
+            return Ok(());
         }
-        match known {
+        // The file may have changed within the second in which it is not looked at. Guesses may not make the
+        // process read it as often as they like.
+        self.denied.take().map_err(too_many_denied)?;
+        secret.doubt();
+        let denied = |error: &str, fix: &str| Err(Problem::new(StatusCode::UNAUTHORIZED, error, fix));
+        match secret.while_usable().await {
             Ok(known) if same(shown, &known) => Ok(()),
             Ok(_) => denied(WRONG_TOKEN, TOKEN_FIX),
-            Err(why) => denied(&format!("the token's file cannot be used: {why}"), UNUSABLE_FIX),
+            Err(why) => {
+                tracing::warn!(why, "nobody may change anything: the token's file cannot be used");
+                denied(UNUSABLE, UNUSABLE_FIX)
+            }
         }
+    }
+
+    /// This problem, while there is room for those who are denied.
+    fn denial(&self, status: StatusCode, error: &str, fix: &str) -> Problem {
+        self.denied.take().map_or_else(too_many_denied, |()| Problem::new(status, error, fix))
     }
 
     /// The body of a change, an object of JSON; empty where none was sent.
@@ -123,6 +133,10 @@ pub(super) enum Takes {
     Values,
     /// An object with a message.
     Message,
+}
+
+fn too_many_denied(wait: Duration) -> Problem {
+    Problem::too_many(wait, "too many requests without the right token")
 }
 
 /// The token that was shown; `None` without exactly one.

@@ -97,7 +97,7 @@ async fn whoever_takes_the_file_away_takes_the_right_away() {
     tokio::time::advance(Duration::from_secs(2)).await;
     let problem = guard.admit(&with(TOKEN)).await.unwrap_err();
     assert_eq!(problem.status, StatusCode::UNAUTHORIZED);
-    assert!(problem.error.contains("cannot be used"), "{problem:?}");
+    assert_eq!((problem.error.as_str(), problem.fix.as_str()), (UNUSABLE, UNUSABLE_FIX));
     file.replace(TOKEN);
     tokio::time::advance(Duration::from_secs(2)).await;
     assert_eq!(status(&guard, &with(TOKEN)).await, 200);
@@ -114,6 +114,21 @@ async fn wrong_tokens_are_soon_told_to_wait_and_the_right_one_is_let_in_meanwhil
     assert_eq!(status(&guard, &with(TOKEN)).await, 200);
     tokio::time::advance(Duration::from_secs(1)).await;
     assert_eq!([status(&guard, &with("wrong")).await, status(&guard, &with("wrong")).await], [401, 429]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn guesses_do_not_make_it_read_the_file_and_a_new_token_counts_within_a_second() {
+    let file = TokenFile::new("unread");
+    let guard = file.guard();
+    for _ in 0..5 {
+        assert_eq!(status(&guard, &with("wrong")).await, 401);
+    }
+    let new = "fedcba9876543210fedcba9876543210";
+    file.replace(new);
+    // It was not looked at: the former token still counts.
+    assert_eq!([status(&guard, &with(new)).await, status(&guard, &with(TOKEN)).await], [429, 200]);
+    tokio::time::advance(Duration::from_secs(1)).await;
+    assert_eq!([status(&guard, &with(new)).await, status(&guard, &with(TOKEN)).await], [200, 401]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -3,7 +3,7 @@
 //! Written by whoever starts and ends listeners, read by the routes. Both may change while the process runs, so nobody
 //! keeps a list of them: each request asks anew. Listeners keep the order in which they were added.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use crate::limit::EndpointLimits;
 use crate::pipeline::{Handle, Health, Listener, Status};
@@ -15,6 +15,8 @@ pub type Gauges = Box<dyn Fn() + Send + Sync>;
 pub struct RunningListener {
     /// Its name.
     pub name: String,
+    /// Name of its endpoint.
+    pub endpoint: String,
     /// Its health, for probes.
     pub health: Arc<Health>,
     /// Tells it what to do.
@@ -28,6 +30,7 @@ impl RunningListener {
     pub fn of(listener: &Listener) -> Self {
         Self {
             name: listener.name(),
+            endpoint: listener.endpoint(),
             health: listener.health(),
             handle: listener.handle(),
             status: Box::new(listener.status()),
@@ -62,6 +65,8 @@ impl RunningEndpoint {
 pub struct Running {
     listeners: RwLock<Vec<Arc<RunningListener>>>,
     endpoints: RwLock<Vec<Arc<RunningEndpoint>>>,
+    /// Held while workers are summed up and the sum is set, so that no older sum follows a newer one.
+    summing: Mutex<()>,
 }
 
 impl Running {
@@ -99,17 +104,20 @@ impl Running {
         self.listeners().into_iter().find(|listener| listener.name == name)
     }
 
-    /// The endpoint of this listener. Where its sessions are the sum of its listeners' workers, they become that sum.
-    pub(super) fn endpoint_of(&self, listener: &RunningListener) -> Option<Arc<RunningEndpoint>> {
-        let name = listener.status().endpoint;
-        let endpoint = self.endpoints().into_iter().find(|endpoint| *endpoint.limits.name == *name)?;
-        if endpoint.sessions_are_workers {
-            let listeners = self.listeners().into_iter();
-            let its = listeners.filter(|listener| listener.status().endpoint == name);
-            let workers = its.map(|listener| listener.handle.controls().workers).sum();
-            endpoint.limits.sessions.set_cap(workers);
+    /// The endpoint of this name.
+    pub(super) fn endpoint(&self, name: &str) -> Option<Arc<RunningEndpoint>> {
+        self.endpoints().into_iter().find(|endpoint| *endpoint.limits.name == *name)
+    }
+
+    /// Sets the sessions of each endpoint that nobody wrote any for to the sum of its listeners' workers, at least one.
+    pub fn follow_workers(&self) {
+        let _one_at_a_time = self.summing.lock().unwrap_or_else(PoisonError::into_inner);
+        let listeners = self.listeners();
+        for endpoint in self.endpoints().into_iter().filter(|endpoint| endpoint.sessions_are_workers) {
+            let its = listeners.iter().filter(|listener| *listener.endpoint == *endpoint.limits.name);
+            let workers: usize = its.map(|listener| listener.handle.controls().workers).sum();
+            endpoint.limits.sessions.set_cap(workers.max(1));
         }
-        Some(endpoint)
     }
 
     /// Name and health of each listener.
@@ -135,5 +143,45 @@ fn put<T>(all: &RwLock<Vec<Arc<T>>>, new: T, name: impl Fn(&T) -> &str) {
     match at.and_then(|at| all.get_mut(at)) {
         Some(old) => *old = Arc::new(new),
         None => all.push(Arc::new(new)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limit::Settings;
+    use crate::tuning::Tuning;
+
+    fn listener(name: &str, endpoint: &str, workers: usize) -> RunningListener {
+        RunningListener {
+            name: name.to_owned(),
+            endpoint: endpoint.to_owned(),
+            health: Arc::default(),
+            handle: Handle::for_tests(workers),
+            status: Box::new(|| unreachable!("nobody looks")),
+            gauges: Box::new(|| {}),
+        }
+    }
+
+    #[test]
+    fn sessions_nobody_wrote_are_the_workers_of_all_listeners_of_the_endpoint() {
+        let running = Running::default();
+        for (name, follows) in [("api", true), ("written", false), ("unused", true)] {
+            let settings = Settings { sessions: 7, adaptive: false, rate: None, tuning: Tuning::default() };
+            let limits = EndpointLimits::new(name, &settings, 1);
+            running.put_endpoint(RunningEndpoint::new(limits, follows, Box::new(|| {})));
+        }
+        for (name, endpoint, workers) in [("a", "api", 3), ("b", "api", 5), ("c", "written", 4)] {
+            running.put_listener(listener(name, endpoint, workers));
+        }
+        let caps = || {
+            running.follow_workers();
+            ["api", "written", "unused"].map(|name| running.endpoint(name).unwrap().limits.sessions.cap())
+        };
+        assert_eq!(caps(), [8, 7, 1]);
+        running.listener("a").unwrap().handle.change(|controls| controls.workers = 10);
+        assert_eq!(caps(), [15, 7, 1]);
+        running.retain(|name| name == "b", |_| true);
+        assert_eq!(caps(), [5, 7, 1]);
     }
 }

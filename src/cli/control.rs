@@ -20,15 +20,11 @@ const BOUNDS: Bounds = Bounds { time: Duration::from_secs(30 * 60), bytes: 4 * 1
 const AT_ONCE: Duration = Duration::from_secs(10);
 
 macro_rules! examples {
-    ($command:literal, $example:literal, $more:literal) => {
+    ($example:literal, $more:literal) => {
         concat!(
             "Examples:\n  queuepost ",
-            $command,
-            " ",
             $example,
             " --token-file token\n  QUEUEPOST_ADMIN_TOKEN_FILE=token queuepost ",
-            $command,
-            " ",
             $example,
             "\n\n",
             $more,
@@ -39,23 +35,20 @@ macro_rules! examples {
 }
 
 pub(super) const PAUSE: &str = examples!(
-    "pause",
-    "orders",
-    "What runs finishes; messages wait in the queue. It lasts until `resume`, a\nrestart, or a reload that changes the listener. To keep it, write\n`paused: true` into the configuration."
+    "pause orders",
+    "What runs finishes; messages wait in the queue. `resume` ends it. It lasts\nuntil a restart, or until the file has another value for it. To keep it, write\n`paused: true` into the configuration."
 );
 pub(super) const RESUME: &str =
-    examples!("resume", "orders", "It receives again at once. One that was drained is started again.");
+    examples!("resume orders", "It receives again at once. One that was drained is started again.");
 pub(super) const DRAIN: &str = examples!(
-    "drain",
-    "orders",
+    "drain orders",
     "It receives nothing more, finishes what runs and ends; the command waits for\nthat. `resume` starts it again, and so does a restart."
 );
 pub(super) const WORKERS: &str = examples!(
-    "workers",
-    "orders 4",
-    "POSTs beyond a lower number finish. It lasts until a restart, or a reload that\nchanges the listener."
+    "workers orders 4",
+    "POSTs beyond a lower number finish. It lasts until a restart, or until the file\nhas another value for it."
 );
-pub(super) const RELOAD: &str = examples!("reload", "", "A configuration that is not valid changes nothing.");
+pub(super) const RELOAD: &str = examples!("reload", "A configuration that is not valid changes nothing.");
 
 /// How the answer is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -159,7 +152,8 @@ async fn change(options: &Changing, path: &str, body: &str, time: Duration) -> u
 
 /// What is so now, in words.
 fn shown(answer: &Value) -> std::io::Result<()> {
-    let text = in_words(answer).unwrap_or_else(|| format!("{answer:#}\n"));
+    let text = in_words(answer).or_else(|| state_in_words(answer)).or_else(|| reload_in_words(answer));
+    let text = text.unwrap_or_else(|| format!("{answer:#}\n"));
     terminal::print_page(&escape::lines(&text))
 }
 
@@ -196,10 +190,44 @@ fn in_words(answer: &Value) -> Option<String> {
     Some(text)
 }
 
+/// Where a listener is that was drained or started; `None` if the answer is of another kind.
+fn state_in_words(answer: &Value) -> Option<String> {
+    let name = answer.get("listener")?.as_str()?;
+    Some(match answer.get("state")?.as_str()? {
+        "drained" => format!("{name} has ended; `resume` starts it again\n"),
+        "running" => format!("{name} runs\n"),
+        state => format!("{name} {state}\n"),
+    })
+}
+
+/// What became of each listener by a reload; `None` if the answer is of another kind.
+fn reload_in_words(answer: &Value) -> Option<String> {
+    let listeners = answer.get("listeners")?.as_object()?;
+    let of_word = |word: &str| {
+        let names = listeners.iter().filter(|(_, became)| became.as_str() == Some(word));
+        let names: Vec<&str> = names.map(|(name, _)| name.as_str()).collect();
+        match names.len() {
+            0 => None,
+            count if word == "kept" => Some(format!("{word} {count}")),
+            count => Some(format!("{word} {count} ({})", names.join(", "))),
+        }
+    };
+    let parts: Vec<String> =
+        ["kept", "adjusted", "replaced", "added", "removed"].into_iter().filter_map(of_word).collect();
+    let waiting: Vec<&str> =
+        answer.get("needs_restart")?.as_array()?.iter().filter_map(Value::as_str).collect();
+    let mut text = format!("the configuration was reloaded: {}", parts.join(", "));
+    if !waiting.is_empty() {
+        text = format!("{text}; needs a restart: {}", waiting.join(", "));
+    }
+    Some(format!("{text}\n"))
+}
+
 /// What a process said that does not do what it was asked.
 pub(super) fn refusal(address: SocketAddr, Answer { status, body }: &Answer) -> String {
     let said: Value = serde_json::from_str(body).unwrap_or_default();
-    let words = |key: &str| said.get(key).and_then(Value::as_str).map(escape::line);
+    // A configuration may have many mistakes, each with lines of its own.
+    let words = |key: &str| Some(escape::lines(said.get(key)?.as_str()?).trim_end().replace('\n', "\n  "));
     match (words("error"), words("fix")) {
         (Some(error), Some(fix)) => format!("{error}\n  fix: {fix}"),
         _ => format!(
@@ -246,6 +274,25 @@ mod tests {
     }
 
     #[test]
+    fn a_drain_a_start_and_a_reload_are_told_in_one_sentence() {
+        let state = |state| state_in_words(&json!({ "listener": "a", "state": state })).unwrap();
+        assert_eq!(state("drained"), "a has ended; `resume` starts it again\n");
+        assert_eq!(state("running"), "a runs\n");
+        assert_eq!(state("starts when it has ended"), "a starts when it has ended\n");
+        let listeners = json!({
+            "a": "kept", "orders": "adjusted", "b": "kept", "refunds": "replaced", "returns": "replaced",
+        });
+        let reload = |waiting: &[&str]| {
+            reload_in_words(&json!({ "listeners": listeners, "needs_restart": waiting })).unwrap()
+        };
+        let done =
+            "the configuration was reloaded: kept 2, adjusted 1 (orders), replaced 2 (refunds, returns)";
+        assert_eq!(reload(&[]), format!("{done}\n"));
+        assert_eq!(reload(&["log.format"]), format!("{done}; needs a restart: log.format\n"));
+        assert_eq!(reload_in_words(&json!({ "listener": "a", "state": "drained" })), None);
+    }
+
+    #[test]
     fn what_a_stranger_answers_is_no_words_of_ours() {
         let answer = |body: &str| Answer { status: 404, body: body.to_owned() };
         let said = refusal("127.0.0.1:1".parse().unwrap(), &answer("<html>"));
@@ -253,5 +300,8 @@ mod tests {
         let said =
             refusal("127.0.0.1:1".parse().unwrap(), &answer(r#"{"error": "a\u001b[2Jb", "fix": "c"}"#));
         assert_eq!(said, "a\\u001b[2Jb\n  fix: c");
+        let said =
+            refusal("127.0.0.1:1".parse().unwrap(), &answer(r#"{"error": "a\nb\n  c\r\n", "fix": "d"}"#));
+        assert_eq!(said, "a\n  b\n    c\\u000d\n  fix: d");
     }
 }

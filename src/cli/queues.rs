@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 
 use crate::cli::queue_options::AwsOptions;
 use crate::cli::{FAILED, OK, complain, complain_of, print_lines};
-use crate::ports::{Queue as _, QueueError, QueueFacts};
+use crate::ports::{Queue as _, QueueError, QueueErrorKind, QueueFacts};
 use crate::sqs::SqsQueue;
 
 /// Queues that are asked at once.
@@ -25,8 +25,8 @@ in flight, delayed. A queue that may not be asked is listed without its numbers.
 
 Permissions: sqs:ListQueues, and sqs:GetQueueAttributes on each queue.
 
-Exit codes: 0 also when there are none, 1 failure, 2 usage, 78 bad
-configuration.";
+Exit codes: 0 also when there are none or some may not be asked, 1 failure, 2
+usage, 78 bad configuration.";
 
 /// How the list is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -57,7 +57,16 @@ pub(super) struct Options {
 /// A queue and what it says of itself.
 struct Listed {
     url: String,
-    facts: Result<QueueFacts, QueueError>,
+    /// No error where the queue could not be opened, which was said then.
+    facts: Result<QueueFacts, Option<QueueError>>,
+}
+
+impl Listed {
+    /// Why there are no numbers, unless they may just not be seen.
+    fn is_failure(&self) -> bool {
+        let is_denied = |error: &QueueError| error.kind == QueueErrorKind::Denied;
+        self.facts.as_ref().is_err_and(|error| !error.as_ref().is_some_and(is_denied))
+    }
 }
 
 /// Lists queues; returns the exit code.
@@ -87,10 +96,14 @@ pub(super) async fn run(options: &Options) -> u8 {
     if listed.is_empty() {
         complain(&"there are no such queues in this account and region");
     }
-    if let Some(error) = listed.iter().find_map(|queue| queue.facts.as_ref().err()) {
+    // One error stands for all; that which fails the command goes first.
+    let failed = listed.iter().find(|queue| queue.is_failure());
+    let errors = failed.into_iter().chain(&listed).filter_map(|queue| queue.facts.as_ref().err());
+    if let Some(error) = errors.flatten().next() {
         complain_of(error);
     }
     match print_lines(lines.iter().map(String::as_str)) {
+        Ok(()) if failed.is_some() => FAILED,
         Ok(()) => OK,
         Err(error) => {
             complain(&format!("cannot write to standard output: {error}"));
@@ -104,11 +117,14 @@ async fn ask_all(server: &SqsQueue, options: &Options, urls: Vec<String>) -> Vec
     let mut asking = JoinSet::new();
     let mut listed = Vec::new();
     for url in urls {
-        let Ok(queue) = options.aws.beside(&url, server) else { continue };
+        let Ok(queue) = options.aws.beside(&url, server) else {
+            listed.push(Listed { url, facts: Err(None) });
+            continue;
+        };
         if asking.len() >= AT_ONCE {
             listed.extend(asking.join_next().await.and_then(Result::ok));
         }
-        asking.spawn(async move { Listed { facts: queue.inspect().await, url } });
+        asking.spawn(async move { Listed { facts: queue.inspect().await.map_err(Some), url } });
     }
     while let Some(asked) = asking.join_next().await {
         listed.extend(asked.ok());
@@ -171,7 +187,28 @@ fn row(queue: &Listed) -> [String; 5] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ports::{QueueDepth, Redrive};
+    use crate::policy::advice::queue::Named;
+    use crate::ports::{Operation, QueueDepth, QueueReason, Redrive};
+
+    #[test]
+    fn only_a_queue_that_may_not_be_asked_is_no_failure_and_every_queue_is_listed() {
+        let error = |reason| {
+            let named = Named::default();
+            Err(Some(QueueError::new(Operation::Attributes, "orders".into(), reason, &named, "no".into())))
+        };
+        let listed = |facts| Listed { url: "http://q/1/orders".to_owned(), facts };
+        for (facts, is_failure) in [
+            (Ok(QueueFacts::default()), false),
+            (error(QueueReason::AccessDenied), false),
+            (error(QueueReason::ConnectionRefused), true),
+            (Err(None), true),
+        ] {
+            let (is_asked, queue) = (facts.is_ok(), listed(facts));
+            assert_eq!(queue.is_failure(), is_failure, "{:?}", queue.facts);
+            let cells = row(&queue);
+            assert_eq!((cells[0].as_str(), cells[1] == "?"), ("orders", !is_asked));
+        }
+    }
 
     #[test]
     fn the_table_has_depths_and_dead_letter_queues_in_columns() {

@@ -160,6 +160,13 @@ mod tests {
         Settings { workers, ..Setup::default().settings }
     }
 
+    impl Handle {
+        /// For a listener with so many workers that never runs.
+        pub fn for_tests(workers: usize) -> Self {
+            Self::new(settings(workers), Drain::new())
+        }
+    }
+
     #[test]
     fn workers_told_by_hand_stay_until_the_settings_have_another_number() {
         let handle = Handle::new(settings(16), Drain::new());

@@ -129,6 +129,11 @@ impl Listener {
         self.dispatch.ctx.settings().name.clone()
     }
 
+    /// Name of its endpoint.
+    pub fn endpoint(&self) -> String {
+        self.dispatch.admission.limits.name.to_string()
+    }
+
     /// Its health, for probes.
     pub fn health(&self) -> Arc<Health> {
         Arc::clone(&self.dispatch.ctx.health)

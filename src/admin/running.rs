@@ -109,7 +109,7 @@ impl Running {
         self.endpoints().into_iter().find(|endpoint| *endpoint.limits.name == *name)
     }
 
-    /// Sets the sessions of each endpoint that nobody wrote any for to the sum of its listeners' workers, at least one.
+    /// Sets the sessions of each endpoint for which nobody wrote any: the sum of its listeners' workers, at least one.
     pub fn follow_workers(&self) {
         let _one_at_a_time = self.summing.lock().unwrap_or_else(PoisonError::into_inner);
         let listeners = self.listeners();

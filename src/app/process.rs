@@ -147,6 +147,8 @@ impl Process {
         self.former.add(&former);
         show(&self.endpoints, &self.running, &self.metrics);
         let became = self.crew.follow(Planned::all(&plan, &self.endpoints), plan.deadline).await;
+        // Workers that were set by hand and stay need their sessions.
+        self.running.follow_workers();
         self.show_metrics();
         for (listener, became) in became.iter().filter(|(_, became)| *became != Became::Kept) {
             tracing::info!(%listener, "reload: {}", became.word());

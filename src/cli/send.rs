@@ -89,16 +89,12 @@ pub(super) async fn run(options: &Options) -> u8 {
     if options.from_receive {
         return from_receive(options).await;
     }
-    let body = match (&options.file, options.body.as_deref()) {
-        (Some(path), _) => match read(path) {
-            Ok(body) => Some(body),
-            Err(why) => {
-                complain(&why);
-                return FAILED;
-            }
-        },
-        (None, None | Some("-")) => None,
-        (None, Some(body)) => Some(body.to_owned()),
+    let body = match body(options) {
+        Ok(body) => body,
+        Err(why) => {
+            complain(&why);
+            return FAILED;
+        }
     };
     if body.as_ref().is_some_and(String::is_empty) {
         complain(&"the body is empty, and SQS takes no message without one: write at least one character");
@@ -141,6 +137,15 @@ pub(super) async fn run(options: &Options) -> u8 {
             complain_of(&error);
             FAILED
         }
+    }
+}
+
+/// The body that the options give; `None`: each line of standard input is one.
+fn body(options: &Options) -> Result<Option<String>, String> {
+    match (&options.file, options.body.as_deref()) {
+        (Some(path), _) => read(path).map(Some),
+        (None, None | Some("-")) => Ok(None),
+        (None, Some(body)) => Ok(Some(body.to_owned())),
     }
 }
 

@@ -372,7 +372,7 @@ async fn a_test_post_is_judged_as_a_message_would_be_and_touches_no_queue() {
     assert_eq!(tested["messages"][0]["then"], "would be parked for 5 min", "{tested:#}");
     assert_eq!(it.endpoint.seen.bodies(), [("{\"hello\":1}".to_owned(), 2)].into());
     assert_eq!(it.queues.census("orders"), (0, 0, 0));
-    assert_eq!(it.bridge.metric("messages_received_total", "").await, 0.0);
+    assert!(it.bridge.metric("messages_received_total", "").await < 1.0);
     assert_eq!(test("ordres").await.0, 404);
 }
 

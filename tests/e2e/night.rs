@@ -77,6 +77,19 @@ impl Night {
         ended
     }
 
+    /// Waits until the receive that was under way has ended.
+    async fn until_nothing_is_received(&self) {
+        let end = tokio::time::Instant::now() + PATIENCE;
+        loop {
+            let (_, text) = self.bridge.admin("/api/v1/listeners/orders").await;
+            if serde_json::from_str::<Value>(&text).unwrap()["not_receiving"] == "paused" {
+                return;
+            }
+            assert!(tokio::time::Instant::now() < end, "not paused: {text}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
     /// Waits until the alert's condition is true.
     async fn until_alert(&self) {
         let rules = fs::read_to_string(RULES).unwrap();
@@ -125,7 +138,7 @@ async fn the_runbook_brings_every_letter_of_a_bad_night_home_and_posts_nothing_t
     // SQS dead-letters a message when it would be received once too often.
     let letters = || night.queues.broker.with(|broker, now| broker.inspect(now, "orders-dlq"));
     assert!(until(|| (letters().len() == 20).then_some(())).await.is_some(), "{} letters", letters().len());
-    let ids: Vec<String> = letters().into_iter().map(|letter| letter.message_id.to_string()).collect();
+    let ids: Vec<String> = letters().into_iter().map(|letter| letter.message_id).collect();
     night.until_alert().await;
 
     let mut paused = false;
@@ -152,8 +165,8 @@ async fn the_runbook_brings_every_letter_of_a_bad_night_home_and_posts_nothing_t
             }
             Some(&"pause") => {
                 paused = true;
+                night.until_nothing_is_received().await;
                 night.queues.send("orders", "acme-late");
-                night.bridge.until_line("\"paused\"").await;
             }
             Some(&"redrive") if words.contains(&"--dry-run") => assert_eq!(letters().len(), 20),
             Some(&"redrive") => {

@@ -55,12 +55,13 @@ pub(super) async fn run(
     loop {
         let asked = tokio::select! {
             biased;
-            () = interrupt.pressed() => {
-                shown.clear();
-                stop(queue, source).await?;
-                return Ok(End::Interrupted);
-            }
-            asked = queue.latest_move(source) => asked,
+            () = interrupt.pressed() => None,
+            asked = queue.latest_move(source) => Some(asked),
+        };
+        let Some(asked) = asked else {
+            shown.clear();
+            stop(queue, source).await?;
+            return Ok(End::Interrupted);
         };
         let task = match asked {
             Ok(Some(task)) => task,
@@ -84,15 +85,8 @@ pub(super) async fn run(
             shown.clear();
             return Ok(ended(&task));
         }
-        tokio::select! {
-            biased;
-            () = interrupt.pressed() => {
-                shown.clear();
-                stop(queue, source).await?;
-                return Ok(End::Interrupted);
-            }
-            () = tokio::time::sleep(LOOK_EVERY) => {}
-        }
+        // Ctrl-C meanwhile is met by the next look.
+        tokio::time::sleep(LOOK_EVERY).await;
     }
 }
 

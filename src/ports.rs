@@ -206,6 +206,10 @@ impl QueueFacts {
             dead_letter_name: &redrive.dead_letter_name,
             dead_letter_fifo: redrive.dead_letter_fifo,
             dead_letter_retention: redrive.dead_letter_retention,
+            // What passes by itself is no setting.
+            dead_letter_unread: (redrive.dead_letter_unread.as_ref())
+                .filter(|unread| unread.kind.is_fault())
+                .map(|unread| (unread.why.as_str(), unread.fix.as_str())),
         });
         preflight::Facts {
             url: &self.url,
@@ -241,8 +245,19 @@ pub struct Redrive {
     pub dead_letter_retention: Option<Duration>,
     /// `None` when the consumer may not read the dead-letter queue.
     pub dead_letter_depth: Option<QueueDepth>,
-    /// Why it could not be read, and what to do, in words.
-    pub dead_letter_unread: Option<String>,
+    /// Why it could not be read.
+    pub dead_letter_unread: Option<Unread>,
+}
+
+/// A queue whose attributes could not be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unread {
+    /// What the program makes of it.
+    pub kind: QueueErrorKind,
+    /// What it means, with the principal, action and resource that AWS named.
+    pub why: String,
+    /// What to do.
+    pub fix: String,
 }
 
 /// One entry of a batch call that failed.

@@ -147,7 +147,8 @@ fn depth(depth: &QueueDepth, view: &DepthView) -> Value {
 fn dead_letter_queue(view: &DepthView) -> Option<Value> {
     let redrive = view.redrive.as_ref()?;
     let depth = redrive.dead_letter_depth.as_ref().map(|of_it| depth(of_it, view));
-    Some(json!({ "name": redrive.dead_letter_name, "depth": depth, "why": redrive.dead_letter_unread }))
+    let why = redrive.dead_letter_unread.as_ref().map(|unread| format!("{}; {}", unread.why, unread.fix));
+    Some(json!({ "name": redrive.dead_letter_name, "depth": depth, "why": why }))
 }
 
 fn endpoint(limits: &EndpointLimits) -> Value {

@@ -74,7 +74,14 @@ impl Queue for Metered {
     }
 
     fn inspect(&self) -> BoxFuture<'_, Result<QueueFacts, QueueError>> {
-        Box::pin(self.count(Operation::Attributes, 0, self.queue.inspect()))
+        Box::pin(async move {
+            let facts = self.count(Operation::Attributes, 0, self.queue.inspect()).await?;
+            let unread = facts.redrive.as_ref().and_then(|redrive| redrive.dead_letter_unread.as_ref());
+            if let Some(unread) = unread {
+                self.metrics.sqs_refused(Operation::Attributes, unread.kind);
+            }
+            Ok(facts)
+        })
     }
 }
 

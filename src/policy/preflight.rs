@@ -51,6 +51,8 @@ pub struct Redrive<'a> {
     pub dead_letter_fifo: bool,
     /// How long the dead-letter queue keeps a message; `None` when it cannot be read.
     pub dead_letter_retention: Option<Duration>,
+    /// Why it may not be read, and the fix.
+    pub dead_letter_unread: Option<(&'a str, &'a str)>,
 }
 
 /// What can be wrong with a queue's settings.
@@ -68,17 +70,20 @@ pub enum Warning {
     DeadLetterType,
     /// A FIFO queue with a dead-letter queue: a message moved there leaves a gap in its group.
     DeadLetterOrder,
+    /// The dead-letter queue may not be read, so nobody learns of letters.
+    DeadLetterUnreadable,
 }
 
 impl Warning {
     /// Every warning, to initialise metrics.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::NoDeadLetterQueue,
         Self::FewReceives,
         Self::RetentionTooShort,
         Self::DeadLetterRetention,
         Self::DeadLetterType,
         Self::DeadLetterOrder,
+        Self::DeadLetterUnreadable,
     ];
 
     /// Label value of the warning.
@@ -90,6 +95,7 @@ impl Warning {
             Self::DeadLetterRetention => "dead_letter_retention",
             Self::DeadLetterType => "dead_letter_type",
             Self::DeadLetterOrder => "dead_letter_order",
+            Self::DeadLetterUnreadable => "dead_letter_unreadable",
         }
     }
 }
@@ -169,6 +175,7 @@ pub fn findings(facts: &Facts<'_>, delays: &Delays) -> Vec<Finding> {
         dead_letter_retention(facts, redrive),
         dead_letter_type(facts, redrive),
         dead_letter_order(facts, redrive),
+        dead_letter_unreadable(redrive),
     ]
     .into_iter()
     .flatten()
@@ -338,6 +345,18 @@ fn dead_letter_retention(facts: &Facts<'_>, redrive: &Redrive<'_>) -> Option<Fin
 /// its source.
 fn beside(url: &str, name: &str) -> String {
     url.rsplit_once('/').map_or_else(|| name.to_owned(), |(account, _)| format!("{account}/{name}"))
+}
+
+fn dead_letter_unreadable(redrive: &Redrive<'_>) -> Option<Finding> {
+    let (why, fix) = redrive.dead_letter_unread?;
+    Some(Finding {
+        warning: Warning::DeadLetterUnreadable,
+        meaning: format!(
+            "the dead-letter queue {} cannot be read, so no alert tells of messages in it: {why}",
+            redrive.dead_letter_name
+        ),
+        fix: fix.to_owned(),
+    })
 }
 
 fn dead_letter_type(facts: &Facts<'_>, redrive: &Redrive<'_>) -> Option<Finding> {

@@ -23,6 +23,7 @@ fn facts() -> Facts<'static> {
             dead_letter_name: "orders-dlq",
             dead_letter_fifo: false,
             dead_letter_retention: Some(days(14)),
+            dead_letter_unread: None,
         }),
     }
 }
@@ -303,4 +304,12 @@ fn durations_are_spoken_without_empty_units() {
     for (seconds, text) in [(0, "0 s"), (59, "59 s"), (3_000, "50 min"), (300_000, "3 d 11 h 20 min")] {
         assert_eq!(spoken(Duration::from_secs(seconds)), text);
     }
+}
+
+#[test]
+fn a_dead_letter_queue_that_may_not_be_read_is_found_for_no_alert_would_tell_of_letters() {
+    let facts = with(|_, redrive| redrive.dead_letter_unread = Some(("denied to role/x", "allow it")));
+    let [found] = findings(&facts, &Delays::of(&Policy::default())).try_into().unwrap();
+    assert_eq!((found.warning, found.fix.as_str()), (Warning::DeadLetterUnreadable, "allow it"));
+    assert!(found.meaning.contains("orders-dlq") && found.meaning.contains("role/x"), "{}", found.meaning);
 }

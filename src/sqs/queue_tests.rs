@@ -179,7 +179,7 @@ async fn a_dead_letter_queue_that_may_not_be_read_has_no_depth() {
     };
     let mut redrive = facts.redrive.unwrap();
     let why = redrive.dead_letter_unread.take().unwrap();
-    assert!(why.contains("orders-dlq") && why.contains("sqs:GetQueueAttributes"), "{why}");
+    assert!(why.why.contains("orders-dlq") && why.fix.contains("sqs:GetQueueAttributes"), "{why:?}");
     assert_eq!(redrive, unread);
     // Without the URL, the adapter tried the one that follows from the queue's own.
     let derived = "https://sqs.eu-west-1.amazonaws.com/999/orders-dlq";

@@ -12,7 +12,7 @@ use serde_json::Value;
 use url::Url;
 
 use super::settings::FIFO;
-use crate::ports::{QueueDepth, QueueError, QueueFacts, Redrive};
+use crate::ports::{QueueDepth, QueueError, QueueFacts, Redrive, Unread};
 
 /// `GetQueueAttributes`, as the SDK hands it over.
 pub(super) type Attributes = HashMap<Name, String>;
@@ -32,7 +32,11 @@ pub(super) fn facts(url: &str, attributes: &Attributes) -> QueueFacts {
 /// A policy, with the attributes of its dead-letter queue where they could be read.
 pub(super) fn with_dead_letter(policy: Policy, read: Result<&Attributes, &QueueError>) -> Redrive {
     let dead_letter = read.ok();
-    let unread = |error: &QueueError| format!("{error}; {}", error.advice.fix);
+    let unread = |error: &QueueError| Unread {
+        kind: error.kind,
+        why: error.to_string(),
+        fix: error.advice.fix.clone(),
+    };
     Redrive {
         max_receives: policy.max_receives,
         dead_letter_fifo: policy.target.name.ends_with(FIFO),

@@ -222,11 +222,14 @@ impl ListenerMetrics {
         }
         match error {
             None => self.sqs_ok.get(index).into_iter().for_each(IntCounter::inc),
-            Some(kind) => {
-                let labels = &[self.listener.as_str(), operation.name(), kind.label()];
-                self.sqs_requests.with_label_values(labels).inc();
-            }
+            Some(kind) => self.sqs_refused(operation, kind),
         }
+    }
+
+    /// A call failed whose time nobody took.
+    pub fn sqs_refused(&self, operation: Operation, kind: QueueErrorKind) {
+        let labels = &[self.listener.as_str(), operation.name(), kind.label()];
+        self.sqs_requests.with_label_values(labels).inc();
     }
 
     /// So many received messages were left out.

@@ -201,6 +201,7 @@ fn examples() -> Vec<Finding> {
         dead_letter_name: "orders-dlq",
         dead_letter_fifo: false,
         dead_letter_retention: Some(DAY * 14),
+        dead_letter_unread: None,
     };
     let good = preflight::Facts {
         url,
@@ -218,6 +219,10 @@ fn examples() -> Vec<Finding> {
         preflight::Facts { retention: Some(Duration::from_secs(600)), ..good },
         with(Redrive { dead_letter_retention: Some(DAY * 4), ..redrive }),
         with(Redrive { dead_letter_fifo: true, ..redrive }),
+        with(Redrive {
+            dead_letter_unread: Some(("access denied", "allow sqs:GetQueueAttributes on it")),
+            ..redrive
+        }),
         preflight::Facts {
             fifo: true,
             redrive: Some(Redrive { dead_letter_name: "orders-dlq.fifo", dead_letter_fifo: true, ..redrive }),

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes overview.json, listener.json and slo.json: `python3 dashboards/generate.py`. Only the standard library is needed.
+"""Writes overview.json, listener.json, slo.json and cost.json: `python3 dashboards/generate.py`. Only the standard library is needed.
 
 A dashboard is a list of rows, a row a title and its panels, a panel what a person reads: title, description, queries with
 their legends, unit. Everything Grafana wants beside that is in grafana.py. The JSON is kept; a test compares.
@@ -238,9 +238,32 @@ def slo():
     return dashboard("slo", "queuepost: SLO", "Two objectives, delivery and freshness: what is left of their budgets, and how fast it is spent.", rows, variables(instance=False), "now-6h")
 
 
+def cost():
+    calls, received = "sqs_requests_total", 'operation="ReceiveMessage", result="ok"'
+
+    def dollars(by):
+        return f"{rate(calls, by)} * 86400 / 1e6 * $price"
+
+    rows = [
+        ("What SQS charges for: calls", [
+            stat("Dollars a day", "At the present rate of calls, of up to 64 KiB each, before free tier and discounts. FIFO: choose 0.50.", dollars(""), "currencyUSD", 6, base="blue", decimals=2),
+            stat("Calls per message", "Over all listeners. 0.20 is the least: ten messages a receive, ten a delete.", share(rate(calls), rate("messages_deleted_total")), "none", 6, steps=[(1, "orange"), (3, "red")], decimals=2),
+            stat("Receives that brought nothing", "Share of the receives. Idle queues are asked every 20 s all the same.", share(rate("sqs_empty_receives_total"), rate(calls, "", received)), "percentunit", 6, base="blue", decimals=0),
+            stat("Calls", "Per second, all listeners.", rate(calls), "reqps", 6, base="blue"),
+        ]),
+        ("By listener", [
+            lines("Dollars a day by listener", "The dearest first to look at. A month is thirty times as much.", [(dollars(LISTENER), LISTENER_NAMED)], "currencyUSD", 12, stack=True, decimals=3),
+            lines("Calls per message by listener", "Much above 1: it is nearly idle, or its messages are extended or retried a lot.", [(share(rate(calls, LISTENER), rate("messages_deleted_total", LISTENER)), LISTENER_NAMED)], "none", 12),
+            lines("Calls by operation", "Receives, deletes, hidings, extensions (ChangeMessageVisibilityBatch), looks at the queue.", [(rate(calls, "operation"), "{{operation}}")], "reqps", 12, stack=True),
+            lines("Messages per receive by listener", "Ten is the most, and the cheapest.", [(share(rate("messages_received_total", LISTENER), rate(calls, LISTENER, received)), LISTENER_NAMED)], "short", 12, max=10),
+        ]),
+    ]
+    return dashboard("cost", "queuepost: cost", "What all listeners cost at SQS, and which of them.", rows, variables(price=True))
+
+
 def rendered():
     """The text of each file."""
-    made = {"overview": overview(), "listener": listener(), "slo": slo()}
+    made = {"overview": overview(), "listener": listener(), "slo": slo(), "cost": cost()}
     return {f"{name}.json": json.dumps(found, indent=2, ensure_ascii=False) + "\n" for name, found in made.items()}
 
 

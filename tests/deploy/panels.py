@@ -6,7 +6,7 @@ import re
 from rendering import ROOT
 
 FOLDER = ROOT / "dashboards"
-NAMES = ["overview", "listener", "slo"]
+NAMES = ["overview", "listener", "slo", "cost"]
 #: What Grafana puts for "All", and the price a dashboard begins with.
 EVERYTHING = {"cluster": ".*", "namespace": ".*", "job": ".+", "instance": ".+", "listener": ".+", "endpoint": ".+", "price": "0.40"}
 

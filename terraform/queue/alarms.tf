@@ -8,7 +8,7 @@ resource "aws_cloudwatch_metric_alarm" "dead_letters" {
   count = var.enable_alarms ? 1 : 0
 
   alarm_name          = "${local.queue_name}-dead-letters"
-  alarm_description   = "Messages of ${local.queue_name} failed ${var.max_receive_count} times and wait in ${local.dlq_name}. Look at one (queuepost receive --queue ${local.dlq_name}), mend the endpoint or the message, then start a redrive (aws sqs start-message-move-task with --destination-arn). They expire."
+  alarm_description   = "Messages of ${local.queue_name} failed ${var.max_receive_count} times and wait in ${local.dlq_name}. Look at one (queuepost receive --queue ${local.dlq_name}), mend the endpoint or the message, then start a redrive (queuepost redrive --queue with its name). They expire."
   namespace           = "AWS/SQS"
   metric_name         = "ApproximateNumberOfMessagesVisible"
   dimensions          = { QueueName = aws_sqs_queue.dead_letter.name }

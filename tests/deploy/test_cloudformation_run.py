@@ -57,7 +57,7 @@ def test_the_container_is_locked_down_and_looks_after_itself():
     assert made["LogConfiguration"]["Options"]["mode"] == "non-blocking"
     assert made["PortMappings"] == [{"Name": "metrics", "ContainerPort": 9464, "Protocol": "tcp"}]
     assert (task["NetworkMode"], task["Cpu"], task["Memory"]) == ("awsvpc", 256, 512)
-    known = (ROOT / "src/config/load.rs").read_text()
+    known = "".join(path.read_text() for path in (ROOT / "src/config").rglob("*.rs"))
     assert not made["Secrets"] and "DependsOn" not in made
     for pair in made["Environment"]:
         assert f'"{pair["Name"]}"' in known, pair["Name"]

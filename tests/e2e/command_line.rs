@@ -100,6 +100,7 @@ async fn the_complete_example_is_checked_without_a_complaint() {
     let (certificate, key) = (certificate.cert.pem(), certificate.signing_key.serialize_pem());
     for (name, text) in [
         ("token", "a-token"),
+        ("admin-token", "0123456789abcdef"),
         ("webhook", "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="),
         ("key", "a-key"),
         ("header", "Authorization: Bearer a-token"),
@@ -108,6 +109,8 @@ async fn the_complete_example_is_checked_without_a_complaint() {
         ("client-key.pem", &key),
     ] {
         std::fs::write(folder.join(name), text).unwrap();
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+        std::fs::set_permissions(folder.join(name), mode).unwrap();
     }
     let env = [
         ("SECRETS", folder.to_str().unwrap()),

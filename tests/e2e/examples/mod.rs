@@ -176,6 +176,8 @@ async fn every_example_does_what_its_readme_says() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut folders: Vec<PathBuf> =
         std::fs::read_dir(root.join("examples")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    // The complete configuration is no example to run.
+    folders.retain(|path| path.is_dir());
     folders.sort();
     assert!(!folders.is_empty(), "no examples");
     folders.retain(|folder| !NEED_MORE.iter().any(|name| folder.ends_with(name)));

@@ -109,7 +109,7 @@ async fn a_thirty_third_client_is_refused_until_one_of_the_others_goes_away() {
 
 #[tokio::test]
 async fn a_drain_is_told_and_open_streams_do_not_hold_it_up() {
-    let (mut bridge, queues, endpoint) = bridge(&[]).await;
+    let (mut bridge, queues, endpoint) = bridge(&["--log-level", "debug"]).await;
     endpoint.seen.delay_ms.store(3_000, Ordering::SeqCst);
     let mut all = Vec::new();
     for _ in 0..8 {

@@ -1,6 +1,7 @@
 //! The admin port: metrics, health, status, and changes for whoever shows the token.
 //!
 //! - `server`: the port; `routes`: what it serves; `view`: what they need; `document`, `problem`: answers of JSON.
+//! - `console`: the page at `/`.
 //! - `health`, `status`, `history`, `session`: what they show; `events`, `stream`: the status as it changes; `running`: of which
 //!   listeners and endpoints.
 //! - `change`: routes that change something; `ask`: what they read; `guard`, `bucket`: who may use them, and how
@@ -9,6 +10,7 @@
 mod ask;
 mod bucket;
 mod change;
+mod console;
 mod document;
 mod events;
 mod guard;

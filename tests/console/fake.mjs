@@ -9,7 +9,7 @@ const TYPES = { html: "text/html; charset=utf-8", css: "text/css", js: "text/jav
 const POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; form-action 'none'; frame-ancestors 'none'; base-uri 'none'";
 export const TOKEN = "planted-token-0123456789";
 
-const open = { state: "open", reason: null, words: null, closed_seconds: null, next_probe_seconds: null };
+const open = { state: "open", reason: null, words: null, fix: null, closed_seconds: null, next_probe_seconds: null };
 
 /** A listener of the status; `over` replaces what is special of it. */
 export function listener(name, over = {}) {
@@ -30,8 +30,8 @@ export function depth(visible, over = {}) {
   return { visible, not_visible: 0, delayed: 0, age_seconds: 12, ...over };
 }
 
-export function gate(state, reason, words, closed, next) {
-  return { state, reason, words, closed_seconds: closed, next_probe_seconds: next };
+export function gate(state, reason, words, closed, next, fix = null) {
+  return { state, reason, words, fix, closed_seconds: closed, next_probe_seconds: next };
 }
 
 export function endpoint(name, over = {}) {

@@ -6,8 +6,8 @@ const wave = (index, most) => Math.round(most * (0.65 + 0.35 * Math.sin(index / 
 
 /** A busy process, with something wrong in several ways. */
 export function busy() {
-  const throttled = gate("closed", "retry_after", "the endpoint asked for a pause (Retry-After)", 23, 4);
-  const dead = gate("probing", "unreachable", "the endpoint cannot be connected to", 840, null);
+  const throttled = gate("closed", "retry_after", "the endpoint asked for a pause (Retry-After)", 23, 4, "nothing, if it passes; else lower workers, sessions or rate_limit to what the endpoint takes, or give it more room");
+  const dead = gate("probing", "unreachable", "the endpoint cannot be connected to", 840, null, "see whether the endpoint runs, and check its address, DNS, and the firewall between; `queuepost check` connects to it");
   const listeners = [
     listener("orders", { endpoint: "https://orders.example", messages: { waiting: 2, held: 0, delivering: 9, settling: 1 }, workers: { limit: 16, in_use: 12, reserved: 0 },
       totals: totals({ received: 48_211, deleted: 48_020, parked: 120, deferred: 59 }), queue_depth: depth(1_204, { not_visible: 31 }), oldest_age_seconds: 96 }),

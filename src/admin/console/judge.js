@@ -6,18 +6,6 @@ import { count, lasting, many } from "./text.js";
 /** How bad a state is; the list shows the worst first. */
 export const TONES = ["bad", "warn", "held", "good", "idle"];
 
-/** What to do about a closed gate, where the process does not say so itself. */
-const GATE_FIXES = {
-  retry_after: "Nothing, if it passes. Else let the endpoint take more, or lower workers or rate_limit.",
-  throttled: "Nothing, if it passes. Else lower workers, sessions or rate_limit, or let the endpoint take more.",
-  overloaded: "Look at the endpoint's health and capacity.",
-  failing: "Look into the endpoint's log.",
-  unanswered: "See whether the endpoint hangs or crashes; raise timeout if its work takes longer.",
-  unreachable: "See whether the endpoint runs, and check its address, DNS and firewall.",
-  unauthorized: "Check the credentials of the endpoint: its auth keys, and what they may do.",
-  misdirected: "Check the path of the listener's URL, and which statuses are its success.",
-};
-
 /** The gates of a listener that are not open, its own first. */
 export function closedGates(listener) {
   const all = [
@@ -42,7 +30,7 @@ export function gateWords(gate, adaptive) {
   const begun = gate.closed_seconds === null ? gate.state : `${gate.state === "closed" ? "closed" : `${gate.state}, closed`} for ${lasting(gate.closed_seconds)}`;
   const asked = adaptive?.last_refusal?.retry_after_seconds;
   const why = gate.words ? `: ${gate.words}` : "";
-  const told = gate.reason === "retry_after" && asked ? `, ${asked} s at last` : "";
+  const told = gate.reason === "retry_after" && asked ? `, for ${asked} s` : "";
   return `${begun}${why}${told}${nextTry(gate)}`;
 }
 
@@ -108,7 +96,7 @@ function ofGate({ gate, whose }, listener, endpoint) {
   const what = `${sentence(gate.words ?? `${whose} is not open`)}${told} ${next}`.trim();
   const hard = ["unreachable", "unauthorized", "misdirected"].includes(gate.reason) || listener.state === "degraded";
   return of(hard ? "bad" : "warn", gate.state === "probing" ? "Gate probing" : "Gate closed", what, gate.closed_seconds,
-    gate.fix ?? GATE_FIXES[gate.reason] ?? "");
+    gate.fix ?? "");
 }
 
 function ofQuiet(listener, rates) {

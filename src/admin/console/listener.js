@@ -11,7 +11,7 @@ import { clock, count, lasting, secondsSince } from "./text.js";
 
 const FAILURES_EVERY_MS = 5_000;
 /** Failures that are shown before "all". */
-const FIRST = 10;
+const FIRST = 5;
 
 /** The view of the listener `name`. */
 export function listenerView(app, name) {

@@ -36,9 +36,11 @@ export function actionBar(app, name) {
     setText(why, off ? `${off.words} ${off.fix}` : fixed ? `${kept.file ? `Its configuration is in ${kept.file}` : "It is configured by flags and variables"}: edit and delete it there.` : "");
     show(why, off || fixed);
     for (const button of [pause, ...buttons]) {
-      const locked = off || (fixed && ["edit", "delete"].includes(button.dataset.action));
+      const locked = fixed && ["edit", "delete"].includes(button.dataset.action);
+      // A button that asks for the token works; one that cannot help is disabled.
+      setAttribute(button, "data-locked", Boolean(off));
       setAttribute(button, "aria-disabled", locked ? "true" : null);
-      setAttribute(button, "aria-describedby", locked ? "bar-note" : null);
+      setAttribute(button, "aria-describedby", off || locked ? "bar-note" : null);
     }
   }
 

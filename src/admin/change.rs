@@ -20,7 +20,7 @@ use super::ask::{self, Ask};
 use super::document;
 use super::guard::Takes;
 use super::problem::Problem;
-use super::{Refused, RunningListener, View};
+use super::{Refused, View};
 use crate::pipeline::Controls;
 use crate::serve::{Cut, Peer};
 use crate::telemetry::labels::AdminWrite;
@@ -149,11 +149,11 @@ async fn attempt(
 
 async fn perform(view: &View, name: &str, ask: Ask) -> Result<Done, Problem> {
     match ask {
-        Ask::Pause => told(view, name, |controls| controls.paused = true),
-        Ask::Workers(workers) => told(view, name, |controls| controls.workers = workers),
+        Ask::Pause => told(view, name, |controls| controls.paused = true).await,
+        Ask::Workers(workers) => told(view, name, move |controls| controls.workers = workers).await,
         Ask::Resume => match view.running.listener(name) {
             Some(listener) if !listener.handle.is_stopping() => {
-                told(view, name, |controls| controls.paused = false)
+                told(view, name, |controls| controls.paused = false).await
             }
             _ => of_listener(view, name, Wish::Start).await,
         },
@@ -180,15 +180,20 @@ async fn read(
     }
 }
 
-/// Tells a listener by its handle.
-fn told(view: &View, name: &str, tell: impl FnOnce(&mut Controls)) -> Result<Done, Problem> {
-    let listener = running(view, name)?;
-    let mut before = listener.handle.controls();
-    listener.handle.change(|controls| {
-        before = *controls;
-        tell(controls);
-    });
-    let now = listener.handle.controls();
+/// Tells a listener by its handle; by the operator while another takes its place.
+async fn told(
+    view: &View,
+    name: &str,
+    tell: impl FnOnce(&mut Controls) + Send + 'static,
+) -> Result<Done, Problem> {
+    let listener = view.running.listener(name).ok_or_else(|| no_such_listener(view, name))?;
+    let (before, now) = match &view.operator {
+        Some(operator) if listener.handle.is_stopping() => {
+            let told = operator.tell(name, Box::new(tell)).await;
+            told.map_err(|refused| problem_of(view, name, refused))?
+        }
+        _ => listener.handle.tell(tell),
+    };
     if now.workers != before.workers {
         view.running.follow_workers();
     }
@@ -207,16 +212,6 @@ fn told(view: &View, name: &str, tell: impl FnOnce(&mut Controls)) -> Result<Don
 fn in_words(controls: &Controls) -> String {
     let Controls { paused, workers, .. } = controls;
     format!("{}, {workers} workers", if *paused { "paused" } else { "not paused" })
-}
-
-/// The listener of this name, unless it ends.
-fn running(view: &View, name: &str) -> Result<Arc<RunningListener>, Problem> {
-    let listener = view.running.listener(name).ok_or_else(|| no_such_listener(view, name))?;
-    if listener.handle.is_stopping() {
-        let error = format!("the listener {} was drained", listener.name);
-        return Err(Problem::new(StatusCode::CONFLICT, error, "resume it first: it starts again then"));
-    }
-    Ok(listener)
 }
 
 /// What the operator is asked for.
@@ -253,13 +248,19 @@ async fn asked(view: &View, name: &str, wish: Wish) -> Result<Done, Problem> {
     });
     match doing.await {
         Ok(Ok(answer)) => Ok(Done::of_operator(answer)),
-        Ok(Err(Refused::NoSuchListener)) => Err(no_such_listener(view, name)),
-        Ok(Err(Refused::Invalid { why, fix })) => Err(Problem::new(StatusCode::CONFLICT, why, fix)),
+        Ok(Err(refused)) => Err(problem_of(view, name, refused)),
         Err(error) => {
             tracing::error!(%error, "a change ended by a panic");
             let error = "an error of queuepost itself ended this";
             Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, error, "look at its log, and report it"))
         }
+    }
+}
+
+fn problem_of(view: &View, name: &str, refused: Refused) -> Problem {
+    match refused {
+        Refused::NoSuchListener => no_such_listener(view, name),
+        Refused::Invalid { why, fix } => Problem::new(StatusCode::CONFLICT, why, fix),
     }
 }
 

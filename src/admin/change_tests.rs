@@ -32,6 +32,14 @@ impl Operator for Scripted {
         self.note(format!("drain {listener}"))
     }
 
+    fn tell<'a>(
+        &'a self,
+        _: &'a str,
+        _: crate::admin::Tell,
+    ) -> BoxFuture<'a, Result<(Controls, Controls), Refused>> {
+        unreachable!("no listener is being replaced")
+    }
+
     fn start<'a>(&'a self, listener: &'a str) -> BoxFuture<'a, Result<Value, Refused>> {
         self.note(format!("start {listener}"))
     }

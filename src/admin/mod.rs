@@ -19,7 +19,7 @@ mod status;
 mod view;
 
 pub use guard::Guard;
-pub use operator::{Operator, Refused};
+pub use operator::{Operator, Refused, Tell};
 pub use running::{Gauges, Running, RunningEndpoint, RunningListener};
 pub use server::{Admin, AdminError};
 pub use view::View;

@@ -33,7 +33,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::admin::{Admin, Guard, Running, View};
+use crate::admin::{Admin, Events, Guard, History, Running, View};
 use crate::app::crew::Crew;
 use crate::app::endpoints::Prepared;
 use crate::app::operator::ToProcess;
@@ -43,7 +43,9 @@ use crate::app::signals::Signals;
 use crate::app::wiring::Wiring;
 use crate::config::{self, Plan};
 use crate::drain::{ABORT_GRACE, Drain};
+use crate::limit::clock::Wall;
 use crate::pipeline::Preflight;
+use crate::telemetry::log_level::LogLevel;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::trace::Traces;
 
@@ -77,14 +79,19 @@ pub async fn run(plan: Plan, source: Option<Source>, stop: CancellationToken) ->
     start::tell(&plan, admin.address());
     let running = Arc::new(Running::default());
     let (requests, mut of_routes) = mpsc::channel(operator::WAITING_MAX);
-    let view = View {
+    let (admin_stop, log) = (CancellationToken::new(), Arc::new(LogLevel::new(&plan.log.filter)));
+    let view = Arc::new(View {
         metrics: Arc::clone(&metrics),
         running: Arc::clone(&running),
         drain: drain.clone(),
         guard: Guard::new(plan.admin_token.clone()),
         operator: Some(Arc::new(ToProcess(requests))),
         tasks: TaskTracker::new(),
-    };
+        history: History::new(Wall::System),
+        events: Events::until(admin_stop.clone()),
+        log: Arc::clone(&log),
+        about: start::about(),
+    });
     let wiring = Wiring {
         metrics: Arc::clone(&metrics),
         drain: drain.clone(),
@@ -92,10 +99,9 @@ pub async fn run(plan: Plan, source: Option<Source>, stop: CancellationToken) ->
         deadline: plan.deadline,
     };
     let mut process =
-        Process::start(plan, endpoints, wiring, Arc::clone(&running), Reloads::of(source)).await;
-    let admin_stop = CancellationToken::new();
+        Process::start(plan, endpoints, wiring, Arc::clone(&running), Reloads::of(source), log).await;
     let mut admin_task = JoinSet::new();
-    admin_task.spawn(admin.serve(view, admin_stop.clone()));
+    admin_task.spawn(admin.serve(Arc::clone(&view), admin_stop.clone()));
 
     let healthy = tokio::select! {
         biased;

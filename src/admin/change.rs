@@ -7,19 +7,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::Body;
-use axum::extract::rejection::PathRejection;
-use axum::extract::{Extension, Path, Request, State};
+use axum::extract::{Extension, Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::post;
 use serde_json::{Value, json};
 
 use super::ask::{self, Ask};
 use super::document;
 use super::guard::Takes;
 use super::problem::Problem;
+use super::routes::{Name, Routes};
 use super::{Refused, View};
 use crate::pipeline::Controls;
 use crate::serve::{Cut, Peer};
@@ -80,21 +78,19 @@ impl Done {
 }
 
 /// The routes that change something.
-pub(super) fn routes() -> Router<Arc<View>> {
-    let of_listener = |router: Router<Arc<View>>, action: Action| {
+pub(super) fn routes(routes: Routes) -> Routes {
+    let of_listener = |routes: Routes, action: Action| {
         let path = format!("/api/v1/listeners/{{name}}/{}", action.label());
-        let handler = move |State(view), name: Result<Path<String>, PathRejection>, peer, cut, request| async move {
-            // A name that is no text names no listener.
-            let name = name.map_or_else(|_| "\u{fffd}".to_owned(), |Path(name)| name);
+        let handler = move |State(view), Name(name), peer, cut, request| async move {
             answer(view, action, name, (peer, cut), request).await
         };
-        router.route(&path, post(handler))
+        routes.post(&path, handler)
     };
     let reload = |State(view), peer, cut, request| async move {
         answer(view, Action::Reload, String::new(), (peer, cut), request).await
     };
-    let router = Router::new().route("/api/v1/reload", post(reload));
-    Action::OF_LISTENER.into_iter().fold(router, of_listener)
+    let routes = routes.post("/api/v1/reload", reload);
+    Action::OF_LISTENER.into_iter().fold(routes, of_listener)
 }
 
 type Client = (Extension<Peer>, Extension<Cut>);

@@ -1,13 +1,17 @@
 //! What an operator is asked for, and what its refusals become.
 
 use std::sync::Mutex;
+use std::time::SystemTime;
 
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::*;
-use crate::admin::{Guard, Operator, Running};
+use crate::admin::{About, Events, Guard, History, Operator, Running};
 use crate::drain::Drain;
+use crate::limit::clock::Wall;
 use crate::ports::BoxFuture;
+use crate::telemetry::log_level::LogLevel;
 use crate::telemetry::metrics::Metrics;
 
 /// Notes what it is asked, and answers as told.
@@ -57,6 +61,10 @@ fn view(operator: Option<Arc<dyn Operator>>) -> View {
         guard: Guard::new(None),
         operator,
         tasks: TaskTracker::new(),
+        history: History::new(Wall::System),
+        events: Events::until(CancellationToken::new()),
+        log: Arc::new(LogLevel::new("info")),
+        about: About { started: SystemTime::UNIX_EPOCH, host: None, listeners_dir: None },
     }
 }
 

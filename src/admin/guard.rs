@@ -68,6 +68,15 @@ impl Guard {
         self.changes.take().map_err(|wait| Problem::too_many(wait, "too many changes at once"))
     }
 
+    /// What whoever sent these headers may do. Without a token in them nothing is denied.
+    pub(super) async fn standing(&self, headers: &HeaderMap) -> Result<Standing, Problem> {
+        match &self.token {
+            None => Ok(Standing::Off),
+            Some(_) if !headers.contains_key(AUTHORIZATION) => Ok(Standing::TokenNeeded),
+            Some(_) => self.authenticate(headers).await.map(|()| Standing::Allowed),
+        }
+    }
+
     async fn authenticate(&self, headers: &HeaderMap) -> Result<(), Problem> {
         if is_from_another_site(headers) {
             return Err(self.denial(StatusCode::FORBIDDEN, PAGE, PAGE_FIX));
@@ -120,6 +129,36 @@ impl Guard {
             }
             Ok(Err(BodyError::Broken)) => Err(bad("the body broke off", "send it again")),
             Err(_) => Err(bad("the body did not arrive within 5 s", "send it at once")),
+        }
+    }
+}
+
+/// Whether somebody may change something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// Nobody may.
+    Off,
+    /// Whoever shows the token may; none was shown.
+    TokenNeeded,
+    /// The token was shown.
+    Allowed,
+}
+
+impl Standing {
+    pub(super) const fn label(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::TokenNeeded => "token_needed",
+            Self::Allowed => "allowed",
+        }
+    }
+
+    /// What to do to be allowed, if something is to be done.
+    pub(super) const fn note(self) -> Option<&'static str> {
+        match self {
+            Self::Off => Some(OFF_FIX),
+            Self::TokenNeeded => Some(TOKEN_FIX),
+            Self::Allowed => None,
         }
     }
 }

@@ -1,7 +1,8 @@
 //! The admin port: metrics, health, status, and changes for whoever shows the token.
 //!
-//! - `server`: the port and its routes; `view`: what they need; `document`, `problem`: answers of JSON.
-//! - `health`, `status`: what they show; `running`: of which listeners and endpoints.
+//! - `server`: the port; `routes`: what it serves; `view`: what they need; `document`, `problem`: answers of JSON.
+//! - `health`, `status`, `history`, `session`: what they show; `events`: the status as a stream; `running`: of which
+//!   listeners and endpoints.
 //! - `change`: routes that change something; `ask`: what they read; `guard`, `bucket`: who may use them, and how
 //!   often; `operator`: who starts and ends listeners.
 
@@ -9,17 +10,23 @@ mod ask;
 mod bucket;
 mod change;
 mod document;
+mod events;
 mod guard;
 mod health;
+mod history;
 mod operator;
 mod problem;
+mod routes;
 mod running;
 mod server;
+mod session;
 mod status;
 mod view;
 
+pub use events::Events;
 pub use guard::Guard;
+pub use history::History;
 pub use operator::{Operator, Refused, Tell};
 pub use running::{Gauges, Running, RunningEndpoint, RunningListener};
 pub use server::{Admin, AdminError};
-pub use view::View;
+pub use view::{About, View};

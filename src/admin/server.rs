@@ -7,19 +7,19 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::Router;
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{RawQuery, State};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::document::json;
 use super::health::{self, Demand, Verdict};
 use super::problem::{no_such_method, no_such_path};
-use super::{View, change, status};
+use super::routes::{Name, Routes};
+use super::{RunningListener, View, change, events, session, status};
 use crate::escape;
 use crate::serve::{self, Hosts, Limits, Refusal};
 use crate::telemetry::metrics::{CONTENT_TYPE as METRICS_TYPE, Metrics};
@@ -58,25 +58,38 @@ impl Admin {
     }
 
     /// Serves until `stop`.
-    pub async fn serve(self, view: View, stop: CancellationToken) {
-        let router = Router::new()
-            .route("/", get(index))
-            .route("/metrics", get(metrics))
-            .route("/livez", get(livez))
-            .route("/healthz", get(livez))
-            .route("/readyz", get(readyz))
-            .route("/version", get(version))
-            .route("/api/v1/status", get(status_document))
-            .route("/api/v1/listeners", get(listeners))
-            .route("/api/v1/listeners/{name}", get(listener))
-            .merge(change::routes())
+    pub async fn serve(self, view: Arc<View>, stop: CancellationToken) {
+        let router = all()
+            .into_router()
             .fallback(no_such_path)
             .method_not_allowed_fallback(no_such_method)
-            .with_state(Arc::new(view));
+            .with_state(Arc::clone(&view));
         let settings =
             serve::Settings { limits: Limits::default(), hosts: self.hosts, refusal: Refusal::plain };
-        serve::serve(self.listener, router, settings, stop).await;
+        tokio::select! {
+            () = serve::serve(self.listener, router, settings, stop) => {}
+            () = view.history.follow(&view.running) => {}
+        }
     }
+}
+
+/// Every route of the port.
+fn all() -> Routes {
+    let routes = Routes::default()
+        .get("/", index)
+        .get("/metrics", metrics)
+        .get("/livez", livez)
+        .get("/healthz", livez)
+        .get("/readyz", readyz)
+        .get("/version", version)
+        .get("/api/v1/status", status_document)
+        .get("/api/v1/events", events::events)
+        .get("/api/v1/session", session::session)
+        .get("/api/v1/listeners", listeners)
+        .get("/api/v1/listeners/{name}", listener)
+        .get("/api/v1/listeners/{name}/failures", failures)
+        .get("/api/v1/listeners/{name}/history", history);
+    change::routes(routes)
 }
 
 async fn index() -> &'static str {
@@ -137,10 +150,25 @@ async fn listeners(State(view): State<Arc<View>>) -> Response {
 }
 
 /// One listener of the status, for whoever asks often: without its failures one by one.
-async fn listener(State(view): State<Arc<View>>, Path(name): Path<String>) -> Response {
-    match view.running.listener(&name) {
-        Some(running) => json(&status::listener(&running.status(), false)),
-        None => change::no_such_listener(&view, &name).into_response(),
+async fn listener(State(view): State<Arc<View>>, Name(name): Name) -> Response {
+    of_listener(&view, &name, |running| status::listener(&running.status(), false))
+}
+
+/// The last failures of one listener, one by one.
+async fn failures(State(view): State<Arc<View>>, Name(name): Name) -> Response {
+    of_listener(&view, &name, |running| status::recent_failures(&running.status()))
+}
+
+/// What one listener counted in the last quarter of an hour.
+async fn history(State(view): State<Arc<View>>, Name(name): Name) -> Response {
+    of_listener(&view, &name, |running| view.history.document(&running.name))
+}
+
+/// A document of one listener, or that there is none of this name.
+fn of_listener(view: &View, name: &str, document: impl FnOnce(&RunningListener) -> Value) -> Response {
+    match view.running.listener(name) {
+        Some(running) => json(&document(&running)),
+        None => change::no_such_listener(view, name).into_response(),
     }
 }
 

@@ -57,8 +57,7 @@ fn state(status: &Status) -> (&'static str, Option<&String>) {
 /// One listener, with its failures one by one or without.
 pub(super) fn listener(status: &Status, with_failures: bool) -> Value {
     let (state, fault) = state(status);
-    let failed = |each: &Failure| failure(each, status);
-    let recent: Option<Vec<_>> = with_failures.then(|| status.recent_failures.iter().map(failed).collect());
+    let recent = with_failures.then(|| one_by_one(status));
     let is_open = [&status.gate, &status.endpoint_gate].iter().all(|gate| gate.state == GateState::Open);
     let messages: serde_json::Map<String, Value> =
         status.messages.iter().map(|(stage, count)| ((*stage).to_owned(), json!(count))).collect();
@@ -113,6 +112,15 @@ fn failures(failures: &Failures) -> Value {
         "last_seconds_ago": failures.last.map(|last| last.as_secs()),
         "last": failures.why,
     })
+}
+
+/// The last failures of a listener, the newest first.
+pub(super) fn recent_failures(status: &Status) -> Value {
+    json!({ "listener": status.name, "recent_failures": one_by_one(status) })
+}
+
+fn one_by_one(status: &Status) -> Vec<Value> {
+    status.recent_failures.iter().map(|each| failure(each, status)).collect()
 }
 
 /// Something that happened to a message and was no success.

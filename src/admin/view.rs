@@ -1,11 +1,14 @@
 //! The data that the routes of the admin port show.
 
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use tokio_util::task::TaskTracker;
 
-use super::{Guard, Operator, Running};
+use super::{Events, Guard, History, Operator, Running};
 use crate::drain::Drain;
+use crate::telemetry::log_level::LogLevel;
 use crate::telemetry::metrics::Metrics;
 
 /// The data of all routes.
@@ -20,6 +23,25 @@ pub struct View {
     pub guard: Guard,
     /// Who starts and ends listeners, where somebody does.
     pub operator: Option<Arc<dyn Operator>>,
-    /// Changes that are being made.
+    /// Changes that are being made, and streams of events.
     pub tasks: TaskTracker,
+    /// What was counted lately.
+    pub history: History,
+    /// Streams of events.
+    pub events: Events,
+    /// The filter of the log.
+    pub log: Arc<LogLevel>,
+    /// What stays as it is.
+    pub about: About,
+}
+
+/// What is known of the process from its start to its end.
+#[derive(Debug, Clone)]
+pub struct About {
+    /// When it was started.
+    pub started: SystemTime,
+    /// Name of the machine or pod.
+    pub host: Option<String>,
+    /// Where listeners that are created here are kept, if they can be.
+    pub listeners_dir: Option<PathBuf>,
 }

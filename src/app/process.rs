@@ -20,6 +20,7 @@ use crate::app::wiring::{Planned, Wiring};
 use crate::config::Plan;
 use crate::pipeline::Controls;
 use crate::telemetry::log;
+use crate::telemetry::log_level::LogLevel;
 use crate::telemetry::metrics::Metrics;
 
 /// What a route asks of the process.
@@ -49,6 +50,7 @@ pub(super) struct Process {
     /// What was said of configurations.
     said: Vec<Notable>,
     restarts: Vec<&'static str>,
+    log: Arc<LogLevel>,
 }
 
 enum Next {
@@ -66,6 +68,7 @@ impl Process {
         wiring: Wiring,
         running: Arc<Running>,
         reloads: Reloads,
+        log: Arc<LogLevel>,
     ) -> Self {
         let (metrics, said) = (Arc::clone(&wiring.metrics), start::notable(&plan));
         let mut crew = Crew::new(wiring, Arc::clone(&running));
@@ -74,7 +77,7 @@ impl Process {
         crew.follow(Planned::all(&plan, &endpoints), plan.deadline).await;
         metrics.config_read(true, unix_seconds());
         let (former, restarts) = (Former::default(), Vec::new());
-        Self { crew, metrics, running, reloads, endpoints, former, plan, said, restarts }
+        Self { crew, metrics, running, reloads, endpoints, former, plan, said, restarts, log }
     }
 
     /// Runs until a signal says to stop.
@@ -142,7 +145,7 @@ impl Process {
     async fn follow(&mut self, Read { plan, endpoints }: Read) -> Value {
         let is_followed = self.plan.deadline != plan.deadline || self.plan.log.filter != plan.log.filter;
         if self.plan.log.filter != plan.log.filter
-            && let Err(error) = log::refilter(&plan.log.filter)
+            && let Err(error) = self.log.configure(&plan.log.filter)
         {
             tracing::warn!(%error, "the log's filter stays as it was");
         }
@@ -262,7 +265,9 @@ mod tests {
         let clients = Arc::<sqs::Clients>::default();
         let wiring = Wiring { metrics, drain: drain.clone(), clients, deadline: plan.deadline };
         let endpoints = Prepared::new(&plan.endpoints, &[]).unwrap();
-        let mut process = Process::start(plan, endpoints, wiring, running, Reloads::of(Some(source))).await;
+        let log = Arc::new(LogLevel::new(&plan.log.filter));
+        let reloads = Reloads::of(Some(source));
+        let mut process = Process::start(plan, endpoints, wiring, running, reloads, log).await;
         let (requests, mut of_routes) = mpsc::channel(16);
         let (operator, mut signals) = (ToProcess(requests), Signals::new().unwrap());
         tokio::select! {

@@ -2,10 +2,11 @@
 
 use std::net::SocketAddr;
 
-use crate::admin::AdminError;
+use crate::admin::{About, AdminError};
 use crate::app::resources::{self, Limits, Shortage};
 use crate::config::{ListenerPlan, Plan};
 use crate::endpoint::ClientError;
+use crate::limit::clock::Wall;
 
 /// Why a run could not start.
 #[derive(Debug, thiserror::Error)]
@@ -52,6 +53,12 @@ pub(super) fn tell(plan: &Plan, admin: Option<SocketAddr>) {
             "configured"
         );
     }
+}
+
+/// What this process is.
+pub(super) fn about() -> About {
+    let host = rustix::system::uname().nodename().to_str().ok().map(str::to_owned);
+    About { started: Wall::System.now(), host: host.filter(|host| !host.is_empty()), listeners_dir: None }
 }
 
 /// Something a person should know of, and its fix.

@@ -20,6 +20,7 @@
 mod bodies;
 mod connection;
 mod connections;
+mod feed;
 mod hosts;
 mod server;
 mod stream;
@@ -31,6 +32,7 @@ use http::StatusCode;
 
 pub use bodies::{Bodies, BodyError, Held};
 pub use connection::Cut;
+pub use feed::feed;
 pub use hosts::{Hosts, is_from_another_site};
 pub use server::{Peer, serve};
 

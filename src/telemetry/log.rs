@@ -28,6 +28,9 @@ use crate::telemetry::text;
 /// The filter of the level `info`.
 pub const DEFAULT_FILTER: &str = "warn,aws_config=error,queuepost=info";
 
+/// What stands before a level in the directives of it.
+const OF_A_LEVEL: &str = "warn,aws_config=error,queuepost=";
+
 /// Target of the lines about delivered messages: users can enable them without all of `debug`.
 pub const DELIVERED: &str = "queuepost::delivered";
 
@@ -69,7 +72,7 @@ pub fn filter(text: &str) -> Result<String, LogError> {
     match level.as_str() {
         // Other crates must not log more than this program.
         "off" | "error" | "warn" => return Ok(level),
-        "info" | "debug" | "trace" => return Ok(format!("warn,aws_config=error,queuepost={level}")),
+        "info" | "debug" | "trace" => return Ok(format!("{OF_A_LEVEL}{level}")),
         _ => {}
     }
     // A single unknown word would enable the module of that name and silence everything else.
@@ -80,6 +83,12 @@ pub fn filter(text: &str) -> Result<String, LogError> {
         Ok(_) => Ok(text.to_owned()),
         Err(error) => Err(LogError::Filter(text.to_owned(), Some(error))),
     }
+}
+
+/// The level that directives of [`filter`] are made of; other directives stay as they are.
+pub(super) fn level(filter: &str) -> &str {
+    let level = filter.strip_prefix(OF_A_LEVEL).unwrap_or(filter);
+    if level.contains(['=', ',']) { filter } else { level }
 }
 
 /// Changes the filter of the running log.

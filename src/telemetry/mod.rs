@@ -7,6 +7,7 @@ pub mod handles;
 mod harmless;
 pub mod labels;
 pub mod log;
+pub mod log_level;
 pub mod metrics;
 pub mod output;
 mod quiet;

@@ -1,6 +1,7 @@
 //! The real binary over loopback, in real time with short settings.
 //!
 //! - `answers`: what is shown of answers, and that nothing is where that is switched off.
+//! - `api_reads`: events, failures, history and the session of the admin port.
 //! - `chaos`: kills, restarts and faults on both sides, every duplicate explained.
 //! - `check`: what `queuepost check` finds, and that it touches no message.
 //! - `command_line`: completions, manual pages, schema, the complete example, misspelt variables.
@@ -46,6 +47,7 @@ mod sqs_proxy;
 pub mod tls;
 
 mod answers;
+mod api_reads;
 mod chaos;
 mod check;
 mod command_line;

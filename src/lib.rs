@@ -33,6 +33,7 @@
 //! - [`tuning`]: every number of intake and flow control that is not a setting.
 //! - [`telemetry`], [`config`], [`admin`], [`drain`]: metrics and logs, settings, probes, shutdown.
 //! - [`secret`]: secrets in files, read again when they change.
+//! - [`hands`]: what a person does with messages of a queue: look, send, move back.
 //! - [`escape`]: text from outside made harmless for terminals and logs.
 //! - [`app`] wires it all together for [`cli`].
 //!
@@ -68,6 +69,7 @@ pub mod drain;
 pub mod endpoint;
 pub mod escape;
 pub mod exchange;
+pub mod hands;
 pub mod limit;
 pub mod localqueue;
 pub mod message;

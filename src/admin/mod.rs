@@ -1,7 +1,7 @@
 //! The admin port: metrics, health, status, and changes for whoever shows the token.
 //!
 //! - `server`: the port; `routes`: what it serves; `view`: what they need; `document`, `problem`: answers of JSON.
-//! - `health`, `status`, `history`, `session`: what they show; `events`: the status as a stream; `running`: of which
+//! - `health`, `status`, `history`, `session`: what they show; `events`, `stream`: the status as it changes; `running`: of which
 //!   listeners and endpoints.
 //! - `change`: routes that change something; `ask`: what they read; `guard`, `bucket`: who may use them, and how
 //!   often; `operator`: who starts and ends listeners.
@@ -21,6 +21,7 @@ mod running;
 mod server;
 mod session;
 mod status;
+mod stream;
 mod view;
 
 pub use events::Events;

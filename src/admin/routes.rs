@@ -1,7 +1,7 @@
 //! The routes of the admin port, each noted as it is added.
 //!
-//! A router of axum does not tell what it serves. The notes are compared with the OpenAPI document, so that no route is
-//! without its description, and no description without its route.
+//! A router of axum does not tell what it serves. So a test compares these notes with the OpenAPI document: each route is
+//! described there, and nothing else is.
 
 use std::convert::Infallible;
 use std::sync::Arc;

@@ -19,7 +19,7 @@ use super::document::json;
 use super::health::{self, Demand, Verdict};
 use super::problem::{no_such_method, no_such_path};
 use super::routes::{Name, Routes};
-use super::{RunningListener, View, change, events, session, status};
+use super::{RunningListener, View, change, session, status, stream};
 use crate::escape;
 use crate::serve::{self, Hosts, Limits, Refusal};
 use crate::telemetry::metrics::{CONTENT_TYPE as METRICS_TYPE, Metrics};
@@ -83,7 +83,7 @@ fn all() -> Routes {
         .get("/readyz", readyz)
         .get("/version", version)
         .get("/api/v1/status", status_document)
-        .get("/api/v1/events", events::events)
+        .get("/api/v1/events", stream::events)
         .get("/api/v1/session", session::session)
         .get("/api/v1/listeners", listeners)
         .get("/api/v1/listeners/{name}", listener)

@@ -9,7 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 
-use crate::cli::resend;
+use crate::hands::resend;
 use crate::message::{Attribute, AttributeValue};
 use crate::sqs::Outgoing;
 

@@ -23,7 +23,6 @@ mod queues;
 mod receive;
 mod redrive;
 mod render;
-mod resend;
 mod run;
 mod sample_endpoint;
 mod send;
@@ -33,6 +32,7 @@ mod status_page;
 mod table;
 mod terminal;
 mod test_post;
+mod told;
 mod value;
 
 use std::process::ExitCode;

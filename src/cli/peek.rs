@@ -3,19 +3,14 @@
 //! SQS has no way of looking that is no receive. So each message shown has its receive count raised by one.
 //! A message that had its last receive already is dead-lettered instead of shown. Where that can happen it is asked for.
 
-use std::collections::HashSet;
-use std::time::Duration;
-
 use clap::Args;
 
 use crate::cli::interrupt::Interrupt;
 use crate::cli::queue_options::QueueOptions;
 use crate::cli::{FAILED, INTERRUPTED, OK, complain, complain_of, receive, value};
-use crate::ports::{BATCH_MAX, Queue as _, QueueError, VisibilityChange};
-use crate::sqs::{ReceiveRequest, Received, SqsQueue};
-
-/// How long messages are hidden while others are looked for.
-const HIDDEN: Duration = Duration::from_secs(30);
+use crate::hands::peek::{HIDDEN, Look};
+use crate::ports::{BATCH_MAX, Queue as _, QueueError};
+use crate::sqs::SqsQueue;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -82,55 +77,32 @@ async fn look(options: &Options, queue: &SqsQueue) -> Result<u8, QueueError> {
     }
     let url = queue.address().await?;
     let mut interrupt = Interrupt::listen();
-    let mut shown: Vec<Received> = Vec::new();
-    let mut seen = HashSet::new();
+    let mut looked = Look::at(queue);
     let ended = loop {
-        let left = options.max.saturating_sub(u64::try_from(shown.len()).unwrap_or(u64::MAX));
+        let left = options.max.saturating_sub(u64::try_from(looked.shown().len()).unwrap_or(u64::MAX));
         let max = usize::try_from(left).unwrap_or(BATCH_MAX).min(BATCH_MAX);
-        let request =
-            ReceiveRequest { max, wait: Duration::from_secs(1), visibility: Some(HIDDEN), attempt_id: None };
         if max == 0 {
             break Ok(OK);
         }
-        let came = match queue.receive_by_hand(&request).await {
-            Ok(came) => came,
+        let new = match looked.next(max).await {
+            Ok(new) => new,
             Err(error) => break Err(error),
         };
         if interrupt.was_pressed().await {
-            shown.extend(came);
             break Ok(INTERRUPTED);
         }
         receive::tell_left_out(queue);
-        let nothing_new = came.iter().all(|received| seen.contains(&received.message.id));
-        let new: Vec<_> =
-            came.into_iter().filter(|received| seen.insert(received.message.id.clone())).collect();
-        if let Err(error) = receive::print(&new, &url) {
+        if let Err(error) = receive::print(new, &url) {
             complain(&format!("cannot write to standard output: {error}"));
-            shown.extend(new);
             break Ok(FAILED);
         }
-        shown.extend(new);
-        if nothing_new {
+        if new.is_empty() {
             break Ok(OK);
         }
     };
-    give_back(queue, &shown).await;
-    ended
-}
-
-/// Makes messages visible again.
-async fn give_back(queue: &SqsQueue, messages: &[Received]) {
-    let mut kept = 0_usize;
-    for some in messages.chunks(BATCH_MAX) {
-        let visible =
-            |received: &Received| VisibilityChange { receipt: received.message.receipt.clone(), seconds: 0 };
-        let changes: Vec<VisibilityChange> = some.iter().map(visible).collect();
-        kept += match queue.change_visibility(&changes).await {
-            Ok(results) => results.iter().filter(|result| result.is_err()).count(),
-            Err(_) => some.len(),
-        };
-    }
+    let kept = looked.give_back().await;
     if kept > 0 {
         complain(&format!("{kept} messages stay hidden for up to {} s", HIDDEN.as_secs()));
     }
+    ended
 }

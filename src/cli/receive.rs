@@ -18,16 +18,12 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::cli::queue_options::QueueOptions;
+use crate::cli::told::Told;
 use crate::cli::{FAILED, INTERRUPTED, OK, USAGE, complain, complain_of, print_lines, value};
-use crate::escape;
-use crate::message::{Attribute, AttributeValue, MessageId, ReceiptHandle};
-use crate::ports::{BATCH_MAX, EntryErrorKind, Queue as _, QueueError};
+use crate::hands::delete::delete;
+use crate::message::{Attribute, AttributeValue, MessageId};
+use crate::ports::{BATCH_MAX, Queue as _, QueueError};
 use crate::sqs::{ReceiveRequest, Received, SqsQueue};
-
-/// Attempts of a delete before it is reported as failed.
-const DELETES_MAX: u32 = 4;
-/// Pause before the first repeat; each further pause is twice as long.
-const PAUSE: Duration = Duration::from_millis(200);
 
 const EXAMPLES: &str = "\
 Examples:
@@ -126,7 +122,7 @@ pub(super) async fn run(options: &Options) -> u8 {
             return FAILED;
         }
         if options.delete {
-            all_deleted &= delete(&queue, &messages).await.is_empty();
+            all_deleted &= delete(&queue, &messages, &mut Told::default()).await.is_empty();
         }
         let been_round =
             messages.len() < came || (!options.delete && options.visibility == Some(Duration::ZERO));
@@ -160,55 +156,6 @@ pub(super) fn tell_left_out(queue: &SqsQueue) {
         let messages = if messages == 1 { "1 message".to_owned() } else { format!("{messages} messages") };
         complain(&format!("{messages} left out: {}; SQS hands them out again", why.words()));
     }
-}
-
-/// Deletes messages and repeats temporary failures; returns those that are not deleted, which it has said.
-pub(super) async fn delete(queue: &SqsQueue, messages: &[Received]) -> Vec<MessageId> {
-    let mut left: Vec<(MessageId, ReceiptHandle)> = messages
-        .iter()
-        .map(|received| (received.message.id.clone(), received.message.receipt.clone()))
-        .collect();
-    let mut kept = Vec::new();
-    for round in 1..=DELETES_MAX {
-        let handles: Vec<ReceiptHandle> = left.iter().map(|(_, handle)| handle.clone()).collect();
-        let again = match queue.delete(&handles).await {
-            Ok(results) => {
-                let mut again = Vec::new();
-                for (message, result) in left.into_iter().zip(results) {
-                    match result {
-                        Ok(()) => {}
-                        Err(error) if error.kind == EntryErrorKind::Retryable && round < DELETES_MAX => {
-                            again.push(message);
-                        }
-                        Err(error) => {
-                            let fix = error.kind.fix();
-                            complain(&format!(
-                                "message {} was not deleted: {}\n  fix: {fix}",
-                                escape::line(message.0.as_str()),
-                                escape::line(&error.code)
-                            ));
-                            kept.push(message.0);
-                        }
-                    }
-                }
-                again
-            }
-            Err(error) if !error.kind.is_fault() && round < DELETES_MAX => left,
-            Err(error) => {
-                let ids: Vec<&str> = left.iter().map(|(id, _)| id.as_str()).collect();
-                complain(&format!("not deleted: {}", escape::line(&ids.join(", "))));
-                complain_of(&error);
-                kept.extend(left.into_iter().map(|(id, _)| id));
-                break;
-            }
-        };
-        if again.is_empty() {
-            break;
-        }
-        left = again;
-        tokio::time::sleep(PAUSE * 2_u32.pow(round - 1)).await;
-    }
-    kept
 }
 
 /// A message as printed; users rely on these names, so they never change.
@@ -277,7 +224,7 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::message::{Message, ReceiveCount};
+    use crate::message::{Message, ReceiptHandle, ReceiveCount};
 
     fn bare() -> Received {
         Received {

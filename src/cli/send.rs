@@ -11,10 +11,9 @@ use clap::Args;
 
 use crate::cli::line_shape::Shape;
 use crate::cli::queue_options::QueueOptions;
-use crate::cli::{
-    FAILED, OK, USAGE, complain, complain_of, envelope, print_lines, resend, send_lines, value,
-};
+use crate::cli::{FAILED, OK, USAGE, complain, complain_of, envelope, print_lines, send_lines, value};
 use crate::escape;
+use crate::hands::{attribute, resend};
 use crate::message::Attribute;
 use crate::sqs::Outgoing;
 
@@ -82,7 +81,7 @@ pub(super) struct Options {
 
 /// Sends and prints ids; returns the exit code.
 pub(super) async fn run(options: &Options) -> u8 {
-    if let Err(why) = value::attributes(&options.attributes) {
+    if let Err(why) = attribute::check_all(&options.attributes) {
         complain(&why);
         return USAGE;
     }

@@ -17,9 +17,9 @@ use tokio::sync::mpsc::{self, Receiver};
 use tokio::time::{Instant, timeout_at};
 
 use crate::cli::line_shape::Shape;
-use crate::cli::resend::{SENDS_MAX, pause};
 use crate::cli::{FAILED, OK, complain, print_lines};
 use crate::escape;
+use crate::hands::resend::{SENDS_MAX, pause};
 use crate::message::MessageId;
 use crate::ports::{BATCH_MAX, QueueError, QueueErrorKind};
 use crate::sqs::{Outgoing, SqsQueue, Unsent};

@@ -10,6 +10,8 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use crate::hands::attribute;
+use crate::hands::redrive::RATE_MAX;
 use crate::message::{Attribute, AttributeValue};
 
 /// Longest delay of a message (AWS limit).
@@ -18,10 +20,8 @@ const DELAY: RangeInclusive<u64> = 0..=900;
 const WAIT: RangeInclusive<u64> = 0..=20;
 /// Longest visibility timeout (AWS limit).
 const VISIBILITY: RangeInclusive<u64> = 0..=43_200;
-/// Most attributes of a message (AWS limit).
-const ATTRIBUTES_MAX: usize = 10;
-/// Longest name of an attribute, and longest type with its suffix (AWS limit).
-const NAME_MAX: usize = 256;
+/// Longest type with its suffix (AWS limit).
+const TYPE_MAX: usize = 256;
 
 /// How long a new message stays hidden.
 pub(super) fn delay(text: &str) -> Result<Duration, String> {
@@ -43,10 +43,10 @@ pub(super) fn at_least_one(text: &str) -> Result<u64, String> {
     text.parse().ok().filter(|&number| number > 0).ok_or_else(|| "write a whole number, 1 or more".to_owned())
 }
 
-/// Messages a second of a move task (AWS limit).
+/// Messages a second of a redrive.
 pub(super) fn moves_per_second(text: &str) -> Result<u32, String> {
-    let rate = text.parse().ok().filter(|rate| (1..=500).contains(rate));
-    rate.ok_or_else(|| "write a whole number, 1 to 500".to_owned())
+    let rate = text.parse().ok().filter(|rate| (1..=RATE_MAX).contains(rate));
+    rate.ok_or_else(|| format!("write a whole number, 1 to {RATE_MAX}"))
 }
 
 fn whole_seconds(text: &str, range: &RangeInclusive<u64>) -> Result<Duration, String> {
@@ -65,13 +65,13 @@ fn whole_seconds(text: &str, range: &RangeInclusive<u64>) -> Result<Duration, St
 pub(super) fn attribute(text: &str) -> Result<Attribute, String> {
     let (name, value) = text.split_once('=').ok_or("write NAME=VALUE or NAME:TYPE=VALUE")?;
     let (name, data_type) = name.split_once(':').unwrap_or((name, "String"));
-    checked_name(name)?;
+    attribute::check_name(name)?;
     if value.is_empty() {
         return Err("SQS takes no attribute without a value".to_owned());
     }
     let (kind, suffix) =
         data_type.split_once('.').map_or((data_type, None), |(kind, rest)| (kind, Some(rest)));
-    if suffix.is_some_and(str::is_empty) || data_type.len() > NAME_MAX {
+    if suffix.is_some_and(str::is_empty) || data_type.len() > TYPE_MAX {
         return Err("the suffix of a type is at least one character, type and suffix at most 256".to_owned());
     }
     let value = match kind {
@@ -87,37 +87,6 @@ pub(super) fn attribute(text: &str) -> Result<Attribute, String> {
         }
     };
     Ok(Attribute { name: name.to_owned(), data_type: data_type.to_owned(), value })
-}
-
-fn checked_name(name: &str) -> Result<(), String> {
-    let lower = name.to_ascii_lowercase();
-    let valid = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
-    if !(1..=NAME_MAX).contains(&name.len()) || !name.chars().all(valid) {
-        return Err("a name has 1 to 256 letters, digits and _-.".to_owned());
-    }
-    if lower.starts_with("aws.") || lower.starts_with("amazon.") {
-        return Err("names that start with AWS. or Amazon. are Amazon's own".to_owned());
-    }
-    if name.starts_with('.') || name.ends_with('.') || name.contains("..") {
-        return Err("a name does not start or end with a dot, nor has it two in a row".to_owned());
-    }
-    Ok(())
-}
-
-/// The rule for all attributes together.
-pub(super) fn attributes(given: &[Attribute]) -> Result<(), String> {
-    if given.len() > ATTRIBUTES_MAX {
-        return Err(format!(
-            "a message has at most {ATTRIBUTES_MAX} attributes, and these are {}",
-            given.len()
-        ));
-    }
-    let mut names: Vec<&str> = given.iter().map(|attribute| attribute.name.as_str()).collect();
-    names.sort_unstable();
-    match names.windows(2).find(|pair| pair.first() == pair.last()).and_then(<[&str]>::first) {
-        Some(twice) => Err(format!("the attribute {twice} is given twice")),
-        None => Ok(()),
-    }
 }
 
 #[cfg(test)]
@@ -192,15 +161,5 @@ mod tests {
         ] {
             assert!(attribute(written).is_err(), "{written}");
         }
-    }
-
-    #[test]
-    fn ten_attributes_of_different_names_fit_on_a_message() {
-        let ten: Vec<Attribute> = (0..10).map(|index| text(&index.to_string(), "String", "v")).collect();
-        assert_eq!(attributes(&ten), Ok(()));
-        let eleven: Vec<Attribute> = (0..11).map(|index| text(&index.to_string(), "String", "v")).collect();
-        assert!(attributes(&eleven).is_err_and(|why| why.contains("11")));
-        let twice = [text("a", "String", "v"), text("b", "String", "v"), text("a", "Number", "1")];
-        assert!(attributes(&twice).is_err_and(|why| why.contains("attribute a")));
     }
 }

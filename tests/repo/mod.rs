@@ -55,6 +55,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ),
     ("sqs", &["escape", "ports", "policy", "message", "telemetry", "exchange::Pointer"]),
     // The time of a signature is the wall clock's.
+    ("hands", &["escape", "message", "ports", "sqs"]),
     (
         "endpoint",
         &["escape", "limit::clock", "ports", "policy", "message", "secret", "telemetry", "exchange"],
@@ -80,6 +81,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
         &[
             "config",
             "admin",
+            "hands",
             "sqs",
             "endpoint",
             "pipeline",
@@ -105,6 +107,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "escape",
             "app",
             "config",
+            "hands",
             "localqueue",
             "message",
             "ports",

@@ -12,12 +12,12 @@ use crate::sqs::{Outgoing, SqsQueue};
 
 /// Attempts for a message before it is reported as failed: 3 s of pauses at most, and each call up to its own
 /// timeout.
-pub(super) const SENDS_MAX: u32 = 5;
+pub const SENDS_MAX: u32 = 5;
 /// Pause before the first repeat; each further pause is twice as long, half of it random.
 const PAUSE: Duration = Duration::from_millis(200);
 
 /// Sends one message, with repeats if needed.
-pub(super) async fn send(queue: &SqsQueue, message: &Outgoing) -> Result<MessageId, QueueError> {
+pub async fn send(queue: &SqsQueue, message: &Outgoing) -> Result<MessageId, QueueError> {
     let mut round = 1;
     loop {
         match queue.send(message.clone()).await {
@@ -33,12 +33,12 @@ pub(super) async fn send(queue: &SqsQueue, message: &Outgoing) -> Result<Message
 ///
 /// SQS remembers an id for five minutes and drops what comes with it, without an error. Two messages may have the same
 /// id, so no age of theirs makes it safe to use again. Ids of messages are unique.
-pub(super) fn deduplication_id(of: &str) -> String {
+pub fn deduplication_id(of: &str) -> String {
     format!("again-{of}")
 }
 
 /// Exponential, half of it random, so that many senders do not repeat at once.
-pub(super) fn pause(round: u32) -> Duration {
+pub fn pause(round: u32) -> Duration {
     let full = PAUSE.saturating_mul(2_u32.saturating_pow(round.saturating_sub(1)));
     full.mul_f64(fastrand::f64().mul_add(0.5, 0.5))
 }

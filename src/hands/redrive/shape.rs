@@ -3,7 +3,7 @@
 //! Pure. Body, attributes, trace header and group stay; what queuepost added when it dead-lettered the message goes. The
 //! deduplication id is a new one ([`resend::deduplication_id`]).
 
-use crate::cli::resend;
+use crate::hands::resend;
 use crate::sqs::{Outgoing, Received, is_copy, is_ours, source_of};
 
 /// Where a message came from, as far as it says so.

@@ -22,7 +22,7 @@ pub(super) struct Asked {
 
 /// How messages go back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Way {
+pub enum Way {
     /// By a move task of SQS.
     Task,
     /// Each received, sent and deleted; why.

@@ -2,25 +2,25 @@
 //!
 //! The first message goes by itself, which shows that sends and deletes are allowed. Then those of a standard queue go
 //! in batches, unless there is a rate. What a batch does not take is sent by itself, with its repeats. A message that
-//! could not be deleted ends the command.
+//! could not be deleted ends the work.
 //!
 //! A message is in at least one of the two queues at any time. What is received and not moved is released at
 //! the end. Until then it is hidden, so that it does not come again and again.
-//! What this command sent and what comes back meanwhile, because it failed again, is not moved a second time.
+//! What was sent and what comes back meanwhile, because it failed again, is not moved a second time.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use super::batch::{self, Batch, Target};
 use super::shape::{self, Origin};
-use crate::cli::interrupt::Interrupt;
-use crate::cli::progress::Progress;
-use crate::cli::resend::{self, SENDS_MAX};
-use crate::cli::{FAILED, INTERRUPTED, OK, complain, complain_of, print_lines, receive};
+use super::{End, Order};
 use crate::escape;
+use crate::hands::resend::{self, SENDS_MAX};
+use crate::hands::{Report, delete};
 use crate::message::{MessageId, ReceiptHandle};
 use crate::ports::{BATCH_MAX, Queue as _, QueueError, QueueErrorKind, VisibilityChange};
 use crate::sqs::{QueueRef, ReceiveRequest, Received, SqsQueue, source_of};
@@ -45,7 +45,8 @@ pub(super) struct ByHand<'a> {
     /// Queues by the name or ARN that messages give.
     opened: HashMap<String, Arc<SqsQueue>>,
     tally: Tally,
-    progress: Progress,
+    report: &'a mut dyn Report,
+    stop: &'a CancellationToken,
 }
 
 /// What became of messages.
@@ -88,11 +89,11 @@ impl<'a> ByHand<'a> {
     pub(super) fn new(
         queue: &'a SqsQueue,
         target: Target,
-        ids: &[String],
-        rate: Option<u32>,
+        order: &Order,
         fifo: bool,
-        total: u64,
+        (report, stop): (&'a mut dyn Report, &'a CancellationToken),
     ) -> Self {
+        let Order { ids, rate, .. } = order;
         Self {
             queue,
             target,
@@ -102,61 +103,54 @@ impl<'a> ByHand<'a> {
             next: Instant::now(),
             opened: HashMap::new(),
             tally: Tally::default(),
-            progress: Progress::new("moved", Some(total)),
+            report,
+            stop,
         }
     }
 
-    /// Moves until the queue is empty, everything asked for was met, or Ctrl-C; returns the exit code.
-    pub(super) async fn run(mut self) -> Result<u8, QueueError> {
-        let mut interrupt = Interrupt::listen();
-        let ended = self.until_done(&mut interrupt).await;
-        self.progress.clear();
+    /// Moves until the queue is empty, everything asked for was met, or it is to stop.
+    pub(super) async fn run(mut self) -> Result<End, QueueError> {
+        let ended = self.until_done().await;
         self.give_back().await;
         let moved = self.tally.moved;
-        let code = match &ended {
-            Err(_) | Ok(FAILED) => FAILED,
-            Ok(code) => *code,
-        };
-        complain(&format!("moved {moved} {}", messages(moved)));
-        if code == INTERRUPTED {
-            complain(&"ended by Ctrl-C: the rest stays here");
+        let end = *ended.as_ref().unwrap_or(&End::NotAll);
+        self.report.say(&format!("moved {moved} {}", messages(moved)));
+        if end == End::Stopped {
+            self.report.say("ended early: the rest stays here");
         }
-        if let Some(missing) = self.wanted.as_ref().filter(|wanted| code != INTERRUPTED && !wanted.is_empty())
+        if let Some(missing) = self.wanted.as_ref().filter(|wanted| end != End::Stopped && !wanted.is_empty())
         {
             let ids: Vec<&str> = missing.iter().map(String::as_str).collect();
             let why = if self.fifo { "; of a FIFO group only the first ten can be reached" } else { "" };
-            complain(&format!("not found: {}{why}", escape::line(&ids.join(", "))));
-            return Ok(FAILED);
+            let missing = format!("not found: {}{why}", escape::line(&ids.join(", ")));
+            self.report.say(&missing);
+            return Ok(End::NotAll);
         }
         ended?;
-        Ok(if self.tally.failed > 0 && code == OK { FAILED } else { code })
+        Ok(if self.tally.failed > 0 && end == End::All { End::NotAll } else { end })
     }
 
-    async fn until_done(&mut self, interrupt: &mut Interrupt) -> Result<u8, QueueError> {
+    async fn until_done(&mut self) -> Result<End, QueueError> {
         let mut empty = 0;
         while empty < EMPTY_MAX && self.wanted.as_ref().is_none_or(|wanted| !wanted.is_empty()) {
-            if interrupt.was_pressed().await {
-                return Ok(INTERRUPTED);
+            if self.stop.is_cancelled() {
+                return Ok(End::Stopped);
             }
             let mut rest = VecDeque::from(self.receive().await?);
             empty = if rest.is_empty() { empty + 1 } else { 0 };
-            let ended = self.each(&mut rest, interrupt).await;
+            let ended = self.each(&mut rest).await;
             self.tally.back.extend(rest.into_iter().map(|letter| letter.message.receipt));
             match ended? {
-                Some(code) => return Ok(code),
+                Some(end) => return Ok(end),
                 None if self.tally.been_round => break,
                 None => {}
             }
         }
-        Ok(OK)
+        Ok(End::All)
     }
 
     /// Moves what was received. An end before all of it leaves the others in `rest`.
-    async fn each(
-        &mut self,
-        rest: &mut VecDeque<Received>,
-        interrupt: &mut Interrupt,
-    ) -> Result<Option<u8>, QueueError> {
+    async fn each(&mut self, rest: &mut VecDeque<Received>) -> Result<Option<End>, QueueError> {
         let mut singly = 0_usize;
         while let Some(letter) = rest.pop_front() {
             if !self.is_wanted(&letter) {
@@ -164,15 +158,15 @@ impl<'a> ByHand<'a> {
                 self.tally.back.push(letter.message.receipt);
                 continue;
             }
-            if !self.pace(interrupt).await {
+            if !self.pace().await {
                 rest.push_front(letter);
-                return Ok(Some(INTERRUPTED));
+                return Ok(Some(End::Stopped));
             }
             if singly == 0 && self.tally.moved > 0 && !self.fifo && self.pause.is_none() {
                 rest.push_front(letter);
-                let Some(refused) = self.together(rest).await else { return Ok(Some(FAILED)) };
+                let Some(refused) = self.together(rest).await else { return Ok(Some(End::NotAll)) };
                 singly = refused;
-                self.progress.show(self.tally.moved);
+                self.report.count(self.tally.moved, self.tally.failed);
                 continue;
             }
             singly = singly.saturating_sub(1);
@@ -183,13 +177,13 @@ impl<'a> ByHand<'a> {
                     self.tally.back.push(letter.message.receipt);
                     self.tally.stuck.extend(letter.message.group_id.filter(|_| self.fifo));
                 }
-                Ok(Moved::Both) => return Ok(Some(FAILED)),
+                Ok(Moved::Both) => return Ok(Some(End::NotAll)),
                 Err(error) => {
                     rest.push_front(letter);
                     return Err(error);
                 }
             }
-            self.progress.show(self.tally.moved);
+            self.report.count(self.tally.moved, self.tally.failed);
         }
         Ok(None)
     }
@@ -257,17 +251,17 @@ impl<'a> ByHand<'a> {
         let id = message.id.as_str();
         let asked = self.wanted.as_ref().is_none_or(|wanted| wanted.contains(id));
         let is_stuck = message.group_id.as_ref().is_some_and(|group| self.tally.stuck.contains(group));
-        // A copy of what this command sent, which failed again, has an id of its own.
+        // A copy of what was sent here, which failed again, has an id of its own.
         let is_again = source_of(message, "source-message-id").is_some_and(|id| self.tally.seen.contains(id));
         asked && !is_stuck && !is_again && !self.tally.seen.contains(id)
     }
 
-    /// Waits for the next send; false at Ctrl-C.
-    async fn pace(&mut self, interrupt: &mut Interrupt) -> bool {
+    /// Waits for the next send; false when it is to stop.
+    async fn pace(&mut self) -> bool {
         let next = self.next;
         tokio::select! {
             biased;
-            () = interrupt.pressed() => return false,
+            () = self.stop.cancelled() => return false,
             () = tokio::time::sleep_until(next) => {}
         }
         if let Some(pause) = self.pause {
@@ -294,8 +288,7 @@ impl<'a> ByHand<'a> {
         let sent = match resend::send(&to, &outgoing).await {
             Ok(sent) => sent,
             Err(error) if error.is_of_the_message() || error.kind == QueueErrorKind::Missing => {
-                self.progress.clear();
-                complain_of(&error);
+                self.report.fail(&error);
                 self.say(&id, "it stays");
                 return Ok(Moved::No);
             }
@@ -317,10 +310,9 @@ impl<'a> ByHand<'a> {
     fn note(&mut self, letter: &Received, new: &MessageId) {
         let id = letter.message.id.as_str();
         self.met(id);
-        // It may fail and be dead-lettered again while this command runs.
+        // It may fail and be dead-lettered again meanwhile.
         self.tally.seen.insert(new.to_string());
-        self.progress.clear();
-        print_lines([format!("{new} {id}").as_str()]).ok();
+        self.report.moved(new.as_str(), id);
     }
 
     /// Deletes what was sent; whether all of it is deleted.
@@ -328,7 +320,7 @@ impl<'a> ByHand<'a> {
         if sent.is_empty() {
             return true;
         }
-        let kept = receive::delete(self.queue, sent).await;
+        let kept = delete::delete(self.queue, sent, self.report).await;
         self.tally.moved += u64::try_from(sent.len().saturating_sub(kept.len())).unwrap_or_default();
         for letter in sent.iter().filter(|letter| kept.contains(&letter.message.id)) {
             self.tally.failed += 1;
@@ -339,7 +331,7 @@ impl<'a> ByHand<'a> {
             );
         }
         if !kept.is_empty() {
-            complain(&"nothing more is sent, so that not more are in both queues");
+            self.report.say("nothing more is sent, so that not more are in both queues");
         }
         kept.is_empty()
     }
@@ -365,8 +357,7 @@ impl<'a> ByHand<'a> {
     }
 
     fn say(&mut self, id: &str, what: &str) {
-        self.progress.clear();
-        complain(&format!("message {}: {what}", escape::line(id)));
+        self.report.say(&format!("message {}: {what}", escape::line(id)));
     }
 
     /// Makes what was received and not moved visible again.
@@ -382,7 +373,7 @@ impl<'a> ByHand<'a> {
             };
         }
         if kept > 0 {
-            complain(&format!(
+            self.report.say(&format!(
                 "{kept} messages that were not moved stay hidden for up to {} s",
                 HIDDEN.as_secs()
             ));

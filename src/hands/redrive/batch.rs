@@ -9,8 +9,8 @@ use crate::ports::BATCH_MAX;
 use crate::sqs::{Received, SqsQueue};
 
 /// Where messages go.
-#[derive(Clone)]
-pub(super) enum Target {
+#[derive(Debug, Clone)]
+pub enum Target {
     /// All to one queue.
     Fixed(Arc<SqsQueue>),
     /// Each to where it says it came from.

@@ -3,7 +3,7 @@
 //! - `server`: the port; `routes`: what it serves; `view`: what they need; `document`, `problem`: answers of JSON.
 //! - `health`, `status`, `history`, `session`: what they show; `events`, `stream`: the status as it changes; `running`: of which
 //!   listeners and endpoints.
-//! - `change`: routes that change something; `ask`: what they read; `guard`, `bucket`: who may use them, and how
+//! - `change`: routes that change something; `write`: the way of each; `ask`: what they read; `guard`, `bucket`: who may use them, and how
 //!   often; `operator`: who starts and ends listeners.
 
 mod ask;
@@ -23,6 +23,7 @@ mod session;
 mod status;
 mod stream;
 mod view;
+mod write;
 
 pub use events::Events;
 pub use guard::Guard;

@@ -3,6 +3,7 @@
 use std::sync::Mutex;
 use std::time::SystemTime;
 
+use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -34,6 +35,14 @@ impl Operator for Scripted {
 
     fn drain<'a>(&'a self, listener: &'a str) -> BoxFuture<'a, Result<Value, Refused>> {
         self.note(format!("drain {listener}"))
+    }
+
+    fn tell<'a>(
+        &'a self,
+        _: &'a str,
+        _: crate::admin::Tell,
+    ) -> BoxFuture<'a, Result<(Controls, Controls), Refused>> {
+        unreachable!("no listener is being replaced")
     }
 
     fn start<'a>(&'a self, listener: &'a str) -> BoxFuture<'a, Result<Value, Refused>> {

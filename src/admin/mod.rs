@@ -4,7 +4,7 @@
 //! - `console`: the page at `/`.
 //! - `health`, `status`, `history`, `session`: what they show; `events`, `stream`: the status as it changes; `running`: of which
 //!   listeners and endpoints.
-//! - `change`: routes that change something; `ask`: what they read; `guard`, `bucket`: who may use them, and how
+//! - `change`: routes that change something; `write`: the way of each; `ask`: what they read; `guard`, `bucket`: who may use them, and how
 //!   often; `operator`: who starts and ends listeners.
 
 mod ask;
@@ -25,11 +25,12 @@ mod session;
 mod status;
 mod stream;
 mod view;
+mod write;
 
 pub use events::Events;
 pub use guard::Guard;
 pub use history::History;
-pub use operator::{Operator, Refused};
+pub use operator::{Operator, Refused, Tell};
 pub use running::{Gauges, Running, RunningEndpoint, RunningListener};
 pub use server::{Admin, AdminError};
 pub use view::{About, View};

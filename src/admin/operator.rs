@@ -5,6 +5,7 @@
 
 use serde_json::Value;
 
+use crate::pipeline::Controls;
 use crate::ports::BoxFuture;
 
 /// Why the process did not do what it was asked.
@@ -21,6 +22,9 @@ pub enum Refused {
     },
 }
 
+/// Changes what a listener is told.
+pub type Tell = Box<dyn FnOnce(&mut Controls) + Send>;
+
 /// Whoever starts and ends the listeners of a process.
 pub trait Operator: Send + Sync {
     /// Reads the configuration anew and takes over what has changed; says what became of each listener. One that is not
@@ -29,6 +33,13 @@ pub trait Operator: Send + Sync {
 
     /// Ends one listener as a drain of the process does, and says when it has ended. It stays ended until it is started.
     fn drain<'a>(&'a self, listener: &'a str) -> BoxFuture<'a, Result<Value, Refused>>;
+
+    /// Tells a listener that is being replaced: its successor goes by that. What it was told before, and is told now.
+    fn tell<'a>(
+        &'a self,
+        listener: &'a str,
+        tell: Tell,
+    ) -> BoxFuture<'a, Result<(Controls, Controls), Refused>>;
 
     /// Starts a listener that was drained.
     fn start<'a>(&'a self, listener: &'a str) -> BoxFuture<'a, Result<Value, Refused>>;

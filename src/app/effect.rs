@@ -66,6 +66,8 @@ pub enum Became {
     Adjusted,
     /// It drains, and another follows.
     Replaced,
+    /// It was drained by hand and stays so. Once it is started it goes by the new plan.
+    Drained,
     /// It is new.
     Added,
     /// It drains for good.
@@ -79,6 +81,7 @@ impl Became {
             Self::Kept => "kept",
             Self::Adjusted => "adjusted",
             Self::Replaced => "replaced",
+            Self::Drained => "drained",
             Self::Added => "added",
             Self::Removed => "removed",
         }

@@ -3,10 +3,11 @@
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::admin::{Operator, Refused};
+use crate::admin::{Operator, Refused, Tell};
 use crate::app::crew::Told;
 use crate::app::process::Request;
 use crate::app::test_post;
+use crate::pipeline::Controls;
 use crate::ports::BoxFuture;
 use crate::telemetry::Chain;
 
@@ -47,6 +48,20 @@ impl Operator for ToProcess {
                 Told::Follows | Told::Ending => has_ended.await.map_err(|_| is_ending())?,
             };
             Ok(json!({ "listener": listener, "state": if is_clean { "drained" } else { "cut_off" } }))
+        })
+    }
+
+    fn tell<'a>(
+        &'a self,
+        listener: &'a str,
+        tell: Tell,
+    ) -> BoxFuture<'a, Result<(Controls, Controls), Refused>> {
+        Box::pin(async move {
+            let told = self.ask(|told| Request::Tell(listener.to_owned(), tell, told)).await?;
+            told.ok_or_else(|| Refused::Invalid {
+                why: format!("the listener {listener} was drained"),
+                fix: "resume it first: it starts again then".to_owned(),
+            })
         })
     }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::admin::Running;
+use crate::admin::{Running, Tell};
 use crate::app::crew::{Crew, Event, Told};
 use crate::app::effect::Became;
 use crate::app::endpoints::{Former, Living, Prepared};
@@ -18,6 +18,7 @@ use crate::app::signals::{Asked, Signals};
 use crate::app::start::{self, Notable};
 use crate::app::wiring::{Planned, Wiring};
 use crate::config::Plan;
+use crate::pipeline::Controls;
 use crate::telemetry::log;
 use crate::telemetry::log_level::LogLevel;
 use crate::telemetry::metrics::Metrics;
@@ -30,6 +31,8 @@ pub(super) enum Request {
     Drain(String, oneshot::Sender<Told>, oneshot::Sender<bool>),
     /// Start a listener that was drained.
     Start(String, oneshot::Sender<Told>),
+    /// Tell a listener something; what it was told before, and is told now.
+    Tell(String, Tell, oneshot::Sender<Option<(Controls, Controls)>>),
     /// The plan that is followed.
     Plan(oneshot::Sender<Plan>),
 }
@@ -116,6 +119,7 @@ impl Process {
                 told.send(self.crew.drain(&name, self.plan.deadline, ended)).ok();
             }
             Request::Start(name, told) => drop(told.send(self.crew.start(&name).await)),
+            Request::Tell(name, tell, told) => drop(told.send(self.crew.tell(&name, tell))),
             Request::Plan(reply) => drop(reply.send(self.plan.clone())),
         }
     }
@@ -166,6 +170,7 @@ impl Process {
                 replaced = count(Became::Replaced),
                 added = count(Became::Added),
                 removed = count(Became::Removed),
+                drained = count(Became::Drained),
                 "the configuration was reloaded"
             );
         } else {

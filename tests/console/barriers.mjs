@@ -29,7 +29,7 @@ async function tour(name, scheme, size) {
       await has("4 of 7 listeners need attention");
       await has("What to do: Look at them, mend the cause, then redrive.");
       await has("for 14 min");
-      await until("two rates", async () => { fake.status.listeners[0].totals.deleted += 31; fake.tell(); return /[1-9][\d.,]*\/s/.test(await page.getByRole("row", { name: /^orders / }).innerText()); });
+      await until("two rates", async () => { fake.status.listeners[0].totals.deleted += 2; fake.tell(); return /[1-9][\d.,]*\/s/.test(await page.getByRole("row", { name: /^orders / }).innerText()); });
       await picture("list");
       await noBarriers(page, `${name} list`);
     },
@@ -130,6 +130,7 @@ async function tour(name, scheme, size) {
       await has("The process does not answer; what is shown is old.");
       await until("seconds", async () => /Last seen \d+ s ago/.test(await page.locator("#connection").innerText()));
       await picture("gone", false);
+      await noBarriers(page, `${name} not connected`);
       const again = new Fake(folder, { ...busy(), session: { ...fake.session, changes: "off", note: "set admin.allow_changes: true and admin.token_file, and restart" } });
       await again.start(port);
       await until("live", async () => (await page.locator("#connection").innerText()).startsWith("Live"));

@@ -31,6 +31,14 @@ export function setText(element, text) {
   if (element.textContent !== wanted) element.textContent = wanted;
 }
 
+/** The same for words of the process, which have names and keys in backticks. */
+export function setWords(element, text) {
+  const parts = String(text ?? "").split("`");
+  // Without a partner a backtick is itself.
+  if (parts.length % 2 === 0) setText(element, text);
+  else replace(element, parts, () => parts.map((part, index) => (index % 2 ? h("code", { text: part }) : document.createTextNode(part))));
+}
+
 /** Sets or removes an attribute if it differs. */
 export function setAttribute(element, name, value) {
   if (value === null || value === undefined || value === false) element.removeAttribute(name);

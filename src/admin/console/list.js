@@ -2,7 +2,7 @@
 // Filter and sort are kept in the address, so that a view can be shared and the back button works.
 
 import { chart } from "./chart.js";
-import { each, h, replace, setAttribute, setText, show } from "./dom.js";
+import { each, h, replace, setAttribute, setText, setWords, show } from "./dom.js";
 import { TONES, inFlight, judge, letters } from "./judge.js";
 import { meter, stateChip } from "./parts.js";
 import { FAILURES } from "./rates.js";
@@ -149,8 +149,8 @@ function wrongItem(row) {
   item.update = ({ said }) => {
     chip.update(said);
     setText(since, said.since === null || said.since === undefined ? "" : `for ${lasting(said.since)}`);
-    setText(what, said.what);
-    setText(fix, said.fix ? `What to do: ${said.fix}` : "");
+    setWords(what, said.what);
+    setWords(fix, said.fix ? `What to do: ${said.fix}` : "");
   };
   return item;
 }
@@ -158,20 +158,20 @@ function wrongItem(row) {
 function head(column, wish, changed) {
   const arrow = h("span", { class: "arrow", "aria-hidden": "true" });
   const button = h("button", { type: "button", class: "sort" }, h("span", { text: column.name }), arrow);
-  const cell = h("th", { scope: "col", role: "columnheader", class: column.number ? "number" : null }, button);
+  const title = h("th", { scope: "col", role: "columnheader", class: column.number ? "number" : null }, button);
   button.addEventListener("click", () => {
     wish.down = wish.sort === column.key ? !wish.down : false;
     wish.sort = column.key;
     changed();
   });
-  cell.update = () => {
+  title.update = () => {
     const is = wish.sort === column.key;
     // Numbers begin with the greatest, which assistive technology calls descending.
     const descends = Boolean(column.number) !== wish.down;
-    setAttribute(cell, "aria-sort", is ? (descends ? "descending" : "ascending") : null);
+    setAttribute(title, "aria-sort", is ? (descends ? "descending" : "ascending") : null);
     setText(arrow, is ? (descends ? "▼" : "▲") : "");
   };
-  return cell;
+  return title;
 }
 
 function drawGroups(parent, rows, wish, changed) {
@@ -186,7 +186,7 @@ function drawGroups(parent, rows, wish, changed) {
   GROUPS.forEach((group, index) => setText(parent.children[index].number, count(rows.filter(group.has).length)));
 }
 
-function tableRow(row) {
+function tableRow({ name }) {
   const chip = stateChip();
   const what = h("span", { class: "what small" });
   const queue = h("span", { class: "muted small path" });
@@ -194,14 +194,14 @@ function tableRow(row) {
   const spark = h("div", { class: "spark-box" });
   const texts = ["Delivered", "Failing", "Waiting", "Dead letters"].map((label) => cell(label, "number"));
   const [delivered, failing, waiting, dead] = texts;
-  const element = h("tr", { role: "row" },
-    h("th", { scope: "row", role: "rowheader" }, h("a", { href: `#/listeners/${encodeURIComponent(row.name)}`, text: row.name }), queue),
+  const row = h("tr", { role: "row" },
+    h("th", { scope: "row", role: "rowheader" }, h("a", { href: `#/listeners/${encodeURIComponent(name)}`, text: name }), queue),
     cell("State", "state", chip, what), cell("In flight", "number", flight), texts, cell("Last 15 min", null, spark));
-  element.update = ({ listener, said, rates, failing: failures, visible, letters: letterCount, flight: here, history, isTold }) => {
-    setAttribute(element, "data-tone", said.tone);
+  row.update = ({ listener, said, rates, failing: failures, visible, letters: letterCount, flight: here, history, isTold }) => {
+    setAttribute(row, "data-tone", said.tone);
     chip.update(said);
     const since = said.since ? `For ${lasting(said.since)}.` : "";
-    setText(what, said.tone === "good" ? "" : isTold ? since : `${said.what} ${since}`);
+    setWords(what, said.tone === "good" ? "" : isTold ? since : `${said.what} ${since}`);
     setText(queue, `${listener.queue} → ${listener.endpoint}`);
     flight.update(here, listener.workers.limit);
     setText(delivered, perSecond(rates?.deleted));
@@ -212,7 +212,7 @@ function tableRow(row) {
     setAttribute(dead, "data-notable", letterCount > 0);
     replace(spark, history?.points ?? null, () => (history ? chart(history.points, { small: true }) : h("span", { class: "muted small", text: "…" })));
   };
-  return element;
+  return row;
 }
 
 function cell(label, name, ...children) {

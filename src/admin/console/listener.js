@@ -4,7 +4,7 @@ import { ofListener, read } from "./api.js";
 import { actionBar } from "./actions.js";
 import { chart, inWords, table } from "./chart.js";
 import { deadLetters } from "./letters.js";
-import { each, h, replace, setAttribute, setText, show } from "./dom.js";
+import { each, h, replace, setAttribute, setText, setWords, show } from "./dom.js";
 import { gateWords, inFlight, judge, learned, receiving, refusalWords } from "./judge.js";
 import { card, facts, meter, stateChip } from "./parts.js";
 import { clock, count, lasting, secondsSince } from "./text.js";
@@ -59,9 +59,9 @@ function nowPart(bar) {
   const root = h("section", { class: "card now", "aria-label": "How it is now" }, h("div", { class: "now-words" }, h("div", { class: "who" }, what, since), fix), help);
   const update = (said) => {
     setAttribute(root, "data-tone", said.tone);
-    setText(what, said.what);
+    setWords(what, said.what);
     setText(since, said.since ? `For ${lasting(said.since)}, since ${clock(Date.now() - said.since * 1_000).slice(0, -3)}` : "");
-    setText(fix, said.fix ? `What to do: ${said.fix}` : "");
+    setWords(fix, said.fix ? `What to do: ${said.fix}` : "");
     show(fix, said.fix);
     replace(help, said.act, () => said.act && actOf(said.act, bar));
   };
@@ -210,7 +210,7 @@ function failureRow(failure) {
       h("span", { class: "muted small block", text: `receive ${failure.receive}${most}${failure.final ? ", the last" : ""}` })));
   row.update = (now) => {
     setText(when, `${lasting(secondsSince(failure.time))} ago`);
-    setText(fix, now.fix ? `What to do: ${now.fix}` : "");
+    setWords(fix, now.fix ? `What to do: ${now.fix}` : "");
   };
   return row;
 }

@@ -9,6 +9,8 @@ pub mod check;
 pub mod crew;
 pub mod effect;
 mod endpoints;
+mod keeper;
+mod listener_file;
 mod operator;
 mod process;
 mod reload;
@@ -33,9 +35,10 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::admin::{Admin, Events, Guard, History, Running, View};
+use crate::admin::{Admin, Events, Guard, History, Keeper, Running, View};
 use crate::app::crew::Crew;
 use crate::app::endpoints::Prepared;
+use crate::app::keeper::FileKeeper;
 use crate::app::operator::ToProcess;
 use crate::app::process::Process;
 use crate::app::reload::Reloads;
@@ -79,27 +82,29 @@ pub async fn run(plan: Plan, source: Option<Source>, stop: CancellationToken) ->
     start::tell(&plan, admin.address());
     let running = Arc::new(Running::default());
     let (requests, mut of_routes) = mpsc::channel(operator::WAITING_MAX);
+    let process = ToProcess(requests);
     let (admin_stop, log) = (CancellationToken::new(), Arc::new(LogLevel::new(&plan.log.filter)));
     let view = Arc::new(View {
         metrics: Arc::clone(&metrics),
         running: Arc::clone(&running),
         drain: drain.clone(),
         guard: Guard::new(plan.admin_token.clone()),
-        operator: Some(Arc::new(ToProcess(requests))),
+        operator: Some(Arc::new(process.clone())),
+        keeper: keeper(source.as_ref(), &process),
         tasks: TaskTracker::new(),
         history: History::new(Wall::System),
         events: Events::until(admin_stop.clone()),
         log: Arc::clone(&log),
-        about: start::about(),
+        about: start::about(plan.listeners_dir.clone()),
     });
+    let reloads = Reloads::of(source, plan.listeners_dir.clone());
     let wiring = Wiring {
         metrics: Arc::clone(&metrics),
         drain: drain.clone(),
         clients: Arc::default(),
         deadline: plan.deadline,
     };
-    let mut process =
-        Process::start(plan, endpoints, wiring, Arc::clone(&running), Reloads::of(source), log).await;
+    let mut process = Process::start(plan, endpoints, wiring, Arc::clone(&running), reloads, log).await;
     let mut admin_task = JoinSet::new();
     admin_task.spawn(admin.serve(Arc::clone(&view), admin_stop.clone()));
 
@@ -123,6 +128,12 @@ pub async fn run(plan: Plan, source: Option<Source>, stop: CancellationToken) ->
     traces.end().await;
     tracing::info!(ran_seconds = started.elapsed().as_secs(), clean = end == End::Clean, "stopped");
     Ok(if healthy { end } else { End::CutOff })
+}
+
+/// Who keeps listeners that are created, where the configuration can change.
+fn keeper(source: Option<&Source>, process: &ToProcess) -> Option<Arc<dyn Keeper>> {
+    let (load, explain) = source?.readers();
+    Some(Arc::new(FileKeeper::new(load, explain, process.clone())))
 }
 
 /// Waits for all listeners. At the deadline or a second signal, running work is aborted and deferred.

@@ -4,8 +4,11 @@ use axum::http::StatusCode;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use super::keeper::{Keys, Trial};
 use super::problem::Problem;
 
+/// Longest listener, in bytes of JSON.
+const LISTENER_MAX: usize = 64 * 1024;
 /// Most workers of a listener; the configuration allows as many.
 const WORKERS_MAX: usize = 10_000;
 
@@ -28,6 +31,14 @@ struct Nothing {}
 #[serde(deny_unknown_fields)]
 struct Workers {
     workers: usize,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Tried {
+    listener: Keys,
+    replaces: Option<String>,
+    post: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -57,6 +68,21 @@ pub(super) fn workers(body: &[u8]) -> Result<Ask, Problem> {
 /// The body of a message.
 pub(super) fn test(body: &[u8]) -> Result<Ask, Problem> {
     object(body, "send {\"body\": \"TEXT\"} with the body of a message").map(|Test { body }| Ask::Test(body))
+}
+
+/// The keys of a listener.
+pub(super) fn listener(body: &[u8]) -> Result<Keys, Problem> {
+    if body.len() > LISTENER_MAX {
+        let error = format!("the listener is longer than {} KiB", LISTENER_MAX / 1024);
+        return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, error, "write it into the file"));
+    }
+    object(body, "send an object with the keys of the listener, as the file has them")
+}
+
+/// A listener to be tried out.
+pub(super) fn trial(body: &[u8]) -> Result<Trial, Problem> {
+    let fix = "send {\"listener\": {KEYS}}, and if wanted \"replaces\": NAME and \"post\": TEXT";
+    object(body, fix).map(|Tried { listener: keys, replaces, post }| Trial { keys, replaces, post })
 }
 
 /// Says where a body is wrong, and never what is there: serde's own words quote it, and a message may be secret.

@@ -61,6 +61,7 @@ fn view(operator: Option<Arc<dyn Operator>>) -> View {
         drain: Drain::new(),
         guard: Guard::new(None),
         operator,
+        keeper: None,
         tasks: TaskTracker::new(),
         history: History::new(Wall::System),
         events: Events::until(CancellationToken::new()),

@@ -3,6 +3,7 @@
 //! - `server`: the port; `routes`: what it serves; `view`: what they need; `document`, `problem`: answers of JSON.
 //! - `health`, `status`, `history`, `session`: what they show; `events`, `stream`: the status as it changes; `running`: of which
 //!   listeners and endpoints.
+//! - `keeping`: routes that create, change and remove listeners; `keeper`: who does that.
 //! - `change`: routes that change something; `write`: the way of each; `ask`: what they read; `guard`, `bucket`: who may use them, and how
 //!   often; `operator`: who starts and ends listeners.
 
@@ -14,6 +15,8 @@ mod events;
 mod guard;
 mod health;
 mod history;
+mod keeper;
+mod keeping;
 mod operator;
 mod problem;
 mod routes;
@@ -28,6 +31,7 @@ mod write;
 pub use events::Events;
 pub use guard::Guard;
 pub use history::History;
+pub use keeper::{Keeper, Keys, NotKept, Trial, WrongKey};
 pub use operator::{Operator, Refused, Tell};
 pub use running::{Gauges, Running, RunningEndpoint, RunningListener};
 pub use server::{Admin, AdminError};

@@ -19,7 +19,7 @@ use super::document::json;
 use super::health::{self, Demand, Verdict};
 use super::problem::{no_such_method, no_such_path};
 use super::routes::{Name, Routes};
-use super::{RunningListener, View, change, session, status, stream};
+use super::{RunningListener, View, change, keeping, session, status, stream};
 use crate::escape;
 use crate::serve::{self, Hosts, Limits, Refusal};
 use crate::telemetry::metrics::{CONTENT_TYPE as METRICS_TYPE, Metrics};
@@ -89,7 +89,7 @@ fn all() -> Routes {
         .get("/api/v1/listeners/{name}", listener)
         .get("/api/v1/listeners/{name}/failures", failures)
         .get("/api/v1/listeners/{name}/history", history);
-    change::routes(routes)
+    keeping::routes(change::routes(routes))
 }
 
 async fn index() -> &'static str {

@@ -1,4 +1,4 @@
-//! The routes that change something: pause, resume, workers, drain and test of a listener, and reload.
+//! The routes that change something, and what each does (`action.rs` lists them).
 //!
 //! Each request passes the guard, is done, counted, and logged with who asked and what. Pause, resume and workers are told to the
 //! listener; they last until a restart, or until the file has another value for it.
@@ -13,12 +13,12 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use serde_json::{Value, json};
 
+use super::action::Action;
 use super::ask::{self, Ask};
 use super::document;
-use super::guard::Takes;
 use super::problem::Problem;
 use super::routes::{Name, Routes};
-use super::{Refused, RunningListener, View};
+use super::{ByHand, Refused, RunningListener, View};
 use crate::pipeline::Controls;
 use crate::serve::{Cut, Peer};
 use crate::telemetry::labels::AdminWrite;
@@ -29,43 +29,9 @@ const ANSWER_MAX: Duration = Duration::from_secs(30 * 60);
 const NAME_MAX: usize = 64;
 const LASTS: &str = "until a restart, or until the file has another value for it";
 
-/// What may be asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Action {
-    Pause,
-    Resume,
-    Workers,
-    Drain,
-    Test,
-    Reload,
-}
-
-impl Action {
-    /// Those of one listener.
-    const OF_LISTENER: [Self; 5] = [Self::Pause, Self::Resume, Self::Workers, Self::Drain, Self::Test];
-
-    const fn label(self) -> &'static str {
-        match self {
-            Self::Pause => "pause",
-            Self::Resume => "resume",
-            Self::Workers => "workers",
-            Self::Drain => "drain",
-            Self::Test => "test",
-            Self::Reload => "reload",
-        }
-    }
-
-    const fn takes(self) -> Takes {
-        match self {
-            Self::Pause | Self::Resume | Self::Drain | Self::Reload => Takes::Nothing,
-            Self::Workers => Takes::Values,
-            Self::Test => Takes::Message,
-        }
-    }
-}
-
 /// What was done: the answer, and what was before and is now, for the log.
 struct Done {
+    status: StatusCode,
     answer: Value,
     before: Option<String>,
     after: Option<String>,
@@ -73,23 +39,30 @@ struct Done {
 
 impl Done {
     fn of_operator(answer: Value) -> Self {
-        Self { answer, before: None, after: None }
+        Self { status: StatusCode::OK, answer, before: None, after: None }
+    }
+
+    fn changed(answer: Value, before: String, after: String) -> Self {
+        Self { status: StatusCode::OK, answer, before: Some(before), after: Some(after) }
     }
 }
 
 /// The routes that change something.
 pub(super) fn routes(routes: Routes) -> Routes {
     let of_listener = |routes: Routes, action: Action| {
-        let path = format!("/api/v1/listeners/{{name}}/{}", action.label());
+        let path = format!("/api/v1/listeners/{{name}}/{}", action.path());
         let handler = move |State(view), Name(name), peer, cut, request| async move {
             answer(view, action, name, (peer, cut), request).await
         };
         routes.post(&path, handler)
     };
-    let reload = |State(view), peer, cut, request| async move {
-        answer(view, Action::Reload, String::new(), (peer, cut), request).await
+    let of_process = |routes: Routes, action: Action| {
+        let handler = move |State(view), peer, cut, request| async move {
+            answer(view, action, String::new(), (peer, cut), request).await
+        };
+        routes.post(&format!("/api/v1/{}", action.path()), handler)
     };
-    let routes = routes.post("/api/v1/reload", reload);
+    let routes = [Action::Reload, Action::LogLevel].into_iter().fold(routes, of_process);
     Action::OF_LISTENER.into_iter().fold(routes, of_listener)
 }
 
@@ -103,9 +76,9 @@ async fn answer(view: Arc<View>, action: Action, name: String, client: Client, r
     let result = done.as_ref().map_or_else(Problem::result, |_| AdminWrite::Done);
     view.metrics.admin_write(action, result);
     match done {
-        Ok(Done { answer, before, after }) => {
+        Ok(Done { status, answer, before, after }) => {
             tracing::info!(peer, action, listener, before, after, "changed through the admin port");
-            document::json(&answer)
+            (status, document::json(&answer)).into_response()
         }
         Err(problem) => {
             // Whoever reads a configuration logs all that is wrong with it, once.
@@ -156,7 +129,33 @@ async fn perform(view: &View, name: &str, ask: Ask) -> Result<Done, Problem> {
         Ask::Drain => of_listener(view, name, Wish::Drain).await,
         Ask::Test(body) => of_listener(view, name, Wish::Test(body)).await,
         Ask::Reload => asked(view, "", Wish::Reload).await,
+        Ask::ByHand(what) => {
+            let begins = matches!(&what, ByHand::Redrive(redrive) if !redrive.dry_run);
+            let done = of_listener(view, name, Wish::ByHand(what)).await?;
+            Ok(if begins { Done { status: StatusCode::ACCEPTED, ..done } } else { done })
+        }
+        Ask::LogLevel(level) => log_level(view, level.as_deref()),
     }
+}
+
+/// Logs by another filter, or by the configured one again.
+fn log_level(view: &View, level: Option<&str>) -> Result<Done, Problem> {
+    let (before, _) = view.log.shown();
+    // By the filter that still holds: the new one may show nothing.
+    tracing::info!(before, level, "another log level was asked for through the admin port");
+    view.log.ask(level).map_err(|error| {
+        let fix = "send {\"level\": …} with error, warn, info, debug or trace, with directives as of RUST_LOG, or with null \
+            for the configured one";
+        Problem::new(StatusCode::BAD_REQUEST, error.to_string(), fix)
+    })?;
+    let (now, _) = view.log.shown();
+    Ok(Done::changed(log_document(view), before, now))
+}
+
+/// The filter of the log.
+pub(super) fn log_document(view: &View) -> Value {
+    let (level, configured) = view.log.shown();
+    json!({ "level": level, "configured": configured })
 }
 
 async fn read(
@@ -173,6 +172,11 @@ async fn read(
         Action::Reload => ask::nothing(&body).map(|()| Ask::Reload),
         Action::Workers => ask::workers(&body),
         Action::Test => ask::test(&body),
+        Action::Send => ask::send(&body),
+        Action::Peek => ask::peek(&body),
+        Action::Redrive => ask::redrive(&body),
+        Action::CancelRedrive => ask::nothing(&body).map(|()| Ask::ByHand(ByHand::CancelRedrive)),
+        Action::LogLevel => ask::log_level(&body),
     }
 }
 
@@ -197,7 +201,7 @@ fn told(view: &View, name: &str, tell: impl FnOnce(&mut Controls)) -> Result<Don
         "before": { "paused": before.paused, "workers": before.workers },
         "lasts": LASTS,
     });
-    Ok(Done { answer, before: Some(in_words(&before)), after: Some(in_words(&now)) })
+    Ok(Done::changed(answer, in_words(&before), in_words(&now)))
 }
 
 fn in_words(controls: &Controls) -> String {
@@ -220,6 +224,7 @@ enum Wish {
     Start,
     Drain,
     Test(String),
+    ByHand(ByHand),
     Reload,
 }
 
@@ -244,18 +249,28 @@ async fn asked(view: &View, name: &str, wish: Wish) -> Result<Done, Problem> {
             Wish::Start => operator.start(&listener).await,
             Wish::Drain => operator.drain(&listener).await,
             Wish::Test(body) => operator.test(&listener, body).await,
+            Wish::ByHand(what) => operator.by_hand(&listener, what).await,
             Wish::Reload => operator.reload().await,
         }
     });
     match doing.await {
         Ok(Ok(answer)) => Ok(Done::of_operator(answer)),
-        Ok(Err(Refused::NoSuchListener)) => Err(no_such_listener(view, name)),
-        Ok(Err(Refused::Invalid { why, fix })) => Err(Problem::new(StatusCode::CONFLICT, why, fix)),
+        Ok(Err(refused)) => Err(problem(view, name, refused)),
         Err(error) => {
             tracing::error!(%error, "a change ended by a panic");
             let error = "an error of queuepost itself ended this";
             Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, error, "look at its log, and report it"))
         }
+    }
+}
+
+/// What a refusal of the operator is as an answer.
+pub(super) fn problem(view: &View, name: &str, refused: Refused) -> Problem {
+    match refused {
+        Refused::NoSuchListener => no_such_listener(view, name),
+        Refused::Wrong { why, fix } => Problem::new(StatusCode::BAD_REQUEST, why, fix),
+        Refused::Invalid { why, fix } => Problem::new(StatusCode::CONFLICT, why, fix),
+        Refused::OfQueue { why, fix } => Problem::new(StatusCode::BAD_GATEWAY, why, fix),
     }
 }
 

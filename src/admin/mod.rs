@@ -3,9 +3,10 @@
 //! - `server`: the port; `routes`: what it serves; `view`: what they need; `document`, `problem`: answers of JSON.
 //! - `health`, `status`, `history`, `session`: what they show; `events`, `stream`: the status as it changes; `running`: of which
 //!   listeners and endpoints.
-//! - `change`: routes that change something; `ask`: what they read; `guard`, `bucket`: who may use them, and how
+//! - `change`, `action`: routes that change something; `ask`: what they read; `guard`, `bucket`: who may use them, and how
 //!   often; `operator`: who starts and ends listeners.
 
+mod action;
 mod ask;
 mod bucket;
 mod change;
@@ -27,7 +28,7 @@ mod view;
 pub use events::Events;
 pub use guard::Guard;
 pub use history::History;
-pub use operator::{Operator, Refused};
+pub use operator::{ByHand, Operator, Redriving, Refused, Sending};
 pub use running::{Gauges, Running, RunningEndpoint, RunningListener};
 pub use server::{Admin, AdminError};
 pub use view::{About, View};

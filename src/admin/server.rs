@@ -19,7 +19,7 @@ use super::document::json;
 use super::health::{self, Demand, Verdict};
 use super::problem::{no_such_method, no_such_path};
 use super::routes::{Name, Routes};
-use super::{RunningListener, View, change, session, status, stream};
+use super::{ByHand, Refused, RunningListener, View, change, session, status, stream};
 use crate::escape;
 use crate::serve::{self, Hosts, Limits, Refusal};
 use crate::telemetry::metrics::{CONTENT_TYPE as METRICS_TYPE, Metrics};
@@ -88,7 +88,9 @@ fn all() -> Routes {
         .get("/api/v1/listeners", listeners)
         .get("/api/v1/listeners/{name}", listener)
         .get("/api/v1/listeners/{name}/failures", failures)
-        .get("/api/v1/listeners/{name}/history", history);
+        .get("/api/v1/listeners/{name}/history", history)
+        .get("/api/v1/listeners/{name}/redrive", redrive)
+        .get("/api/v1/log-level", log_level);
     change::routes(routes)
 }
 
@@ -162,6 +164,23 @@ async fn failures(State(view): State<Arc<View>>, Name(name): Name) -> Response {
 /// What one listener counted in the last quarter of an hour.
 async fn history(State(view): State<Arc<View>>, Name(name): Name) -> Response {
     of_listener(&view, &name, |running| view.history.document(&running.name))
+}
+
+/// How the latest redrive of one listener stands.
+async fn redrive(State(view): State<Arc<View>>, Name(name): Name) -> Response {
+    let state = match &view.operator {
+        Some(operator) => operator.by_hand(&name, ByHand::RedriveState).await,
+        None => Err(Refused::NoSuchListener),
+    };
+    match state {
+        Ok(state) => json(&state),
+        Err(refused) => change::problem(&view, &name, refused).into_response(),
+    }
+}
+
+/// The filter of the log.
+async fn log_level(State(view): State<Arc<View>>) -> Response {
+    json(&change::log_document(&view))
 }
 
 /// A document of one listener, or that there is none of this name.

@@ -153,7 +153,7 @@ const AT_HOME: &[(&str, &[&str])] = &[
     ("httpdate", &["policy"]),
     ("sfv", &["policy"]),
     ("flate2", &["exchange"]),
-    ("humantime", &["exchange", "config", "cli", "admin"]),
+    ("humantime", &["app", "exchange", "config", "cli", "admin"]),
     ("percent_encoding", &["exchange"]),
     ("minijinja", &["exchange"]),
     ("mimalloc", &["main"]),

@@ -195,6 +195,15 @@ fn of_listener(view: &View, name: &str, document: impl FnOnce(&RunningListener) 
 mod tests {
     use super::*;
 
+    #[test]
+    fn no_route_is_there_twice() {
+        let routes = all();
+        let mut known: Vec<_> =
+            routes.known().iter().map(|(method, path)| format!("{method} {path}")).collect();
+        known.sort();
+        assert!(known.windows(2).all(|pair| pair[0] != pair[1]) && known.len() > 20, "{known:?}");
+    }
+
     async fn text(answer: Response) -> String {
         let bytes = axum::body::to_bytes(answer.into_body(), 1024).await.expect("a body");
         String::from_utf8(bytes.to_vec()).expect("text")

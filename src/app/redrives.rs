@@ -45,7 +45,7 @@ struct Redrive {
 
 #[derive(Debug)]
 struct State {
-    state: &'static str,
+    phase: &'static str,
     dead_letter_queue: String,
     way: Option<&'static str>,
     /// Moved and not movable.
@@ -90,7 +90,7 @@ impl Redrives {
             };
             telling.0.end(&ended);
             let [moved, failed] = telling.0.state().moved;
-            let state = telling.0.state().state;
+            let state = telling.0.state().phase;
             tracing::info!(listener = listener_name, state, moved, failed, "a redrive has ended");
         });
         Ok(self.document(listener))
@@ -143,7 +143,7 @@ impl Redrives {
         let [moved, failed] = state.moved;
         json!({
             "listener": listener,
-            "state": state.state,
+            "state": state.phase,
             "dead_letter_queue": state.dead_letter_queue,
             "way": state.way,
             "moved": moved,
@@ -180,7 +180,7 @@ impl Redrives {
 impl Redrive {
     fn of(dead_letter_queue: &str, stop: CancellationToken) -> Self {
         let state = State {
-            state: RUNNING,
+            phase: RUNNING,
             dead_letter_queue: dead_letter_queue.to_owned(),
             way: None,
             moved: [0, 0],
@@ -194,7 +194,7 @@ impl Redrive {
     }
 
     fn is_running(&self) -> bool {
-        self.state().state == RUNNING
+        self.state().phase == RUNNING
     }
 
     fn is_older_than_a_day(&self) -> bool {
@@ -216,7 +216,7 @@ impl Redrive {
 
     fn end_as(&self, state: &'static str, error: Option<String>) {
         let mut now = self.state();
-        (now.state, now.error, now.ended) = (state, error, Some(Wall::System.now()));
+        (now.phase, now.error, now.ended) = (state, error, Some(Wall::System.now()));
         drop(now);
         self.ended.cancel();
     }

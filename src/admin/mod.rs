@@ -1,6 +1,7 @@
 //! The admin port: metrics, health, status, and changes for whoever shows the token.
 //!
 //! - `server`: the port; `routes`: what it serves; `view`: what they need; `document`, `problem`: answers of JSON.
+//! - `openapi`: the document of the routes.
 //! - `health`, `status`, `history`, `session`: what they show; `events`, `stream`: the status as it changes; `running`: of which
 //!   listeners and endpoints.
 //! - `change`, `action`: routes that change something; `ask`: what they read; `guard`, `bucket`: who may use them, and how
@@ -15,6 +16,7 @@ mod events;
 mod guard;
 mod health;
 mod history;
+pub mod openapi;
 mod operator;
 mod problem;
 mod routes;

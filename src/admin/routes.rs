@@ -1,6 +1,6 @@
 //! The routes of the admin port, each noted as it is added.
 //!
-//! A router of axum does not tell what it serves. So a test compares these notes with the OpenAPI document: each route is
+//! A router of axum does not tell what it serves. So a test compares these notes with the document of `OpenAPI`: each route is
 //! described there, and nothing else is.
 
 use std::convert::Infallible;

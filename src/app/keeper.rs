@@ -368,7 +368,9 @@ async fn posted(plan: &Plan, name: &str, body: Option<String>) -> Value {
 fn not_followed(refused: Refused) -> NotKept {
     match refused {
         Refused::NoSuchListener => NotKept::NoSuchListener,
-        Refused::Invalid { why, fix } => NotKept::Conflict { why, fix },
+        Refused::Invalid { why, fix } | Refused::Wrong { why, fix } | Refused::OfQueue { why, fix } => {
+            NotKept::Conflict { why, fix }
+        }
     }
 }
 

@@ -271,7 +271,8 @@ mod tests {
         let reloads = Reloads::of(Some(source), None);
         let mut process = Process::start(plan, endpoints, wiring, running, reloads, log).await;
         let (requests, mut of_routes) = mpsc::channel(16);
-        let (operator, mut signals) = (ToProcess(requests), Signals::new().unwrap());
+        let operator = ToProcess { requests, clients: Arc::default(), redrives: Arc::default() };
+        let mut signals = Signals::new().unwrap();
         tokio::select! {
             () = process.serve(&mut signals, &mut of_routes) => unreachable!("nobody sends a signal"),
             () = asks(&operator, &path) => {}

@@ -99,8 +99,8 @@ export class Fake {
     if (path === "/api/v1/status") return send(200, this.status);
     const [, name, route = ""] = path.match(/^\/api\/v1\/listeners\/([^/]+)\/?(.*)$/) ?? [];
     this.asked.push(`${request.method} ${path}`);
-    const key = `${request.method} ${name}/${route}`;
-    if (this.answers[key]) return send(...this.answers[key]);
+    const answer = this.answers[`${request.method} ${name ? `${name}/${route}` : path}`];
+    if (answer) return send(...answer);
     if (route === "history") return send(200, this.histories[name] ?? history(name, () => ({})));
     if (route === "failures") return send(200, { listener: name, recent_failures: this.failures[name] ?? [] });
     if (route === "redrive") return send(200, { listener: name, state: "none", way: null, moved: 0, total: null, failed: 0, started: null, ended: null, error: null });

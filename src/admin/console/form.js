@@ -1,6 +1,6 @@
 // Create or edit an event listener. The process checks what was entered, with the rules and the words of its file.
 
-import { change, ofListener, read } from "./api.js";
+import { change, ofListener, read, token } from "./api.js";
 import { field } from "./dialog.js";
 import { h, setAttribute, setText, show } from "./dom.js";
 import { asLines, fromLines } from "./keylines.js";
@@ -33,6 +33,7 @@ export function formView(app, name = null) {
   const save = h("button", { type: "submit", class: "primary", text: isNew ? "Create" : "Save" });
   const result = h("div", { class: "result", role: "status" });
   const why = h("p", { class: "notice", data: { tone: "held" } });
+  let loadedWith = null;
   const back = isNew ? "#/" : `#/listeners/${encodeURIComponent(name)}`;
   const form = h("form", { class: "card form", novalidate: true, on: { submit: (event) => { event.preventDefault(); send("save"); } } },
     rows.get("name"), rows.get("queue"), rows.get("role_arn"), target.root, rows.get("url"), rows.get("algorithm"), rows.get("workers"), moreRow,
@@ -51,12 +52,14 @@ export function formView(app, name = null) {
     const cannot = off ? `${off.words} ${off.fix}` : session?.writable_listeners ? "" : "This process cannot keep listeners: set listeners_dir to a folder it may write, and restart.";
     setText(why, cannot);
     show(why, cannot);
+    // Without the token secrets are left out, and may not be written back as they are shown then.
+    if (!isNew && loadedWith !== mayChange()) load();
   });
-  if (!isNew) load();
 
   async function load() {
+    loadedWith = mayChange();
     try {
-      const { keys, editable, file } = await read(ofListener(name, "configuration"));
+      const { keys, editable, file } = await read(ofListener(name, "configuration"), { withToken: token() !== null });
       fillIn(keys);
       if (!editable) {
         setText(why, `It cannot be edited here: its configuration is in ${file ?? "flags and variables"}. Change it there.`);
@@ -112,7 +115,7 @@ export function formView(app, name = null) {
     const asked = { listener: entered() };
     if (!isNew) asked.replaces = name;
     if (post.checked) asked.post = body.value;
-    const checked = await change("POST", "api/v1/listeners/check", asked);
+    const checked = await change("POST", "api/v1/check", asked);
     const unplaced = place(checked.problems ?? []);
     result.replaceChildren(...checkResult(checked), ...unplaced.map((one) => h("p", { class: "wrong-words", text: wordsOf(one) })));
   }

@@ -19,7 +19,9 @@ use super::document::json;
 use super::health::{self, Demand, Verdict};
 use super::problem::{no_such_method, no_such_path};
 use super::routes::{Name, Routes};
-use super::{ByHand, Refused, RunningListener, View, change, console, keeping, openapi, session, status, stream};
+use super::{
+    ByHand, Refused, RunningListener, View, change, console, keeping, openapi, session, status, stream,
+};
 use crate::escape;
 use crate::serve::{self, Hosts, Limits, Refusal};
 use crate::telemetry::metrics::{CONTENT_TYPE as METRICS_TYPE, Metrics};

@@ -163,6 +163,7 @@ fn listener(
         results: results.unwrap_or_default(),
         target: endpoint::Target { url, timeout, headers, answer_kept, records_answers },
         endpoint,
+        event_listener: exchange::event_listener(written, timeout, report),
         written: WrittenKeys::default(),
     })
 }

@@ -76,7 +76,7 @@ pub use excerpt::Excerpt;
 pub use explain::Explained;
 pub use given::Overrides;
 pub use load::{explain, file_of, load, queue, variables};
-pub use plan::{EndpointPlan, ListenerPlan, Plan, ResultPlan, ResultsPlan};
+pub use plan::{EndpointPlan, EventListenerPlan, ListenerPlan, Plan, ResultPlan, ResultsPlan};
 pub use presets::presets;
 pub use problem::{ConfigErrors, Place, Problem, SHOWN_MAX};
 pub use reference::{Key, Kind, Shape, reference, schema};

@@ -5,12 +5,16 @@
 //! a signal starts the drain; a second signal or the deadline aborts running work. The admin port answers
 //! until the last message is settled. The failure of one listener does not affect the others.
 
+mod by_hand;
 pub mod check;
 pub mod crew;
 pub mod effect;
 mod endpoints;
+mod keeper;
+mod listener_file;
 mod operator;
 mod process;
+mod redrives;
 mod reload;
 pub mod render;
 mod resources;
@@ -33,11 +37,13 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::admin::{Admin, Events, Guard, History, Running, View};
+use crate::admin::{Admin, Events, Guard, History, Keeper, Running, View};
 use crate::app::crew::Crew;
 use crate::app::endpoints::Prepared;
+use crate::app::keeper::FileKeeper;
 use crate::app::operator::ToProcess;
 use crate::app::process::Process;
+use crate::app::redrives::Redrives;
 use crate::app::reload::Reloads;
 use crate::app::signals::Signals;
 use crate::app::wiring::Wiring;
@@ -45,6 +51,7 @@ use crate::config::{self, Plan};
 use crate::drain::{ABORT_GRACE, Drain};
 use crate::limit::clock::Wall;
 use crate::pipeline::Preflight;
+use crate::sqs::Clients;
 use crate::telemetry::log_level::LogLevel;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::trace::Traces;
@@ -79,27 +86,26 @@ pub async fn run(plan: Plan, source: Option<Source>, stop: CancellationToken) ->
     start::tell(&plan, admin.address());
     let running = Arc::new(Running::default());
     let (requests, mut of_routes) = mpsc::channel(operator::WAITING_MAX);
+    let (clients, redrives) = (Arc::<Clients>::default(), Arc::<Redrives>::default());
+    let operator = ToProcess { requests, clients: Arc::clone(&clients), redrives: Arc::clone(&redrives) };
     let (admin_stop, log) = (CancellationToken::new(), Arc::new(LogLevel::new(&plan.log.filter)));
     let view = Arc::new(View {
         metrics: Arc::clone(&metrics),
         running: Arc::clone(&running),
         drain: drain.clone(),
         guard: Guard::new(plan.admin_token.clone()),
-        operator: Some(Arc::new(ToProcess(requests))),
+        operator: Some(Arc::new(operator.clone())),
+        keeper: keeper(source.as_ref(), operator),
         tasks: TaskTracker::new(),
         history: History::new(Wall::System),
         events: Events::until(admin_stop.clone()),
         log: Arc::clone(&log),
-        about: start::about(),
+        about: start::about(plan.listeners_dir.clone()),
     });
-    let wiring = Wiring {
-        metrics: Arc::clone(&metrics),
-        drain: drain.clone(),
-        clients: Arc::default(),
-        deadline: plan.deadline,
-    };
-    let mut process =
-        Process::start(plan, endpoints, wiring, Arc::clone(&running), Reloads::of(source), log).await;
+    let reloads = Reloads::of(source, plan.listeners_dir.clone());
+    let wiring =
+        Wiring { metrics: Arc::clone(&metrics), drain: drain.clone(), clients, deadline: plan.deadline };
+    let mut process = Process::start(plan, endpoints, wiring, Arc::clone(&running), reloads, log).await;
     let mut admin_task = JoinSet::new();
     admin_task.spawn(admin.serve(Arc::clone(&view), admin_stop.clone()));
 
@@ -116,7 +122,8 @@ pub async fn run(plan: Plan, source: Option<Source>, stop: CancellationToken) ->
     tell_draining(running_posts(&running), deadline);
     metrics.set_draining();
     drain.begin(deadline);
-    let end = finish(&mut process.crew, &mut signals, &drain, deadline).await;
+    redrives.stop();
+    let end = finish(&mut process.crew, &redrives, &mut signals, &drain, deadline).await;
     admin_stop.cancel();
     // A scrape that hangs does not delay the exit.
     tokio::time::timeout(Duration::from_secs(1), admin_task.join_next()).await.ok();
@@ -125,17 +132,35 @@ pub async fn run(plan: Plan, source: Option<Source>, stop: CancellationToken) ->
     Ok(if healthy { end } else { End::CutOff })
 }
 
-/// Waits for all listeners. At the deadline or a second signal, running work is aborted and deferred.
-async fn finish(crew: &mut Crew<Wiring>, signals: &mut Signals, drain: &Drain, deadline: Duration) -> End {
+/// Who keeps listeners that are created, where the configuration can change.
+fn keeper(source: Option<&Source>, operator: ToProcess) -> Option<Arc<dyn Keeper>> {
+    let (load, explain) = source?.readers();
+    Some(Arc::new(FileKeeper::new(load, explain, operator)))
+}
+
+/// Waits for all listeners and redrives. At the deadline or a second signal, running work is aborted and deferred.
+async fn finish(
+    crew: &mut Crew<Wiring>,
+    redrives: &Redrives,
+    signals: &mut Signals,
+    drain: &Drain,
+    deadline: Duration,
+) -> End {
     let deadline = Instant::now() + deadline;
+    let all_ended = async {
+        let is_clean = crew.all_ended().await;
+        redrives.all_ended().await;
+        is_clean
+    };
     tokio::select! {
         biased;
-        is_clean = crew.all_ended() => return if is_clean { End::Clean } else { End::CutOff },
+        is_clean = all_ended => return if is_clean { End::Clean } else { End::CutOff },
         () = signals.stop() => tracing::warn!("second signal: cutting off what still runs"),
         () = tokio::time::sleep_until(deadline) => tracing::warn!("deadline: cutting off what still runs"),
     }
     drain.abort();
-    if tokio::time::timeout(ABORT_GRACE, crew.all_ended()).await.is_err() {
+    let all_ended = async { tokio::join!(crew.all_ended(), redrives.all_ended()) };
+    if tokio::time::timeout(ABORT_GRACE, all_ended).await.is_err() {
         tracing::error!("some messages could not be settled in time; SQS will hand them out again");
     }
     End::CutOff

@@ -3,11 +3,22 @@
 use axum::http::StatusCode;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
+use super::keeper::{Keys, Trial};
 use super::problem::Problem;
+use super::{ByHand, Redriving, Sending};
 
+/// Longest listener, in bytes of JSON.
+const LISTENER_MAX: usize = 64 * 1024;
 /// Most workers of a listener; the configuration allows as many.
 const WORKERS_MAX: usize = 10_000;
+/// Most letters of one look: those of one receive.
+const LETTERS_MAX: usize = 10;
+/// Most letters a second of a redrive (AWS limit of a move task).
+const RATE_MAX: u32 = 500;
+/// Longest id of a message.
+const ID_MAX: usize = 256;
 
 /// A change, with its values.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,7 +28,9 @@ pub(super) enum Ask {
     Workers(usize),
     Drain,
     Test(String),
+    ByHand(ByHand),
     Reload,
+    LogLevel(Option<String>),
 }
 
 #[derive(Deserialize)]
@@ -32,8 +45,28 @@ struct Workers {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+struct Tried {
+    listener: Keys,
+    replaces: Option<String>,
+    post: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Test {
     body: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Peek {
+    max: Option<usize>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LogLevel {
+    level: Value,
 }
 
 /// No values: an empty body, or an empty object.
@@ -57,6 +90,74 @@ pub(super) fn workers(body: &[u8]) -> Result<Ask, Problem> {
 /// The body of a message.
 pub(super) fn test(body: &[u8]) -> Result<Ask, Problem> {
     object(body, "send {\"body\": \"TEXT\"} with the body of a message").map(|Test { body }| Ask::Test(body))
+}
+
+/// The keys of a listener.
+pub(super) fn listener(body: &[u8]) -> Result<Keys, Problem> {
+    if body.len() > LISTENER_MAX {
+        let error = format!("the listener is longer than {} KiB", LISTENER_MAX / 1024);
+        return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, error, "write it into the file"));
+    }
+    object(body, "send an object with the keys of the listener, as the file has them")
+}
+
+/// A listener to be tried out.
+pub(super) fn trial(body: &[u8]) -> Result<Trial, Problem> {
+    let fix = "send {\"listener\": {KEYS}}, and if wanted \"replaces\": NAME and \"post\": TEXT";
+    object(body, fix).map(|Tried { listener: keys, replaces, post }| Trial { keys, replaces, post })
+}
+
+/// A message to be sent.
+pub(super) fn send(body: &[u8]) -> Result<Ask, Problem> {
+    let fix = "send {\"body\": \"TEXT\"} with the body of a message; \"group\", \"deduplication_id\" and \"attributes\": \
+        {\"NAME\": \"TEXT\"} may be there too";
+    let sending: Sending = object(body, fix)?;
+    if sending.body.is_empty() {
+        let error = "the body is empty, and SQS takes no message without one";
+        return Err(Problem::new(StatusCode::BAD_REQUEST, error, "write at least one character"));
+    }
+    Ok(Ask::ByHand(ByHand::Send(sending)))
+}
+
+/// How many letters to look at.
+pub(super) fn peek(body: &[u8]) -> Result<Ask, Problem> {
+    let fix = "send no body, or {\"max\": N} with 1 to 10";
+    let Peek { max } = choices(body, fix)?;
+    match max.unwrap_or(1) {
+        max @ 1..=LETTERS_MAX => Ok(Ask::ByHand(ByHand::Peek(max))),
+        _ => Err(Problem::new(StatusCode::BAD_REQUEST, "this is no number of letters to look at", fix)),
+    }
+}
+
+/// Which letters to move back.
+pub(super) fn redrive(body: &[u8]) -> Result<Ask, Problem> {
+    let fix =
+        "send no body, or {\"rate\": 1 to 500, \"ids\": [\"ID\", …], \"dry_run\": true}, each if need be";
+    let redriving: Redriving = choices(body, fix)?;
+    let wrong = |error: &str| Err(Problem::new(StatusCode::BAD_REQUEST, error, fix));
+    if redriving.rate.is_some_and(|rate| !(1..=RATE_MAX).contains(&rate)) {
+        return wrong("this is no number of letters a second");
+    }
+    if redriving.ids.iter().any(|id| id.is_empty() || id.len() > ID_MAX) {
+        return wrong("an id of a message has 1 to 256 characters");
+    }
+    Ok(Ask::ByHand(ByHand::Redrive(redriving)))
+}
+
+/// A level of the log; null for the configured one.
+pub(super) fn log_level(body: &[u8]) -> Result<Ask, Problem> {
+    let fix = "send {\"level\": \"debug\"}, or {\"level\": null} for the configured one";
+    let LogLevel { level } = object(body, fix)?;
+    match level {
+        Value::Null => Ok(Ask::LogLevel(None)),
+        Value::String(level) => Ok(Ask::LogLevel(Some(level))),
+        _ => Err(Problem::new(StatusCode::BAD_REQUEST, "a level is a text", fix)),
+    }
+}
+
+/// An object whose values are all left to whoever asks; no body is an empty one.
+fn choices<T: DeserializeOwned>(body: &[u8], fix: &str) -> Result<T, Problem> {
+    object(if body.is_empty() { b"{}" } else { body }, fix)
 }
 
 /// Says where a body is wrong, and never what is there: serde's own words quote it, and a message may be secret.

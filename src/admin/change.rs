@@ -1,4 +1,4 @@
-//! The routes that change something: pause, resume, workers, drain and test of a listener, and reload.
+//! The routes that change something, and what each does (`action.rs` lists them).
 //!
 //! Pause, resume and workers are told to the listener; they last until a restart, or until the file has another value for
 //! it. All else is asked of the operator. What was begun goes on, also when whoever asked has left.
@@ -8,66 +8,34 @@ use std::sync::Arc;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use serde_json::json;
+use serde_json::{Value, json};
 
+use super::action::Action;
 use super::ask::{self, Ask};
-use super::guard::Takes;
 use super::problem::Problem;
 use super::routes::{Name, Routes};
 use super::write::{self, Client, Done, NAME_MAX, Write};
-use super::{Refused, View};
+use super::{ByHand, Refused, View};
 use crate::pipeline::Controls;
 
 const LASTS: &str = "until a restart, or until the file has another value for it";
 
-/// What may be asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Action {
-    Pause,
-    Resume,
-    Workers,
-    Drain,
-    Test,
-    Reload,
-}
-
-impl Action {
-    /// Those of one listener.
-    const OF_LISTENER: [Self; 5] = [Self::Pause, Self::Resume, Self::Workers, Self::Drain, Self::Test];
-
-    const fn label(self) -> &'static str {
-        match self {
-            Self::Pause => "pause",
-            Self::Resume => "resume",
-            Self::Workers => "workers",
-            Self::Drain => "drain",
-            Self::Test => "test",
-            Self::Reload => "reload",
-        }
-    }
-
-    const fn takes(self) -> Takes {
-        match self {
-            Self::Pause | Self::Resume | Self::Drain | Self::Reload => Takes::Nothing,
-            Self::Workers => Takes::Values,
-            Self::Test => Takes::Message,
-        }
-    }
-}
-
 /// The routes that change something.
 pub(super) fn routes(routes: Routes) -> Routes {
     let of_listener = |routes: Routes, action: Action| {
-        let path = format!("/api/v1/listeners/{{name}}/{}", action.label());
+        let path = format!("/api/v1/listeners/{{name}}/{}", action.path());
         let handler = move |State(view), Name(name), peer, cut, request| async move {
             answer(view, action, name, (peer, cut), request).await
         };
         routes.post(&path, handler)
     };
-    let reload = |State(view), peer, cut, request| async move {
-        answer(view, Action::Reload, String::new(), (peer, cut), request).await
+    let of_process = |routes: Routes, action: Action| {
+        let handler = move |State(view), peer, cut, request| async move {
+            answer(view, action, String::new(), (peer, cut), request).await
+        };
+        routes.post(&format!("/api/v1/{}", action.path()), handler)
     };
-    let routes = routes.post("/api/v1/reload", reload);
+    let routes = [Action::Reload, Action::LogLevel].into_iter().fold(routes, of_process);
     Action::OF_LISTENER.into_iter().fold(routes, of_listener)
 }
 
@@ -90,7 +58,33 @@ async fn perform(view: &View, name: &str, ask: Ask) -> Result<Done, Problem> {
         Ask::Drain => of_listener(view, name, Wish::Drain).await,
         Ask::Test(body) => of_listener(view, name, Wish::Test(body)).await,
         Ask::Reload => asked(view, "", Wish::Reload).await,
+        Ask::ByHand(what) => {
+            let begins = matches!(&what, ByHand::Redrive(redrive) if !redrive.dry_run);
+            let done = of_listener(view, name, Wish::ByHand(what)).await?;
+            Ok(if begins { Done { status: StatusCode::ACCEPTED, ..done } } else { done })
+        }
+        Ask::LogLevel(level) => log_level(view, level.as_deref()),
     }
+}
+
+/// Logs by another filter, or by the configured one again.
+fn log_level(view: &View, level: Option<&str>) -> Result<Done, Problem> {
+    let (before, _) = view.log.shown();
+    // By the filter that still holds: the new one may show nothing.
+    tracing::info!(before, level, "another log level was asked for through the admin port");
+    view.log.ask(level).map_err(|error| {
+        let fix = "send {\"level\": …} with error, warn, info, debug or trace, with directives as of RUST_LOG, or with null \
+             for the configured one";
+        Problem::new(StatusCode::BAD_REQUEST, error.to_string(), fix)
+    })?;
+    let (now, _) = view.log.shown();
+    Ok(Done::changed(log_document(view), before, now))
+}
+
+/// The filter of the log.
+pub(super) fn log_document(view: &View) -> Value {
+    let (level, configured) = view.log.shown();
+    json!({ "level": level, "configured": configured })
 }
 
 fn read(action: Action, body: &[u8]) -> Result<Ask, Problem> {
@@ -101,6 +95,11 @@ fn read(action: Action, body: &[u8]) -> Result<Ask, Problem> {
         Action::Reload => ask::nothing(body).map(|()| Ask::Reload),
         Action::Workers => ask::workers(body),
         Action::Test => ask::test(body),
+        Action::Send => ask::send(body),
+        Action::Peek => ask::peek(body),
+        Action::Redrive => ask::redrive(body),
+        Action::CancelRedrive => ask::nothing(body).map(|()| Ask::ByHand(ByHand::CancelRedrive)),
+        Action::LogLevel => ask::log_level(body),
     }
 }
 
@@ -114,7 +113,7 @@ async fn told(
     let (before, now) = match &view.operator {
         Some(operator) if listener.handle.is_stopping() => {
             let told = operator.tell(name, Box::new(tell)).await;
-            told.map_err(|refused| problem_of(view, name, refused))?
+            told.map_err(|refused| problem(view, name, refused))?
         }
         _ => listener.handle.tell(tell),
     };
@@ -130,7 +129,7 @@ async fn told(
         "before": { "paused": before.paused, "workers": before.workers },
         "lasts": LASTS,
     });
-    Ok(Done { before: Some(in_words(&before)), after: Some(in_words(&now)), ..Done::with(answer) })
+    Ok(Done::changed(answer, in_words(&before), in_words(&now)))
 }
 
 fn in_words(controls: &Controls) -> String {
@@ -143,6 +142,7 @@ enum Wish {
     Start,
     Drain,
     Test(String),
+    ByHand(ByHand),
     Reload,
 }
 
@@ -167,12 +167,13 @@ async fn asked(view: &View, name: &str, wish: Wish) -> Result<Done, Problem> {
             Wish::Start => operator.start(&listener).await,
             Wish::Drain => operator.drain(&listener).await,
             Wish::Test(body) => operator.test(&listener, body).await,
+            Wish::ByHand(what) => operator.by_hand(&listener, what).await,
             Wish::Reload => operator.reload().await,
         }
     });
     match doing.await {
         Ok(Ok(answer)) => Ok(Done::with(answer)),
-        Ok(Err(refused)) => Err(problem_of(view, name, refused)),
+        Ok(Err(refused)) => Err(problem(view, name, refused)),
         Err(error) => {
             tracing::error!(%error, "a change ended by a panic");
             let error = "an error of queuepost itself ended this";
@@ -181,10 +182,13 @@ async fn asked(view: &View, name: &str, wish: Wish) -> Result<Done, Problem> {
     }
 }
 
-fn problem_of(view: &View, name: &str, refused: Refused) -> Problem {
+/// What a refusal of the operator is as an answer.
+pub(super) fn problem(view: &View, name: &str, refused: Refused) -> Problem {
     match refused {
         Refused::NoSuchListener => no_such_listener(view, name),
+        Refused::Wrong { why, fix } => Problem::new(StatusCode::BAD_REQUEST, why, fix),
         Refused::Invalid { why, fix } => Problem::new(StatusCode::CONFLICT, why, fix),
+        Refused::OfQueue { why, fix } => Problem::new(StatusCode::BAD_GATEWAY, why, fix),
     }
 }
 

@@ -52,6 +52,10 @@ impl Operator for Scripted {
     fn test<'a>(&'a self, listener: &'a str, body: String) -> BoxFuture<'a, Result<Value, Refused>> {
         self.note(format!("test {listener} {body}"))
     }
+
+    fn by_hand<'a>(&'a self, listener: &'a str, what: ByHand) -> BoxFuture<'a, Result<Value, Refused>> {
+        self.note(format!("{what:?} {listener}"))
+    }
 }
 
 fn view(operator: Option<Arc<dyn Operator>>) -> View {
@@ -61,6 +65,7 @@ fn view(operator: Option<Arc<dyn Operator>>) -> View {
         drain: Drain::new(),
         guard: Guard::new(None),
         operator,
+        keeper: None,
         tasks: TaskTracker::new(),
         history: History::new(Wall::System),
         events: Events::until(CancellationToken::new()),
@@ -85,6 +90,7 @@ async fn the_operator_is_asked_to_drain_start_test_and_reload() {
         (Ask::Resume, "start orders"),
         (Ask::Test("hello".to_owned()), "test orders hello"),
         (Ask::Reload, "reload"),
+        (Ask::ByHand(ByHand::Peek(3)), "Peek(3) orders"),
     ] {
         let (asked, done) = asked_of(Ok(json!({"so": true})), ask).await;
         assert_eq!((asked, done), (vec![wanted.to_owned()], Ok(json!({"so": true}))));

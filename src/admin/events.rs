@@ -42,7 +42,7 @@ impl Events {
     pub(super) fn newest(&self, make: impl FnOnce() -> String) -> Bytes {
         let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
         match &*newest {
-            Some((made, event)) if made.elapsed() < FRESH => event.clone(),
+            Some((at, event)) if at.elapsed() < FRESH => event.clone(),
             _ => {
                 let event = event(&make());
                 *newest = Some((Instant::now(), event.clone()));

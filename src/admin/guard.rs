@@ -112,13 +112,19 @@ impl Guard {
 
     /// The body of a change, an object of JSON; empty where none was sent.
     pub(super) async fn body(&self, takes: Takes, headers: &HeaderMap, body: Body) -> Result<Held, Problem> {
-        if takes != Takes::Nothing && !is_json(headers) {
+        let not_json = || {
             let fix = "send the header `Content-Type: application/json`";
-            return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "the body must be JSON", fix));
+            Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "the body must be JSON", fix)
+        };
+        if matches!(takes, Takes::Values | Takes::Message) && !is_json(headers) {
+            return Err(not_json());
         }
         let bodies = if takes == Takes::Message { &self.messages } else { &self.short };
         let bad = |error: &str, fix: &str| Problem::new(StatusCode::BAD_REQUEST, error, fix);
         match timeout(BODY_TIMEOUT, bodies.read(body)).await {
+            Ok(Ok(body)) if takes == Takes::Choices && !body.is_empty() && !is_json(headers) => {
+                Err(not_json())
+            }
             Ok(Ok(body)) => Ok(body),
             Ok(Err(BodyError::TooLong)) => {
                 let fix = "send 8 MiB at most with a message, and 16 KiB with anything else";
@@ -168,6 +174,8 @@ impl Standing {
 pub(super) enum Takes {
     /// None.
     Nothing,
+    /// An object with values that may all be left out, or none.
+    Choices,
     /// An object with a few values.
     Values,
     /// An object with a message.

@@ -1,6 +1,6 @@
 //! The routes of the admin port, each noted as it is added.
 //!
-//! A router of axum does not tell what it serves. So a test compares these notes with the OpenAPI document: each route is
+//! A router of axum does not tell what it serves. So a test compares these notes with the document of `OpenAPI`: each route is
 //! described there, and nothing else is.
 
 use std::convert::Infallible;
@@ -44,6 +44,16 @@ impl Routes {
     /// What is changed by POST.
     pub(super) fn post<H: Handler<T, Arc<View>>, T: 'static>(self, path: &str, handler: H) -> Self {
         self.on(MethodFilter::POST, Method::POST, path, handler)
+    }
+
+    /// What is replaced as a whole by PUT.
+    pub(super) fn put<H: Handler<T, Arc<View>>, T: 'static>(self, path: &str, handler: H) -> Self {
+        self.on(MethodFilter::PUT, Method::PUT, path, handler)
+    }
+
+    /// What is removed by DELETE.
+    pub(super) fn delete<H: Handler<T, Arc<View>>, T: 'static>(self, path: &str, handler: H) -> Self {
+        self.on(MethodFilter::DELETE, Method::DELETE, path, handler)
     }
 
     fn on<H, T>(mut self, filter: MethodFilter, method: Method, path: &str, handler: H) -> Self

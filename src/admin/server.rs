@@ -19,7 +19,7 @@ use super::document::json;
 use super::health::{self, Demand, Verdict};
 use super::problem::{no_such_method, no_such_path};
 use super::routes::{Name, Routes};
-use super::{RunningListener, View, change, session, status, stream};
+use super::{ByHand, Refused, RunningListener, View, change, keeping, openapi, session, status, stream};
 use crate::escape;
 use crate::serve::{self, Hosts, Limits, Refusal};
 use crate::telemetry::metrics::{CONTENT_TYPE as METRICS_TYPE, Metrics};
@@ -88,8 +88,11 @@ fn all() -> Routes {
         .get("/api/v1/listeners", listeners)
         .get("/api/v1/listeners/{name}", listener)
         .get("/api/v1/listeners/{name}/failures", failures)
-        .get("/api/v1/listeners/{name}/history", history);
-    change::routes(routes)
+        .get("/api/v1/listeners/{name}/history", history)
+        .get("/api/v1/listeners/{name}/redrive", redrive)
+        .get("/api/v1/log-level", log_level)
+        .get("/api/v1/openapi.json", openapi);
+    keeping::routes(change::routes(routes))
 }
 
 async fn index() -> &'static str {
@@ -164,6 +167,28 @@ async fn history(State(view): State<Arc<View>>, Name(name): Name) -> Response {
     of_listener(&view, &name, |running| view.history.document(&running.name))
 }
 
+/// How the latest redrive of one listener stands.
+async fn redrive(State(view): State<Arc<View>>, Name(name): Name) -> Response {
+    let state = match &view.operator {
+        Some(operator) => operator.by_hand(&name, ByHand::RedriveState).await,
+        None => Err(Refused::NoSuchListener),
+    };
+    match state {
+        Ok(state) => json(&state),
+        Err(refused) => change::problem(&view, &name, refused).into_response(),
+    }
+}
+
+/// The filter of the log.
+async fn log_level(State(view): State<Arc<View>>) -> Response {
+    json(&change::log_document(&view))
+}
+
+/// The document of all routes.
+async fn openapi() -> Response {
+    json(&openapi::document())
+}
+
 /// A document of one listener, or that there is none of this name.
 fn of_listener(view: &View, name: &str, document: impl FnOnce(&RunningListener) -> Value) -> Response {
     match view.running.listener(name) {
@@ -175,6 +200,25 @@ fn of_listener(view: &View, name: &str, document: impl FnOnce(&RunningListener) 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn sorted(all: impl Iterator<Item = String>) -> Vec<String> {
+        let mut all: Vec<_> = all.collect();
+        all.sort();
+        all
+    }
+
+    #[test]
+    fn every_route_is_described_once_and_nothing_else_is() {
+        let routes = all();
+        let known: Vec<_> = sorted(routes.known().iter().map(|(method, path)| format!("{method} {path}")));
+        let document = openapi::document();
+        let paths = document["paths"].as_object().unwrap();
+        let described = paths.iter().flat_map(|(path, item)| {
+            let methods = item.as_object().unwrap().keys().filter(|key| *key != "parameters");
+            methods.map(move |method| format!("{} {path}", method.to_ascii_uppercase()))
+        });
+        assert_eq!(known, sorted(described));
+    }
 
     async fn text(answer: Response) -> String {
         let bytes = axum::body::to_bytes(answer.into_body(), 1024).await.expect("a body");

@@ -71,10 +71,11 @@ async fn tell(view: &View, sender: &mpsc::Sender<Bytes>, cut: &Cut) {
     }
     loop {
         let newest = view.events.newest(|| status::document(view, false).to_string());
-        let piece = if newest != last {
-            Some(newest.clone())
+        let is_late = || said.elapsed() >= SILENCE;
+        let piece = if newest == last {
+            is_late().then(|| Bytes::from_static(COMMENT))
         } else {
-            (said.elapsed() >= SILENCE).then(|| Bytes::from_static(COMMENT))
+            Some(newest.clone())
         };
         if let Some(piece) = piece {
             // Waits while the client reads nothing, until its connection is cut.

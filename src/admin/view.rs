@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use tokio_util::task::TaskTracker;
 
-use super::{Events, Guard, History, Operator, Running};
+use super::{Events, Guard, History, Keeper, Operator, Running};
 use crate::drain::Drain;
 use crate::telemetry::log_level::LogLevel;
 use crate::telemetry::metrics::Metrics;
@@ -23,6 +23,8 @@ pub struct View {
     pub guard: Guard,
     /// Who starts and ends listeners, where somebody does.
     pub operator: Option<Arc<dyn Operator>>,
+    /// Who keeps the listeners that are created here, where somebody can.
+    pub keeper: Option<Arc<dyn Keeper>>,
     /// Changes that are being made, and streams of events.
     pub tasks: TaskTracker,
     /// What was counted lately.

@@ -46,6 +46,11 @@ impl Done {
     pub(super) fn with(answer: Value) -> Self {
         Self { status: StatusCode::OK, answer, before: None, after: None }
     }
+
+    /// It was done; what was before and is now goes into the log.
+    pub(super) fn changed(answer: Value, before: String, after: String) -> Self {
+        Self { before: Some(before), after: Some(after), ..Self::with(answer) }
+    }
 }
 
 /// Who asked, and how long the answer may take.

@@ -1,14 +1,19 @@
 //! Hands what routes ask for to the loop of the process, and the answer back.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::admin::{Operator, Refused, Tell};
+use crate::admin::{ByHand, Operator, Refused, Tell};
+use crate::app::by_hand::by_hand;
 use crate::app::crew::Told;
 use crate::app::process::Request;
+use crate::app::redrives::Redrives;
 use crate::app::test_post;
 use crate::pipeline::Controls;
 use crate::ports::BoxFuture;
+use crate::sqs;
 use crate::telemetry::Chain;
 
 /// Requests that may wait for the loop.
@@ -16,13 +21,17 @@ pub(super) const WAITING_MAX: usize = 16;
 
 /// The way to the loop of the process.
 #[derive(Debug, Clone)]
-pub(super) struct ToProcess(pub(super) mpsc::Sender<Request>);
+pub(super) struct ToProcess {
+    pub(super) requests: mpsc::Sender<Request>,
+    pub(super) clients: Arc<sqs::Clients>,
+    pub(super) redrives: Arc<Redrives>,
+}
 
 impl ToProcess {
     /// Sends a request and waits for its answer; refused when the process ends.
     async fn ask<T>(&self, request: impl FnOnce(oneshot::Sender<T>) -> Request) -> Result<T, Refused> {
         let (reply, answer) = oneshot::channel();
-        self.0.send(request(reply)).await.map_err(|_| is_ending())?;
+        self.requests.send(request(reply)).await.map_err(|_| is_ending())?;
         answer.await.map_err(|_| is_ending())
     }
 }
@@ -91,6 +100,19 @@ impl Operator for ToProcess {
                     fix: "queuepost check --render shows what becomes of a message".to_owned(),
                 }),
             }
+        })
+    }
+
+    fn by_hand<'a>(&'a self, listener: &'a str, what: ByHand) -> BoxFuture<'a, Result<Value, Refused>> {
+        Box::pin(async move {
+            // How a redrive stands is known while the process drains, too.
+            if what == ByHand::RedriveState && self.redrives.knows(listener) {
+                return Ok(self.redrives.document(listener));
+            }
+            let plan = self.ask(Request::Plan).await?;
+            let planned = plan.listeners.iter().find(|one| one.listener.name == listener);
+            let settings = &planned.ok_or(Refused::NoSuchListener)?.queue;
+            by_hand(&self.redrives, listener, self.clients.queue(settings).await, what).await
         })
     }
 }

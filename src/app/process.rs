@@ -150,6 +150,7 @@ impl Process {
             tracing::warn!(%error, "the log's filter stays as it was");
         }
         self.crew.maker().deadline = plan.deadline;
+        self.reloads.watch_folder(plan.listeners_dir.as_ref());
         let former = std::mem::replace(&mut self.endpoints, endpoints.apply());
         self.former.add(&former);
         show(&self.endpoints, &self.running, &self.metrics);
@@ -255,21 +256,23 @@ mod tests {
         let overrides = Overrides { config: Some(path.to_str().unwrap().to_owned()), ..Overrides::default() };
         let reads = Arc::new(AtomicUsize::new(0));
         let counted = Arc::clone(&reads);
-        let load = move || {
+        let load = move |trial: Option<&config::Trial>| {
             counted.fetch_add(1, Ordering::SeqCst);
-            config::load(&overrides, &|_| None, false)
+            config::load_with(&overrides, &|_| None, false, trial)
         };
-        let (source, plan) = (Source::new(&path, load.clone()), load().unwrap());
+        let source = Source::new(Some(path.clone()), load.clone(), || Ok(Vec::new()));
+        let plan = load(None).unwrap();
         let (metrics, running) = (Arc::new(Metrics::new()), Arc::new(Running::default()));
         let drain = Drain::new();
         let clients = Arc::<sqs::Clients>::default();
         let wiring = Wiring { metrics, drain: drain.clone(), clients, deadline: plan.deadline };
         let endpoints = Prepared::new(&plan.endpoints, &[]).unwrap();
         let log = Arc::new(LogLevel::new(&plan.log.filter));
-        let reloads = Reloads::of(Some(source));
+        let reloads = Reloads::of(Some(source), None);
         let mut process = Process::start(plan, endpoints, wiring, running, reloads, log).await;
         let (requests, mut of_routes) = mpsc::channel(16);
-        let (operator, mut signals) = (ToProcess(requests), Signals::new().unwrap());
+        let operator = ToProcess { requests, clients: Arc::default(), redrives: Arc::default() };
+        let mut signals = Signals::new().unwrap();
         tokio::select! {
             () = process.serve(&mut signals, &mut of_routes) => unreachable!("nobody sends a signal"),
             () = asks(&operator, &path) => {}

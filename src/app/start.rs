@@ -1,6 +1,7 @@
 //! The start: why there is none, and what the log says of it.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use crate::admin::{About, AdminError};
 use crate::app::resources::{self, Limits, Shortage};
@@ -42,6 +43,12 @@ pub(super) fn tell(plan: &Plan, admin: Option<SocketAddr>) {
         admin = admin.map(|address| address.to_string()),
         "started"
     );
+    if let (true, Some(folder)) = (plan.listeners.is_empty(), &plan.listeners_dir) {
+        tracing::info!(
+            listeners_dir = %folder.display(),
+            "there is no listener yet: create one in the console, by POST /api/v1/listeners, or as a file in the directory"
+        );
+    }
     for ListenerPlan { listener, endpoint, .. } in &plan.listeners {
         let endpoint = plan.endpoints.get(*endpoint);
         tracing::info!(
@@ -56,9 +63,9 @@ pub(super) fn tell(plan: &Plan, admin: Option<SocketAddr>) {
 }
 
 /// What this process is.
-pub(super) fn about() -> About {
+pub(super) fn about(listeners_dir: Option<PathBuf>) -> About {
     let host = rustix::system::uname().nodename().to_str().ok().map(str::to_owned);
-    About { started: Wall::System.now(), host: host.filter(|host| !host.is_empty()), listeners_dir: None }
+    About { started: Wall::System.now(), host: host.filter(|host| !host.is_empty()), listeners_dir }
 }
 
 /// Something a person should know of, and its fix.

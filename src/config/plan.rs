@@ -4,6 +4,7 @@
 //! own `Settings`. An endpoint's credentials are in the plan but never print.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,10 +17,12 @@ use crate::{endpoint, limit, pipeline, sqs, telemetry};
 /// Everything a process needs to know, already valid.
 #[derive(Debug, Clone)]
 pub struct Plan {
-    /// The listeners in the order of the file; at least one.
+    /// The listeners in the order of the file, and those of `listeners_dir` by name; at least one unless there is such a directory.
     pub listeners: Vec<ListenerPlan>,
-    /// The endpoints that a listener uses; at least one.
+    /// The endpoints that a listener uses.
     pub endpoints: Vec<EndpointPlan>,
+    /// Where listeners are kept one by one.
+    pub listeners_dir: Option<PathBuf>,
     /// Where the admin port listens.
     pub admin: SocketAddr,
     /// Who may change something through the admin port; `None`: nobody.
@@ -55,6 +58,42 @@ pub struct ListenerPlan {
     pub event_listener: Option<EventListenerPlan>,
     /// What was written for it.
     pub written: WrittenKeys,
+    /// Where it was written.
+    pub origin: Origin,
+}
+
+/// Where a listener is written.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Origin {
+    /// What kind of place that is.
+    pub kind: OriginKind,
+    /// The file, if it is one.
+    pub path: Option<PathBuf>,
+    /// The line of the file, from 1.
+    pub line: u64,
+}
+
+/// A kind of place in which listeners are written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum OriginKind {
+    /// Flags and variables.
+    #[default]
+    Flags,
+    /// The configuration file.
+    File,
+    /// A file of `listeners_dir`.
+    Directory,
+}
+
+impl OriginKind {
+    /// Its name.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Flags => "flags",
+            Self::File => "file",
+            Self::Directory => "directory",
+        }
+    }
 }
 
 /// An event listener: a listener that calls an algorithm for a user.

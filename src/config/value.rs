@@ -198,6 +198,11 @@ pub(super) fn socket_address(text: &str) -> Result<SocketAddr, Fault> {
     })
 }
 
+/// Whether this may be the name of a listener or an endpoint.
+pub fn is_name(text: &str) -> bool {
+    name(text).is_ok()
+}
+
 /// Name of a listener or an endpoint.
 pub(super) fn name(text: &str) -> Result<String, Fault> {
     let valid = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';

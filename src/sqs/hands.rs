@@ -9,7 +9,7 @@ use aws_sdk_sqs::types::ListMessageMoveTasksResultEntry as Entry;
 use url::Url;
 
 use super::queue::LOOKUP_TIMEOUT;
-use crate::ports::{Operation, QueueError};
+use crate::ports::{Operation, QueueError, QueueReason};
 use crate::sqs::{QueueRef, SqsQueue};
 
 /// Pages of a list that are read: 100,000 queues.
@@ -52,6 +52,15 @@ impl SqsQueue {
     #[must_use]
     pub fn beside(&self, name: QueueRef) -> Self {
         Self::new(name, Arc::clone(self.connection()))
+    }
+
+    /// Its dead-letter queue; `None` without a redrive policy.
+    pub async fn dead_letter_queue(&self) -> Result<Option<Self>, QueueError> {
+        match self.find_dead_letter().await {
+            Ok(found) => Ok(found.url.parse().ok().map(|url| self.beside(QueueRef::Url(url)))),
+            Err(error) if error.reason == QueueReason::NoDeadLetterQueue => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// URLs of the queues of this account and region whose name begins with `prefix`.

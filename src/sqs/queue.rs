@@ -56,9 +56,9 @@ struct Known {
 }
 
 #[derive(Debug, Clone)]
-struct DeadLetter {
+pub(super) struct DeadLetter {
     target: DeadLetterRef,
-    url: Arc<str>,
+    pub(super) url: Arc<str>,
 }
 
 impl fmt::Debug for SqsQueue {
@@ -266,7 +266,7 @@ impl SqsQueue {
     }
 
     /// Asks the queue for the ARN of its dead-letter queue.
-    async fn find_dead_letter(&self) -> Result<DeadLetter, QueueError> {
+    pub(super) async fn find_dead_letter(&self) -> Result<DeadLetter, QueueError> {
         let url = self.url().await?;
         let read = self.attributes(&url).await;
         let attributes = self.noting_absence(read)?;

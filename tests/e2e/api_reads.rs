@@ -35,9 +35,10 @@ impl Events {
     /// The next document; `None` when the stream has ended.
     async fn next(&mut self) -> Option<Value> {
         loop {
-            if let Some((event, rest)) = self.text.split_once("\n\n") {
-                let data = event.strip_prefix("event: status\ndata: ").map(str::to_owned);
-                self.text = rest.to_owned();
+            if let Some(end) = self.text.find("\n\n") {
+                let rest = self.text.split_off(end + 2);
+                let event = std::mem::replace(&mut self.text, rest);
+                let data = event.strip_prefix("event: status\ndata: ").map(|data| data.trim_end().to_owned());
                 match data {
                     Some(data) => return Some(serde_json::from_str(&data).unwrap()),
                     None => continue,

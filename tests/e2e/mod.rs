@@ -2,6 +2,7 @@
 //!
 //! - `answers`: what is shown of answers, and that nothing is where that is switched off.
 //! - `api_reads`: events, failures, history and the session of the admin port.
+//! - `api_writes`: send, dead letters, redrive and log level by request.
 //! - `chaos`: kills, restarts and faults on both sides, every duplicate explained.
 //! - `check`: what `queuepost check` finds, and that it touches no message.
 //! - `command_line`: completions, manual pages, schema, the complete example, misspelt variables.
@@ -48,6 +49,7 @@ pub mod tls;
 
 mod answers;
 mod api_reads;
+mod api_writes;
 mod chaos;
 mod check;
 mod command_line;

@@ -196,7 +196,19 @@ fn exercised() -> (BTreeMap<String, Family>, Series) {
     }
     let most = so_far(&metrics);
     metrics.endpoint(ENDPOINT).set_adaptive_rate(Some(1.0));
-    for action in ["pause", "resume", "workers", "drain", "test", "reload"] {
+    for action in [
+        "pause",
+        "resume",
+        "workers",
+        "drain",
+        "test",
+        "reload",
+        "send",
+        "peek",
+        "redrive",
+        "cancel_redrive",
+        "log_level",
+    ] {
         for result in [AdminWrite::Done, AdminWrite::Denied, AdminWrite::Limited, AdminWrite::Refused] {
             metrics.admin_write(action, result);
         }

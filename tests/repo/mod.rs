@@ -4,6 +4,7 @@
 //! - `circles`: no files import each other in a circle.
 //! - `plain_words`: short sentences in comments, and no private idiom.
 //! - `configuration`: schema, page and example of the configuration file.
+//! - `openapi`: `docs/openapi.json`.
 //! - `errors_md`, `metrics_md`: generated documents equal the code; `generated` compares and rewrites them.
 
 mod circles;
@@ -12,6 +13,7 @@ mod errors_md;
 mod flow_control_md;
 mod generated;
 mod metrics_md;
+mod openapi;
 mod plain_words;
 mod reload_md;
 
@@ -153,7 +155,7 @@ const AT_HOME: &[(&str, &[&str])] = &[
     ("httpdate", &["policy"]),
     ("sfv", &["policy"]),
     ("flate2", &["exchange"]),
-    ("humantime", &["exchange", "config", "cli", "admin"]),
+    ("humantime", &["app", "exchange", "config", "cli", "admin"]),
     ("percent_encoding", &["exchange"]),
     ("minijinja", &["exchange"]),
     ("mimalloc", &["main"]),

@@ -136,7 +136,7 @@ impl<'a> ByHand<'a> {
             if self.stop.is_cancelled() {
                 return Ok(End::Stopped);
             }
-            let mut rest = VecDeque::from(self.receive().await?);
+            let mut rest = VecDeque::from(receive(self.queue).await?);
             empty = if rest.is_empty() { empty + 1 } else { 0 };
             let ended = self.each(&mut rest).await;
             self.tally.back.extend(rest.into_iter().map(|letter| letter.message.receipt));
@@ -230,20 +230,6 @@ impl<'a> ByHand<'a> {
         left.extend(others);
         *rest = left;
         (!in_both).then_some(refused)
-    }
-
-    async fn receive(&self) -> Result<Vec<Received>, QueueError> {
-        let request =
-            ReceiveRequest { max: BATCH_MAX, wait: WAIT, visibility: Some(HIDDEN), attempt_id: None };
-        let mut round = 1;
-        loop {
-            match self.queue.receive_by_hand(&request).await {
-                Err(error) if !error.kind.is_fault() && round < SENDS_MAX => {}
-                ended => return ended,
-            }
-            tokio::time::sleep(resend::pause(round)).await;
-            round += 1;
-        }
     }
 
     fn is_wanted(&self, received: &Received) -> bool {
@@ -378,6 +364,19 @@ impl<'a> ByHand<'a> {
                 HIDDEN.as_secs()
             ));
         }
+    }
+}
+
+async fn receive(queue: &SqsQueue) -> Result<Vec<Received>, QueueError> {
+    let request = ReceiveRequest { max: BATCH_MAX, wait: WAIT, visibility: Some(HIDDEN), attempt_id: None };
+    let mut round = 1;
+    loop {
+        match queue.receive_by_hand(&request).await {
+            Err(error) if !error.kind.is_fault() && round < SENDS_MAX => {}
+            ended => return ended,
+        }
+        tokio::time::sleep(resend::pause(round)).await;
+        round += 1;
     }
 }
 

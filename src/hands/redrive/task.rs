@@ -114,13 +114,11 @@ fn ended(task: &Move, report: &mut dyn Report) -> End {
 
 /// Cancels the task that runs on `queue`; whether there was one.
 pub async fn cancel(queue: &SqsQueue, report: &mut dyn Report) -> Result<bool, QueueError> {
-    match queue.inspect().await?.arn {
-        Some(arn) => cancel_latest(queue, &arn, report).await,
-        None => {
-            report.say("this server names no ARN of the queue, so no move task can run on it");
-            Ok(false)
-        }
-    }
+    let Some(arn) = queue.inspect().await?.arn else {
+        report.say("this server names no ARN of the queue, so no move task can run on it");
+        return Ok(false);
+    };
+    cancel_latest(queue, &arn, report).await
 }
 
 /// Cancels the running task; whether there was one.

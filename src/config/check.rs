@@ -140,9 +140,8 @@ fn listener(
     let joining = Joining { workers, workers_written, timeout };
     let retry_after_closes_gate = endpoints.join(endpoint, &joining);
     let headers = endpoints.headers(endpoint, written, env, report);
-    let (queue, name) = (queue?, name?);
+    let (queue, name, url) = (queue?, name?, url?);
     let queue_name = queue.queue.name().to_owned();
-    let url = url?;
     let made = exchange::Made { look, success, templates, unwrap, most: gathering.size };
     let exchange = exchange::exchange(written, &name, &queue.queue, &url, made, env, report)?;
     let answer_kept = exchange.answer_kept();
@@ -164,6 +163,7 @@ fn listener(
         results: results.unwrap_or_default(),
         target: endpoint::Target { url, timeout, headers, answer_kept, records_answers },
         endpoint,
+        event_listener: exchange::event_listener(written, timeout, report),
         written: WrittenKeys::default(),
         origin: Origin::default(),
     })

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::written_keys::WrittenKeys;
+use crate::exchange::Algorithm;
 use crate::exchange::results::Form;
 use crate::secret::Secret;
 use crate::{endpoint, limit, pipeline, sqs, telemetry};
@@ -53,6 +54,8 @@ pub struct ListenerPlan {
     pub target: endpoint::Target,
     /// Index of its endpoint in [`Plan::endpoints`].
     pub endpoint: usize,
+    /// Whose event listener it is, if it is somebody's.
+    pub event_listener: Option<EventListenerPlan>,
     /// What was written for it.
     pub written: WrittenKeys,
     /// Where it was written.
@@ -91,6 +94,17 @@ impl OriginKind {
             Self::Directory => "directory",
         }
     }
+}
+
+/// An event listener: a listener that calls an algorithm for a user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EventListenerPlan {
+    /// The user.
+    pub owner: String,
+    /// The algorithm.
+    pub algorithm: Algorithm,
+    /// How long the algorithm may take, in whole seconds.
+    pub timeout: Duration,
 }
 
 /// The result queues of a listener; by default there are none.

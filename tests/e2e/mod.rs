@@ -70,6 +70,7 @@ mod hostile;
 mod hostile_clients;
 mod https;
 mod keep_alive;
+mod kept_listeners;
 mod limiters;
 mod live_control;
 mod night;

@@ -2,7 +2,7 @@
 
 import { change, ofListener, read, token } from "./api.js";
 import { field } from "./dialog.js";
-import { h, setAttribute, setText, show } from "./dom.js";
+import { h, setAttribute, setText, setWords, show } from "./dom.js";
 import { asLines, fromLines } from "./keylines.js";
 import { checkResult, wordsOf } from "./results.js";
 import { note, refusal } from "./say.js";
@@ -166,7 +166,7 @@ function withProblem(row) {
   show(said, false);
   row.control = control;
   row.say = (problems) => {
-    setText(said, problems.map(wordsOf).join(" · "));
+    setWords(said, problems.map(wordsOf).join(" · "));
     show(said, problems.length > 0);
     setAttribute(control, "aria-invalid", problems.length > 0 ? "true" : null);
     setAttribute(control, "aria-describedby", `${control.id}-hint${problems.length > 0 ? ` ${said.id}` : ""}`);

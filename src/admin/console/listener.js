@@ -121,7 +121,7 @@ function limitsPart() {
 }
 
 function stages(messages) {
-  const names = { waiting: "wait for their POST", held: "held, as nothing could be sent", delivering: "being posted", settling: "being settled" };
+  const names = { waiting: "waiting to be posted", held: "held, as nothing could be sent", delivering: "being posted", settling: "being settled" };
   const told = Object.entries(messages ?? {}).filter(([, number]) => number > 0).map(([stage, number]) => `${count(number)} ${names[stage] ?? stage}`);
   return told.join(", ") || "none";
 }

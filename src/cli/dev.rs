@@ -226,6 +226,7 @@ queuepost dev: everything on this machine, for development only; nothing is kept
 
   queue      {queue}  (embedded; to {dead_letter_queue} after {MAX_RECEIVES} receives)
   endpoint   {url}
+  console    http://{admin}/  (in a browser)
   metrics    http://{admin}/metrics
   listener   {QUEUE}, with throttle_delay {THROTTLE_DELAY}, receive_wait 1s, timeout {TIMEOUT} (in earnest 5m, 20s, 60s)
 

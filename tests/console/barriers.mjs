@@ -146,6 +146,11 @@ function helpers(page, name) {
   return {
     has: (text) => page.getByText(text).first().waitFor({ state: "attached" }).catch(() => { throw new Error(`missing: ${text}`); }),
     go: async (hash) => { await page.evaluate((wanted) => { location.hash = wanted; }, hash); },
-    picture: async (what, fullPage = true) => { if (pictures) await page.screenshot({ path: join(pictures, `console-${what}-${name}.png`), fullPage }); },
+    picture: async (what, fullPage = true) => {
+      if (!pictures) return;
+      // A note that goes away by itself would hide what the picture is for.
+      await page.evaluate(() => document.getElementById("toasts").replaceChildren());
+      await page.screenshot({ path: join(pictures, `console-${what}-${name}.png`), fullPage });
+    },
   };
 }

@@ -10,6 +10,8 @@ pub mod check;
 pub mod crew;
 pub mod effect;
 mod endpoints;
+mod event_listeners;
+mod incoming;
 mod keeper;
 mod listener_file;
 mod operator;

@@ -19,7 +19,7 @@ use super::document::json;
 use super::health::{self, Demand, Verdict};
 use super::problem::{no_such_method, no_such_path};
 use super::routes::{Name, Routes};
-use super::{ByHand, Refused, RunningListener, View, change, keeping, openapi, session, status, stream};
+use super::{ByHand, Refused, RunningListener, View, change, event_listeners, keeping, openapi, session, status, stream};
 use crate::escape;
 use crate::serve::{self, Hosts, Limits, Refusal};
 use crate::telemetry::metrics::{CONTENT_TYPE as METRICS_TYPE, Metrics};
@@ -92,7 +92,7 @@ fn all() -> Routes {
         .get("/api/v1/listeners/{name}/redrive", redrive)
         .get("/api/v1/log-level", log_level)
         .get("/api/v1/openapi.json", openapi);
-    keeping::routes(change::routes(routes))
+    event_listeners::routes(keeping::routes(change::routes(routes)))
 }
 
 async fn index() -> &'static str {

@@ -1,6 +1,7 @@
 //! The admin port: metrics, health, status, and changes for whoever shows the token.
 //!
 //! - `server`: the port; `routes`: what it serves; `view`: what they need; `document`, `problem`: answers of JSON.
+//! - `console`: the page at `/`.
 //! - `openapi`: the document of the routes.
 //! - `health`, `status`, `history`, `session`: what they show; `events`, `stream`: the status as it changes; `running`: of which
 //!   listeners and endpoints.
@@ -12,6 +13,7 @@ mod action;
 mod ask;
 mod bucket;
 mod change;
+mod console;
 mod document;
 mod event_listeners;
 mod events;

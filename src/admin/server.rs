@@ -19,7 +19,8 @@ use super::document::json;
 use super::health::{self, Demand, Verdict};
 use super::problem::{no_such_method, no_such_path};
 use super::routes::{Name, Routes};
-use super::{ByHand, Refused, RunningListener, View, change, event_listeners, keeping, openapi, session, status, stream};
+use super::{ByHand, Refused, RunningListener, View};
+use super::{change, console, event_listeners, keeping, openapi, session, status, stream};
 use crate::escape;
 use crate::serve::{self, Hosts, Limits, Refusal};
 use crate::telemetry::metrics::{CONTENT_TYPE as METRICS_TYPE, Metrics};
@@ -76,7 +77,6 @@ impl Admin {
 /// Every route of the port.
 fn all() -> Routes {
     let routes = Routes::default()
-        .get("/", index)
         .get("/metrics", metrics)
         .get("/livez", livez)
         .get("/healthz", livez)
@@ -92,12 +92,7 @@ fn all() -> Routes {
         .get("/api/v1/listeners/{name}/redrive", redrive)
         .get("/api/v1/log-level", log_level)
         .get("/api/v1/openapi.json", openapi);
-    event_listeners::routes(keeping::routes(change::routes(routes)))
-}
-
-async fn index() -> &'static str {
-    "queuepost\n\n/metrics\n/livez?verbose\n/readyz?verbose\n/readyz?listeners=all\n/version\n/api/v1/status?failures=0\n/api/v1/listeners/NAME\n\n\
-     POST, with the token of admin.token_file:\n/api/v1/listeners/NAME/{pause,resume,workers,drain,test}\n/api/v1/reload\n"
+    event_listeners::routes(console::routes(keeping::routes(change::routes(routes))))
 }
 
 async fn metrics(State(view): State<Arc<View>>) -> Response {

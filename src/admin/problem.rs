@@ -58,10 +58,11 @@ impl Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let mut body = json!({ "error": self.error, "fix": self.fix });
-        if !self.problems.is_empty() {
-            body["problems"] = json!(self.problems);
-        }
+        let body = if self.problems.is_empty() {
+            json!({ "error": self.error, "fix": self.fix })
+        } else {
+            json!({ "error": self.error, "fix": self.fix, "problems": self.problems })
+        };
         self.with_headers((self.status, document::json(&body)).into_response())
     }
 }

@@ -15,7 +15,7 @@ const NAMELESS: &str = "listener";
 /// Longest name that is made, so that a number fits behind it.
 const STEM_MAX: usize = 56;
 
-/// The name if one is there, which is that of the file, and the other keys, if they name nothing of this machine.
+/// The name, if one is there, and the other keys, if they name nothing of this machine.
 pub(super) fn named(mut keys: Keys) -> Result<(Option<String>, Keys), NotKept> {
     let mut wrong = Vec::new();
     let name = match keys.remove("name") {
@@ -65,7 +65,7 @@ fn foreign(key: &str, value: &Value, wrong: &mut Vec<WrongKey>) {
     };
     match value {
         Value::String(text) if text.contains("${") => {
-            refuse("a variable of the process cannot be named here")
+            refuse("a variable of the process cannot be named here");
         }
         Value::Object(parts) if key.starts_with("headers.") && !parts.is_empty() => {
             refuse("a file or variable of this machine cannot be named here");
@@ -117,24 +117,31 @@ mod tests {
         let (name, rest) = named(keys(&json!({ "name": "orders", "queue": "q" }))).unwrap();
         assert_eq!((name.as_deref(), rest), (Some("orders"), keys(&json!({ "queue": "q" }))));
         assert_eq!(named(keys(&json!({ "queue": "q" }))).unwrap().0, None);
-        for name in [json!(null), json!(7), json!("../orders"), json!("a/b"), json!(""), json!("a".repeat(64))] {
+        for name in
+            [json!(null), json!(7), json!("../orders"), json!("a/b"), json!(""), json!("a".repeat(64))]
+        {
             assert!(named(keys(&json!({ "name": name }))).is_err(), "{name}");
         }
     }
 
     fn plan(names: &[&str]) -> Plan {
-        let listeners: String = names
-            .iter()
-            .map(|name| format!("- {{name: {name}, queue: {name}, region: eu-west-1, url: 'http://127.0.0.1:1/{name}'}}\n"))
-            .collect();
-        let env = move |key: &str| (key == "QUEUEPOST_CONFIG_TEXT").then(|| format!("listeners:\n{listeners}"));
+        let mut text = "listeners:\n".to_owned();
+        for name in names {
+            text += "- {region: eu-west-1, url: 'http://127.0.0.1:1/NAME', name: NAME, queue: NAME}\n"
+                .replace("NAME", name)
+                .as_str();
+        }
+        let env = move |key: &str| (key == "QUEUEPOST_CONFIG_TEXT").then(|| text.clone());
         config::load(&config::Overrides::default(), &env, false).unwrap()
     }
 
     #[test]
     fn a_listener_without_a_name_gets_that_of_its_queue_with_a_number_where_it_is_taken() {
         let free = |names: &[&str], queue: &str| free_name(&plan(names), &keys(&json!({ "queue": queue })));
-        assert_eq!(free(&["other"], "https://sqs.eu-west-1.amazonaws.com/123456789012/Orders_EU.fifo"), "orders-eu-fifo");
+        assert_eq!(
+            free(&["other"], "https://sqs.eu-west-1.amazonaws.com/123456789012/Orders_EU.fifo"),
+            "orders-eu-fifo"
+        );
         assert_eq!(free(&["orders"], "arn:aws:sqs:eu-west-1:123456789012:orders"), "orders-2");
         assert_eq!(free(&["orders", "orders-2", "orders-3"], "orders"), "orders-4");
         assert_eq!(free(&["other"], "///"), "listener");

@@ -14,10 +14,12 @@ use tokio::sync::Mutex;
 
 use crate::admin::{self, EventListener, Keeper, Keys, NotKept, Operator as _, Refused, WrongKey};
 use crate::app::check::{self, Checked, Status, What};
+use crate::app::event_listeners;
 use crate::app::incoming::{free_name, named};
+use crate::app::listener_file;
 use crate::app::operator::ToProcess;
 use crate::app::reload::{Explain, Load};
-use crate::app::{event_listeners, listener_file, test_post};
+use crate::app::test_post;
 use crate::config::{self, ConfigErrors, ListenerPlan, OriginKind, Place, Plan, Trial};
 use crate::ports::BoxFuture;
 use crate::telemetry::Chain;

@@ -79,7 +79,9 @@ pub use excerpt::Excerpt;
 pub use explain::Explained;
 pub use given::Overrides;
 pub use load::{can_change, explain, file_of, load, load_with, queue, variables};
-pub use plan::{EndpointPlan, EventListenerPlan, ListenerPlan, Origin, OriginKind, Plan, ResultPlan, ResultsPlan};
+pub use plan::{
+    EndpointPlan, EventListenerPlan, ListenerPlan, Origin, OriginKind, Plan, ResultPlan, ResultsPlan,
+};
 pub use presets::presets;
 pub use problem::{ConfigErrors, Place, Problem, SHOWN_MAX};
 pub use reference::{Key, Kind, Shape, reference, schema};

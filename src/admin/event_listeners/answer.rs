@@ -5,7 +5,7 @@
 
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::super::document;
 use super::super::keeper::{NotKept, WrongKey};
@@ -40,15 +40,16 @@ pub(super) fn change(made: Result<Done, Problem>) -> Response {
 pub(super) fn failure(problem: &Problem) -> Response {
     let code = code(problem.status);
     let message = format!("{}; {}", problem.error, problem.fix);
-    let mut body = json!({
-        "error": { "code": code, "message": message },
-        "code": code,
-        "message": message,
-    });
+    let error = json!({ "code": code, "message": message });
+    let mut body = Map::from_iter([
+        ("error".to_owned(), error),
+        ("code".to_owned(), json!(code)),
+        ("message".to_owned(), json!(message)),
+    ]);
     if !problem.problems.is_empty() {
-        body["problems"] = json!(problem.problems);
+        body.insert("problems".to_owned(), json!(problem.problems));
     }
-    problem.with_headers(json(problem.status, &body))
+    problem.with_headers(json(problem.status, &Value::Object(body)))
 }
 
 /// The nearest code of the original's list.
@@ -91,9 +92,11 @@ pub(super) fn not_kept(not: NotKept) -> Problem {
 
 /// What is wrong with the fields, one by one and as a sentence.
 pub(super) fn invalid(wrong: Vec<WrongKey>) -> Problem {
-    let wrong: Vec<WrongKey> = wrong.into_iter().map(|one| WrongKey { key: field(&one.key), ..one }).collect();
+    let wrong: Vec<WrongKey> =
+        wrong.into_iter().map(|one| WrongKey { key: field(&one.key), ..one }).collect();
     let said = |one: &WrongKey| {
-        let words = if one.key.is_empty() { one.words.clone() } else { format!("{}: {}", one.key, one.words) };
+        let words =
+            if one.key.is_empty() { one.words.clone() } else { format!("{}: {}", one.key, one.words) };
         one.fix.as_ref().map_or_else(|| words.clone(), |fix| format!("{words} ({fix})"))
     };
     let error = wrong.iter().map(said).collect::<Vec<_>>().join("; ");

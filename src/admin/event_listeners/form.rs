@@ -59,7 +59,8 @@ impl Form {
 /// Reads a body for this user; `id` is that of the path, if it has one.
 pub(super) fn read(body: &[u8], user: &str, id: Option<&str>) -> Result<Form, Problem> {
     let sent: Map<String, Value> = serde_json::from_slice(body).map_err(|error: serde_json::Error| {
-        let error = format!("the body is no object of JSON: line {}, column {}", error.line(), error.column());
+        let error =
+            format!("the body is no object of JSON: line {}, column {}", error.line(), error.column());
         Problem::new(StatusCode::BAD_REQUEST, error, "send the fields of an event listener")
     })?;
     let mut fields = Fields { sent, wrong: Vec::new() };
@@ -96,13 +97,13 @@ pub(super) fn page(query: &str) -> Result<Page, Problem> {
     for (key, value) in url::form_urlencoded::parse(query.as_bytes()) {
         match &*key {
             "marker" if !value.is_empty() => page.marker = Some(value.into_owned()),
-            "limit" => match value.parse() {
-                Ok(limit @ 1..=PAGE_MAX) => page.limit = limit,
-                _ => {
+            "limit" => {
+                let limit = value.parse().ok().filter(|limit| (1..=PAGE_MAX).contains(limit));
+                page.limit = limit.ok_or_else(|| {
                     let error = format!("limit: this is no number from 1 to {PAGE_MAX}");
-                    return Err(Problem::new(StatusCode::BAD_REQUEST, error, "leave it out for all"));
-                }
-            },
+                    Problem::new(StatusCode::BAD_REQUEST, error, "leave it out for all")
+                })?;
+            }
             _ => {}
         }
     }

@@ -172,7 +172,11 @@ where
         Ok(kept) => kept.map_err(not_kept),
         Err(error) => {
             tracing::error!(%error, "a change ended by a panic");
-            Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "an error of queuepost itself ended this", "report it"))
+            Err(Problem::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "an error of queuepost itself ended this",
+                "report it",
+            ))
         }
     }
 }

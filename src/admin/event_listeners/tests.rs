@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::form::{Page, page, read};
 use super::super::keeper::WrongKey;
+use super::form::{Page, page, read};
 use super::*;
 
 fn keys_of(body: &Value) -> Keys {
@@ -57,10 +57,21 @@ fn all_that_is_wrong_with_the_fields_is_said_at_once() {
     let mut fields: Vec<&str> = problem.problems.iter().map(|one| one["key"].as_str().unwrap()).collect();
     fields.sort_unstable();
     let expected = [
-        "algoName", "algoOwner", "algoTimeoutSeconds", "id", "listenerOwner", "sourceType", "sourceURI", "url",
+        "algoName",
+        "algoOwner",
+        "algoTimeoutSeconds",
+        "id",
+        "listenerOwner",
+        "sourceType",
+        "sourceURI",
+        "url",
     ];
     assert_eq!(fields, expected);
-    assert!(problem.error.contains("sourceURI: this text is too long (255 characters at most)"), "{}", problem.error);
+    assert!(
+        problem.error.contains("sourceURI: this text is too long (255 characters at most)"),
+        "{}",
+        problem.error
+    );
     let none = read(b"{}", "demo", None).unwrap_err();
     assert_eq!(none.problems.len(), 3, "{none:?}");
     assert!(read("{\"sourceURI\":\"é\"".as_bytes(), "demo", None).unwrap_err().error.contains("line 1"));
@@ -85,7 +96,11 @@ fn a_key_is_shown_in_each_form_of_the_originals_clients() {
             headers.append(AUTHORIZATION, HeaderValue::from_str(value).unwrap());
         }
         to_bearer(&mut headers);
-        headers.get_all(AUTHORIZATION).iter().map(|value| value.to_str().unwrap().to_owned()).collect::<Vec<_>>()
+        headers
+            .get_all(AUTHORIZATION)
+            .iter()
+            .map(|value| value.to_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
     };
     for form in ["Simple key", "simple key", "key", "Bearer key"] {
         assert_eq!(shown(&[form]), ["Bearer key"], "{form}");
@@ -112,7 +127,8 @@ async fn a_failure_is_said_where_the_documentation_and_where_the_libraries_look(
         body,
         json!({ "error": { "code": 2015, "message": message }, "code": 2015, "message": message, "problems": [problem] })
     );
-    let no_endpoint = NotKept::NotValid(vec![WrongKey { key: "endpoint".to_owned(), words: String::new(), fix: None }]);
+    let no_endpoint =
+        NotKept::NotValid(vec![WrongKey { key: "endpoint".to_owned(), words: String::new(), fix: None }]);
     assert_eq!(not_kept(no_endpoint).status, StatusCode::CONFLICT);
     let denied = failure(&Problem::new(StatusCode::UNAUTHORIZED, "no", "fix"));
     assert!(denied.headers().contains_key("www-authenticate"));
@@ -133,8 +149,16 @@ fn any_body() -> impl Strategy<Value = Value> {
         ]
     });
     let field = prop::sample::select(vec![
-        "id", "sourceType", "sourceURI", "algoName", "algoOwner", "algoVersion", "algoTimeoutSeconds", "listenerOwner",
-        "credentials", "other",
+        "id",
+        "sourceType",
+        "sourceURI",
+        "algoName",
+        "algoOwner",
+        "algoVersion",
+        "algoTimeoutSeconds",
+        "listenerOwner",
+        "credentials",
+        "other",
     ]);
     let listener = prop::collection::btree_map(field, any.clone(), 0..9).prop_map(|map| json!(map));
     prop_oneof![any, listener]

@@ -191,6 +191,7 @@ async fn what_is_wrong_is_said_by_field_and_nothing_is_kept() {
         ("algoName", json!("x".repeat(256))),
         ("algoTimeoutSeconds", json!(3001)),
         ("credentials", json!("arn:aws:iam::1:user/me")),
+        ("credentials", json!("planted-secret")),
         ("listenerOwner", json!("somebody")),
         ("colour", json!("red")),
     ] {
@@ -200,7 +201,9 @@ async fn what_is_wrong_is_said_by_field_and_nothing_is_kept() {
         let named = said["problems"][0]["key"].as_str().unwrap_or_default();
         assert_eq!((status, named, scene.files()), (400, field, vec!["orders.json".to_owned()]), "{said}");
         assert_eq!((&said["code"], &said["error"]["message"]), (&json!(2015), &said["message"]), "{said}");
+        assert!(!said.to_string().contains("planted-secret"), "{said}");
     }
+    assert!(!scene.bridge.output().contains("planted-secret"), "{}", scene.bridge.output());
     // Another user's listener is not there; a user's name is checked as the file's keys are.
     let other = "/v1/users/somebody/event-listeners";
     assert_eq!(scene.ask(Method::GET, other, &Value::Null).await.1["results"], json!([]));
@@ -247,4 +250,24 @@ async fn without_an_endpoint_for_algorithms_the_answer_says_which_to_add() {
     let (status, said) = scene.ask(Method::POST, ALL, &form).await;
     assert!(status == 409 && said["message"].as_str().unwrap().contains("`algorithmia`"), "{status} {said}");
     assert!(scene.files().is_empty());
+}
+
+#[tokio::test]
+async fn an_event_listener_of_the_configuration_file_is_shown_and_changed_in_the_file_alone() {
+    let mut scene = Scene::new("file", "algorithmia").await;
+    let queue = scene.queues.queue("orders", 3);
+    let listener = format!(
+        "listeners:\n- {{queue: '{queue}', endpoint: algorithmia, algorithm: demo/Hello, listener_owner: demo}}\n"
+    );
+    let yaml = fs::read_to_string(&scene.config).unwrap() + &listener;
+    fs::write(&scene.config, yaml).unwrap();
+    scene.bridge.kill().await;
+    scene.bridge = start(&scene.config).await;
+    let one = format!("{ALL}/orders");
+    let (status, shown) = scene.ask(Method::GET, &one, &Value::Null).await;
+    assert_eq!((status, &shown["algoTimeoutSeconds"]), (200, &json!(420)), "{shown}");
+    for (method, body) in [(Method::PUT, &shown), (Method::DELETE, &Value::Null)] {
+        let (status, said) = scene.ask(method, &one, body).await;
+        assert!(status == 409 && said["message"].as_str().unwrap().contains("queuepost.yaml:"), "{said}");
+    }
 }

@@ -73,6 +73,14 @@ pub(super) fn read(body: &[u8], user: &str, id: Option<&str>) -> Result<Form, Pr
     let version = fields.text("algoVersion");
     let timeout = fields.seconds("algoTimeoutSeconds");
     let role = fields.text("credentials");
+    // Not repeated: by the field's name, whoever sends something else may well send a secret.
+    if role.as_ref().is_some_and(|role| !role.starts_with("arn:")) {
+        fields.refuse(
+            "credentials",
+            "this is no ARN of a role",
+            Some("write arn:aws:iam::123456789012:role/NAME"),
+        );
+    }
     if fields.text("listenerOwner").is_some_and(|owner| owner != user) {
         fields.refuse("listenerOwner", "this is not the user of the path", Some("leave it out"));
     }

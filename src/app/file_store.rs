@@ -12,8 +12,10 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 use tokio::sync::Mutex;
 
-use crate::admin::{self, Keys, ListenerStore, NotStored, Operator as _, Refused, WrongKey};
+use crate::admin::{self, EventListener, Keys, ListenerStore, NotStored, Operator as _, Refused, WrongKey};
 use crate::app::check::{self, Checked, Status, What};
+use crate::app::event_listeners;
+use crate::app::incoming::{free_name, named};
 use crate::app::listener_file;
 use crate::app::operator::ToProcess;
 use crate::app::reload::{Explain, Load};
@@ -45,12 +47,17 @@ impl FileStore {
         blocking(move || load(trial.as_ref())).await
     }
 
-    /// The configuration as it is, and the directory.
-    async fn present(&self) -> Result<(Plan, PathBuf), NotStored> {
-        let plan = self.plan(None).await.map_err(|errors| NotStored::Conflict {
+    /// The configuration as it is.
+    async fn valid(&self) -> Result<Plan, NotStored> {
+        self.plan(None).await.map_err(|errors| NotStored::Conflict {
             why: format!("the configuration is not valid as it is: {}", first(&errors)),
             fix: "correct it first; `queuepost check --offline` lists all that is wrong".to_owned(),
-        })?;
+        })
+    }
+
+    /// The configuration as it is, and the directory.
+    async fn present(&self) -> Result<(Plan, PathBuf), NotStored> {
+        let plan = self.valid().await?;
         let folder = plan.listeners_dir.clone().ok_or_else(|| NotStored::Conflict {
             why: "listeners cannot be created here: listeners_dir is not set".to_owned(),
             fix: "set listeners_dir to a directory that this process may write".to_owned(),
@@ -100,6 +107,7 @@ impl FileStore {
             Err(NotStored::NotValid(wrong)) => return Ok(invalid(&wrong)),
             Err(other) => return Err(other),
         };
+        let name = name.or_else(|| trial.replaces.clone()).unwrap_or_else(|| free_name(&present, &keys));
         if trial.replaces.as_ref() != Some(&name) && find(&present, &name).is_some() {
             return Ok(invalid(&[WrongKey {
                 key: "name".to_owned(),
@@ -129,10 +137,7 @@ impl FileStore {
     }
 
     async fn shown(&self, name: &str, whole: bool) -> Result<Value, NotStored> {
-        let plan = self.plan(None).await.map_err(|errors| NotStored::Conflict {
-            why: format!("the configuration is not valid as it is: {}", first(&errors)),
-            fix: "correct it first; `queuepost check --offline` lists all that is wrong".to_owned(),
-        })?;
+        let plan = self.valid().await?;
         let listener = find(&plan, name).ok_or(NotStored::NoSuchListener)?;
         let explain = Arc::clone(&self.explain);
         let rows = blocking(move || explain()).await.unwrap_or_default();
@@ -171,6 +176,7 @@ impl ListenerStore for FileStore {
             let (name, keys) = named(keys)?;
             let _alone = self.one_at_a_time.lock().await;
             let (plan, folder) = self.present().await?;
+            let name = name.unwrap_or_else(|| free_name(&plan, &keys));
             if let Some(there) = find(&plan, &name) {
                 return Err(NotStored::Conflict {
                     why: format!("there is a listener {name} already, in {}", place_of(there)),
@@ -188,11 +194,10 @@ impl ListenerStore for FileStore {
         })
     }
 
-    fn replace<'a>(&'a self, listener: &'a str, mut keys: Keys) -> BoxFuture<'a, Result<Value, NotStored>> {
+    fn replace<'a>(&'a self, listener: &'a str, keys: Keys) -> BoxFuture<'a, Result<Value, NotStored>> {
         Box::pin(async move {
-            keys.entry("name").or_insert_with(|| json!(listener));
             let (name, keys) = named(keys)?;
-            if name != listener {
+            if name.is_some_and(|name| name != listener) {
                 return Err(NotStored::NotValid(vec![WrongKey {
                     key: "name".to_owned(),
                     words: format!("a listener keeps its name, and this one is {listener}"),
@@ -203,8 +208,8 @@ impl ListenerStore for FileStore {
             }
             let _alone = self.one_at_a_time.lock().await;
             let (plan, _) = self.present().await?;
-            let path = Self::kept(&plan, &name)?;
-            self.keep(&name, path, Some(listener_file::text(&keys))).await
+            let path = Self::kept(&plan, listener)?;
+            self.keep(listener, path, Some(listener_file::text(&keys))).await
         })
     }
 
@@ -224,62 +229,9 @@ impl ListenerStore for FileStore {
     fn written<'a>(&'a self, listener: &'a str, whole: bool) -> BoxFuture<'a, Result<Value, NotStored>> {
         Box::pin(self.shown(listener, whole))
     }
-}
 
-/// The name, which is that of the file, and the other keys, if they name nothing of this machine.
-fn named(mut keys: Keys) -> Result<(String, Keys), NotStored> {
-    let name = keys.remove("name");
-    let mut wrong = Vec::new();
-    match name.as_ref().and_then(Value::as_str) {
-        Some(name) if config::is_listener_name(name) => {}
-        Some(_) | None => wrong.push(WrongKey {
-            key: "name".to_owned(),
-            words: "a listener needs a name".to_owned(),
-            fix: Some("1 to 63 small letters, digits and hyphens".to_owned()),
-        }),
-    }
-    for (key, value) in &keys {
-        foreign(key, value, &mut wrong);
-    }
-    match name {
-        Some(Value::String(name)) if wrong.is_empty() => Ok((name, keys)),
-        _ => Err(NotStored::NotValid(wrong)),
-    }
-}
-
-/// Finds what names a variable or a file of this machine. Only a header takes its value from either.
-fn foreign(key: &str, value: &Value, wrong: &mut Vec<WrongKey>) {
-    let mut refuse = |words: &str| {
-        wrong.push(WrongKey {
-            key: key.to_owned(),
-            words: words.to_owned(),
-            fix: Some(
-                "write this listener into the configuration file, or use an endpoint of it by name"
-                    .to_owned(),
-            ),
-        });
-    };
-    match value {
-        Value::String(text) if text.contains("${") => {
-            refuse("a variable of the process cannot be named here")
-        }
-        Value::Object(parts) if key.starts_with("headers.") && !parts.is_empty() => {
-            refuse("a file or variable of this machine cannot be named here");
-        }
-        Value::Object(parts) => {
-            for (part, value) in parts {
-                if part.contains("${") {
-                    foreign(&format!("{key}.{part}"), &Value::String(part.clone()), wrong);
-                }
-                foreign(&format!("{key}.{part}"), value, wrong);
-            }
-        }
-        Value::Array(parts) => {
-            for (index, value) in parts.iter().enumerate() {
-                foreign(&format!("{key}[{index}]"), value, wrong);
-            }
-        }
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    fn event_listeners<'a>(&'a self, user: &'a str) -> BoxFuture<'a, Result<Vec<EventListener>, NotStored>> {
+        Box::pin(async move { Ok(event_listeners::of(&self.valid().await?, user)) })
     }
 }
 

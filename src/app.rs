@@ -78,9 +78,13 @@ pub async fn run(plan: Plan, source: Option<Source>, stop: CancellationToken) ->
     start::say_anew(&[], &start::notable(&plan));
     let traces = Traces::start(config::process_env);
     let (drain, metrics, require_healthy) = (Drain::new(), Arc::new(Metrics::new()), plan.require_healthy);
-    let admin = Admin::bind(plan.admin).await?;
+    let admin = Admin::bind("admin.listen", plan.admin.all).await?;
+    let for_metrics = match plan.admin.metrics {
+        Some(address) => Some(Admin::bind("admin.metrics_listen", address).await?),
+        None => None,
+    };
     let endpoints = Prepared::new(&plan.endpoints, &[])?;
-    start::tell(&plan, admin.address());
+    start::tell(&plan, admin.address(), for_metrics.as_ref().and_then(Admin::address));
     let running = Arc::new(Running::default());
     let (requests, mut of_routes) = mpsc::channel(operator::WAITING_MAX);
     let (clients, redrives) = (Arc::<Clients>::default(), Arc::<Redrives>::default());
@@ -104,6 +108,9 @@ pub async fn run(plan: Plan, source: Option<Source>, stop: CancellationToken) ->
         Process::start(plan, endpoints, wiring, Arc::clone(&running), Reloads::of(source), log).await;
     let mut admin_task = JoinSet::new();
     admin_task.spawn(admin.serve(Arc::clone(&view), admin_stop.clone()));
+    if let Some(port) = for_metrics {
+        admin_task.spawn(port.serve_metrics(Arc::clone(&view), admin_stop.clone()));
+    }
 
     let healthy = tokio::select! {
         biased;
@@ -122,7 +129,8 @@ pub async fn run(plan: Plan, source: Option<Source>, stop: CancellationToken) ->
     let end = finish(&mut process.crew, &redrives, &mut signals, &drain, deadline).await;
     admin_stop.cancel();
     // A scrape that hangs does not delay the exit.
-    tokio::time::timeout(Duration::from_secs(1), admin_task.join_next()).await.ok();
+    let served = async { while admin_task.join_next().await.is_some() {} };
+    tokio::time::timeout(Duration::from_secs(1), served).await.ok();
     traces.end().await;
     tracing::info!(ran_seconds = started.elapsed().as_secs(), clean = end == End::Clean, "stopped");
     Ok(if healthy { end } else { End::CutOff })

@@ -31,9 +31,12 @@ const FOREIGN_HOST: &str = "The admin port listens on loopback and does not answ
 /// The admin port could not be opened.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "cannot listen on {address} for metrics and health; set admin.listen or --admin-listen to a free address"
+    "cannot listen on {address} for metrics and health; set {key} or --{flag} to a free address",
+    flag = .key.replace(['.', '_'], "-")
 )]
 pub struct AdminError {
+    /// By which the address is configured.
+    key: &'static str,
     address: SocketAddr,
     source: std::io::Error,
 }
@@ -47,8 +50,11 @@ pub struct Admin {
 
 impl Admin {
     /// Binds the port, so that a port conflict is known before anything starts.
-    pub async fn bind(address: SocketAddr) -> Result<Self, AdminError> {
-        let listener = TcpListener::bind(address).await.map_err(|source| AdminError { address, source })?;
+    ///
+    /// `key` is the one that the address is configured by.
+    pub async fn bind(key: &'static str, address: SocketAddr) -> Result<Self, AdminError> {
+        let listener =
+            TcpListener::bind(address).await.map_err(|source| AdminError { key, address, source })?;
         Ok(Self { listener, hosts: Hosts::by_address(address, FOREIGN_HOST) })
     }
 
@@ -57,30 +63,40 @@ impl Admin {
         self.listener.local_addr().ok()
     }
 
-    /// Serves until `stop`.
+    /// Serves every route until `stop`.
     pub async fn serve(self, view: Arc<View>, stop: CancellationToken) {
-        let router = all()
-            .into_router()
-            .fallback(no_such_path)
-            .method_not_allowed_fallback(no_such_method)
-            .with_state(Arc::clone(&view));
-        let settings =
-            serve::Settings { limits: Limits::default(), hosts: self.hosts, refusal: Refusal::plain };
         tokio::select! {
-            () = serve::serve(self.listener, router, settings, stop) => {}
+            () = self.serve_routes(all(), Arc::clone(&view), stop) => {}
             () = view.history.follow(&view.running) => {}
         }
     }
+
+    /// Serves metrics and probes alone, until `stop`.
+    pub async fn serve_metrics(self, view: Arc<View>, stop: CancellationToken) {
+        self.serve_routes(probes(Routes::default()), view, stop).await;
+    }
+
+    async fn serve_routes(self, routes: Routes, view: Arc<View>, stop: CancellationToken) {
+        let router = routes
+            .into_router()
+            .fallback(no_such_path)
+            .method_not_allowed_fallback(no_such_method)
+            .with_state(view);
+        let settings =
+            serve::Settings { limits: Limits::default(), hosts: self.hosts, refusal: Refusal::plain };
+        serve::serve(self.listener, router, settings, stop).await;
+    }
+}
+
+/// What others scrape and probe.
+fn probes(routes: Routes) -> Routes {
+    routes.get("/metrics", metrics).get("/livez", livez).get("/healthz", livez).get("/readyz", readyz)
 }
 
 /// Every route of the port.
 fn all() -> Routes {
-    let routes = Routes::default()
+    let routes = probes(Routes::default())
         .get("/", index)
-        .get("/metrics", metrics)
-        .get("/livez", livez)
-        .get("/healthz", livez)
-        .get("/readyz", readyz)
         .get("/version", version)
         .get("/api/v1/status", status_document)
         .get("/api/v1/events", stream::events)

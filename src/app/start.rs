@@ -34,12 +34,13 @@ impl StartError {
     }
 }
 
-/// Logs what starts, and where the admin port is.
-pub(super) fn tell(plan: &Plan, admin: Option<SocketAddr>) {
+/// Logs what starts, and where the admin port is, and that for metrics if there is one.
+pub(super) fn tell(plan: &Plan, admin: Option<SocketAddr>, metrics: Option<SocketAddr>) {
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         listeners = plan.listeners.len(),
         admin = admin.map(|address| address.to_string()),
+        metrics = metrics.map(|address| address.to_string()),
         "started"
     );
     for ListenerPlan { listener, endpoint, .. } in &plan.listeners {

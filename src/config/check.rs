@@ -70,7 +70,7 @@ pub(super) fn plan(
     Plan {
         listeners,
         endpoints,
-        admin: file.admin.address(report),
+        admin: file.admin.addresses(report),
         admin_token: file.admin.token(env, report),
         deadline: deadline(file, longest, report),
         log: log_settings(file, stdout_is_terminal, report),

@@ -101,12 +101,18 @@ pub fn queue(
     report.finish().map(drop).and_then(|()| settings.ok_or_else(|| Report::default().into_errors()))
 }
 
-const TOP: [Given<File>; 6] = [
+const TOP: [Given<File>; 7] = [
     Given {
         flag: "--admin-listen",
         variable: admin::ADDRESS_VARIABLE,
         typed: |typed| typed.admin_listen.as_ref(),
         put: |file, written| file.admin.listen = Some(written),
+    },
+    Given {
+        flag: "--admin-metrics-listen",
+        variable: "QUEUEPOST_ADMIN_METRICS_LISTEN",
+        typed: |typed| typed.admin_metrics_listen.as_ref(),
+        put: |file, written| file.admin.metrics_listen = Some(written),
     },
     Given {
         flag: "--admin-allow-changes",

@@ -70,7 +70,7 @@ mod unwrap;
 mod value;
 mod written_keys;
 
-pub use admin::{admin_address, admin_token};
+pub use admin::{AdminAddresses, admin_address, admin_token};
 pub use env::{process_env, process_variables};
 pub use excerpt::Excerpt;
 pub use explain::Explained;

@@ -3,10 +3,10 @@
 //! A plan is complete and valid, or does not exist. It has no reference to the file, so an area sees only its
 //! own `Settings`. An endpoint's credentials are in the plan but never print.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::config::admin::AdminAddresses;
 use crate::config::written_keys::WrittenKeys;
 use crate::exchange::results::Form;
 use crate::secret::Secret;
@@ -20,7 +20,7 @@ pub struct Plan {
     /// The endpoints that a listener uses; at least one.
     pub endpoints: Vec<EndpointPlan>,
     /// Where the admin port listens.
-    pub admin: SocketAddr,
+    pub admin: AdminAddresses,
     /// Who may change something through the admin port; `None`: nobody.
     pub admin_token: Option<Secret>,
     /// Time from the stop signal until running work is aborted.

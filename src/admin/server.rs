@@ -77,14 +77,14 @@ impl Admin {
     }
 
     async fn serve_routes(self, routes: Routes, view: Arc<View>, stop: CancellationToken) {
-        let router = routes
+        let answers = routes
             .into_router()
             .fallback(no_such_path)
             .method_not_allowed_fallback(no_such_method)
             .with_state(view);
         let settings =
             serve::Settings { limits: Limits::default(), hosts: self.hosts, refusal: Refusal::plain };
-        serve::serve(self.listener, router, settings, stop).await;
+        serve::serve(self.listener, answers, settings, stop).await;
     }
 }
 

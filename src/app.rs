@@ -30,12 +30,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::admin::{Admin, Events, Guard, History, Running, View};
+use crate::admin::{Events, Guard, History, Running, View};
 use crate::app::crew::Crew;
 use crate::app::endpoints::Prepared;
 use crate::app::operator::ToProcess;
@@ -43,6 +42,7 @@ use crate::app::process::Process;
 use crate::app::redrives::Redrives;
 use crate::app::reload::Reloads;
 use crate::app::signals::Signals;
+use crate::app::start::AdminPorts;
 use crate::app::wiring::Wiring;
 use crate::config::{self, Plan};
 use crate::drain::{ABORT_GRACE, Drain};
@@ -78,13 +78,9 @@ pub async fn run(plan: Plan, source: Option<Source>, stop: CancellationToken) ->
     start::say_anew(&[], &start::notable(&plan));
     let traces = Traces::start(config::process_env);
     let (drain, metrics, require_healthy) = (Drain::new(), Arc::new(Metrics::new()), plan.require_healthy);
-    let admin = Admin::bind("admin.listen", plan.admin.all).await?;
-    let for_metrics = match plan.admin.metrics {
-        Some(address) => Some(Admin::bind("admin.metrics_listen", address).await?),
-        None => None,
-    };
+    let admin = AdminPorts::bind(plan.admin).await?;
     let endpoints = Prepared::new(&plan.endpoints, &[])?;
-    start::tell(&plan, admin.address(), for_metrics.as_ref().and_then(Admin::address));
+    start::tell(&plan, &admin);
     let running = Arc::new(Running::default());
     let (requests, mut of_routes) = mpsc::channel(operator::WAITING_MAX);
     let (clients, redrives) = (Arc::<Clients>::default(), Arc::<Redrives>::default());
@@ -106,11 +102,7 @@ pub async fn run(plan: Plan, source: Option<Source>, stop: CancellationToken) ->
         Wiring { metrics: Arc::clone(&metrics), drain: drain.clone(), clients, deadline: plan.deadline };
     let mut process =
         Process::start(plan, endpoints, wiring, Arc::clone(&running), Reloads::of(source), log).await;
-    let mut admin_task = JoinSet::new();
-    admin_task.spawn(admin.serve(Arc::clone(&view), admin_stop.clone()));
-    if let Some(port) = for_metrics {
-        admin_task.spawn(port.serve_metrics(Arc::clone(&view), admin_stop.clone()));
-    }
+    let mut served = admin.serve(&view, &admin_stop);
 
     let healthy = tokio::select! {
         biased;
@@ -129,8 +121,9 @@ pub async fn run(plan: Plan, source: Option<Source>, stop: CancellationToken) ->
     let end = finish(&mut process.crew, &redrives, &mut signals, &drain, deadline).await;
     admin_stop.cancel();
     // A scrape that hangs does not delay the exit.
-    let served = async { while admin_task.join_next().await.is_some() {} };
-    tokio::time::timeout(Duration::from_secs(1), served).await.ok();
+    tokio::time::timeout(Duration::from_secs(1), async { while served.join_next().await.is_some() {} })
+        .await
+        .ok();
     traces.end().await;
     tracing::info!(ran_seconds = started.elapsed().as_secs(), clean = end == End::Clean, "stopped");
     Ok(if healthy { end } else { End::CutOff })

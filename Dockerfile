@@ -10,8 +10,9 @@
 # compiler runs on the builder's own, without emulation. deploy/image/Dockerfile compiles nothing: it takes a binary that is there.
 #
 # The classic builder and kaniko take this file as BuildKit does, and so it has no cache mounts, which these refuse; instead the
-# dependencies are a layer of their own, compiled again only when Cargo.toml or Cargo.lock changes. Those two do not say on what they
-# run: on arm64 tell them by `--build-arg NATIVE=linux/arm64`.
+# dependencies are a layer of their own, compiled again only when Cargo.toml or Cargo.lock changes. With BuildKit
+# `deploy/image/with-caches | docker build -f - .` adds the mounts. The other two do not say on what they run: on arm64 tell them by
+# `--build-arg NATIVE=linux/arm64`.
 #
 # The builder's image is pinned by its version; pin it by its digest too (`rust:1.95.0-slim-bookworm@sha256:…`) where
 # images are built for production: a tag can be moved.

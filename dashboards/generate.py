@@ -78,15 +78,15 @@ def overview():
     closed = f"avg by ({ENDPOINT}, listener, reason) (rate({of('gate_closed_seconds_total', listener=False)}[$__rate_interval]))"
     rows = [
         ("Now", [
-            stat("Processes", "Processes that answer Prometheus. Fewer than you run: look at the pods.", f"count({of('build_info', listener=False)})", base="blue"),
-            names("Listeners faulted", "Listeners that cannot read their queue, by name; a person has to act. Runbook: QueuepostListenerFaulted.", f"max by ({LISTENER}) ({of('listener_faulted')}) == 1", LISTENER_NAMED),
+            stat("Processes", "Processes that answer Prometheus. Fewer than you run: look at the pods.", f"count({of('build_info', listener=False)})", base="blue", width=2),
+            names("Listeners faulted", "Listeners that cannot read their queue, by name; a person has to act. Runbook: QueuepostListenerFaulted.", f"max by ({LISTENER}) ({of('listener_faulted')}) == 1", LISTENER_NAMED, width=5),
             stat("Gates not open", "Gates, of endpoints and of single listeners, that are closed or probing in some process. Nothing is received behind them but probes.", f"count(max by ({ENDPOINT}, listener) ({of('gate_state', NOT_OPEN, listener=False)}) == 1) or vector(0)", **RED_FROM_ONE),
-            stat("Visible", "Messages ready to be received, over all queues.", f"sum({per_queue('queue_messages_visible', SOURCE_QUEUE)})", base="blue"),
-            stat("Parked", "Messages hidden after a 429 by these processes, not yet due.", f"sum({of('messages_parked_current')})", base="blue"),
+            stat("Visible", "Messages ready to be received, over all queues.", f"sum({per_queue('queue_messages_visible', SOURCE_QUEUE)})", base="blue", width=2),
+            stat("Parked", "Messages hidden after a 429 by these processes, not yet due.", f"sum({of('messages_parked_current')})", base="blue", width=2),
             stat("Oldest received", "Age of the oldest message received in the last minute; none: nothing was received. Runbook: QueuepostOldestMessageTooOld.", f"max({of('queue_oldest_message_age_seconds')})", "s", steps=[(900, "orange"), (3600, "red")], values=NOTHING_RECEIVED),
-            stat("Dead-lettered", "Messages in the dead-letter queues. Look at them, mend, and move them back.", f"sum({per_queue('queue_messages_visible', DEAD_LETTER)})", **ORANGE_FROM_ONE),
+            stat("Dead-lettered", "Messages in the dead-letter queues. Look at them, mend, and move them back.", f"sum({per_queue('queue_messages_visible', DEAD_LETTER)})", width=2, **ORANGE_FROM_ONE),
             stat("Configuration refused", "Processes that go on with an old configuration, because the new one is not valid; their log says why. Runbook: QueuepostConfigReloadFailed.", f"count({of('config_last_reload_successful', listener=False)} == 0) or vector(0)", **ORANGE_FROM_ONE),
-            stat("Draining", "Processes that are stopping.", f"sum({of('draining', listener=False)})", **ORANGE_FROM_ONE),
+            stat("Draining", "Processes that are stopping.", f"sum({of('draining', listener=False)})", width=2, **ORANGE_FROM_ONE),
         ]),
         ("Deliveries: rate, errors, duration", [
             lines("Deliveries by outcome", "POSTs per second and what came of them. Orange is throttling; red and the rest are failures, with their meaning in docs/errors.md.", [(seen(rate("deliveries_total", "outcome")), "{{outcome}}")], "reqps", 12, stack=True),

@@ -10,6 +10,8 @@ pub mod check;
 pub mod crew;
 pub mod effect;
 mod endpoints;
+mod keeper;
+mod listener_file;
 mod operator;
 mod process;
 mod redrives;
@@ -34,9 +36,10 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::admin::{Events, Guard, History, Running, View};
+use crate::admin::{Events, Guard, History, Keeper, Live, Running, View};
 use crate::app::crew::Crew;
 use crate::app::endpoints::Prepared;
+use crate::app::keeper::FileKeeper;
 use crate::app::operator::ToProcess;
 use crate::app::process::Process;
 use crate::app::redrives::Redrives;
@@ -72,10 +75,7 @@ pub enum End {
 pub async fn run(plan: Plan, source: Option<Source>, stop: CancellationToken) -> Result<End, StartError> {
     let mut signals = Signals::new().map_err(StartError::Signals)?;
     let started = Instant::now();
-    for note in &plan.notes {
-        tracing::info!("{note}");
-    }
-    start::say_anew(&[], &start::notable(&plan));
+    start::say_all(&plan);
     let traces = Traces::start(config::process_env);
     let (drain, metrics, require_healthy) = (Drain::new(), Arc::new(Metrics::new()), plan.require_healthy);
     let admin = AdminPorts::bind(plan.admin).await?;
@@ -91,17 +91,17 @@ pub async fn run(plan: Plan, source: Option<Source>, stop: CancellationToken) ->
         running: Arc::clone(&running),
         drain: drain.clone(),
         guard: Guard::new(plan.admin_token.clone()),
-        operator: Some(Arc::new(operator)),
+        operator: Some(Arc::new(operator.clone())),
+        keeper: keeper(source.as_ref(), operator),
         tasks: TaskTracker::new(),
-        history: History::new(Wall::System),
-        events: Events::until(admin_stop.clone()),
+        live: Live { history: History::new(Wall::System), events: Events::until(admin_stop.clone()) },
         log: Arc::clone(&log),
-        about: start::about(),
+        about: start::about(plan.listeners_dir.clone()),
     });
+    let reloads = Reloads::of(source, plan.listeners_dir.clone());
     let wiring =
         Wiring { metrics: Arc::clone(&metrics), drain: drain.clone(), clients, deadline: plan.deadline };
-    let mut process =
-        Process::start(plan, endpoints, wiring, Arc::clone(&running), Reloads::of(source), log).await;
+    let mut process = Process::start(plan, endpoints, wiring, Arc::clone(&running), reloads, log).await;
     let mut served = admin.serve(&view, &admin_stop);
 
     let healthy = tokio::select! {
@@ -121,12 +121,17 @@ pub async fn run(plan: Plan, source: Option<Source>, stop: CancellationToken) ->
     let end = finish(&mut process.crew, &redrives, &mut signals, &drain, deadline).await;
     admin_stop.cancel();
     // A scrape that hangs does not delay the exit.
-    tokio::time::timeout(Duration::from_secs(1), async { while served.join_next().await.is_some() {} })
-        .await
-        .ok();
+    let ended = async { while served.join_next().await.is_some() {} };
+    tokio::time::timeout(Duration::from_secs(1), ended).await.ok();
     traces.end().await;
     tracing::info!(ran_seconds = started.elapsed().as_secs(), clean = end == End::Clean, "stopped");
     Ok(if healthy { end } else { End::CutOff })
+}
+
+/// Who keeps listeners that are created, where the configuration can change.
+fn keeper(source: Option<&Source>, operator: ToProcess) -> Option<Arc<dyn Keeper>> {
+    let (load, explain) = source?.readers();
+    Some(Arc::new(FileKeeper::new(load, explain, operator)))
 }
 
 /// Waits for all listeners and redrives. At the deadline or a second signal, running work is aborted and deferred.

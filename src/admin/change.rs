@@ -1,51 +1,24 @@
 //! The routes that change something, and what each does (`action.rs` lists them).
 //!
-//! Each request passes the guard, is done, counted, and logged with who asked and what. Pause, resume and workers are told to the
-//! listener; they last until a restart, or until the file has another value for it.
-//! All else is asked of the operator. What was begun goes on, also when whoever asked has left.
+//! Pause, resume and workers are told to the listener; they last until a restart, or until the file has another value for
+//! it. All else is asked of the operator. What was begun goes on, also when whoever asked has left.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use axum::body::Body;
-use axum::extract::{Extension, Request, State};
+use axum::extract::{Request, State};
 use axum::http::StatusCode;
-use axum::response::{IntoResponse as _, Response};
+use axum::response::Response;
 use serde_json::{Value, json};
 
 use super::action::Action;
 use super::ask::{self, Ask};
-use super::document;
 use super::problem::Problem;
 use super::routes::{Name, Routes};
-use super::{ByHand, Refused, RunningListener, View};
+use super::write::{self, Client, Done, NAME_MAX, Write};
+use super::{ByHand, Refused, View};
 use crate::pipeline::Controls;
-use crate::serve::{Cut, Peer};
-use crate::telemetry::labels::AdminWrite;
 
-/// How long an answer may take: a drain waits for POSTs, and a test for one.
-const ANSWER_MAX: Duration = Duration::from_secs(30 * 60);
-/// Longest name that is logged; that of a listener has 63 characters at most.
-const NAME_MAX: usize = 64;
 const LASTS: &str = "until a restart, or until the file has another value for it";
-
-/// What was done: the answer, and what was before and is now, for the log.
-struct Done {
-    status: StatusCode,
-    answer: Value,
-    before: Option<String>,
-    after: Option<String>,
-}
-
-impl Done {
-    fn of_operator(answer: Value) -> Self {
-        Self { status: StatusCode::OK, answer, before: None, after: None }
-    }
-
-    fn changed(answer: Value, before: String, after: String) -> Self {
-        Self { status: StatusCode::OK, answer, before: Some(before), after: Some(after) }
-    }
-}
 
 /// The routes that change something.
 pub(super) fn routes(routes: Routes) -> Routes {
@@ -66,63 +39,19 @@ pub(super) fn routes(routes: Routes) -> Routes {
     Action::OF_LISTENER.into_iter().fold(routes, of_listener)
 }
 
-type Client = (Extension<Peer>, Extension<Cut>);
-
 async fn answer(view: Arc<View>, action: Action, name: String, client: Client, request: Request) -> Response {
-    let (Extension(peer), Extension(cut)) = client;
-    let done = attempt(&view, action, &name, &cut, request).await;
-    let listener: String = name.chars().take(NAME_MAX).collect();
-    let (peer, action) = (peer.to_string(), action.label());
-    let result = done.as_ref().map_or_else(Problem::result, |_| AdminWrite::Done);
-    view.metrics.admin_write(action, result);
-    match done {
-        Ok(Done { status, answer, before, after }) => {
-            tracing::info!(peer, action, listener, before, after, "changed through the admin port");
-            (status, document::json(&answer)).into_response()
-        }
-        Err(problem) => {
-            // Whoever reads a configuration logs all that is wrong with it, once.
-            let (status, error) = (problem.status.as_u16(), problem.error.lines().next());
-            match result {
-                AdminWrite::Denied => {
-                    tracing::warn!(peer, action, listener, status, error, "a change was denied");
-                }
-                // Nobody can fill the log with them: the right token is limited, and everybody else denied.
-                AdminWrite::Refused | AdminWrite::Done => {
-                    tracing::info!(peer, action, listener, status, error, "a change was not made");
-                }
-                AdminWrite::Limited => {}
-            }
-            problem.into_response()
-        }
-    }
-}
-
-async fn attempt(
-    view: &View,
-    action: Action,
-    name: &str,
-    cut: &Cut,
-    request: Request,
-) -> Result<Done, Problem> {
-    let (head, body) = request.into_parts();
-    view.guard.admit(&head.headers).await?;
-    let ask = read(view, action, &head.headers, body).await?;
-    if view.drain.is_draining() {
-        let fix = "wait for its end, and start it again";
-        return Err(Problem::new(StatusCode::CONFLICT, "the process is draining and ends soon", fix));
-    }
-    cut.allow(ANSWER_MAX);
-    perform(view, name, ask).await
+    let write = Write { action: action.label(), listener: name, takes: action.takes() };
+    let make = |view: Arc<View>, name: String, ask| async move { perform(&view, &name, ask).await };
+    write::answer(view, write, client, request, |body| read(action, body), make).await
 }
 
 async fn perform(view: &View, name: &str, ask: Ask) -> Result<Done, Problem> {
     match ask {
-        Ask::Pause => told(view, name, |controls| controls.paused = true),
-        Ask::Workers(workers) => told(view, name, |controls| controls.workers = workers),
+        Ask::Pause => told(view, name, |controls| controls.paused = true).await,
+        Ask::Workers(workers) => told(view, name, move |controls| controls.workers = workers).await,
         Ask::Resume => match view.running.listener(name) {
             Some(listener) if !listener.handle.is_stopping() => {
-                told(view, name, |controls| controls.paused = false)
+                told(view, name, |controls| controls.paused = false).await
             }
             _ => of_listener(view, name, Wish::Start).await,
         },
@@ -145,7 +74,7 @@ fn log_level(view: &View, level: Option<&str>) -> Result<Done, Problem> {
     tracing::info!(before, level, "another log level was asked for through the admin port");
     view.log.ask(level).map_err(|error| {
         let fix = "send {\"level\": …} with error, warn, info, debug or trace, with directives as of RUST_LOG, or with null \
-            for the configured one";
+             for the configured one";
         Problem::new(StatusCode::BAD_REQUEST, error.to_string(), fix)
     })?;
     let (now, _) = view.log.shown();
@@ -158,37 +87,36 @@ pub(super) fn log_document(view: &View) -> Value {
     json!({ "level": level, "configured": configured })
 }
 
-async fn read(
-    view: &View,
-    action: Action,
-    headers: &axum::http::HeaderMap,
-    body: Body,
-) -> Result<Ask, Problem> {
-    let body = view.guard.body(action.takes(), headers, body).await?;
+fn read(action: Action, body: &[u8]) -> Result<Ask, Problem> {
     match action {
-        Action::Pause => ask::nothing(&body).map(|()| Ask::Pause),
-        Action::Resume => ask::nothing(&body).map(|()| Ask::Resume),
-        Action::Drain => ask::nothing(&body).map(|()| Ask::Drain),
-        Action::Reload => ask::nothing(&body).map(|()| Ask::Reload),
-        Action::Workers => ask::workers(&body),
-        Action::Test => ask::test(&body),
-        Action::Send => ask::send(&body),
-        Action::Peek => ask::peek(&body),
-        Action::Redrive => ask::redrive(&body),
-        Action::CancelRedrive => ask::nothing(&body).map(|()| Ask::ByHand(ByHand::CancelRedrive)),
-        Action::LogLevel => ask::log_level(&body),
+        Action::Pause => ask::nothing(body).map(|()| Ask::Pause),
+        Action::Resume => ask::nothing(body).map(|()| Ask::Resume),
+        Action::Drain => ask::nothing(body).map(|()| Ask::Drain),
+        Action::Reload => ask::nothing(body).map(|()| Ask::Reload),
+        Action::Workers => ask::workers(body),
+        Action::Test => ask::test(body),
+        Action::Send => ask::send(body),
+        Action::Peek => ask::peek(body),
+        Action::Redrive => ask::redrive(body),
+        Action::CancelRedrive => ask::nothing(body).map(|()| Ask::ByHand(ByHand::CancelRedrive)),
+        Action::LogLevel => ask::log_level(body),
     }
 }
 
-/// Tells a listener by its handle.
-fn told(view: &View, name: &str, tell: impl FnOnce(&mut Controls)) -> Result<Done, Problem> {
-    let listener = running(view, name)?;
-    let mut before = listener.handle.controls();
-    listener.handle.change(|controls| {
-        before = *controls;
-        tell(controls);
-    });
-    let now = listener.handle.controls();
+/// Tells a listener by its handle; by the operator while another takes its place.
+async fn told(
+    view: &View,
+    name: &str,
+    tell: impl FnOnce(&mut Controls) + Send + 'static,
+) -> Result<Done, Problem> {
+    let listener = view.running.listener(name).ok_or_else(|| no_such_listener(view, name))?;
+    let (before, now) = match &view.operator {
+        Some(operator) if listener.handle.is_stopping() => {
+            let told = operator.tell(name, Box::new(tell)).await;
+            told.map_err(|refused| problem(view, name, refused))?
+        }
+        _ => listener.handle.tell(tell),
+    };
     if now.workers != before.workers {
         view.running.follow_workers();
     }
@@ -207,16 +135,6 @@ fn told(view: &View, name: &str, tell: impl FnOnce(&mut Controls)) -> Result<Don
 fn in_words(controls: &Controls) -> String {
     let Controls { paused, workers, .. } = controls;
     format!("{}, {workers} workers", if *paused { "paused" } else { "not paused" })
-}
-
-/// The listener of this name, unless it ends.
-fn running(view: &View, name: &str) -> Result<Arc<RunningListener>, Problem> {
-    let listener = view.running.listener(name).ok_or_else(|| no_such_listener(view, name))?;
-    if listener.handle.is_stopping() {
-        let error = format!("the listener {} was drained", listener.name);
-        return Err(Problem::new(StatusCode::CONFLICT, error, "resume it first: it starts again then"));
-    }
-    Ok(listener)
 }
 
 /// What the operator is asked for.
@@ -254,7 +172,7 @@ async fn asked(view: &View, name: &str, wish: Wish) -> Result<Done, Problem> {
         }
     });
     match doing.await {
-        Ok(Ok(answer)) => Ok(Done::of_operator(answer)),
+        Ok(Ok(answer)) => Ok(Done::with(answer)),
         Ok(Err(refused)) => Err(problem(view, name, refused)),
         Err(error) => {
             tracing::error!(%error, "a change ended by a panic");

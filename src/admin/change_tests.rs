@@ -3,11 +3,12 @@
 use std::sync::Mutex;
 use std::time::SystemTime;
 
+use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::*;
-use crate::admin::{About, Events, Guard, History, Operator, Running};
+use crate::admin::{About, Events, Guard, History, Live, Operator, Running};
 use crate::drain::Drain;
 use crate::limit::clock::Wall;
 use crate::ports::BoxFuture;
@@ -36,6 +37,14 @@ impl Operator for Scripted {
         self.note(format!("drain {listener}"))
     }
 
+    fn tell<'a>(
+        &'a self,
+        _: &'a str,
+        _: crate::admin::Tell,
+    ) -> BoxFuture<'a, Result<(Controls, Controls), Refused>> {
+        unreachable!("no listener is being replaced")
+    }
+
     fn start<'a>(&'a self, listener: &'a str) -> BoxFuture<'a, Result<Value, Refused>> {
         self.note(format!("start {listener}"))
     }
@@ -56,9 +65,9 @@ fn view(operator: Option<Arc<dyn Operator>>) -> View {
         drain: Drain::new(),
         guard: Guard::new(None),
         operator,
+        keeper: None,
         tasks: TaskTracker::new(),
-        history: History::new(Wall::System),
-        events: Events::until(CancellationToken::new()),
+        live: Live { history: History::new(Wall::System), events: Events::until(CancellationToken::new()) },
         log: Arc::new(LogLevel::new("info")),
         about: About { started: SystemTime::UNIX_EPOCH, host: None, listeners_dir: None },
     }

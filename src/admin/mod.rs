@@ -1,21 +1,26 @@
 //! The admin port: metrics, health, status, and changes for whoever shows the token.
 //!
 //! - `server`: the port; `routes`: what it serves; `view`: what they need; `document`, `problem`: answers of JSON.
+//! - `console`: the page at `/`.
 //! - `openapi`: the document of the routes.
 //! - `health`, `status`, `history`, `session`: what they show; `events`, `stream`: the status as it changes; `running`: of which
 //!   listeners and endpoints.
-//! - `change`, `action`: routes that change something; `ask`: what they read; `guard`, `bucket`: who may use them, and how
+//! - `keeping`: routes that create, change and remove listeners; `keeper`: who does that.
+//! - `change`, `action`: routes that change something; `write`: the way of each; `ask`: what they read; `guard`, `bucket`: who may use them, and how
 //!   often; `operator`: who starts and ends listeners.
 
 mod action;
 mod ask;
 mod bucket;
 mod change;
+mod console;
 mod document;
 mod events;
 mod guard;
 mod health;
 mod history;
+mod keeper;
+mod keeping;
 pub mod openapi;
 mod operator;
 mod problem;
@@ -26,11 +31,13 @@ mod session;
 mod status;
 mod stream;
 mod view;
+mod write;
 
 pub use events::Events;
 pub use guard::Guard;
 pub use history::History;
-pub use operator::{ByHand, Operator, Redriving, Refused, Sending};
+pub use keeper::{Keeper, Keys, NotKept, Trial, WrongKey};
+pub use operator::{ByHand, Operator, Redriving, Refused, Sending, Tell};
 pub use running::{Gauges, Running, RunningEndpoint, RunningListener};
 pub use server::{Admin, AdminError};
-pub use view::{About, View};
+pub use view::{About, Live, View};

@@ -9,8 +9,10 @@ use serde_json::{Map, Value, json};
 const HEAD: &str = include_str!("openapi/head.json");
 
 /// The parts, each with its `paths` and `schemas`.
-const PARTS: [&str; 4] = [
+const PARTS: [&str; 6] = [
+    include_str!("openapi/console.json"),
     include_str!("openapi/status.json"),
+    include_str!("openapi/listeners.json"),
     include_str!("openapi/changes.json"),
     include_str!("openapi/messages.json"),
     include_str!("openapi/probes.json"),

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::pipeline::Controls;
 use crate::ports::BoxFuture;
 
 /// Why the process did not do what it was asked.
@@ -37,6 +38,9 @@ pub enum Refused {
         fix: String,
     },
 }
+
+/// Changes what a listener is told.
+pub type Tell = Box<dyn FnOnce(&mut Controls) + Send>;
 
 /// What a person does with the messages of a listener's queues.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,6 +94,13 @@ pub trait Operator: Send + Sync {
 
     /// Ends one listener as a drain of the process does, and says when it has ended. It stays ended until it is started.
     fn drain<'a>(&'a self, listener: &'a str) -> BoxFuture<'a, Result<Value, Refused>>;
+
+    /// Tells a listener that is being replaced: its successor goes by that. What it was told before, and is told now.
+    fn tell<'a>(
+        &'a self,
+        listener: &'a str,
+        tell: Tell,
+    ) -> BoxFuture<'a, Result<(Controls, Controls), Refused>>;
 
     /// Starts a listener that was drained.
     fn start<'a>(&'a self, listener: &'a str) -> BoxFuture<'a, Result<Value, Refused>>;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::http::header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::document;
 use crate::telemetry::labels::AdminWrite;
@@ -18,11 +18,13 @@ pub(super) struct Problem {
     pub(super) fix: String,
     /// How long to wait before the next request.
     pub(super) wait: Option<Duration>,
+    /// What is wrong, one by one, where that can be said.
+    pub(super) problems: Vec<Value>,
 }
 
 impl Problem {
     pub(super) fn new(status: StatusCode, error: impl Into<String>, fix: impl Into<String>) -> Self {
-        Self { status, error: error.into(), fix: fix.into(), wait: None }
+        Self { status, error: error.into(), fix: fix.into(), wait: None, problems: Vec::new() }
     }
 
     /// Requests come too fast.
@@ -44,7 +46,10 @@ impl Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let body = json!({ "error": self.error, "fix": self.fix });
+        let mut body = json!({ "error": self.error, "fix": self.fix });
+        if !self.problems.is_empty() {
+            body["problems"] = Value::Array(self.problems);
+        }
         let mut response = (self.status, document::json(&body)).into_response();
         let headers = response.headers_mut();
         if self.status == StatusCode::UNAUTHORIZED {

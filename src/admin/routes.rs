@@ -46,6 +46,16 @@ impl Routes {
         self.on(MethodFilter::POST, Method::POST, path, handler)
     }
 
+    /// What is replaced as a whole by PUT.
+    pub(super) fn put<H: Handler<T, Arc<View>>, T: 'static>(self, path: &str, handler: H) -> Self {
+        self.on(MethodFilter::PUT, Method::PUT, path, handler)
+    }
+
+    /// What is removed by DELETE.
+    pub(super) fn delete<H: Handler<T, Arc<View>>, T: 'static>(self, path: &str, handler: H) -> Self {
+        self.on(MethodFilter::DELETE, Method::DELETE, path, handler)
+    }
+
     fn on<H, T>(mut self, filter: MethodFilter, method: Method, path: &str, handler: H) -> Self
     where
         H: Handler<T, Arc<View>>,

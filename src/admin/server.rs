@@ -19,7 +19,9 @@ use super::document::json;
 use super::health::{self, Demand, Verdict};
 use super::problem::{no_such_method, no_such_path};
 use super::routes::{Name, Routes};
-use super::{ByHand, Refused, RunningListener, View, change, openapi, session, status, stream};
+use super::{
+    ByHand, Refused, RunningListener, View, change, console, keeping, openapi, session, status, stream,
+};
 use crate::escape;
 use crate::serve::{self, Hosts, Limits, Refusal};
 use crate::telemetry::metrics::{CONTENT_TYPE as METRICS_TYPE, Metrics};
@@ -67,7 +69,7 @@ impl Admin {
     pub async fn serve(self, view: Arc<View>, stop: CancellationToken) {
         tokio::select! {
             () = self.serve_routes(all(), Arc::clone(&view), stop) => {}
-            () = view.history.follow(&view.running) => {}
+            () = view.live.history.follow(&view.running) => {}
         }
     }
 
@@ -96,7 +98,6 @@ fn probes(routes: Routes) -> Routes {
 /// Every route of the port.
 fn all() -> Routes {
     let routes = probes(Routes::default())
-        .get("/", index)
         .get("/version", version)
         .get("/api/v1/status", status_document)
         .get("/api/v1/events", stream::events)
@@ -108,12 +109,7 @@ fn all() -> Routes {
         .get("/api/v1/listeners/{name}/redrive", redrive)
         .get("/api/v1/log-level", log_level)
         .get("/api/v1/openapi.json", openapi);
-    change::routes(routes)
-}
-
-async fn index() -> &'static str {
-    "queuepost\n\n/metrics\n/livez?verbose\n/readyz?verbose\n/readyz?listeners=all\n/version\n/api/v1/status?failures=0\n/api/v1/listeners/NAME\n\n\
-     POST, with the token of admin.token_file:\n/api/v1/listeners/NAME/{pause,resume,workers,drain,test}\n/api/v1/reload\n"
+    console::routes(keeping::routes(change::routes(routes)))
 }
 
 async fn metrics(State(view): State<Arc<View>>) -> Response {
@@ -180,7 +176,7 @@ async fn failures(State(view): State<Arc<View>>, Name(name): Name) -> Response {
 
 /// What one listener counted in the last quarter of an hour.
 async fn history(State(view): State<Arc<View>>, Name(name): Name) -> Response {
-    of_listener(&view, &name, |running| view.history.document(&running.name))
+    of_listener(&view, &name, |running| view.live.history.document(&running.name))
 }
 
 /// How the latest redrive of one listener stands.

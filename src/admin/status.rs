@@ -83,6 +83,7 @@ pub(super) fn listener(status: &Status, with_failures: bool) -> Value {
         "failures": failures(&status.failures),
         "recent_failures": recent,
         "queue_depth": status.depth.as_ref().map(|view| depth(&view.depth, view)),
+        "oldest_age_seconds": status.oldest.as_secs(),
         "dead_letter_queue": status.depth.as_ref().and_then(dead_letter_queue),
         "max_receives": status.depth.as_ref().and_then(DepthView::max_receives),
         "gate": gate(&status.gate),
@@ -136,6 +137,7 @@ fn failure(failure: &Failure, status: &Status) -> Value {
         "status": failure.texts.status,
         "reason": failure.reason,
         "then": failure.then,
+        "fix": failure.fix(),
         "times": failure.held.max(1),
         "error": failure.texts.error,
         "answer": failure.texts.answer,
@@ -198,6 +200,7 @@ fn gate(gate: &GateSnapshot) -> Value {
         "state": gate.state.label(),
         "reason": gate.reason.map(crate::limit::Reason::label),
         "words": gate.reason.map(crate::limit::Reason::words),
+        "fix": gate.reason.map(crate::limit::Reason::fix),
         "closed_seconds": closed,
         "next_probe_seconds": next,
     })
@@ -256,6 +259,7 @@ mod tests {
             deferred: 2,
             not_receiving: Some(NotReceiving::NoSlot),
             depth: Some(DepthView { at: Instant::now() - MINUTE / 4, depth, redrive: Some(redrive) }),
+            oldest: MINUTE,
             totals: Totals { received: 9, deferred: 6, parked: 1, ..Totals::default() },
             failures: Failures {
                 deliveries: 7,
@@ -333,7 +337,8 @@ mod tests {
         let expected = json!({
             "id": "m-1", "time": "1970-01-01T00:00:00.000Z", "receive": 1, "max_receives": 1, "final": true,
             "outcome": "failed", "status": 500, "reason": "server_error",
-            "then": "final receive (1 of 1): orders-dlq next", "times": 1, "error": null,
+            "then": "final receive (1 of 1): orders-dlq next", "fix": "look into the endpoint's log for the message id",
+            "times": 1, "error": null,
             "answer": "no such customer",
         });
         assert_eq!(shown[0], expected);
@@ -353,6 +358,9 @@ mod tests {
             (&shown["failures"]["deliveries"], &shown["failures"]["lasting_seconds"]),
             (&json!(7), &json!(120))
         );
+        assert_eq!(shown["oldest_age_seconds"], json!(60));
+        let fix = shown["endpoint_gate"]["fix"].as_str().unwrap();
+        assert!(fix.starts_with("check the endpoint's auth"), "{fix}");
         assert_eq!(
             (&shown["gate"]["state"], &shown["endpoint_gate"]["state"]),
             (&json!("open"), &json!("closed"))

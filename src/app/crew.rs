@@ -17,7 +17,7 @@ use tokio::time::Instant;
 
 use crate::admin::{Running, RunningListener};
 use crate::app::effect::{Became, Effect};
-use crate::pipeline::{Handle, Listener, Settings};
+use crate::pipeline::{Controls, Handle, Listener, Memory, Settings};
 use crate::ports::BoxFuture;
 
 /// Makes listeners of plans.
@@ -37,8 +37,11 @@ pub trait Maker: Send + Sync {
     /// What the change of a plan asks of the listener that runs.
     fn effect(&self, old: &Self::Plan, new: &Self::Plan) -> Effect;
 
-    /// A listener of the plan, ready to run.
-    fn make<'a>(&'a self, plan: &'a Self::Plan) -> BoxFuture<'a, Listener>;
+    /// Whether both plans have the same queue.
+    fn is_same_queue(&self, old: &Self::Plan, new: &Self::Plan) -> bool;
+
+    /// A listener of the plan that goes on with this memory, ready to run.
+    fn make<'a>(&'a self, plan: &'a Self::Plan, memory: Arc<Memory>) -> BoxFuture<'a, Listener>;
 }
 
 /// The listeners of a process.
@@ -58,6 +61,8 @@ struct Member<P> {
     /// The endpoint of what runs now.
     endpoint: String,
     state: State,
+    /// What the next one remembers of messages that an earlier one of this queue was done with.
+    memory: Arc<Memory>,
     /// Who waits for its end, and learns whether nothing was cut off.
     waiting: Vec<oneshot::Sender<bool>>,
 }
@@ -173,8 +178,10 @@ impl<M: Maker> Crew<M> {
         match &mut member.state {
             State::Runs(_) => Told::Already,
             State::Ends { then: Then::Leave, .. } => Told::NoSuchListener,
-            State::Ends { then: then @ (Then::Start | Then::Stay), .. } => {
+            State::Ends { then: then @ (Then::Start | Then::Stay), handle, .. } => {
                 *then = Then::Start;
+                // Its successor inherits that.
+                handle.change(|controls| controls.paused = false);
                 Told::Ending
             }
             State::Ended => {
@@ -185,6 +192,16 @@ impl<M: Maker> Crew<M> {
                 }
                 Told::Follows
             }
+        }
+    }
+
+    /// Tells a listener something. While it is being replaced its successor inherits that. What it was told before, and is
+    /// told now; `None` where none runs and none follows.
+    pub fn tell(&self, name: &str, tell: impl FnOnce(&mut Controls)) -> Option<(Controls, Controls)> {
+        let member = self.members.iter().find(|member| member.name == name)?;
+        match &member.state {
+            State::Runs(handle) | State::Ends { handle, then: Then::Start, .. } => Some(handle.tell(tell)),
+            State::Ends { then: Then::Stay | Then::Leave, .. } | State::Ended => None,
         }
     }
 
@@ -242,14 +259,15 @@ impl<M: Maker> Crew<M> {
     /// Adds one that runs.
     async fn add(&mut self, plan: M::Plan) {
         let (name, endpoint) = (self.maker.name(&plan).to_owned(), self.maker.endpoint(&plan).to_owned());
-        self.members.push(Member { name, plan, endpoint, state: State::Ended, waiting: Vec::new() });
+        let memory = memory_for(&self.maker, &plan);
+        self.members.push(Member { name, plan, endpoint, state: State::Ended, memory, waiting: Vec::new() });
         self.begin(self.members.len() - 1, None).await;
     }
 
     /// Starts the listener of a member, which follows `former`.
     async fn begin(&mut self, at: usize, former: Option<&Handle>) {
         let Some(member) = self.members.get_mut(at) else { return };
-        let listener = self.maker.make(&member.plan).await;
+        let listener = self.maker.make(&member.plan, Arc::clone(&member.memory)).await;
         let handle = listener.handle();
         // Whoever paused it, or set its workers, did not mean the one that ended alone.
         if let Some(former) = former {
@@ -293,6 +311,11 @@ impl<M: Maker> Crew<M> {
     }
 }
 
+/// An empty memory.
+fn memory_for<M: Maker>(maker: &M, plan: &M::Plan) -> Arc<Memory> {
+    Arc::new(Memory::new(maker.settings(plan).tuning.memory))
+}
+
 impl<P> Member<P> {
     /// Ends it, with so much time or as much as its POSTs may take; then this follows. Nobody kills the process meanwhile,
     /// so no POST is cut off that keeps to its own time-out.
@@ -319,6 +342,9 @@ impl<P> Member<P> {
     /// Takes a newer plan over.
     fn take_over(&mut self, plan: P, maker: &impl Maker<Plan = P>, deadline: Duration) -> Became {
         let effect = maker.effect(&self.plan, &plan);
+        if !maker.is_same_queue(&self.plan, &plan) {
+            self.memory = memory_for(maker, &plan);
+        }
         self.plan = plan;
         match (&mut self.state, effect) {
             (State::Runs(handle), Effect::Kept | Effect::Adjusted) => {
@@ -337,7 +363,10 @@ impl<P> Member<P> {
             }
             // What starts next goes by the newest plan.
             (State::Ends { .. } | State::Ended, Effect::Kept) => Became::Kept,
-            (State::Ends { .. } | State::Ended, Effect::Adjusted | Effect::Replaced) => Became::Replaced,
+            (State::Ends { then: Then::Start, .. }, Effect::Adjusted | Effect::Replaced) => Became::Replaced,
+            (State::Ends { then: Then::Stay, .. } | State::Ended, Effect::Adjusted | Effect::Replaced) => {
+                Became::Drained
+            }
         }
     }
 

@@ -67,6 +67,8 @@ pub enum Became {
     Adjusted,
     /// It drains, and another follows.
     Replaced,
+    /// It was drained by hand and stays so. Once it is started it goes by the new plan.
+    Drained,
     /// It is new.
     Added,
     /// It drains for good.
@@ -80,6 +82,7 @@ impl Became {
             Self::Kept => "kept",
             Self::Adjusted => "adjusted",
             Self::Replaced => "replaced",
+            Self::Drained => "drained",
             Self::Added => "added",
             Self::Removed => "removed",
         }

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::admin::{ByHand, Operator, Refused};
+use crate::admin::{ByHand, Operator, Refused, Tell};
 use crate::app::by_hand::by_hand;
 use crate::app::crew::Told;
 use crate::app::process::Request;
 use crate::app::redrives::Redrives;
 use crate::app::test_post;
+use crate::pipeline::Controls;
 use crate::ports::BoxFuture;
 use crate::sqs;
 use crate::telemetry::Chain;
@@ -56,6 +57,20 @@ impl Operator for ToProcess {
                 Told::Follows | Told::Ending => has_ended.await.map_err(|_| is_ending())?,
             };
             Ok(json!({ "listener": listener, "state": if is_clean { "drained" } else { "cut_off" } }))
+        })
+    }
+
+    fn tell<'a>(
+        &'a self,
+        listener: &'a str,
+        tell: Tell,
+    ) -> BoxFuture<'a, Result<(Controls, Controls), Refused>> {
+        Box::pin(async move {
+            let told = self.ask(|told| Request::Tell(listener.to_owned(), tell, told)).await?;
+            told.ok_or_else(|| Refused::Invalid {
+                why: format!("the listener {listener} was drained"),
+                fix: "resume it first: it starts again then".to_owned(),
+            })
         })
     }
 

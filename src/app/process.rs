@@ -9,7 +9,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::admin::Running;
+use crate::admin::{Running, Tell};
 use crate::app::crew::{Crew, Event, Told};
 use crate::app::effect::Became;
 use crate::app::endpoints::{Former, Living, Prepared};
@@ -18,6 +18,7 @@ use crate::app::signals::{Asked, Signals};
 use crate::app::start::{self, Notable};
 use crate::app::wiring::{Planned, Wiring};
 use crate::config::Plan;
+use crate::pipeline::Controls;
 use crate::telemetry::log;
 use crate::telemetry::log_level::LogLevel;
 use crate::telemetry::metrics::Metrics;
@@ -30,6 +31,8 @@ pub(super) enum Request {
     Drain(String, oneshot::Sender<Told>, oneshot::Sender<bool>),
     /// Start a listener that was drained.
     Start(String, oneshot::Sender<Told>),
+    /// Tell a listener something; what it was told before, and is told now.
+    Tell(String, Tell, oneshot::Sender<Option<(Controls, Controls)>>),
     /// The plan that is followed.
     Plan(oneshot::Sender<Plan>),
 }
@@ -116,6 +119,7 @@ impl Process {
                 told.send(self.crew.drain(&name, self.plan.deadline, ended)).ok();
             }
             Request::Start(name, told) => drop(told.send(self.crew.start(&name).await)),
+            Request::Tell(name, tell, told) => drop(told.send(self.crew.tell(&name, tell))),
             Request::Plan(reply) => drop(reply.send(self.plan.clone())),
         }
     }
@@ -146,6 +150,7 @@ impl Process {
             tracing::warn!(%error, "the log's filter stays as it was");
         }
         self.crew.maker().deadline = plan.deadline;
+        self.reloads.watch_folder(plan.listeners_dir.as_ref());
         let former = std::mem::replace(&mut self.endpoints, endpoints.apply());
         self.former.add(&former);
         show(&self.endpoints, &self.running, &self.metrics);
@@ -166,6 +171,7 @@ impl Process {
                 replaced = count(Became::Replaced),
                 added = count(Became::Added),
                 removed = count(Became::Removed),
+                drained = count(Became::Drained),
                 "the configuration was reloaded"
             );
         } else {
@@ -251,18 +257,19 @@ mod tests {
         let overrides = Overrides { config: Some(path.to_str().unwrap().to_owned()), ..Overrides::default() };
         let reads = Arc::new(AtomicUsize::new(0));
         let counted = Arc::clone(&reads);
-        let load = move || {
+        let load = move |trial: Option<&config::Trial>| {
             counted.fetch_add(1, Ordering::SeqCst);
-            config::load(&overrides, &|_| None, false)
+            config::load_with(&overrides, &|_| None, false, trial)
         };
-        let (source, plan) = (Source::new(&path, load.clone()), load().unwrap());
+        let source = Source::new(Some(path.clone()), load.clone(), || Ok(Vec::new()));
+        let plan = load(None).unwrap();
         let (metrics, running) = (Arc::new(Metrics::new()), Arc::new(Running::default()));
         let drain = Drain::new();
         let clients = Arc::<sqs::Clients>::default();
         let wiring = Wiring { metrics, drain: drain.clone(), clients, deadline: plan.deadline };
         let endpoints = Prepared::new(&plan.endpoints, &[]).unwrap();
         let log = Arc::new(LogLevel::new(&plan.log.filter));
-        let reloads = Reloads::of(Some(source));
+        let reloads = Reloads::of(Some(source), None);
         let mut process = Process::start(plan, endpoints, wiring, running, reloads, log).await;
         let (requests, mut of_routes) = mpsc::channel(16);
         let operator = ToProcess { requests, clients: Arc::default(), redrives: Arc::default() };

@@ -9,41 +9,50 @@ use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use serde_json::Value;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{Notify, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::admin::Refused;
 use crate::app::endpoints::{Living, Prepared};
 use crate::app::start::StartError;
-use crate::app::watch::{Look, watch};
+use crate::app::watch::{Look, follow};
 use crate::app::wiring::warm;
-use crate::config::{ConfigErrors, Plan};
+use crate::config::{ConfigErrors, Explained, Plan, Trial};
 use crate::sqs;
 use crate::telemetry::Chain;
 
 /// Time until a configuration that was not valid is tried again.
 const AGAIN: Duration = Duration::from_secs(10);
 
-/// Reads the configuration.
-type Load = Arc<dyn Fn() -> Result<Plan, ConfigErrors> + Send + Sync>;
+/// Reads the configuration, perhaps as it would be.
+pub(super) type Load = Arc<dyn Fn(Option<&Trial>) -> Result<Plan, ConfigErrors> + Send + Sync>;
+/// Explains it key by key.
+pub(super) type Explain = Arc<dyn Fn() -> Result<Vec<Explained>, ConfigErrors> + Send + Sync>;
 
 /// Where a configuration comes from that can change.
 pub struct Source {
-    path: PathBuf,
+    file: Option<PathBuf>,
     load: Load,
+    explain: Explain,
     seen: Look,
 }
 
 impl Source {
-    /// The file at `path`, which `load` reads. Later changes count from this moment, so make it before the first reading.
+    /// The file, if there is one, and the directory of listeners that it names; `load` reads them. Later changes count from
+    /// this moment, so make it before the first reading.
     pub fn new(
-        path: impl Into<PathBuf>,
-        load: impl Fn() -> Result<Plan, ConfigErrors> + Send + Sync + 'static,
+        file: Option<PathBuf>,
+        load: impl Fn(Option<&Trial>) -> Result<Plan, ConfigErrors> + Send + Sync + 'static,
+        explain: impl Fn() -> Result<Vec<Explained>, ConfigErrors> + Send + Sync + 'static,
     ) -> Self {
-        let path = path.into();
-        let seen = Look::at(&path);
-        Self { path, load: Arc::new(load), seen }
+        let seen = Look::at(file.as_deref(), None);
+        Self { file, load: Arc::new(load), explain: Arc::new(explain), seen }
+    }
+
+    /// What reads and what explains it.
+    pub(super) fn readers(&self) -> (Load, Explain) {
+        (Arc::clone(&self.load), Arc::clone(&self.explain))
     }
 }
 
@@ -78,6 +87,8 @@ enum NotRead {
 /// Reads again.
 pub(super) struct Reloads {
     load: Option<Load>,
+    /// The directory of listeners that is watched.
+    folder: watch::Sender<Option<PathBuf>>,
     watching: JoinSet<()>,
     changed: Arc<Notify>,
     loading: JoinSet<Result<Read, NotRead>>,
@@ -96,16 +107,17 @@ impl Reloads {
         self.load.is_some()
     }
 
-    /// Watches the source, if there is one.
-    pub(super) fn of(source: Option<Source>) -> Self {
+    /// Watches the source, if there is one, and the directory of listeners.
+    pub(super) fn of(source: Option<Source>, listeners_dir: Option<PathBuf>) -> Self {
         let (mut watching, changed) = (JoinSet::new(), Arc::new(Notify::new()));
-        let load = source.map(|Source { path, load, seen }| {
+        let (folder, watched) = watch::channel(listeners_dir);
+        let load = source.map(|Source { file, load, seen, .. }| {
             let changed = Arc::clone(&changed);
-            watching.spawn(async move { watch(path, seen, &changed).await });
+            watching.spawn(async move { follow(file, watched, seen, &changed).await });
             load
         });
         let (loading, asked) = (JoinSet::new(), Vec::new());
-        Self { load, watching, changed, loading, asked, next: None, said: None, again_at: None }
+        Self { load, folder, watching, changed, loading, asked, next: None, said: None, again_at: None }
     }
 
     /// What happens next with the configuration.
@@ -184,6 +196,17 @@ impl Reloads {
         self.next.take()
     }
 
+    /// Watches this directory of listeners from now on.
+    pub(super) fn watch_folder(&self, folder: Option<&PathBuf>) {
+        self.folder.send_if_modified(|watched| {
+            let is_other = watched.as_ref() != folder;
+            if is_other {
+                *watched = folder.cloned();
+            }
+            is_other
+        });
+    }
+
     /// Stops watching and reading: the process ends.
     pub(super) fn end(&mut self) {
         self.watching.abort_all();
@@ -218,7 +241,7 @@ fn refuse(replies: impl IntoIterator<Item = Reply>, why: &str, fix: &str) {
 
 /// Reads the configuration, and makes what can fail.
 fn read(load: &Load, in_use: &[Arc<Living>]) -> Result<Read, NotRead> {
-    let plan = load().map_err(NotRead::Config)?;
+    let plan = load(None).map_err(NotRead::Config)?;
     let endpoints = Prepared::new(&plan.endpoints, in_use).map_err(NotRead::Endpoint)?;
     Ok(Read { plan, endpoints })
 }

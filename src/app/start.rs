@@ -1,5 +1,6 @@
 //! The start: why there is none, and what the log says of it.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::task::JoinSet;
@@ -75,6 +76,12 @@ pub(super) fn tell(plan: &Plan, ports: &AdminPorts) {
         metrics = ports.metrics.as_ref().and_then(address),
         "started"
     );
+    if let (true, Some(folder)) = (plan.listeners.is_empty(), &plan.listeners_dir) {
+        tracing::info!(
+            listeners_dir = %folder.display(),
+            "there is no listener yet: create one in the console, by POST /api/v1/listeners, or as a file in the directory"
+        );
+    }
     for ListenerPlan { listener, endpoint, .. } in &plan.listeners {
         let endpoint = plan.endpoints.get(*endpoint);
         tracing::info!(
@@ -89,9 +96,9 @@ pub(super) fn tell(plan: &Plan, ports: &AdminPorts) {
 }
 
 /// What this process is.
-pub(super) fn about() -> About {
+pub(super) fn about(listeners_dir: Option<PathBuf>) -> About {
     let host = rustix::system::uname().nodename().to_str().ok().map(str::to_owned);
-    About { started: Wall::System.now(), host: host.filter(|host| !host.is_empty()), listeners_dir: None }
+    About { started: Wall::System.now(), host: host.filter(|host| !host.is_empty()), listeners_dir }
 }
 
 /// Something a person should know of, and its fix.
@@ -102,6 +109,14 @@ pub(super) fn notable(plan: &Plan) -> Vec<Notable> {
     let shortages = resources::shortages(plan, Limits::raised());
     let shortages = shortages.into_iter().map(|Shortage { meaning, fix }| (meaning, Some(fix)));
     plan.warnings.iter().map(|warning| (warning.clone(), None)).chain(shortages).collect()
+}
+
+/// Logs what there is to say of a plan before it starts.
+pub(super) fn say_all(plan: &Plan) {
+    for note in &plan.notes {
+        tracing::info!("{note}");
+    }
+    say_anew(&[], &notable(plan));
 }
 
 /// Logs what was not said before.

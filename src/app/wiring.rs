@@ -10,7 +10,7 @@ use crate::app::results;
 use crate::config::{ListenerPlan, Plan};
 use crate::drain::{Drain, RECEIVES_END_BEFORE};
 use crate::limit::clock::Wall;
-use crate::pipeline::{ClaimChecks, Listener, Parts, Settings};
+use crate::pipeline::{ClaimChecks, Listener, Memory, Parts, Settings};
 use crate::ports::BoxFuture;
 use crate::sqs;
 use crate::telemetry::metrics::Metrics;
@@ -78,7 +78,12 @@ impl Maker for Wiring {
         if is_sized { Effect::Replaced } else { Effect::of_all(&changed) }
     }
 
-    fn make<'a>(&'a self, planned: &'a Planned) -> BoxFuture<'a, Listener> {
+    fn is_same_queue(&self, old: &Planned, new: &Planned) -> bool {
+        let (old, new) = (&old.plan.queue, &new.plan.queue);
+        (&old.queue, &old.region, &old.address) == (&new.queue, &new.region, &new.address)
+    }
+
+    fn make<'a>(&'a self, planned: &'a Planned, memory: Arc<Memory>) -> BoxFuture<'a, Listener> {
         let ListenerPlan { queue, claim_check, results, target, .. } = &planned.plan;
         let (settings, endpoint) = (self.settings(planned), &planned.endpoint);
         Box::pin(async move {
@@ -89,6 +94,7 @@ impl Maker for Wiring {
                 claim_checks: claim_check.as_ref().map(|settings| claim_checks(settings, queue)),
                 results: results::results(&self.clients, &settings.name, results).await,
                 limits: endpoint.limits.clone(),
+                memory: Some(memory),
                 drain: self.drain.clone(),
                 wall: Wall::System,
                 seed: fastrand::u64(..),

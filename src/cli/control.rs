@@ -42,7 +42,7 @@ pub(super) const RESUME: &str =
     examples!("resume orders", "It receives again at once. One that was drained is started again.");
 pub(super) const DRAIN: &str = examples!(
     "drain orders",
-    "It receives nothing more, finishes what runs and ends; the command waits for\nthat. `resume` starts it again, and so does a restart."
+    "It receives nothing more, finishes what runs and ends; the command waits for\nthat, and exits 1 if something had to be cut off. `resume` starts it again, and\nso does a restart."
 );
 pub(super) const WORKERS: &str = examples!(
     "workers orders 4",
@@ -138,7 +138,7 @@ async fn change(options: &Changing, path: &str, body: &str, time: Duration) -> u
             (Format::Text, Ok(answer)) => shown(&answer),
             (Format::Json, _) | (_, Err(_)) => terminal::print_page(&escape::lines(&body)),
         }
-        .map_or(FAILED, |()| OK),
+        .map_or(FAILED, |()| if is_cut_off(&body) { FAILED } else { OK }),
         Ok(answer) => {
             complain(&refusal(address, &answer));
             FAILED
@@ -148,6 +148,11 @@ async fn change(options: &Changing, path: &str, body: &str, time: Duration) -> u
             FAILED
         }
     }
+}
+
+/// Whether a drain has cut off what ran: `drain` fails then, as a process does that ends so.
+fn is_cut_off(body: &str) -> bool {
+    serde_json::from_str(body).is_ok_and(|answer: Value| answer.get("state") == Some(&json!("cut_off")))
 }
 
 /// What is so now, in words.
@@ -195,6 +200,9 @@ fn state_in_words(answer: &Value) -> Option<String> {
     let name = answer.get("listener")?.as_str()?;
     Some(match answer.get("state")?.as_str()? {
         "drained" => format!("{name} has ended; `resume` starts it again\n"),
+        "cut_off" => format!(
+            "{name} has ended, and POSTs that ran were cut off at the deadline: their messages come again\n"
+        ),
         "running" => format!("{name} runs\n"),
         state => format!("{name} {state}\n"),
     })
@@ -212,8 +220,10 @@ fn reload_in_words(answer: &Value) -> Option<String> {
             count => Some(format!("{word} {count} ({})", names.join(", "))),
         }
     };
-    let parts: Vec<String> =
-        ["kept", "adjusted", "replaced", "added", "removed"].into_iter().filter_map(of_word).collect();
+    let parts: Vec<String> = ["kept", "adjusted", "replaced", "drained", "added", "removed"]
+        .into_iter()
+        .filter_map(of_word)
+        .collect();
     let waiting: Vec<&str> =
         answer.get("needs_restart")?.as_array()?.iter().filter_map(Value::as_str).collect();
     let mut text = format!("the configuration was reloaded: {}", parts.join(", "));
@@ -277,6 +287,8 @@ mod tests {
     fn a_drain_a_start_and_a_reload_are_told_in_one_sentence() {
         let state = |state| state_in_words(&json!({ "listener": "a", "state": state })).unwrap();
         assert_eq!(state("drained"), "a has ended; `resume` starts it again\n");
+        assert!(state("cut_off").contains("cut off") && is_cut_off(r#"{"state": "cut_off"}"#));
+        assert!(!is_cut_off(r#"{"state": "drained"}"#));
         assert_eq!(state("running"), "a runs\n");
         assert_eq!(state("starts when it has ended"), "a starts when it has ended\n");
         let listeners = json!({

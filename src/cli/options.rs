@@ -67,6 +67,9 @@ pub(super) struct PlanOptions {
     #[arg(long, value_name = "FILE", help_heading = "Endpoint")]
     algorithm_key_file: Option<String>,
 
+    /// Directory with a file for each listener, which the console and the API may write [env: QUEUEPOST_LISTENERS_DIR]
+    #[arg(long, value_name = "DIR", help_heading = "Process")]
+    listeners_dir: Option<String>,
     /// Where metrics and health are served [default: 127.0.0.1:9464] [env: QUEUEPOST_ADMIN_LISTEN]
     #[arg(long, value_name = "ADDRESS", help_heading = "Process")]
     admin_listen: Option<String>,
@@ -115,6 +118,7 @@ impl PlanOptions {
             rate: self.rate.clone(),
             auth_header_file: self.auth_header_file.clone(),
             algorithm_key_file: self.algorithm_key_file.clone(),
+            listeners_dir: self.listeners_dir.clone(),
             admin_listen: self.admin_listen.clone(),
             admin_metrics_listen: self.admin_metrics_listen.clone(),
             admin_allow_changes: self.admin_allow_changes.then(|| "true".to_owned()),

@@ -1,6 +1,7 @@
 //! `queuepost run`: consumes queues and posts their messages until a signal.
 
 use std::io::IsTerminal;
+use std::path::PathBuf;
 
 use clap::Args;
 use tokio_util::sync::CancellationToken;
@@ -8,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use crate::app::{self, Source};
 use crate::cli::options::PlanOptions;
 use crate::cli::{BAD_CONFIGURATION, FAILED, OK, complain};
-use crate::config::{self, Plan};
+use crate::config::{self, ConfigErrors, Overrides, Plan, Trial};
 use crate::telemetry::Chain;
 use crate::telemetry::log;
 
@@ -25,7 +26,11 @@ Examples:
       --auth-header-file /etc/queuepost/auth
 
   Several listeners:
-    queuepost run --config queuepost.yaml";
+    queuepost run --config queuepost.yaml
+
+  Listeners that are created in the console or by the API:
+    queuepost run --listeners-dir listeners --admin-allow-changes \\
+      --admin-token-file token";
 
 /// Options of `run`.
 #[derive(Debug, Args)]
@@ -38,10 +43,8 @@ pub(super) struct Options {
 /// Runs until a signal; returns the exit code.
 pub(super) async fn run(options: &Options) -> u8 {
     let (terminal, overrides) = (std::io::stdout().is_terminal(), options.plan.overrides());
-    let file = config::file_of(&overrides, &config::process_env);
-    let load = move || config::load(&overrides, &config::process_env, terminal);
-    let source = file.map(|file| Source::new(file, load.clone()));
-    match load() {
+    let (load, source) = source(overrides, terminal);
+    match load(None) {
         Ok(plan) => match log(&plan) {
             Ok(()) => start(plan, source).await,
             Err(code) => code,
@@ -51,6 +54,21 @@ pub(super) async fn run(options: &Options) -> u8 {
             BAD_CONFIGURATION
         }
     }
+}
+
+/// What reads the configuration, and where it comes from if that can change.
+fn source(
+    overrides: Overrides,
+    terminal: bool,
+) -> (impl Fn(Option<&Trial>) -> Result<Plan, ConfigErrors>, Option<Source>) {
+    let env = &config::process_env;
+    let (file, can_change) = (config::file_of(&overrides, env), config::can_change(&overrides, env));
+    let explained = overrides.clone();
+    let explain = move || config::explain(&explained, &config::process_env, terminal);
+    let load =
+        move |trial: Option<&Trial>| config::load_with(&overrides, &config::process_env, terminal, trial);
+    let source = can_change.then(|| Source::new(file.map(PathBuf::from), load.clone(), explain));
+    (load, source)
 }
 
 /// Starts the log of a plan; otherwise returns the exit code.

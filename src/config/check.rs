@@ -14,13 +14,13 @@ use crate::config::endpoints::{Endpoints, Joining};
 use crate::config::env::Lookup;
 use crate::config::file::{File, Listener, Row};
 use crate::config::firsts::Firsts;
-use crate::config::plan::{ListenerPlan, Plan};
+use crate::config::plan::{ListenerPlan, Origin, Plan};
 use crate::config::problem::{Fault, Place, Report, Written};
 use crate::config::queue::parse as parse_queue;
 use crate::config::results::Source;
 use crate::config::value::{self, TWELVE_HOURS};
 use crate::config::written_keys::WrittenKeys;
-use crate::config::{exchange, gathering, rules, stay, unwrap};
+use crate::config::{directory, exchange, gathering, rules, stay, unwrap};
 use crate::exchange::Success;
 use crate::policy::decide;
 use crate::policy::outcome::StatusSet;
@@ -49,7 +49,7 @@ pub(super) fn plan(
     require_healthy: bool,
     report: &mut Report,
 ) -> Plan {
-    if file.listeners.is_empty() && !report.mentions("listeners") {
+    if file.listeners.is_empty() && file.listeners_dir.is_none() && !report.mentions("listeners") {
         let fault = Fault::new("is required: a list with at least one listener");
         match file.place {
             Place::CommandLine => report.refuse_key(&file.place, "", Fault::new(NOTHING_TO_RUN)),
@@ -70,6 +70,7 @@ pub(super) fn plan(
     Plan {
         listeners,
         endpoints,
+        listeners_dir: directory::folder(file),
         admin: file.admin.addresses(report),
         admin_token: file.admin.token(env, report),
         deadline: deadline(file, longest, report),
@@ -139,9 +140,8 @@ fn listener(
     let joining = Joining { workers, workers_written, timeout };
     let retry_after_closes_gate = endpoints.join(endpoint, &joining);
     let headers = endpoints.headers(endpoint, written, env, report);
-    let (queue, name) = (queue?, name?);
+    let (queue, name, url) = (queue?, name?, url?);
     let queue_name = queue.queue.name().to_owned();
-    let url = url?;
     let made = exchange::Made { look, success, templates, unwrap, most: gathering.size };
     let exchange = exchange::exchange(written, &name, &queue.queue, &url, made, env, report)?;
     let answer_kept = exchange.answer_kept();
@@ -163,7 +163,9 @@ fn listener(
         results: results.unwrap_or_default(),
         target: endpoint::Target { url, timeout, headers, answer_kept, records_answers },
         endpoint,
+        event_listener: exchange::event_listener(written, timeout, report),
         written: WrittenKeys::default(),
+        origin: Origin::default(),
     })
 }
 

@@ -16,7 +16,7 @@ const VALUE_MAX: usize = 40;
 /// Longest text that counts as a key.
 const KEY_MAX: usize = 40;
 /// Keys whose values are numbers, words or durations; nobody pastes a secret there.
-const HARMLESS: [&str; 28] = [
+const HARMLESS: [&str; 29] = [
     "action",
     "algorithm",
     "burst",
@@ -28,6 +28,7 @@ const HARMLESS: [&str; 28] = [
     "format",
     "level",
     "listen",
+    "listener_owner",
     "listeners",
     "mode",
     "name",

@@ -8,6 +8,7 @@ use url::Url;
 use crate::config::env::Lookup;
 use crate::config::file::Listener;
 use crate::config::lambda::Lambda;
+use crate::config::plan::EventListenerPlan;
 use crate::config::problem::{Fault, Report};
 use crate::config::{rules, value};
 use crate::exchange::template::{Base, Parts, Templated, TemplatedBatch};
@@ -184,6 +185,23 @@ pub(super) fn algorithm_path(written: &Listener, timeout: Duration, report: &mut
     let is_algorithm = written.algorithm.is_some();
     report.require(written.output.as_ref(), rules::goes_with("algorithm", is_algorithm));
     report.require(written.path.as_ref(), rules::path_is_not_of_an_algorithm(is_algorithm));
-    let server = timeout.saturating_sub(ALGORITHM_MARGIN).max(Duration::from_secs(1));
-    algorithm.map(|algorithm| algorithm.path_and_query(server) + void.unwrap_or_default())
+    algorithm.map(|algorithm| algorithm.path_and_query(server_time(timeout)) + void.unwrap_or_default())
+}
+
+/// How long the algorithm's server may take, so that its answer arrives in time.
+fn server_time(timeout: Duration) -> Duration {
+    timeout.saturating_sub(ALGORITHM_MARGIN).max(Duration::from_secs(1))
+}
+
+/// Whose event listener it is; the algorithm is checked elsewhere.
+pub(super) fn event_listener(
+    written: &Listener,
+    timeout: Duration,
+    report: &mut Report,
+) -> Option<EventListenerPlan> {
+    let owner = report.parse(written.listener_owner.as_ref(), value::user)?;
+    let is_algorithm = written.algorithm.is_some();
+    report.require(written.listener_owner.as_ref(), rules::goes_with("algorithm", is_algorithm));
+    let algorithm = written.algorithm.as_ref()?.text.as_ref()?.parse().ok()?;
+    Some(EventListenerPlan { owner, algorithm, timeout: server_time(timeout) })
 }

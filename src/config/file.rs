@@ -29,6 +29,8 @@ pub(super) struct File {
     pub(super) listeners: Vec<Listener>,
     /// `endpoints`, in the order of the file.
     pub(super) endpoints: Vec<Endpoint>,
+    /// `listeners_dir`.
+    pub(super) listeners_dir: Option<Written>,
     /// `admin`.
     pub(super) admin: AdminKeys,
     /// `shutdown.deadline`.
@@ -55,6 +57,7 @@ pub(super) struct Listener {
     pub(super) endpoint: Option<Written>,
     pub(super) path: Option<Written>,
     pub(super) algorithm: Option<Written>,
+    pub(super) listener_owner: Option<Written>,
     pub(super) output: Option<Written>,
     pub(super) error_in_body: Option<Written>,
     pub(super) cloudevents: Option<CloudEvents>,
@@ -162,6 +165,7 @@ impl File {
         Self {
             listeners: Vec::new(),
             endpoints: Vec::new(),
+            listeners_dir: None,
             admin: AdminKeys::default(),
             shutdown_deadline: None,
             log_format: None,
@@ -173,13 +177,14 @@ impl File {
 
     /// Reads the text of the file at `path`.
     pub(super) fn parse(source: &str, path: &Arc<str>, env: Lookup<'_>, report: &mut Report) -> Option<Self> {
-        report.quote_from(source);
+        report.quote_from(path, source);
         let root = tree::parse(source, path, report)?;
         let mut fields = Fields::new(String::new(), root, env, report)?;
         let mut file = Self::none();
         file.place = Place::File { path: Arc::clone(path), line: 0, column: 0 };
         file.listeners = fields.list("listeners", Listener::read);
         file.endpoints = fields.named("endpoints", Endpoint::read);
+        file.listeners_dir = fields.path_of_file("listeners_dir");
         let text = |name: &'static str| {
             move |mut fields: Fields<'_>| {
                 let text = fields.text(name);
@@ -224,6 +229,7 @@ impl Listener {
             endpoint: None,
             path: None,
             algorithm: None,
+            listener_owner: None,
             output: None,
             error_in_body: None,
             cloudevents: None,
@@ -261,13 +267,16 @@ impl Listener {
     pub(super) fn key_of(&self, name: &str) -> String {
         match self.place {
             Place::CommandLine => format!("--{}", name.replace('_', "-")),
+            // The file is the listener's own.
+            Place::File { .. } if self.key.is_empty() => name.to_owned(),
             Place::File { .. } | Place::Flag(_) | Place::Variable(_) | Place::Preset(_) => {
                 format!("{}.{name}", self.key)
             }
         }
     }
 
-    fn read(mut fields: Fields<'_>) -> Self {
+    /// Reads the keys of one listener.
+    pub(super) fn read(mut fields: Fields<'_>) -> Self {
         let mut listener = Self::empty(fields.path(), fields.place());
         listener.preset = fields.text("preset");
         listener.name = fields.text("name");
@@ -276,6 +285,7 @@ impl Listener {
         listener.endpoint = fields.text("endpoint");
         listener.path = fields.text("path");
         listener.algorithm = fields.text("algorithm");
+        listener.listener_owner = fields.text("listener_owner");
         listener.output = fields.text("output");
         listener.error_in_body = fields.text("error_in_body");
         listener.cloudevents = fields.map("cloudevents", CloudEvents::read);

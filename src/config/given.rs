@@ -44,6 +44,8 @@ pub struct Overrides {
     pub auth_header_file: Option<String>,
     /// `--algorithm-key-file`
     pub algorithm_key_file: Option<String>,
+    /// `--listeners-dir`
+    pub listeners_dir: Option<String>,
     /// `--admin-listen`
     pub admin_listen: Option<String>,
     /// `--admin-metrics-listen`

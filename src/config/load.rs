@@ -5,18 +5,22 @@
 //! they are refused, because it is unclear which one they mean. `--sessions`, `--rate` and
 //! `--auth-header-file` belong to the endpoint of the listener.
 
+use std::path::PathBuf;
+
 use crate::config::admin;
 use crate::config::auth::written::{Auth, SecretRef};
 use crate::config::check;
+use crate::config::directory::Trial;
 use crate::config::env::{Lookup, set};
 use crate::config::explain::{self, Explained};
 use crate::config::file::{Endpoint, File, Listener};
 use crate::config::given::{Given, Overrides, Put, given};
 use crate::config::misspelt::Asked;
 use crate::config::plan::Plan;
+use crate::config::plan::{Origin, OriginKind};
 use crate::config::problem::{ConfigErrors, Fault, Place, Report, Written};
 use crate::config::shown::Reveal;
-use crate::config::{collect_keys, presets, source, sqsd_names};
+use crate::config::{collect_keys, directory, presets, source, sqsd_names};
 use crate::sqs;
 
 /// Reads and checks the whole configuration; either everything is valid or every problem is returned.
@@ -25,23 +29,52 @@ pub fn load(
     env: &dyn Fn(&str) -> Option<String>,
     stdout_is_terminal: bool,
 ) -> Result<Plan, ConfigErrors> {
+    load_with(overrides, env, stdout_is_terminal, None)
+}
+
+/// The same, as if a file of `listeners_dir` were as `trial` says.
+///
+/// # Errors
+/// Every problem of the configuration.
+pub fn load_with(
+    overrides: &Overrides,
+    env: &dyn Fn(&str) -> Option<String>,
+    stdout_is_terminal: bool,
+    trial: Option<&Trial>,
+) -> Result<Plan, ConfigErrors> {
     let mut report = Report::default();
     let asked = Asked::new(env);
     let env = &|name: &str| asked.look_up(name);
-    let Some(file) = written(overrides, env, &mut report) else { return Err(report.into_errors()) };
+    let Some(file) = written(overrides, env, trial, &mut report) else { return Err(report.into_errors()) };
     let mut plan = check::plan(&file, env, stdout_is_terminal, overrides.require_healthy, &mut report);
     let known: Vec<&str> = variables().into_iter().map(|(_, variable)| variable).collect();
     asked.warn_of_others(&overrides.variables, &known, &mut report);
     plan.warnings = report.finish()?;
-    for (listener, written) in plan.listeners.iter_mut().zip(collect_keys::of(file)) {
-        listener.written = written;
+    let origins: Vec<Origin> = file.listeners.iter().map(|listener| origin(listener, &plan)).collect();
+    for ((listener, written), origin) in plan.listeners.iter_mut().zip(collect_keys::of(file)).zip(origins) {
+        (listener.written, listener.origin) = (written, origin);
     }
     Ok(plan)
+}
+
+/// Where a listener is written.
+fn origin(listener: &Listener, plan: &Plan) -> Origin {
+    let Place::File { path, line, .. } = &listener.place else { return Origin::default() };
+    let path = PathBuf::from(&**path);
+    let is_below = plan.listeners_dir.as_ref().is_some_and(|folder| path.parent() == Some(folder));
+    let kind = if is_below { OriginKind::Directory } else { OriginKind::File };
+    Origin { kind, path: Some(path), line: *line }
 }
 
 /// The file that a configuration is read from, if it is read from one.
 pub fn file_of(overrides: &Overrides, env: &dyn Fn(&str) -> Option<String>) -> Option<String> {
     overrides.config.clone().or_else(|| set(env, source::VARIABLE))
+}
+
+/// Whether what is read may change while the process runs: it is in a file, or in `listeners_dir`.
+pub fn can_change(overrides: &Overrides, env: &dyn Fn(&str) -> Option<String>) -> bool {
+    let folder = overrides.listeners_dir.is_some() || set(env, "QUEUEPOST_LISTENERS_DIR").is_some();
+    folder || file_of(overrides, env).is_some()
 }
 
 /// Explains the configuration: every key with its value, and where that came from.
@@ -55,14 +88,19 @@ pub fn explain(
 ) -> Result<Vec<Explained>, ConfigErrors> {
     let plan = load(overrides, env, stdout_is_terminal)?;
     let mut report = Report::default();
-    match written(overrides, env, &mut report) {
+    match written(overrides, env, None, &mut report) {
         Some(file) => Ok(explain::rows(file, &plan, env)),
         None => Err(report.into_errors()),
     }
 }
 
 /// File, environment and flags together, filled up from presets. `None` when the file cannot be read.
-fn written(overrides: &Overrides, env: Lookup<'_>, report: &mut Report) -> Option<File> {
+fn written(
+    overrides: &Overrides,
+    env: Lookup<'_>,
+    trial: Option<&Trial>,
+    report: &mut Report,
+) -> Option<File> {
     let mut file = source::read(overrides.config.as_deref(), env, report)?;
     for (put, written) in given(&TOP, overrides, env) {
         put(&mut file, written);
@@ -74,6 +112,7 @@ fn written(overrides: &Overrides, env: Lookup<'_>, report: &mut Report) -> Optio
         }
         file.notes = file.listeners.iter_mut().map(|listener| sqsd_names::fill(listener, env)).collect();
     }
+    directory::read(&mut file, trial, env, report);
     presets::apply(&mut file, report);
     Some(file)
 }
@@ -101,7 +140,13 @@ pub fn queue(
     report.finish().map(drop).and_then(|()| settings.ok_or_else(|| Report::default().into_errors()))
 }
 
-const TOP: [Given<File>; 7] = [
+const TOP: [Given<File>; 8] = [
+    Given {
+        flag: "--listeners-dir",
+        variable: "QUEUEPOST_LISTENERS_DIR",
+        typed: |typed| typed.listeners_dir.as_ref(),
+        put: |file, written| file.listeners_dir = Some(Written { reveal: Reveal::Path, ..written }),
+    },
     Given {
         flag: "--admin-listen",
         variable: admin::ADDRESS_VARIABLE,

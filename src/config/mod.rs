@@ -3,6 +3,7 @@
 //! [`load`] is the entry point. The files in the order of the work:
 //!
 //! - `load`, `given`: flags override the environment, which overrides the file.
+//! - `directory`: the listeners that have a file each.
 //! - `tree`, `fields`, `file`: read the text, each value with its position.
 //! - `env`: replaces `${VAR}`.
 //! - `misspelt`: finds variables that nothing reads.
@@ -32,6 +33,7 @@ mod claim_check;
 mod cloudevents;
 mod collect_keys;
 mod consumers;
+mod directory;
 mod endpoints;
 mod env;
 mod excerpt;
@@ -71,13 +73,17 @@ mod value;
 mod written_keys;
 
 pub use admin::{AdminAddresses, admin_address, admin_token};
+pub use directory::{Trial, keys_of, listener_files};
 pub use env::{process_env, process_variables};
 pub use excerpt::Excerpt;
 pub use explain::Explained;
 pub use given::Overrides;
-pub use load::{explain, file_of, load, queue, variables};
-pub use plan::{EndpointPlan, ListenerPlan, Plan, ResultPlan, ResultsPlan};
+pub use load::{can_change, explain, file_of, load, load_with, queue, variables};
+pub use plan::{
+    EndpointPlan, EventListenerPlan, ListenerPlan, Origin, OriginKind, Plan, ResultPlan, ResultsPlan,
+};
 pub use presets::presets;
 pub use problem::{ConfigErrors, Place, Problem, SHOWN_MAX};
 pub use reference::{Key, Kind, Shape, reference, schema};
+pub use value::is_name as is_listener_name;
 pub use written_keys::WrittenKeys;

@@ -3,11 +3,13 @@
 //! A plan is complete and valid, or does not exist. It has no reference to the file, so an area sees only its
 //! own `Settings`. An endpoint's credentials are in the plan but never print.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::admin::AdminAddresses;
 use crate::config::written_keys::WrittenKeys;
+use crate::exchange::Algorithm;
 use crate::exchange::results::Form;
 use crate::secret::Secret;
 use crate::{endpoint, limit, pipeline, sqs, telemetry};
@@ -15,10 +17,12 @@ use crate::{endpoint, limit, pipeline, sqs, telemetry};
 /// Everything a process needs to know, already valid.
 #[derive(Debug, Clone)]
 pub struct Plan {
-    /// The listeners in the order of the file; at least one.
+    /// The listeners in the order of the file, and those of `listeners_dir` by name; at least one unless there is such a directory.
     pub listeners: Vec<ListenerPlan>,
-    /// The endpoints that a listener uses; at least one.
+    /// The endpoints that a listener uses.
     pub endpoints: Vec<EndpointPlan>,
+    /// Where listeners are kept one by one.
+    pub listeners_dir: Option<PathBuf>,
     /// Where the admin port listens.
     pub admin: AdminAddresses,
     /// Who may change something through the admin port; `None`: nobody.
@@ -50,8 +54,57 @@ pub struct ListenerPlan {
     pub target: endpoint::Target,
     /// Index of its endpoint in [`Plan::endpoints`].
     pub endpoint: usize,
+    /// Whose event listener it is, if it is somebody's.
+    pub event_listener: Option<EventListenerPlan>,
     /// What was written for it.
     pub written: WrittenKeys,
+    /// Where it was written.
+    pub origin: Origin,
+}
+
+/// Where a listener is written.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Origin {
+    /// What kind of place that is.
+    pub kind: OriginKind,
+    /// The file, if it is one.
+    pub path: Option<PathBuf>,
+    /// The line of the file, from 1.
+    pub line: u64,
+}
+
+/// A kind of place in which listeners are written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum OriginKind {
+    /// Flags and variables.
+    #[default]
+    Flags,
+    /// The configuration file.
+    File,
+    /// A file of `listeners_dir`.
+    Directory,
+}
+
+impl OriginKind {
+    /// Its name.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Flags => "flags",
+            Self::File => "file",
+            Self::Directory => "directory",
+        }
+    }
+}
+
+/// An event listener: a listener that calls an algorithm for a user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EventListenerPlan {
+    /// The user.
+    pub owner: String,
+    /// The algorithm.
+    pub algorithm: Algorithm,
+    /// How long the algorithm may take, in whole seconds.
+    pub timeout: Duration,
 }
 
 /// The result queues of a listener; by default there are none.

@@ -5,7 +5,7 @@
 //! it shows only the origin, and `REDACTED` for a possible secret. The line of the file follows, with the
 //! same parts hidden (`excerpt`). Warnings do not stop the start.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt;
 use std::ops::Bound;
 use std::sync::Arc;
@@ -181,13 +181,14 @@ pub(super) struct Report {
     /// What was suggested in the place of misspelt keys.
     meant: HashSet<String>,
     warnings: Vec<String>,
-    source: Source,
+    /// The texts of the files, by their paths.
+    sources: HashMap<Arc<str>, Source>,
 }
 
 impl Report {
-    /// Stores the file's text, to show lines of it.
-    pub(super) fn quote_from(&mut self, source: &str) {
-        self.source = Source::new(source);
+    /// Stores the text of a file, to show lines of it.
+    pub(super) fn quote_from(&mut self, path: &Arc<str>, source: &str) {
+        self.sources.insert(Arc::clone(path), Source::new(source));
     }
 
     /// Adds a problem with a written value.
@@ -233,7 +234,9 @@ impl Report {
 
     fn add(&mut self, place: &Place, key: &str, value: Option<String>, fault: Fault, at: At<'_>) {
         let source = match place {
-            Place::File { line, column, .. } => excerpt(&self.source, *line, *column, at),
+            Place::File { path, line, column } => {
+                self.sources.get(path).and_then(|source| excerpt(source, *line, *column, at))
+            }
             Place::Flag(_) | Place::Variable(_) | Place::Preset(_) | Place::CommandLine => None,
         };
         let (place, key) = (place.clone(), key.to_owned());

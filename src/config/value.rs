@@ -24,6 +24,8 @@ pub(super) const PER_SECOND_MAX: f64 = 1_000_000.0;
 const HEADER_MAX: usize = 256;
 /// Longest name of a listener or an endpoint, a DNS label's length.
 const NAME_MAX: usize = 63;
+/// Longest name of a user; the original API cuts all its texts there.
+const USER_MAX: usize = 255;
 
 /// A duration in the notation for people, within `min..=max`.
 pub(super) fn duration(text: &str, min: Duration, max: Duration) -> Result<Duration, Fault> {
@@ -196,6 +198,11 @@ pub(super) fn socket_address(text: &str) -> Result<SocketAddr, Fault> {
     })
 }
 
+/// Whether this may be the name of a listener or an endpoint.
+pub fn is_name(text: &str) -> bool {
+    name(text).is_ok()
+}
+
 /// Name of a listener or an endpoint.
 pub(super) fn name(text: &str) -> Result<String, Fault> {
     let valid = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
@@ -203,6 +210,15 @@ pub(super) fn name(text: &str) -> Result<String, Fault> {
         return Ok(text.to_owned());
     }
     Err(Fault::new("is not a name: 1 to 63 lower-case letters, digits and `-`"))
+}
+
+/// The user whose event listener it is.
+pub(super) fn user(text: &str) -> Result<String, Fault> {
+    let valid = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+    if (1..=USER_MAX).contains(&text.len()) && text.chars().all(valid) {
+        return Ok(text.to_owned());
+    }
+    Err(Fault::new("is no user: 1 to 255 letters, digits, `_`, `-` and `.`"))
 }
 
 /// The listener name derived from a queue: lower case, `-` for other characters; empty when nothing is left.

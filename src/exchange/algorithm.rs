@@ -42,6 +42,21 @@ impl Algorithm {
         let version = self.version.as_ref().map(|version| format!("/{version}")).unwrap_or_default();
         format!("/v1/algo/{}/{}{version}?timeout={}", self.owner, self.name, timeout.as_secs())
     }
+
+    /// Who has written it.
+    pub fn owner(&self) -> &str {
+        &self.owner
+    }
+
+    /// Its name, without that of its owner.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The version that is called, unless it is the newest.
+    pub fn version(&self) -> Option<&str> {
+        self.version.as_deref()
+    }
 }
 
 impl FromStr for Algorithm {

@@ -13,6 +13,8 @@ use std::time::{Duration, SystemTime};
 
 use crate::limit::clock::Wall;
 use crate::message::{Message, MessageId};
+use crate::policy::advice::endpoint::EndpointReason;
+use crate::policy::advice::fill;
 use crate::policy::final_receive::FinalReceive;
 
 /// Failures remembered of a listener.
@@ -80,6 +82,13 @@ impl Failure {
     /// The same; `last` says that SQS does not hand the message out again.
     pub(crate) fn on(self, last: Option<&FinalReceive>) -> Self {
         Self { final_of: last.map(|last| last.max), ..self }
+    }
+
+    /// What to do about it, where that is known of its class.
+    pub fn fix(&self) -> Option<String> {
+        let class = EndpointReason::ALL.iter().find(|class| class.label() == self.reason)?;
+        let status = self.texts.status.map(|status| status.to_string()).unwrap_or_default();
+        Some(fill(class.fix(), &[("status", &status)]))
     }
 
     /// Bytes that it takes.

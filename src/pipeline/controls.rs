@@ -96,6 +96,16 @@ impl Handle {
         });
     }
 
+    /// Changes what it is told, as [`Handle::change`]; what it was told before, and is told now.
+    pub fn tell(&self, tell: impl FnOnce(&mut Controls)) -> (Controls, Controls) {
+        let mut before = self.controls();
+        self.change(|controls| {
+            before = *controls;
+            tell(controls);
+        });
+        (before, self.controls())
+    }
+
     /// Ends the listener as a drain does: it receives nothing more, releases what was never attempted and finishes what
     /// runs. What runs at `deadline` from now is cut off by whoever calls [`Handle::abort`].
     pub fn stop(&self, deadline: Duration) {

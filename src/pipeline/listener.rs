@@ -62,6 +62,8 @@ pub struct Parts {
     pub limits: EndpointLimits,
     /// The listener's counters.
     pub metrics: Arc<ListenerMetrics>,
+    /// What a predecessor at the same queue remembered; `None`: nothing.
+    pub memory: Option<Arc<Memory>>,
     /// The phase of the process.
     pub drain: Drain,
     /// Wall-clock time.
@@ -80,8 +82,8 @@ pub struct Listener {
 impl Listener {
     /// Puts the parts together; nothing runs yet.
     pub fn new(parts: Parts) -> Self {
-        let Parts { settings, queue, endpoint, claim_checks, results, limits, metrics, drain, wall, seed } =
-            parts;
+        let Parts { settings, queue, endpoint, claim_checks, results, limits, metrics, .. } = parts;
+        let Parts { memory, drain, wall, seed, .. } = parts;
         let queue: Arc<dyn Queue> =
             Arc::new(Metered { queue, metrics: Arc::clone(&metrics), name: settings.queue_name.clone() });
         let results = Arc::new(results.metered(&metrics));
@@ -105,7 +107,7 @@ impl Listener {
             leases,
             admission: Admission { gates, membership: limits.sessions.join(workers), limits },
             claim_checks: claim_checks.map(|settings| Redeemer::new(settings, workers)),
-            memory: Arc::new(Memory::new(settings.tuning.memory)),
+            memory: memory.unwrap_or_else(|| Arc::new(Memory::new(settings.tuning.memory))),
             waits: InProcessWaits::new(settings.room_for_longest(workers), settings.tuning.last_receive),
             ctx: Arc::new(Context {
                 settings: handle.settings(),

@@ -30,9 +30,9 @@ use crate::pipeline::settle::exit::Exit;
 use crate::pipeline::settle::parked::Parked;
 use crate::tuning;
 
-/// The messages a listener remembers.
+/// The messages a listener remembers. Its successor at the same queue goes on with them.
 #[derive(Debug, Default)]
-pub(super) struct Memory {
+pub struct Memory {
     numbers: tuning::Memory,
     kinds: Mutex<Kinds>,
     /// How many were parked and have not returned, bounded or not.
@@ -71,7 +71,7 @@ const UNCONFIRMED: Duration = Duration::from_secs(100 * 365 * 24 * 3_600);
 
 impl Memory {
     /// Nothing is remembered yet.
-    pub(super) fn new(numbers: tuning::Memory) -> Self {
+    pub fn new(numbers: tuning::Memory) -> Self {
         Self { numbers, ..Self::default() }
     }
 

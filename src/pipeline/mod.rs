@@ -49,6 +49,7 @@ pub use claim_checks::ClaimChecks;
 pub use controls::{Controls, Handle};
 pub use intake::NotReceiving;
 pub use listener::{Listener, Parts};
+pub use memory::Memory;
 pub use queue_view::DepthView;
 pub use results::{ResultQueue, Results, When};
 pub use settings::{Receiving, Settings};

@@ -42,6 +42,8 @@ pub struct Status {
     pub not_receiving: Option<NotReceiving>,
     /// What was in the queue and its dead-letter queue when they were last looked at.
     pub depth: Option<DepthView>,
+    /// Age of the oldest message received in the last minute; zero without any.
+    pub oldest: Duration,
     /// What became of the messages received so far.
     pub totals: Totals,
     /// What went wrong with deliveries.
@@ -77,6 +79,7 @@ pub(super) fn status(dispatch: &Dispatch) -> Status {
         deferred: dispatch.memory.deferred.count(),
         not_receiving: *dispatch.not_receiving.borrow(),
         depth: ctx.view.depths(),
+        oldest: ctx.view.oldest_age(ctx.wall.now()),
         totals: ctx.metrics.totals(),
         failures,
         recent_failures: ctx.events.recent_failures(),

@@ -125,6 +125,21 @@ def test_buildkit_compiles_for_another_machine_on_its_own(docker, builder):
     assert docker.inspect("queuepost:other")["Architecture"] == name
 
 
+def test_buildkit_keeps_what_was_compiled_where_that_is_asked_for(docker, builder, tmp_path):
+    dockerfile = tmp_path / "Dockerfile"
+    dockerfile.write_text(run(ROOT / "deploy/image/with-caches").stdout)
+    assert dockerfile.read_text().count(" --mount=type=cache,") == 4
+
+    def build(revision):
+        options = ["--pull=false", "--network", "host", "--build-arg", f"REVISION={revision}", "--file", dockerfile]
+        docker("build", "--tag", "queuepost:cached", *options, ROOT, buildkit=True)
+        return compilations(docker, "queuepost:cached")
+
+    dependencies, program = build("abc")
+    # The played compiler adds a line to what it finds in its folder, which is the one of before.
+    assert build("def") == [dependencies, program, f"{program.removesuffix('abc')}def"]
+
+
 @pytest.mark.parametrize("other", [False, True])
 def test_the_builder_installs_a_compiler_for_the_machine_that_is_built_for(other, tmp_path):
     for program in ("apt-get", "dpkg", "rustup"):

@@ -6,6 +6,7 @@
 //! - `chaos`: kills, restarts and faults on both sides, every duplicate explained.
 //! - `check`: what `queuepost check` finds, and that it touches no message.
 //! - `command_line`: completions, manual pages, schema, the complete example, misspelt variables.
+//! - `console`: the page at `/` in headless Chromium.
 //! - `credentials`: credentials that expire and are renewed, and a queue's name that does not resolve.
 //! - `credentials_of_endpoints`: secrets of endpoints that are renewed, and never shown.
 //! - `delivery`: messages arrive once each, with headers and body, within the workers.
@@ -53,6 +54,7 @@ mod api_writes;
 mod chaos;
 mod check;
 mod command_line;
+mod console;
 mod credentials;
 mod credentials_of_endpoints;
 mod delivery;
@@ -68,6 +70,7 @@ mod hostile;
 mod hostile_clients;
 mod https;
 mod keep_alive;
+mod kept_listeners;
 mod limiters;
 mod live_control;
 mod night;

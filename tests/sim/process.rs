@@ -154,6 +154,7 @@ impl SimProcess {
             claim_checks: self.claim_checks.clone(),
             results: self.results.clone(),
             limits: limits.clone(),
+            memory: None,
             drain: self.drain.clone(),
             wall: Wall::Anchored { at: self.epoch, instant: self.world.started() },
             seed: self.seed,

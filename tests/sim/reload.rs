@@ -6,12 +6,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use queuepost::admin::Running;
-use queuepost::app::crew::{Crew, Maker};
+use queuepost::app::crew::{Crew, Maker, Told};
 use queuepost::app::effect::{Became, Effect};
 use queuepost::exchange::Request;
 use queuepost::limit::EndpointLimits;
 use queuepost::limit::clock::Wall;
-use queuepost::pipeline::{Listener, Parts, Results, Settings};
+use queuepost::pipeline::{Listener, Memory, Parts, Results, Settings};
 use queuepost::policy::outcome::Attempt;
 use queuepost::ports::{BoxFuture, Endpoint};
 use queuepost::telemetry::metrics::Metrics;
@@ -20,7 +20,7 @@ use tokio::time::Instant;
 
 use super::process::{SimProcess, limits, settings};
 use super::scripted_endpoint::ScriptedEndpoint;
-use super::simulated_queue::{SimQueue, World};
+use super::simulated_queue::{Deletes, Faults, SimQueue, World};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -92,6 +92,8 @@ struct SimMaker {
     epoch: std::time::SystemTime,
     caps: Mutex<BTreeMap<String, Arc<Cap>>>,
     made: AtomicUsize,
+    /// Faults of the queue of what is made next.
+    faults: Mutex<Faults>,
 }
 
 impl SimMaker {
@@ -125,19 +127,26 @@ impl Maker for SimMaker {
         }
     }
 
-    fn make<'a>(&'a self, plan: &'a Plan) -> BoxFuture<'a, Listener> {
+    fn is_same_queue(&self, old: &Plan, new: &Plan) -> bool {
+        old.settings.queue_name == new.settings.queue_name
+    }
+
+    fn make<'a>(&'a self, plan: &'a Plan, memory: Arc<Memory>) -> BoxFuture<'a, Listener> {
         let Plan { settings, endpoint, limits, .. } = plan.clone();
         let cap = self.cap(&settings.name);
         assert_eq!(cap.running.load(Ordering::SeqCst), 0, "a successor starts when the old one has ended");
         cap.set(settings.workers);
         let seed = 1_000 + self.made.fetch_add(1, Ordering::SeqCst) as u64;
+        let queue = SimQueue::new(&self.world, &settings.queue_name, seed);
+        queue.set_faults(*self.faults.lock().unwrap());
         let parts = Parts {
             metrics: Arc::new(self.metrics.listener(&settings.name, &limits.name)),
-            queue: SimQueue::new(&self.world, &settings.queue_name, seed),
+            queue,
             endpoint: Arc::new(Watched { endpoint, cap }),
             claim_checks: None,
             results: Results::default(),
             limits,
+            memory: Some(memory),
             drain: self.drain.clone(),
             wall: Wall::Anchored { at: self.epoch, instant: self.world.started() },
             seed,
@@ -164,6 +173,7 @@ impl Reloading {
             epoch: process.epoch,
             caps: Mutex::default(),
             made: AtomicUsize::new(0),
+            faults: Mutex::default(),
         };
         let running = Arc::new(Running::default());
         Self { crew: Crew::new(maker, Arc::clone(&running)), process, running }
@@ -411,5 +421,57 @@ async fn what_was_told_by_hand_outlives_a_reload_that_is_about_something_else() 
     it.crew.start("mine").await;
     it.pass(MINUTE).await;
     assert_eq!((endpoint.running(), told(&it).workers), (3, 3), "by the newest configuration");
+    it.end().await.assert_balanced();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_successor_at_the_same_queue_posts_nothing_again_whose_delete_failed() {
+    let mut it = Reloading::new(524);
+    let endpoint = ScriptedEndpoint::always(200, 100);
+    it.queue("mine", 5);
+    let plan = |shape| Plan {
+        settings: settings("mine", 8),
+        shape,
+        endpoint: Arc::clone(&endpoint),
+        limits: limits(100),
+    };
+    *it.crew.maker().faults.lock().unwrap() = Faults { deletes: Deletes::Denied, ..Faults::default() };
+    it.follow(vec![plan(0)]).await;
+    it.pass(MINUTE).await;
+    assert_eq!(endpoint.posts().len(), 5);
+    *it.crew.maker().faults.lock().unwrap() = Faults::default();
+    assert_eq!(it.follow(vec![plan(1)]).await["mine"], Became::Replaced);
+    it.until_empty("mine").await;
+    assert_eq!((endpoint.posts().len(), it.crew.maker().made.load(Ordering::SeqCst)), (5, 2));
+    it.end().await.assert_balanced();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_told_while_a_listener_is_replaced_is_told_to_its_successor() {
+    let mut it = Reloading::new(525);
+    let endpoint = ScriptedEndpoint::always(200, 30_000);
+    it.queue("mine", 100);
+    let plan = |shape| Plan {
+        settings: settings("mine", 4),
+        shape,
+        endpoint: Arc::clone(&endpoint),
+        limits: limits(100),
+    };
+    it.follow(vec![plan(0)]).await;
+    it.pass(SECOND).await;
+    it.follow(vec![plan(1)]).await;
+    let (before, now) = it.crew.tell("mine", |told| (told.paused, told.workers) = (true, 2)).unwrap();
+    assert_eq!((before.paused, now.paused), (false, true));
+    it.pass(2 * MINUTE).await;
+    let told = it.running.listener("mine").unwrap().handle.controls();
+    assert_eq!((told.paused, told.workers, endpoint.running()), (true, 2, 0));
+    assert_eq!((it.crew.maker().made.load(Ordering::SeqCst), endpoint.posts().len()), (2, 4));
+    // One that was drained is told nothing; started while it ends, it is not paused any more.
+    let (ended, _) = oneshot::channel();
+    it.crew.drain("mine", MINUTE, ended);
+    assert_eq!(it.crew.tell("mine", |told| told.paused = false), None);
+    assert_eq!(it.crew.start("mine").await, Told::Ending);
+    it.pass(SECOND).await;
+    assert!(!it.running.listener("mine").unwrap().handle.controls().paused);
     it.end().await.assert_balanced();
 }

@@ -48,6 +48,8 @@ pub(super) const KEYS: &[Key] = &[
         "The algorithm to call. Its key: `--algorithm-key-file`, or the key itself in `QUEUEPOST_ALGORITHM_KEY`.",
     )
     .flag("--algorithm"),
+    Key::new("listener_owner", text("1 to 255 letters, digits, `_`, `-` and `.`"), "With `algorithm`: the user whose event listener it is.")
+        .page("event-listeners.md"),
     Key::new("output", word(&["void"]), "With `algorithm`: its server answers before the algorithm has run."),
     Key::new("role_arn", text("ARN of a role"), "A role to assume before SQS is called.").flag("--role-arn"),
     Key::new("external_id", text("2 to 1,224 characters"), "The external id that the role demands. It needs `role_arn`.")

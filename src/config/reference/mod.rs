@@ -151,9 +151,16 @@ const KEYS: &[Key] = &[
     Key::new(
         "listeners",
         Shape::List(listener::KEYS),
-        "The listeners: each takes the messages of one queue to one endpoint.",
+        "The listeners: each takes the messages of one queue to one endpoint. At least one, unless `listeners_dir` is set.",
+    ),
+    Key::new(
+        "listeners_dir",
+        Shape::One(Kind::Text("path")),
+        "A directory with more listeners: a file for each, `NAME.yaml` or `NAME.json`, with the keys of one entry of `listeners`. The console \
+         and the API create, change and remove them there.",
     )
-    .required(),
+    .flag("--listeners-dir")
+    .page("listeners-dir.md"),
     Key::new(
         "endpoints",
         Shape::Named(endpoint::KEYS),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 macro_rules! reasons {
-    ($($variant:ident, $label:literal: $words:literal;)+) => {
+    ($($variant:ident, $label:literal: $words:literal; $fix:literal;)+) => {
         /// Why a gate is closed; label of `queuepost_gate_closed_seconds_total`.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub enum Reason {
@@ -25,21 +25,34 @@ macro_rules! reasons {
             pub fn words(self) -> &'static str {
                 match self { $(Self::$variant => $words,)+ }
             }
+
+            /// What a person can do about it.
+            pub fn fix(self) -> &'static str {
+                match self { $(Self::$variant => $fix,)+ }
+            }
         }
     };
 }
 
 reasons! {
     RetryAfter, "retry_after": "the endpoint asked for a pause (Retry-After)";
+        "nothing, if it passes; else lower workers, sessions or rate_limit to what the endpoint takes, or give it more room";
     Throttled, "throttled": "the endpoint throttles every request (429)";
+        "nothing, if it passes; else lower workers, sessions or rate_limit to what the endpoint takes, or give it more room";
     Overloaded, "overloaded": "the endpoint is overloaded or down (502, 503, 504)";
+        "look at the endpoint's health and capacity, and at the proxy before it";
     Failing, "failing": "the endpoint fails for different messages (500)";
+        "look into the endpoint's log; the recent failures name the messages";
     Unanswered, "unanswered": "the endpoint does not answer in time, or breaks off";
+        "see whether the endpoint hangs or crashes; raise timeout if its work takes longer";
     Unreachable, "unreachable": "the endpoint cannot be connected to";
+        "see whether the endpoint runs, and check its address, DNS, and the firewall between; `queuepost check` connects to it";
     Unauthorized, "unauthorized": "the endpoint refuses our credentials (401, 403, 407)";
+        "check the endpoint's auth: is it set, is the key current, and what may it do";
     Misdirected, "misdirected":
         "the listener's path is refused for different messages (404, 405, 410, a redirect), or answers a 2xx that \
          `success` does not list";
+        "check the path of the listener's url and its host; to accept another 2xx add `success: 2xx`";
 }
 
 /// What came of one POST, as far as a gate is concerned.

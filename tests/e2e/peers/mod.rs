@@ -33,6 +33,11 @@ pub fn node(test: &str) -> Option<PathBuf> {
     installed(test, "node", "node")
 }
 
+/// The folder with the packages of `tests/console/package.json`; `None` as above.
+pub fn console(test: &str) -> Option<PathBuf> {
+    installed(test, "console", "console")
+}
+
 fn installed(test: &str, name: &str, path: &str) -> Option<PathBuf> {
     let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/peers");
     if tools.join(format!("{name}.pin")).exists() {

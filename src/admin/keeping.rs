@@ -1,0 +1,141 @@
+//! The routes that create, change and remove listeners, try one out, and show what is written for one.
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use serde_json::json;
+
+use super::ask;
+use super::change::no_such_listener;
+use super::document;
+use super::guard::{Standing, Takes};
+use super::keeper::{Keeper, Keys, NotKept, Trial, WrongKey};
+use super::problem::Problem;
+use super::routes::{Name, Routes};
+use super::view::View;
+use super::write::{self, Client, Done, Write};
+use crate::ports::BoxFuture;
+
+/// The routes for listeners that are kept in `listeners_dir`.
+pub(super) fn routes(routes: Routes) -> Routes {
+    let create = |State(view), peer, cut, request| create(view, (peer, cut), request);
+    let check = |State(view), peer, cut, request| check(view, (peer, cut), request);
+    let replace = |State(view), Name(name), peer, cut, request| replace(view, name, (peer, cut), request);
+    let remove = |State(view), Name(name), peer, cut, request| remove(view, name, (peer, cut), request);
+    routes
+        .post("/api/v1/listeners", create)
+        .post("/api/v1/check", check)
+        .put("/api/v1/listeners/{name}", replace)
+        .delete("/api/v1/listeners/{name}", remove)
+        .get("/api/v1/listeners/{name}/configuration", written)
+}
+
+/// A listener is created: 201.
+async fn create(view: Arc<View>, client: Client, request: Request) -> Response {
+    let write = of_all("create", Takes::Message);
+    let make = |view: Arc<View>, _, keys: Keys| async move {
+        let done = asked(&view, "", move |keeper| Box::pin(async move { keeper.create(keys).await })).await?;
+        Ok(Done { status: StatusCode::CREATED, ..done })
+    };
+    write::answer(view, write, client, request, ask::listener, make).await
+}
+
+/// A listener gets other keys, all of them.
+async fn replace(view: Arc<View>, listener: String, client: Client, request: Request) -> Response {
+    let write = Write { action: "replace", listener, takes: Takes::Message };
+    let make = |view: Arc<View>, name: String, keys: Keys| async move {
+        let listener = name.clone();
+        asked(&view, &name, move |keeper| Box::pin(async move { keeper.replace(&listener, keys).await }))
+            .await
+    };
+    write::answer(view, write, client, request, ask::listener, make).await
+}
+
+/// A listener is drained and removed.
+async fn remove(view: Arc<View>, listener: String, client: Client, request: Request) -> Response {
+    let write = Write { action: "delete", listener, takes: Takes::Nothing };
+    let make = |view: Arc<View>, name: String, ()| async move {
+        let listener = name.clone();
+        asked(&view, &name, move |keeper| Box::pin(async move { keeper.remove(&listener).await })).await
+    };
+    write::answer(view, write, client, request, ask::nothing, make).await
+}
+
+/// A listener is tried out.
+async fn check(view: Arc<View>, client: Client, request: Request) -> Response {
+    let write = of_all("check", Takes::Message);
+    let make = |view: Arc<View>, _, trial: Trial| async move {
+        asked(&view, "", move |keeper| Box::pin(async move { keeper.try_out(trial).await })).await
+    };
+    write::answer(view, write, client, request, ask::trial, make).await
+}
+
+/// What is written for a listener: all of it for whoever shows the token, else without what may be secret.
+async fn written(
+    State(view): State<Arc<View>>,
+    Name(name): Name,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let whole = view.guard.standing(&headers).await? == Standing::Allowed;
+    let keeper = view.keeper.as_ref().ok_or_else(nobody)?;
+    let written = keeper.written(&name, whole).await.map_err(|not| problem_of(&view, &name, not))?;
+    Ok(document::json(&written))
+}
+
+fn of_all(action: &'static str, takes: Takes) -> Write {
+    Write { action, listener: String::new(), takes }
+}
+
+/// Asks the keeper, in a task of its own: a file that is being written is written whole, whoever waits for it.
+async fn asked<F>(view: &View, name: &str, ask: F) -> Result<Done, Problem>
+where
+    F: FnOnce(Arc<dyn Keeper>) -> BoxFuture<'static, Result<serde_json::Value, NotKept>> + Send + 'static,
+{
+    let keeper = view.keeper.clone().ok_or_else(nobody)?;
+    match view.tasks.spawn(ask(keeper)).await {
+        Ok(Ok(answer)) => Ok(Done::with(answer)),
+        Ok(Err(not)) => Err(problem_of(view, name, not)),
+        Err(error) => {
+            tracing::error!(%error, "a change ended by a panic");
+            let error = "an error of queuepost itself ended this";
+            Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, error, "look at its log, and report it"))
+        }
+    }
+}
+
+fn nobody() -> Problem {
+    let error =
+        "this process keeps no listeners: it has neither a configuration file nor a directory of listeners";
+    Problem::new(StatusCode::CONFLICT, error, "start it with listeners_dir or --listeners-dir")
+}
+
+fn problem_of(view: &View, name: &str, not: NotKept) -> Problem {
+    match not {
+        NotKept::NoSuchListener => no_such_listener(view, name),
+        NotKept::Conflict { why, fix } => Problem::new(StatusCode::CONFLICT, why, fix),
+        NotKept::Failed { why, fix } => Problem::new(StatusCode::INTERNAL_SERVER_ERROR, why, fix),
+        NotKept::NotValid(wrong) => {
+            let error = match wrong.as_slice() {
+                [one] => format!("{}{}", subject(&one.key), one.words),
+                many => format!("{} things are wrong with this listener", many.len()),
+            };
+            let problem = Problem::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                error,
+                "correct what `problems` names; nothing was changed",
+            );
+            Problem { problems: wrong.iter().map(wrong_key).collect(), ..problem }
+        }
+    }
+}
+
+fn subject(key: &str) -> String {
+    if key.is_empty() { String::new() } else { format!("{key}: ") }
+}
+
+/// One wrong key as a document.
+fn wrong_key(WrongKey { key, words, fix }: &WrongKey) -> serde_json::Value {
+    json!({ "key": key, "words": words, "fix": fix })
+}

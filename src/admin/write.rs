@@ -1,0 +1,122 @@
+//! One change through the admin port, from the guard to the log.
+//!
+//! The guard decides, then the body is read, then the change is made. It is counted and logged with who asked and what,
+//! also when it was denied or refused. Nothing is changed any more once the process drains.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{Extension, Request};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
+use serde_json::Value;
+
+use super::View;
+use super::document;
+use super::guard::Takes;
+use super::problem::Problem;
+use crate::serve::{Cut, Peer};
+use crate::telemetry::labels::AdminWrite;
+
+/// How long an answer may take: a drain waits for POSTs, and a test for one.
+const ANSWER_MAX: Duration = Duration::from_secs(30 * 60);
+/// Longest name that is logged; that of a listener has 63 characters at most.
+pub(super) const NAME_MAX: usize = 64;
+
+/// What is asked for.
+pub(super) struct Write {
+    /// The word for it in logs and metrics.
+    pub(super) action: &'static str,
+    /// Of which listener, if it is of one.
+    pub(super) listener: String,
+    pub(super) takes: Takes,
+}
+
+/// What was done: the answer, and what was before and is now, for the log.
+pub(super) struct Done {
+    pub(super) status: StatusCode,
+    pub(super) answer: Value,
+    pub(super) before: Option<String>,
+    pub(super) after: Option<String>,
+}
+
+impl Done {
+    /// It was done, and the answer says all of it.
+    pub(super) fn with(answer: Value) -> Self {
+        Self { status: StatusCode::OK, answer, before: None, after: None }
+    }
+
+    /// It was done; what was before and is now goes into the log.
+    pub(super) fn changed(answer: Value, before: String, after: String) -> Self {
+        Self { before: Some(before), after: Some(after), ..Self::with(answer) }
+    }
+}
+
+/// Who asked, and how long the answer may take.
+pub(super) type Client = (Extension<Peer>, Extension<Cut>);
+
+/// Makes one change. `read` takes the body, `make` what was read.
+pub(super) async fn answer<A, F>(
+    view: Arc<View>,
+    write: Write,
+    client: Client,
+    request: Request,
+    read: impl FnOnce(&[u8]) -> Result<A, Problem>,
+    make: impl FnOnce(Arc<View>, String, A) -> F,
+) -> Response
+where
+    F: Future<Output = Result<Done, Problem>>,
+{
+    let Write { action, listener, takes } = write;
+    let (Extension(peer), Extension(cut)) = client;
+    let admitted = admitted(&view, takes, &cut, request, read).await;
+    let done = match admitted {
+        Ok(asked) => make(Arc::clone(&view), listener.clone(), asked).await,
+        Err(problem) => Err(problem),
+    };
+    let listener: String = listener.chars().take(NAME_MAX).collect();
+    let peer = peer.to_string();
+    let result = done.as_ref().map_or_else(Problem::result, |_| AdminWrite::Done);
+    view.metrics.admin_write(action, result);
+    match done {
+        Ok(Done { status, answer, before, after }) => {
+            tracing::info!(peer, action, listener, before, after, "changed through the admin port");
+            (status, document::json(&answer)).into_response()
+        }
+        Err(problem) => {
+            // Whoever reads a configuration logs all that is wrong with it, once.
+            let (status, error) = (problem.status.as_u16(), problem.error.lines().next());
+            match result {
+                AdminWrite::Denied => {
+                    tracing::warn!(peer, action, listener, status, error, "a change was denied");
+                }
+                // Nobody can fill the log with them: the right token is limited, and everybody else denied.
+                AdminWrite::Refused | AdminWrite::Done => {
+                    tracing::info!(peer, action, listener, status, error, "a change was not made");
+                }
+                AdminWrite::Limited => {}
+            }
+            problem.into_response()
+        }
+    }
+}
+
+/// What is asked for, of whoever may ask now.
+async fn admitted<A>(
+    view: &View,
+    takes: Takes,
+    cut: &Cut,
+    request: Request,
+    read: impl FnOnce(&[u8]) -> Result<A, Problem>,
+) -> Result<A, Problem> {
+    let (head, body) = request.into_parts();
+    view.guard.admit(&head.headers).await?;
+    let asked = read(&view.guard.body(takes, &head.headers, body).await?)?;
+    if view.drain.is_draining() {
+        let fix = "wait for its end, and start it again";
+        return Err(Problem::new(StatusCode::CONFLICT, "the process is draining and ends soon", fix));
+    }
+    cut.allow(ANSWER_MAX);
+    Ok(asked)
+}

@@ -1,0 +1,396 @@
+//! Keeps the listeners that are created while the process runs: one file each in `listeners_dir`.
+//!
+//! Before a file is written the whole configuration is read as it would be then; what is wrong is answered in the words
+//! of the file's own rules. After it the configuration is read again, as after any change of a file. Should that fail, the
+//! file is put back as it was. One change at a time.
+//!
+//! Whoever has the token may create listeners and no more: keys that come in name no file and no variable of this machine.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde_json::{Map, Value, json};
+use tokio::sync::Mutex;
+
+use crate::admin::{self, Keeper, Keys, NotKept, Operator as _, Refused, WrongKey};
+use crate::app::check::{self, Checked, Status, What};
+use crate::app::operator::ToProcess;
+use crate::app::reload::{Explain, Load};
+use crate::app::{listener_file, test_post};
+use crate::config::{self, ConfigErrors, ListenerPlan, OriginKind, Place, Plan, Trial};
+use crate::ports::BoxFuture;
+use crate::telemetry::Chain;
+
+/// Most listeners of a process that creates some: what reading them all for each change may take is bounded so.
+const LISTENERS_MAX: usize = 2_000;
+
+/// Keeps listeners in files.
+pub(super) struct FileKeeper {
+    load: Load,
+    explain: Explain,
+    process: ToProcess,
+    one_at_a_time: Mutex<()>,
+}
+
+impl FileKeeper {
+    /// For the configuration that these read; `process` follows it.
+    pub(super) fn new(load: Load, explain: Explain, process: ToProcess) -> Self {
+        Self { load, explain, process, one_at_a_time: Mutex::new(()) }
+    }
+
+    /// The configuration as it is, or as it would be.
+    async fn plan(&self, trial: Option<Trial>) -> Result<Plan, ConfigErrors> {
+        let load = Arc::clone(&self.load);
+        blocking(move || load(trial.as_ref())).await
+    }
+
+    /// The configuration as it is, and the directory.
+    async fn present(&self) -> Result<(Plan, PathBuf), NotKept> {
+        let plan = self.plan(None).await.map_err(|errors| NotKept::Conflict {
+            why: format!("the configuration is not valid as it is: {}", first(&errors)),
+            fix: "correct it first; `queuepost check --offline` lists all that is wrong".to_owned(),
+        })?;
+        let folder = plan.listeners_dir.clone().ok_or_else(|| NotKept::Conflict {
+            why: "listeners cannot be created here: listeners_dir is not set".to_owned(),
+            fix: "set listeners_dir to a directory that this process may write".to_owned(),
+        })?;
+        Ok((plan, folder))
+    }
+
+    /// Writes the file of a listener, or removes it, and follows.
+    async fn keep(&self, name: &str, path: PathBuf, text: Option<String>) -> Result<Value, NotKept> {
+        self.plan(Some(Trial { name: name.to_owned(), text: text.clone() }))
+            .await
+            .map_err(|errors| NotKept::NotValid(wrong(&errors, name)))?;
+        let before = at(&path, listener_file::read).await?;
+        let written = text.clone();
+        at(&path, move |path| listener_file::put(path, written.as_deref())).await?;
+        match self.process.reload().await {
+            Ok(report) => {
+                let state = report.pointer("/listeners").and_then(|all| all.get(name)).cloned();
+                let state = state.unwrap_or_else(|| json!(if text.is_some() { "kept" } else { "removed" }));
+                Ok(json!({ "listener": name, "state": state, "file": path.display().to_string() }))
+            }
+            Err(refused) => {
+                at(&path, move |path| listener_file::put(path, before.as_deref())).await?;
+                // What ran goes on; whoever reads the configuration again says so if it cannot.
+                drop(self.process.reload().await);
+                Err(not_followed(refused))
+            }
+        }
+    }
+
+    /// Where a listener is kept that may be changed here.
+    fn kept(plan: &Plan, name: &str) -> Result<PathBuf, NotKept> {
+        let listener = find(plan, name).ok_or(NotKept::NoSuchListener)?;
+        match (&listener.origin.kind, &listener.origin.path) {
+            (OriginKind::Directory, Some(path)) => Ok(path.clone()),
+            _ => Err(NotKept::Conflict {
+                why: format!("the listener {name} is in {}, not in listeners_dir", place_of(listener)),
+                fix: "change it there; the process follows the file".to_owned(),
+            }),
+        }
+    }
+
+    async fn checked(&self, trial: admin::Trial) -> Result<Value, NotKept> {
+        let (present, _) = self.present().await?;
+        let (name, keys) = match named(trial.keys) {
+            Ok(named) => named,
+            Err(NotKept::NotValid(wrong)) => return Ok(invalid(&wrong)),
+            Err(other) => return Err(other),
+        };
+        if trial.replaces.as_ref() != Some(&name) && find(&present, &name).is_some() {
+            return Ok(invalid(&[WrongKey {
+                key: "name".to_owned(),
+                words: format!("there is a listener {name} already"),
+                fix: Some("choose another name".to_owned()),
+            }]));
+        }
+        let text = Some(listener_file::text(&keys));
+        let plan = match self.plan(Some(Trial { name: name.clone(), text })).await {
+            Ok(plan) => plan,
+            Err(errors) => return Ok(invalid(&wrong(&errors, &name))),
+        };
+        let Some(listener) = find(&plan, &name).cloned() else { return Err(NotKept::NoSuchListener) };
+        let advice: Vec<&String> =
+            plan.warnings.iter().filter(|warning| is_of_file(warning, &name)).collect();
+        let advice = json!(advice);
+        let alone = Plan { listeners: vec![listener], ..plan };
+        let checks = check::online(&alone).await;
+        Ok(json!({
+            "valid": true,
+            "problems": [],
+            "advice": advice,
+            "queue": queue(&checks),
+            "checks": checks.iter().map(checked).collect::<Vec<_>>(),
+            "post": posted(&alone, &name, trial.post).await,
+        }))
+    }
+
+    async fn shown(&self, name: &str, whole: bool) -> Result<Value, NotKept> {
+        let plan = self.plan(None).await.map_err(|errors| NotKept::Conflict {
+            why: format!("the configuration is not valid as it is: {}", first(&errors)),
+            fix: "correct it first; `queuepost check --offline` lists all that is wrong".to_owned(),
+        })?;
+        let listener = find(&plan, name).ok_or(NotKept::NoSuchListener)?;
+        let explain = Arc::clone(&self.explain);
+        let rows = blocking(move || explain()).await.unwrap_or_default();
+        let rows = rows.iter().filter(|row| row.listener.as_deref() == Some(name));
+        let (mut keys, mut all) = (Map::new(), Vec::new());
+        for row in rows {
+            all.push(json!({ "key": row.key, "value": row.value, "from": row.from }));
+            if row.from != "default" {
+                keys.insert(row.key.clone(), json!(row.value));
+            }
+        }
+        let is_kept = listener.origin.kind == OriginKind::Directory;
+        let object = match &listener.origin.path {
+            Some(path) if is_kept && whole => {
+                let text = at(path, listener_file::read).await?;
+                text.as_deref().and_then(config::keys_of)
+            }
+            _ => None,
+        };
+        Ok(json!({
+            "listener": name,
+            "origin": listener.origin.kind.label(),
+            "file": listener.origin.path.as_ref().map(|path| path.display().to_string()),
+            "line": listener.origin.line,
+            "editable": is_kept,
+            "keys": keys,
+            "all": all,
+            "object": object,
+        }))
+    }
+}
+
+impl Keeper for FileKeeper {
+    fn create(&self, keys: Keys) -> BoxFuture<'_, Result<Value, NotKept>> {
+        Box::pin(async move {
+            let (name, keys) = named(keys)?;
+            let _alone = self.one_at_a_time.lock().await;
+            let (plan, folder) = self.present().await?;
+            if let Some(there) = find(&plan, &name) {
+                return Err(NotKept::Conflict {
+                    why: format!("there is a listener {name} already, in {}", place_of(there)),
+                    fix: format!("choose another name, or change it: PUT /api/v1/listeners/{name}"),
+                });
+            }
+            if plan.listeners.len() >= LISTENERS_MAX {
+                return Err(NotKept::Conflict {
+                    why: format!("there are {LISTENERS_MAX} listeners already"),
+                    fix: "remove some, or run another process".to_owned(),
+                });
+            }
+            let path = folder.join(format!("{name}.json"));
+            self.keep(&name, path, Some(listener_file::text(&keys))).await
+        })
+    }
+
+    fn replace<'a>(&'a self, listener: &'a str, mut keys: Keys) -> BoxFuture<'a, Result<Value, NotKept>> {
+        Box::pin(async move {
+            keys.entry("name").or_insert_with(|| json!(listener));
+            let (name, keys) = named(keys)?;
+            if name != listener {
+                return Err(NotKept::NotValid(vec![WrongKey {
+                    key: "name".to_owned(),
+                    words: format!("a listener keeps its name, and this one is {listener}"),
+                    fix: Some(
+                        "leave the name out, or create another listener and remove this one".to_owned(),
+                    ),
+                }]));
+            }
+            let _alone = self.one_at_a_time.lock().await;
+            let (plan, _) = self.present().await?;
+            let path = Self::kept(&plan, &name)?;
+            self.keep(&name, path, Some(listener_file::text(&keys))).await
+        })
+    }
+
+    fn remove<'a>(&'a self, listener: &'a str) -> BoxFuture<'a, Result<Value, NotKept>> {
+        Box::pin(async move {
+            let _alone = self.one_at_a_time.lock().await;
+            let (plan, _) = self.present().await?;
+            let path = Self::kept(&plan, listener)?;
+            self.keep(listener, path, None).await
+        })
+    }
+
+    fn try_out(&self, trial: admin::Trial) -> BoxFuture<'_, Result<Value, NotKept>> {
+        Box::pin(self.checked(trial))
+    }
+
+    fn written<'a>(&'a self, listener: &'a str, whole: bool) -> BoxFuture<'a, Result<Value, NotKept>> {
+        Box::pin(self.shown(listener, whole))
+    }
+}
+
+/// The name, which is that of the file, and the other keys, if they name nothing of this machine.
+fn named(mut keys: Keys) -> Result<(String, Keys), NotKept> {
+    let name = keys.remove("name");
+    let mut wrong = Vec::new();
+    match name.as_ref().and_then(Value::as_str) {
+        Some(name) if config::is_listener_name(name) => {}
+        Some(_) | None => wrong.push(WrongKey {
+            key: "name".to_owned(),
+            words: "a listener needs a name".to_owned(),
+            fix: Some("1 to 63 small letters, digits and hyphens".to_owned()),
+        }),
+    }
+    for (key, value) in &keys {
+        foreign(key, value, &mut wrong);
+    }
+    match name {
+        Some(Value::String(name)) if wrong.is_empty() => Ok((name, keys)),
+        _ => Err(NotKept::NotValid(wrong)),
+    }
+}
+
+/// Finds what names a variable or a file of this machine. Only a header takes its value from either.
+fn foreign(key: &str, value: &Value, wrong: &mut Vec<WrongKey>) {
+    let mut refuse = |words: &str| {
+        wrong.push(WrongKey {
+            key: key.to_owned(),
+            words: words.to_owned(),
+            fix: Some(
+                "write this listener into the configuration file, or use an endpoint of it by name"
+                    .to_owned(),
+            ),
+        });
+    };
+    match value {
+        Value::String(text) if text.contains("${") => {
+            refuse("a variable of the process cannot be named here")
+        }
+        Value::Object(parts) if key.starts_with("headers.") && !parts.is_empty() => {
+            refuse("a file or variable of this machine cannot be named here");
+        }
+        Value::Object(parts) => {
+            for (part, value) in parts {
+                if part.contains("${") {
+                    foreign(&format!("{key}.{part}"), &Value::String(part.clone()), wrong);
+                }
+                foreign(&format!("{key}.{part}"), value, wrong);
+            }
+        }
+        Value::Array(parts) => {
+            for (index, value) in parts.iter().enumerate() {
+                foreign(&format!("{key}[{index}]"), value, wrong);
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+fn find<'a>(plan: &'a Plan, name: &str) -> Option<&'a ListenerPlan> {
+    plan.listeners.iter().find(|one| one.listener.name == name)
+}
+
+/// Where a listener is written, for people.
+fn place_of(listener: &ListenerPlan) -> String {
+    match &listener.origin.path {
+        Some(path) => format!("{}:{}", path.display(), listener.origin.line),
+        None => "flags or variables".to_owned(),
+    }
+}
+
+fn first(errors: &ConfigErrors) -> String {
+    errors.problems().first().map(ToString::to_string).unwrap_or_default()
+}
+
+/// The problems, those of the listener's own file by key alone.
+fn wrong(errors: &ConfigErrors, name: &str) -> Vec<WrongKey> {
+    let one = |problem: &config::Problem| {
+        let words = match &problem.value {
+            Some(value) => format!("{value} {}", problem.rule),
+            None => problem.rule.clone(),
+        };
+        let is_own = matches!(&problem.place, Place::File { path, .. } if is_file_of(path, name));
+        let (key, words) = if is_own {
+            (problem.key.clone(), words)
+        } else {
+            (String::new(), format!("{}: {} {words}", problem.place, problem.key))
+        };
+        WrongKey { key, words, fix: problem.fix.clone() }
+    };
+    errors.problems().iter().take(config::SHOWN_MAX).map(one).collect()
+}
+
+fn is_file_of(path: &str, name: &str) -> bool {
+    Path::new(path).file_stem().is_some_and(|stem| stem == name)
+}
+
+/// Whether a warning is about the file of this listener: it begins with its place.
+fn is_of_file(warning: &str, name: &str) -> bool {
+    warning.split_once(": ").is_some_and(|(place, _)| {
+        let path = place.split(':').next().unwrap_or_default();
+        is_file_of(path, name)
+    })
+}
+
+fn invalid(wrong: &[WrongKey]) -> Value {
+    let one = |one: &WrongKey| json!({ "key": one.key, "words": one.words, "fix": one.fix });
+    let problems: Vec<Value> = wrong.iter().map(one).collect();
+    json!({
+        "valid": false, "problems": problems, "advice": [], "queue": null, "checks": [], "post": null,
+    })
+}
+
+/// Whether the queue can be read, in words.
+fn queue(checks: &[Checked]) -> Value {
+    let of_queue: Vec<&Checked> = checks.iter().filter(|check| check.what == What::Queue).collect();
+    let words: Vec<&str> = of_queue.iter().map(|check| check.detail.as_str()).collect();
+    json!({ "ok": of_queue.iter().all(|check| check.status != Status::Failed), "words": words.join("; ") })
+}
+
+fn checked(checked: &Checked) -> Value {
+    let status = match checked.status {
+        Status::Ok => "ok",
+        Status::Warning => "warning",
+        Status::Failed => "failed",
+    };
+    json!({ "what": checked.what.label(), "status": status, "detail": checked.detail, "fix": checked.fix })
+}
+
+/// What the endpoint makes of a message with this body.
+async fn posted(plan: &Plan, name: &str, body: Option<String>) -> Value {
+    let Some(body) = body else { return Value::Null };
+    let message = test_post::message(body.into());
+    match test_post::test_post(plan, Some(name), &[message]).await {
+        Ok(tested) => tested.as_json(),
+        Err(error) => json!({
+            "error": Chain(&error).to_string(),
+            "fix": "queuepost check --render shows what becomes of a message",
+        }),
+    }
+}
+
+fn not_followed(refused: Refused) -> NotKept {
+    match refused {
+        Refused::NoSuchListener => NotKept::NoSuchListener,
+        Refused::Invalid { why, fix } | Refused::Wrong { why, fix } | Refused::OfQueue { why, fix } => {
+            NotKept::Conflict { why, fix }
+        }
+    }
+}
+
+/// Does something with the file of a listener, on a thread that may block.
+async fn at<T: Send + 'static>(
+    path: &Path,
+    what: impl FnOnce(&Path) -> std::io::Result<T> + Send + 'static,
+) -> Result<T, NotKept> {
+    let owned = path.to_owned();
+    blocking(move || what(&owned)).await.map_err(|error| NotKept::Failed {
+        why: format!("{}: {error}", path.display()),
+        fix: "let the process write the directory, and look whether the disk is full".to_owned(),
+    })
+}
+
+/// Runs on a thread that may block.
+async fn blocking<T: Send + 'static>(what: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(what).await {
+        Ok(done) => done,
+        // Nobody cancels it, so it has panicked.
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
+}

@@ -42,7 +42,18 @@ async function tour(name, scheme, size) {
       await page.click("text=Show all");
       if (size === SIZES.desk) {
         await page.click("th >> text=Waiting");
-        await until("the fullest first", async () => (await page.locator("table.list tbody th a").first().innerText()) === "thumbnails");
+        const first = async (wanted) => (await page.locator("table.list tbody th a").first().innerText()) === wanted;
+        await until("the fullest first", () => first("thumbnails"));
+        // Rows stay where they are while somebody points at one.
+        await page.locator("table.list tbody tr").first().hover();
+        fake.status.listeners.find((one) => one.name === "reports").queue_depth.visible = 9_999;
+        fake.tell();
+        await has("9,999");
+        if (!await first("thumbnails")) throw new Error("a row moved under the pointer");
+        await page.mouse.move(5, 5);
+        fake.tell();
+        await until("the new order", () => first("reports"));
+        fake.status.listeners.find((one) => one.name === "reports").queue_depth.visible = 0;
         if (!page.url().includes("sort=waiting")) throw new Error(page.url());
       }
       await page.click("button.group >> text=Paused");

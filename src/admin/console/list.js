@@ -49,6 +49,8 @@ export function listView(app, query) {
     h("caption", { class: "unseen", text: "Event listeners" }),
     h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, heads, h("th", { scope: "col", role: "columnheader", text: "Last 15 min" }))), body);
   const none = h("div", { class: "empty" });
+  let order = [];
+  let orderedBy = null;
   const root = h("div", { class: "view" },
     h("div", { class: "headline" }, h("h1", { tabindex: "-1", text: "Event listeners" }), h("div", { class: "actions" }, create)), createNote,
     summary, wrongPart,
@@ -89,6 +91,7 @@ export function listView(app, query) {
     const needle = wish.text.trim().toLowerCase();
     const shown = rows.filter((row) => group.has(row) && (!needle || row.text.includes(needle)));
     sort(shown, wish);
+    keepInPlace(shown);
     // What stands above is not said twice.
     const told = new Set(bad.slice(0, TOLD).map((row) => row.name));
     each(body, shown.map((row) => ({ ...row, isTold: told.has(row.name) })), (row) => row.name, tableRow);
@@ -103,7 +106,21 @@ export function listView(app, query) {
     app.wantHistories(shown.map((row) => row.name));
   }
 
+  /** Rows do not move while somebody points at one, since a click would hit another. */
+  function keepInPlace(shown) {
+    if (body.matches(":hover") && orderedBy === orderOf(wish)) {
+      const place = new Map(order.map((name, index) => [name, index]));
+      shown.sort((a, b) => (place.get(a.name) ?? Infinity) - (place.get(b.name) ?? Infinity));
+    }
+    order = shown.map((row) => row.name);
+    orderedBy = orderOf(wish);
+  }
+
   return { root, title: "Event listeners", update, end: forget, focusFilter: () => input.focus() };
+}
+
+function orderOf(wish) {
+  return `${wish.sort} ${wish.down}`;
 }
 
 function rowOf(listener, app) {

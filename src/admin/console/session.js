@@ -80,7 +80,7 @@ export function askForToken() {
   const input = h("input", { type: "password", autocomplete: "off", autofocus: true, spellcheck: "false", required: true });
   open({
     title: "Enter the token", say: "Use this token",
-    content: [field("Token", input, "The content of the file admin.token_file. It is kept in this tab alone, and sent to this process only.")],
+    content: [field("Token", input, "The content of the file admin.token_file; queuepost dev prints it. It is kept in this tab alone, and sent to this process only.")],
     submit: async () => {
       const value = input.value.trim();
       if (!value) throw new Refusal(0, "No token was entered", "paste the line that is in the file");

@@ -11,8 +11,8 @@ pub mod crew;
 pub mod effect;
 mod endpoints;
 mod event_listeners;
+mod file_store;
 mod incoming;
-mod keeper;
 mod listener_file;
 mod operator;
 mod process;
@@ -39,10 +39,10 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::admin::{Admin, Events, Guard, History, Keeper, Running, View};
+use crate::admin::{Admin, Events, Guard, History, Lately, ListenerStore, Running, View};
 use crate::app::crew::Crew;
 use crate::app::endpoints::Prepared;
-use crate::app::keeper::FileKeeper;
+use crate::app::file_store::FileStore;
 use crate::app::operator::ToProcess;
 use crate::app::process::Process;
 use crate::app::redrives::Redrives;
@@ -97,10 +97,9 @@ pub async fn run(plan: Plan, source: Option<Source>, stop: CancellationToken) ->
         drain: drain.clone(),
         guard: Guard::new(plan.admin_token.clone()),
         operator: Some(Arc::new(operator.clone())),
-        keeper: keeper(source.as_ref(), operator),
+        store: store(source.as_ref(), operator),
         tasks: TaskTracker::new(),
-        history: History::new(Wall::System),
-        events: Events::until(admin_stop.clone()),
+        lately: Lately { history: History::new(Wall::System), events: Events::until(admin_stop.clone()) },
         log: Arc::clone(&log),
         about: start::about(plan.listeners_dir.clone()),
     });
@@ -135,9 +134,9 @@ pub async fn run(plan: Plan, source: Option<Source>, stop: CancellationToken) ->
 }
 
 /// Who keeps listeners that are created, where the configuration can change.
-fn keeper(source: Option<&Source>, operator: ToProcess) -> Option<Arc<dyn Keeper>> {
+fn store(source: Option<&Source>, operator: ToProcess) -> Option<Arc<dyn ListenerStore>> {
     let (load, explain) = source?.readers();
-    Some(Arc::new(FileKeeper::new(load, explain, operator)))
+    Some(Arc::new(FileStore::new(load, explain, operator)))
 }
 
 /// Waits for all listeners and redrives. At the deadline or a second signal, running work is aborted and deferred.

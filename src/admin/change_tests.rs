@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::*;
-use crate::admin::{About, Events, Guard, History, Operator, Running};
+use crate::admin::{About, Events, Guard, History, Lately, Operator, Running};
 use crate::drain::Drain;
 use crate::limit::clock::Wall;
 use crate::ports::BoxFuture;
@@ -65,10 +65,12 @@ fn view(operator: Option<Arc<dyn Operator>>) -> View {
         drain: Drain::new(),
         guard: Guard::new(None),
         operator,
-        keeper: None,
+        store: None,
         tasks: TaskTracker::new(),
-        history: History::new(Wall::System),
-        events: Events::until(CancellationToken::new()),
+        lately: Lately {
+            history: History::new(Wall::System),
+            events: Events::until(CancellationToken::new()),
+        },
         log: Arc::new(LogLevel::new("info")),
         about: About { started: SystemTime::UNIX_EPOCH, host: None, listeners_dir: None },
     }

@@ -5,7 +5,8 @@
 //! - `openapi`: the document of the routes.
 //! - `health`, `status`, `history`, `session`: what they show; `events`, `stream`: the status as it changes; `running`: of which
 //!   listeners and endpoints.
-//! - `keeping`: routes that create, change and remove listeners; `keeper`: who does that.
+//! - `store_routes`: routes that create, change and remove listeners; `store`: who does that; `event_listeners`: routes of the
+//!   original event-listener API, over the same.
 //! - `change`, `action`: routes that change something; `write`: the way of each; `ask`: what they read; `guard`, `bucket`: who may use them, and how
 //!   often; `operator`: who starts and ends listeners.
 
@@ -20,8 +21,6 @@ mod events;
 mod guard;
 mod health;
 mod history;
-mod keeper;
-mod keeping;
 pub mod openapi;
 mod operator;
 mod problem;
@@ -30,6 +29,8 @@ mod running;
 mod server;
 mod session;
 mod status;
+mod store;
+mod store_routes;
 mod stream;
 mod view;
 mod write;
@@ -37,8 +38,8 @@ mod write;
 pub use events::Events;
 pub use guard::Guard;
 pub use history::History;
-pub use keeper::{EventListener, Keeper, Keys, NotKept, Trial, WrongKey};
 pub use operator::{ByHand, Operator, Redriving, Refused, Sending, Tell};
 pub use running::{Gauges, Running, RunningEndpoint, RunningListener};
 pub use server::{Admin, AdminError};
-pub use view::{About, View};
+pub use store::{EventListener, Keys, ListenerStore, NotStored, Trial, WrongKey};
+pub use view::{About, Lately, View};

@@ -20,7 +20,7 @@ use super::health::{self, Demand, Verdict};
 use super::problem::{no_such_method, no_such_path};
 use super::routes::{Name, Routes};
 use super::{ByHand, Refused, RunningListener, View};
-use super::{change, console, event_listeners, keeping, openapi, session, status, stream};
+use super::{change, console, event_listeners, openapi, session, status, store_routes, stream};
 use crate::escape;
 use crate::serve::{self, Hosts, Limits, Refusal};
 use crate::telemetry::metrics::{CONTENT_TYPE as METRICS_TYPE, Metrics};
@@ -69,7 +69,7 @@ impl Admin {
             serve::Settings { limits: Limits::default(), hosts: self.hosts, refusal: Refusal::plain };
         tokio::select! {
             () = serve::serve(self.listener, router, settings, stop) => {}
-            () = view.history.follow(&view.running) => {}
+            () = view.lately.history.follow(&view.running) => {}
         }
     }
 }
@@ -92,7 +92,7 @@ fn all() -> Routes {
         .get("/api/v1/listeners/{name}/redrive", redrive)
         .get("/api/v1/log-level", log_level)
         .get("/api/v1/openapi.json", openapi);
-    event_listeners::routes(console::routes(keeping::routes(change::routes(routes))))
+    event_listeners::routes(console::routes(store_routes::routes(change::routes(routes))))
 }
 
 async fn metrics(State(view): State<Arc<View>>) -> Response {
@@ -159,7 +159,7 @@ async fn failures(State(view): State<Arc<View>>, Name(name): Name) -> Response {
 
 /// What one listener counted in the last quarter of an hour.
 async fn history(State(view): State<Arc<View>>, Name(name): Name) -> Response {
-    of_listener(&view, &name, |running| view.history.document(&running.name))
+    of_listener(&view, &name, |running| view.lately.history.document(&running.name))
 }
 
 /// How the latest redrive of one listener stands.

@@ -37,7 +37,7 @@ pub(super) async fn events(
         let fix = "open the page of this address";
         return Err(Problem::new(StatusCode::FORBIDDEN, "a web page of another site sent this request", fix));
     }
-    let Some(place) = view.events.place() else {
+    let Some(place) = view.lately.events.place() else {
         let error = format!("{CLIENTS_MAX} clients follow the events already");
         let fix = "close one of them, or ask /api/v1/status now and then";
         let full = Problem::new(StatusCode::SERVICE_UNAVAILABLE, error, fix);
@@ -54,7 +54,7 @@ async fn follow(view: Arc<View>, sender: mpsc::Sender<Bytes>, cut: Cut, _place: 
     let told = tell(&view, &sender, &cut);
     tokio::select! {
         biased;
-        () = view.events.stopped() => {}
+        () = view.lately.events.stopped() => {}
         () = sender.closed() => {}
         () = told => {}
     }
@@ -70,7 +70,7 @@ async fn tell(view: &View, sender: &mpsc::Sender<Bytes>, cut: &Cut) {
         return;
     }
     loop {
-        let newest = view.events.newest(|| status::document(view, false).to_string());
+        let newest = view.lately.events.newest(|| status::document(view, false).to_string());
         let is_late = || said.elapsed() >= SILENCE;
         let piece = if newest == last {
             is_late().then(|| Bytes::from_static(COMMENT))

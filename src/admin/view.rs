@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use tokio_util::task::TaskTracker;
 
-use super::{Events, Guard, History, Keeper, Operator, Running};
+use super::{Events, Guard, History, ListenerStore, Operator, Running};
 use crate::drain::Drain;
 use crate::telemetry::log_level::LogLevel;
 use crate::telemetry::metrics::Metrics;
@@ -24,17 +24,24 @@ pub struct View {
     /// Who starts and ends listeners, where somebody does.
     pub operator: Option<Arc<dyn Operator>>,
     /// Who keeps the listeners that are created here, where somebody can.
-    pub keeper: Option<Arc<dyn Keeper>>,
+    pub store: Option<Arc<dyn ListenerStore>>,
     /// Changes that are being made, and streams of events.
     pub tasks: TaskTracker,
-    /// What was counted lately.
-    pub history: History,
-    /// Streams of events.
-    pub events: Events,
+    /// What happens and what was counted lately.
+    pub lately: Lately,
     /// The filter of the log.
     pub log: Arc<LogLevel>,
     /// What stays as it is.
     pub about: About,
+}
+
+/// What routes tell of the last minutes, and of the next ones.
+#[derive(Debug)]
+pub struct Lately {
+    /// What was counted lately.
+    pub history: History,
+    /// Streams of events.
+    pub events: Events,
 }
 
 /// What is known of the process from its start to its end.

@@ -7,7 +7,7 @@ use std::collections::HashSet;
 
 use serde_json::Value;
 
-use crate::admin::{Keys, NotKept, WrongKey};
+use crate::admin::{Keys, NotStored, WrongKey};
 use crate::config::{self, Plan};
 
 /// Name of a listener whose queue has none that can be used.
@@ -16,7 +16,7 @@ const NAMELESS: &str = "listener";
 const STEM_MAX: usize = 56;
 
 /// The name, if one is there, and the other keys, if they name nothing of this machine.
-pub(super) fn named(mut keys: Keys) -> Result<(Option<String>, Keys), NotKept> {
+pub(super) fn named(mut keys: Keys) -> Result<(Option<String>, Keys), NotStored> {
     let mut wrong = Vec::new();
     let name = match keys.remove("name") {
         None => None,
@@ -33,7 +33,7 @@ pub(super) fn named(mut keys: Keys) -> Result<(Option<String>, Keys), NotKept> {
     for (key, value) in &keys {
         foreign(key, value, &mut wrong);
     }
-    if wrong.is_empty() { Ok((name, keys)) } else { Err(NotKept::NotValid(wrong)) }
+    if wrong.is_empty() { Ok((name, keys)) } else { Err(NotStored::NotValid(wrong)) }
 }
 
 /// A name for a listener without one: that of its queue, with a number behind it where it is taken.
@@ -104,7 +104,7 @@ mod tests {
             "headers": { "X-Key": { "file": "/etc/passwd" }, "X-Env": { "env": "AWS_SECRET_ACCESS_KEY" }, "X": "fine" },
             "template": { "headers": { "${B}": "x" } },
         });
-        let Err(NotKept::NotValid(wrong)) = named(keys(&value)) else { panic!("refused") };
+        let Err(NotStored::NotValid(wrong)) = named(keys(&value)) else { panic!("refused") };
         let mut named_keys: Vec<&str> = wrong.iter().map(|one| one.key.as_str()).collect();
         named_keys.sort_unstable();
         let expected =

@@ -8,8 +8,8 @@ use axum::response::{IntoResponse as _, Response};
 use serde_json::{Map, Value, json};
 
 use super::super::document;
-use super::super::keeper::{NotKept, WrongKey};
 use super::super::problem::Problem;
+use super::super::store::{NotStored, WrongKey};
 use super::super::write::Done;
 
 /// The keys of a listener, each with the field by which it is written here.
@@ -72,21 +72,21 @@ pub(super) fn nobody() -> Problem {
 }
 
 /// Why nothing was kept, in the words of these routes.
-pub(super) fn not_kept(not: NotKept) -> Problem {
+pub(super) fn not_stored(not: NotStored) -> Problem {
     match not {
-        NotKept::NoSuchListener => {
+        NotStored::NoSuchListener => {
             let fix = "GET /v1/users/USER/event-listeners lists those of the user";
             Problem::new(StatusCode::NOT_FOUND, "this user has no event listener of this id", fix)
         }
-        NotKept::Conflict { why, fix } => Problem::new(StatusCode::CONFLICT, why, fix),
-        NotKept::Failed { why, fix } => Problem::new(StatusCode::INTERNAL_SERVER_ERROR, why, fix),
+        NotStored::Conflict { why, fix } => Problem::new(StatusCode::CONFLICT, why, fix),
+        NotStored::Failed { why, fix } => Problem::new(StatusCode::INTERNAL_SERVER_ERROR, why, fix),
         // Nobody but these routes has written it.
-        NotKept::NotValid(wrong) if wrong.iter().any(|one| one.key == "endpoint") => {
+        NotStored::NotValid(wrong) if wrong.iter().any(|one| one.key == "endpoint") => {
             let error = "the configuration has no endpoint `algorithmia`, which calls the algorithms";
             let fix = "add it to the file: `endpoints: {algorithmia: {url: ADDRESS, auth: {api_key: …}}}`";
             Problem::new(StatusCode::CONFLICT, error, fix)
         }
-        NotKept::NotValid(wrong) => invalid(wrong),
+        NotStored::NotValid(wrong) => invalid(wrong),
     }
 }
 

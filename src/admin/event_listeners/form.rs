@@ -5,8 +5,8 @@
 use axum::http::StatusCode;
 use serde_json::{Map, Value, json};
 
-use super::super::keeper::{EventListener, Keys, WrongKey};
 use super::super::problem::Problem;
+use super::super::store::{EventListener, Keys, WrongKey};
 use super::answer;
 
 /// Longest text of a field, in characters.

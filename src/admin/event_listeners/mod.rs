@@ -19,13 +19,13 @@ use axum::response::Response;
 use serde_json::{Value, json};
 
 use super::guard::Takes;
-use super::keeper::{EventListener, Keeper, Keys, NotKept};
 use super::problem::Problem;
 use super::routes::Routes;
+use super::store::{EventListener, Keys, ListenerStore, NotStored};
 use super::view::View;
 use super::write::{self, Client, Done, Write};
 use crate::ports::BoxFuture;
-use answer::{failure, not_kept};
+use answer::{failure, not_stored};
 use form::Form;
 
 /// The endpoint of the configuration that calls algorithms for the users of these routes.
@@ -105,7 +105,7 @@ async fn create(view: Arc<View>, whose: Whose, client: Client, request: Request)
         keys.insert("endpoint".to_owned(), json!(ENDPOINT));
         keys.insert("listener_owner".to_owned(), json!(whose.user));
         form.write_into(&mut keys);
-        let kept = asked(&view, move |keeper| Box::pin(async move { keeper.create(keys).await })).await?;
+        let kept = asked(&view, move |store| Box::pin(async move { store.create(keys).await })).await?;
         let id = kept.get("listener").and_then(Value::as_str).unwrap_or_default().to_owned();
         let one = one_of(of_user(&view, &whose.user).await?, &Whose { id, ..whose })?;
         Ok(Done { status: StatusCode::CREATED, after: Some(one.id.clone()), ..Done::with(json!(one)) })
@@ -120,12 +120,12 @@ async fn replace(view: Arc<View>, whose: Whose, client: Client, request: Request
     let read = |body: &[u8]| form::read(body, &user, Some(&id));
     let make = |view: Arc<View>, id: String, form: Form| async move {
         one_of(of_user(&view, &whose.user).await?, &whose)?;
-        let write = move |keeper: Arc<dyn Keeper>| -> BoxFuture<'static, Result<Value, NotKept>> {
+        let write = move |store: Arc<dyn ListenerStore>| -> BoxFuture<'static, Result<Value, NotStored>> {
             Box::pin(async move {
-                let written = keeper.written(&id, true).await?;
+                let written = store.written(&id, true).await?;
                 let mut keys = written.get("object").and_then(Value::as_object).cloned().unwrap_or_default();
                 form.write_into(&mut keys);
-                keeper.replace(&id, keys).await
+                store.replace(&id, keys).await
             })
         };
         asked(&view, write).await?;
@@ -140,7 +140,7 @@ async fn remove(view: Arc<View>, whose: Whose, client: Client, request: Request)
     let write = Write { action: "delete", listener: whose.id.clone(), takes: Takes::Nothing };
     let make = |view: Arc<View>, id: String, ()| async move {
         one_of(of_user(&view, &whose.user).await?, &whose)?;
-        let done = asked(&view, move |keeper| Box::pin(async move { keeper.remove(&id).await })).await?;
+        let done = asked(&view, move |store| Box::pin(async move { store.remove(&id).await })).await?;
         Ok(Done { status: StatusCode::NO_CONTENT, ..Done::with(done) })
     };
     answer::change(write::made(view, write, client, as_bearer(request), super::ask::nothing, make).await)
@@ -154,22 +154,22 @@ async fn read(view: &Arc<View>, user: &str, mut headers: HeaderMap) -> Result<Ve
 }
 
 async fn of_user(view: &View, user: &str) -> Result<Vec<EventListener>, Problem> {
-    let keeper = view.keeper.as_ref().ok_or_else(answer::nobody)?;
-    keeper.event_listeners(user).await.map_err(not_kept)
+    let store = view.store.as_ref().ok_or_else(answer::nobody)?;
+    store.event_listeners(user).await.map_err(not_stored)
 }
 
 fn one_of(all: Vec<EventListener>, whose: &Whose) -> Result<EventListener, Problem> {
-    all.into_iter().find(|one| one.id == whose.id).ok_or_else(|| not_kept(NotKept::NoSuchListener))
+    all.into_iter().find(|one| one.id == whose.id).ok_or_else(|| not_stored(NotStored::NoSuchListener))
 }
 
-/// Asks the keeper, in a task of its own: a file that is being written is written whole, whoever waits for it.
+/// Asks the store, in a task of its own: a file that is being written is written whole, whoever waits for it.
 async fn asked<F>(view: &View, ask: F) -> Result<Value, Problem>
 where
-    F: FnOnce(Arc<dyn Keeper>) -> BoxFuture<'static, Result<Value, NotKept>> + Send + 'static,
+    F: FnOnce(Arc<dyn ListenerStore>) -> BoxFuture<'static, Result<Value, NotStored>> + Send + 'static,
 {
-    let keeper = view.keeper.clone().ok_or_else(answer::nobody)?;
-    match view.tasks.spawn(ask(keeper)).await {
-        Ok(kept) => kept.map_err(not_kept),
+    let store = view.store.clone().ok_or_else(answer::nobody)?;
+    match view.tasks.spawn(ask(store)).await {
+        Ok(kept) => kept.map_err(not_stored),
         Err(error) => {
             tracing::error!(%error, "a change ended by a panic");
             Err(Problem::new(

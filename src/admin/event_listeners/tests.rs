@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::super::keeper::WrongKey;
+use super::super::store::WrongKey;
 use super::form::{Page, page, read};
 use super::*;
 
@@ -112,12 +112,12 @@ fn a_key_is_shown_in_each_form_of_the_originals_clients() {
 
 #[tokio::test]
 async fn a_failure_is_said_where_the_documentation_and_where_the_libraries_look() {
-    let not = NotKept::NotValid(vec![WrongKey {
+    let not = NotStored::NotValid(vec![WrongKey {
         key: "role_arn".to_owned(),
         words: "x is no role ARN".to_owned(),
         fix: Some("write one".to_owned()),
     }]);
-    let answer = failure(&not_kept(not));
+    let answer = failure(&not_stored(not));
     assert_eq!(answer.status(), StatusCode::BAD_REQUEST);
     let body = axum::body::to_bytes(answer.into_body(), 4096).await.unwrap();
     let body: Value = serde_json::from_slice(&body).unwrap();
@@ -128,8 +128,8 @@ async fn a_failure_is_said_where_the_documentation_and_where_the_libraries_look(
         json!({ "error": { "code": 2015, "message": message }, "code": 2015, "message": message, "problems": [problem] })
     );
     let no_endpoint =
-        NotKept::NotValid(vec![WrongKey { key: "endpoint".to_owned(), words: String::new(), fix: None }]);
-    assert_eq!(not_kept(no_endpoint).status, StatusCode::CONFLICT);
+        NotStored::NotValid(vec![WrongKey { key: "endpoint".to_owned(), words: String::new(), fix: None }]);
+    assert_eq!(not_stored(no_endpoint).status, StatusCode::CONFLICT);
     let denied = failure(&Problem::new(StatusCode::UNAUTHORIZED, "no", "fix"));
     assert!(denied.headers().contains_key("www-authenticate"));
 }

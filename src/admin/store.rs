@@ -24,7 +24,7 @@ pub struct WrongKey {
 
 /// Why nothing was kept or shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum NotKept {
+pub enum NotStored {
     /// There is no listener of this name.
     NoSuchListener,
     /// It cannot be done here, or not now. What is wrong, and the fix.
@@ -87,22 +87,22 @@ pub struct Trial {
 }
 
 /// Whoever keeps the listeners that are created while the process runs.
-pub trait Keeper: Send + Sync {
+pub trait ListenerStore: Send + Sync {
     /// Keeps a new listener and starts it. Without a name it gets one of its queue's.
-    fn create(&self, keys: Keys) -> BoxFuture<'_, Result<Value, NotKept>>;
+    fn create(&self, keys: Keys) -> BoxFuture<'_, Result<Value, NotStored>>;
 
     /// Gives a listener that is kept here other keys, all of them.
-    fn replace<'a>(&'a self, listener: &'a str, keys: Keys) -> BoxFuture<'a, Result<Value, NotKept>>;
+    fn replace<'a>(&'a self, listener: &'a str, keys: Keys) -> BoxFuture<'a, Result<Value, NotStored>>;
 
     /// Drains a listener that is kept here, and keeps it no more.
-    fn remove<'a>(&'a self, listener: &'a str) -> BoxFuture<'a, Result<Value, NotKept>>;
+    fn remove<'a>(&'a self, listener: &'a str) -> BoxFuture<'a, Result<Value, NotStored>>;
 
     /// Says what would come of a listener. Nothing is kept; its queue is asked for its settings alone.
-    fn try_out(&self, trial: Trial) -> BoxFuture<'_, Result<Value, NotKept>>;
+    fn try_out(&self, trial: Trial) -> BoxFuture<'_, Result<Value, NotStored>>;
 
     /// What is written for a listener, and where: all of it, or without what may be secret.
-    fn written<'a>(&'a self, listener: &'a str, whole: bool) -> BoxFuture<'a, Result<Value, NotKept>>;
+    fn written<'a>(&'a self, listener: &'a str, whole: bool) -> BoxFuture<'a, Result<Value, NotStored>>;
 
     /// The event listeners of a user, by id.
-    fn event_listeners<'a>(&'a self, user: &'a str) -> BoxFuture<'a, Result<Vec<EventListener>, NotKept>>;
+    fn event_listeners<'a>(&'a self, user: &'a str) -> BoxFuture<'a, Result<Vec<EventListener>, NotStored>>;
 }

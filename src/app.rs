@@ -34,12 +34,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::admin::{Admin, Events, Guard, History, Lately, ListenerStore, Running, View};
+use crate::admin::{Events, Guard, History, ListenerStore, Live, Running, View};
 use crate::app::crew::Crew;
 use crate::app::endpoints::Prepared;
 use crate::app::file_store::FileStore;
@@ -48,6 +47,7 @@ use crate::app::process::Process;
 use crate::app::redrives::Redrives;
 use crate::app::reload::Reloads;
 use crate::app::signals::Signals;
+use crate::app::start::AdminPorts;
 use crate::app::wiring::Wiring;
 use crate::config::{self, Plan};
 use crate::drain::{ABORT_GRACE, Drain};
@@ -77,15 +77,12 @@ pub enum End {
 pub async fn run(plan: Plan, source: Option<Source>, stop: CancellationToken) -> Result<End, StartError> {
     let mut signals = Signals::new().map_err(StartError::Signals)?;
     let started = Instant::now();
-    for note in &plan.notes {
-        tracing::info!("{note}");
-    }
-    start::say_anew(&[], &start::notable(&plan));
+    start::say_all(&plan);
     let traces = Traces::start(config::process_env);
     let (drain, metrics, require_healthy) = (Drain::new(), Arc::new(Metrics::new()), plan.require_healthy);
-    let admin = Admin::bind(plan.admin).await?;
+    let admin = AdminPorts::bind(plan.admin).await?;
     let endpoints = Prepared::new(&plan.endpoints, &[])?;
-    start::tell(&plan, admin.address());
+    start::tell(&plan, &admin);
     let running = Arc::new(Running::default());
     let (requests, mut of_routes) = mpsc::channel(operator::WAITING_MAX);
     let (clients, redrives) = (Arc::<Clients>::default(), Arc::<Redrives>::default());
@@ -99,7 +96,7 @@ pub async fn run(plan: Plan, source: Option<Source>, stop: CancellationToken) ->
         operator: Some(Arc::new(operator.clone())),
         store: store(source.as_ref(), operator),
         tasks: TaskTracker::new(),
-        lately: Lately { history: History::new(Wall::System), events: Events::until(admin_stop.clone()) },
+        live: Live { history: History::new(Wall::System), events: Events::until(admin_stop.clone()) },
         log: Arc::clone(&log),
         about: start::about(plan.listeners_dir.clone()),
     });
@@ -107,8 +104,7 @@ pub async fn run(plan: Plan, source: Option<Source>, stop: CancellationToken) ->
     let wiring =
         Wiring { metrics: Arc::clone(&metrics), drain: drain.clone(), clients, deadline: plan.deadline };
     let mut process = Process::start(plan, endpoints, wiring, Arc::clone(&running), reloads, log).await;
-    let mut admin_task = JoinSet::new();
-    admin_task.spawn(admin.serve(Arc::clone(&view), admin_stop.clone()));
+    let mut served = admin.serve(&view, &admin_stop);
 
     let healthy = tokio::select! {
         biased;
@@ -127,7 +123,8 @@ pub async fn run(plan: Plan, source: Option<Source>, stop: CancellationToken) ->
     let end = finish(&mut process.crew, &redrives, &mut signals, &drain, deadline).await;
     admin_stop.cancel();
     // A scrape that hangs does not delay the exit.
-    tokio::time::timeout(Duration::from_secs(1), admin_task.join_next()).await.ok();
+    let ended = async { while served.join_next().await.is_some() {} };
+    tokio::time::timeout(Duration::from_secs(1), ended).await.ok();
     traces.end().await;
     tracing::info!(ran_seconds = started.elapsed().as_secs(), clean = end == End::Clean, "stopped");
     Ok(if healthy { end } else { End::CutOff })

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::*;
-use crate::admin::{About, Events, Guard, History, Lately, Operator, Running};
+use crate::admin::{About, Events, Guard, History, Live, Operator, Running};
 use crate::drain::Drain;
 use crate::limit::clock::Wall;
 use crate::ports::BoxFuture;
@@ -67,10 +67,7 @@ fn view(operator: Option<Arc<dyn Operator>>) -> View {
         operator,
         store: None,
         tasks: TaskTracker::new(),
-        lately: Lately {
-            history: History::new(Wall::System),
-            events: Events::until(CancellationToken::new()),
-        },
+        live: Live { history: History::new(Wall::System), events: Events::until(CancellationToken::new()) },
         log: Arc::new(LogLevel::new("info")),
         about: About { started: SystemTime::UNIX_EPOCH, host: None, listeners_dir: None },
     }

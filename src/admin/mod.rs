@@ -42,4 +42,4 @@ pub use operator::{ByHand, Operator, Redriving, Refused, Sending, Tell};
 pub use running::{Gauges, Running, RunningEndpoint, RunningListener};
 pub use server::{Admin, AdminError};
 pub use store::{EventListener, Keys, ListenerStore, NotStored, Trial, WrongKey};
-pub use view::{About, Lately, View};
+pub use view::{About, Live, View};

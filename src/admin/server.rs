@@ -32,9 +32,12 @@ const FOREIGN_HOST: &str = "The admin port listens on loopback and does not answ
 /// The admin port could not be opened.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "cannot listen on {address} for metrics and health; set admin.listen or --admin-listen to a free address"
+    "cannot listen on {address} for metrics and health; set {key} or --{flag} to a free address",
+    flag = .key.replace(['.', '_'], "-")
 )]
 pub struct AdminError {
+    /// By which the address is configured.
+    key: &'static str,
     address: SocketAddr,
     source: std::io::Error,
 }
@@ -48,8 +51,11 @@ pub struct Admin {
 
 impl Admin {
     /// Binds the port, so that a port conflict is known before anything starts.
-    pub async fn bind(address: SocketAddr) -> Result<Self, AdminError> {
-        let listener = TcpListener::bind(address).await.map_err(|source| AdminError { address, source })?;
+    ///
+    /// `key` is the one that the address is configured by.
+    pub async fn bind(key: &'static str, address: SocketAddr) -> Result<Self, AdminError> {
+        let listener =
+            TcpListener::bind(address).await.map_err(|source| AdminError { key, address, source })?;
         Ok(Self { listener, hosts: Hosts::by_address(address, FOREIGN_HOST) })
     }
 
@@ -58,29 +64,39 @@ impl Admin {
         self.listener.local_addr().ok()
     }
 
-    /// Serves until `stop`.
+    /// Serves every route until `stop`.
     pub async fn serve(self, view: Arc<View>, stop: CancellationToken) {
-        let router = all()
+        tokio::select! {
+            () = self.serve_routes(all(), Arc::clone(&view), stop) => {}
+            () = view.live.history.follow(&view.running) => {}
+        }
+    }
+
+    /// Serves metrics and probes alone, until `stop`.
+    pub async fn serve_metrics(self, view: Arc<View>, stop: CancellationToken) {
+        self.serve_routes(probes(Routes::default()), view, stop).await;
+    }
+
+    async fn serve_routes(self, routes: Routes, view: Arc<View>, stop: CancellationToken) {
+        let answers = routes
             .into_router()
             .fallback(no_such_path)
             .method_not_allowed_fallback(no_such_method)
-            .with_state(Arc::clone(&view));
+            .with_state(view);
         let settings =
             serve::Settings { limits: Limits::default(), hosts: self.hosts, refusal: Refusal::plain };
-        tokio::select! {
-            () = serve::serve(self.listener, router, settings, stop) => {}
-            () = view.lately.history.follow(&view.running) => {}
-        }
+        serve::serve(self.listener, answers, settings, stop).await;
     }
+}
+
+/// What others scrape and probe.
+fn probes(routes: Routes) -> Routes {
+    routes.get("/metrics", metrics).get("/livez", livez).get("/healthz", livez).get("/readyz", readyz)
 }
 
 /// Every route of the port.
 fn all() -> Routes {
-    let routes = Routes::default()
-        .get("/metrics", metrics)
-        .get("/livez", livez)
-        .get("/healthz", livez)
-        .get("/readyz", readyz)
+    let routes = probes(Routes::default())
         .get("/version", version)
         .get("/api/v1/status", status_document)
         .get("/api/v1/events", stream::events)
@@ -159,7 +175,7 @@ async fn failures(State(view): State<Arc<View>>, Name(name): Name) -> Response {
 
 /// What one listener counted in the last quarter of an hour.
 async fn history(State(view): State<Arc<View>>, Name(name): Name) -> Response {
-    of_listener(&view, &name, |running| view.lately.history.document(&running.name))
+    of_listener(&view, &name, |running| view.live.history.document(&running.name))
 }
 
 /// How the latest redrive of one listener stands.

@@ -37,7 +37,7 @@ pub(super) async fn events(
         let fix = "open the page of this address";
         return Err(Problem::new(StatusCode::FORBIDDEN, "a web page of another site sent this request", fix));
     }
-    let Some(place) = view.lately.events.place() else {
+    let Some(place) = view.live.events.place() else {
         let error = format!("{CLIENTS_MAX} clients follow the events already");
         let fix = "close one of them, or ask /api/v1/status now and then";
         let full = Problem::new(StatusCode::SERVICE_UNAVAILABLE, error, fix);
@@ -54,7 +54,7 @@ async fn follow(view: Arc<View>, sender: mpsc::Sender<Bytes>, cut: Cut, _place: 
     let told = tell(&view, &sender, &cut);
     tokio::select! {
         biased;
-        () = view.lately.events.stopped() => {}
+        () = view.live.events.stopped() => {}
         () = sender.closed() => {}
         () = told => {}
     }
@@ -70,7 +70,7 @@ async fn tell(view: &View, sender: &mpsc::Sender<Bytes>, cut: &Cut) {
         return;
     }
     loop {
-        let newest = view.lately.events.newest(|| status::document(view, false).to_string());
+        let newest = view.live.events.newest(|| status::document(view, false).to_string());
         let is_late = || said.elapsed() >= SILENCE;
         let piece = if newest == last {
             is_late().then(|| Bytes::from_static(COMMENT))

@@ -27,17 +27,17 @@ pub struct View {
     pub store: Option<Arc<dyn ListenerStore>>,
     /// Changes that are being made, and streams of events.
     pub tasks: TaskTracker,
-    /// What happens and what was counted lately.
-    pub lately: Lately,
+    /// What is told as it goes.
+    pub live: Live,
     /// The filter of the log.
     pub log: Arc<LogLevel>,
     /// What stays as it is.
     pub about: About,
 }
 
-/// What routes tell of the last minutes, and of the next ones.
+/// What listeners count and do, as time goes.
 #[derive(Debug)]
-pub struct Lately {
+pub struct Live {
     /// What was counted lately.
     pub history: History,
     /// Streams of events.

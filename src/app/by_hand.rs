@@ -78,7 +78,10 @@ async fn send(listener: &str, queue: &SqsQueue, sending: Sending) -> Result<Valu
     if message.bytes() > Outgoing::MAX_BYTES {
         return Err(wrong("the message is longer than 1 MiB".to_owned(), "send a shorter one"));
     }
-    let id = resend::send(queue, &message).await.map_err(|error| of_queue(&error))?;
+    let id = resend::send(queue, &message).await.map_err(|error| {
+        let fix = "see what SQS says; `group` and `deduplication_id` are for FIFO queues";
+        if error.is_of_the_message() { wrong(Chain(&error).to_string(), fix) } else { of_queue(&error) }
+    })?;
     Ok(json!({ "listener": listener, "queue": queue.own_name(), "message_id": id.as_str() }))
 }
 

@@ -29,7 +29,8 @@ pub const ADJUSTED: [&str; 18] = [
 pub const FOLLOWED: [&str; 2] = ["log.level", "shutdown.deadline"];
 
 /// Keys that only a restart changes.
-pub const RESTARTED: [&str; 4] = ["admin.listen", "admin.allow_changes", "admin.token_file", "log.format"];
+pub const RESTARTED: [&str; 5] =
+    ["admin.listen", "admin.metrics_listen", "admin.allow_changes", "admin.token_file", "log.format"];
 
 /// What a change asks of a listener.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

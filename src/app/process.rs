@@ -196,7 +196,8 @@ impl Process {
     fn restarts_for(&mut self, plan: &Plan) -> Vec<&'static str> {
         let both = self.plan.admin_token.as_ref().zip(plan.admin_token.as_ref());
         let changed = [
-            ("admin.listen", self.plan.admin != plan.admin),
+            ("admin.listen", self.plan.admin.all != plan.admin.all),
+            ("admin.metrics_listen", self.plan.admin.metrics != plan.admin.metrics),
             ("admin.allow_changes", self.plan.admin_token.is_some() != plan.admin_token.is_some()),
             ("admin.token_file", both.is_some_and(|(one, other)| one != other)),
             ("log.format", self.plan.log.format != plan.log.format),

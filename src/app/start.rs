@@ -1,11 +1,14 @@
 //! The start: why there is none, and what the log says of it.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use crate::admin::{About, AdminError};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::admin::{About, Admin, AdminError, View};
 use crate::app::resources::{self, Limits, Shortage};
-use crate::config::{ListenerPlan, Plan};
+use crate::config::{AdminAddresses, ListenerPlan, Plan};
 use crate::endpoint::ClientError;
 use crate::limit::clock::Wall;
 
@@ -35,12 +38,42 @@ impl StartError {
     }
 }
 
-/// Logs what starts, and where the admin port is.
-pub(super) fn tell(plan: &Plan, admin: Option<SocketAddr>) {
+/// The admin port, and the one for metrics alone if there is one, bound.
+pub(super) struct AdminPorts {
+    all: Admin,
+    metrics: Option<Admin>,
+}
+
+impl AdminPorts {
+    /// Binds both, so that a port conflict is known before anything starts.
+    pub(super) async fn bind(addresses: AdminAddresses) -> Result<Self, AdminError> {
+        let all = Admin::bind("admin.listen", addresses.all).await?;
+        let metrics = match addresses.metrics {
+            Some(address) => Some(Admin::bind("admin.metrics_listen", address).await?),
+            None => None,
+        };
+        Ok(Self { all, metrics })
+    }
+
+    /// Serves both until `stop`.
+    pub(super) fn serve(self, view: &Arc<View>, stop: &CancellationToken) -> JoinSet<()> {
+        let mut served = JoinSet::new();
+        served.spawn(self.all.serve(Arc::clone(view), stop.clone()));
+        if let Some(metrics) = self.metrics {
+            served.spawn(metrics.serve_metrics(Arc::clone(view), stop.clone()));
+        }
+        served
+    }
+}
+
+/// Logs what starts, and where the admin port is, and that for metrics if there is one.
+pub(super) fn tell(plan: &Plan, ports: &AdminPorts) {
+    let address = |port: &Admin| port.address().map(|address| address.to_string());
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         listeners = plan.listeners.len(),
-        admin = admin.map(|address| address.to_string()),
+        admin = address(&ports.all),
+        metrics = ports.metrics.as_ref().and_then(address),
         "started"
     );
     if let (true, Some(folder)) = (plan.listeners.is_empty(), &plan.listeners_dir) {
@@ -76,6 +109,14 @@ pub(super) fn notable(plan: &Plan) -> Vec<Notable> {
     let shortages = resources::shortages(plan, Limits::raised());
     let shortages = shortages.into_iter().map(|Shortage { meaning, fix }| (meaning, Some(fix)));
     plan.warnings.iter().map(|warning| (warning.clone(), None)).chain(shortages).collect()
+}
+
+/// Logs what there is to say of a plan before it starts.
+pub(super) fn say_all(plan: &Plan) {
+    for note in &plan.notes {
+        tracing::info!("{note}");
+    }
+    say_anew(&[], &notable(plan));
 }
 
 /// Logs what was not said before.

@@ -259,7 +259,7 @@ fn introduction_of_file(
     (plan, replaced): (&Plan, &[Option<String>]),
     token: Option<&str>,
 ) -> String {
-    let console = console(plan.admin, token);
+    let console = console(plan.admin.all, token);
     let (program, queue_address) = (program(), local.server.local_addr());
     let mut text = format!(
         "\

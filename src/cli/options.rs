@@ -73,6 +73,9 @@ pub(super) struct PlanOptions {
     /// Where metrics and health are served [default: 127.0.0.1:9464] [env: QUEUEPOST_ADMIN_LISTEN]
     #[arg(long, value_name = "ADDRESS", help_heading = "Process")]
     admin_listen: Option<String>,
+    /// Where metrics and probes are served too, without anything else [env: QUEUEPOST_ADMIN_METRICS_LISTEN]
+    #[arg(long, value_name = "ADDRESS", help_heading = "Process")]
+    admin_metrics_listen: Option<String>,
     /// Let whoever shows the token of --admin-token-file pause, resume, drain and reload [env: QUEUEPOST_ADMIN_ALLOW_CHANGES=true]
     #[arg(long, help_heading = "Process")]
     admin_allow_changes: bool,
@@ -117,6 +120,7 @@ impl PlanOptions {
             algorithm_key_file: self.algorithm_key_file.clone(),
             listeners_dir: self.listeners_dir.clone(),
             admin_listen: self.admin_listen.clone(),
+            admin_metrics_listen: self.admin_metrics_listen.clone(),
             admin_allow_changes: self.admin_allow_changes.then(|| "true".to_owned()),
             admin_token_file: self.admin_token_file.clone(),
             shutdown_deadline: self.shutdown_deadline.clone(),

@@ -21,10 +21,20 @@ pub(super) const TOKEN_VARIABLE: &str = "QUEUEPOST_ADMIN_TOKEN_FILE";
 const TOKEN_MIN: usize = 16;
 const TOKEN_FIX: &str = "write a random token of 16 characters or more: openssl rand -hex 32 > FILE";
 
+/// Where the admin port listens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AdminAddresses {
+    /// With all its routes.
+    pub all: SocketAddr,
+    /// With metrics and probes alone.
+    pub metrics: Option<SocketAddr>,
+}
+
 /// `admin`, as written.
 #[derive(Debug, Default)]
 pub(super) struct AdminKeys {
     pub(super) listen: Option<Written>,
+    pub(super) metrics_listen: Option<Written>,
     pub(super) allow_changes: Option<Written>,
     pub(super) token_file: Option<Written>,
 }
@@ -33,6 +43,7 @@ impl AdminKeys {
     pub(super) fn read(mut fields: Fields<'_>) -> Self {
         let keys = Self {
             listen: fields.text("listen"),
+            metrics_listen: fields.text("metrics_listen"),
             allow_changes: fields.text("allow_changes"),
             token_file: fields.path_of_file("token_file"),
         };
@@ -40,9 +51,17 @@ impl AdminKeys {
         keys
     }
 
-    /// Where the port listens.
-    pub(super) fn address(&self, report: &mut Report) -> SocketAddr {
-        report.parse(self.listen.as_ref(), value::socket_address).unwrap_or(LISTEN)
+    /// Where the port listens, and where metrics and probes are served too.
+    pub(super) fn addresses(&self, report: &mut Report) -> AdminAddresses {
+        let all = report.parse(self.listen.as_ref(), value::socket_address).unwrap_or(LISTEN);
+        let metrics = report.parse(self.metrics_listen.as_ref(), value::socket_address);
+        if let (Some(written), Some(same)) = (&self.metrics_listen, metrics.filter(|other| *other == all))
+            && same.port() != 0
+        {
+            let fault = Fault::new("is the address of `admin.listen`, which serves metrics already");
+            report.refuse(written, fault.fix("write another port, or leave it out"));
+        }
+        AdminAddresses { all, metrics }
     }
 
     /// The token that changes need; `None` where they are off.

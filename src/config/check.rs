@@ -71,7 +71,7 @@ pub(super) fn plan(
         listeners,
         endpoints,
         listeners_dir: directory::folder(file),
-        admin: file.admin.address(report),
+        admin: file.admin.addresses(report),
         admin_token: file.admin.token(env, report),
         deadline: deadline(file, longest, report),
         log: log_settings(file, stdout_is_terminal, report),

@@ -110,7 +110,7 @@ fn the_defaults_are_those_of_the_documentation() {
     assert_eq!(endpoint.client.connect_timeout, Duration::from_secs(5));
     assert_eq!(endpoint.client.pool_idle_timeout, Duration::from_secs(4));
     assert_eq!((endpoint.client.pool_size, endpoint.limits.sessions, endpoint.limits.rate), (16, 16, None));
-    assert_eq!(plan.admin.to_string(), "127.0.0.1:9464");
+    assert_eq!((plan.admin.all.to_string(), plan.admin.metrics), ("127.0.0.1:9464".to_owned(), None));
     assert_eq!(plan.deadline, Duration::from_secs(75));
     assert_eq!(plan.log, log::Settings { format: log::Format::Json, filter: log::DEFAULT_FILTER.to_owned() });
 }
@@ -153,7 +153,10 @@ fn every_key_reaches_its_place() {
     let rate = endpoint.limits.rate.expect("a rate");
     assert_eq!((rate.interval, rate.burst.get()), (Duration::from_millis(400), 7));
     assert!(matches!(endpoint.client.auth, Some(Auth::Line(_))));
-    assert_eq!((plan.admin.to_string(), plan.deadline), ("0.0.0.0:9000".to_owned(), Duration::from_mins(2)));
+    assert_eq!(
+        (plan.admin.all.to_string(), plan.deadline),
+        ("0.0.0.0:9000".to_owned(), Duration::from_mins(2))
+    );
     assert_eq!(plan.log.filter, "warn,aws_config=error,queuepost=debug");
     assert_eq!(plan.warnings, Vec::<String>::new());
 }
@@ -263,6 +266,10 @@ fn each_rule_of_an_endpoint_is_one_problem_with_its_key() {
 #[test]
 fn each_rule_of_the_top_is_one_problem_with_its_key() {
     let cases = [
+        (
+            "admin: {listen: '127.0.0.1:1', metrics_listen: '127.0.0.1:1'}",
+            "admin.metrics_listen: 127.0.0.1:1 is the address of `admin.listen`",
+        ),
         ("admin: {listen: localhost}", "admin.listen: localhost is no IP address and port to listen on"),
         ("admin: '0.0.0.0:1'", "admin must be a map of keys and values"),
         ("shutdown: {deadline: 500ms}", "shutdown.deadline: 500ms is out of range: 1s to 12h"),

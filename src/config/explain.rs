@@ -45,6 +45,7 @@ pub(super) fn rows(mut file: File, plan: &Plan, env: Lookup<'_>) -> Vec<Explaine
     let filter = Some(log::DEFAULT_FILTER.to_owned());
     for (key, written, default) in [
         ("admin.listen", &file.admin.listen, None),
+        ("admin.metrics_listen", &file.admin.metrics_listen, None),
         ("admin.allow_changes", &file.admin.allow_changes, None),
         ("admin.token_file", &file.admin.token_file, None),
         ("shutdown.deadline", &file.shutdown_deadline, deadline),

@@ -48,6 +48,8 @@ pub struct Overrides {
     pub listeners_dir: Option<String>,
     /// `--admin-listen`
     pub admin_listen: Option<String>,
+    /// `--admin-metrics-listen`
+    pub admin_metrics_listen: Option<String>,
     /// `--admin-allow-changes`
     pub admin_allow_changes: Option<String>,
     /// `--admin-token-file`

@@ -140,7 +140,7 @@ pub fn queue(
     report.finish().map(drop).and_then(|()| settings.ok_or_else(|| Report::default().into_errors()))
 }
 
-const TOP: [Given<File>; 7] = [
+const TOP: [Given<File>; 8] = [
     Given {
         flag: "--listeners-dir",
         variable: "QUEUEPOST_LISTENERS_DIR",
@@ -152,6 +152,12 @@ const TOP: [Given<File>; 7] = [
         variable: admin::ADDRESS_VARIABLE,
         typed: |typed| typed.admin_listen.as_ref(),
         put: |file, written| file.admin.listen = Some(written),
+    },
+    Given {
+        flag: "--admin-metrics-listen",
+        variable: "QUEUEPOST_ADMIN_METRICS_LISTEN",
+        typed: |typed| typed.admin_metrics_listen.as_ref(),
+        put: |file, written| file.admin.metrics_listen = Some(written),
     },
     Given {
         flag: "--admin-allow-changes",

@@ -95,7 +95,7 @@ fn variables_alone_are_a_configuration() {
     assert_eq!(listener.listener.policy.throttle_delay, Duration::from_mins(2));
     assert_eq!(listener.listener.receiving.wait, Duration::from_secs(1));
     assert_eq!(endpoint.limits.rate.map(|rate| rate.burst.get()), Some(4));
-    assert_eq!((plan.admin.port(), plan.deadline), (1, Duration::from_mins(3)));
+    assert_eq!((plan.admin.all.port(), plan.deadline), (1, Duration::from_mins(3)));
     assert_eq!(
         (plan.log.format, plan.log.filter.as_str()),
         (Format::Text, "warn,aws_config=error,queuepost=debug")
@@ -140,7 +140,7 @@ fn flags_of_a_listener_need_a_file_with_exactly_one() {
     let rule = "describes one listener, and the file has 2; write it into the file";
     assert_eq!(text, format!("--rate {rule}\n--workers {rule}"));
     let top = Overrides { workers: None, rate: None, ..overrides };
-    assert_eq!(load(&top, &no_env, false).expect("valid").admin.port(), 1);
+    assert_eq!(load(&top, &no_env, false).expect("valid").admin.all.port(), 1);
 }
 
 #[test]
@@ -282,7 +282,7 @@ fn a_secret_that_others_can_read_is_warned_of_with_its_file_and_the_command() {
 #[test]
 fn every_flag_with_a_value_has_a_variable_of_its_name() {
     let variables = variables();
-    assert_eq!(variables.len(), 25);
+    assert_eq!(variables.len(), 26);
     for (flag, variable) in variables {
         let name = flag.trim_start_matches('-').replace('-', "_").to_uppercase();
         let name = if name == "LOG_LEVEL" { "LOG".to_owned() } else { name };

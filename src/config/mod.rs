@@ -72,7 +72,7 @@ mod unwrap;
 mod value;
 mod written_keys;
 
-pub use admin::{admin_address, admin_token};
+pub use admin::{AdminAddresses, admin_address, admin_token};
 pub use directory::{Trial, keys_of, listener_files};
 pub use env::{process_env, process_variables};
 pub use excerpt::Excerpt;

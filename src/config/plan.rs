@@ -3,11 +3,11 @@
 //! A plan is complete and valid, or does not exist. It has no reference to the file, so an area sees only its
 //! own `Settings`. An endpoint's credentials are in the plan but never print.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::config::admin::AdminAddresses;
 use crate::config::written_keys::WrittenKeys;
 use crate::exchange::Algorithm;
 use crate::exchange::results::Form;
@@ -24,7 +24,7 @@ pub struct Plan {
     /// Where listeners are kept one by one.
     pub listeners_dir: Option<PathBuf>,
     /// Where the admin port listens.
-    pub admin: SocketAddr,
+    pub admin: AdminAddresses,
     /// Who may change something through the admin port; `None`: nobody.
     pub admin_token: Option<Secret>,
     /// Time from the stop signal until running work is aborted.

@@ -201,6 +201,29 @@ async fn failures_and_history_of_one_listener_are_told_by_themselves() {
 }
 
 #[tokio::test]
+async fn a_port_for_metrics_has_metrics_and_probes_alone() {
+    let (bridge, _queues, _endpoint) = bridge(&["--admin-metrics-listen", "127.0.0.1:0"]).await;
+    let line: Value = serde_json::from_str(&bridge.until_line("\"started\"").await).unwrap();
+    let metrics = line["metrics"].as_str().unwrap().to_owned();
+    let get = async |path: &str| {
+        let answer = reqwest::get(format!("http://{metrics}{path}")).await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    };
+    let (status, text) = get("/metrics").await;
+    assert!(status == 200 && text.contains("queuepost_build_info"), "{status}: {text}");
+    for path in ["/livez", "/healthz", "/readyz"] {
+        assert_eq!(get(path).await.0, 200, "{path}");
+        assert_eq!(bridge.admin(path).await.0, 200, "{path}");
+    }
+    for path in ["/", "/version", "/api/v1/status", "/api/v1/session", "/api/v1/listeners/orders/pause"] {
+        assert_eq!(get(path).await.0, 404, "{path}");
+    }
+    let host =
+        reqwest::Client::new().get(format!("http://{metrics}/metrics")).header("host", "attacker.example");
+    assert_eq!(host.send().await.unwrap().status(), 421);
+}
+
+#[tokio::test]
 async fn no_route_answers_to_the_name_of_another_site_on_loopback() {
     let (bridge, _queues, _endpoint) = bridge(&[]).await;
     for path in [

@@ -119,6 +119,8 @@ async fn a_message_is_sent_to_the_listener_s_queue_and_delivered() {
         (json!({"text": "x"}), "right shape"),
         (json!({"body": "x", "attributes": {"AWS.x": "y"}}), "Amazon's own"),
         (json!({"body": "x", "attributes": {"x": ""}}), "without a value"),
+        (json!({"body": "x", "deduplication_id": "d"}), "not valid for this queue type"),
+        (json!({"body": "\u{0}"}), "characters SQS does not carry"),
         (json!({"body": "x".repeat(1024 * 1024 + 1)}), "1 MiB"),
     ] {
         let (status, problem) = scene.post("listeners/orders/send", body).await;

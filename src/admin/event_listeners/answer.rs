@@ -72,7 +72,7 @@ pub(super) fn nobody() -> Problem {
 }
 
 /// Why nothing was kept, in the words of these routes.
-pub(super) fn not_stored(not: NotStored) -> Problem {
+pub(super) fn not_kept(not: NotStored) -> Problem {
     match not {
         NotStored::NoSuchListener => {
             let fix = "GET /v1/users/USER/event-listeners lists those of the user";

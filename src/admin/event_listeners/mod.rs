@@ -25,7 +25,7 @@ use super::store::{EventListener, Keys, ListenerStore, NotStored};
 use super::view::View;
 use super::write::{self, Client, Done, Write};
 use crate::ports::BoxFuture;
-use answer::{failure, not_stored};
+use answer::{failure, not_kept};
 use form::Form;
 
 /// The endpoint of the configuration that calls algorithms for the users of these routes.
@@ -155,11 +155,11 @@ async fn read(view: &Arc<View>, user: &str, mut headers: HeaderMap) -> Result<Ve
 
 async fn of_user(view: &View, user: &str) -> Result<Vec<EventListener>, Problem> {
     let store = view.store.as_ref().ok_or_else(answer::nobody)?;
-    store.event_listeners(user).await.map_err(not_stored)
+    store.event_listeners(user).await.map_err(not_kept)
 }
 
 fn one_of(all: Vec<EventListener>, whose: &Whose) -> Result<EventListener, Problem> {
-    all.into_iter().find(|one| one.id == whose.id).ok_or_else(|| not_stored(NotStored::NoSuchListener))
+    all.into_iter().find(|one| one.id == whose.id).ok_or_else(|| not_kept(NotStored::NoSuchListener))
 }
 
 /// Asks the store, in a task of its own: a file that is being written is written whole, whoever waits for it.
@@ -169,7 +169,7 @@ where
 {
     let store = view.store.clone().ok_or_else(answer::nobody)?;
     match view.tasks.spawn(ask(store)).await {
-        Ok(kept) => kept.map_err(not_stored),
+        Ok(kept) => kept.map_err(not_kept),
         Err(error) => {
             tracing::error!(%error, "a change ended by a panic");
             Err(Problem::new(

@@ -117,7 +117,7 @@ async fn a_failure_is_said_where_the_documentation_and_where_the_libraries_look(
         words: "x is no role ARN".to_owned(),
         fix: Some("write one".to_owned()),
     }]);
-    let answer = failure(&not_stored(not));
+    let answer = failure(&not_kept(not));
     assert_eq!(answer.status(), StatusCode::BAD_REQUEST);
     let body = axum::body::to_bytes(answer.into_body(), 4096).await.unwrap();
     let body: Value = serde_json::from_slice(&body).unwrap();
@@ -129,7 +129,7 @@ async fn a_failure_is_said_where_the_documentation_and_where_the_libraries_look(
     );
     let no_endpoint =
         NotStored::NotValid(vec![WrongKey { key: "endpoint".to_owned(), words: String::new(), fix: None }]);
-    assert_eq!(not_stored(no_endpoint).status, StatusCode::CONFLICT);
+    assert_eq!(not_kept(no_endpoint).status, StatusCode::CONFLICT);
     let denied = failure(&Problem::new(StatusCode::UNAUTHORIZED, "no", "fix"));
     assert!(denied.headers().contains_key("www-authenticate"));
 }

@@ -181,6 +181,12 @@ const ADMIN: &[Key] = &[
     .default("127.0.0.1:9464")
     .flag("--admin-listen"),
     Key::new(
+        "metrics_listen",
+        Shape::One(Kind::Text("IP address and port")),
+        "A second address, which serves `/metrics`, `/livez` and `/readyz` alone. So others may scrape and probe there, and not reach the rest.",
+    )
+    .flag("--admin-metrics-listen"),
+    Key::new(
         "allow_changes",
         Shape::One(Kind::Truth),
         "Whether whoever shows the token may pause, resume, drain, test and reload.",

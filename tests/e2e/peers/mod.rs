@@ -8,6 +8,7 @@ mod editor;
 mod lambda;
 mod lines;
 mod oauth2;
+mod openapi;
 mod signatures;
 mod unwrap;
 
@@ -20,6 +21,11 @@ use crate::contract::server::skipped;
 /// `None` where it is not installed: then `test` is skipped by name, except in CI.
 pub fn python(test: &str) -> Option<PathBuf> {
     installed(test, "python", "python/bin/python")
+}
+
+/// A program of the environment that has the packages of `api/requirements.txt`; `None` as above.
+pub fn api(test: &str, program: &str) -> Option<PathBuf> {
+    installed(test, "api", &format!("api/bin/{program}"))
 }
 
 /// The folder with the packages of `node/package.json`; `None` as above.

@@ -10,7 +10,9 @@ pub mod check;
 pub mod crew;
 pub mod effect;
 mod endpoints;
-mod keeper;
+mod event_listeners;
+mod file_store;
+mod incoming;
 mod listener_file;
 mod operator;
 mod process;
@@ -36,10 +38,10 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::admin::{Events, Guard, History, Keeper, Live, Running, View};
+use crate::admin::{Events, Guard, History, ListenerStore, Live, Running, View};
 use crate::app::crew::Crew;
 use crate::app::endpoints::Prepared;
-use crate::app::keeper::FileKeeper;
+use crate::app::file_store::FileStore;
 use crate::app::operator::ToProcess;
 use crate::app::process::Process;
 use crate::app::redrives::Redrives;
@@ -92,7 +94,7 @@ pub async fn run(plan: Plan, source: Option<Source>, stop: CancellationToken) ->
         drain: drain.clone(),
         guard: Guard::new(plan.admin_token.clone()),
         operator: Some(Arc::new(operator.clone())),
-        keeper: keeper(source.as_ref(), operator),
+        store: store(source.as_ref(), operator),
         tasks: TaskTracker::new(),
         live: Live { history: History::new(Wall::System), events: Events::until(admin_stop.clone()) },
         log: Arc::clone(&log),
@@ -129,9 +131,9 @@ pub async fn run(plan: Plan, source: Option<Source>, stop: CancellationToken) ->
 }
 
 /// Who keeps listeners that are created, where the configuration can change.
-fn keeper(source: Option<&Source>, operator: ToProcess) -> Option<Arc<dyn Keeper>> {
+fn store(source: Option<&Source>, operator: ToProcess) -> Option<Arc<dyn ListenerStore>> {
     let (load, explain) = source?.readers();
-    Some(Arc::new(FileKeeper::new(load, explain, operator)))
+    Some(Arc::new(FileStore::new(load, explain, operator)))
 }
 
 /// Waits for all listeners and redrives. At the deadline or a second signal, running work is aborted and deferred.

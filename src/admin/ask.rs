@@ -5,8 +5,8 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::keeper::{Keys, Trial};
 use super::problem::Problem;
+use super::store::{Keys, Trial};
 use super::{ByHand, Redriving, Sending};
 
 /// Longest listener, in bytes of JSON.

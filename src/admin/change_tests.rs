@@ -65,7 +65,7 @@ fn view(operator: Option<Arc<dyn Operator>>) -> View {
         drain: Drain::new(),
         guard: Guard::new(None),
         operator,
-        keeper: None,
+        store: None,
         tasks: TaskTracker::new(),
         live: Live { history: History::new(Wall::System), events: Events::until(CancellationToken::new()) },
         log: Arc::new(LogLevel::new("info")),

@@ -77,7 +77,8 @@ impl Guard {
         }
     }
 
-    async fn authenticate(&self, headers: &HeaderMap) -> Result<(), Problem> {
+    /// Whether whoever sent these headers has the token, and is no page of another site.
+    pub(super) async fn authenticate(&self, headers: &HeaderMap) -> Result<(), Problem> {
         if is_from_another_site(headers) {
             return Err(self.denial(StatusCode::FORBIDDEN, PAGE, PAGE_FIX));
         }

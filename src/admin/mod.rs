@@ -5,7 +5,7 @@
 //! - `openapi`: the document of the routes.
 //! - `health`, `status`, `history`, `session`: what they show; `events`, `stream`: the status as it changes; `running`: of which
 //!   listeners and endpoints.
-//! - `keeping`: routes that create, change and remove listeners; `keeper`: who does that.
+//! - `store_routes`: routes that create, change and remove listeners; `store`: who does that.
 //! - `change`, `action`: routes that change something; `write`: the way of each; `ask`: what they read; `guard`, `bucket`: who may use them, and how
 //!   often; `operator`: who starts and ends listeners.
 
@@ -15,12 +15,11 @@ mod bucket;
 mod change;
 mod console;
 mod document;
+mod event_listeners;
 mod events;
 mod guard;
 mod health;
 mod history;
-mod keeper;
-mod keeping;
 pub mod openapi;
 mod operator;
 mod problem;
@@ -29,6 +28,8 @@ mod running;
 mod server;
 mod session;
 mod status;
+mod store;
+mod store_routes;
 mod stream;
 mod view;
 mod write;
@@ -36,8 +37,8 @@ mod write;
 pub use events::Events;
 pub use guard::Guard;
 pub use history::History;
-pub use keeper::{Keeper, Keys, NotKept, Trial, WrongKey};
 pub use operator::{ByHand, Operator, Redriving, Refused, Sending, Tell};
 pub use running::{Gauges, Running, RunningEndpoint, RunningListener};
 pub use server::{Admin, AdminError};
+pub use store::{EventListener, Keys, ListenerStore, NotStored, Trial, WrongKey};
 pub use view::{About, Live, View};

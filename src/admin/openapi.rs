@@ -9,11 +9,12 @@ use serde_json::{Map, Value, json};
 const HEAD: &str = include_str!("openapi/head.json");
 
 /// The parts, each with its `paths` and `schemas`.
-const PARTS: [&str; 6] = [
+const PARTS: [&str; 7] = [
     include_str!("openapi/console.json"),
     include_str!("openapi/status.json"),
     include_str!("openapi/listeners.json"),
     include_str!("openapi/changes.json"),
+    include_str!("openapi/event_listeners.json"),
     include_str!("openapi/messages.json"),
     include_str!("openapi/probes.json"),
 ];

@@ -42,15 +42,9 @@ impl Problem {
             _ => AdminWrite::Refused,
         }
     }
-}
 
-impl IntoResponse for Problem {
-    fn into_response(self) -> Response {
-        let mut body = json!({ "error": self.error, "fix": self.fix });
-        if !self.problems.is_empty() {
-            body["problems"] = Value::Array(self.problems);
-        }
-        let mut response = (self.status, document::json(&body)).into_response();
+    /// Adds the headers that go with the status.
+    pub(super) fn with_headers(&self, mut response: Response) -> Response {
         let headers = response.headers_mut();
         if self.status == StatusCode::UNAUTHORIZED {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"queuepost\""));
@@ -59,6 +53,17 @@ impl IntoResponse for Problem {
             headers.insert(RETRY_AFTER, HeaderValue::from(wait.as_secs() + 1));
         }
         response
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let body = if self.problems.is_empty() {
+            json!({ "error": self.error, "fix": self.fix })
+        } else {
+            json!({ "error": self.error, "fix": self.fix, "problems": self.problems })
+        };
+        self.with_headers((self.status, document::json(&body)).into_response())
     }
 }
 

@@ -20,9 +20,8 @@ use super::document::json;
 use super::health::{self, Demand, Verdict};
 use super::problem::{no_such_method, no_such_path, no_such_probe};
 use super::routes::{Name, Routes};
-use super::{
-    ByHand, Refused, RunningListener, View, change, console, keeping, openapi, session, status, stream,
-};
+use super::{ByHand, Refused, RunningListener, View};
+use super::{change, console, event_listeners, openapi, session, status, store_routes, stream};
 use crate::escape;
 use crate::serve::{self, Hosts, Limits, Refusal};
 use crate::telemetry::metrics::{CONTENT_TYPE as METRICS_TYPE, Metrics};
@@ -107,7 +106,7 @@ fn all() -> Routes {
         .get("/api/v1/listeners/{name}/redrive", redrive)
         .get("/api/v1/log-level", log_level)
         .get("/api/v1/openapi.json", openapi);
-    console::routes(keeping::routes(change::routes(routes)))
+    event_listeners::routes(console::routes(store_routes::routes(change::routes(routes))))
 }
 
 async fn metrics(State(view): State<Arc<View>>) -> Response {

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use tokio_util::task::TaskTracker;
 
-use super::{Events, Guard, History, Keeper, Operator, Running};
+use super::{Events, Guard, History, ListenerStore, Operator, Running};
 use crate::drain::Drain;
 use crate::telemetry::log_level::LogLevel;
 use crate::telemetry::metrics::Metrics;
@@ -24,7 +24,7 @@ pub struct View {
     /// Who starts and ends listeners, where somebody does.
     pub operator: Option<Arc<dyn Operator>>,
     /// Who keeps the listeners that are created here, where somebody can.
-    pub keeper: Option<Arc<dyn Keeper>>,
+    pub store: Option<Arc<dyn ListenerStore>>,
     /// Changes that are being made, and streams of events.
     pub tasks: TaskTracker,
     /// What is told as it goes.

@@ -56,7 +56,7 @@ impl Done {
 /// Who asked, and how long the answer may take.
 pub(super) type Client = (Extension<Peer>, Extension<Cut>);
 
-/// Makes one change. `read` takes the body, `make` what was read.
+/// Makes one change, and answers. `read` takes the body, `make` what was read.
 pub(super) async fn answer<A, F>(
     view: Arc<View>,
     write: Write,
@@ -65,6 +65,24 @@ pub(super) async fn answer<A, F>(
     read: impl FnOnce(&[u8]) -> Result<A, Problem>,
     make: impl FnOnce(Arc<View>, String, A) -> F,
 ) -> Response
+where
+    F: Future<Output = Result<Done, Problem>>,
+{
+    match made(view, write, client, request, read, make).await {
+        Ok(Done { status, answer, .. }) => (status, document::json(&answer)).into_response(),
+        Err(problem) => problem.into_response(),
+    }
+}
+
+/// Makes one change; whoever asked has another form of answers.
+pub(super) async fn made<A, F>(
+    view: Arc<View>,
+    write: Write,
+    client: Client,
+    request: Request,
+    read: impl FnOnce(&[u8]) -> Result<A, Problem>,
+    make: impl FnOnce(Arc<View>, String, A) -> F,
+) -> Result<Done, Problem>
 where
     F: Future<Output = Result<Done, Problem>>,
 {
@@ -79,10 +97,9 @@ where
     let peer = peer.to_string();
     let result = done.as_ref().map_or_else(Problem::result, |_| AdminWrite::Done);
     view.metrics.admin_write(action, result);
-    match done {
-        Ok(Done { status, answer, before, after }) => {
+    match &done {
+        Ok(Done { before, after, .. }) => {
             tracing::info!(peer, action, listener, before, after, "changed through the admin port");
-            (status, document::json(&answer)).into_response()
         }
         Err(problem) => {
             // Whoever reads a configuration logs all that is wrong with it, once.
@@ -97,9 +114,9 @@ where
                 }
                 AdminWrite::Limited => {}
             }
-            problem.into_response()
         }
     }
+    done
 }
 
 /// What is asked for, of whoever may ask now.

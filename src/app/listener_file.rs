@@ -1,6 +1,6 @@
 //! The file of one listener in `listeners_dir`: written whole or not at all.
 //!
-//! A new text goes to a hidden file beside it, is forced to the disk, and takes its place by a rename. Then the directory is
+//! A new text goes to a hidden file beside it and is forced to the disk. A rename puts it in place. Then the directory is
 //! forced to the disk, too. So whoever reads meanwhile, or after a power cut, finds the old text or the new one.
 
 use std::fs::{self, File, OpenOptions};

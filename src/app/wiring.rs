@@ -87,19 +87,19 @@ impl Maker for Wiring {
         let ListenerPlan { queue, claim_check, results, target, .. } = &planned.plan;
         let (settings, endpoint) = (self.settings(planned), &planned.endpoint);
         Box::pin(async move {
-            Listener::new(Parts {
+            let parts = Parts {
                 metrics: Arc::new(self.metrics.listener(&settings.name, &endpoint.limits.name)),
                 queue: Arc::new(self.clients.queue(queue).await),
                 endpoint: Arc::new(Posting::new(endpoint, target.clone())),
                 claim_checks: claim_check.as_ref().map(|settings| claim_checks(settings, queue)),
                 results: results::results(&self.clients, &settings.name, results).await,
                 limits: endpoint.limits.clone(),
-                memory: Some(memory),
                 drain: self.drain.clone(),
                 wall: Wall::System,
                 seed: fastrand::u64(..),
                 settings,
-            })
+            };
+            Listener::new(parts, Some(memory))
         })
     }
 }

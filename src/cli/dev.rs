@@ -1,4 +1,5 @@
-//! `queuepost dev`: queue, bridge and endpoint on one machine, without any setup. `dev_config` is for a file of the user's.
+//! `queuepost dev`: queue, bridge and endpoint on one machine, without any setup. `dev_config` is for a file of the user's,
+//! `dev_plan` reads the configuration, and `workbench` lets the console change it.
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
@@ -9,23 +10,20 @@ use clap::Args;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use url::Url;
 
 use crate::app::render::shown;
 use crate::cli::dev_config::Secrets;
+use crate::cli::dev_plan::{DevPlan, MAX_RECEIVES, RECEIVE_WAIT};
+use crate::cli::workbench::Workbench;
 use crate::cli::{BAD_CONFIGURATION, FAILED, complain, demo, dev_config, proxy, run, sample_endpoint};
-use crate::config::{self, ConfigErrors, Overrides, Plan};
+use crate::config::{ConfigErrors, Overrides, Plan};
 use crate::localqueue::{Broker, Server, wall_clock};
-use crate::telemetry::log::{self, DEFAULT_FILTER, DELIVERED};
+use crate::telemetry::log::{DEFAULT_FILTER, DELIVERED};
 use crate::telemetry::output;
 
-/// Receives before a message goes to the dead-letter queue.
-const MAX_RECEIVES: u32 = 10;
 const QUEUE: &str = "demo";
 /// Shorter than in production, so that a user can watch a park to its end.
 const THROTTLE_DELAY: &str = "10s";
-/// Shorter than in production, so that Ctrl-C does not wait for a long poll.
-const RECEIVE_WAIT: Duration = Duration::from_secs(1);
 /// Short enough that Ctrl-C can wait for a running POST.
 const TIMEOUT: &str = "10s";
 /// How long the servers may take to stop.
@@ -72,22 +70,24 @@ pub(super) async fn run(options: &Options) -> u8 {
             return FAILED;
         }
     };
-    let (plan, replaced) = match plan(&local, options) {
-        Ok(plan) => plan,
+    // Without it the console shows, and changes nothing.
+    let workbench = Workbench::new().ok();
+    let mut dev = configuration(&local, options);
+    let ((plan, replaced), token) = match prepared(&mut dev, workbench.as_ref()) {
+        Ok(prepared) => prepared,
         Err(errors) => {
             complain(&errors);
             return BAD_CONFIGURATION;
         }
     };
-    let broker = local.server.broker();
-    if let Err(error) = dev_config::create_queues(&broker, &plan, MAX_RECEIVES) {
+    if let Err(error) = dev_config::create_queues(&dev.broker, &plan, MAX_RECEIVES) {
         complain(&error);
         return FAILED;
     }
     proxy::note();
     output::print(match &options.config {
-        Some(file) => introduction_of_file(file, &local, &plan, &replaced),
-        None => introduction(&local, options),
+        Some(file) => introduction_of_file(file, &local, (&plan, &replaced), token.as_deref()),
+        None => introduction(&local, options, token.as_deref()),
     });
     // Before any server starts, so that no log line of theirs is lost.
     if let Err(code) = run::log(&plan) {
@@ -96,7 +96,7 @@ pub(super) async fn run(options: &Options) -> u8 {
     let stop = CancellationToken::new();
     let secrets = options.config.is_some().then(|| dev_config::secrets(&plan));
     let mut servers = local.serve(secrets, &stop);
-    let code = run::start(plan, None).await;
+    let code = run::start(plan, Some(dev.source())).await;
     stop.cancel();
     // Clients that keep a connection open do not delay the exit.
     tokio::time::timeout(STOP, async { while servers.join_next().await.is_some() {} }).await.ok();
@@ -162,10 +162,8 @@ impl Local {
     }
 }
 
-/// One listener between queue and endpoint, or those of the user's file.
-///
-/// Of a file also, for each listener, the endpoint that the sample stands in for.
-fn plan(local: &Local, options: &Options) -> Result<(Plan, Vec<Option<String>>), ConfigErrors> {
+/// The configuration: one listener between queue and endpoint, or those of the user's file.
+fn configuration(local: &Local, options: &Options) -> DevPlan {
     let default = || format!("{DEFAULT_FILTER},{DELIVERED}=debug");
     let common = Overrides {
         admin_listen: Some(options.admin_listen.to_string()),
@@ -173,31 +171,43 @@ fn plan(local: &Local, options: &Options) -> Result<(Plan, Vec<Option<String>>),
         log_format: Some("text".to_owned()),
         ..Overrides::default()
     };
-    let mut replaced = Vec::new();
-    let mut plan = if let (Some(file), Some((_, sample))) = (&options.config, &local.sample) {
-        let mut plan = dev_config::load(&Overrides { config: Some(file.clone()), ..common })?;
-        replaced = dev_config::redirect(&mut plan, *sample, RECEIVE_WAIT);
-        plan
-    } else {
-        let overrides = Overrides {
+    let overrides = match &options.config {
+        Some(file) => Overrides { config: Some(file.clone()), ..common },
+        None => Overrides {
             queue: Some(local.queue.clone()),
             url: Some(local.url.clone()),
             throttle_delay: Some(THROTTLE_DELAY.to_owned()),
             receive_wait: Some(format!("{}s", RECEIVE_WAIT.as_secs())),
             timeout: Some(TIMEOUT.to_owned()),
             ..common
-        };
-        // The environment is for `run`: its queue or AWS address must not redirect this command.
-        config::load(&overrides, &|_| None, true)?
+        },
     };
-    // The AWS SDK's own variables and files must not redirect it either.
-    for listener in &mut plan.listeners {
-        let address = Url::parse(&format!("http://{}/", local.server.local_addr())).ok();
-        listener.results.all_mut().for_each(|result| result.queue.address.clone_from(&address));
-        listener.queue.address = address;
+    DevPlan {
+        overrides,
+        queues: local.server.local_addr(),
+        sample: local.sample.as_ref().map(|(_, address)| *address),
+        broker: local.server.broker(),
     }
-    plan.log.format = log::Format::Watched;
-    Ok((plan, replaced))
+}
+
+/// The plan, with token and directory of the workbench where it has none, and the token that was lent.
+fn prepared(
+    dev: &mut DevPlan,
+    workbench: Option<&Workbench>,
+) -> Result<(Prepared, Option<String>), ConfigErrors> {
+    let prepared = dev.read(None)?;
+    let Some(workbench) = workbench else { return Ok((prepared, None)) };
+    let lent = workbench.lend(&prepared.0, &mut dev.overrides).then(|| workbench.token.clone());
+    Ok((dev.read(None)?, lent))
+}
+
+/// The plan, and for each listener the endpoint that the sample stands in for.
+type Prepared = (Plan, Vec<Option<String>>);
+
+/// Where the console is, and what it asks for.
+fn console(admin: SocketAddr, token: Option<&str>) -> String {
+    let token = token.map(|token| format!("  (token for changes: {token})")).unwrap_or_default();
+    format!("  console    http://{admin}/{token}\n")
 }
 
 /// How this program was called, for commands to paste.
@@ -207,8 +217,8 @@ fn program() -> String {
 }
 
 /// The addresses, and the commands to type next.
-fn introduction(local: &Local, options: &Options) -> String {
-    let program = program();
+fn introduction(local: &Local, options: &Options, token: Option<&str>) -> String {
+    let (program, console) = (program(), console(options.admin_listen, token));
     let (Local { queue, url, .. }, admin) = (local, options.admin_listen);
     let queue_address = local.server.local_addr();
     let dead_letter_queue = dev_config::dead_letter_queue(QUEUE);
@@ -226,7 +236,7 @@ queuepost dev: everything on this machine, for development only; nothing is kept
 
   queue      {queue}  (embedded; to {dead_letter_queue} after {MAX_RECEIVES} receives)
   endpoint   {url}
-  metrics    http://{admin}/metrics
+{console}  metrics    http://{admin}/metrics
   listener   {QUEUE}, with throttle_delay {THROTTLE_DELAY}, receive_wait 1s, timeout {TIMEOUT} (in earnest 5m, 20s, 60s)
 
 In another terminal:
@@ -243,12 +253,19 @@ In another terminal:
 }
 
 /// The listeners of a file, where their POSTs go, and how to send each a message.
-fn introduction_of_file(file: &str, local: &Local, plan: &Plan, replaced: &[Option<String>]) -> String {
+fn introduction_of_file(
+    file: &str,
+    local: &Local,
+    (plan, replaced): (&Plan, &[Option<String>]),
+    token: Option<&str>,
+) -> String {
+    let console = console(plan.admin.all, token);
     let (program, queue_address) = (program(), local.server.local_addr());
     let mut text = format!(
         "\
 queuepost dev: {file} with its queues on this machine, for development only; nothing is kept after Ctrl-C
 
+{console}
 POSTs to endpoints on this machine are real; for all others the sample endpoint stands in, and prints what it gets. In
 another terminal:
 "

@@ -12,19 +12,13 @@ use std::time::Duration;
 use url::{Host, Url};
 
 use crate::app::render::{shown, tokens};
-use crate::config::{self, ConfigErrors, Overrides, Plan};
+use crate::config::Plan;
 use crate::localqueue::{Broker, BrokerError, SharedBroker, Timestamp};
 use crate::sqs::{self, QueueRef};
 
 const FIFO: &str = ".fifo";
 /// Longer than the queue's own four days, as it should be: 14 days, in seconds.
 const DEAD_LETTER_RETENTION: &str = "1209600";
-
-/// Loads the file with these values in front. Variables fill in its `${…}`, and stand for no flag.
-pub(super) fn load(overrides: &Overrides) -> Result<Plan, ConfigErrors> {
-    let env = |name: &str| config::process_env(name).filter(|_| !name.starts_with("QUEUEPOST_"));
-    config::load(overrides, &env, true)
-}
 
 /// Leads the plan's queues to the server on this machine, and POSTs that would go elsewhere to the sample.
 ///

@@ -7,6 +7,7 @@ mod delete;
 mod demo;
 mod dev;
 mod dev_config;
+mod dev_plan;
 mod envelope;
 mod explain;
 mod healthcheck;
@@ -34,6 +35,7 @@ mod terminal;
 mod test_post;
 mod told;
 mod value;
+mod workbench;
 
 use std::process::ExitCode;
 

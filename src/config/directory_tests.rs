@@ -165,6 +165,18 @@ fn flags_describe_a_listener_beside_those_of_the_directory() {
 }
 
 #[test]
+fn an_endpoint_without_listeners_may_get_some_later() {
+    let folder = Folder::new("endpoint");
+    let config = folder.0.with_extension("yaml");
+    let text = "endpoints: {algorithmia: {url: 'http://127.0.0.1:9'}}\n";
+    std::fs::write(&config, text).unwrap();
+    let overrides = Overrides { config: Some(config.to_str().unwrap().to_owned()), ..folder.overrides() };
+    let plan = load_with(&overrides, &|_| None, false, None).unwrap();
+    std::fs::remove_file(config).unwrap();
+    assert_eq!(plan.warnings, Vec::<String>::new());
+}
+
+#[test]
 fn the_keys_of_a_text_are_json() {
     let keys = keys_of("queue: orders\nworkers: 3\nsuccess: [200, 204]\n").unwrap();
     assert_eq!(

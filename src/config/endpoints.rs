@@ -205,8 +205,8 @@ impl Endpoints {
         known.retry_after_closes_gate
     }
 
-    /// The endpoints in use, and the new index of each earlier index.
-    pub(super) fn finish(self, report: &mut Report) -> (Vec<EndpointPlan>, Vec<usize>) {
+    /// The endpoints in use, and the new index of each earlier index. Others are warned of, unless listeners `may_come`.
+    pub(super) fn finish(self, may_come: bool, report: &mut Report) -> (Vec<EndpointPlan>, Vec<usize>) {
         let mut plans = Vec::new();
         let mut indexes = Vec::new();
         for known in self.known {
@@ -214,7 +214,7 @@ impl Endpoints {
             if known.workers > 0 {
                 known.advise(report);
                 plans.push(known.plan());
-            } else {
+            } else if !may_come {
                 report.warn(&known.place, &known.key, "is not used by any listener");
             }
         }

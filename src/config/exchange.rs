@@ -199,9 +199,9 @@ pub(super) fn event_listener(
     timeout: Duration,
     report: &mut Report,
 ) -> Option<EventListenerPlan> {
-    let owner = report.parse(written.listener_owner.as_ref(), value::user)?;
+    let owner = report.parse(written.owner.as_ref(), value::user)?;
     let is_algorithm = written.algorithm.is_some();
-    report.require(written.listener_owner.as_ref(), rules::goes_with("algorithm", is_algorithm));
+    report.require(written.owner.as_ref(), rules::goes_with("algorithm", is_algorithm));
     let algorithm = written.algorithm.as_ref()?.text.as_ref()?.parse().ok()?;
     Some(EventListenerPlan { owner, algorithm, timeout: server_time(timeout) })
 }

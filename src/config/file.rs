@@ -57,7 +57,7 @@ pub(super) struct Listener {
     pub(super) endpoint: Option<Written>,
     pub(super) path: Option<Written>,
     pub(super) algorithm: Option<Written>,
-    pub(super) listener_owner: Option<Written>,
+    pub(super) owner: Option<Written>,
     pub(super) output: Option<Written>,
     pub(super) error_in_body: Option<Written>,
     pub(super) cloudevents: Option<CloudEvents>,
@@ -229,7 +229,7 @@ impl Listener {
             endpoint: None,
             path: None,
             algorithm: None,
-            listener_owner: None,
+            owner: None,
             output: None,
             error_in_body: None,
             cloudevents: None,
@@ -285,7 +285,7 @@ impl Listener {
         listener.endpoint = fields.text("endpoint");
         listener.path = fields.text("path");
         listener.algorithm = fields.text("algorithm");
-        listener.listener_owner = fields.text("listener_owner");
+        listener.owner = fields.text("listener_owner");
         listener.output = fields.text("output");
         listener.error_in_body = fields.text("error_in_body");
         listener.cloudevents = fields.map("cloudevents", CloudEvents::read);

@@ -84,7 +84,7 @@ pub(super) fn of_listener(listener: &mut Listener) -> Vec<(&'static str, Slot<'_
         ("endpoint", Slot::One(&mut listener.endpoint)),
         ("path", Slot::One(&mut listener.path)),
         ("algorithm", Slot::One(&mut listener.algorithm)),
-        ("listener_owner", Slot::One(&mut listener.listener_owner)),
+        ("listener_owner", Slot::One(&mut listener.owner)),
         ("output", Slot::One(&mut listener.output)),
         ("workers", Slot::One(&mut listener.workers)),
         ("paused", Slot::One(&mut listener.paused)),

@@ -85,5 +85,5 @@ pub use plan::{
 pub use presets::presets;
 pub use problem::{ConfigErrors, Place, Problem, SHOWN_MAX};
 pub use reference::{Key, Kind, Shape, reference, schema};
-pub use value::is_name as is_listener_name;
+pub use value::{is_name as is_listener_name, name_from_queue};
 pub use written_keys::WrittenKeys;

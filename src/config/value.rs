@@ -222,7 +222,7 @@ pub(super) fn user(text: &str) -> Result<String, Fault> {
 }
 
 /// The listener name derived from a queue: lower case, `-` for other characters; empty when nothing is left.
-pub(super) fn name_from_queue(queue: &str) -> String {
+pub fn name_from_queue(queue: &str) -> String {
     let letter = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
     let name: String = queue.chars().map(letter).collect();
     name.trim_matches('-').chars().take(NAME_MAX).collect::<String>().trim_end_matches('-').to_owned()

@@ -62,8 +62,6 @@ pub struct Parts {
     pub limits: EndpointLimits,
     /// The listener's counters.
     pub metrics: Arc<ListenerMetrics>,
-    /// What a predecessor at the same queue remembered; `None`: nothing.
-    pub memory: Option<Arc<Memory>>,
     /// The phase of the process.
     pub drain: Drain,
     /// Wall-clock time.
@@ -80,10 +78,11 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// Puts the parts together; nothing runs yet.
-    pub fn new(parts: Parts) -> Self {
-        let Parts { settings, queue, endpoint, claim_checks, results, limits, metrics, .. } = parts;
-        let Parts { memory, drain, wall, seed, .. } = parts;
+    /// Puts the parts together; nothing runs yet. It goes on with what a predecessor at the same queue remembered, if there was
+    /// one.
+    pub fn new(parts: Parts, memory: Option<Arc<Memory>>) -> Self {
+        let Parts { settings, queue, endpoint, claim_checks, results, limits, metrics, drain, wall, seed } =
+            parts;
         let queue: Arc<dyn Queue> =
             Arc::new(Metered { queue, metrics: Arc::clone(&metrics), name: settings.queue_name.clone() });
         let results = Arc::new(results.metered(&metrics));

@@ -19,7 +19,7 @@ async function tour(name, scheme, size) {
   const fake = new Fake(folder, busy());
   fake.answers["POST refunds/dead-letters/peek"] = [200, LETTERS];
   fake.answers["GET refunds/redrive"] = [200, { listener: "refunds", state: "running", way: "by_hand", moved: 6, total: 17, failed: 0, started: new Date().toISOString(), ended: null, error: null }];
-  fake.answers["POST /api/v1/check"] = [200, { valid: false, advice: [], queue: { ok: false, words: "no queue has this name" }, post: null, problems: [{ key: "workers", words: "0 is too few", fix: "1 to 10,000" }, { key: "batch.size", words: "must be a number", fix: "write one" }] }];
+  fake.answers["POST /api/v1/check"] = [200, { valid: false, advice: ["a queue without a dead-letter queue tries a message until it expires"], checks: [{ what: "endpoint", status: "warning", detail: "it answers slowly", fix: "see whether it is healthy" }], queue: { ok: false, words: "no queue has this name" }, post: null, problems: [{ key: "workers", words: "0 is too few", fix: "1 to 10,000" }, { key: "batch.size", words: "must be a number", fix: "write one" }] }];
   const url = await fake.start();
   const port = Number(new URL(url).port);
   const page = await open(chrome, url, { scheme, size });
@@ -146,6 +146,11 @@ function helpers(page, name) {
   return {
     has: (text) => page.getByText(text).first().waitFor({ state: "attached" }).catch(() => { throw new Error(`missing: ${text}`); }),
     go: async (hash) => { await page.evaluate((wanted) => { location.hash = wanted; }, hash); },
-    picture: async (what, fullPage = true) => { if (pictures) await page.screenshot({ path: join(pictures, `console-${what}-${name}.png`), fullPage }); },
+    picture: async (what, fullPage = true) => {
+      if (!pictures) return;
+      // A note that goes away by itself would hide what the picture is for.
+      await page.evaluate(() => document.getElementById("toasts").replaceChildren());
+      await page.screenshot({ path: join(pictures, `console-${what}-${name}.png`), fullPage });
+    },
   };
 }

@@ -43,7 +43,7 @@ export function endpoint(name, over = {}) {
 
 /** Fifteen minutes; `shape` says what happened in step 0 to 59. */
 export function history(name, shape) {
-  const now = Date.parse("2026-03-01T12:00:00Z");
+  const now = Date.now();
   const point = (_, index) => ({ time: new Date(now - (59 - index) * 15_000).toISOString(), ...totals(shape(index)) });
   return { listener: name, step_seconds: 15, points: Array.from({ length: 60 }, point) };
 }
@@ -104,7 +104,7 @@ export class Fake {
     if (route === "history") return send(200, this.histories[name] ?? history(name, () => ({})));
     if (route === "failures") return send(200, { listener: name, recent_failures: this.failures[name] ?? [] });
     if (route === "redrive") return send(200, { listener: name, state: "none", way: null, moved: 0, total: null, failed: 0, started: null, ended: null, error: null });
-    if (route === "configuration") return send(200, { listener: name, origin: "directory", file: `/etc/queuepost/listeners/${name}.yaml`, editable: true, keys: { name, queue: `https://sqs.eu-west-1.amazonaws.com/123456789012/${name}`, url: "https://api.example/events", workers: 16, headers: { Authorization: "REDACTED" }, batch: { size: 5 } } });
+    if (route === "configuration") return send(200, { listener: name, origin: "directory", file: `/etc/queuepost/listeners/${name}.json`, line: 1, editable: true, object: null, all: [{ key: "workers", value: "16", from: "default" }, { key: "batch.size", value: "5", from: `/etc/queuepost/listeners/${name}.json:3:18` }], keys: { name, queue: `https://sqs.eu-west-1.amazonaws.com/123456789012/${name}`, url: "https://api.example/events", workers: 16, headers: { Authorization: "REDACTED" }, batch: { size: 5 } } });
     return send(404, { error: "there is no such path here", fix: "GET / lists the paths" });
   }
 }

@@ -112,6 +112,7 @@ async fn the_complete_example_is_checked_without_a_complaint() {
         let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
         std::fs::set_permissions(folder.join(name), mode).unwrap();
     }
+    std::fs::create_dir_all(folder.join("listeners")).unwrap();
     let env = [
         ("SECRETS", folder.to_str().unwrap()),
         ("NEXT_WEBHOOK_SECRET", "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="),

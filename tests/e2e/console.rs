@@ -75,40 +75,32 @@ async fn the_story_of_a_listener_can_be_clicked_through() {
     fs::write(&token_file, format!("{TOKEN}\n")).unwrap();
     fs::create_dir(&listeners).unwrap();
     let yaml = format!(
-        "listeners_dir: {}\nadmin: {{allow_changes: true, token_file: {}}}\n\
-         listeners:\n  - {{queue: orders, url: 'http://{endpoint}/orders'}}\n",
+        "listeners_dir: {}\nadmin: {{listen: '{admin}', allow_changes: true, token_file: {}}}\nlog: {{format: json}}\n\
+         listeners:\n  - {{name: orders, queue: 'http://{queue}/000000000000/demo', url: 'http://{endpoint}/orders', receive_wait: 1s}}\n",
         listeners.display(),
         token_file.display()
     );
     let file = folder.join("queuepost.yaml");
     fs::write(&file, yaml).unwrap();
-    let file = file.to_str().unwrap();
-    let args = [
-        "dev",
-        "--config",
-        file,
-        "--queue-listen",
-        &queue,
-        "--endpoint-listen",
-        &endpoint,
-        "--admin-listen",
-        &admin,
-    ];
-    let mut dev = Queuepost::start(&args, &[]);
+    // `dev` lends its queue and its endpoint; the process that the page shows is another.
+    let [_, _, unused] = addresses();
+    let args = ["--queue-listen", &queue, "--endpoint-listen", &endpoint, "--admin-listen", &unused];
+    let dev = Queuepost::start(&[&["dev"], &args[..]].concat(), &[]);
     dev.until_line("embedded queue listening").await;
-    dev.until_line("started").await;
+    let mut bridge = Queuepost::start(&["run", "--config", file.to_str().unwrap()], &[]);
+    bridge.find_admin().await;
     let urls = [&admin, &queue, &endpoint].map(|address| format!("http://{address}"));
     let [page, queues, endpoint] = urls.each_ref().map(String::as_str);
     let args = ["story.mjs", page, queues, endpoint, TOKEN];
     let story = node(&folder, &args, Some(&chromium));
     let told = tokio::select! {
         told = story => told,
-        ended = dev.ended() => panic!("dev ended:\n{}", ended.output),
+        ended = bridge.ended() => panic!("the process ended:\n{}", ended.output),
     };
     assert!(told.contains("ok a listener is deleted after its name was typed"), "{told}");
     assert!(fs::read_dir(&listeners).unwrap().next().is_none(), "a file of the deleted listener is left");
-    dev.signal("INT");
-    let ended = dev.ended().await;
+    let ended = bridge.stop().await;
+    assert_eq!(ended.code, Some(0), "{}", ended.output);
     assert!(!ended.output.contains(TOKEN), "the token is in the log");
 }
 

@@ -14,6 +14,7 @@
 //! - `endpoints`: endpoints that refuse, reset, hang or answer nonsense.
 //! - `environment`: proxy variables, terminal escapes, tokens in clear text, file descriptor limits.
 //! - `error_messages`: one wording of a failure in the log and in every command.
+//! - `event_listeners`: the routes of the original event-listener API.
 //! - `examples`: each folder of `examples/` does what its README says.
 //! - `fifo`: order within groups across processes that start and stop.
 //! - `gate`: an endpoint that refuses closes the gate, and is found again.
@@ -62,6 +63,7 @@ mod dev;
 mod endpoints;
 mod environment;
 mod error_messages;
+mod event_listeners;
 mod examples;
 mod fifo;
 mod gate;

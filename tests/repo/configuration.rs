@@ -114,7 +114,6 @@ fn what_is_wrong_is_refused_by_the_schema() {
     let of_endpoint = |keys: &str| format!("{LISTENER}endpoints:\n  api: {{url: 'https://h', {keys}}}\n");
     let of_listener = |keys: &str| format!("{LISTENER}  {keys}\n");
     let mut bad = vec![
-        "log: {format: text}".to_owned(),
         "listeners: []".to_owned(),
         "listeners: {queue: q}".to_owned(),
         format!("{LISTENER}endpoints: {{api: {{}}}}\n"),

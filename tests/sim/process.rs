@@ -154,13 +154,12 @@ impl SimProcess {
             claim_checks: self.claim_checks.clone(),
             results: self.results.clone(),
             limits: limits.clone(),
-            memory: None,
             drain: self.drain.clone(),
             wall: Wall::Anchored { at: self.epoch, instant: self.world.started() },
             seed: self.seed,
         };
         self.seed += 1;
-        let listener = Listener::new(parts);
+        let listener = Listener::new(parts, None);
         let started = Started { health: listener.health(), handle: listener.handle() };
         self.gauges.push(Box::new(listener.gauges()));
         self.statuses.push(Box::new(listener.status()));

@@ -146,13 +146,12 @@ impl Maker for SimMaker {
             claim_checks: None,
             results: Results::default(),
             limits,
-            memory: Some(memory),
             drain: self.drain.clone(),
             wall: Wall::Anchored { at: self.epoch, instant: self.world.started() },
             seed,
             settings,
         };
-        Box::pin(async move { Listener::new(parts) })
+        Box::pin(async move { Listener::new(parts, Some(memory)) })
     }
 }
 

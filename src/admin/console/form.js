@@ -2,7 +2,7 @@
 
 import { change, ofListener, read, token } from "./api.js";
 import { field } from "./dialog.js";
-import { h, setAttribute, setText, show } from "./dom.js";
+import { h, setAttribute, setText, setWords, show } from "./dom.js";
 import { asLines, fromLines } from "./keylines.js";
 import { checkResult, wordsOf } from "./results.js";
 import { note, refusal } from "./say.js";
@@ -59,8 +59,9 @@ export function formView(app, name = null) {
   async function load() {
     loadedWith = mayChange();
     try {
-      const { keys, editable, file } = await read(ofListener(name, "configuration"), { withToken: token() !== null });
-      fillIn(keys);
+      // `object` is what may be written back; it is there for who has the token.
+      const { object, keys, editable, file } = await read(ofListener(name, "configuration"), { withToken: token() !== null });
+      fillIn(object ?? keys);
       if (!editable) {
         setText(why, `It cannot be edited here: its configuration is in ${file ?? "flags and variables"}. Change it there.`);
         show(why, true);
@@ -82,6 +83,8 @@ export function formView(app, name = null) {
   }
 
   function entered() {
+    const named = inputs.get("name");
+    if (!named.value.trim()) named.value = nameOf(inputs.get("queue").value);
     const keys = fromLines(more.value);
     for (const one of FIELDS) {
       const value = inputs.get(one.key).value.trim();
@@ -145,6 +148,12 @@ export function formView(app, name = null) {
   return { root, title, update: () => {}, end: forget, calm: true };
 }
 
+/** A name for the listener of a queue: the last part of its URL or ARN, with nothing that names may not have. */
+function nameOf(queue) {
+  const last = queue.trim().split(/[/:]/).at(-1) ?? "";
+  return last.toLowerCase().replace(/[^a-z0-9]+/g, "-").replace(/^-|-$/g, "").slice(0, 63);
+}
+
 function input({ placeholder, required, number }) {
   return h("input", { placeholder, autocomplete: "off", spellcheck: "false", autocapitalize: "off", "aria-required": required ? "true" : null, inputmode: number ? "numeric" : null });
 }
@@ -157,7 +166,7 @@ function withProblem(row) {
   show(said, false);
   row.control = control;
   row.say = (problems) => {
-    setText(said, problems.map(wordsOf).join(" · "));
+    setWords(said, problems.map(wordsOf).join(" · "));
     show(said, problems.length > 0);
     setAttribute(control, "aria-invalid", problems.length > 0 ? "true" : null);
     setAttribute(control, "aria-describedby", `${control.id}-hint${problems.length > 0 ? ` ${said.id}` : ""}`);

@@ -36,7 +36,7 @@ export function gateWords(gate, adaptive) {
 
 function nextTry(gate) {
   if (gate.state === "probing") return "; a try is out now";
-  return gate.next_probe_seconds === null ? "" : `; next try in ${lasting(gate.next_probe_seconds)}`;
+  return gate.next_probe_seconds ? `; next try in ${lasting(gate.next_probe_seconds)}` : "; the next try is due";
 }
 
 /** Messages of a listener that are here. */
@@ -92,7 +92,7 @@ function ofGate({ gate, whose }, listener, endpoint) {
   const asked = endpoint?.adaptive?.last_refusal?.retry_after_seconds;
   const told = gate.reason === "retry_after" && asked ? ` It asked for ${asked} s.` : "";
   const next = gate.state === "probing" ? "One message tries it now."
-    : gate.next_probe_seconds === null ? "" : `Next try in ${lasting(gate.next_probe_seconds)}.`;
+    : gate.next_probe_seconds ? `Next try in ${lasting(gate.next_probe_seconds)}.` : "The next try is due.";
   const what = `${sentence(gate.words ?? `${whose} is not open`)}${told} ${next}`.trim();
   const hard = ["unreachable", "unauthorized", "misdirected"].includes(gate.reason) || listener.state === "degraded";
   return of(hard ? "bad" : "warn", gate.state === "probing" ? "Gate probing" : "Gate closed", what, gate.closed_seconds,
@@ -143,7 +143,7 @@ export function learned(endpoint) {
   const adaptive = endpoint?.adaptive;
   if (!adaptive) return "–";
   if (!adaptive.enabled) return "not learned: its limits are fixed";
-  const rate = adaptive.rate === null ? "" : `, ${adaptive.rate} a second`;
+  const rate = adaptive.rate === null ? "" : `, ${adaptive.rate < 10 ? adaptive.rate.toFixed(1) : count(Math.round(adaptive.rate))} a second`;
   const by = { rate: "; the rate holds POSTs back", concurrency: "; the number at once holds POSTs back" };
   return `${count(Math.floor(adaptive.limit))} at once${rate}${by[adaptive.limited_by] ?? ""}`;
 }

@@ -3,6 +3,7 @@
 import { ofListener, read } from "./api.js";
 import { actionBar } from "./actions.js";
 import { chart, inWords, table } from "./chart.js";
+import { configurationPart } from "./configuration.js";
 import { deadLetters } from "./letters.js";
 import { each, h, replace, setAttribute, setText, setWords, show } from "./dom.js";
 import { gateWords, inFlight, judge, learned, receiving, refusalWords } from "./judge.js";
@@ -120,7 +121,7 @@ function limitsPart() {
 }
 
 function stages(messages) {
-  const names = { waiting: "wait for their POST", held: "held, as nothing could be sent", delivering: "being posted", settling: "being settled" };
+  const names = { waiting: "waiting to be posted", held: "held, as nothing could be sent", delivering: "being posted", settling: "being settled" };
   const told = Object.entries(messages ?? {}).filter(([, number]) => number > 0).map(([stage, number]) => `${count(number)} ${names[stage] ?? stage}`);
   return told.join(", ") || "none";
 }
@@ -213,25 +214,4 @@ function failureRow(failure) {
     setWords(fix, now.fix ? `What to do: ${now.fix}` : "");
   };
   return row;
-}
-
-function configurationPart(name) {
-  const root = card("Configuration", { wide: true });
-  const where = h("p", { class: "muted small" });
-  const list = facts();
-  root.body.append(where, list);
-  let asked = false;
-  const update = async () => {
-    if (asked) return;
-    asked = true;
-    try {
-      const { origin, file, keys, editable } = await read(ofListener(name, "configuration"));
-      const from = { file: `From ${file}`, directory: `From ${file}`, flags: "From flags and variables" }[origin] ?? origin;
-      setText(where, `${from}. ${editable ? "It can be edited here." : "It is changed where it is written."}`);
-      list.update(Object.entries(keys).map(([key, value]) => [key, typeof value === "string" ? value : JSON.stringify(value)]));
-    } catch (error) {
-      setText(where, error.status === 404 ? "This process does not show configurations." : `It could not be read: ${error.message}. ${error.fix}`);
-    }
-  };
-  return { root, update };
 }

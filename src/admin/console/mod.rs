@@ -42,7 +42,7 @@ macro_rules! files {
 files! {
     CSS: "base.css" "parts.css" "views.css";
     IMAGE: "icon.svg";
-    SCRIPT: "main.js" "live.js" "api.js" "session.js" "list.js" "listener.js" "actions.js" "letters.js" "form.js"
+    SCRIPT: "main.js" "live.js" "api.js" "session.js" "list.js" "listener.js" "actions.js" "letters.js" "form.js" "configuration.js"
         "keylines.js" "results.js" "judge.js" "rates.js" "chart.js" "parts.js" "dialog.js" "dom.js" "say.js" "text.js" "keys.js"
         "theme.js";
 }

@@ -19,14 +19,22 @@ export function postResult(tested) {
 
 /** What the check before "Create" says. */
 export function checkResult(checked) {
-  const { valid, problems = [], advice = [], queue, post } = checked;
+  const { valid, problems = [], advice = [], checks = [], queue, post } = checked;
   const queueWords = queue && h("p", { class: "strong", text: `${queue.ok ? "✓ The queue can be read" : "✕ The queue"}: ${queue.words}` });
+  // What is in order is told by the lines above; these say the rest.
+  const rest = checks.filter((one) => one.status !== "ok").map(checkWords).filter((words) => !queue?.words?.includes(words));
+  const said = [...new Set([...rest, ...advice.map(wordsOf)])];
   return [
     h("p", { class: valid ? "strong done" : "strong wrong-words", text: valid ? "✓ The configuration is valid." : `✕ ${problems.length === 1 ? "One thing is" : `${problems.length} things are`} wrong with the configuration.` }),
     queueWords && h("div", { class: queue.ok ? "outcome good" : "outcome bad" }, queueWords),
-    post && postResult(post),
-    advice.length > 0 && h("ul", {}, advice.map((one) => h("li", {}, worded(wordsOf(one))))),
+    post && (post.error && !post.messages ? h("div", { class: "outcome bad" }, worded(`✕ It was not posted: ${wordsOf({ words: post.error, fix: post.fix })}`)) : postResult(post)),
+    said.length > 0 && h("ul", { class: "advice" }, said.map((text) => h("li", {}, worded(text)))),
   ].filter(Boolean);
+}
+
+function checkWords({ what, status, detail, fix }) {
+  const sign = status === "failed" ? "✕" : "!";
+  return `${sign} ${what}: ${wordsOf({ words: detail, fix })}`;
 }
 
 /** A problem or an advice in words. */

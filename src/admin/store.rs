@@ -3,6 +3,7 @@
 //! Such listeners are configuration: whoever keeps them writes them where the process reads its configuration from, so
 //! they are there after a restart. Who that is and where is the business of whoever wired the process together.
 
+use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::ports::BoxFuture;
@@ -23,7 +24,7 @@ pub struct WrongKey {
 
 /// Why nothing was kept or shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum NotKept {
+pub enum NotStored {
     /// There is no listener of this name.
     NoSuchListener,
     /// It cannot be done here, or not now. What is wrong, and the fix.
@@ -44,6 +45,36 @@ pub enum NotKept {
     },
 }
 
+/// A listener that calls an algorithm for a user, in the fields of the original event-listener API.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EventListener {
+    /// The listener's name.
+    pub id: String,
+    /// What kind of source it has.
+    pub source_type: &'static str,
+    /// The queue, as it is configured.
+    #[serde(rename = "sourceURI")]
+    pub source_uri: String,
+    /// The algorithm, without its owner.
+    pub algo_name: String,
+    /// Whose algorithm it is.
+    pub algo_owner: String,
+    /// Its version; `None`: the newest.
+    pub algo_version: Option<String>,
+    /// How long it may take.
+    pub algo_timeout_seconds: u64,
+    /// The user.
+    pub listener_owner: String,
+    /// ARN of the role by which the queue is read.
+    pub credentials: Option<String>,
+}
+
+impl EventListener {
+    /// The only source.
+    pub const AMAZON_SQS: &'static str = "AmazonSQS";
+}
+
 /// A listener to be tried out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trial {
@@ -56,19 +87,22 @@ pub struct Trial {
 }
 
 /// Whoever keeps the listeners that are created while the process runs.
-pub trait Keeper: Send + Sync {
-    /// Keeps a new listener and starts it.
-    fn create(&self, keys: Keys) -> BoxFuture<'_, Result<Value, NotKept>>;
+pub trait ListenerStore: Send + Sync {
+    /// Keeps a new listener and starts it. Without a name it gets one of its queue's.
+    fn create(&self, keys: Keys) -> BoxFuture<'_, Result<Value, NotStored>>;
 
     /// Gives a listener that is kept here other keys, all of them.
-    fn replace<'a>(&'a self, listener: &'a str, keys: Keys) -> BoxFuture<'a, Result<Value, NotKept>>;
+    fn replace<'a>(&'a self, listener: &'a str, keys: Keys) -> BoxFuture<'a, Result<Value, NotStored>>;
 
     /// Drains a listener that is kept here, and keeps it no more.
-    fn remove<'a>(&'a self, listener: &'a str) -> BoxFuture<'a, Result<Value, NotKept>>;
+    fn remove<'a>(&'a self, listener: &'a str) -> BoxFuture<'a, Result<Value, NotStored>>;
 
     /// Says what would come of a listener. Nothing is kept; its queue is asked for its settings alone.
-    fn try_out(&self, trial: Trial) -> BoxFuture<'_, Result<Value, NotKept>>;
+    fn try_out(&self, trial: Trial) -> BoxFuture<'_, Result<Value, NotStored>>;
 
     /// What is written for a listener, and where: all of it, or without what may be secret.
-    fn written<'a>(&'a self, listener: &'a str, whole: bool) -> BoxFuture<'a, Result<Value, NotKept>>;
+    fn written<'a>(&'a self, listener: &'a str, whole: bool) -> BoxFuture<'a, Result<Value, NotStored>>;
+
+    /// The event listeners of a user, by id.
+    fn event_listeners<'a>(&'a self, user: &'a str) -> BoxFuture<'a, Result<Vec<EventListener>, NotStored>>;
 }

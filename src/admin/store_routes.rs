@@ -11,9 +11,9 @@ use super::ask;
 use super::change::no_such_listener;
 use super::document;
 use super::guard::{Standing, Takes};
-use super::keeper::{Keeper, Keys, NotKept, Trial, WrongKey};
 use super::problem::Problem;
 use super::routes::{Name, Routes};
+use super::store::{Keys, ListenerStore, NotStored, Trial, WrongKey};
 use super::view::View;
 use super::write::{self, Client, Done, Write};
 use crate::ports::BoxFuture;
@@ -36,8 +36,9 @@ pub(super) fn routes(routes: Routes) -> Routes {
 async fn create(view: Arc<View>, client: Client, request: Request) -> Response {
     let write = of_all("create", Takes::Message);
     let make = |view: Arc<View>, _, keys: Keys| async move {
-        let done = asked(&view, "", move |keeper| Box::pin(async move { keeper.create(keys).await })).await?;
-        Ok(Done { status: StatusCode::CREATED, ..done })
+        let done = asked(&view, "", move |store| Box::pin(async move { store.create(keys).await })).await?;
+        let name = done.answer.pointer("/listener").and_then(serde_json::Value::as_str).map(str::to_owned);
+        Ok(Done { status: StatusCode::CREATED, after: name, ..done })
     };
     write::answer(view, write, client, request, ask::listener, make).await
 }
@@ -47,8 +48,7 @@ async fn replace(view: Arc<View>, listener: String, client: Client, request: Req
     let write = Write { action: "replace", listener, takes: Takes::Message };
     let make = |view: Arc<View>, name: String, keys: Keys| async move {
         let listener = name.clone();
-        asked(&view, &name, move |keeper| Box::pin(async move { keeper.replace(&listener, keys).await }))
-            .await
+        asked(&view, &name, move |store| Box::pin(async move { store.replace(&listener, keys).await })).await
     };
     write::answer(view, write, client, request, ask::listener, make).await
 }
@@ -58,7 +58,7 @@ async fn remove(view: Arc<View>, listener: String, client: Client, request: Requ
     let write = Write { action: "delete", listener, takes: Takes::Nothing };
     let make = |view: Arc<View>, name: String, ()| async move {
         let listener = name.clone();
-        asked(&view, &name, move |keeper| Box::pin(async move { keeper.remove(&listener).await })).await
+        asked(&view, &name, move |store| Box::pin(async move { store.remove(&listener).await })).await
     };
     write::answer(view, write, client, request, ask::nothing, make).await
 }
@@ -67,7 +67,7 @@ async fn remove(view: Arc<View>, listener: String, client: Client, request: Requ
 async fn check(view: Arc<View>, client: Client, request: Request) -> Response {
     let write = of_all("check", Takes::Message);
     let make = |view: Arc<View>, _, trial: Trial| async move {
-        asked(&view, "", move |keeper| Box::pin(async move { keeper.try_out(trial).await })).await
+        asked(&view, "", move |store| Box::pin(async move { store.try_out(trial).await })).await
     };
     write::answer(view, write, client, request, ask::trial, make).await
 }
@@ -79,8 +79,8 @@ async fn written(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let whole = view.guard.standing(&headers).await? == Standing::Allowed;
-    let keeper = view.keeper.as_ref().ok_or_else(nobody)?;
-    let written = keeper.written(&name, whole).await.map_err(|not| problem_of(&view, &name, not))?;
+    let store = view.store.as_ref().ok_or_else(nobody)?;
+    let written = store.written(&name, whole).await.map_err(|not| problem_of(&view, &name, not))?;
     Ok(document::json(&written))
 }
 
@@ -88,13 +88,15 @@ fn of_all(action: &'static str, takes: Takes) -> Write {
     Write { action, listener: String::new(), takes }
 }
 
-/// Asks the keeper, in a task of its own: a file that is being written is written whole, whoever waits for it.
+/// Asks the store, in a task of its own: a file that is being written is written whole, whoever waits for it.
 async fn asked<F>(view: &View, name: &str, ask: F) -> Result<Done, Problem>
 where
-    F: FnOnce(Arc<dyn Keeper>) -> BoxFuture<'static, Result<serde_json::Value, NotKept>> + Send + 'static,
+    F: FnOnce(Arc<dyn ListenerStore>) -> BoxFuture<'static, Result<serde_json::Value, NotStored>>
+        + Send
+        + 'static,
 {
-    let keeper = view.keeper.clone().ok_or_else(nobody)?;
-    match view.tasks.spawn(ask(keeper)).await {
+    let store = view.store.clone().ok_or_else(nobody)?;
+    match view.tasks.spawn(ask(store)).await {
         Ok(Ok(answer)) => Ok(Done::with(answer)),
         Ok(Err(not)) => Err(problem_of(view, name, not)),
         Err(error) => {
@@ -111,12 +113,12 @@ fn nobody() -> Problem {
     Problem::new(StatusCode::CONFLICT, error, "start it with listeners_dir or --listeners-dir")
 }
 
-fn problem_of(view: &View, name: &str, not: NotKept) -> Problem {
+fn problem_of(view: &View, name: &str, not: NotStored) -> Problem {
     match not {
-        NotKept::NoSuchListener => no_such_listener(view, name),
-        NotKept::Conflict { why, fix } => Problem::new(StatusCode::CONFLICT, why, fix),
-        NotKept::Failed { why, fix } => Problem::new(StatusCode::INTERNAL_SERVER_ERROR, why, fix),
-        NotKept::NotValid(wrong) => {
+        NotStored::NoSuchListener => no_such_listener(view, name),
+        NotStored::Conflict { why, fix } => Problem::new(StatusCode::CONFLICT, why, fix),
+        NotStored::Failed { why, fix } => Problem::new(StatusCode::INTERNAL_SERVER_ERROR, why, fix),
+        NotStored::NotValid(wrong) => {
             let error = match wrong.as_slice() {
                 [one] => format!("{}{}", subject(&one.key), one.words),
                 many => format!("{} things are wrong with this listener", many.len()),

@@ -12,11 +12,14 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 use tokio::sync::Mutex;
 
-use crate::admin::{self, Keeper, Keys, NotKept, Operator as _, Refused, WrongKey};
+use crate::admin::{self, EventListener, Keys, ListenerStore, NotStored, Operator as _, Refused, WrongKey};
 use crate::app::check::{self, Checked, Status, What};
+use crate::app::event_listeners;
+use crate::app::incoming::{free_name, named};
+use crate::app::listener_file;
 use crate::app::operator::ToProcess;
 use crate::app::reload::{Explain, Load};
-use crate::app::{listener_file, test_post};
+use crate::app::test_post;
 use crate::config::{self, ConfigErrors, ListenerPlan, OriginKind, Place, Plan, Trial};
 use crate::ports::BoxFuture;
 use crate::telemetry::Chain;
@@ -25,14 +28,14 @@ use crate::telemetry::Chain;
 const LISTENERS_MAX: usize = 2_000;
 
 /// Keeps listeners in files.
-pub(super) struct FileKeeper {
+pub(super) struct FileStore {
     load: Load,
     explain: Explain,
     process: ToProcess,
     one_at_a_time: Mutex<()>,
 }
 
-impl FileKeeper {
+impl FileStore {
     /// For the configuration that these read; `process` follows it.
     pub(super) fn new(load: Load, explain: Explain, process: ToProcess) -> Self {
         Self { load, explain, process, one_at_a_time: Mutex::new(()) }
@@ -44,13 +47,18 @@ impl FileKeeper {
         blocking(move || load(trial.as_ref())).await
     }
 
-    /// The configuration as it is, and the directory.
-    async fn present(&self) -> Result<(Plan, PathBuf), NotKept> {
-        let plan = self.plan(None).await.map_err(|errors| NotKept::Conflict {
+    /// The configuration as it is.
+    async fn valid(&self) -> Result<Plan, NotStored> {
+        self.plan(None).await.map_err(|errors| NotStored::Conflict {
             why: format!("the configuration is not valid as it is: {}", first(&errors)),
             fix: "correct it first; `queuepost check --offline` lists all that is wrong".to_owned(),
-        })?;
-        let folder = plan.listeners_dir.clone().ok_or_else(|| NotKept::Conflict {
+        })
+    }
+
+    /// The configuration as it is, and the directory.
+    async fn present(&self) -> Result<(Plan, PathBuf), NotStored> {
+        let plan = self.valid().await?;
+        let folder = plan.listeners_dir.clone().ok_or_else(|| NotStored::Conflict {
             why: "listeners cannot be created here: listeners_dir is not set".to_owned(),
             fix: "set listeners_dir to a directory that this process may write".to_owned(),
         })?;
@@ -58,10 +66,10 @@ impl FileKeeper {
     }
 
     /// Writes the file of a listener, or removes it, and follows.
-    async fn keep(&self, name: &str, path: PathBuf, text: Option<String>) -> Result<Value, NotKept> {
+    async fn keep(&self, name: &str, path: PathBuf, text: Option<String>) -> Result<Value, NotStored> {
         self.plan(Some(Trial { name: name.to_owned(), text: text.clone() }))
             .await
-            .map_err(|errors| NotKept::NotValid(wrong(&errors, name)))?;
+            .map_err(|errors| NotStored::NotValid(wrong(&errors, name)))?;
         let before = at(&path, listener_file::read).await?;
         let written = text.clone();
         at(&path, move |path| listener_file::put(path, written.as_deref())).await?;
@@ -81,24 +89,25 @@ impl FileKeeper {
     }
 
     /// Where a listener is kept that may be changed here.
-    fn kept(plan: &Plan, name: &str) -> Result<PathBuf, NotKept> {
-        let listener = find(plan, name).ok_or(NotKept::NoSuchListener)?;
+    fn kept(plan: &Plan, name: &str) -> Result<PathBuf, NotStored> {
+        let listener = find(plan, name).ok_or(NotStored::NoSuchListener)?;
         match (&listener.origin.kind, &listener.origin.path) {
             (OriginKind::Directory, Some(path)) => Ok(path.clone()),
-            _ => Err(NotKept::Conflict {
+            _ => Err(NotStored::Conflict {
                 why: format!("the listener {name} is in {}, not in listeners_dir", place_of(listener)),
                 fix: "change it there; the process follows the file".to_owned(),
             }),
         }
     }
 
-    async fn checked(&self, trial: admin::Trial) -> Result<Value, NotKept> {
+    async fn checked(&self, trial: admin::Trial) -> Result<Value, NotStored> {
         let (present, _) = self.present().await?;
         let (name, keys) = match named(trial.keys) {
             Ok(named) => named,
-            Err(NotKept::NotValid(wrong)) => return Ok(invalid(&wrong)),
+            Err(NotStored::NotValid(wrong)) => return Ok(invalid(&wrong)),
             Err(other) => return Err(other),
         };
+        let name = name.or_else(|| trial.replaces.clone()).unwrap_or_else(|| free_name(&present, &keys));
         if trial.replaces.as_ref() != Some(&name) && find(&present, &name).is_some() {
             return Ok(invalid(&[WrongKey {
                 key: "name".to_owned(),
@@ -111,7 +120,7 @@ impl FileKeeper {
             Ok(plan) => plan,
             Err(errors) => return Ok(invalid(&wrong(&errors, &name))),
         };
-        let Some(listener) = find(&plan, &name).cloned() else { return Err(NotKept::NoSuchListener) };
+        let Some(listener) = find(&plan, &name).cloned() else { return Err(NotStored::NoSuchListener) };
         let advice: Vec<&String> =
             plan.warnings.iter().filter(|warning| is_of_file(warning, &name)).collect();
         let advice = json!(advice);
@@ -127,12 +136,9 @@ impl FileKeeper {
         }))
     }
 
-    async fn shown(&self, name: &str, whole: bool) -> Result<Value, NotKept> {
-        let plan = self.plan(None).await.map_err(|errors| NotKept::Conflict {
-            why: format!("the configuration is not valid as it is: {}", first(&errors)),
-            fix: "correct it first; `queuepost check --offline` lists all that is wrong".to_owned(),
-        })?;
-        let listener = find(&plan, name).ok_or(NotKept::NoSuchListener)?;
+    async fn shown(&self, name: &str, whole: bool) -> Result<Value, NotStored> {
+        let plan = self.valid().await?;
+        let listener = find(&plan, name).ok_or(NotStored::NoSuchListener)?;
         let explain = Arc::clone(&self.explain);
         let rows = blocking(move || explain()).await.unwrap_or_default();
         let rows = rows.iter().filter(|row| row.listener.as_deref() == Some(name));
@@ -164,20 +170,21 @@ impl FileKeeper {
     }
 }
 
-impl Keeper for FileKeeper {
-    fn create(&self, keys: Keys) -> BoxFuture<'_, Result<Value, NotKept>> {
+impl ListenerStore for FileStore {
+    fn create(&self, keys: Keys) -> BoxFuture<'_, Result<Value, NotStored>> {
         Box::pin(async move {
             let (name, keys) = named(keys)?;
             let _alone = self.one_at_a_time.lock().await;
             let (plan, folder) = self.present().await?;
+            let name = name.unwrap_or_else(|| free_name(&plan, &keys));
             if let Some(there) = find(&plan, &name) {
-                return Err(NotKept::Conflict {
+                return Err(NotStored::Conflict {
                     why: format!("there is a listener {name} already, in {}", place_of(there)),
                     fix: format!("choose another name, or change it: PUT /api/v1/listeners/{name}"),
                 });
             }
             if plan.listeners.len() >= LISTENERS_MAX {
-                return Err(NotKept::Conflict {
+                return Err(NotStored::Conflict {
                     why: format!("there are {LISTENERS_MAX} listeners already"),
                     fix: "remove some, or run another process".to_owned(),
                 });
@@ -187,12 +194,11 @@ impl Keeper for FileKeeper {
         })
     }
 
-    fn replace<'a>(&'a self, listener: &'a str, mut keys: Keys) -> BoxFuture<'a, Result<Value, NotKept>> {
+    fn replace<'a>(&'a self, listener: &'a str, keys: Keys) -> BoxFuture<'a, Result<Value, NotStored>> {
         Box::pin(async move {
-            keys.entry("name").or_insert_with(|| json!(listener));
             let (name, keys) = named(keys)?;
-            if name != listener {
-                return Err(NotKept::NotValid(vec![WrongKey {
+            if name.is_some_and(|name| name != listener) {
+                return Err(NotStored::NotValid(vec![WrongKey {
                     key: "name".to_owned(),
                     words: format!("a listener keeps its name, and this one is {listener}"),
                     fix: Some(
@@ -202,12 +208,12 @@ impl Keeper for FileKeeper {
             }
             let _alone = self.one_at_a_time.lock().await;
             let (plan, _) = self.present().await?;
-            let path = Self::kept(&plan, &name)?;
-            self.keep(&name, path, Some(listener_file::text(&keys))).await
+            let path = Self::kept(&plan, listener)?;
+            self.keep(listener, path, Some(listener_file::text(&keys))).await
         })
     }
 
-    fn remove<'a>(&'a self, listener: &'a str) -> BoxFuture<'a, Result<Value, NotKept>> {
+    fn remove<'a>(&'a self, listener: &'a str) -> BoxFuture<'a, Result<Value, NotStored>> {
         Box::pin(async move {
             let _alone = self.one_at_a_time.lock().await;
             let (plan, _) = self.present().await?;
@@ -216,69 +222,16 @@ impl Keeper for FileKeeper {
         })
     }
 
-    fn try_out(&self, trial: admin::Trial) -> BoxFuture<'_, Result<Value, NotKept>> {
+    fn try_out(&self, trial: admin::Trial) -> BoxFuture<'_, Result<Value, NotStored>> {
         Box::pin(self.checked(trial))
     }
 
-    fn written<'a>(&'a self, listener: &'a str, whole: bool) -> BoxFuture<'a, Result<Value, NotKept>> {
+    fn written<'a>(&'a self, listener: &'a str, whole: bool) -> BoxFuture<'a, Result<Value, NotStored>> {
         Box::pin(self.shown(listener, whole))
     }
-}
 
-/// The name, which is that of the file, and the other keys, if they name nothing of this machine.
-fn named(mut keys: Keys) -> Result<(String, Keys), NotKept> {
-    let name = keys.remove("name");
-    let mut wrong = Vec::new();
-    match name.as_ref().and_then(Value::as_str) {
-        Some(name) if config::is_listener_name(name) => {}
-        Some(_) | None => wrong.push(WrongKey {
-            key: "name".to_owned(),
-            words: "a listener needs a name".to_owned(),
-            fix: Some("1 to 63 small letters, digits and hyphens".to_owned()),
-        }),
-    }
-    for (key, value) in &keys {
-        foreign(key, value, &mut wrong);
-    }
-    match name {
-        Some(Value::String(name)) if wrong.is_empty() => Ok((name, keys)),
-        _ => Err(NotKept::NotValid(wrong)),
-    }
-}
-
-/// Finds what names a variable or a file of this machine. Only a header takes its value from either.
-fn foreign(key: &str, value: &Value, wrong: &mut Vec<WrongKey>) {
-    let mut refuse = |words: &str| {
-        wrong.push(WrongKey {
-            key: key.to_owned(),
-            words: words.to_owned(),
-            fix: Some(
-                "write this listener into the configuration file, or use an endpoint of it by name"
-                    .to_owned(),
-            ),
-        });
-    };
-    match value {
-        Value::String(text) if text.contains("${") => {
-            refuse("a variable of the process cannot be named here")
-        }
-        Value::Object(parts) if key.starts_with("headers.") && !parts.is_empty() => {
-            refuse("a file or variable of this machine cannot be named here");
-        }
-        Value::Object(parts) => {
-            for (part, value) in parts {
-                if part.contains("${") {
-                    foreign(&format!("{key}.{part}"), &Value::String(part.clone()), wrong);
-                }
-                foreign(&format!("{key}.{part}"), value, wrong);
-            }
-        }
-        Value::Array(parts) => {
-            for (index, value) in parts.iter().enumerate() {
-                foreign(&format!("{key}[{index}]"), value, wrong);
-            }
-        }
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    fn event_listeners<'a>(&'a self, user: &'a str) -> BoxFuture<'a, Result<Vec<EventListener>, NotStored>> {
+        Box::pin(async move { Ok(event_listeners::of(&self.valid().await?, user)) })
     }
 }
 
@@ -365,11 +318,11 @@ async fn posted(plan: &Plan, name: &str, body: Option<String>) -> Value {
     }
 }
 
-fn not_followed(refused: Refused) -> NotKept {
+fn not_followed(refused: Refused) -> NotStored {
     match refused {
-        Refused::NoSuchListener => NotKept::NoSuchListener,
+        Refused::NoSuchListener => NotStored::NoSuchListener,
         Refused::Invalid { why, fix } | Refused::Wrong { why, fix } | Refused::OfQueue { why, fix } => {
-            NotKept::Conflict { why, fix }
+            NotStored::Conflict { why, fix }
         }
     }
 }
@@ -378,9 +331,9 @@ fn not_followed(refused: Refused) -> NotKept {
 async fn at<T: Send + 'static>(
     path: &Path,
     what: impl FnOnce(&Path) -> std::io::Result<T> + Send + 'static,
-) -> Result<T, NotKept> {
+) -> Result<T, NotStored> {
     let owned = path.to_owned();
-    blocking(move || what(&owned)).await.map_err(|error| NotKept::Failed {
+    blocking(move || what(&owned)).await.map_err(|error| NotStored::Failed {
         why: format!("{}: {error}", path.display()),
         fix: "let the process write the directory, and look whether the disk is full".to_owned(),
     })

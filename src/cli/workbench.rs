@@ -1,0 +1,57 @@
+//! A token and a directory of listeners for `queuepost dev`, so that its console can change things without any setup.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::PathBuf;
+
+use crate::config::{Overrides, Plan};
+
+/// A folder for this process alone, removed at its end.
+pub(super) struct Workbench {
+    folder: PathBuf,
+    /// What changes have to show.
+    pub(super) token: String,
+}
+
+impl Workbench {
+    /// Makes the folder, with a new token.
+    pub(super) fn new() -> io::Result<Self> {
+        let folder = std::env::temp_dir().join(format!("queuepost-dev-{}", std::process::id()));
+        // Left by an earlier process of this number.
+        fs::remove_dir_all(&folder).ok();
+        DirBuilder::new().mode(0o700).create(&folder)?;
+        fs::create_dir(folder.join("listeners"))?;
+        let mut random = [0; 16];
+        File::open("/dev/urandom")?.read_exact(&mut random)?;
+        let token = format!("{:032x}", u128::from_ne_bytes(random));
+        let made = Self { folder, token };
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(made.token_file())?;
+        file.write_all(made.token.as_bytes())?;
+        Ok(made)
+    }
+
+    /// Lends token and directory where the configuration has none of its own; whether it lends the token.
+    pub(super) fn lend(&self, plan: &Plan, overrides: &mut Overrides) -> bool {
+        if plan.listeners_dir.is_none() {
+            overrides.listeners_dir = Some(self.folder.join("listeners").display().to_string());
+        }
+        let lends = plan.admin_token.is_none();
+        if lends {
+            overrides.admin_allow_changes = Some("true".to_owned());
+            overrides.admin_token_file = Some(self.token_file().display().to_string());
+        }
+        lends
+    }
+
+    fn token_file(&self) -> PathBuf {
+        self.folder.join("token")
+    }
+}
+
+impl Drop for Workbench {
+    fn drop(&mut self) {
+        // Nothing of it is needed any more.
+        fs::remove_dir_all(&self.folder).ok();
+    }
+}

@@ -5,7 +5,8 @@
 //! - `openapi`: the document of the routes.
 //! - `health`, `status`, `history`, `session`: what they show; `events`, `stream`: the status as it changes; `running`: of which
 //!   listeners and endpoints.
-//! - `store_routes`: routes that create, change and remove listeners; `store`: who does that.
+//! - `store_routes`: routes that create, change and remove listeners; `store`: who does that; `event_listeners`: routes of the
+//!   original event-listener API, over the same.
 //! - `change`, `action`: routes that change something; `write`: the way of each; `ask`: what they read; `guard`, `bucket`: who may use them, and how
 //!   often; `operator`: who starts and ends listeners.
 

@@ -48,7 +48,7 @@ fn of_queue(name: &str) -> String {
 #[test]
 fn each_file_is_a_listener_of_its_name_and_an_empty_directory_is_none() {
     let folder = Folder::new("each");
-    assert_eq!(names(&folder.load(None).unwrap()), [] as [&str; 0]);
+    assert_eq!(names(&folder.load(None).unwrap()), Vec::<&str>::new());
     folder
         .put("b.yaml", &of_queue("b"))
         .put(
@@ -132,7 +132,7 @@ fn a_trial_is_read_as_if_its_file_were_there_or_not() {
     let changed = folder.load(Some(&trial("a", Some(&other)))).unwrap();
     assert_eq!(changed.listeners[0].listener.workers, 3);
     assert_eq!(changed.listeners[0].origin.path, Some(folder.0.join("a.yaml")));
-    assert_eq!(names(&folder.load(Some(&trial("a", None))).unwrap()), [] as [&str; 0]);
+    assert_eq!(names(&folder.load(Some(&trial("a", None))).unwrap()), Vec::<&str>::new());
     let wrong = folder.load(Some(&trial("b", Some("workers: 0")))).unwrap_err();
     assert!(wrong.problems().iter().any(|problem| problem.key == "workers"), "{wrong}");
     assert_eq!(names(&folder.load(None).unwrap()), ["a"]);

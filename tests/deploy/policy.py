@@ -115,7 +115,9 @@ def _probes(deployment, _):
             yield f"{probe} asks {get['path']} and not {path}"
         elif get["port"] not in ports:
             yield f"{probe} asks port {get['port']}, which the container does not have"
-    listens = _env(deployment).get("QUEUEPOST_ADMIN_LISTEN") or ""
+    env = _env(deployment)
+    # Where metrics have a port of their own, probes ask that, and the rest stays on loopback.
+    listens = env.get("QUEUEPOST_ADMIN_METRICS_LISTEN") or env.get("QUEUEPOST_ADMIN_LISTEN") or ""
     hosts = ("0.0.0.0", "[::]")
     if not any(listens == f"{host}:{port['containerPort']}" for host in hosts for port in container.get("ports", [])):
         yield f"the admin port listens on {listens or 'loopback'}, which is no port of the container"

@@ -37,6 +37,9 @@ REFUSED = {
     "QUEUEPOST_CONFIG is set by the chart": [*TWO, "--set", "env[0].name=QUEUEPOST_CONFIG"],
     "QUEUEPOST_TIMEOUT would override": [*TWO, "--set", "env[0].name=QUEUEPOST_TIMEOUT"],
     "name the Secret with the token": [*TWO, "--set", "admin.allowChanges=true"],
+    "leave it out with keda.enabled": [*TWO, "--set", "admin.metricsPort=9465,keda.enabled=true"],
+    "take another port than adminPort": [*TWO, "--set", "admin.metricsPort=9464"],
+    "QUEUEPOST_LISTENERS_DIR is set by the chart": [*TWO, "--set", "env[0].name=QUEUEPOST_LISTENERS_DIR"],
     "extraArgs: --admin-allow-changes overrides": [*TWO, "--set", "extraArgs={--admin-allow-changes}"],
     "extraArgs: --timeout overrides": [*TWO, "--set", "extraArgs={--timeout,1h}"],
     "extraArgs: --shutdown-deadline=5s overrides": [*TWO, "--set", "extraArgs={--shutdown-deadline=5s}"],
@@ -164,6 +167,30 @@ def test_changes_are_off_and_with_a_secret_their_token_is_a_file():
     assert {"name": "admin-token", "mountPath": "/etc/queuepost/admin", "readOnly": True} in container["volumeMounts"]
     volumes = one(made, "Deployment")["spec"]["template"]["spec"]["volumes"]
     assert {"name": "admin-token", "secret": {"secretName": "a", "defaultMode": 0o440}} in volumes
+    assert list(policy.complaints(made)) == []
+
+
+def test_metrics_and_probes_may_have_a_port_of_their_own_and_the_rest_is_on_loopback_then():
+    made = objects(helm_template(*TWO, "--set", "admin.metricsPort=9465,service.enabled=true,podMonitor.enabled=true").stdout)
+    container = _container(made)
+    assert {"name": "QUEUEPOST_ADMIN_LISTEN", "value": "127.0.0.1:9464"} in container["env"]
+    assert {"name": "QUEUEPOST_ADMIN_METRICS_LISTEN", "value": "0.0.0.0:9465"} in container["env"]
+    assert container["ports"] == [{"name": "http-metrics", "containerPort": 9465, "protocol": "TCP"}]
+    assert [port["port"] for port in one(made, "Service")["spec"]["ports"]] == [9465]
+    assert list(policy.complaints(made)) == []
+
+
+@pytest.mark.parametrize(("claim", "volume"), [
+    ("", {"emptyDir": {}}), ("shared", {"persistentVolumeClaim": {"claimName": "shared"}}),
+])
+def test_listeners_that_are_created_have_a_directory_that_can_be_written(claim, volume):
+    assert "QUEUEPOST_LISTENERS_DIR" not in helm_template(*TWO).stdout
+    made = objects(helm_template(*TWO, "--set", f"listenersDir.enabled=true,listenersDir.existingClaim={claim}").stdout)
+    container = _container(made)
+    place = "/var/lib/queuepost/listeners"
+    assert {"name": "QUEUEPOST_LISTENERS_DIR", "value": place} in container["env"]
+    assert {"name": "listeners", "mountPath": place} in container["volumeMounts"]
+    assert {"name": "listeners", **volume} in one(made, "Deployment")["spec"]["template"]["spec"]["volumes"]
     assert list(policy.complaints(made)) == []
 
 

@@ -268,10 +268,23 @@ annotations:
 {{- div (mul (.listener.workers | default 16) .root.Values.keda.workersInUsePercent) 100 | max 1 }}
 {{- end }}
 
+{{/* The port with metrics and probes. */}}
+{{- define "queuepost.metricsPort" -}}
+{{- .Values.admin.metricsPort | default .Values.adminPort }}
+{{- end }}
+
 {{/* What a pod reads its settings from: variables, files, volumes. */}}
 {{- define "queuepost.env" -}}
 - { name: QUEUEPOST_CONFIG, value: /etc/queuepost/config/queuepost.yaml }
+{{- if .Values.admin.metricsPort }}
+- { name: QUEUEPOST_ADMIN_LISTEN, value: "127.0.0.1:{{ .Values.adminPort }}" }
+- { name: QUEUEPOST_ADMIN_METRICS_LISTEN, value: "{{ .Values.adminHost }}:{{ .Values.admin.metricsPort }}" }
+{{- else }}
 - { name: QUEUEPOST_ADMIN_LISTEN, value: "{{ .Values.adminHost }}:{{ .Values.adminPort }}" }
+{{- end }}
+{{- if .Values.listenersDir.enabled }}
+- { name: QUEUEPOST_LISTENERS_DIR, value: /var/lib/queuepost/listeners }
+{{- end }}
 {{- if .Values.admin.allowChanges }}
 - { name: QUEUEPOST_ADMIN_ALLOW_CHANGES, value: "true" }
 - { name: QUEUEPOST_ADMIN_TOKEN_FILE, value: {{ printf "/etc/queuepost/admin/%s" .Values.admin.secretKey | quote }} }
@@ -299,6 +312,9 @@ annotations:
 {{- if .Values.admin.allowChanges }}
 - { name: admin-token, mountPath: /etc/queuepost/admin, readOnly: true }
 {{- end }}
+{{- if .Values.listenersDir.enabled }}
+- { name: listeners, mountPath: /var/lib/queuepost/listeners }
+{{- end }}
 {{- with .Values.extraVolumeMounts }}
 {{- toYaml . | nindent 0 }}
 {{- end }}
@@ -319,6 +335,15 @@ annotations:
   secret:
     secretName: {{ .root.Values.admin.existingSecret | quote }}
     defaultMode: 0440
+{{- end }}
+{{- if .root.Values.listenersDir.enabled }}
+- name: listeners
+  {{- if .root.Values.listenersDir.existingClaim }}
+  persistentVolumeClaim:
+    claimName: {{ .root.Values.listenersDir.existingClaim | quote }}
+  {{- else }}
+  emptyDir: {}
+  {{- end }}
 {{- end }}
 {{- with .root.Values.extraVolumes }}
 {{- toYaml . | nindent 0 }}

@@ -72,6 +72,12 @@ pub(super) async fn no_such_path() -> Problem {
     Problem::new(StatusCode::NOT_FOUND, "there is no such path here", "GET / lists the paths")
 }
 
+/// The answer to a path that the address for metrics does not serve.
+pub(super) async fn no_such_probe() -> Problem {
+    let fix = "ask the address of admin.listen: this one has /metrics, /livez and /readyz alone";
+    Problem::new(StatusCode::NOT_FOUND, "there is no such path here", fix)
+}
+
 /// The answer to another method than a path takes; whoever routes adds the header `Allow`.
 pub(super) async fn no_such_method() -> Problem {
     let fix =

@@ -7,6 +7,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use axum::Router;
 use axum::extract::{RawQuery, State};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
@@ -17,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::document::json;
 use super::health::{self, Demand, Verdict};
-use super::problem::{no_such_method, no_such_path};
+use super::problem::{no_such_method, no_such_path, no_such_probe};
 use super::routes::{Name, Routes};
 use super::{ByHand, Refused, RunningListener, View};
 use super::{change, console, event_listeners, openapi, session, status, store_routes, stream};
@@ -67,22 +68,19 @@ impl Admin {
     /// Serves every route until `stop`.
     pub async fn serve(self, view: Arc<View>, stop: CancellationToken) {
         tokio::select! {
-            () = self.serve_routes(all(), Arc::clone(&view), stop) => {}
+            () = self.serve_routes(all().into_router().fallback(no_such_path), Arc::clone(&view), stop) => {}
             () = view.live.history.follow(&view.running) => {}
         }
     }
 
     /// Serves metrics and probes alone, until `stop`.
     pub async fn serve_metrics(self, view: Arc<View>, stop: CancellationToken) {
-        self.serve_routes(probes(Routes::default()), view, stop).await;
+        let routes = probes(Routes::default()).into_router().fallback(no_such_probe);
+        self.serve_routes(routes, view, stop).await;
     }
 
-    async fn serve_routes(self, routes: Routes, view: Arc<View>, stop: CancellationToken) {
-        let answers = routes
-            .into_router()
-            .fallback(no_such_path)
-            .method_not_allowed_fallback(no_such_method)
-            .with_state(view);
+    async fn serve_routes(self, routes: Router<Arc<View>>, view: Arc<View>, stop: CancellationToken) {
+        let answers = routes.method_not_allowed_fallback(no_such_method).with_state(view);
         let settings =
             serve::Settings { limits: Limits::default(), hosts: self.hosts, refusal: Refusal::plain };
         serve::serve(self.listener, answers, settings, stop).await;

@@ -2,13 +2,14 @@
 
 use std::net::SocketAddr;
 
+use axum::Extension;
 use axum::routing::get;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 
 use super::*;
-use crate::serve::{Hosts, Limits, Refusal};
+use crate::serve::{Cut, Hosts, Limits, Refusal, feed};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Longer than any test runs.
@@ -41,6 +42,7 @@ impl Running {
         let router = Router::new()
             .route("/", get(async || "ok"))
             .route("/large", get(async || vec![b'x'; LARGE_BYTES]))
+            .route("/fed", get(fed))
             .route(
                 "/held",
                 get(async move || {
@@ -71,6 +73,18 @@ impl Running {
 
 fn limits(connections: usize, head: Duration, request: Duration) -> Limits {
     Limits { connections, head, request, end: Duration::from_secs(1) }
+}
+
+/// Writes pieces for ever, and lets the answer take a little longer with each.
+async fn fed(Extension(cut): Extension<Cut>) -> Body {
+    let (sender, pieces) = mpsc::channel(1);
+    TaskTracker::new().spawn(async move {
+        let began = Instant::now();
+        while sender.send(vec![b'x'; 64 * 1024].into()).await.is_ok() {
+            cut.allow(began.elapsed() + SHORT);
+        }
+    });
+    feed(pieces)
 }
 
 /// Reads until the text arrives.
@@ -247,4 +261,19 @@ async fn told_to_end_it_ends_idle_connections_at_once_and_running_requests_with_
     server.release.add_permits(1);
     assert!(until_end(held).await.ends_with(b"held"));
     assert!(tokio::time::timeout(PATIENCE, server.tasks.join_next()).await.is_ok());
+}
+
+#[tokio::test]
+async fn an_answer_without_end_lasts_while_its_client_reads_and_is_cut_off_when_it_does_not() {
+    let server = Running::start(limits(1, SHORT, SHORT)).await;
+    let mut client = server.get("/fed").await;
+    let began = Instant::now();
+    let mut piece = vec![0; 1024 * 1024];
+    while began.elapsed() < SHORT * 10 {
+        assert!(client.read(&mut piece).await.unwrap() > 0, "cut off after {:?}", began.elapsed());
+    }
+    // The only place is free when that client was cut off.
+    let mut next = server.get("/").await;
+    until_text(&mut next, "ok").await;
+    drop(client);
 }

@@ -131,10 +131,14 @@ async function tour(name, scheme, size) {
       await until("seconds", async () => /Last seen \d+ s ago/.test(await page.locator("#connection").innerText()));
       await picture("gone", false);
       await noBarriers(page, `${name} not connected`);
-      const again = new Fake(folder, { ...busy(), session: { ...fake.session, changes: "off", note: "set admin.allow_changes: true and admin.token_file, and restart" } });
+      const again = new Fake(folder, { ...busy(), hasNoEvents: true, session: { ...fake.session, changes: "off", note: "set admin.allow_changes: true and admin.token_file, and restart" } });
       await again.start(port);
       await until("live", async () => (await page.locator("#connection").innerText()).startsWith("Live"));
       await has("4 of 7 listeners need attention");
+      // Without events the status is asked for again and again.
+      await has("Live, asked every 2 s");
+      again.status.listeners[0].paused = true;
+      await has("Paused by hand while 1,204 messages wait.");
       await has("Read-only: changes are off in this process.");
       await again.stop();
     },

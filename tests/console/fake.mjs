@@ -85,6 +85,7 @@ export class Fake {
     const send = (status, body, headers = {}) => { response.writeHead(status, { "content-type": "application/json", ...headers }); response.end(typeof body === "string" ? body : JSON.stringify(body)); };
     const file = path === "/" ? "index.html" : path.startsWith("/console/") ? path.slice(9) : null;
     if (file) return send(200, readFileSync(join(this.folder, file), "utf8"), { "content-type": TYPES[file.split(".").pop()], "content-security-policy": POLICY });
+    if (path === "/api/v1/events" && this.hasNoEvents) return send(503, { error: "32 clients follow the events already", fix: "close one of them" });
     if (path === "/api/v1/events") {
       response.writeHead(200, { "content-type": "text/event-stream" });
       response.write(`retry: 2000\nevent: status\ndata: ${JSON.stringify(this.status)}\n\n`);
@@ -97,14 +98,26 @@ export class Fake {
     if (shown && !isRight) return send(401, { error: "this is not the token of this process", fix: "send `Authorization: Bearer TOKEN`" });
     if (path === "/api/v1/session") return send(200, { ...this.session, changes: isRight && this.session.changes !== "off" ? "allowed" : this.session.changes });
     if (path === "/api/v1/status") return send(200, this.status);
-    const [, name, route = ""] = path.match(/^\/api\/v1\/listeners\/([^/]+)\/?(.*)$/) ?? [];
     this.asked.push(`${request.method} ${path}`);
+    const [, name, route = ""] = path.match(/^\/api\/v1\/listeners\/([^/]+)\/?(.*)$/) ?? [];
     const answer = this.answers[`${request.method} ${name ? `${name}/${route}` : path}`];
     if (answer) return send(...answer);
-    if (route === "history") return send(200, this.histories[name] ?? history(name, () => ({})));
-    if (route === "failures") return send(200, { listener: name, recent_failures: this.failures[name] ?? [] });
-    if (route === "redrive") return send(200, { listener: name, state: "none", way: null, moved: 0, total: null, failed: 0, started: null, ended: null, error: null });
-    if (route === "configuration") return send(200, { listener: name, origin: "directory", file: `/etc/queuepost/listeners/${name}.json`, line: 1, editable: true, object: null, all: [{ key: "workers", value: "16", from: "default" }, { key: "batch.size", value: "5", from: `/etc/queuepost/listeners/${name}.json:3:18` }], keys: { name, queue: `https://sqs.eu-west-1.amazonaws.com/123456789012/${name}`, url: "https://api.example/events", workers: 16, headers: { Authorization: "REDACTED" }, batch: { size: 5 } } });
-    return send(404, { error: "there is no such path here", fix: "GET / lists the paths" });
+    const document = name && this.ofListener(name)[route];
+    return document ? send(200, document) : send(404, { error: "there is no such path here", fix: "GET / lists the paths" });
+  }
+
+  /** What is read of a listener, by route. */
+  ofListener(name) {
+    const file = `/etc/queuepost/listeners/${name}.json`;
+    return {
+      history: this.histories[name] ?? history(name, () => ({})),
+      failures: { listener: name, recent_failures: this.failures[name] ?? [] },
+      redrive: { listener: name, state: "none", way: null, moved: 0, total: null, failed: 0, started: null, ended: null, error: null },
+      configuration: {
+        listener: name, origin: "directory", file, line: 1, editable: true, object: null,
+        keys: { name, queue: `https://sqs.eu-west-1.amazonaws.com/123456789012/${name}`, url: "https://api.example/events", workers: 16, headers: { Authorization: "REDACTED" }, batch: { size: 5 } },
+        all: [{ key: "workers", value: "16", from: "default" }, { key: "batch.size", value: "5", from: `${file}:3:18` }],
+      },
+    };
   }
 }

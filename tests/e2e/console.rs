@@ -26,7 +26,7 @@ fn scripts(test: &str) -> Option<PathBuf> {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("console-{test}"));
     fs::remove_dir_all(&folder).ok();
     fs::create_dir_all(folder.join("console")).unwrap();
-    copy(&root.join("tests/console"), &folder, &["mjs"]);
+    copy(&root.join("tests/console"), &folder, &["mjs", "json"]);
     copy(&root.join("src/admin/console"), &folder.join("console"), &["html", "css", "js", "svg"]);
     std::os::unix::fs::symlink(packages.join("node_modules"), folder.join("node_modules")).unwrap();
     Some(folder)
@@ -91,12 +91,7 @@ async fn the_story_of_a_listener_can_be_clicked_through() {
     bridge.find_admin().await;
     let urls = [&admin, &queue, &endpoint].map(|address| format!("http://{address}"));
     let [page, queues, endpoint] = urls.each_ref().map(String::as_str);
-    let args = ["story.mjs", page, queues, endpoint, TOKEN];
-    let story = node(&folder, &args, Some(&chromium));
-    let told = tokio::select! {
-        told = story => told,
-        ended = bridge.ended() => panic!("the process ended:\n{}", ended.output),
-    };
+    let told = node(&folder, &["story.mjs", page, queues, endpoint, TOKEN], Some(&chromium)).await;
     assert!(told.contains("ok a listener is deleted after its name was typed"), "{told}");
     assert!(fs::read_dir(&listeners).unwrap().next().is_none(), "a file of the deleted listener is left");
     let ended = bridge.stop().await;
@@ -113,6 +108,13 @@ async fn every_view_of_the_console_is_without_barriers_in_light_dark_and_on_a_ph
         let last = format!("ok {name}: a process that is gone is told of, and found again");
         assert!(told.contains(&last), "{told}");
     }
+}
+
+#[tokio::test]
+async fn the_console_words_times_rates_keys_and_troubles_rightly() {
+    let Some(folder) = scripts("the_console_words_times_rates_keys_and_troubles_rightly") else { return };
+    let told = node(&folder, &["words.mjs"], None).await;
+    assert_eq!(told.lines().filter(|line| line.starts_with("ok ")).count(), 5, "{told}");
 }
 
 #[tokio::test]

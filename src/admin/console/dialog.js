@@ -15,8 +15,6 @@ export function open({ title, content = [], say = null, danger = false, cancel =
   const form = h("form", { novalidate: true, on: { submit: (event) => send(event) } },
     h("h2", { id, text: title }), h("div", { class: "dialog-body" }, ...content), result, h("div", { class: "buttons" }, leave, go));
   const dialog = h("dialog", { "aria-labelledby": id, class: wide ? "wide" : null, on: { close: () => dialog.remove() } }, form);
-  const back = document.activeElement;
-  dialog.addEventListener("close", () => back?.isConnected && back.focus());
 
   async function send(event) {
     event.preventDefault();

@@ -347,3 +347,7 @@ async fn blocking<T: Send + 'static>(what: impl FnOnce() -> T + Send + 'static) 
         Err(error) => std::panic::resume_unwind(error.into_panic()),
     }
 }
+
+#[cfg(test)]
+#[path = "file_store_tests.rs"]
+mod tests;

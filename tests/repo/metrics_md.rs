@@ -208,6 +208,10 @@ fn exercised() -> (BTreeMap<String, Family>, Series) {
         "redrive",
         "cancel_redrive",
         "log_level",
+        "create",
+        "replace",
+        "delete",
+        "check",
     ] {
         for result in [AdminWrite::Done, AdminWrite::Denied, AdminWrite::Limited, AdminWrite::Refused] {
             metrics.admin_write(action, result);

@@ -7,7 +7,6 @@ use serde_json::json;
 use tokio::sync::mpsc;
 
 use super::*;
-use crate::admin::ListenerStore as _;
 use crate::config::{Overrides, load_with};
 
 /// A store in a folder of its own, whose process has ended.

@@ -185,15 +185,22 @@ def test_changes_are_off_and_with_a_secret_their_token_is_a_file():
     ],
 )
 def test_a_directory_of_listeners_is_a_volume_that_pods_may_write(values, volume):
-    made = objects(helm_template("--set", f"{values},config.check=true,podMonitor.enabled=true").stdout)
+    made = objects(helm_template("--set", f"{values},config.check=true").stdout)
     for kind in ("Deployment", "Job"):
         pod = one(made, kind)["spec"]["template"]["spec"]
         container = pod["containers"][0]
         assert {"name": "QUEUEPOST_LISTENERS_DIR", "value": "/var/lib/queuepost/listeners"} in container["env"]
         assert {"name": "listeners", "mountPath": "/var/lib/queuepost/listeners"} in container["volumeMounts"]
         assert {"name": "listeners", **volume} in pod["volumes"]
-    assert "sampleLimit" not in one(made, "PodMonitor")["spec"]
     assert list(policy.complaints(made)) == []
+
+
+def test_no_limit_of_samples_is_guessed_where_listeners_may_be_created():
+    limits = [
+        one(objects(helm_template(*TWO, "--set", f"podMonitor.enabled=true{more}").stdout), "PodMonitor")["spec"].get("sampleLimit")
+        for more in ("", f",{CLAIM}", f",{CLAIM},podMonitor.sampleLimit=9")
+    ]
+    assert limits == [1200, None, 9]
 
 
 def test_without_a_directory_of_listeners_nothing_is_writable():

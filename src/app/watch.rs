@@ -1,6 +1,7 @@
 //! Watches the file of a configuration, and the directory of listeners.
 //!
-//! Looked at are the file's contents and the link `..data` beside it. Of the directory it is the files, their sizes and times. By that Kubernetes swaps all files of a `ConfigMap` at once.
+//! Looked at are the file's contents and the link `..data` beside it. By that link Kubernetes swaps all files of a `ConfigMap` at
+//! once. Of the directory it is the names of its files, with their sizes and times.
 //! A look reads a few kilobytes every other second, which works on every file system and in every container. It runs on a
 //! thread of its own: a file system that hangs stops the watch and nothing else.
 //!

@@ -1,5 +1,6 @@
 //! What is read of the directory of listeners, and what is said of it.
 
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 
 use super::*;
@@ -147,6 +148,41 @@ fn a_directory_that_is_not_there_is_said_with_the_fix() {
     };
     let errors = load_with(&overrides, &|_| None, false, None).unwrap_err().to_string();
     assert!(errors.contains("cannot be read: it is not there; create the directory"), "{errors}");
+}
+
+#[test]
+fn a_file_that_is_no_text_too_long_or_gone_is_named_and_the_others_are_read_too() {
+    let folder = Folder::new("unreadable");
+    fs::write(folder.0.join("a.yaml"), b"queue: \xff").unwrap();
+    folder.put("b.yaml", &"#".repeat(1024 * 1024 + 1)).put("d.yaml", &format!("{LISTENER}workers: 0\n"));
+    symlink("nowhere", folder.0.join("c.yaml")).unwrap();
+    let said = folder.load(None).unwrap_err().to_string();
+    for (name, because) in [
+        ("a.yaml", "it is not text in UTF-8"),
+        ("b.yaml", "it is longer than 1024 KiB"),
+        ("c.yaml", "it is not there"),
+        ("d.yaml:3:10", "workers: 0"),
+    ] {
+        let place = folder.0.join(name).display().to_string();
+        assert!(said.lines().any(|line| line.contains(&place) && line.contains(because)), "{name}\n{said}");
+    }
+}
+
+#[test]
+fn an_endpoint_is_one_of_the_file_and_a_relative_path_starts_at_the_directory() {
+    let folder = Folder::new("beside");
+    let listeners = folder.0.join("listeners");
+    fs::create_dir(&listeners).unwrap();
+    let text = "queue: http://127.0.0.1:9/000000000000/a\nendpoint: shop\npath: /a\nheaders: { x-key: { file: key } }\n";
+    fs::write(listeners.join("a.yaml"), text).unwrap();
+    fs::write(listeners.join("key"), "secret").unwrap();
+    fs::set_permissions(listeners.join("key"), fs::Permissions::from_mode(0o600)).unwrap();
+    let main = "listeners_dir: listeners\nendpoints: { shop: { url: http://127.0.0.1:9 } }\n";
+    let file = folder.0.join("main.conf");
+    fs::write(&file, main).unwrap();
+    let overrides = Overrides { config: Some(file.display().to_string()), ..Overrides::default() };
+    let plan = load_with(&overrides, &|_| None, false, None).unwrap();
+    assert_eq!((names(&plan), plan.endpoints.len()), (vec!["a"], 1));
 }
 
 #[test]

@@ -12,6 +12,8 @@ from rendering import (
 
 TWO = ["--set", "queue=https://sqs.eu-west-1.amazonaws.com/123456789012/orders", "--set", "url=http://orders/events"]
 
+CLAIM = "listenersDir.enabled=true,listenersDir.existingClaim=kept"
+
 
 @pytest.mark.parametrize("name", HELM)
 def test_helm_lint_has_nothing_to_say(name):
@@ -39,8 +41,15 @@ REFUSED = {
     "name the Secret with the token": [*TWO, "--set", "admin.allowChanges=true"],
     "leave it out with keda.enabled": [*TWO, "--set", "admin.metricsPort=9465,keda.enabled=true"],
     "take another port than adminPort": [*TWO, "--set", "admin.metricsPort=9464"],
-    "QUEUEPOST_LISTENERS_DIR is set by the chart": [*TWO, "--set", "env[0].name=QUEUEPOST_LISTENERS_DIR"],
     "extraArgs: --admin-allow-changes overrides": [*TWO, "--set", "extraArgs={--admin-allow-changes}"],
+    "QUEUEPOST_LISTENERS_DIR is set by the chart": [*TWO, "--set", "env[0].name=QUEUEPOST_LISTENERS_DIR"],
+    "extraArgs: --listeners-dir=/a overrides": [*TWO, "--set", "extraArgs={--listeners-dir=/a}"],
+    "each pod would have other listeners": [*TWO, "--set", "listenersDir.enabled=true"],
+    "or name a claim that all pods share": [*TWO, "--set", "listenersDir.enabled=true,replicaCount=null"],
+    "and keda.enabled to false": [*TWO, "--set", "listenersDir.enabled=true,replicaCount=1,keda.enabled=true"],
+    "with existingConfigMap or listenersDir alone": ["--set", f"{CLAIM},keda.enabled=true"],
+    "two values are needed": [*TWO[:2], "--set", "listenersDir.enabled=true,replicaCount=1"],
+    "/listenersDir": [*TWO, "--set", "listenersDir.claim=a"],
     "extraArgs: --timeout overrides": [*TWO, "--set", "extraArgs={--timeout,1h}"],
     "extraArgs: --shutdown-deadline=5s overrides": [*TWO, "--set", "extraArgs={--shutdown-deadline=5s}"],
     "extraArgs: --admin-listen overrides": [*TWO, "--set", "extraArgs={--admin-listen}"],
@@ -180,18 +189,56 @@ def test_metrics_and_probes_may_have_a_port_of_their_own_and_the_rest_is_on_loop
     assert list(policy.complaints(made)) == []
 
 
-@pytest.mark.parametrize(("claim", "volume"), [
-    ("", {"emptyDir": {}}), ("shared", {"persistentVolumeClaim": {"claimName": "shared"}}),
-])
-def test_listeners_that_are_created_have_a_directory_that_can_be_written(claim, volume):
-    assert "QUEUEPOST_LISTENERS_DIR" not in helm_template(*TWO).stdout
-    made = objects(helm_template(*TWO, "--set", f"listenersDir.enabled=true,listenersDir.existingClaim={claim}").stdout)
-    container = _container(made)
-    place = "/var/lib/queuepost/listeners"
-    assert {"name": "QUEUEPOST_LISTENERS_DIR", "value": place} in container["env"]
-    assert {"name": "listeners", "mountPath": place} in container["volumeMounts"]
-    assert {"name": "listeners", **volume} in one(made, "Deployment")["spec"]["template"]["spec"]["volumes"]
+@pytest.mark.parametrize(
+    ("values", "volume"),
+    [
+        ("listenersDir.enabled=true,replicaCount=1", {"emptyDir": {"sizeLimit": "64Mi"}}),
+        (CLAIM, {"persistentVolumeClaim": {"claimName": "kept"}}),
+    ],
+)
+def test_a_directory_of_listeners_is_a_volume_that_pods_may_write(values, volume):
+    made = objects(helm_template("--set", f"{values},config.check=true").stdout)
+    for kind in ("Deployment", "Job"):
+        pod = one(made, kind)["spec"]["template"]["spec"]
+        container = pod["containers"][0]
+        assert {"name": "QUEUEPOST_LISTENERS_DIR", "value": "/var/lib/queuepost/listeners"} in container["env"]
+        assert {"name": "listeners", "mountPath": "/var/lib/queuepost/listeners"} in container["volumeMounts"]
+        assert {"name": "listeners", **volume} in pod["volumes"]
     assert list(policy.complaints(made)) == []
+
+
+def test_no_limit_of_samples_is_guessed_where_listeners_may_be_created():
+    limits = [
+        one(objects(helm_template(*TWO, "--set", f"podMonitor.enabled=true{more}").stdout), "PodMonitor")["spec"].get("sampleLimit")
+        for more in ("", f",{CLAIM}", f",{CLAIM},podMonitor.sampleLimit=9")
+    ]
+    assert limits == [1200, None, 9]
+
+
+def test_without_a_directory_of_listeners_nothing_is_writable():
+    made = objects(helm_template(*TWO).stdout)
+    assert all(mount["readOnly"] for mount in _container(made)["volumeMounts"])
+    assert "QUEUEPOST_LISTENERS_DIR" not in {variable["name"] for variable in _container(made)["env"]}
+
+
+@pytest.mark.parametrize(("values", "deadline"), [("", 75), (",listeners[0].timeout=2m", 135), (",listeners[0].timeout=1s", 75)])
+def test_the_deadline_covers_a_listener_that_is_created_later(values, deadline):
+    first = ",listeners[0].queue=a,listeners[0].url=http://a" if values else ""
+    made = objects(helm_template("--set", f"{CLAIM}{first}{values}").stdout)
+    assert {"name": "QUEUEPOST_SHUTDOWN_DEADLINE", "value": f"{deadline}s"} in _container(made)["env"]
+
+
+def test_queuepost_takes_a_configuration_that_has_its_listeners_in_a_directory_alone(queuepost, tmp_path):
+    made = objects(helm_template("--set", CLAIM).stdout)
+    file, folder = tmp_path / "queuepost.yaml", tmp_path / "listeners"
+    file.write_text(one(made, "ConfigMap")["data"]["queuepost.yaml"])
+    folder.mkdir()
+    env = {v["name"]: v["value"] for v in _container(made)["env"]}
+    env |= {"QUEUEPOST_CONFIG": str(file), "QUEUEPOST_LISTENERS_DIR": str(folder)}
+    said = run(queuepost, "check", "--offline", env=env, check=False)
+    assert said.returncode == 0 and "✘" not in said.stdout, said.stdout + said.stderr
+    (folder / "orders.yaml").write_text("queue: orders\nregion: eu-west-1\nurl: http://orders/events\n")
+    assert "valid: 1 listener" in run(queuepost, "check", "--offline", env=env).stdout
 
 
 ROLE = "arn:aws:iam::210987654321:role/consumer"

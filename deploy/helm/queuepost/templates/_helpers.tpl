@@ -82,6 +82,8 @@ annotations:
 {{- fail "queue and url are a listener of their own: write them into listeners" }}
 {{- else if $v.listeners }}
 {{- dict "listeners" $v.listeners | toJson }}
+{{- else if and $v.listenersDir.enabled (not $short) }}
+{{- dict "listeners" list | toJson }}
 {{- else if not (and $v.queue $v.url) }}
 {{- fail "two values are needed: --set queue=URL_OF_THE_QUEUE --set url=URL_OF_THE_ENDPOINT (or listeners, or existingConfigMap)" }}
 {{- else }}
@@ -103,9 +105,9 @@ annotations:
 {{- div (add $millis 999) 1000 }}
 {{- end }}
 
-{{/* The longest time-out of a listener, in seconds. */}}
+{{/* The longest time-out of a listener, in seconds; of one that is created later the usual one. */}}
 {{- define "queuepost.longestTimeout" -}}
-{{- $longest := 0 }}
+{{- $longest := ternary 60 0 .Values.listenersDir.enabled }}
 {{- range (include "queuepost.listeners" . | fromJson).listeners }}
 {{- $timeout := .timeout | default (ternary "435s" "60s" (hasKey . "algorithm")) }}
 {{- $longest = max $longest (include "queuepost.seconds" (dict "key" "timeout of a listener" "duration" $timeout)) }}
@@ -242,7 +244,7 @@ annotations:
 {{- $listeners := (include "queuepost.listeners" .root | fromJson).listeners }}
 {{- if not (kindIs "invalid" .monitor.sampleLimit) }}
 {{- int64 .monitor.sampleLimit }}
-{{- else if $listeners }}
+{{- else if and $listeners (not .root.Values.listenersDir.enabled) }}
 {{- add (mul 700 (len $listeners)) 500 }}
 {{- end }}
 {{- end }}
@@ -282,12 +284,12 @@ annotations:
 {{- else }}
 - { name: QUEUEPOST_ADMIN_LISTEN, value: "{{ .Values.adminHost }}:{{ .Values.adminPort }}" }
 {{- end }}
-{{- if .Values.listenersDir.enabled }}
-- { name: QUEUEPOST_LISTENERS_DIR, value: /var/lib/queuepost/listeners }
-{{- end }}
 {{- if .Values.admin.allowChanges }}
 - { name: QUEUEPOST_ADMIN_ALLOW_CHANGES, value: "true" }
 - { name: QUEUEPOST_ADMIN_TOKEN_FILE, value: {{ printf "/etc/queuepost/admin/%s" .Values.admin.secretKey | quote }} }
+{{- end }}
+{{- if .Values.listenersDir.enabled }}
+- { name: QUEUEPOST_LISTENERS_DIR, value: /var/lib/queuepost/listeners }
 {{- end }}
 # The grace period above is at least this and 10 s.
 - { name: QUEUEPOST_SHUTDOWN_DEADLINE, value: "{{ include "queuepost.deadline" . }}s" }
@@ -336,14 +338,15 @@ annotations:
     secretName: {{ .root.Values.admin.existingSecret | quote }}
     defaultMode: 0440
 {{- end }}
-{{- if .root.Values.listenersDir.enabled }}
+{{- with .root.Values.listenersDir }}
+{{- if and .enabled .existingClaim }}
 - name: listeners
-  {{- if .root.Values.listenersDir.existingClaim }}
   persistentVolumeClaim:
-    claimName: {{ .root.Values.listenersDir.existingClaim | quote }}
-  {{- else }}
-  emptyDir: {}
-  {{- end }}
+    claimName: {{ .existingClaim | quote }}
+{{- else if .enabled }}
+- name: listeners
+  emptyDir: { sizeLimit: 64Mi }
+{{- end }}
 {{- end }}
 {{- with .root.Values.extraVolumes }}
 {{- toYaml . | nindent 0 }}

@@ -33,12 +33,14 @@ pub(super) struct FileStore {
     explain: Explain,
     process: ToProcess,
     one_at_a_time: Mutex<()>,
+    /// Held while one is shown: everybody may ask, and each answer reads the whole configuration.
+    one_reader: Mutex<()>,
 }
 
 impl FileStore {
     /// For the configuration that these read; `process` follows it.
     pub(super) fn new(load: Load, explain: Explain, process: ToProcess) -> Self {
-        Self { load, explain, process, one_at_a_time: Mutex::new(()) }
+        Self { load, explain, process, one_at_a_time: Mutex::new(()), one_reader: Mutex::new(()) }
     }
 
     /// The configuration as it is, or as it would be.
@@ -137,6 +139,7 @@ impl FileStore {
     }
 
     async fn shown(&self, name: &str, whole: bool) -> Result<Value, NotStored> {
+        let _alone = self.one_reader.lock().await;
         let plan = self.valid().await?;
         let listener = find(&plan, name).ok_or(NotStored::NoSuchListener)?;
         let explain = Arc::clone(&self.explain);

@@ -26,6 +26,7 @@ mod start;
 pub mod test_post;
 mod watch;
 mod wiring;
+mod written;
 
 pub use reload::Source;
 pub use start::StartError;

@@ -9,7 +9,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
 use crate::admin::{self, EventListener, Keys, ListenerStore, NotStored, Operator as _, Refused, WrongKey};
@@ -20,6 +20,7 @@ use crate::app::listener_file;
 use crate::app::operator::ToProcess;
 use crate::app::reload::{Explain, Load};
 use crate::app::test_post;
+use crate::app::written::{find, not_valid, written};
 use crate::config::{self, ConfigErrors, ListenerPlan, OriginKind, Place, Plan, Trial};
 use crate::ports::BoxFuture;
 use crate::telemetry::Chain;
@@ -34,13 +35,13 @@ pub(super) struct FileStore {
     process: ToProcess,
     one_at_a_time: Mutex<()>,
     /// Held while one is shown: everybody may ask, and each answer reads the whole configuration.
-    one_reader: Mutex<()>,
+    one_reader: Arc<Mutex<()>>,
 }
 
 impl FileStore {
     /// For the configuration that these read; `process` follows it.
     pub(super) fn new(load: Load, explain: Explain, process: ToProcess) -> Self {
-        Self { load, explain, process, one_at_a_time: Mutex::new(()), one_reader: Mutex::new(()) }
+        Self { load, explain, process, one_at_a_time: Mutex::new(()), one_reader: Arc::default() }
     }
 
     /// The configuration as it is, or as it would be.
@@ -51,10 +52,7 @@ impl FileStore {
 
     /// The configuration as it is.
     async fn valid(&self) -> Result<Plan, NotStored> {
-        self.plan(None).await.map_err(|errors| NotStored::Conflict {
-            why: format!("the configuration is not valid as it is: {}", first(&errors)),
-            fix: "correct it first; `queuepost check --offline` lists all that is wrong".to_owned(),
-        })
+        self.plan(None).await.map_err(|errors| not_valid(&errors))
     }
 
     /// The configuration as it is, and the directory.
@@ -138,38 +136,15 @@ impl FileStore {
         }))
     }
 
+    /// What is written for a listener. The turn is held by the reading itself: it goes on when whoever asked has left.
     async fn shown(&self, name: &str, whole: bool) -> Result<Value, NotStored> {
-        let _alone = self.one_reader.lock().await;
-        let plan = self.valid().await?;
-        let listener = find(&plan, name).ok_or(NotStored::NoSuchListener)?;
-        let explain = Arc::clone(&self.explain);
-        let rows = blocking(move || explain()).await.unwrap_or_default();
-        let rows = rows.iter().filter(|row| row.listener.as_deref() == Some(name));
-        let (mut keys, mut all) = (Map::new(), Vec::new());
-        for row in rows {
-            all.push(json!({ "key": row.key, "value": row.value, "from": row.from }));
-            if row.from != "default" {
-                keys.insert(row.key.clone(), json!(row.value));
-            }
-        }
-        let is_kept = listener.origin.kind == OriginKind::Directory;
-        let object = match &listener.origin.path {
-            Some(path) if is_kept && whole => {
-                let text = at(path, listener_file::read).await?;
-                text.as_deref().and_then(config::keys_of)
-            }
-            _ => None,
-        };
-        Ok(json!({
-            "listener": name,
-            "origin": listener.origin.kind.label(),
-            "file": listener.origin.path.as_ref().map(|path| path.display().to_string()),
-            "line": listener.origin.line,
-            "editable": is_kept,
-            "keys": keys,
-            "all": all,
-            "object": object,
-        }))
+        let turn = Arc::clone(&self.one_reader).lock_owned().await;
+        let (load, explain, name) = (Arc::clone(&self.load), Arc::clone(&self.explain), name.to_owned());
+        blocking(move || {
+            let _turn = turn;
+            written(&load, &explain, &name, whole)
+        })
+        .await
     }
 }
 
@@ -238,20 +213,12 @@ impl ListenerStore for FileStore {
     }
 }
 
-fn find<'a>(plan: &'a Plan, name: &str) -> Option<&'a ListenerPlan> {
-    plan.listeners.iter().find(|one| one.listener.name == name)
-}
-
 /// Where a listener is written, for people.
 fn place_of(listener: &ListenerPlan) -> String {
     match &listener.origin.path {
         Some(path) => format!("{}:{}", path.display(), listener.origin.line),
         None => "flags or variables".to_owned(),
     }
-}
-
-fn first(errors: &ConfigErrors) -> String {
-    errors.problems().first().map(ToString::to_string).unwrap_or_default()
 }
 
 /// The problems, those of the listener's own file by key alone.
@@ -336,10 +303,7 @@ async fn at<T: Send + 'static>(
     what: impl FnOnce(&Path) -> std::io::Result<T> + Send + 'static,
 ) -> Result<T, NotStored> {
     let owned = path.to_owned();
-    blocking(move || what(&owned)).await.map_err(|error| NotStored::Failed {
-        why: format!("{}: {error}", path.display()),
-        fix: "let the process write the directory, and look whether the disk is full".to_owned(),
-    })
+    blocking(move || what(&owned)).await.map_err(|error| listener_file::failed(path, &error))
 }
 
 /// Runs on a thread that may block.

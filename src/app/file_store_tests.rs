@@ -53,3 +53,53 @@ async fn a_file_that_the_process_does_not_follow_is_put_back_as_it_was() {
     assert_eq!(store.remove("refunds").await, Err(NotStored::NoSuchListener));
     fs::remove_dir_all(&folder).unwrap();
 }
+
+#[tokio::test]
+async fn without_the_token_nothing_of_the_keys_is_told_but_where_they_are() {
+    let (folder, mut store) = store("told");
+    store.explain = Arc::new(|| {
+        Ok(vec![config::Explained {
+            listener: Some("orders".to_owned()),
+            key: "path".to_owned(),
+            value: Some("/events/s3cr3t".to_owned()),
+            from: "orders.json:1:1".to_owned(),
+        }])
+    });
+    let mut keys = keys(3);
+    keys.insert("url".to_owned(), json!("http://127.0.0.1:9/events/s3cr3t"));
+    fs::write(folder.join("orders.json"), listener_file::text(&keys)).unwrap();
+    let told = store.written("orders", false).await.unwrap();
+    assert!(!told.to_string().contains("s3cr3t"), "{told}");
+    assert_eq!((&told["keys"], &told["all"], &told["object"]), (&Value::Null, &Value::Null, &Value::Null));
+    assert_eq!((&told["origin"], &told["editable"]), (&json!("directory"), &json!(true)));
+    let whole = store.written("orders", true).await.unwrap();
+    assert_eq!(whole["object"], json!(keys));
+    assert_eq!(whole["keys"], json!({ "path": "/events/s3cr3t" }));
+    assert_eq!(whole["all"][0]["from"], "orders.json:1:1");
+    fs::remove_dir_all(&folder).unwrap();
+}
+
+#[tokio::test]
+async fn a_reading_keeps_its_turn_when_whoever_asked_has_left() {
+    let (folder, mut store) = store("turn");
+    let (began, mut has_began) = mpsc::unbounded_channel();
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let released = std::sync::Mutex::new(released);
+    let load = Arc::clone(&store.load);
+    store.load = Arc::new(move |trial: Option<&Trial>| {
+        began.send(()).unwrap();
+        released.lock().unwrap().recv().unwrap();
+        load(trial)
+    });
+    let store = Arc::new(store);
+    let asks = Arc::clone(&store);
+    let left = tokio::spawn(async move { asks.written("orders", false).await });
+    has_began.recv().await.unwrap();
+    left.abort();
+    assert!(left.await.unwrap_err().is_cancelled());
+    assert!(store.one_reader.try_lock().is_err(), "the reading goes on, and so nobody else may begin one");
+    release.send(()).unwrap();
+    release.send(()).unwrap();
+    assert_eq!(store.written("orders", false).await, Err(NotStored::NoSuchListener));
+    fs::remove_dir_all(&folder).unwrap();
+}

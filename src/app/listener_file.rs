@@ -8,7 +8,7 @@ use std::io::{self, ErrorKind, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
-use crate::admin::Keys;
+use crate::admin::{Keys, NotStored};
 use crate::secret::regular_file;
 
 /// More than any listener has, in bytes.
@@ -48,6 +48,14 @@ pub(super) fn put(path: &Path, text: Option<&str>) -> io::Result<()> {
         }
     }
     File::open(folder)?.sync_all()
+}
+
+/// An error of the machine with a listener's file.
+pub(super) fn failed(path: &Path, error: &io::Error) -> NotStored {
+    NotStored::Failed {
+        why: format!("{}: {error}", path.display()),
+        fix: "let the process write the directory, and look whether the disk is full".to_owned(),
+    }
 }
 
 fn write(path: &Path, text: &str) -> io::Result<()> {

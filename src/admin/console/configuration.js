@@ -44,7 +44,7 @@ export function configurationPart(name) {
 
 function withheld() {
   const off = session?.changes === "off";
-  return `Its keys may have secrets: ${off ? "as changes are off, \`queuepost check --explain\` shows them." : "enter the token to see them."}`;
+  return `Its keys may have secrets: ${off ? "as changes are off, `queuepost check --explain` shows them." : "enter the token to see them."}`;
 }
 
 function asText(value) {

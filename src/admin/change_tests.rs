@@ -170,6 +170,27 @@ fn nothing_of_a_body_of_the_wrong_shape_is_repeated() {
     }
 }
 
+#[test]
+fn a_listener_to_be_tried_is_as_short_as_one_to_be_created_and_the_body_to_be_posted_may_be_long() {
+    let trial = |listener: &str, post: &str| {
+        ask::trial(format!(r#"{{"listener": {listener}, "post": "{post}"}}"#).as_bytes())
+    };
+    let keys = |length: usize| format!(r#"{{"queue": "{}"}}"#, "q".repeat(length));
+    assert!(trial(&keys(60_000), &"x".repeat(200_000)).is_ok());
+    let problem = trial(&keys(70_000), "x").unwrap_err();
+    assert_eq!(
+        (problem.status, &problem),
+        (StatusCode::PAYLOAD_TOO_LARGE, &ask::listener(keys(70_000).as_bytes()).unwrap_err())
+    );
+    for wrong in ["[1]", "4", "null", "\"4111222233334444\""] {
+        let problem = trial(wrong, "x").unwrap_err();
+        assert!(
+            problem.status == StatusCode::BAD_REQUEST && !format!("{problem:?}").contains("4111"),
+            "{problem:?}"
+        );
+    }
+}
+
 #[tokio::test]
 async fn a_change_is_made_and_counted_although_whoever_asked_has_hung_up() {
     let view = Arc::new(view(None));

@@ -1,7 +1,7 @@
 //! Keeps the listeners that are created while the process runs: one file each in `listeners_dir`.
 //!
 //! Before a file is written the whole configuration is read as it would be then; what is wrong is answered in the words
-//! of the file's own rules. After it the configuration is read again, as after any change of a file. Should that fail, the
+//! of the file's own rules. After it the configuration is read again, as after any change of a file. Should either fail, the
 //! file is put back as it was. One change at a time.
 //!
 //! Whoever has the token may create listeners and no more: keys that come in name no file and no variable of this machine.
@@ -16,7 +16,7 @@ use crate::admin::{self, EventListener, Keys, ListenerStore, NotStored, Operator
 use crate::app::check::{self, Checked, Status, What};
 use crate::app::event_listeners;
 use crate::app::incoming::{free_name, named};
-use crate::app::listener_file;
+use crate::app::listener_file::{self, Force, to_disk};
 use crate::app::operator::ToProcess;
 use crate::app::reload::{Explain, Load};
 use crate::app::test_post;
@@ -33,6 +33,8 @@ pub(super) struct FileStore {
     load: Load,
     explain: Explain,
     process: ToProcess,
+    /// Brings the directory to the disk.
+    force: Force,
     one_at_a_time: Mutex<()>,
     /// Held while one is shown: everybody may ask, and each answer reads the whole configuration.
     one_reader: Arc<Mutex<()>>,
@@ -41,7 +43,14 @@ pub(super) struct FileStore {
 impl FileStore {
     /// For the configuration that these read; `process` follows it.
     pub(super) fn new(load: Load, explain: Explain, process: ToProcess) -> Self {
-        Self { load, explain, process, one_at_a_time: Mutex::new(()), one_reader: Arc::default() }
+        Self {
+            load,
+            explain,
+            process,
+            force: to_disk,
+            one_at_a_time: Mutex::new(()),
+            one_reader: Arc::default(),
+        }
     }
 
     /// The configuration as it is, or as it would be.
@@ -71,21 +80,37 @@ impl FileStore {
             .await
             .map_err(|errors| NotStored::NotValid(wrong(&errors, name)))?;
         let before = at(&path, listener_file::read).await?;
-        let written = text.clone();
-        at(&path, move |path| listener_file::put(path, written.as_deref())).await?;
-        match self.process.reload().await {
+        let kept = match self.put(&path, text.clone()).await {
+            Ok(()) => self.process.reload().await.map_err(not_followed),
+            Err(failed) => Err(failed),
+        };
+        match kept {
             Ok(report) => {
                 let state = report.pointer("/listeners").and_then(|all| all.get(name)).cloned();
                 let state = state.unwrap_or_else(|| json!(if text.is_some() { "kept" } else { "removed" }));
                 Ok(json!({ "listener": name, "state": state, "file": path.display().to_string() }))
             }
-            Err(refused) => {
-                at(&path, move |path| listener_file::put(path, before.as_deref())).await?;
-                // What ran goes on; whoever reads the configuration again says so if it cannot.
-                drop(self.process.reload().await);
-                Err(not_followed(refused))
-            }
+            Err(why) => Err(self.put_back(&path, before, why).await),
         }
+    }
+
+    async fn put(&self, path: &Path, text: Option<String>) -> Result<(), NotStored> {
+        let force = self.force;
+        at(path, move |path| listener_file::put(path, text.as_deref(), force)).await
+    }
+
+    /// Gives the file its former text; why nothing was kept, or that the file is another one now.
+    async fn put_back(&self, path: &Path, before: Option<String>, why: NotStored) -> NotStored {
+        let now = at(path, listener_file::read).await;
+        if now.as_ref().ok() == Some(&before) {
+            return why;
+        }
+        let back = self.put(path, before.clone()).await;
+        // Also where the directory is not on the disk yet: what is read now counts.
+        let is_back = back.is_ok() || at(path, listener_file::read).await.ok() == Some(before);
+        // What ran goes on; whoever reads the configuration again says so if it cannot.
+        drop(self.process.reload().await);
+        if is_back { why } else { not_back(path, why) }
     }
 
     /// Where a listener is kept that may be changed here.
@@ -285,6 +310,19 @@ async fn posted(plan: &Plan, name: &str, body: Option<String>) -> Value {
             "error": Chain(&error).to_string(),
             "fix": "queuepost check --render shows what becomes of a message",
         }),
+    }
+}
+
+/// It was not kept, and the file is not as it was.
+fn not_back(path: &Path, why: NotStored) -> NotStored {
+    let why = match why {
+        NotStored::Failed { why, .. } | NotStored::Conflict { why, .. } => why,
+        NotStored::NoSuchListener | NotStored::NotValid(_) => "it was not kept".to_owned(),
+    };
+    let path = path.display();
+    NotStored::Failed {
+        why: format!("{why}; and {path} could not be put back: it is as it was asked for"),
+        fix: format!("look at {path}: the process follows what is there"),
     }
 }
 

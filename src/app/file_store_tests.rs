@@ -103,3 +103,32 @@ async fn a_reading_keeps_its_turn_when_whoever_asked_has_left() {
     assert_eq!(store.written("orders", false).await, Err(NotStored::NoSuchListener));
     fs::remove_dir_all(&folder).unwrap();
 }
+
+#[tokio::test]
+async fn a_file_whose_directory_does_not_come_to_the_disk_is_put_back_or_said_to_be_changed() {
+    let (folder, mut store) = store("disk");
+    let file = folder.join("orders.json");
+    let text = listener_file::text(&keys(3));
+    fs::write(&file, &text).unwrap();
+    store.force = |_| Err(std::io::Error::other("the disk is gone"));
+    for failed in [store.replace("orders", keys(5)).await, store.remove("orders").await] {
+        assert!(
+            matches!(&failed, Err(NotStored::Failed { why, .. }) if why.ends_with("the disk is gone")),
+            "{failed:?}"
+        );
+        assert_eq!(fs::read_to_string(&file).unwrap(), text);
+    }
+    // The former text cannot be written either: a directory took its place.
+    store.force = |folder| {
+        let file = folder.join("orders.json");
+        fs::remove_file(&file)?;
+        fs::create_dir(&file)?;
+        Err(std::io::Error::other("the disk is gone"))
+    };
+    let failed = store.replace("orders", keys(5)).await;
+    assert!(
+        matches!(&failed, Err(NotStored::Failed { why, .. }) if why.contains("could not be put back")),
+        "{failed:?}"
+    );
+    fs::remove_dir_all(&folder).unwrap();
+}

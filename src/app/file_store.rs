@@ -12,7 +12,9 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
-use crate::admin::{self, EventListener, Keys, ListenerStore, NotStored, Operator as _, Refused, WrongKey};
+use crate::admin::{
+    self, Edit, EventListener, Keys, ListenerStore, NotStored, Operator as _, Refused, WrongKey,
+};
 use crate::app::check::{self, Checked, Status, What};
 use crate::app::event_listeners;
 use crate::app::incoming::{free_name, named};
@@ -216,6 +218,21 @@ impl ListenerStore for FileStore {
         })
     }
 
+    fn change<'a>(&'a self, listener: &'a str, edit: Edit) -> BoxFuture<'a, Result<Value, NotStored>> {
+        Box::pin(async move {
+            let _alone = self.one_at_a_time.lock().await;
+            let (plan, _) = self.present().await?;
+            let path = Self::kept(&plan, listener)?;
+            let text = at(&path, listener_file::read).await?;
+            let there = text.as_deref().and_then(config::keys_of).map(named);
+            // What a person let it name of this machine was meant for the queue and the endpoint that are there.
+            let Some(Ok((_, mut keys))) = there else { return Err(by_hand_alone(&path)) };
+            edit(&mut keys);
+            let (_, keys) = named(keys)?;
+            self.keep(listener, path, Some(listener_file::text(&keys))).await
+        })
+    }
+
     fn remove<'a>(&'a self, listener: &'a str) -> BoxFuture<'a, Result<Value, NotStored>> {
         Box::pin(async move {
             let _alone = self.one_at_a_time.lock().await;
@@ -323,6 +340,15 @@ fn not_back(path: &Path, why: NotStored) -> NotStored {
     NotStored::Failed {
         why: format!("{why}; and {path} could not be put back: it is as it was asked for"),
         fix: format!("look at {path}: the process follows what is there"),
+    }
+}
+
+/// Its keys cannot be kept by whoever did not write them.
+fn by_hand_alone(path: &Path) -> NotStored {
+    let path = path.display();
+    NotStored::Conflict {
+        why: format!("{path} names a file or a variable of this machine, or cannot be read as keys"),
+        fix: format!("change it in {path}; the process follows the file"),
     }
 }
 

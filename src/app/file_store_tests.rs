@@ -132,3 +132,34 @@ async fn a_file_whose_directory_does_not_come_to_the_disk_is_put_back_or_said_to
     );
     fs::remove_dir_all(&folder).unwrap();
 }
+
+#[tokio::test]
+async fn a_file_that_names_something_of_this_machine_is_changed_by_hand_alone() {
+    let (folder, store) = store("edit");
+    let file = folder.join("orders.yaml");
+    let (queue, url) = ("http://127.0.0.1:9/0/orders", "http://127.0.0.1:9/");
+    let edit = || -> Edit { Box::new(|keys| drop(keys.insert("workers".to_owned(), json!(5)))) };
+    let key = folder.join("key");
+    fs::write(&key, "s3cr3t").unwrap();
+    let named = format!("queue: {queue}\nurl: {url}\nheaders: {{X-Key: {{file: {}}}}}\n", key.display());
+    fs::write(&file, &named).unwrap();
+    let refused = store.change("orders", edit()).await;
+    assert!(
+        matches!(&refused, Err(NotStored::Conflict { fix, .. }) if fix.contains("change it in") && fix.contains("orders.yaml")),
+        "{refused:?}"
+    );
+    assert_eq!(fs::read_to_string(&file).unwrap(), named);
+    // Without it the change is made; here the process does not follow it, and so it is put back.
+    let plain = format!("queue: {queue}\nurl: {url}\nname: orders\n");
+    fs::write(&file, &plain).unwrap();
+    let refused = store.change("orders", edit()).await;
+    assert!(
+        matches!(&refused, Err(NotStored::Conflict { why, .. }) if why.contains("draining")),
+        "{refused:?}"
+    );
+    let wrong: Edit = Box::new(|keys| drop(keys.insert("queue".to_owned(), json!("${HOME}"))));
+    assert!(matches!(store.change("orders", wrong).await, Err(NotStored::NotValid(_))));
+    assert_eq!(fs::read_to_string(&file).unwrap(), plain);
+    assert_eq!(store.change("refunds", edit()).await, Err(NotStored::NoSuchListener));
+    fs::remove_dir_all(&folder).unwrap();
+}

@@ -4,6 +4,7 @@ use std::sync::Mutex;
 use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -53,6 +54,10 @@ impl Operator for Scripted {
         self.note(format!("test {listener} {body}"))
     }
 
+    fn redrive(&self, listener: &str) -> Value {
+        json!({ "listener": listener, "state": "none" })
+    }
+
     fn by_hand<'a>(&'a self, listener: &'a str, what: ByHand) -> BoxFuture<'a, Result<Value, Refused>> {
         self.note(format!("{what:?} {listener}"))
     }
@@ -69,7 +74,11 @@ fn view(operator: Option<Arc<dyn Operator>>) -> View {
         tasks: TaskTracker::new(),
         live: Live { history: History::new(Wall::System), events: Events::until(CancellationToken::new()) },
         log: Arc::new(LogLevel::new("info")),
-        about: About { started: SystemTime::UNIX_EPOCH, host: None, listeners_dir: None },
+        about: About {
+            started: SystemTime::UNIX_EPOCH,
+            host: None,
+            listeners_dir: watch::Sender::new(None).subscribe(),
+        },
     }
 }
 

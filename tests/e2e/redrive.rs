@@ -3,8 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use queuepost::hands::Report;
+use queuepost::hands::redrive::{End, Job, Order};
 use queuepost::localqueue::{BrokerError, FaultPlan, FaultRates, MessageState, Operation, SendMessage};
+use queuepost::ports::{Queue as _, QueueError};
+use queuepost::sqs::{Clients, QueueRef, Settings};
 use serde_json::Value;
+use tokio_util::sync::CancellationToken;
 
 use super::process::{Ended, Queuepost, until};
 use super::servers::{HttpEndpoint, QueueServer};
@@ -327,4 +332,33 @@ async fn what_fails_again_meanwhile_is_not_moved_again_and_again() {
     queues.until_empty("orders").await;
     assert_eq!(endpoint.seen.count(), 15);
     assert_eq!(bridge.stop().await.code, Some(0));
+}
+
+/// Nobody is told.
+struct Silent;
+
+impl Report for Silent {
+    fn say(&mut self, _: &str) {}
+    fn fail(&mut self, _: &QueueError) {}
+    fn begin(&mut self, _: bool, _: u64) {}
+    fn count(&mut self, _: u64, _: u64) {}
+    fn moved(&mut self, _: &str, _: &str) {}
+}
+
+#[tokio::test]
+async fn a_redrive_that_is_to_stop_before_it_began_starts_no_task() {
+    let queues = QueueServer::start().await;
+    queues.queue("orders", 1);
+    queues.send("orders", "x");
+    dead_letter(&queues, "orders", 1).await;
+    let queue = QueueRef::Url(queues.url("orders-dlq").parse().unwrap());
+    let settings = Settings { queue, region: None, profile: None, role: None, address: None };
+    let letters = Clients::default().queue(&settings).await;
+    let job = Job::prepare(&letters, Order::default(), None, &mut Silent).await.unwrap();
+    let stop = CancellationToken::new();
+    stop.cancel();
+    assert_eq!(job.run(&mut Silent, &stop).await.unwrap(), End::Stopped);
+    let arn = letters.inspect().await.unwrap().arn.expect("an ARN");
+    assert_eq!(letters.latest_move(&arn).await.unwrap(), None);
+    assert_eq!(queues.census("orders"), (0, 0, 1));
 }

@@ -70,6 +70,10 @@ impl<'a> Job<'a> {
     /// Moves messages until all are moved, or `stop` is cancelled. Then a task is cancelled, and by hand what is under
     /// way is finished and what was received released.
     pub async fn run(self, report: &mut dyn Report, stop: &CancellationToken) -> Result<End, QueueError> {
+        // A look for copies is a receive, too, and counts.
+        if stop.is_cancelled() {
+            return Ok(End::Stopped);
+        }
         let name = self.queue.own_name();
         let (depth, has_own) = (self.facts.depth, self.facts.redrive.is_some());
         if depth.visible == 0 && depth.not_visible == 0 && depth.delayed == 0 {

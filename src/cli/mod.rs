@@ -149,7 +149,7 @@ pub async fn main() -> ExitCode {
     let code = match cli.command {
         Command::Run(options) => run::run(&options).await,
         Command::Check(options) => check::run(&options).await,
-        Command::Dev(options) => dev::run(&options).await,
+        Command::Dev(options) => Box::pin(dev::run(&options)).await,
         Command::Send(options) => send::run(&options).await,
         Command::Receive(options) => receive::run(&options).await,
         Command::Status(options) => status::run(&options).await,

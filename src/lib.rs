@@ -69,6 +69,7 @@ pub mod drain;
 pub mod endpoint;
 pub mod escape;
 pub mod exchange;
+pub mod fleet;
 pub mod hands;
 pub mod limit;
 pub mod localqueue;

@@ -213,7 +213,7 @@ mod tests {
     use tokio::time::Instant;
 
     use super::*;
-    use crate::limit::{Feedback, Reason, Settings, SlotCounts, Stated};
+    use crate::limit::{Feedback, Reason, Settings, Share, SlotCounts, Stated};
     use crate::message::{Message, MessageId, ReceiptHandle};
     use crate::pipeline::{Controls, NotReceiving};
     use crate::policy::final_receive::FinalReceive;
@@ -251,7 +251,7 @@ mod tests {
             queue: "orders".to_owned(),
             endpoint: "api".to_owned(),
             preflight,
-            controls: Controls { paused: true, workers: 4, share: 1.0 },
+            controls: Controls { paused: true, workers: 4, share: Share::WHOLE },
             workers_configured: 16,
             slots: SlotCounts { limit: 4, reserved: 0, in_use: 2, bytes_max: usize::MAX, bytes: 0 },
             messages: [("waiting", 0), ("held", 0), ("delivering", 2), ("settling", 0)],
@@ -292,7 +292,13 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_adaptive_limit_is_shown_with_its_rate_which_holds_posts_back_and_the_last_refusal() {
-        let settings = |adaptive| Settings { sessions: 64, adaptive, rate: None, tuning: Tuning::default() };
+        let settings = |adaptive| Settings {
+            sessions: 64,
+            divided: false,
+            adaptive,
+            rate: None,
+            tuning: Tuning::default(),
+        };
         let shown = |limits: &EndpointLimits| endpoint(limits)["adaptive"].clone();
         let fixed = EndpointLimits::new("api", &settings(false), 1);
         let nothing =
@@ -310,7 +316,7 @@ mod tests {
             .into_iter()
             .chain([Feedback::Congestion(refusal, Stated::Nothing); 4])
         {
-            let mut session = member.start(None).await;
+            let mut session = member.granted(None).await;
             session.starts();
             tokio::time::advance(Duration::from_millis(100)).await;
             session.end(feedback);

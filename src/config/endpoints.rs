@@ -345,7 +345,13 @@ impl Known {
                 sign,
                 tls,
             },
-            limits: limit::Settings { sessions, adaptive: self.adaptive, rate: self.rate, tuning },
+            limits: limit::Settings {
+                sessions,
+                divided: !sessions_are_workers,
+                adaptive: self.adaptive,
+                rate: self.rate,
+                tuning,
+            },
             sessions_are_workers,
         }
     }

@@ -10,6 +10,8 @@ use crate::tuning::Tuning;
 pub struct Settings {
     /// Most POSTs at once over all listeners of the endpoint.
     pub sessions: usize,
+    /// Whether these are for all processes of a fleet together, and not for each.
+    pub divided: bool,
     /// Whether fewer are used while the endpoint refuses for lack of capacity, and none while headers say so.
     pub adaptive: bool,
     /// Most starts per time, if limited.

@@ -31,6 +31,8 @@ pub(super) struct Admitted {
 pub(super) enum Refused {
     /// The listener stops, alone or with the process.
     Draining,
+    /// The listener stands by: what it could do is other processes' share.
+    StandingBy,
     /// A gate stays closed for so much longer.
     GateClosed(Duration),
 }
@@ -40,6 +42,7 @@ impl Refused {
     pub(super) fn words(self) -> &'static str {
         match self {
             Self::Draining => "the listener is stopping",
+            Self::StandingBy => "the listener stands by",
             Self::GateClosed(_) => "the gate stayed closed",
         }
     }
@@ -137,6 +140,7 @@ impl Admission {
                 // Leaves the line to the probe.
                 () = self.gates.closed(&reservation.probes) => {}
                 session = self.membership.start(reservation.claims.take()) => {
+                    let session = session.ok_or(Refused::StandingBy)?;
                     let probes = std::mem::take(&mut reservation.probes);
                     return Ok(Admitted { session, probes, at_gates });
                 }

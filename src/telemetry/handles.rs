@@ -38,7 +38,7 @@ pub struct ListenerMetrics {
     /// Parked after a 429.
     pub parked: IntCounter,
     pub(super) deferred: [IntCounter; DeferReason::ALL.len()],
-    pub(super) released: [IntCounter; 3],
+    pub(super) released: [IntCounter; 4],
     /// Sent to the dead-letter queue by a row of the listener.
     pub dead_lettered: IntCounter,
     /// Left unsettled.

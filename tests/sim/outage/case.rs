@@ -197,7 +197,8 @@ async fn simulate(case: &Case) -> Figures {
         } else {
             let mut process = SimProcess::in_world(&world, seed);
             let adaptive = case.variant != Variant::NotAdaptive;
-            let settings_of_limits = limit::Settings { sessions: workers, adaptive, rate: None, tuning };
+            let settings_of_limits =
+                limit::Settings { sessions: workers, divided: false, adaptive, rate: None, tuning };
             let limits = EndpointLimits::new("api", &settings_of_limits, seed);
             let settings = case.load.settings(workers, &tuning);
             let (queue, _) = process.listen(settings, &model, &limits);

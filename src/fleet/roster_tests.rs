@@ -1,0 +1,181 @@
+use super::*;
+
+const SECOND: Duration = Duration::from_secs(1);
+const HOLD: Duration = Duration::from_secs(10);
+
+fn member(number: u16) -> Member {
+    SocketAddr::from(([10, 0, 0, 1], number))
+}
+
+fn members(numbers: impl IntoIterator<Item = u16>) -> BTreeSet<Member> {
+    numbers.into_iter().map(member).collect()
+}
+
+/// A roster of the process 1, and the time.
+struct Bench {
+    roster: Roster,
+    now: Instant,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let now = Instant::now();
+        Self { roster: Roster::new(now), now }
+    }
+
+    /// A look after so many seconds lists these.
+    fn sees(&mut self, after: u64, numbers: impl IntoIterator<Item = u16>) -> &mut Self {
+        self.now += SECOND * u32::try_from(after).unwrap();
+        self.roster.seen(members(numbers), member(1), HOLD, self.now);
+        self
+    }
+
+    fn waits(&mut self, seconds: u64) -> &mut Self {
+        self.now += Duration::from_secs(seconds);
+        self
+    }
+
+    /// Its part of 60 sessions.
+    fn has(&self) -> usize {
+        self.roster.standing(self.now).share("api").of(60)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_newcomer_stands_by_until_its_listing_is_as_old_as_the_hold() {
+    let mut bench = Bench::new();
+    assert_eq!(bench.has(), 0);
+    assert_eq!(bench.sees(1, [1, 2]).has(), 0);
+    assert_eq!(bench.sees(5, [1, 2]).has(), 0);
+    assert_eq!(bench.roster.changes_at(bench.now), Some(bench.now + HOLD / 2));
+    assert_eq!(bench.sees(5, [1, 2]).has(), 30);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_share_shrinks_at_once_and_grows_after_the_hold() {
+    let mut bench = Bench::new();
+    bench.sees(0, [1, 2]).waits(10);
+    assert_eq!(bench.has(), 30);
+    assert_eq!(bench.sees(5, [1, 2, 3]).has(), 20);
+    assert_eq!(bench.sees(5, [1, 2]).has(), 20);
+    assert_eq!(bench.sees(5, [1, 2, 3]).has(), 20, "it came back");
+    assert_eq!(bench.sees(5, [1]).waits(9).has(), 20);
+    assert_eq!(bench.waits(1).has(), 60);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_is_not_listed_any_more_stands_by_and_after_a_minute_counts_itself_in_with_half() {
+    let mut bench = Bench::new();
+    bench.sees(0, [1, 2]).waits(10);
+    assert_eq!(bench.sees(5, [2, 3]).has(), 0);
+    let listed = |bench: &Bench| bench.roster.standing(bench.now).is_listed();
+    assert!(!listed(&bench));
+    for _ in 0..8 {
+        assert_eq!(bench.sees(5, [2, 3]).has(), 0);
+    }
+    assert!(!listed(&bench));
+    assert_eq!(bench.sees(5, [2, 3]).has(), 0);
+    assert!(listed(&bench), "a minute after it was listed last");
+    assert_eq!(bench.waits(10).has(), 10, "half of a third");
+    assert_eq!(bench.sees(5, [1, 2, 3]).has(), 20);
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_answers_a_share_stays_for_a_minute_and_is_halved_then() {
+    let mut bench = Bench::new();
+    bench.sees(0, [1, 2]).waits(10);
+    assert_eq!(bench.waits(49).has(), 30);
+    assert_eq!(bench.roster.changes_at(bench.now), Some(bench.now + SECOND));
+    assert_eq!(bench.waits(1).has(), 15);
+    assert_eq!(bench.waits(3_600).has(), 15, "nobody stops for that");
+    assert_eq!(bench.sees(0, [1, 2]).has(), 30);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_never_saw_anybody_stands_by() {
+    let mut bench = Bench::new();
+    assert_eq!(bench.waits(7_200).has(), 0);
+    assert_eq!(bench.roster.standing(bench.now).members(), Some(0));
+}
+
+#[test]
+fn every_name_has_an_order_of_its_own_which_does_not_change_between_versions() {
+    let first = |name: &str| (1..=5).map(member).min_by_key(|member| order(name, *member)).unwrap();
+    let firsts: BTreeSet<Member> = (0..40).map(|number| first(&format!("endpoint-{number}"))).collect();
+    assert_eq!(firsts.len(), 5, "none has it all");
+    assert_eq!(order("api", member(1)).0, 11_452_758_604_394_531_737);
+}
+
+#[test]
+fn a_fixed_number_of_processes_leaves_the_remainder_to_nobody() {
+    let fixed = Standing::Fixed(NonZeroU32::new(3).unwrap());
+    assert_eq!((fixed.share("api").of(10), fixed.members(), fixed.is_listed()), (3, Some(3), true));
+    assert_eq!((Standing::Alone.share("api").of(10), Standing::Alone.members()), (10, None));
+}
+
+/// A process of the property: when it looks, and what its answers are late by.
+struct Process {
+    roster: Roster,
+    number: u16,
+    next_look: u64,
+    late: u64,
+}
+
+/// The most that all shares together are of a cap, while processes come and go. Each sees who was listed up to `late_max`
+/// seconds ago.
+fn worst(seed: u64, late_max: u64, hold: Duration) -> f64 {
+    let mut random = fastrand::Rng::with_seed(seed);
+    let began = Instant::now();
+    let mut processes: Vec<Process> = Vec::new();
+    // Who is listed at each second.
+    let mut listed: Vec<BTreeSet<Member>> = Vec::new();
+    let (mut next, mut worst) = (1, 0.0_f64);
+    for second in 0..600_u64 {
+        let now = began + Duration::from_secs(second);
+        if random.u32(0..20) == 0 {
+            for _ in 0..random.usize(1..=5) {
+                let (next_look, late) = (second + random.u64(0..5), random.u64(0..=late_max));
+                processes.push(Process { roster: Roster::new(now), number: next, next_look, late });
+                next += 1;
+            }
+        }
+        // Some end. They are listed until then.
+        if random.u32(0..20) == 0 {
+            processes.retain(|_| random.u32(0..3) > 0);
+        }
+        listed.push(members(processes.iter().map(|process| process.number)));
+        for process in &mut processes {
+            if process.next_look > second {
+                continue;
+            }
+            process.next_look = second + 5;
+            let seen = usize::try_from(second.saturating_sub(process.late)).unwrap();
+            if !listed[seen].is_empty() {
+                process.roster.seen(listed[seen].clone(), member(process.number), hold, now);
+            }
+        }
+        let shares: Vec<Share> =
+            processes.iter().map(|process| process.roster.standing(now).share("api")).collect();
+        for cap in [1, 7, 80] {
+            let all: usize = shares.iter().map(|share| share.of(cap)).sum();
+            worst = worst.max(all as f64 / cap as f64);
+        }
+    }
+    worst
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_shares_together_are_never_more_than_the_cap_while_answers_are_no_older_than_the_hold_allows() {
+    for seed in 0..40 {
+        let worst = worst(seed, 5, HOLD);
+        assert!(worst <= 1.0, "seed {seed}: {worst} of the cap");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_bound_is_one_that_can_be_broken() {
+    let over = (0..10).filter(|seed| worst(*seed, 30, HOLD) > 1.0).count();
+    assert!(over > 0, "answers half a minute old are older than the hold allows");
+    let over = (0..10).filter(|seed| worst(*seed, 5, Duration::ZERO) > 1.0).count();
+    assert!(over > 5, "without a hold: {over} of 10");
+}

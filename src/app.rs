@@ -12,6 +12,7 @@ pub mod effect;
 mod endpoints;
 mod event_listeners;
 mod file_store;
+mod fleet;
 mod incoming;
 mod listener_file;
 mod operator;
@@ -43,8 +44,9 @@ use crate::admin::{Events, Guard, History, ListenerStore, Live, Running, View};
 use crate::app::crew::Crew;
 use crate::app::endpoints::Prepared;
 use crate::app::file_store::FileStore;
+use crate::app::fleet::Fleet;
 use crate::app::operator::ToProcess;
-use crate::app::process::Process;
+use crate::app::process::{Process, With};
 use crate::app::redrives::Redrives;
 use crate::app::reload::Reloads;
 use crate::app::signals::Signals;
@@ -90,6 +92,7 @@ pub async fn run(plan: Plan, source: Option<Source>, stop: CancellationToken) ->
     let (clients, redrives) = (Arc::<Clients>::default(), Arc::<Redrives>::default());
     let operator = ToProcess { requests, clients: Arc::clone(&clients), redrives: Arc::clone(&redrives) };
     let (admin_stop, log) = (CancellationToken::new(), Arc::new(LogLevel::new(&plan.log.filter)));
+    let fleet = Fleet::new(admin.address(plan.admin.all));
     let view = Arc::new(View {
         metrics: Arc::clone(&metrics),
         running: Arc::clone(&running),
@@ -100,12 +103,18 @@ pub async fn run(plan: Plan, source: Option<Source>, stop: CancellationToken) ->
         tasks: TaskTracker::new(),
         live: Live { history: History::new(Wall::System), events: Events::until(admin_stop.clone()) },
         log: Arc::clone(&log),
-        about: start::about(folder.subscribe()),
+        about: start::about(folder.subscribe(), fleet.standing()),
     });
     let reloads = Reloads::of(source, folder);
-    let wiring =
-        Wiring { metrics: Arc::clone(&metrics), drain: drain.clone(), clients, deadline: plan.deadline };
-    let mut process = Process::start(plan, endpoints, wiring, Arc::clone(&running), reloads, log).await;
+    let wiring = Wiring {
+        metrics: Arc::clone(&metrics),
+        drain: drain.clone(),
+        clients,
+        deadline: plan.deadline,
+        shares: fleet.shares(),
+    };
+    let with = With { fleet, reloads, log };
+    let mut process = Process::start(plan, endpoints, wiring, Arc::clone(&running), with).await;
     let mut served = admin.serve(&view, &admin_stop);
 
     let healthy = tokio::select! {

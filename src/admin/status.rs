@@ -1,6 +1,6 @@
 //! The status of the process as JSON, for people, a console or a script.
 //!
-//! Shape: `{version, revision, phase, listeners: […], endpoints: […]}`; times in seconds, `null` where a
+//! Shape: `{version, revision, phase, fleet, listeners: […], endpoints: […]}`; times in seconds, `null` where a
 //! field does not apply. The states of a listener, explained by its `why`:
 //!
 //! - `pending`: its queue was not read yet.
@@ -16,6 +16,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use crate::admin::{RunningListener, View};
+use crate::fleet::Standing;
 use crate::limit::{EndpointLimits, GateSnapshot, GateState, Refusal, Sessions};
 use crate::pipeline::{DepthView, Failure, Failures, Preflight, Status};
 use crate::ports::QueueDepth;
@@ -38,6 +39,7 @@ pub(super) fn document(view: &View, with_failures: bool) -> Value {
         "version": env!("CARGO_PKG_VERSION"),
         "revision": Metrics::revision(),
         "phase": if view.drain.is_draining() { "draining" } else { "running" },
+        "fleet": fleet(&view.about.fleet.borrow()),
         "listeners": view.running.listeners().iter().map(of_one).collect::<Vec<_>>(),
         "endpoints": view.running.endpoints().iter().map(|running| endpoint(&running.limits)).collect::<Vec<_>>(),
     })
@@ -161,10 +163,17 @@ fn dead_letter_queue(view: &DepthView) -> Option<Value> {
     Some(json!({ "name": redrive.dead_letter_name, "depth": depth, "why": why }))
 }
 
+/// Who else holds the caps; `null` without a fleet.
+fn fleet(standing: &Standing) -> Value {
+    let of = |members| json!({ "members": members, "listed": standing.is_listed(), "halved": standing.is_halved() });
+    standing.members().map_or(Value::Null, of)
+}
+
 fn endpoint(limits: &EndpointLimits) -> Value {
     let sessions = &limits.sessions;
     json!({
         "name": &*limits.name,
+        "share": thousandths(sessions.part()),
         "sessions": { "limit": sessions.cap(), "in_use": sessions.running() },
         "adaptive": adaptive(sessions),
         "gate": gate(&limits.gate.snapshot()),
@@ -178,10 +187,15 @@ fn adaptive(sessions: &Sessions) -> Value {
     json!({
         "enabled": learned.is_some(),
         "limit": sessions.limit(),
-        "rate": rate.map(|rate| (rate * 1_000.0).round() / 1_000.0),
+        "rate": rate.map(thousandths),
         "limited_by": learned.and_then(|learned| learned.limited_by()),
         "last_refusal": learned.and_then(|learned| learned.last_refusal).map(refusal),
     })
+}
+
+/// Rounded, since nobody reads more.
+fn thousandths(number: f64) -> f64 {
+    (number * 1_000.0).round() / 1_000.0
 }
 
 fn refusal(refusal: Refusal) -> Value {

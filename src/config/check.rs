@@ -66,6 +66,10 @@ pub(super) fn plan(
     for listener in &mut listeners {
         listener.endpoint = indexes.get(listener.endpoint).copied().unwrap_or_default();
     }
+    let fleet = file.fleet.settings(report);
+    if let Some(fleet) = &fleet {
+        file.fleet.leaves_nobody_out(fleet, &endpoints, &listeners, report);
+    }
     let longest = listeners.iter().map(|listener| listener.target.timeout).max().unwrap_or_default();
     Plan {
         listeners,
@@ -73,6 +77,7 @@ pub(super) fn plan(
         listeners_dir: directory::folder(file),
         admin: file.admin.addresses(report),
         admin_token: file.admin.token(env, report),
+        fleet,
         deadline: deadline(file, longest, report),
         log: log_settings(file, stdout_is_terminal, report),
         require_healthy,

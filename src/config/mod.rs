@@ -42,6 +42,7 @@ mod explain;
 mod fields;
 mod file;
 mod firsts;
+mod fleet;
 mod gathering;
 mod given;
 mod keys;

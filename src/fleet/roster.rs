@@ -114,6 +114,11 @@ pub struct Listed {
 }
 
 impl Standing {
+    /// Of one that has seen nobody yet: it stands by.
+    pub fn newcomer() -> Self {
+        Self::Listed(Listed { looks: vec![Look::default()], halved: false })
+    }
+
     /// This process's share of what is called `name`: the smallest by all looks that count.
     ///
     /// Each name has an order of its own, the same for all processes. So what cannot be divided is not all at one process.

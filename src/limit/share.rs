@@ -94,6 +94,16 @@ impl Caps {
         };
         Allowed { sessions, rate }
     }
+
+    /// The part that this process has of the sessions, or of the rate where each process has sessions of its own.
+    pub(super) fn part(self) -> f64 {
+        let float = |number: usize| f64::from(u32::try_from(number).unwrap_or(u32::MAX));
+        match self.allowed().sessions {
+            0 => 0.0,
+            sessions if self.divided => float(sessions) / float(self.sessions),
+            _ => f64::from(self.share.of).recip(),
+        }
+    }
 }
 
 fn index(number: u32) -> usize {

@@ -31,6 +31,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("message", &[]),
     ("tuning", &[]),
     ("limit", &["tuning"]),
+    ("fleet", &["limit", "ports"]),
     ("drain", &[]),
     ("serve", &[]),
     ("localqueue", &["serve"]),
@@ -62,10 +63,11 @@ const MAY_NAME: &[(&str, &[&str])] = &[
         "endpoint",
         &["escape", "limit::clock", "ports", "policy", "message", "secret", "telemetry", "exchange"],
     ),
-    ("admin", &["escape", "limit", "pipeline", "ports", "secret", "telemetry", "drain", "serve"]),
+    ("admin", &["escape", "fleet", "limit", "pipeline", "ports", "secret", "telemetry", "drain", "serve"]),
     (
         "config",
         &[
+            "fleet",
             "escape",
             "sqs",
             "endpoint",
@@ -81,6 +83,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     (
         "app",
         &[
+            "fleet",
             "config",
             "admin",
             "hands",
@@ -140,6 +143,7 @@ const AT_HOME: &[(&str, &[&str])] = &[
     ("rustls", &["endpoint"]),
     ("rustls_platform_verifier", &["endpoint"]),
     ("governor", &["limit"]),
+    ("hickory_resolver", &["fleet"]),
     ("prometheus", &["telemetry"]),
     ("opentelemetry", &["telemetry"]),
     ("opentelemetry_otlp", &["telemetry"]),

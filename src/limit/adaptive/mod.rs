@@ -355,7 +355,7 @@ fn seconds(now: Instant, from: Instant) -> f64 {
     now.saturating_duration_since(from).as_secs_f64()
 }
 
-pub(super) fn float(count: usize) -> f64 {
+fn float(count: usize) -> f64 {
     f64::from(u32::try_from(count).unwrap_or(u32::MAX))
 }
 

@@ -28,7 +28,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
-use crate::limit::adaptive::{Start, float};
+use crate::limit::adaptive::Start;
 use crate::limit::rate::{Counted, Pacer};
 use crate::limit::share::{Allowed, Caps};
 use crate::limit::{Settings, Share, Transition};
@@ -143,10 +143,9 @@ impl Sessions {
         self.lock().cap
     }
 
-    /// This process's part of the configured sessions, from 0 to 1.
+    /// This process's part of what is configured, from 0 to 1.
     pub fn part(&self) -> f64 {
-        let state = self.lock();
-        float(state.cap) / float(state.caps.sessions)
+        self.lock().caps.part()
     }
 
     /// Changes the configured limit, at least one. What runs beyond a lower one finishes.

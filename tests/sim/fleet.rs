@@ -120,7 +120,7 @@ impl Fleet {
     fn new(late: Duration, sessions: usize, rate: Option<limit::Rate>) -> Self {
         let world = World::new(5);
         world.queue("orders", 10);
-        for number in 0..12_000 {
+        for number in 0..20_000 {
             world.send("orders", &format!("m-{number}"));
         }
         let versions = Mutex::new(vec![(world.started(), BTreeSet::new())]);
@@ -180,7 +180,7 @@ impl Fleet {
     }
 
     async fn settles(&self) {
-        sleep(self.zone.late + 20 * SECOND).await;
+        sleep(self.zone.late + MINUTE).await;
     }
 
     /// Nothing ever ran beyond the cap.
@@ -293,7 +293,10 @@ async fn half_a_fleet_that_sees_nothing_stays_below_five_quarters_of_the_cap_whi
     assert!(most > CAP && most * 4 <= CAP * 5, "{most} of {CAP}");
     assert!(fleet.endpoint.most_running() * 4 <= CAP * 5, "{}", fleet.endpoint.most_running());
     let blind = fleet.processes[0].limits.sessions.cap();
-    assert_eq!(blind, CAP / 8 / 2, "after a minute it has half, and goes on");
+    assert!(
+        (CAP / 8 / 2..=CAP / 8 / 2 + 1).contains(&blind),
+        "{blind}: after a minute it has half, and goes on"
+    );
     for process in &fleet.processes {
         process.blind.store(false, Ordering::SeqCst);
     }
@@ -357,7 +360,9 @@ async fn what_was_received_and_not_attempted_is_released_when_a_process_has_to_s
     let first = &fleet.processes[0];
     assert_eq!(first.limits.sessions.cap(), 0, "with another name it stands by");
     assert_eq!(first.sim.count("messages_in_progress", ""), 0);
-    assert!(first.sim.count("messages_released_total", "reason=\"standby\"") > 0);
+    let counts = ["received", "released", "deleted", "deferred"]
+        .map(|name| first.sim.count(&format!("messages_{name}_total"), ""));
+    assert!(first.sim.count("messages_released_total", "reason=\"standby\"") > 0, "{counts:?}");
     assert_eq!(first.sim.count("messages_abandoned_total", ""), 0);
     first.sim.assert_balanced();
 }

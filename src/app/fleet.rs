@@ -4,12 +4,10 @@
 //! this process's.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::app::endpoints::Living;
 use crate::fleet::{Dns, Settings, Source, Standing, follow};
 use crate::limit::{EndpointLimits, Share};
 
@@ -90,8 +88,8 @@ pub(super) struct Shares {
 
 impl Shares {
     /// Gives endpoints their share.
-    pub(super) fn give(&self, endpoints: &[Arc<Living>]) {
-        for limits in endpoints.iter().map(|living| &living.limits) {
+    pub(super) fn give<'a>(&self, endpoints: impl Iterator<Item = &'a EndpointLimits>) {
+        for limits in endpoints {
             limits.sessions.set_share(self.standing.borrow().share(&limits.name));
         }
     }

@@ -1,16 +1,17 @@
+//! What a process has of the caps in a fleet, and without one.
+
 use std::num::NonZeroU32;
 
 use super::*;
 use crate::limit;
-use crate::tuning::Tuning;
 
 fn fleet() -> Fleet {
     Fleet::new(SocketAddr::from(([127, 0, 0, 1], 9464)))
 }
 
 fn endpoint(sessions: usize) -> EndpointLimits {
-    let tuning = Tuning::default();
-    let settings = limit::Settings { sessions, divided: true, adaptive: false, rate: None, tuning };
+    let settings =
+        limit::Settings { sessions, divided: true, adaptive: false, rate: None, tuning: Default::default() };
     EndpointLimits::new("api", &settings, 1)
 }
 

@@ -84,7 +84,7 @@ impl Process {
         let mut crew = Crew::new(wiring, Arc::clone(&running));
         fleet.follow(plan.fleet.as_ref());
         let endpoints = endpoints.apply();
-        crew.maker().shares.give(&endpoints);
+        crew.maker().shares.give(endpoints.iter().map(|living| &living.limits));
         metrics.set_fleet_members(crew.maker().shares.members());
         show(&endpoints, &running, &metrics, &crew.maker().shares);
         crew.follow(Planned::all(&plan, &endpoints), plan.deadline).await;
@@ -125,7 +125,7 @@ impl Process {
     fn share_out(&mut self) {
         let endpoints = self.former.beside(&self.endpoints);
         let shares = self.crew.maker().shares.clone();
-        shares.give(&endpoints);
+        shares.give(endpoints.iter().map(|living| &living.limits));
         self.crew.tell_all(|endpoint, controls| {
             if let Some(living) = endpoints.iter().find(|living| *living.limits.name == *endpoint) {
                 controls.share = shares.of_listener(&living.limits);

@@ -333,7 +333,8 @@ impl Known {
     fn plan(self) -> EndpointPlan {
         let (sessions, sessions_are_workers) = (self.sessions(), self.sessions.is_none());
         let (origin, auth, sign, tls) = self.identity.unwrap_or_default();
-        let tuning = Tuning::default();
+        let (adaptive, rate, tuning) = (self.adaptive, self.rate, Tuning::default());
+        let divided = !sessions_are_workers;
         EndpointPlan {
             origin,
             client: endpoint::Settings {
@@ -345,13 +346,7 @@ impl Known {
                 sign,
                 tls,
             },
-            limits: limit::Settings {
-                sessions,
-                divided: !sessions_are_workers,
-                adaptive: self.adaptive,
-                rate: self.rate,
-                tuning,
-            },
+            limits: limit::Settings { sessions, divided, adaptive, rate, tuning },
             sessions_are_workers,
         }
     }

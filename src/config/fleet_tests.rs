@@ -1,3 +1,5 @@
+//! The keys of the fleet, and what is wrong with them.
+
 use super::*;
 use crate::config::{Overrides, load};
 

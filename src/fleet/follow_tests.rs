@@ -1,3 +1,5 @@
+//! Who follows a fleet, with answers from a list and on paused time.
+
 use std::sync::{Arc, Mutex};
 
 use super::*;

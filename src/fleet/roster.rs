@@ -8,9 +8,9 @@
 //! - **A process that leaves** is missed at once. Its share is taken over when nobody has listed it for as long as the hold.
 //! - **Who is not listed** any more stands by at once: the others take its share over.
 //!
-//! Let every look show who was listed at most `s` ago, and let looks be `e` apart. With a hold of `e + s` or more the
-//! shares of all that are listed are never more than the cap, whoever comes: each process has looked since the last
-//! newcomer was listed whose share has begun. `sim::fleet` tries it, also beyond these bounds.
+//! Let every look show who was listed at most `s` ago, and let looks be `e` apart. The hold is `e + s` or more. Then the
+//! shares of all that are listed are never more than the cap. For each has looked since the last newcomer was listed whose
+//! share has begun. `sim::fleet` tries it, also beyond these bounds.
 //!
 //! Without answers the last share stays for a minute, then half of it: low, and not open. Nobody stops for that.
 //!
@@ -56,7 +56,7 @@ impl Roster {
 
     /// These were seen; `own` is this process. What was seen before counts for the `hold`.
     ///
-    /// One that has not been listed for a minute counts itself in, so that a wrong name does not stop it for ever.
+    /// One that has not been listed for a minute counts itself in. So a wrong name does not stop it for ever.
     pub fn seen(&mut self, mut members: BTreeSet<Member>, own: Member, hold: Duration, now: Instant) {
         if members.contains(&own) {
             self.listed_at = now;

@@ -1,3 +1,5 @@
+//! What follows from looks, one by one and at random.
+
 use super::*;
 
 const SECOND: Duration = Duration::from_secs(1);

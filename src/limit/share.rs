@@ -95,7 +95,7 @@ impl Caps {
         Allowed { sessions, rate }
     }
 
-    /// The part that this process has of the sessions, or of the rate where each process has sessions of its own.
+    /// The part that this process has of the sessions. Where each has sessions of its own, it is that of the rate.
     pub(super) fn part(self) -> f64 {
         let float = |number: usize| f64::from(u32::try_from(number).unwrap_or(u32::MAX));
         match self.allowed().sessions {

@@ -60,8 +60,8 @@ impl Zone {
 
     /// Lists these addresses and no others.
     fn lists(&self, addresses: &[String]) {
-        let lines: String = addresses.iter().map(|address| format!("{address} {NAME}\n")).collect();
-        fs::write(&self.hosts, lines).unwrap();
+        let lines: Vec<String> = addresses.iter().map(|address| format!("{address} {NAME}")).collect();
+        fs::write(&self.hosts, lines.join("\n") + "\n").unwrap();
         // It may not have its handler yet, and would end: only one that runs is told.
         let pid = self.server.id().expect("it runs").to_string();
         let told = std::process::Command::new("kill").args(["-HUP", &pid]).status().unwrap();

@@ -5,6 +5,7 @@
 //! - `plain_words`: short sentences in comments, and no private idiom.
 //! - `configuration`: schema, page and example of the configuration file.
 //! - `openapi`: `docs/openapi.json`.
+//! - `links`: every link of a document leads somewhere; `picture`: the way of a message, drawn from its text.
 //! - `errors_md`, `metrics_md`: generated documents equal the code; `generated` compares and rewrites them.
 
 mod circles;
@@ -12,8 +13,10 @@ mod configuration;
 mod errors_md;
 mod flow_control_md;
 mod generated;
+mod links;
 mod metrics_md;
 mod openapi;
+mod picture;
 mod plain_words;
 mod reload_md;
 

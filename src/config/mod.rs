@@ -42,6 +42,8 @@ mod explain;
 mod fields;
 mod file;
 mod firsts;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod gathering;
 mod given;
 mod keys;

@@ -9,23 +9,32 @@ use crate::config::{ConfigErrors, Overrides, Place, Problem, Trial, explain, key
 use crate::escape;
 
 /// The value of every variable that a configuration asks for; no error may repeat it.
-const SECRET: &str = "s3cr3t-of-the-environment";
+const SECRET: &str = "s3cr3t of!the environment";
 /// A directory that has no file of a listener.
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src");
 
-/// The configuration, and after the byte 0x1E the file of a listener.
+/// The configuration; the file of a listener; further variables, a line for each. The byte 0x1E separates them.
 ///
 /// Every problem says where it is, in words that are safe to print and have no secret. What is valid can be explained.
 pub(crate) fn configuration(data: &[u8]) {
-    let mut parts = data.splitn(2, |byte| *byte == 0x1e);
+    let mut parts = data.splitn(3, |byte| *byte == 0x1e);
     let main = String::from_utf8_lossy(parts.next().unwrap_or_default()).into_owned();
-    let tried = parts.next().map(|tried| String::from_utf8_lossy(tried).into_owned());
+    let tried = parts
+        .next()
+        .filter(|tried| !tried.is_empty())
+        .map(|tried| String::from_utf8_lossy(tried).into_owned());
+    let variables = parts.next().map(|lines| String::from_utf8_lossy(lines).into_owned()).unwrap_or_default();
     let trial = tried.clone().map(|text| Trial { name: "tried".to_owned(), text: Some(text) });
     let env = |name: &str| match name {
         "QUEUEPOST_CONFIG_TEXT" => Some(main.clone()),
         "QUEUEPOST_LISTENERS_DIR" => Some(FOLDER.to_owned()),
         "TOKEN" => Some(SECRET.to_owned()),
-        _ => None,
+        // Nothing is read from files.
+        "QUEUEPOST_CONFIG" => None,
+        _ => variables
+            .lines()
+            .find_map(|line| line.split_once('=').filter(|(own, _)| *own == name))
+            .map(|(_, value)| value.to_owned()),
     };
     let overrides = Overrides::default();
     match load_with(&overrides, &env, false, trial.as_ref()) {
@@ -36,7 +45,8 @@ pub(crate) fn configuration(data: &[u8]) {
                 let explained = explain(&overrides, &env, false);
                 assert!(explained.is_ok(), "valid, and cannot be explained");
                 for row in explained.into_iter().flatten() {
-                    is_safe(&row.key);
+                    let shown = row.value.unwrap_or_default();
+                    assert!(!shown.contains(SECRET), "{}: {shown:?}", row.key);
                 }
             }
         }

@@ -74,6 +74,7 @@ fn received(answer: Result<Vec<Message>, QueueError>) {
 }
 
 fn can_be_settled(message: &Message) {
+    assert!(!message.id.as_str().is_empty() && !message.receipt.expose().is_empty());
     assert!(message.id.as_str().len() <= ID_MAX && message.receipt.expose().len() <= HANDLE_MAX);
     assert!(message.receive_count.get() >= 1);
     assert!(message.attributes.is_sorted_by(|one, next| one.name < next.name), "each once, by name");
@@ -138,7 +139,9 @@ impl HttpConnector for Server {
         let mut response = HttpResponse::new(status, SdkBody::from(answer.body.clone()));
         if !answer.code.is_empty() {
             // What is no header value is left out.
-            drop(response.headers_mut().try_insert("x-amzn-query-error", answer.code.clone()));
+            for name in ["x-amzn-query-error", "x-amzn-requestid"] {
+                drop(response.headers_mut().try_insert(name, answer.code.clone()));
+            }
         }
         HttpConnectorFuture::ready(Ok(response))
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::SystemTime;
 
+use axum::Router;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -38,11 +39,8 @@ const TOLD: [u16; 2] = [501, 503];
 pub(crate) fn requests(data: &[u8]) {
     fuzz::on_paused_time(async {
         let asked = Arc::new(Asked::default());
-        let Some(view) = view(&asked) else { return };
-        let routes = all().into_router().fallback(no_such_path).method_not_allowed_fallback(no_such_method);
-        let port = routes.with_state(Arc::new(view));
-        let hosts = Hosts::by_address(([127, 0, 0, 1], 9464).into(), "foreign");
-        let settings = serve::Settings { limits: serve::Limits::default(), hosts, refusal: Refusal::plain };
+        let Some(port) = port(&asked) else { return };
+        let settings = settings();
         for request in data.split(|byte| *byte == 0x1e).take(REQUESTS_MAX) {
             let before = asked.count();
             let answered = fuzz::ask(&port, &settings, request).await;
@@ -57,6 +55,16 @@ pub(crate) fn requests(data: &[u8]) {
             }
         }
     });
+}
+
+fn port(asked: &Arc<Asked>) -> Option<Router> {
+    let routes = all().into_router().fallback(no_such_path).method_not_allowed_fallback(no_such_method);
+    Some(routes.with_state(Arc::new(view(asked)?)))
+}
+
+fn settings() -> serve::Settings {
+    let hosts = Hosts::by_address(([127, 0, 0, 1], 9464).into(), "foreign");
+    serve::Settings { limits: serve::Limits::default(), hosts, refusal: Refusal::plain }
 }
 
 fn view(asked: &Arc<Asked>) -> Option<View> {
@@ -154,8 +162,38 @@ impl ListenerStore for Asked {
         if whole { self.with(Ok(json!({}))) } else { Box::pin(std::future::ready(Ok(json!({})))) }
     }
 
-    /// Everybody may read the list.
-    fn event_listeners<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Vec<EventListener>, NotStored>> {
-        Box::pin(std::future::ready(Ok(Vec::new())))
+    fn event_listeners<'a>(&'a self, user: &'a str) -> BoxFuture<'a, Result<Vec<EventListener>, NotStored>> {
+        let one = |id: &str| EventListener {
+            id: id.to_owned(),
+            source_type: EventListener::AMAZON_SQS,
+            source_uri: "https://sqs.us-east-1.amazonaws.com/123456789012/jobs".to_owned(),
+            algo_name: "Hello".to_owned(),
+            algo_owner: "demo".to_owned(),
+            algo_version: None,
+            algo_timeout_seconds: 420,
+            listener_owner: user.to_owned(),
+            credentials: None,
+        };
+        self.with(Ok(vec![one("new"), one("orders")]))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_target_reaches_what_needs_the_token_and_is_kept_from_it_without() {
+        fuzz::on_paused_time(async {
+            let asked = Arc::new(Asked::default());
+            let port = port(&asked).unwrap();
+            for (token, status, count) in [("", 401, 0), (TOKEN, 200, 1)] {
+                let request = format!(
+                    "POST /api/v1/reload HTTP/1.1\nHost: localhost\nAuthorization: Bearer {token}\x1f"
+                );
+                let answered = fuzz::ask(&port, &settings(), request.as_bytes()).await;
+                assert_eq!((answered.status, asked.count()), (Some(status), count), "{answered:?}");
+            }
+        });
     }
 }

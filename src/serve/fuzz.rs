@@ -43,13 +43,10 @@ pub(crate) async fn ask(router: &Router, settings: &Settings, request: &[u8]) ->
     let talking = async {
         let (read, mut write) = tokio::io::split(&mut client);
         let mut answered = Vec::new();
-        let sending = async {
-            write.write_all(&written).await.ok();
-            write.shutdown().await.ok();
-        };
         let mut bounded = read.take(ANSWER_MAX);
-        let reading = tokio::time::timeout(LASTS, bounded.read_to_end(&mut answered));
-        drop(tokio::join!(sending, reading));
+        // The client does not close its half: hyper would take that for the end of the connection.
+        let both = async { tokio::join!(write.write_all(&written), bounded.read_to_end(&mut answered)) };
+        drop(tokio::time::timeout(LASTS, both).await);
         answered
     };
     let answered = tokio::select! {
@@ -73,8 +70,12 @@ fn written(request: &[u8]) -> Vec<u8> {
         written.extend_from_slice(line);
         written.extend_from_slice(b"\r\n");
     }
-    written
-        .extend_from_slice(format!("Content-Length: {}\r\nConnection: close\r\n\r\n", body.len()).as_bytes());
+    // A head may say itself how long its body is.
+    let says = String::from_utf8_lossy(head).to_ascii_lowercase();
+    if !says.contains("transfer-encoding") && !says.contains("content-length") {
+        written.extend_from_slice(format!("Content-Length: {}\r\n", body.len()).as_bytes());
+    }
+    written.extend_from_slice(b"Connection: close\r\n\r\n");
     written.extend_from_slice(body);
     written
 }

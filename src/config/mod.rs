@@ -43,6 +43,8 @@ mod fields;
 mod file;
 mod firsts;
 mod fleet;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod gathering;
 mod given;
 mod keys;

@@ -205,6 +205,14 @@ fn an_error_in_the_body_of_a_200_counts_only_when_asked_for() {
 }
 
 #[test]
+fn an_error_that_stands_twice_in_the_body_counts_as_its_last() {
+    let failure = Verdicts::All(Outcome::AlgorithmError);
+    assert_eq!(judged(br#"{"error":null,"error":{"message":"bad"}}"#, true, true), failure);
+    let null_at_last = judged(br#"{"error":"bad","error":null}"#, true, true);
+    assert_eq!(null_at_last, Verdicts::All(Outcome::Success));
+}
+
+#[test]
 fn a_status_that_is_not_listed_is_no_success_whatever_the_body_says() {
     let success = Success { statuses: StatusSet::new([(202, 202)]), ..Success::default() };
     let single = Single::new(Raw::new("a", "q"), success);

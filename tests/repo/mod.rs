@@ -124,6 +124,8 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "telemetry",
         ],
     ),
+    // The targets stand beside the code of their areas.
+    ("fuzz", &["admin", "config", "endpoint", "exchange", "localqueue", "sqs"]),
     ("lib", &[]),
     ("main", &["cli"]),
 ];

@@ -10,9 +10,7 @@ fn fleet() -> Fleet {
 }
 
 fn endpoint(sessions: usize) -> EndpointLimits {
-    let settings =
-        limit::Settings { sessions, divided: true, adaptive: false, rate: None, tuning: Default::default() };
-    EndpointLimits::new("api", &settings, 1)
+    EndpointLimits::new("api", &limit::Settings::divided(sessions), 1)
 }
 
 fn fixed(processes: u32, workers: bool) -> Settings {

@@ -15,7 +15,7 @@ fn member(number: u16) -> Member {
 }
 
 impl Names for Script {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "queuepost.test"
     }
 

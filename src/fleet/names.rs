@@ -43,7 +43,7 @@ impl Dns {
     fn resolver(&self) -> Result<TokioResolver, LookError> {
         let provider = TokioRuntimeProvider::default();
         let mut builder = match self.server {
-            None => Resolver::builder(provider).map_err(failed)?,
+            None => Resolver::builder(provider).map_err(|error| failed(&error))?,
             Some(server) => {
                 let mut config = NameServerConfig::udp_and_tcp(server.ip());
                 for connection in &mut config.connections {
@@ -60,7 +60,7 @@ impl Dns {
         // Dozens of records do not fit into an answer by UDP without it.
         options.edns0 = true;
         options.ip_strategy = LookupIpStrategy::Ipv4thenIpv6;
-        builder.build().map_err(failed)
+        builder.build().map_err(|error| failed(&error))
     }
 
     async fn members(&self) -> Result<(BTreeSet<Member>, Duration), LookError> {
@@ -139,9 +139,9 @@ fn unless_none(error: &NetError, kind: &'static str) -> LookError {
     if error.is_no_records_found() || error.is_nx_domain() {
         return LookError::NoRecords(kind);
     }
-    LookError::Failed(error.to_string())
+    failed(error)
 }
 
-fn failed(error: NetError) -> LookError {
+fn failed(error: &NetError) -> LookError {
     LookError::Failed(error.to_string())
 }

@@ -20,6 +20,14 @@ pub struct Settings {
     pub tuning: Tuning,
 }
 
+#[cfg(test)]
+impl Settings {
+    /// So many sessions for all processes of a fleet, and no other limit.
+    pub fn divided(sessions: usize) -> Self {
+        Self { sessions, divided: true, adaptive: false, rate: None, tuning: Tuning::default() }
+    }
+}
+
 /// A rate limit: starts in any time t never exceed `burst + t ÷ interval`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {

@@ -37,6 +37,7 @@ impl Share {
     }
 
     /// Half of it, and no less than one of what it has one of.
+    #[must_use]
     pub const fn halved(self) -> Self {
         Self { rank: self.rank, of: self.of.saturating_mul(2) }
     }

@@ -97,7 +97,8 @@ impl Metrics {
         match members {
             Some(members) => {
                 let members = i64::try_from(members).unwrap_or(i64::MAX);
-                self.families.fleet_members.with_label_values(&[] as &[&str]).set(members);
+                let no_labels: [&str; 0] = [];
+                self.families.fleet_members.with_label_values(&no_labels).set(members);
             }
             None => self.families.fleet_members.reset(),
         }

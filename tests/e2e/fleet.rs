@@ -28,7 +28,7 @@ struct Zone {
 
 impl Zone {
     /// Serves a zone that lists nobody; `None` where the server is not installed.
-    async fn start(folder: &Path) -> Option<Self> {
+    fn start(folder: &Path) -> Option<Self> {
         let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/limiters");
         if !tools.join("pins/proxies").exists() {
             assert!(std::env::var_os("CI").is_none(), "dnsmasq is missing in CI");
@@ -60,8 +60,8 @@ impl Zone {
 
     /// Lists these addresses and no others.
     fn lists(&self, addresses: &[String]) {
-        let lines: String = addresses.iter().map(|address| format!("{address} {NAME}\n")).collect();
-        fs::write(&self.hosts, lines).unwrap();
+        let lines: Vec<String> = addresses.iter().map(|address| format!("{address} {NAME}")).collect();
+        fs::write(&self.hosts, lines.join("\n") + "\n").unwrap();
         // It may not have its handler yet, and would end: only one that runs is told.
         let pid = self.server.id().expect("it runs").to_string();
         let told = std::process::Command::new("kill").args(["-HUP", &pid]).status().unwrap();
@@ -132,7 +132,7 @@ async fn until_shared(fleet: &[Member], members: u64, shares: &[u64]) {
 async fn five_processes_that_come_die_and_go_keep_to_one_cap_while_the_zone_changes_under_them() {
     let folder = std::env::temp_dir().join(format!("queuepost-{}-fleet", std::process::id()));
     fs::create_dir_all(&folder).unwrap();
-    let Some(zone) = Zone::start(&folder).await else { return };
+    let Some(zone) = Zone::start(&folder) else { return };
     let (queues, endpoint) =
         (QueueServer::start().await, HttpEndpoint::start(200, Duration::from_millis(250)).await);
     let queue = queues.queue("orders", 20);
@@ -186,7 +186,7 @@ async fn five_processes_that_come_die_and_go_keep_to_one_cap_while_the_zone_chan
 async fn a_name_that_nobody_knows_keeps_a_process_standing_by_and_is_said_with_its_fix() {
     let folder = std::env::temp_dir().join(format!("queuepost-{}-fleet-nobody", std::process::id()));
     fs::create_dir_all(&folder).unwrap();
-    let Some(zone) = Zone::start(&folder).await else { return };
+    let Some(zone) = Zone::start(&folder) else { return };
     zone.answers().await;
     let (queues, endpoint) = (QueueServer::start().await, HttpEndpoint::start(200, Duration::ZERO).await);
     let queue = queues.queue("orders", 20);

@@ -76,7 +76,7 @@ struct Asking {
 }
 
 impl Names for Asking {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "queuepost.test"
     }
 

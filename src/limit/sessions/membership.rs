@@ -119,6 +119,9 @@ impl Membership {
     }
 
     /// Waits for a session of a listener that does not stand by.
+    ///
+    /// # Panics
+    /// When it stands by.
     #[cfg(test)]
     pub async fn granted(&self, claim: Option<Claims>) -> Session {
         self.start(claim).await.expect("it has sessions")
@@ -132,10 +135,10 @@ impl Membership {
                 claim.end(state);
             }
             (number, state.next_key) = (state.next_key, state.next_key + 1);
-            if let Some(listener) = state.listeners.get_mut(&self.key) {
-                if listener.cap > 0 {
-                    listener.line.push_back((number, sender));
-                }
+            if let Some(listener) = state.listeners.get_mut(&self.key)
+                && listener.cap > 0
+            {
+                listener.line.push_back((number, sender));
             }
         });
         Waiting { sessions: Arc::clone(&self.sessions), key: self.key, number, granted, is_over: false }

@@ -7,12 +7,11 @@ use tokio::time::{Instant, timeout};
 
 use super::*;
 use crate::limit::Rate;
-use crate::tuning::Tuning;
 
 const SOON: Duration = Duration::from_secs(1);
 
 fn sessions(sessions: usize, rate: Option<Rate>) -> Arc<Sessions> {
-    Sessions::new(&Settings { sessions, divided: true, adaptive: false, rate, tuning: Tuning::default() })
+    Sessions::new(&Settings { rate, ..Settings::divided(sessions) })
 }
 
 #[tokio::test(start_paused = true)]
@@ -70,10 +69,9 @@ async fn a_reload_and_workers_set_by_hand_keep_the_share() {
     sessions.set_share(Share::new(0, 4));
     sessions.set_cap(12);
     assert_eq!(sessions.cap(), 3);
-    let tuning = Tuning::default();
-    sessions.adjust(&Settings { sessions: 20, divided: true, adaptive: true, rate: None, tuning });
+    sessions.adjust(&Settings { adaptive: true, ..Settings::divided(20) });
     assert_eq!(sessions.cap(), 5);
-    sessions.adjust(&Settings { sessions: 20, divided: false, adaptive: false, rate: None, tuning });
+    sessions.adjust(&Settings { divided: false, ..Settings::divided(20) });
     assert_eq!(sessions.cap(), 20, "each process has its own");
 }
 

@@ -56,7 +56,7 @@ impl Bench {
             NotReceiving::Draining => unreachable!(),
             NotReceiving::Paused => dispatch.handle.change(|controls| controls.paused = true),
             NotReceiving::StandingBy => {
-                dispatch.handle.change(|controls| controls.share = crate::limit::Share::NONE)
+                dispatch.handle.change(|controls| controls.share = crate::limit::Share::NONE);
             }
             NotReceiving::SettleFault => {
                 dispatch.ctx.health.set_settle_fault(Some("denied".to_owned()));

@@ -84,6 +84,7 @@ fn view(asked: &Arc<Asked>) -> Option<View> {
             started: SystemTime::UNIX_EPOCH,
             host: None,
             listeners_dir: watch::Sender::new(None).subscribe(),
+            fleet: watch::Sender::new(crate::fleet::Standing::Alone).subscribe(),
         },
     })
 }

@@ -5,6 +5,8 @@
 //! - `plain_words`: short sentences in comments, and no private idiom.
 //! - `configuration`: schema, page and example of the configuration file.
 //! - `openapi`: `docs/openapi.json`.
+//! - `security_md`: each line of the threat model names a test that exists.
+//! - `supply`: where dependencies come from, and the oldest compiler.
 //! - `errors_md`, `metrics_md`: generated documents equal the code; `generated` compares and rewrites them.
 
 mod circles;
@@ -16,6 +18,8 @@ mod metrics_md;
 mod openapi;
 mod plain_words;
 mod reload_md;
+mod security_md;
+mod supply;
 
 use std::collections::BTreeMap;
 use std::fs;

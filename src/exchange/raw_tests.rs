@@ -123,6 +123,27 @@ fn newlines_and_emoji_in_attributes_are_percent_encoded_and_say_so() {
 }
 
 #[test]
+fn an_attribute_is_no_header_but_one_with_the_prefix_whatever_it_is_called() {
+    let own = shape(&message("{}"));
+    for name in ["Authorization", "host", "Content-Length", "Connection", "x-queuepost-message-id", "Cookie"]
+    {
+        let mut with = message("{}");
+        with.attributes = vec![text(name, "of the sender")];
+        let shaped = shape(&with);
+        let theirs: Vec<&str> = shaped
+            .headers
+            .iter()
+            .filter(|(_, value)| value.as_bytes() == b"of the sender")
+            .map(|(name, _)| name.as_str())
+            .collect();
+        assert_eq!(theirs, [format!("{ATTRIBUTE_PREFIX}{name}").to_lowercase()], "{name}");
+        for (name, value) in &own.headers {
+            assert_eq!(shaped.headers.get(name), Some(value), "{name}");
+        }
+    }
+}
+
+#[test]
 fn names_that_are_no_token_and_headers_past_8_kib_are_dropped_and_counted() {
     let mut message = message("x");
     let long = "v".repeat(5_000);

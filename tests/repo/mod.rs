@@ -6,6 +6,8 @@
 //! - `configuration`: schema, page and example of the configuration file.
 //! - `openapi`: `docs/openapi.json`.
 //! - `links`: every link of a document leads somewhere; `picture`: the way of a message, drawn from its text.
+//! - `security_md`: each line of the threat model names a test that exists.
+//! - `supply`: where dependencies come from, and the oldest compiler.
 //! - `errors_md`, `metrics_md`: generated documents equal the code; `generated` compares and rewrites them.
 
 mod circles;
@@ -19,6 +21,8 @@ mod openapi;
 mod picture;
 mod plain_words;
 mod reload_md;
+mod security_md;
+mod supply;
 
 use std::collections::BTreeMap;
 use std::fs;

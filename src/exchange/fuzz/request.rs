@@ -12,7 +12,7 @@ use crate::exchange::{
     AGENT, BatchShape, CloudEvents, ContentMode, ContentType, Lambda, Look, Properties, Raw, Request, Shape,
     is_beyond_messages,
 };
-use crate::message::{AttributeValue, Message};
+use crate::message::{Attribute, AttributeValue, Message};
 
 /// All headers of a message: 8 KiB, and what every request of a listener has.
 const HEADERS_MAX: usize = 8 * 1024 + 256;
@@ -59,7 +59,9 @@ fn headers(request: &Request) {
 
 /// What an attribute's header says, decoded as its companion tells, is the attribute.
 fn attributes_come_back(headers: &HeaderMap, message: &Message) {
-    for attribute in &message.attributes {
+    // Trace context has headers of its own.
+    let others = |attribute: &&Attribute| !matches!(&*attribute.name, "traceparent" | "tracestate");
+    for attribute in message.attributes.iter().filter(others) {
         let name = format!("x-queuepost-attr-{}", attribute.name).to_ascii_lowercase();
         let (AttributeValue::Text(sent), Some(value)) = (&attribute.value, headers.get(&name)) else {
             continue;

@@ -4,12 +4,16 @@
 //! this process's.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::fleet::{Dns, Settings, Source, Standing, follow};
 use crate::limit::{EndpointLimits, Share};
+
+/// Pause before a look that panicked is started again.
+const AFTER_PANIC: Duration = Duration::from_secs(1);
 
 /// The fleet of this process, followed while it runs.
 pub(super) struct Fleet {
@@ -50,18 +54,24 @@ impl Fleet {
             return;
         }
         self.settings = settings.cloned();
+        self.begin();
+    }
+
+    fn begin(&mut self) {
         self.looking.abort_all();
+        let source = self.settings.as_ref().map(|settings| &settings.source);
         let standing = match source {
             None => Standing::Alone,
             Some(Source::Fixed(processes)) => Standing::Fixed(*processes),
-            Some(Source::Dns { name, server }) => {
-                let names = Dns::new(name.clone(), *server, self.listens);
-                let looks = watch::Sender::new(Standing::newcomer());
-                self.looks = looks.subscribe();
-                self.looking.spawn(follow(names, looks));
-                Standing::newcomer()
-            }
+            Some(Source::Dns { .. }) => Standing::newcomer(),
         };
+        // What the former task told last is nobody's any more.
+        let looks = watch::Sender::new(standing.clone());
+        self.looks = looks.subscribe();
+        if let Some(Source::Dns { name, server }) = source {
+            let names = Dns::new(name.clone(), *server, self.listens);
+            self.looking.spawn(follow(names, looks));
+        }
         self.standing.send_replace(standing);
     }
 
@@ -71,8 +81,14 @@ impl Fleet {
     /// Dropping the future loses nothing.
     pub(super) async fn changed(&mut self) {
         if self.looks.changed().await.is_err() {
-            // Nobody looks.
-            return std::future::pending().await;
+            if !matches!(&self.settings, Some(Settings { source: Source::Dns { .. }, .. })) {
+                // Nobody looks.
+                return std::future::pending().await;
+            }
+            tracing::error!("a look at the fleet panicked: this process stands by, and looks again");
+            // One that panics again at once does not spin.
+            tokio::time::sleep(AFTER_PANIC).await;
+            return self.begin();
         }
         let standing = self.looks.borrow_and_update().clone();
         self.standing.send_replace(standing);

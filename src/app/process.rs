@@ -125,7 +125,8 @@ impl Process {
     fn share_out(&mut self) {
         let endpoints = self.former.beside(&self.endpoints);
         let shares = self.crew.maker().shares.clone();
-        shares.give(endpoints.iter().map(|living| &living.limits));
+        // Those of the present plan last: one that was renamed has its limits under both names.
+        shares.give(endpoints.iter().rev().map(|living| &living.limits));
         self.crew.tell_all(|endpoint, controls| {
             if let Some(living) = endpoints.iter().find(|living| *living.limits.name == *endpoint) {
                 controls.share = shares.of_listener(&living.limits);

@@ -17,7 +17,9 @@ const EVERY_MAX: Duration = Duration::from_secs(60);
 /// So many looks that agree make a share larger, after the first that says so.
 const AGREEING: u32 = 2;
 /// Time for one look.
-const LOOK_MAX: Duration = Duration::from_secs(4);
+const LOOK_MAX: Duration = Duration::from_secs(3);
+/// Pause after one that failed: until it works, others may come unseen.
+const AFTER_FAILURE: Duration = Duration::from_secs(1);
 /// How often what is wrong is said again.
 const SAID_EVERY: Duration = Duration::from_secs(60);
 
@@ -68,29 +70,22 @@ pub async fn follow(names: impl Names, standing: watch::Sender<Standing>) {
         let began = Instant::now();
         let look = tokio::time::timeout(LOOK_MAX, names.look()).await.unwrap_or(Err(LookError::TimedOut));
         let now = Instant::now();
-        let next = match look {
+        let next_look = match look {
             Ok(Found { members, own, valid_for }) => {
                 let next = valid_for.clamp(EVERY, EVERY_MAX);
                 // A cache counts the time down: the longest that was seen tells how old an answer may be.
                 every = every.max(next);
                 said.listed(names.name(), &members, own, now);
                 roster.seen(members, own, every * AGREEING, now);
-                next
+                began + next
             }
             Err(error) => {
                 said.failed(names.name(), &error, now);
-                EVERY
+                now + AFTER_FAILURE
             }
         };
-        let next_look = began + next;
-        loop {
-            tell(&standing, roster.standing(Instant::now()));
-            let changes_at = roster.changes_at(Instant::now()).filter(|at| *at < next_look);
-            tokio::time::sleep_until(changes_at.unwrap_or(next_look)).await;
-            if changes_at.is_none() {
-                break;
-            }
-        }
+        tell(&standing, roster.standing(now));
+        tokio::time::sleep_until(next_look).await;
     }
 }
 
@@ -118,7 +113,7 @@ impl Said {
         if !is_listed && self.may_say(now) {
             let fix = "fleet.dns has to name these processes: a headless Service that selects them, with publishNotReadyAddresses";
             let own = own.ip();
-            tracing::warn!(name, members = members.len(), %own, fix, "this process is not in its fleet: it stands by for a minute, then counts itself in with half a share");
+            tracing::warn!(name, members = members.len(), %own, fix, "this process is not listed in its fleet, and stands by until it is");
         }
         if is_listed {
             self.trouble_at = None;

@@ -3,15 +3,18 @@
 //! IPv4 addresses count, and IPv6 ones where there are none: a process with one of each is not two. Of SRV records, port
 //! and target count, so several processes may have one address.
 //!
-//! Which of them is this process is told by its own addresses: those that the system lets it bind. Where it listens at one
-//! address alone (`admin.listen`), only that one is its own.
+//! Which of them is this process is told by its own addresses: those that its datagrams to them would come from. Where it
+//! listens at one address alone (`admin.listen`), only that one is its own.
+//!
+//! What listed this process once is asked for from then on: the same name of those that the search list makes, and the
+//! same kind of record. Else a server that fails would make the next one of them answer for another fleet.
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use hickory_resolver::config::{LookupIpStrategy, NameServerConfig, ResolverConfig, ResolverOpts};
+use hickory_resolver::config::{NameServerConfig, ResolverConfig, ResolverOpts};
 use hickory_resolver::net::NetError;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::proto::rr::{RData, RecordType};
@@ -20,6 +23,9 @@ use hickory_resolver::{Resolver, TokioResolver};
 use crate::fleet::follow::{Found, LookError, Names};
 use crate::fleet::roster::Member;
 use crate::ports::BoxFuture;
+
+/// Any port does, since nothing is sent there.
+const DISCARD: u16 = 9;
 
 /// A DNS name with a record for each process of the fleet.
 #[derive(Debug)]
@@ -30,13 +36,15 @@ pub struct Dns {
     listens: SocketAddr,
     /// What this process was known as last.
     own: Mutex<Member>,
+    /// The whole name and the kind of record that listed it.
+    known: Mutex<Option<(String, RecordType)>>,
 }
 
 impl Dns {
     /// `name` as `server` knows it, or the servers of `/etc/resolv.conf`; `listens` is the admin port's address.
     pub fn new(name: String, server: Option<SocketAddr>, listens: SocketAddr) -> Self {
         let own = Mutex::new(SocketAddr::new(listens.ip(), 0));
-        Self { name, server, listens, own }
+        Self { name, server, listens, own, known: Mutex::default() }
     }
 
     /// Made anew for each look: the system's file may have changed, and nothing is to be remembered.
@@ -45,7 +53,8 @@ impl Dns {
         let mut builder = match self.server {
             None => Resolver::builder(provider).map_err(|error| failed(&error))?,
             Some(server) => {
-                let mut config = NameServerConfig::udp_and_tcp(server.ip());
+                // By TCP: servers that were told to may cut what they answer by UDP, and not say so.
+                let mut config = NameServerConfig::tcp(server.ip());
                 for connection in &mut config.connections {
                     connection.port = server.port();
                 }
@@ -59,17 +68,27 @@ impl Dns {
         options.attempts = 2;
         // Dozens of records do not fit into an answer by UDP without it.
         options.edns0 = true;
-        options.ip_strategy = LookupIpStrategy::Ipv4thenIpv6;
         builder.build().map_err(|error| failed(&error))
     }
 
-    async fn members(&self) -> Result<(BTreeSet<Member>, Duration), LookError> {
+    async fn look_up(&self) -> Result<Found, LookError> {
         let resolver = self.resolver()?;
-        if self.name.starts_with('_') {
-            return services(&resolver, &self.name).await;
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let answer = match known {
+            Some((name, kind)) => answer(&resolver, &name, kind).await?,
+            None if self.name.starts_with('_') => answer(&resolver, &self.name, RecordType::SRV).await?,
+            None => addresses(&resolver, &self.name).await?,
+        };
+        let members = if answer.kind == RecordType::SRV {
+            services(&resolver, &answer).await?
+        } else {
+            answer.addresses().map(|address| SocketAddr::new(address, 0)).collect()
+        };
+        let own = self.own(&members);
+        if members.contains(&own) {
+            *self.known.lock().unwrap_or_else(PoisonError::into_inner) = Some((answer.name, answer.kind));
         }
-        let (addresses, ttl) = addresses(&resolver, &self.name).await?;
-        Ok((addresses.into_iter().map(|address| SocketAddr::new(address, 0)).collect(), ttl))
+        Ok(Found { members, own, valid_for: answer.valid_for })
     }
 
     /// Which of them is this process; what it was before, where none is.
@@ -85,14 +104,21 @@ impl Dns {
 /// Whether a member is the process that listens there.
 fn is_own(listens: SocketAddr, member: Member) -> bool {
     let is_port = member.port() == 0 || member.port() == listens.port();
-    let is_address = || {
-        if listens.ip().is_unspecified() || listens.ip() == IpAddr::V4(Ipv4Addr::LOCALHOST) {
-            UdpSocket::bind((member.ip(), 0)).is_ok()
-        } else {
-            listens.ip() == member.ip()
-        }
+    let is_everywhere = listens.ip().is_unspecified()
+        || [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)].contains(&listens.ip());
+    is_port && if is_everywhere { is_ours(member.ip()) } else { listens.ip() == member.ip() }
+}
+
+/// Whether it is an address of this machine: whoever sends to it from here sends from it. Nothing is sent.
+fn is_ours(address: IpAddr) -> bool {
+    let any =
+        if address.is_ipv4() { IpAddr::V4(Ipv4Addr::UNSPECIFIED) } else { IpAddr::V6(Ipv6Addr::UNSPECIFIED) };
+    let from = || {
+        let socket = UdpSocket::bind((any, 0))?;
+        socket.connect((address, DISCARD))?;
+        socket.local_addr()
     };
-    is_port && is_address()
+    from().is_ok_and(|from| from.ip() == address)
 }
 
 impl Names for Dns {
@@ -101,43 +127,66 @@ impl Names for Dns {
     }
 
     fn look(&self) -> BoxFuture<'_, Result<Found, LookError>> {
-        Box::pin(async {
-            let (members, valid_for) = self.members().await?;
-            let own = self.own(&members);
-            Ok(Found { members, own, valid_for })
-        })
+        Box::pin(self.look_up())
     }
 }
 
-/// The processes by SRV records.
-async fn services(resolver: &TokioResolver, name: &str) -> Result<(BTreeSet<Member>, Duration), LookError> {
-    let found = resolver.lookup(name, RecordType::SRV).await.map_err(|error| unless_none(&error, "SRV"))?;
+/// Records of one kind, and what they were found by.
+struct Answer {
+    /// The whole name, of those that the search list makes.
+    name: String,
+    kind: RecordType,
+    records: Vec<RData>,
+    valid_for: Duration,
+}
+
+impl Answer {
+    fn addresses(&self) -> impl Iterator<Item = IpAddr> {
+        self.records.iter().filter_map(RData::ip_addr)
+    }
+}
+
+/// The records of a name; there is at least one.
+async fn answer(resolver: &TokioResolver, name: &str, kind: RecordType) -> Result<Answer, LookError> {
+    let found = resolver.lookup(name, kind).await.map_err(|error| unless_none(&error, kind))?;
+    let of_kind = || found.answers().iter().filter(|record| record.record_type() == kind);
+    let shortest = of_kind().map(|record| record.ttl).min().ok_or(LookError::NoRecords(kind.into()))?;
+    let records = of_kind().map(|record| record.data.clone()).collect();
+    let valid_for = Duration::from_secs(shortest.into());
+    Ok(Answer { name: found.query().name().to_ascii(), kind, records, valid_for })
+}
+
+/// The addresses of a name: IPv6 only where there is none of IPv4, and not where the server failed to say so.
+async fn addresses(resolver: &TokioResolver, name: &str) -> Result<Answer, LookError> {
+    match answer(resolver, name, RecordType::A).await {
+        Err(LookError::NoRecords(_)) => {}
+        other => return other,
+    }
+    match answer(resolver, name, RecordType::AAAA).await {
+        Err(LookError::NoRecords(_)) => Err(LookError::NoRecords("A or AAAA")),
+        other => other,
+    }
+}
+
+/// The processes by SRV records. One whose target has no address has just gone.
+async fn services(resolver: &TokioResolver, services: &Answer) -> Result<BTreeSet<Member>, LookError> {
     let mut members = BTreeSet::new();
-    let mut shortest = Duration::MAX;
-    for record in found.answers() {
-        let RData::SRV(service) = &record.data else { continue };
-        shortest = shortest.min(Duration::from_secs(record.ttl.into()));
-        let (addresses, ttl) = addresses(resolver, &service.target.to_ascii()).await?;
-        shortest = shortest.min(ttl);
-        members.extend(addresses.into_iter().map(|address| SocketAddr::new(address, service.port)));
+    for record in &services.records {
+        let RData::SRV(service) = record else { continue };
+        match addresses(resolver, &service.target.to_ascii()).await {
+            Ok(target) => {
+                members.extend(target.addresses().map(|address| SocketAddr::new(address, service.port)))
+            }
+            Err(LookError::NoRecords(_)) => {}
+            Err(error) => return Err(error),
+        }
     }
-    if members.is_empty() { Err(LookError::NoRecords("SRV")) } else { Ok((members, shortest)) }
+    if members.is_empty() { Err(LookError::NoRecords(RecordType::SRV.into())) } else { Ok(members) }
 }
 
-/// The addresses of a name, and for how long they are valid.
-async fn addresses(resolver: &TokioResolver, name: &str) -> Result<(Vec<IpAddr>, Duration), LookError> {
-    let found = resolver.lookup_ip(name).await.map_err(|error| unless_none(&error, "A or AAAA"))?;
-    let all: Vec<IpAddr> = found.iter().collect();
-    let one_family = |address: &IpAddr| address.is_ipv4() || all.iter().all(IpAddr::is_ipv6);
-    let ttl = found.as_lookup().answers().iter().map(|record| record.ttl).min().unwrap_or_default();
-    let addresses: Vec<IpAddr> = all.iter().copied().filter(one_family).collect();
-    let valid_for = Duration::from_secs(ttl.into());
-    if addresses.is_empty() { Err(LookError::NoRecords("A or AAAA")) } else { Ok((addresses, valid_for)) }
-}
-
-fn unless_none(error: &NetError, kind: &'static str) -> LookError {
+fn unless_none(error: &NetError, kind: RecordType) -> LookError {
     if error.is_no_records_found() || error.is_nx_domain() {
-        return LookError::NoRecords(kind);
+        return LookError::NoRecords(kind.into());
     }
     failed(error)
 }

@@ -1,18 +1,18 @@
 //! The roster: what a process concludes from the answers it gets about who else runs.
 //!
-//! A share shrinks at once and grows late: it is the smallest that any look of the last seconds gave (`hold`). So whoever
-//! leaves a share has left it before another takes it over:
+//! A share shrinks at once and grows late: it is the smallest that any look of the last seconds gave (`hold`). It grows with
+//! a look, and never by time alone. So whoever leaves a share has left it before another takes it over:
 //!
-//! - **A newcomer** begins with a look that lists nobody: it stands by. It has its share when its first listing is as old as
-//!   the hold. By then the others have looked too, and made room.
+//! - **A newcomer** begins with a look that lists nobody: it stands by. It has its share when a look lists it that comes the
+//!   hold after the first that did. By then the others have looked too, and made room.
 //! - **A process that leaves** is missed at once. Its share is taken over when nobody has listed it for as long as the hold.
-//! - **Who is not listed** any more stands by at once: the others take its share over.
+//! - **Who is not listed** stands by at once, and as long: the others take its share over, or the name is wrong.
 //!
 //! Let every look show who was listed at most `s` ago, and let looks be `e` apart. The hold is `e + s` or more. Then the
 //! shares of all that are listed are never more than the cap. For each has looked since the last newcomer was listed whose
 //! share has begun. `sim::fleet` tries it, also beyond these bounds.
 //!
-//! Without answers the last share stays for a minute, then half of it: low, and not open. Nobody stops for that.
+//! Without answers the last share stays for a minute at least, then half of it: low, and not open. Nobody stops for that.
 //!
 //! Pure: time is an argument.
 
@@ -28,16 +28,18 @@ use crate::limit::Share;
 /// A process of the fleet: its address, with a port where records tell one, else 0.
 pub type Member = SocketAddr;
 
-/// Without being listed for so long, a process has half of its share.
-const ASTRAY_AFTER: Duration = Duration::from_secs(60);
+/// Without an answer for so long, and for no less than the hold, a process has half of its share.
+const BLIND_AFTER: Duration = Duration::from_secs(60);
 
 /// What a process has seen of its fleet.
 #[derive(Debug)]
 pub struct Roster {
-    /// Those that still count, the newest last. It counts until there is another, and then for the hold.
+    /// Those that still count, the newest last, and when another followed. It counts as long as the hold after that.
     looks: VecDeque<(Look, Option<Instant>)>,
-    /// When a look has listed this process last.
-    listed_at: Instant,
+    /// The longest that was asked for.
+    hold: Duration,
+    /// When somebody was seen last.
+    seen_at: Instant,
 }
 
 /// Who was seen.
@@ -51,24 +53,19 @@ struct Look {
 impl Roster {
     /// Nobody was seen yet.
     pub fn new(now: Instant) -> Self {
-        Self { looks: VecDeque::from([(Look::default(), None)]), listed_at: now }
+        let looks = VecDeque::from([(Look::default(), None)]);
+        Self { looks, hold: Duration::ZERO, seen_at: now }
     }
 
-    /// These were seen; `own` is this process. What was seen before counts for the `hold`.
-    ///
-    /// One that has not been listed for a minute counts itself in. So a wrong name does not stop it for ever.
-    pub fn seen(&mut self, mut members: BTreeSet<Member>, own: Member, hold: Duration, now: Instant) {
-        if members.contains(&own) {
-            self.listed_at = now;
-        } else if self.is_astray(now) {
-            members.insert(own);
-        }
+    /// These were seen; `own` is this process. What was seen before counts for the `hold`, or the longest one so far.
+    pub fn seen(&mut self, members: BTreeSet<Member>, own: Member, hold: Duration, now: Instant) {
+        (self.seen_at, self.hold) = (now, self.hold.max(hold));
         let own = members.contains(&own).then_some(own);
         let look = Look { members, own };
-        self.looks.retain(|(_, until)| until.is_none_or(|until| until > now));
+        self.looks.retain(|(_, followed)| followed.is_none_or(|at| now < at + self.hold));
         match self.looks.back_mut() {
             Some((last, _)) if *last == look => return,
-            Some((_, until)) => *until = Some(now + hold),
+            Some((_, followed)) => *followed = Some(now),
             None => {}
         }
         self.looks.push_back((look, None));
@@ -76,21 +73,9 @@ impl Roster {
 
     /// What follows now.
     pub fn standing(&self, now: Instant) -> Standing {
-        let counts = |(look, until): &(Look, Option<Instant>)| {
-            until.is_none_or(|until| until > now).then(|| look.clone())
-        };
-        let looks: Vec<Look> = self.looks.iter().filter_map(counts).collect();
-        Standing::Listed(Listed { looks, halved: self.is_astray(now) })
-    }
-
-    /// When something else follows without a further look.
-    pub fn changes_at(&self, now: Instant) -> Option<Instant> {
-        let ends = self.looks.iter().filter_map(|(_, until)| *until);
-        ends.chain([self.listed_at + ASTRAY_AFTER]).filter(|at| *at > now).min()
-    }
-
-    fn is_astray(&self, now: Instant) -> bool {
-        now.saturating_duration_since(self.listed_at) >= ASTRAY_AFTER
+        let looks = self.looks.iter().map(|(look, _)| look.clone()).collect();
+        let is_blind = now.saturating_duration_since(self.seen_at) >= BLIND_AFTER.max(self.hold);
+        Standing::Listed(Listed { looks, halved: is_blind })
     }
 }
 
@@ -140,7 +125,7 @@ impl Standing {
         if listed.halved { share.halved() } else { share }
     }
 
-    /// Processes that were seen last, this one included if it was listed; `None` without a fleet.
+    /// Processes that were listed last; `None` without a fleet.
     pub fn members(&self) -> Option<usize> {
         match self {
             Self::Alone => None,
@@ -149,7 +134,7 @@ impl Standing {
         }
     }
 
-    /// Whether the last look listed this process, or it counts itself in.
+    /// Whether the last look listed this process.
     pub fn is_listed(&self) -> bool {
         match self {
             Self::Alone | Self::Fixed(_) => true,
@@ -157,7 +142,7 @@ impl Standing {
         }
     }
 
-    /// Whether it has half of its share, because it has not been listed for a minute.
+    /// Whether it has half of its share, because it got no answer for a minute.
     pub fn is_halved(&self) -> bool {
         matches!(self, Self::Listed(Listed { halved: true, .. }))
     }

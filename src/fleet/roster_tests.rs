@@ -44,53 +44,59 @@ impl Bench {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_newcomer_stands_by_until_its_listing_is_as_old_as_the_hold() {
+async fn a_newcomer_stands_by_until_a_look_lists_it_that_comes_the_hold_after_the_first() {
     let mut bench = Bench::new();
     assert_eq!(bench.has(), 0);
     assert_eq!(bench.sees(1, [1, 2]).has(), 0);
     assert_eq!(bench.sees(5, [1, 2]).has(), 0);
-    assert_eq!(bench.roster.changes_at(bench.now), Some(bench.now + HOLD / 2));
     assert_eq!(bench.sees(5, [1, 2]).has(), 30);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_share_shrinks_at_once_and_grows_after_the_hold() {
+async fn a_share_shrinks_at_once_and_grows_by_a_look_after_the_hold() {
     let mut bench = Bench::new();
-    bench.sees(0, [1, 2]).waits(10);
+    bench.sees(0, [1, 2]).sees(10, [1, 2]);
     assert_eq!(bench.has(), 30);
     assert_eq!(bench.sees(5, [1, 2, 3]).has(), 20);
     assert_eq!(bench.sees(5, [1, 2]).has(), 20);
     assert_eq!(bench.sees(5, [1, 2, 3]).has(), 20, "it came back");
-    assert_eq!(bench.sees(5, [1]).waits(9).has(), 20);
-    assert_eq!(bench.waits(1).has(), 60);
+    assert_eq!(bench.sees(5, [1]).waits(30).has(), 20, "nobody has looked again");
+    assert_eq!(bench.sees(0, [1]).has(), 60);
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_that_is_not_listed_any_more_stands_by_and_after_a_minute_counts_itself_in_with_half() {
+async fn a_longer_hold_holds_for_looks_from_before_too() {
     let mut bench = Bench::new();
-    bench.sees(0, [1, 2]).waits(10);
+    bench.sees(0, [1, 2]).sees(5, [1, 2]);
+    bench.now += 5 * SECOND;
+    bench.roster.seen(members([1, 2]), member(1), 4 * HOLD, bench.now);
+    assert_eq!(bench.has(), 0, "the answers were from a cache, and may be old");
+    assert_eq!(bench.sees(29, [1, 2]).has(), 0);
+    assert_eq!(bench.sees(1, [1, 2]).has(), 30);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_is_not_listed_stands_by_at_once_and_as_long() {
+    let mut bench = Bench::new();
+    bench.sees(0, [1, 2]).sees(10, [1, 2]);
     assert_eq!(bench.sees(5, [2, 3]).has(), 0);
-    let listed = |bench: &Bench| bench.roster.standing(bench.now).is_listed();
-    assert!(!listed(&bench));
-    for _ in 0..8 {
-        assert_eq!(bench.sees(5, [2, 3]).has(), 0);
-    }
-    assert!(!listed(&bench));
-    assert_eq!(bench.sees(5, [2, 3]).has(), 0);
-    assert!(listed(&bench), "a minute after it was listed last");
-    assert_eq!(bench.waits(10).has(), 10, "half of a third");
-    assert_eq!(bench.sees(5, [1, 2, 3]).has(), 20);
+    assert!(!bench.roster.standing(bench.now).is_listed());
+    assert_eq!(bench.sees(3_600, [2, 3]).has(), 0);
+    assert_eq!(bench.sees(5, [1, 2, 3]).has(), 0);
+    assert_eq!(bench.sees(10, [1, 2, 3]).has(), 20);
 }
 
 #[tokio::test(start_paused = true)]
 async fn without_answers_a_share_stays_for_a_minute_and_is_halved_then() {
     let mut bench = Bench::new();
-    bench.sees(0, [1, 2]).waits(10);
-    assert_eq!(bench.waits(49).has(), 30);
-    assert_eq!(bench.roster.changes_at(bench.now), Some(bench.now + SECOND));
+    bench.sees(0, [1, 2]).sees(10, [1, 2]);
+    assert_eq!(bench.waits(59).has(), 30);
     assert_eq!(bench.waits(1).has(), 15);
     assert_eq!(bench.waits(3_600).has(), 15, "nobody stops for that");
     assert_eq!(bench.sees(0, [1, 2]).has(), 30);
+    bench.roster.seen(members([1, 2]), member(1), 12 * HOLD, bench.now);
+    assert_eq!(bench.waits(119).has(), 30, "looks may be as far apart");
+    assert_eq!(bench.waits(1).has(), 15);
 }
 
 #[tokio::test(start_paused = true)]

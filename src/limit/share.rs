@@ -17,34 +17,37 @@ pub struct Share {
     rank: u32,
     /// 0: no process has anything.
     of: u32,
+    /// Whether it is only half of that part, rounded up.
+    halved: bool,
 }
 
 impl Share {
     /// Everything: there is no other process.
-    pub const WHOLE: Self = Self { rank: 0, of: 1 };
+    pub const WHOLE: Self = Self { rank: 0, of: 1, halved: false };
     /// Nothing.
-    pub const NONE: Self = Self { rank: 0, of: 0 };
+    pub const NONE: Self = Self { rank: 0, of: 0, halved: false };
 
     /// The part of the process at `rank` among `of`; nothing if there is no such place.
     pub const fn new(rank: u32, of: u32) -> Self {
-        if rank < of { Self { rank, of } } else { Self::NONE }
+        if rank < of { Self { rank, of, halved: false } } else { Self::NONE }
     }
 
     /// What it is of a cap.
     pub fn of(self, cap: usize) -> usize {
         let (rank, of) = (index(self.rank), index(self.of));
-        if of == 0 { 0 } else { cap.saturating_sub(rank).div_ceil(of) }
+        let part = if of == 0 { 0 } else { cap.saturating_sub(rank).div_ceil(of) };
+        if self.halved { part.div_ceil(2) } else { part }
     }
 
     /// Half of it, and no less than one of what it has one of.
     #[must_use]
     pub const fn halved(self) -> Self {
-        Self { rank: self.rank, of: self.of.saturating_mul(2) }
+        Self { halved: true, ..self }
     }
 
     /// The part among no more than `most` processes: those behind have nothing.
     fn among(self, most: u32) -> Self {
-        Self::new(self.rank, self.of.min(most))
+        Self { halved: self.halved, ..Self::new(self.rank, self.of.min(most)) }
     }
 }
 
@@ -85,12 +88,13 @@ impl Caps {
         let share = share.among(of_sessions.min(rate.map_or(u32::MAX, |rate| rate.burst.get())));
         let rate = rate.map(|Rate { interval, burst }| {
             let part = u32::try_from(share.of(index(burst.get()))).unwrap_or(u32::MAX);
-            let interval = interval.checked_mul(share.of.max(1)).unwrap_or(Duration::MAX);
+            let times = share.of.max(1).saturating_mul(if share.halved { 2 } else { 1 });
+            let interval = interval.checked_mul(times).unwrap_or(Duration::MAX);
             Rate { interval, burst: NonZeroU32::new(part).unwrap_or(NonZeroU32::MIN) }
         });
-        let sessions = match share {
-            Share::NONE => 0,
-            share if divided => share.of(sessions),
+        let sessions = match share.of {
+            0 => 0,
+            _ if divided => share.of(sessions),
             _ => sessions,
         };
         Allowed { sessions, rate }
@@ -146,10 +150,7 @@ mod tests {
                     assert!(Share::new(rank, of + 1).of(cap) <= share);
                     assert!(Share::new(rank + 1, of).of(cap) <= share);
                     let half = Share::new(rank, of).halved().of(cap);
-                    assert!(
-                        half <= share.div_ceil(2) && (share == 0) == (half == 0),
-                        "half of {share}: {half}"
-                    );
+                    assert_eq!(half, share.div_ceil(2));
                 }
             }
         }
@@ -172,6 +173,15 @@ mod tests {
             assert_eq!((bursts, together), (burst, sessions), "{of} processes");
             assert!((rates - 50.0).abs() < 1e-3, "{rates} a second");
         }
+    }
+
+    #[test]
+    fn half_a_share_is_half_of_sessions_and_rate_also_where_the_burst_has_one_start_for_each() {
+        let caps = |share| Caps { sessions: 80, rate: Some(rate(10, 3)), divided: true, share };
+        let (whole, half) = (caps(Share::new(0, 3)).allowed(), caps(Share::new(0, 3).halved()).allowed());
+        assert_eq!((whole.sessions, half.sessions), (27, 14));
+        assert_eq!(half.rate.unwrap().interval, whole.rate.unwrap().interval * 2);
+        assert_eq!(caps(Share::NONE.halved()).allowed().sessions, 0);
     }
 
     #[test]

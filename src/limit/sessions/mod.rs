@@ -173,7 +173,7 @@ impl Sessions {
             state.share_out();
             match (&mut state.learning, adaptive) {
                 (Some(_), true) => {}
-                (learning, true) => *learning = Some(Learning::new(state.cap.max(1), tuning)),
+                (learning, true) => *learning = Some(Learning::new(state.caps.sessions, tuning)),
                 (learning, false) => {
                     *learning = None;
                     state.pacer.learn(None);
@@ -282,7 +282,8 @@ impl State {
         let Allowed { sessions, rate } = self.caps.allowed();
         self.cap = sessions;
         if let Some(learning) = &mut self.learning {
-            learning.set_cap(sessions.max(1));
+            // Not the share: what was learned would be forgotten when that shrinks for a moment.
+            learning.set_cap(self.caps.sessions);
         }
         if self.pacer.rate() != rate {
             self.pacer.set_rate(rate, Instant::now());

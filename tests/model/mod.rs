@@ -2,6 +2,11 @@
 //!
 //! The steps have the names of the code's functions, and `names` holds them to that. Each flaw is a wrong line: the checker
 //! must find what it breaks. `QUEUEPOST_MODEL=large` explores more calls that are lost, deaths and receives.
+#![allow(
+    clippy::struct_excessive_bools,
+    clippy::trivially_copy_pass_by_ref,
+    reason = "a state says yes or no to each of many questions, and is small"
+)]
 
 mod ends;
 mod flaw;

@@ -5,6 +5,8 @@ import json
 import policy
 import policy_fleet
 import pytest
+from cloudformation_template import Refused, check, load, properties, resolve
+from cloudformation_values import ECS
 from rendering import golden, helm_template, objects, one
 
 TWO = ["--set", "queue=https://sqs.eu-west-1.amazonaws.com/123456789012/orders", "--set", "url=http://orders/events"]
@@ -128,3 +130,40 @@ BROKEN = {
 def test_what_is_broken_of_a_fleet_is_complained_of(expected):
     found = broken(BROKEN[expected])
     assert any(expected in complaint for complaint in found), found
+
+
+COUNTED = {**ECS, "EndpointUrl": "", "Configuration": "listeners: [{queue: a, url: https://b}]", "Fleet": "true", "MaxTasks": "4"}
+
+
+def test_tasks_of_ecs_are_listed_by_a_zone_and_count_by_its_name():
+    made = resolve(load("ecs.yaml"), COUNTED)["Resources"]
+    service = made["FleetService"]["Properties"]
+    assert service["DnsConfig"] == {"RoutingPolicy": "MULTIVALUE", "DnsRecords": [{"Type": "A", "TTL": 10}]}
+    assert "HealthCheckCustomConfig" not in service and "HealthCheckConfig" not in service, "what is unhealthy posts, too"
+    assert made["Service"]["Properties"]["ServiceRegistries"] == [{"RegistryArn": {"Fn::GetAtt": ["FleetService", "Arn"]}}]
+    name = f"{service['Name']}.{made['FleetNamespace']['Properties']['Name']}"
+    (container,) = made["TaskDefinition"]["Properties"]["ContainerDefinitions"]
+    assert {"Name": "QUEUEPOST_FLEET_DNS", "Value": name} in container["Environment"]
+
+
+def test_tasks_need_no_right_to_count_each_other():
+    plain = {**COUNTED, "Fleet": "false"}
+    for policy_ in ("TaskPolicy", "ExecutionPolicy"):
+        assert properties("ecs.yaml", policy_, **COUNTED) == properties("ecs.yaml", policy_, **plain)
+    made = resolve(load("ecs.yaml"), plain)["Resources"]
+    assert "FleetService" not in made and "FleetNamespace" not in made and "ServiceRegistries" not in made["Service"]["Properties"]
+    assert "QUEUEPOST_FLEET_DNS" not in json.dumps(made)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"MaxTasks": "5"}, "Fleet needs MaxTasks of 4 or less"),
+        ({"MaxTasks": "10"}, "Fleet needs MaxTasks of 4 or less"),
+        ({"Configuration": "", "EndpointUrl": ECS["EndpointUrl"]}, "Fleet needs Configuration"),
+    ],
+)
+def test_a_fleet_of_tasks_that_cloud_map_cannot_list_or_that_has_nothing_to_share_is_refused(given, said):
+    with pytest.raises(Refused, match=said):
+        check(load("ecs.yaml"), {**COUNTED, **given})
+    assert check(load("ecs.yaml"), {**COUNTED, **given, "Fleet": "false"})

@@ -175,7 +175,7 @@ async fn services(resolver: &TokioResolver, services: &Answer) -> Result<BTreeSe
         let RData::SRV(service) = record else { continue };
         match addresses(resolver, &service.target.to_ascii()).await {
             Ok(target) => {
-                members.extend(target.addresses().map(|address| SocketAddr::new(address, service.port)))
+                members.extend(target.addresses().map(|address| SocketAddr::new(address, service.port)));
             }
             Err(LookError::NoRecords(_)) => {}
             Err(error) => return Err(error),

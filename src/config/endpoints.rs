@@ -206,13 +206,18 @@ impl Endpoints {
     }
 
     /// The endpoints in use, and the new index of each earlier index. Others are warned of, unless listeners `may_come`.
-    pub(super) fn finish(self, may_come: bool, report: &mut Report) -> (Vec<EndpointPlan>, Vec<usize>) {
+    pub(super) fn finish(
+        self,
+        may_come: bool,
+        is_shared: bool,
+        report: &mut Report,
+    ) -> (Vec<EndpointPlan>, Vec<usize>) {
         let mut plans = Vec::new();
         let mut indexes = Vec::new();
         for known in self.known {
             indexes.push(plans.len());
             if known.workers > 0 {
-                known.advise(report);
+                known.advise(is_shared, report);
                 plans.push(known.plan());
             } else if !may_come {
                 report.warn(&known.place, &known.key, "is not used by any listener");
@@ -306,13 +311,14 @@ impl Known {
     }
 
     /// Warns of sessions that do not fit the workers of the endpoint's listeners.
-    fn advise(&self, report: &mut Report) {
+    fn advise(&self, is_shared: bool, report: &mut Report) {
         let sessions = self.sessions();
         let too_few = rules::sessions_cover_workers(sessions, self.most_workers_written);
         match &self.sessions_written {
             Some(written) => {
                 report.advise(Some(written), too_few);
-                report.advise(Some(written), rules::sessions_are_in_reach(sessions, self.workers));
+                let is_far = rules::sessions_are_in_reach(sessions, self.workers);
+                report.advise(Some(written), is_far.filter(|_| !is_shared));
             }
             None => {
                 if let Some(warning) = too_few {

@@ -41,6 +41,11 @@ impl FleetKeys {
         keys
     }
 
+    /// Whether there is one, in whatever way it is counted.
+    pub(super) fn is_written(&self) -> bool {
+        self.dns.is_some() || self.replicas.is_some()
+    }
+
     /// The fleet, if there is one.
     pub(super) fn settings(&self, report: &mut Report) -> Option<Settings> {
         let name = report.parse(self.dns.as_ref(), dns_name);

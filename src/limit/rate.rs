@@ -43,8 +43,8 @@ impl Pacer {
     }
 
     /// From now on `rate` is allowed, or everything. Starts of which the burst has not recovered weigh as much at the new
-    /// rate, and a burst that grows has to be saved up. So a change of the rate is no second burst, neither here nor together
-    /// with another process that had the rest of it.
+    /// rate. A burst that grows has to be saved up: another process may just have used the rest. So a change of the rate is
+    /// no second burst.
     pub(super) fn set_rate(&mut self, rate: Option<Rate>, now: Instant) {
         let owed = self.due.map_or(Duration::ZERO, |due| due.saturating_duration_since(now));
         self.due = match (self.rate, rate) {

@@ -167,13 +167,12 @@ impl Sessions {
     /// Takes other settings over while POSTs run. What was learned stays, unless the limit does not adapt any more. So does
     /// the share.
     pub fn adjust(&self, settings: &Settings) {
-        let Settings { adaptive, tuning, .. } = settings;
         self.change(|state| {
             state.caps = Caps { share: state.caps.share, ..Caps::of(settings) };
             state.share_out();
-            match (&mut state.learning, adaptive) {
+            match (&mut state.learning, settings.adaptive) {
                 (Some(_), true) => {}
-                (learning, true) => *learning = Some(Learning::new(state.caps.sessions, tuning)),
+                (learning, true) => *learning = Some(Learning::new(state.caps.sessions, &settings.tuning)),
                 (learning, false) => {
                     *learning = None;
                     state.pacer.learn(None);

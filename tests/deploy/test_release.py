@@ -19,7 +19,7 @@ PLAYED = {
     **{f"bin/{arch}-linux-{tool}": "exit 0" for arch in ("x86_64", "aarch64") for tool in ("musl-gcc", "gnu-gcc")},
     "bin/docker": 'case "$1" in info) echo id ;; save) echo "image ${@: -1}" >"$3" ;; esac',
     "bin/helm": 'case "$1" in package) echo chart >"$4/queuepost-1.2.3.tgz" ;; esac',
-    "repo/.ci/supply": "exit 0",
+    "repo/.ci/supply": 'echo "advisories: not checked: played"; exit "${REFUSED-0}"',
     "repo/deploy/image/build": 'echo "binary $TARGETARCH ${AUDIT-.dep-v0} $QUEUEPOST_REVISION" >"built-$TARGETARCH"; echo "built-$TARGETARCH"',
     "repo/deploy/image/sbom": 'echo "{}"',
     "repo/deploy/image/prebuilt": "exit 0",
@@ -141,6 +141,7 @@ def test_a_release_has_everything_a_tag_needs_and_sums_that_hold(repository):
         assert items.keys() == {"queuepost", "queuepost.cdx.json", "LICENSE", "README.md", "CHANGELOG.md", "SECURITY.md"}
         assert {(item.uid, item.gid) for item in items.values()} == {(0, 0)}
         assert items["queuepost"].mode == 0o755 and items["LICENSE"].mode == 0o644
+    assert "advisories: not checked: played\n" in done.stdout, "a check that was not made is said"
     for step in ("git tag", "docker load", "docker manifest create", "helm push"):
         assert step in done.stdout, step
     # Made again elsewhere in time, it is the same.
@@ -154,6 +155,12 @@ def test_a_binary_that_does_not_list_its_crates_is_not_released(repository):
     done = repository.release(AUDIT="")
     assert done.returncode != 0 and "does not list its crates" in done.stderr, done.stderr
     assert not (repository.root / "target/release-1.2.3/SHA256SUMS").exists()
+
+
+def test_what_the_rules_for_dependencies_refuse_is_not_released(repository):
+    done = repository.release(REFUSED="1")
+    assert done.returncode != 0 and ".ci/supply: exit 1" in done.stderr, done.stderr
+    assert not (repository.root / "target").exists()
 
 
 def test_what_is_left_out_and_what_is_not_for_shipping_is_said(repository):

@@ -62,8 +62,8 @@ pub(super) fn plan(
     let mut others = Others::default();
     let described = |written| listener(written, &mut endpoints, &mut others, env, report);
     let mut listeners: Vec<ListenerPlan> = file.listeners.iter().filter_map(described).collect();
-    let (may_come, is_shared) = (file.listeners_dir.is_some(), file.fleet.is_written());
-    let (endpoints, indexes) = endpoints.finish(may_come, is_shared, report);
+    let beside = (file.listeners_dir.is_some(), file.fleet.is_written());
+    let (endpoints, indexes) = endpoints.finish(beside, report);
     for listener in &mut listeners {
         listener.endpoint = indexes.get(listener.endpoint).copied().unwrap_or_default();
     }

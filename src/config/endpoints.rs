@@ -205,15 +205,11 @@ impl Endpoints {
         known.retry_after_closes_gate
     }
 
-    /// The endpoints in use, and the new index of each earlier index. Others are warned of, unless listeners `may_come`.
-    pub(super) fn finish(
-        self,
-        may_come: bool,
-        is_shared: bool,
-        report: &mut Report,
-    ) -> (Vec<EndpointPlan>, Vec<usize>) {
-        let mut plans = Vec::new();
-        let mut indexes = Vec::new();
+    /// The endpoints in use, and the new index of each earlier index. `beside`: whether more listeners may come, and whether
+    /// other processes have the same caps.
+    pub(super) fn finish(self, beside: (bool, bool), report: &mut Report) -> (Vec<EndpointPlan>, Vec<usize>) {
+        let (may_come, is_shared) = beside;
+        let (mut plans, mut indexes) = (Vec::new(), Vec::new());
         for known in self.known {
             indexes.push(plans.len());
             if known.workers > 0 {

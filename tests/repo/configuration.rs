@@ -50,7 +50,7 @@ fn files(folder: &Path, extension: &str, found: &mut Vec<PathBuf>) {
 }
 
 /// The configurations of the examples, and the blocks of documents that are one or a part of one.
-fn written() -> Vec<(String, String)> {
+pub(super) fn written() -> Vec<(String, String)> {
     let mut paths = Vec::new();
     files(&root().join("examples"), "yaml", &mut paths);
     let name = |path: &Path| path.strip_prefix(root()).unwrap().display().to_string();

@@ -5,17 +5,18 @@
 //! - `plain_words`: short sentences in comments, and no private idiom.
 //! - `configuration`: schema, page and example of the configuration file.
 //! - `openapi`: `docs/openapi.json`.
-//! - `links`: every link of a document leads somewhere; `picture`: the way of a message, drawn from its text.
+//! - `documents`: links, the index, the README's order, configurations and the commands of shell blocks.
+//! - `picture`: the picture of the README, drawn from its text.
 //! - `security_md`: each line of the threat model names a test that exists.
 //! - `supply`: where dependencies come from, and the oldest compiler.
 //! - `errors_md`, `metrics_md`: generated documents equal the code; `generated` compares and rewrites them.
 
 mod circles;
 mod configuration;
+mod documents;
 mod errors_md;
 mod flow_control_md;
 mod generated;
-mod links;
 mod metrics_md;
 mod openapi;
 mod picture;
@@ -205,6 +206,18 @@ fn collect(root: &Path, folder: &Path, found: &mut Vec<Source>) {
             let area = first.trim_end_matches(".rs").to_owned();
             let text = fs::read_to_string(&path).unwrap();
             found.push(Source { path: relative.to_owned(), area, text });
+        }
+    }
+}
+
+/// Adds the documents of a folder and of those in it.
+fn pages_below(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            pages_below(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "md") {
+            found.push(path);
         }
     }
 }

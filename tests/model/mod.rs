@@ -18,9 +18,9 @@ mod sqs;
 mod state;
 mod work;
 
-use std::time::Instant;
-
 use stateright::{Checker as _, HasDiscoveries, Model as _};
+
+use tokio::time::Instant;
 
 use flaw::Flaw;
 use properties::{DELETED_AFTER, IN_ORDER, ONE_POST, PARK_STAYS};
@@ -65,9 +65,9 @@ fn holds(name: &str, protocol: Protocol) {
 }
 
 /// Finds the counterexample of a wrong line, and none without it.
-fn breaks(property: &'static str, flaw: Flaw, protocol: Protocol) {
+fn breaks(property: &'static str, flaw: Flaw, protocol: &Protocol) {
     let found = HasDiscoveries::AnyOf([property].into());
-    let checker = Protocol { flaw: Some(flaw), ..protocol }.checker();
+    let checker = Protocol { flaw: Some(flaw), ..protocol.clone() }.checker();
     let checker = checker.finish_when(found).spawn_bfs().join();
     let path = checker.discovery(property).unwrap_or_else(|| panic!("{flaw:?} breaks nothing"));
     let (steps, states) = (path.into_actions(), checker.unique_state_count());
@@ -110,25 +110,25 @@ fn large_sizes_keep_the_promises() {
 #[test]
 fn a_delete_before_its_results_is_found() {
     let protocol = Protocol { has_results: true, budget: NO_TROUBLE, ..standard() };
-    breaks(DELETED_AFTER, Flaw::DeletesBeforeResults, protocol);
+    breaks(DELETED_AFTER, Flaw::DeletesBeforeResults, &protocol);
 }
 
 #[test]
 fn a_memory_that_forgets_what_is_finished_is_found() {
-    breaks(ONE_POST, Flaw::ForgetsFinishes, standard());
+    breaks(ONE_POST, Flaw::ForgetsFinishes, &standard());
 }
 
 #[test]
 fn each_way_in_which_an_extension_could_undo_a_park_is_found() {
     let quiet = Protocol { budget: NO_TROUBLE, ..standard() };
-    breaks(PARK_STAYS, Flaw::ExtendsAfterPark, quiet.clone());
-    breaks(PARK_STAYS, Flaw::DoesNotWaitForExtension, quiet);
-    breaks(PARK_STAYS, Flaw::ParksOnce, standard());
-    breaks(PARK_STAYS, Flaw::TrustsLaterExtension, standard());
+    breaks(PARK_STAYS, Flaw::ExtendsAfterPark, &quiet);
+    breaks(PARK_STAYS, Flaw::DoesNotWaitForExtension, &quiet);
+    breaks(PARK_STAYS, Flaw::ParksOnce, &standard());
+    breaks(PARK_STAYS, Flaw::TrustsLaterExtension, &standard());
 }
 
 #[test]
 fn each_way_in_which_a_successor_could_start_too_soon_is_found() {
-    breaks(IN_ORDER, Flaw::TrustsUnconfirmedDelete, Protocol { outcomes: &[Outcome::Success], ..fifo() });
-    breaks(IN_ORDER, Flaw::JoinsBehindCopy, Protocol { budget: NO_TROUBLE, ..fifo() });
+    breaks(IN_ORDER, Flaw::TrustsUnconfirmedDelete, &Protocol { outcomes: &[Outcome::Success], ..fifo() });
+    breaks(IN_ORDER, Flaw::JoinsBehindCopy, &Protocol { budget: NO_TROUBLE, ..fifo() });
 }

@@ -96,7 +96,7 @@ impl State {
             Visibility::Parked { .. } => true,
             // The park is sent again long before a lease is over.
             Visibility::Lease { undone } => {
-                !undone.is_some_and(|by| self.processes[by].repeats[message].is_some())
+                undone.is_none_or(|by| self.processes[by].repeats[message].is_none())
             }
         }
     }

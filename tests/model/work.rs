@@ -79,8 +79,8 @@ impl Protocol {
             Step::TakeDue { p, m } => self.works(state, p).take_due(m),
             Step::Send { p, m } => self.works(state, p).send(m),
             Step::Entry { p, m } => {
-                let stage = state.processes[p].entries[m].map(|entry| entry.stage);
-                let Some(Stage::Settling(job)) = stage else { return };
+                let settles = state.processes[p].entries[m].map(|entry| entry.stage);
+                let Some(Stage::Settling(job)) = settles else { return };
                 let Call::Answered(_, answer) = job.call else { return };
                 self.works(state, p).entry_answered(m, answer);
             }

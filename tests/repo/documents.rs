@@ -158,6 +158,7 @@ fn the_index_of_the_documents_has_each_page_once() {
 fn is_of_this_machine(rule: &str) -> bool {
     rule.starts_with("names a variable that is not set")
         || rule.starts_with("names a file that cannot be read: there is no such file")
+        || rule.starts_with("cannot be read: No such file")
         || rule == "cannot be read: it is not there"
 }
 

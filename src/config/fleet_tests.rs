@@ -53,7 +53,8 @@ fn what_cannot_be_counted_is_refused_with_the_key_and_the_fix() {
         problem("fleet: {dns: a, server: here}", "")
             .contains("is no IP address and port; write 10.96.0.10:53")
     );
-    assert!(problem("fleet: {ecs: true}", "").contains("fleet.ecs"));
+    let ecs = problem("fleet: {ecs: true}", "");
+    assert!(ecs.contains("fleet.ecs") && ecs.contains("write `dns` with a name of Cloud Map"), "{ecs}");
 }
 
 #[test]

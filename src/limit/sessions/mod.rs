@@ -172,7 +172,7 @@ impl Sessions {
             state.share_out();
             match (&mut state.learning, settings.adaptive) {
                 (Some(_), true) => {}
-                (learning, true) => *learning = Some(Learning::new(state.caps.sessions, &settings.tuning)),
+                (learning, true) => *learning = Some(Learning::new(state.cap.max(1), &settings.tuning)),
                 (learning, false) => {
                     *learning = None;
                     state.pacer.learn(None);
@@ -281,8 +281,8 @@ impl State {
         let Allowed { sessions, rate } = self.caps.allowed();
         self.cap = sessions;
         if let Some(learning) = &mut self.learning {
-            // Not the share: what was learned would be forgotten when that shrinks for a moment.
-            learning.set_cap(self.caps.sessions);
+            // What was learned is not forgotten by one that stands by for a moment.
+            learning.set_cap(if sessions == 0 { self.caps.sessions } else { sessions });
         }
         if self.pacer.rate() != rate {
             self.pacer.set_rate(rate, Instant::now());

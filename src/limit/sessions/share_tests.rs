@@ -91,3 +91,15 @@ async fn a_share_of_a_rate_holds_for_the_starts_and_a_change_of_it_is_no_second_
     }
     assert!(began.elapsed() >= Duration::from_millis(1900), "five a second: {:?}", began.elapsed());
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_was_learned_stays_while_a_process_stands_by() {
+    let sessions = Sessions::new(&Settings { adaptive: true, ..Settings::divided(8) });
+    let at_once = sessions.limit();
+    sessions.set_share(Share::NONE);
+    assert_eq!(sessions.limit(), 0);
+    sessions.set_share(Share::WHOLE);
+    assert_eq!(sessions.limit(), at_once);
+    sessions.set_share(Share::new(7, 8));
+    assert_eq!(sessions.limit(), 1);
+}

@@ -36,6 +36,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -106,16 +107,11 @@ pub async fn run(plan: Plan, source: Option<Source>, stop: CancellationToken) ->
         about: start::about(folder.subscribe(), fleet.standing()),
     });
     let reloads = Reloads::of(source, folder);
-    let wiring = Wiring {
-        metrics: Arc::clone(&metrics),
-        drain: drain.clone(),
-        clients,
-        deadline: plan.deadline,
-        shares: fleet.shares(),
-    };
+    let (deadline, shares) = (plan.deadline, fleet.shares());
+    let wiring = Wiring { metrics: Arc::clone(&metrics), drain: drain.clone(), clients, deadline, shares };
     let with = With { fleet, reloads, log };
     let mut process = Process::start(plan, endpoints, wiring, Arc::clone(&running), with).await;
-    let mut served = admin.serve(&view, &admin_stop);
+    let served = admin.serve(&view, &admin_stop);
 
     let healthy = tokio::select! {
         biased;
@@ -133,16 +129,20 @@ pub async fn run(plan: Plan, source: Option<Source>, stop: CancellationToken) ->
     redrives.stop();
     let end = finish(&mut process.crew, &redrives, &mut signals, &drain, deadline).await;
     admin_stop.cancel();
-    // A scrape that hangs does not delay the exit, nor does a test post.
+    close(&view, served).await;
+    traces.end().await;
+    tracing::info!(ran_seconds = started.elapsed().as_secs(), clean = end == End::Clean, "stopped");
+    Ok(if healthy { end } else { End::CutOff })
+}
+
+/// Waits for the admin port, which has been told to end. A scrape that hangs does not delay the exit, nor does a test post.
+async fn close(view: &View, mut served: JoinSet<()>) {
     view.tasks.close();
     let ended = async {
         while served.join_next().await.is_some() {}
         view.tasks.wait().await;
     };
     tokio::time::timeout(Duration::from_secs(1), ended).await.ok();
-    traces.end().await;
-    tracing::info!(ran_seconds = started.elapsed().as_secs(), clean = end == End::Clean, "stopped");
-    Ok(if healthy { end } else { End::CutOff })
 }
 
 /// Who keeps listeners that are created, where the configuration can change.

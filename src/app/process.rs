@@ -49,10 +49,14 @@ pub(super) struct Process {
     former: Former,
     /// The process's part of the plan that is followed.
     plan: Plan,
-    /// What was said of configurations.
-    said: Vec<Notable>,
-    restarts: Vec<&'static str>,
+    said: Said,
     log: Arc<LogLevel>,
+}
+
+/// What was said of configurations.
+struct Said {
+    notable: Vec<Notable>,
+    restarts: Vec<&'static str>,
 }
 
 /// What a process is followed and changed by.
@@ -80,7 +84,7 @@ impl Process {
         with: With,
     ) -> Self {
         let With { mut fleet, reloads, log } = with;
-        let (metrics, said) = (Arc::clone(&wiring.metrics), start::notable(&plan));
+        let (metrics, notable) = (Arc::clone(&wiring.metrics), start::notable(&plan));
         let mut crew = Crew::new(wiring, Arc::clone(&running));
         fleet.follow(plan.fleet.as_ref());
         let endpoints = endpoints.apply();
@@ -89,8 +93,8 @@ impl Process {
         show(&endpoints, &running, &metrics, &crew.maker().shares);
         crew.follow(Planned::all(&plan, &endpoints), plan.deadline).await;
         metrics.config_read(true, unix_seconds());
-        let (former, restarts) = (Former::default(), Vec::new());
-        Self { crew, metrics, running, reloads, fleet, endpoints, former, plan, said, restarts, log }
+        let (former, said) = (Former::default(), Said { notable, restarts: Vec::new() });
+        Self { crew, metrics, running, reloads, fleet, endpoints, former, plan, said, log }
     }
 
     /// Runs until a signal says to stop.
@@ -210,8 +214,8 @@ impl Process {
             tracing::debug!("the configuration was reloaded: nothing has changed");
         }
         let notable = start::notable(&plan);
-        start::say_anew(&self.said, &notable);
-        self.said = notable;
+        start::say_anew(&self.said.notable, &notable);
+        self.said.notable = notable;
         // What needs a restart is compared with what the process started with.
         self.plan = Plan {
             admin: self.plan.admin,
@@ -236,11 +240,11 @@ impl Process {
         ];
         let restarts: Vec<_> =
             changed.into_iter().filter(|(_, changed)| *changed).map(|(key, _)| key).collect();
-        if restarts != self.restarts {
+        if restarts != self.said.restarts {
             for key in &restarts {
                 tracing::warn!(key, "this key stays as it was at the start: a new value needs a restart");
             }
-            self.restarts.clone_from(&restarts);
+            self.said.restarts.clone_from(&restarts);
         }
         restarts
     }

@@ -5,7 +5,7 @@
 //! - `plain_words`: short sentences in comments, and no private idiom.
 //! - `configuration`: schema, page and example of the configuration file.
 //! - `openapi`: `docs/openapi.json`.
-//! - `documents`: links, the index, the README's order, configurations and the commands of shell blocks.
+//! - `documents`: links, the index, the README's order, and what the code blocks say.
 //! - `picture`: the picture of the README, drawn from its text.
 //! - `security_md`: each line of the threat model names a test that exists.
 //! - `site`: the site of the documents has every page.
@@ -14,7 +14,7 @@
 
 mod circles;
 mod configuration;
-mod documents;
+pub mod documents;
 mod errors_md;
 mod flow_control_md;
 mod generated;

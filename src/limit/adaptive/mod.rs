@@ -1,11 +1,12 @@
 //! The adaptive limit: what an endpoint takes, found from its answers. Two outputs: POSTs at once, and starts per second.
 //!
-//! Each output is a [`Level`]: a value, and the ceiling where the endpoint last refused. Below the ceiling it doubles with
-//! each round trip; there it waits, then tries more in growing steps. A refusal is blamed on one of the two and cuts it.
+//! POSTs at once are a [`Level`]: they double with each round trip up to the ceiling where the endpoint last refused; there
+//! they wait, then more are tried. Starts per second are a [`LearnedRate`]: what was taken between two refusals, and a curve
+//! through it. A refusal is blamed on one of the two and cuts it.
 //!
 //! - *Blame falls on what is new*, see [`blame`].
 //! - *One cut per round trip.* What was posted before the last cut says nothing of the limit after it. The more were accepted
-//!   since the last cut, the less is cut.
+//!   since the last cut, the less POSTs at once are cut.
 //! - *Outages teach nothing.* A gate that closes takes back all cuts since the last success. While it is closed refusals do
 //!   not count.
 //! - *Windows.* An endpoint that takes so many per minute closes the gate each minute. What was accepted between two
@@ -19,6 +20,7 @@
 mod background;
 mod blame;
 mod in_vain;
+mod learned_rate;
 mod level;
 mod seen;
 mod start;
@@ -29,8 +31,9 @@ use crate::tuning::Learned;
 
 use background::{Background, Verdict};
 use blame::{Blame, Blames, Known};
+use learned_rate::LearnedRate;
 use level::Level;
-use seen::Seen;
+use seen::{Seen, seconds};
 pub(super) use start::Start;
 
 /// What one endpoint was found to take.
@@ -41,7 +44,7 @@ pub(super) struct Adaptive {
     cap: usize,
     at_once: Level,
     /// Starts per second.
-    rate: Level,
+    rate: LearnedRate,
     seen: Seen,
     epoch: Epoch,
     windows: Windows,
@@ -84,7 +87,7 @@ struct Epoch {
     /// Cuts since the last success.
     row: u32,
     /// The levels before the first of them; `None` where too little was known then.
-    before_row: Option<(Level, Level)>,
+    before_row: Option<(Level, LearnedRate)>,
 }
 
 /// What was accepted from one opening of the gate to the next.
@@ -105,8 +108,8 @@ impl Adaptive {
         Self {
             numbers: *numbers,
             cap,
-            at_once: Level::new(numbers.initial.min(float(cap)), 1.0),
-            rate: Level::new(f64::INFINITY, 0.0),
+            at_once: Level::new(numbers.initial.min(float(cap))),
+            rate: LearnedRate::unknown(),
             seen: Seen::new(now),
             epoch: Epoch::default(),
             windows: Windows { opened_at: now, accepted: 0.0, refused_at: None, before: (0.0, 0.0) },
@@ -164,22 +167,26 @@ impl Adaptive {
     /// A POST starts, with which so many run; `is_paced`: it had waited for the pace. After an hour without one all is
     /// forgotten.
     pub(super) fn started(&mut self, now: Instant, running: usize, is_paced: bool) -> Start {
-        let gap = self.last_start.map_or(f64::INFINITY, |last| seconds(now, last));
-        if gap.is_finite() && gap >= self.numbers.forgotten_after.as_secs_f64() {
+        let before = self.last_start;
+        if before.is_some_and(|before| now.saturating_duration_since(before) >= self.numbers.forgotten_after)
+        {
             *self = Self { is_closed: self.is_closed, ..Self::new(self.cap, &self.numbers, now) };
         }
         self.last_start = Some(now);
         let (level, is_paced) = (float(running), is_paced && self.per_second().is_some());
+        if is_paced && let Some(before) = before {
+            self.rate.started(seconds(now, before));
+        }
         let is_full = level >= self.whole();
         self.is_filling &= !is_full;
-        Start { at: now, level, is_full, is_paced, gap }
+        Start { at: now, level, is_full, is_paced, before }
     }
 
     /// That POST succeeded.
     pub(super) fn succeeded(&mut self, start: Start, now: Instant) {
         self.windows.accepted += 1.0;
         self.background.accepted();
-        self.seen.accepted(seconds(now, start.at), start.level, start.gap, now);
+        self.seen.accepted(start, now);
         if self.epoch.is_over(start) {
             return;
         }
@@ -197,11 +204,10 @@ impl Adaptive {
         }
         let rate = self.rate.value();
         if self.at_once.is_found() && rate > self.numbers.loose * self.throughput() {
-            self.rate = Level::new(f64::INFINITY, 0.0);
+            self.rate = LearnedRate::unknown();
         } else if start.is_paced && rate.is_finite() {
-            let posts = rate * (self.latency() + self.numbers.rate_doubles_in.as_secs_f64());
-            let step_posts = self.step_posts(self.numbers.rate_step_posts, rate);
-            self.rate.grow(posts.max(1.5), step_posts, &self.numbers);
+            let doubles = rate * (self.latency() + self.numbers.rate.doubles_in.as_secs_f64());
+            self.rate.grow(doubles.max(1.5), &self.numbers.rate);
         }
     }
 
@@ -210,12 +216,24 @@ impl Adaptive {
         if self.is_closed {
             return;
         }
+        self.seen.refused(start);
         if how == Refused::Overloaded {
             self.background.met();
         }
+        if self.epoch.is_over(start) {
+            return;
+        }
+        if start.is_paced {
+            self.rate.not_taken();
+        }
         // What started in the round trip after a cut meets what started before it.
-        let is_early = self.epoch.cut_at.is_some_and(|cut_at| seconds(now, cut_at) < self.latency());
-        if is_early || self.epoch.is_over(start) || how == Refused::Overloaded && self.is_background() {
+        if self.epoch.cut_at.is_some_and(|cut_at| seconds(now, cut_at) < self.latency()) {
+            if self.constraint == Some(Constraint::Rate) {
+                self.rate.cut_again(&self.numbers.rate);
+            }
+            return;
+        }
+        if how == Refused::Overloaded && self.is_background() {
             return;
         }
         if self.epoch.row == 0 {
@@ -232,6 +250,10 @@ impl Adaptive {
         self.windows.refused_at = None;
         if let Some(before_row) = self.epoch.before_row.take() {
             (self.at_once, self.rate) = before_row;
+        } else if self.seen.latency().is_none() {
+            // Nothing was ever accepted.
+            self.at_once = Level::new(self.numbers.initial.min(float(self.cap)));
+            self.rate = LearnedRate::unknown();
         }
     }
 
@@ -246,7 +268,6 @@ impl Adaptive {
         self.is_filling = true;
         let Windows { opened_at, accepted, refused_at, before } = self.windows;
         let lasted = seconds(now, opened_at);
-        let (posts, time) = (accepted + before.0, lasted + before.1);
         // Where one at once is known to be all, the gate was closed by the POSTs of others.
         let is_shared = self.at_once.is_one() && self.at_once.is_found() && self.rate.value().is_infinite();
         let is_window = !is_shared
@@ -257,7 +278,8 @@ impl Adaptive {
             // The window was over between the last probe that was refused and the one that was not.
             let least_time =
                 (seconds(refused_at, opened_at) + before.1).max(self.latency()).max(f64::EPSILON);
-            self.rate.cut(posts / least_time, posts / time, &self.numbers);
+            let per_second = (accepted + before.0) / least_time;
+            self.rate.find_window(accepted, per_second, &self.numbers.rate);
             self.epoch.cut_at = Some(now);
             self.constraint = Some(Constraint::Rate);
         }
@@ -278,6 +300,7 @@ impl Adaptive {
             seen: &self.seen,
             at_once: self.at_once,
             rate,
+            is_measured: self.rate.is_measured(),
             accepted: self.epoch.accepted,
             row: self.epoch.row,
             is_filling: self.is_filling,
@@ -285,27 +308,27 @@ impl Adaptive {
         self.constraint = match self.blames.blame(start, &known) {
             Blame::Chance => return,
             Blame::AtOnce => {
-                self.at_once.cut(level * ceiling, level - 1.0, &self.numbers);
+                self.at_once.cut(level * ceiling, level - 1.0);
                 Some(Constraint::Concurrency)
             }
             Blame::SharedCap => {
-                self.rate = Level::new(f64::INFINITY, 0.0);
-                self.at_once.cut(2.0, 1.0, &self.numbers);
+                self.rate = LearnedRate::unknown();
+                self.at_once.cut(2.0, 1.0);
                 Some(Constraint::Concurrency)
             }
             Blame::Either { closest } => {
-                self.rate.set(closest.recip());
+                self.rate.hold(closest.recip());
                 self.at_once.set(level - 1.0);
                 Some(Constraint::Rate)
             }
             Blame::Rate if rate.is_infinite() => {
                 // Nothing was limited at once after all.
                 self.at_once.unlimit();
-                self.rate.set(self.seen.per_second(now).unwrap_or(self.numbers.rate_initial));
+                self.rate.begin(self.seen.per_second(now).unwrap_or(self.numbers.rate.initial));
                 Some(Constraint::Rate)
             }
             Blame::Rate => {
-                self.rate.cut(rate * ceiling, rate, &self.numbers);
+                self.rate.cut(&self.numbers.rate);
                 Some(Constraint::Rate)
             }
         };
@@ -349,10 +372,6 @@ impl Epoch {
         self.cut_at = Some(now);
         self.row = self.row.saturating_add(1);
     }
-}
-
-fn seconds(now: Instant, from: Instant) -> f64 {
-    now.saturating_duration_since(from).as_secs_f64()
 }
 
 fn float(count: usize) -> f64 {

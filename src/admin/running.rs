@@ -167,7 +167,13 @@ mod tests {
     fn sessions_nobody_wrote_are_the_workers_of_all_listeners_of_the_endpoint() {
         let running = Running::default();
         for (name, follows) in [("api", true), ("written", false), ("unused", true)] {
-            let settings = Settings { sessions: 7, adaptive: false, rate: None, tuning: Tuning::default() };
+            let settings = Settings {
+                sessions: 7,
+                divided: false,
+                adaptive: false,
+                rate: None,
+                tuning: Tuning::default(),
+            };
             let limits = EndpointLimits::new(name, &settings, 1);
             running.put_endpoint(RunningEndpoint::new(limits, follows, Box::new(|| {})));
         }

@@ -93,7 +93,7 @@ fn probes(routes: Routes) -> Routes {
 }
 
 /// Every route of the port.
-fn all() -> Routes {
+pub(super) fn all() -> Routes {
     let routes = probes(Routes::default())
         .get("/version", version)
         .get("/api/v1/status", status_document)

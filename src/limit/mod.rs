@@ -9,6 +9,7 @@ mod quota;
 mod rate;
 mod sessions;
 mod settings;
+mod share;
 mod slots;
 
 pub use adaptive::Constraint;
@@ -16,6 +17,7 @@ pub use gate::{Circumstances, Evidence, Gate, GateSnapshot, GateState, Probe, Ra
 pub use quota::{QuotaHint, Stated};
 pub use sessions::{Claims, Feedback, LearnedLimit, Membership, Refusal, Session, Sessions};
 pub use settings::{Rate, Settings};
+pub use share::Share;
 pub use slots::{Reserved, SetAside, Slot, SlotCounts, Slots};
 
 use std::sync::Arc;

@@ -18,6 +18,8 @@ mod commands;
 mod convert;
 mod credentials;
 mod error;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod hands;
 mod host;
 mod left_out;

@@ -17,6 +17,7 @@
 //! - `event_listeners`: the routes of the original event-listener API.
 //! - `examples`: each folder of `examples/` does what its README says.
 //! - `fifo`: order within groups across processes that start and stop.
+//! - `fleet`: processes that hold one cap together, counted by DNS.
 //! - `gate`: an endpoint that refuses closes the gate, and is found again.
 //! - `healthcheck_send_receive`: the commands `healthcheck`, `send`, `receive` and `resend`.
 //! - `hostile`: endpoints that misuse HTTP, TLS and HTTP/2.
@@ -66,6 +67,7 @@ mod error_messages;
 mod event_listeners;
 mod examples;
 mod fifo;
+mod fleet;
 mod gate;
 mod healthcheck_send_receive;
 mod hostile;

@@ -53,6 +53,7 @@ mod duplicates;
 mod fairness;
 mod fifo;
 mod final_receive;
+mod fleet;
 mod forwards;
 mod gate;
 mod leases;

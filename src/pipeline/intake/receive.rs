@@ -55,7 +55,7 @@ pub(super) async fn receive(dispatch: &Dispatch, prepared: &mut Prepared, wait: 
         prepared.reservation = Reservation::default();
         let drains = ctx.drain.unless_draining(tokio::time::sleep(pause)).await.is_none();
         if drains
-            || dispatch.handle.controls().paused
+            || !dispatch.handle.controls().receives()
             || ctx.health.has_settle_fault()
             || !dispatch.admission.gates.are_open()
         {

@@ -156,7 +156,11 @@ impl Case {
         let known = self.limiter.scaled(factor).part(self.processes, WORKERS, self.latency);
         let (sessions, rate) = if self.knows == Knows::Everybody { known } else { (WORKERS, None) };
         let adaptive = self.knows == Knows::Nobody;
-        EndpointLimits::new("api", &limit::Settings { sessions, adaptive, rate, tuning: self.tuning }, seed)
+        EndpointLimits::new(
+            "api",
+            &limit::Settings { sessions, divided: false, adaptive, rate, tuning: self.tuning },
+            seed,
+        )
     }
 
     /// More messages than can be done.

@@ -268,6 +268,9 @@ impl Default for Learned {
 pub struct LearnedRate {
     /// Where the first POST of all was refused.
     pub initial: f64,
+    /// Where all were refused until the gate closed. With 1 ten processes overran a window one after the other, each as it
+    /// came to know it.
+    pub initial_refused: f64,
     /// A rate that was never refused doubles within so long and a round trip.
     pub doubles_in: Duration,
     /// A refusal leaves so much less than was found. With 0.07 windows were overrun more often.
@@ -276,6 +279,9 @@ pub struct LearnedRate {
     pub step_posts: f64,
     /// And at least: where there are few per second, one refusal for each step were too many.
     pub step_posts_min: f64,
+    /// The same where windows were found: what several processes try together shows at the end of a window. With 45 they
+    /// were refused twice as often.
+    pub step_posts_window: f64,
     /// A measure counts so many POSTs more, at the rate then: a refusal soon after another is no measure.
     pub known_posts: f64,
     /// The same before the first measure, when the rate may be ten times too high.
@@ -296,10 +302,12 @@ impl Default for LearnedRate {
     fn default() -> Self {
         Self {
             initial: 1.0,
+            initial_refused: 0.5,
             doubles_in: Duration::from_millis(500),
             cut: 0.1,
             step_posts: 20.0,
             step_posts_min: 45.0,
+            step_posts_window: 100.0,
             known_posts: 4.0,
             known_posts_first: 1.0,
             measured_after: 8.0,

@@ -35,7 +35,7 @@ pub(super) struct LearnedRate {
     measured: Option<f64>,
     /// How far the rate at a refusal is the limit: 1, as far as the numbers say; 0, not at all.
     trust: f64,
-    /// POSTs that a step takes at least: those of a window.
+    /// POSTs that a step takes at least: those of a window. Zero if none was found.
     step_posts: f64,
 }
 
@@ -69,6 +69,11 @@ impl LearnedRate {
     /// Whether it was measured.
     pub(super) fn is_measured(&self) -> bool {
         self.measured.is_some()
+    }
+
+    /// Whether the endpoint has refused for it.
+    pub(super) fn is_found(&self) -> bool {
+        self.found.is_some()
     }
 
     /// It is about so many a second, and doubles until the endpoint refuses.
@@ -150,7 +155,8 @@ impl LearnedRate {
             self.value *= doubles.recip().exp2();
             return;
         };
-        let least = numbers.step_posts_min.max(self.step_posts);
+        let least = if self.step_posts > 0.0 { numbers.step_posts_window } else { numbers.step_posts_min };
+        let least = least.max(self.step_posts);
         self.tried += (numbers.step_posts * found.sqrt()).max(least).recip();
         self.value = self.on_curve(found, numbers);
     }

@@ -7,10 +7,10 @@
 //! - *Blame falls on what is new*, see [`blame`].
 //! - *One cut per round trip.* What was posted before the last cut says nothing of the limit after it. The more were accepted
 //!   since the last cut, the less POSTs at once are cut.
-//! - *Outages teach nothing.* A gate that closes takes back all cuts since the last success. While it is closed refusals do
-//!   not count.
+//! - *Outages teach nothing.* A gate that closes takes back all cuts since the last success, but for the first of a rate that
+//!   was found. While it is closed refusals do not count.
 //! - *Windows.* An endpoint that takes so many per minute closes the gate each minute. What was accepted between two
-//!   openings is its rate.
+//!   openings is its rate. Where a rate was found the first probe may be accepted; else one has to be refused.
 //! - *Random faults are not load*, see [`background`].
 //! - A rate far above what POSTs at once allow limits nothing, and is forgotten.
 //!
@@ -86,7 +86,7 @@ struct Epoch {
     cut_at: Option<Instant>,
     /// Cuts since the last success.
     row: u32,
-    /// The levels before the first of them; `None` where too little was known then.
+    /// What is true again if they were an outage; `None` where too little was known before the first of them.
     before_row: Option<(Level, LearnedRate)>,
 }
 
@@ -95,7 +95,7 @@ struct Epoch {
 struct Windows {
     opened_at: Instant,
     accepted: f64,
-    /// When a probe was refused last; `None` if none was since the gate closed.
+    /// When a POST was refused last, as far as that tells of a window; `None` if none was since the gate closed.
     refused_at: Option<Instant>,
     /// POSTs and seconds of the window before; zero unless it was one.
     before: (f64, f64),
@@ -241,19 +241,27 @@ impl Adaptive {
             self.epoch.before_row = is_known.then_some((self.at_once, self.rate));
         }
         self.cut(start, now);
+        if self.epoch.row == 0
+            && let Some((_, before)) = &mut self.epoch.before_row
+            && before.is_found()
+            && self.rate.is_found()
+        {
+            // An outage costs a known rate no more than any refusal.
+            *before = self.rate;
+        }
         self.epoch.cut(now);
     }
 
     /// The gate closes: all that was refused since the last success is one outage.
-    pub(super) fn gate_closed(&mut self) {
+    pub(super) fn gate_closed(&mut self, now: Instant) {
         self.is_closed = true;
-        self.windows.refused_at = None;
+        self.windows.refused_at = self.rate.is_found().then_some(now);
         if let Some(before_row) = self.epoch.before_row.take() {
             (self.at_once, self.rate) = before_row;
         } else if self.seen.latency().is_none() {
-            // Nothing was ever accepted.
+            // Nothing was ever accepted. Others may use it up: what is left is found slowly.
             self.at_once = Level::new(self.numbers.initial.min(float(self.cap)));
-            self.rate = LearnedRate::unknown();
+            self.rate.begin(self.numbers.rate.initial_refused);
         }
     }
 
@@ -275,7 +283,7 @@ impl Adaptive {
             && lasted < self.numbers.window_max.as_secs_f64();
         let refused_at = refused_at.filter(|_| is_window);
         if let Some(refused_at) = refused_at {
-            // The window was over between the last probe that was refused and the one that was not.
+            // The window was over between the last POST that was refused and the one that was not.
             let least_time =
                 (seconds(refused_at, opened_at) + before.1).max(self.latency()).max(f64::EPSILON);
             let per_second = (accepted + before.0) / least_time;

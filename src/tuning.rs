@@ -314,7 +314,7 @@ impl Default for LearnedRate {
             trust: 0.7,
             soon: 1.0,
             late: 1.3,
-            window_near: 1.15,
+            window_near: 1.3,
         }
     }
 }
@@ -343,7 +343,7 @@ pub struct Background {
 
 impl Default for Background {
     fn default() -> Self {
-        Self { in_vain: InVain { falls_to: 0.4, refusals: 8.0, least: 0.04, most: 0.12 }, more: 0.02 }
+        Self { in_vain: InVain { falls_to: 0.4, refusals: 5.0, least: 0.04, most: 0.2 }, more: 0.06 }
     }
 }
 

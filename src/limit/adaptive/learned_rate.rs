@@ -13,6 +13,8 @@
 
 use crate::tuning::LearnedRate as Numbers;
 
+use super::windows::Window;
+
 /// Starts so many times as far apart as the rate says were not held back by it.
 const IDLE: f64 = 3.0;
 /// What is left of a trust that was too great.
@@ -87,14 +89,15 @@ impl LearnedRate {
         self.value = per_second;
     }
 
-    /// A window took so many POSTs, and so many a second. It was over before the gate opened, and may take some more.
-    pub(super) fn find_window(&mut self, posts: f64, per_second: f64, numbers: &Numbers) {
+    /// A window is over. It was over before the gate opened, and may take some more.
+    pub(super) fn find_window(&mut self, window: Window, numbers: &Numbers) {
+        let Window { posts, per_second } = window;
         let near = per_second..numbers.window_near * per_second;
         let most = self.measured.filter(|measured| near.contains(measured)).unwrap_or(per_second);
         self.find((most * per_second).sqrt(), numbers);
         self.measured.get_or_insert(per_second);
         // Too much shows at the end of the window.
-        self.step_posts = posts;
+        self.step_posts = posts.unwrap_or(self.step_posts).max(1.0);
     }
 
     /// Forgets what was found: it doubles again.
@@ -168,5 +171,33 @@ impl LearnedRate {
 
     fn on_curve(&self, found: f64, numbers: &Numbers) -> f64 {
         found * (1.0 + numbers.cut * (self.tried - 1.0).powi(3))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Accepted POSTs from a window to the rate that was found there.
+    fn posts_to_what_was_found(windows: &[Option<f64>]) -> usize {
+        let numbers = Numbers::default();
+        let mut rate = LearnedRate::unknown();
+        for posts in windows {
+            rate.find_window(Window { posts: *posts, per_second: 10.0 }, &numbers);
+        }
+        (0..10_000)
+            .take_while(|_| {
+                rate.grow(1.0, &numbers);
+                rate.value() < 10.0
+            })
+            .count()
+    }
+
+    #[test]
+    fn a_gate_that_closes_within_a_window_leaves_its_steps_as_long_as_they_were() {
+        let whole = posts_to_what_was_found(&[Some(1_000.0)]);
+        assert!((990..1_010).contains(&whole), "{whole}");
+        assert_eq!(posts_to_what_was_found(&[Some(1_000.0), None]), whole);
+        assert!((90..110).contains(&posts_to_what_was_found(&[None])), "the least");
     }
 }

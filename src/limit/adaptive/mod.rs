@@ -9,8 +9,7 @@
 //!   since the last cut, the less POSTs at once are cut.
 //! - *Outages teach nothing.* A gate that closes takes back all cuts since the last success, but for the first of a rate that
 //!   was found. While it is closed refusals do not count.
-//! - *Windows.* An endpoint that takes so many per minute closes the gate each minute. What was accepted between two
-//!   openings is its rate. Where a rate was found the first probe may be accepted; else one has to be refused.
+//! - *Windows* close the gate at their end, see [`windows`].
 //! - *Random faults are not load*, see [`background`].
 //! - A rate far above what POSTs at once allow limits nothing, and is forgotten.
 //!
@@ -24,6 +23,7 @@ mod learned_rate;
 mod level;
 mod seen;
 mod start;
+mod windows;
 
 use tokio::time::Instant;
 
@@ -35,6 +35,7 @@ use learned_rate::LearnedRate;
 use level::Level;
 use seen::{Seen, seconds};
 pub(super) use start::Start;
+use windows::Windows;
 
 /// What one endpoint was found to take.
 #[derive(Debug, Clone)]
@@ -90,17 +91,6 @@ struct Epoch {
     before_row: Option<(Level, LearnedRate)>,
 }
 
-/// What was accepted from one opening of the gate to the next.
-#[derive(Debug, Clone)]
-struct Windows {
-    opened_at: Instant,
-    accepted: f64,
-    /// When a POST was refused last, as far as that tells of a window; `None` if none was since the gate closed.
-    refused_at: Option<Instant>,
-    /// POSTs and seconds of the window before; zero unless it was one.
-    before: (f64, f64),
-}
-
 impl Adaptive {
     /// For at most `cap` POSTs at once, at least one.
     pub(super) fn new(cap: usize, numbers: &Learned, now: Instant) -> Self {
@@ -112,7 +102,7 @@ impl Adaptive {
             rate: LearnedRate::unknown(),
             seen: Seen::new(now),
             epoch: Epoch::default(),
-            windows: Windows { opened_at: now, accepted: 0.0, refused_at: None, before: (0.0, 0.0) },
+            windows: Windows::new(now),
             background: Background::default(),
             is_closed: false,
             last_start: None,
@@ -184,7 +174,7 @@ impl Adaptive {
 
     /// That POST succeeded.
     pub(super) fn succeeded(&mut self, start: Start, now: Instant) {
-        self.windows.accepted += 1.0;
+        self.windows.accepted();
         self.background.accepted();
         self.seen.accepted(start, now);
         if self.epoch.is_over(start) {
@@ -255,7 +245,7 @@ impl Adaptive {
     /// The gate closes: all that was refused since the last success is one outage.
     pub(super) fn gate_closed(&mut self, now: Instant) {
         self.is_closed = true;
-        self.windows.refused_at = self.rate.is_found().then_some(now);
+        self.windows.closed(self.rate.is_found(), now);
         if let Some(before_row) = self.epoch.before_row.take() {
             (self.at_once, self.rate) = before_row;
         } else if self.seen.latency().is_none() {
@@ -267,32 +257,22 @@ impl Adaptive {
 
     /// A probe of the closed gate was refused.
     pub(super) fn probe_refused(&mut self, now: Instant) {
-        self.windows.refused_at = Some(now);
+        self.windows.probe_refused(now);
     }
 
     /// The gate opens.
     pub(super) fn gate_opened(&mut self, now: Instant) {
         self.is_closed = false;
         self.is_filling = true;
-        let Windows { opened_at, accepted, refused_at, before } = self.windows;
-        let lasted = seconds(now, opened_at);
         // Where one at once is known to be all, the gate was closed by the POSTs of others.
         let is_shared = self.at_once.is_one() && self.at_once.is_found() && self.rate.value().is_infinite();
-        let is_window = !is_shared
-            && accepted >= self.numbers.window_posts
-            && lasted < self.numbers.window_max.as_secs_f64();
-        let refused_at = refused_at.filter(|_| is_window);
-        if let Some(refused_at) = refused_at {
-            // The window was over between the last POST that was refused and the one that was not.
-            let least_time =
-                (seconds(refused_at, opened_at) + before.1).max(self.latency()).max(f64::EPSILON);
-            let per_second = (accepted + before.0) / least_time;
-            self.rate.find_window(accepted, per_second, &self.numbers.rate);
+        if is_shared {
+            self.windows = Windows::new(now);
+        } else if let Some(window) = self.windows.opened(self.latency(), &self.numbers, now) {
+            self.rate.find_window(window, &self.numbers.rate);
             self.epoch.cut_at = Some(now);
             self.constraint = Some(Constraint::Rate);
         }
-        let before = refused_at.map_or((0.0, 0.0), |_| (accepted, lasted));
-        self.windows = Windows { opened_at: now, accepted: 0.0, refused_at: None, before };
     }
 
     /// Blames a refusal and cuts.
@@ -344,7 +324,8 @@ impl Adaptive {
 
     /// Whether a refusal was a random fault. When such are found, so were those that made the ceilings.
     fn is_background(&mut self) -> bool {
-        let load = self.rate.value().min(self.throughput());
+        let doubles = self.rate.value().is_finite() && !self.rate.is_found();
+        let load = (!doubles).then(|| self.rate.value().min(self.throughput()));
         let verdict = self.background.judge(load, &self.numbers.background);
         if verdict == Verdict::Found {
             self.at_once.unlimit();

@@ -209,9 +209,10 @@ mod tests {
     }
 
     /// The program and every subcommand, at 80 columns.
-    fn at_80_columns() -> impl Iterator<Item = clap::Command> {
-        let commands = std::iter::once(Cli::command()).chain(Cli::command().get_subcommands().cloned());
-        commands.map(|command| command.term_width(80))
+    fn at_80_columns() -> Vec<clap::Command> {
+        let program = Cli::command();
+        let commands = std::iter::once(&program).chain(program.get_subcommands());
+        commands.map(|command| command.clone().term_width(80)).collect()
     }
 
     #[test]
@@ -241,6 +242,6 @@ mod tests {
         let (_, list) = help.split_once("Commands:\n").unwrap();
         let (list, _) = list.split_once("\n\n").unwrap();
         // With `help`, which clap adds.
-        assert_eq!(list.lines().count(), command.get_subcommands().count() + 1, "{list}");
+        assert_eq!(list.lines().count(), command.get_subcommands().count(), "{list}");
     }
 }

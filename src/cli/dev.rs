@@ -2,6 +2,7 @@
 //! `dev_plan` reads the configuration, and `workbench` lets the console change it.
 
 use std::fmt::Write as _;
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
@@ -136,7 +137,14 @@ impl Local {
         let taken = |what: &str, flag: &str, address: SocketAddr| {
             let what = format!("cannot start the {what} on {address}");
             let flag = flag.to_owned();
-            move |error: std::io::Error| format!("{what}: {error}; choose another address with {flag}")
+            move |error: std::io::Error| {
+                let other = if error.kind() == ErrorKind::AddrInUse {
+                    "end the other `queuepost dev` if one runs, or "
+                } else {
+                    ""
+                };
+                format!("{what}: {error}; {other}choose another address with {flag}")
+            }
         };
         let address = options.queue_listen;
         let server = Server::bind(address, Broker::new(fastrand::u64(..)), wall_clock())

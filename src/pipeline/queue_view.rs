@@ -92,7 +92,7 @@ impl QueueView {
         self.looked.send_replace(Some(Instant::now()));
     }
 
-    /// Waits for a read if the last one is too long ago to decide about messages by it, a second at most.
+    /// Waits for a read if the last one is too old to decide about messages by it. It waits a second at most.
     ///
     /// # Cancel safety
     /// Dropping the future keeps what was asked.

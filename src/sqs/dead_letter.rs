@@ -1,7 +1,7 @@
 //! The dead-letter queue of a queue: which it is, what it says of itself, and copies sent to it.
 //!
-//! Which queue it is stands in the redrive policy of its source, and whoever owns that may replace it at any time. So what
-//! was read is used for [`FACTS_KEEP`] and then asked for anew. Its address is kept for as long as the policy names it.
+//! Which queue it is stands in the redrive policy of its source, which may be replaced at any time. So what was read is
+//! used for [`FACTS_KEEP`] and then asked for anew. Its address is kept for as long as the policy names it.
 
 use std::sync::Arc;
 

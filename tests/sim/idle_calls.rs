@@ -112,7 +112,7 @@ async fn a_message_after_an_idle_hour_waits_a_second_for_a_read_that_is_not_answ
     process.world.send("orders", "x");
     tokio::time::sleep(Duration::from_millis(900)).await;
     assert_eq!(process.count("messages_deleted_total", ""), 0);
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    tokio::time::sleep(Duration::from_millis(600)).await;
     assert_eq!(process.count("messages_deleted_total", ""), 1);
     process.stop(MINUTE).await;
 }

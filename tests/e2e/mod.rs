@@ -11,6 +11,7 @@
 //! - `credentials_of_endpoints`: secrets of endpoints that are renewed, and never shown.
 //! - `delivery`: messages arrive once each, with headers and body, within the workers.
 //! - `dev`: `queuepost dev`.
+//! - `documents`: the shell blocks of the documents, typed as they stand there.
 //! - `endpoints`: endpoints that refuse, reset, hang or answer nonsense.
 //! - `environment`: proxy variables, terminal escapes, tokens in clear text, file descriptor limits.
 //! - `error_messages`: one wording of a failure in the log and in every command.
@@ -61,6 +62,7 @@ mod credentials;
 mod credentials_of_endpoints;
 mod delivery;
 mod dev;
+mod documents;
 mod endpoints;
 mod environment;
 mod error_messages;

@@ -73,6 +73,11 @@ pub(super) fn written() -> Vec<(String, String)> {
                     "\nlisteners: [{queue: q, url: 'https://h'}]\n"
                 };
                 all.push((name(&page), format!("{block}{rest}")));
+            } else if tops.contains(&"queue") {
+                // A file of `listeners_dir`; its endpoint is in the main file.
+                let listener = block.lines().map(|line| format!("    {line}\n")).collect::<String>();
+                let endpoints = "endpoints: {shop: {url: 'https://h'}}";
+                all.push((name(&page), format!("listeners:\n  -\n{listener}{endpoints}\n")));
             }
         }
     }

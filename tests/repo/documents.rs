@@ -1,7 +1,8 @@
 //! The documents a person reads: links lead somewhere, the index has every page, commands are ones the program takes.
 //!
-//! A shell block is marked `sh`. All of them are parsed by `bash -n`. Each `queuepost` command in them is given to the program with
-//! `--help` behind it, so that a wrong subcommand, option or value is refused, and nothing else happens.
+//! Each code block names its language. A shell block is marked `sh`, and `e2e::documents` runs it, unless a comment above it has one of
+//! `REASONS`. All of them are parsed by `bash -n`. Each `queuepost` command in them is given to the program with `--help` behind it, so
+//! that a wrong subcommand, option or value is refused, and nothing else happens. Configurations are loaded; JSON and other YAML is parsed.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -9,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use queuepost::config::{Overrides, load};
+use serde_json::Value;
 
 use super::configuration::written;
 use super::pages_below;
@@ -27,6 +29,32 @@ const README_SECTIONS: &[&str] = &[
     "Documentation",
 ];
 
+/// Why a shell block is not run by `e2e::documents`.
+const REASONS: &[&str] = &[
+    "builds the program",
+    "installs packages",
+    "needs AWS",
+    "needs Docker",
+    "needs a cluster",
+    "needs the AWS command line",
+    // `tests/deploy/test_cloudformation_docs.py`, with an SQS server that has CloudFormation.
+    "tests/deploy runs it",
+    // `e2e::dev` runs the demonstration.
+    "takes a minute",
+];
+
+/// How YAML begins that is not a configuration: manifests, patches, and values of the chart.
+const OF_OTHERS: &[&str] = &[
+    "apiVersion:",
+    "- op:",
+    "namePrefix:",
+    "scrape_configs:",
+    "endpoints:\n  orders: { url: \"https://orders.internal\", sessions: 40 }\nreplicaCount",
+];
+
+/// What a code block may be: `text` and `http` are shown and not read.
+const LANGUAGES: &[&str] = &["console", "http", "json", "python", "sh", "sql", "text", "yaml"];
+
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
@@ -36,7 +64,7 @@ fn name(path: &Path) -> String {
 }
 
 /// The documents of the project, but for parts that are put into others.
-fn pages() -> Vec<PathBuf> {
+pub fn pages() -> Vec<PathBuf> {
     let mut found: Vec<PathBuf> = fs::read_dir(root())
         .unwrap()
         .map(|entry| entry.unwrap().path())
@@ -49,10 +77,33 @@ fn pages() -> Vec<PathBuf> {
     found
 }
 
-/// The blocks of `text` that are marked `language`.
-fn blocks<'a>(text: &'a str, language: &str) -> Vec<&'a str> {
-    let begin = format!("```{language}\n");
-    text.split(&begin).skip(1).map(|rest| rest.split("\n```").next().unwrap()).collect()
+/// A code block of a page.
+pub struct Block<'a> {
+    language: &'a str,
+    text: &'a str,
+    /// The reason of the comment above it.
+    pub not_run: Option<&'a str>,
+}
+
+/// The code blocks of a page.
+fn blocks(text: &str) -> Vec<Block<'_>> {
+    let mut found = Vec::new();
+    let mut rest = text;
+    while let Some((before, fenced)) = rest.split_once("```") {
+        let (language, body) = fenced.split_once('\n').unwrap();
+        let (block, after) = body.split_once("```").unwrap();
+        let above = before.strip_suffix("\n").unwrap_or(before);
+        let comment = above.rsplit('\n').next().and_then(|line| line.strip_prefix("<!-- not run: "));
+        let not_run = comment.map(|reason| reason.strip_suffix(" -->").unwrap());
+        found.push(Block { language: language.trim(), text: block, not_run });
+        rest = after;
+    }
+    found
+}
+
+/// The shell blocks of a page.
+pub fn shell_blocks(text: &str) -> Vec<Block<'_>> {
+    blocks(text).into_iter().filter(|block| block.language == "sh").collect()
 }
 
 /// The lines of a page outside its blocks.
@@ -165,13 +216,80 @@ fn is_of_this_machine(rule: &str) -> bool {
 #[test]
 fn every_configuration_of_examples_and_documents_is_loaded() {
     let mut wrong = Vec::new();
-    for (page, yaml) in written() {
+    let all = written();
+    let is_loaded =
+        |block: &str| all.iter().any(|(_, yaml)| block.lines().all(|line| yaml.contains(line.trim())));
+    for page in pages() {
+        let text = fs::read_to_string(&page).unwrap();
+        let is_of_others = |text: &str| OF_OTHERS.iter().any(|begin| text.trim_start().starts_with(begin));
+        let yaml = blocks(&text).into_iter().filter(|block| block.language == "yaml");
+        let lost = yaml.filter(|block| !is_of_others(block.text) && !is_loaded(block.text));
+        wrong.extend(lost.map(|block| format!("{}: no configuration\n{}", name(&page), block.text)));
+    }
+    for (page, yaml) in all.clone() {
         let env = |name: &str| (name == "QUEUEPOST_CONFIG_TEXT").then(|| yaml.clone());
         if let Err(errors) = load(&Overrides::default(), &env, false) {
             let problems = errors.problems().iter().filter(|problem| !is_of_this_machine(&problem.rule));
             wrong.extend(problems.map(|problem| format!("{page}: {problem}\n{yaml}")));
         }
     }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn each_code_block_names_its_language_and_only_shell_blocks_have_a_reason_of_the_list() {
+    let mut wrong = Vec::new();
+    let mut marked = 0;
+    for page in pages() {
+        let text = fs::read_to_string(&page).unwrap();
+        for block in blocks(&text) {
+            marked += usize::from(block.not_run.is_some());
+            let is_known = block.not_run.is_none_or(|why| block.language == "sh" && REASONS.contains(&why));
+            if !LANGUAGES.contains(&block.language) || !is_known {
+                wrong.push(format!(
+                    "{}: {:?} {:?}\n{}",
+                    name(&page),
+                    block.language,
+                    block.not_run,
+                    block.text
+                ));
+            }
+        }
+        let marks = text.lines().filter(|line| line.starts_with("<!-- not run:")).count();
+        let above = blocks(&text).iter().filter(|block| block.not_run.is_some()).count();
+        if marks != above {
+            wrong.push(format!("{}: {marks} marks, {above} above a block", name(&page)));
+        }
+    }
+    assert!(marked > 20, "only {marked} marked");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn each_block_of_json_or_yaml_can_be_parsed() {
+    let mut wrong = Vec::new();
+    let mut seen = 0;
+    for page in pages() {
+        let text = fs::read_to_string(&page).unwrap();
+        for block in blocks(&text) {
+            let parsed = match block.language {
+                // Several documents may follow each other.
+                "json" => serde_json::Deserializer::from_str(block.text)
+                    .into_iter::<Value>()
+                    .try_for_each(|value| value.map(drop))
+                    .map_err(|error| error.to_string()),
+                "yaml" => block.text.split("\n---\n").try_for_each(|document| {
+                    serde_saphyr::from_str::<Value>(document).map(drop).map_err(|error| error.to_string())
+                }),
+                _ => continue,
+            };
+            seen += 1;
+            if let Err(error) = parsed {
+                wrong.push(format!("{}: {error}\n{}", name(&page), block.text));
+            }
+        }
+    }
+    assert!(seen > 45, "only {seen} blocks");
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
@@ -198,7 +316,7 @@ fn every_command_of_a_document_is_one_that_the_program_takes() {
     let mut seen = 0;
     for page in pages() {
         let text = fs::read_to_string(&page).unwrap();
-        for block in blocks(&text, "sh") {
+        for Block { text: block, .. } in shell_blocks(&text) {
             let parsed = bash(&["-n", "-c", block]);
             if !parsed.status.success() {
                 wrong.push(format!("{}: {}", name(&page), String::from_utf8_lossy(&parsed.stderr)));
@@ -226,4 +344,13 @@ fn every_command_of_a_document_is_one_that_the_program_takes() {
 fn a_command_s_lines_are_joined_and_what_the_shell_does_with_it_is_left_out() {
     let block = "# x\ntarget/debug/queuepost send --queue q \\\n  'a' > ids\nqueuepost run &\ncurl x\nqueuepost run --url …";
     assert_eq!(commands(block), ["queuepost send --queue q    'a'", "queuepost run"]);
+}
+
+#[test]
+fn a_block_has_its_language_its_text_and_the_reason_above_it() {
+    let text = "a\n\n```yaml\nb: 1\n```\n\n<!-- not run: needs AWS -->\n```sh\nc\n```\n```sh\nd\n```\n";
+    let found: Vec<_> =
+        blocks(text).into_iter().map(|block| (block.language, block.text, block.not_run)).collect();
+    let expected = [("yaml", "b: 1\n", None), ("sh", "c\n", Some("needs AWS")), ("sh", "d\n", None)];
+    assert_eq!(found, expected);
 }

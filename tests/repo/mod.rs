@@ -5,15 +5,16 @@
 //! - `plain_words`: short sentences in comments, and no private idiom.
 //! - `configuration`: schema, page and example of the configuration file.
 //! - `openapi`: `docs/openapi.json`.
-//! - `documents`: links, the index, the README's order, configurations and the commands of shell blocks.
+//! - `documents`: links, the index, the README's order, and what the code blocks say.
 //! - `picture`: the picture of the README, drawn from its text.
 //! - `security_md`: each line of the threat model names a test that exists.
+//! - `site`: the site of the documents has every page.
 //! - `supply`: where dependencies come from, and the oldest compiler.
 //! - `errors_md`, `metrics_md`: generated documents equal the code; `generated` compares and rewrites them.
 
 mod circles;
 mod configuration;
-mod documents;
+pub mod documents;
 mod errors_md;
 mod flow_control_md;
 mod generated;
@@ -23,6 +24,7 @@ mod picture;
 mod plain_words;
 mod reload_md;
 mod security_md;
+mod site;
 mod supply;
 
 use std::collections::BTreeMap;

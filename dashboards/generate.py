@@ -96,12 +96,12 @@ def overview():
             lines("Duration of a delivery", "Connecting and reading the answer included, all outcomes.", quantiles("delivery_duration_seconds"), "s"),
         ]),
         ("Queues: backlog, age, dead letters", [
-            lines("Visible messages", "The backlog of each queue, read every 30 s.", [(per_queue("queue_messages_visible", SOURCE_QUEUE), LISTENER_NAMED)], "short"),
+            lines("Visible messages", "The backlog of each queue, read on request, at most every 30 s.", [(per_queue("queue_messages_visible", SOURCE_QUEUE), LISTENER_NAMED)], "short"),
             lines("In flight", "Received by anybody and not settled, parked ones included. SQS stops handing out at 120,000.", [(per_queue("queue_messages_not_visible", SOURCE_QUEUE), LISTENER_NAMED)], "short"),
             lines("Parked by these processes", "Hidden after a 429, not yet due.", [(f"sum by ({LISTENER}) ({of('messages_parked_current')})", LISTENER_NAMED)], "short"),
             lines("Age of messages at completion", "From sending to success; 95 of 100 messages were younger. Objective: 15 minutes.", [(f"histogram_quantile(0.95, {rate('message_age_seconds_bucket', f'{LISTENER}, le', COMPLETED)}) >= 0", LISTENER_NAMED)], "s"),
             lines("Messages on their final receive", "Per second. If they fail once more SQS dead-letters them.", [(rate("messages_near_dead_letter_total", LISTENER), LISTENER_NAMED)], "mps"),
-            lines("Dead-letter queues", "Messages in each, read every 30 s.", [(per_queue("queue_messages_visible", DEAD_LETTER), LISTENER_NAMED)], "short"),
+            lines("Dead-letter queues", "Messages in each, read on request, at most every 30 s.", [(per_queue("queue_messages_visible", DEAD_LETTER), LISTENER_NAMED)], "short"),
         ]),
         ("Workers and sessions: use, saturation, errors", [
             lines("Workers in use", "Share of the workers that hold a message. At 100 % with a backlog: more workers or more processes.", [(f"sum by ({LISTENER}) ({of('workers_in_use')}) / sum by ({LISTENER}) ({of('workers_limit')})", LISTENER_NAMED)], "percentunit", max=1, steps=[(0.95, "orange")]),

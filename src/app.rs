@@ -208,7 +208,7 @@ fn running_posts(running: &Running) -> usize {
 fn tell_draining(posts: usize, deadline: Duration) {
     let deadline_seconds = deadline.as_secs();
     match posts {
-        0 => tracing::info!(posts, deadline_seconds, "draining: no POST runs"),
+        0 => tracing::info!(posts, deadline_seconds, "draining: no POST runs, a long poll may; {CUTS_OFF}"),
         1 => tracing::info!(posts, deadline_seconds, "draining: 1 POST still runs; {CUTS_OFF}"),
         _ => tracing::info!(posts, deadline_seconds, "draining: {posts} POSTs still run; {CUTS_OFF}"),
     }

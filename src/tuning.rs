@@ -190,17 +190,13 @@ pub struct Learned {
     pub spread_found: f64,
     /// And no further apart than with so many starts per second: after a POST of minutes others would wait for minutes.
     pub spread_least: f64,
-    /// Starts per second where the first POST of all was refused.
-    pub rate_initial: f64,
-    /// A rate that was cut doubles within so long and a round trip.
-    pub rate_doubles_in: Duration,
-    /// What is tried beyond a ceiling, and kept below it, as a part of it: refusals at each try stay few.
+    /// Starts per second.
+    pub rate: LearnedRate,
+    /// What is tried beyond a ceiling on POSTs at once, as a part of it: refusals at each try stay few.
     pub step: f64,
     /// POSTs accepted that a step of POSTs at once takes, where one a second is. It grows with the root of how many are.
     /// Four steps take twice as many. With 60 ten processes found capacity that came back in 15 s, not in 9.
     pub at_once_step_posts: f64,
-    /// The same for the rate. With 45 several processes were refused too much, with 100 a limit that doubled was not found.
-    pub rate_step_posts: f64,
     /// Fewest POSTs that a step takes: where there are few per second, one refusal for each step were too many.
     pub step_posts_min: f64,
     /// Each whole step of POSTs at once that was taken makes the next so many times as fast. 1: it does not.
@@ -244,11 +240,9 @@ impl Default for Learned {
             spread: 2.0,
             spread_found: 4.0,
             spread_least: 0.2,
-            rate_initial: 1.0,
-            rate_doubles_in: Duration::from_millis(500),
+            rate: LearnedRate::default(),
             step: 0.06,
             at_once_step_posts: 45.0,
-            rate_step_posts: 60.0,
             step_posts_min: 60.0,
             faster: 3.0,
             obsolete: 2.0,
@@ -265,6 +259,62 @@ impl Default for Learned {
             window_posts: 8.0,
             window_max: Duration::from_secs(150),
             forgotten_after: Duration::from_secs(3_600),
+        }
+    }
+}
+
+/// Starts per second that are learned: `limit/adaptive/learned_rate.rs` explains each.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct LearnedRate {
+    /// Where the first POST of all was refused.
+    pub initial: f64,
+    /// Where all were refused until the gate closed. With 1 ten processes overran a window one after the other, each as it
+    /// came to know it.
+    pub initial_refused: f64,
+    /// A rate that was never refused doubles within so long and a round trip.
+    pub doubles_in: Duration,
+    /// A refusal leaves so much less than was found. With 0.07 windows were overrun more often.
+    pub cut: f64,
+    /// POSTs accepted that a step of the curve takes, where one a second is found. It grows with the root of how many are.
+    pub step_posts: f64,
+    /// And at least: where there are few per second, one refusal for each step were too many.
+    pub step_posts_min: f64,
+    /// The same where windows were found: what several processes try together shows at the end of a window. With 45 they
+    /// were refused twice as often.
+    pub step_posts_window: f64,
+    /// A measure counts so many POSTs more, at the rate then: a refusal soon after another is no measure.
+    pub known_posts: f64,
+    /// The same before the first measure, when the rate may be ten times too high.
+    pub known_posts_first: f64,
+    /// Starts between two refusals that make the first measure.
+    pub measured_after: f64,
+    /// Weight of the rate at a refusal against what was measured. 0: none. With 0.5 a limit without bursts was found late.
+    pub trust: f64,
+    /// A refusal before so many steps says that too much was found.
+    pub soon: f64,
+    /// And one after so many that it was too little.
+    pub late: f64,
+    /// A measure up to so many times a window's rate is believed to be its rate.
+    pub window_near: f64,
+}
+
+impl Default for LearnedRate {
+    fn default() -> Self {
+        Self {
+            initial: 1.0,
+            initial_refused: 0.5,
+            doubles_in: Duration::from_millis(500),
+            cut: 0.1,
+            step_posts: 20.0,
+            step_posts_min: 45.0,
+            step_posts_window: 100.0,
+            known_posts: 4.0,
+            known_posts_first: 1.0,
+            measured_after: 8.0,
+            trust: 0.7,
+            soon: 1.0,
+            late: 1.3,
+            window_near: 1.3,
         }
     }
 }
@@ -293,7 +343,7 @@ pub struct Background {
 
 impl Default for Background {
     fn default() -> Self {
-        Self { in_vain: InVain { falls_to: 0.4, refusals: 8.0, least: 0.04, most: 0.12 }, more: 0.02 }
+        Self { in_vain: InVain { falls_to: 0.4, refusals: 5.0, least: 0.04, most: 0.2 }, more: 0.06 }
     }
 }
 

@@ -62,8 +62,9 @@ pub(crate) async fn a_wait_that_is_dropped_reserves_nothing() {
     let (one, other) = (Arc::clone(&slots), Arc::clone(&slots));
     let gives_up = spawn(async move {
         tokio::select! {
-            reserved = one.reserve(2, 2, LINGER) => drop(reserved),
+            biased;
             _ = given_up => {}
+            reserved = one.reserve(2, 2, LINGER) => drop(reserved),
         }
     });
     let waits = spawn(async move { drop(other.reserve(1, 1, LINGER).await) });

@@ -47,6 +47,19 @@ fn what_the_lock_file_has_comes_from_the_registry_with_its_checksum() {
 }
 
 #[test]
+fn ci_holds_dependencies_to_deny_toml() {
+    let (ci, supply, rules) = (read(".ci/run"), read(".ci/supply"), read("deny.toml"));
+    assert!(ci.lines().any(|line| line == ".ci/supply"), ".ci/run does not run it");
+    for check in ["check deny.toml licenses bans sources", "check deny.toml advisories"] {
+        assert!(supply.lines().any(|line| line.trim_start().starts_with(check)), "{check}");
+    }
+    assert!(supply.contains("--deny warnings") && supply.ends_with("exit \"$failed\"\n"));
+    for section in ["[advisories]", "[licenses]", "[bans]", "[sources]"] {
+        assert!(rules.lines().any(|line| line == section), "{section}");
+    }
+}
+
+#[test]
 fn each_exception_of_deny_toml_has_its_reason() {
     let rules = read("deny.toml");
     let entries: Vec<&str> =

@@ -2,6 +2,8 @@
 
 use tokio::time::Instant;
 
+use super::seen::seconds;
+
 /// What the limits were when a POST started; the session hands it back.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::limit) struct Start {
@@ -12,6 +14,13 @@ pub(in crate::limit) struct Start {
     pub(super) is_full: bool,
     /// Whether it had waited for the learned rate.
     pub(super) is_paced: bool,
+    /// The start before.
+    pub(super) before: Option<Instant>,
+}
+
+impl Start {
     /// Seconds since the start before; infinite for the first.
-    pub(super) gap: f64,
+    pub(super) fn gap(&self) -> f64 {
+        self.before.map_or(f64::INFINITY, |before| seconds(self.at, before))
+    }
 }

@@ -41,7 +41,13 @@ pub(super) async fn receive(dispatch: &Dispatch, prepared: &mut Prepared, wait: 
     loop {
         let asked = Asked { first, last: Instant::now() };
         let error = match receive_once(dispatch, receive).await? {
-            Ok(messages) => return Some(Ok((messages, asked))),
+            Ok(messages) => {
+                if !messages.is_empty() {
+                    // After an idle time the redrive policy may be another one.
+                    ctx.drain.unless_draining(ctx.view.recent()).await;
+                }
+                return Some(Ok((messages, asked)));
+            }
             Err(error) if may_be_lost(error.kind) => error,
             Err(error) => return Some(Err(error)),
         };

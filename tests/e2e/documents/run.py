@@ -8,6 +8,7 @@ The ports of the documents are replaced by free ones, and names by those of SCEN
 `<!-- not run: REASON -->` is left out.
 """
 
+import contextlib
 import os
 import re
 import shutil
@@ -135,9 +136,18 @@ class Terminal:
         self.process.stdin.flush()
 
     def end(self, by):
-        if self.process.poll() is None:
+        """A signal to all of the group, also to what its shell left behind; how the shell ended."""
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, by)
         return self.process.wait(PATIENCE)
+
+    def has_ended(self):
+        """Whether the shell ended. Then all that was printed is here."""
+        if self.process.poll() is None:
+            return False
+        self.end(signal.SIGKILL)
+        self.reader.join()
+        return True
 
 
 class Reader:
@@ -228,8 +238,7 @@ esac
         one.type(f"{text}\nexit\n")
 
         def is_ready():
-            if one.process.poll() is not None:
-                one.reader.join()
+            if one.has_ended():
                 self.fail(block, f"it ended with {one.process.returncode}")
             return "embedded queue listening" in one.output or re.search(r"\bstarted\b", one.output)
 
@@ -256,8 +265,7 @@ esac
         self.second.type(f". {file} </dev/null\necho '@done {self.count}'\n")
 
         def is_done():
-            if self.second.process.poll() is not None:
-                self.second.reader.join()
+            if self.second.has_ended():
                 self.fail(block, f"it failed with {self.second.process.returncode}")
             return f"@done {self.count}\n" in self.second.output
 

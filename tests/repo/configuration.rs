@@ -75,9 +75,9 @@ pub(super) fn written() -> Vec<(String, String)> {
                 all.push((name(&page), format!("{block}{rest}")));
             } else if tops.contains(&"queue") {
                 // A file of `listeners_dir`; its endpoint is in the main file.
-                let listener = block.lines().map(|line| format!("    {line}\n")).collect::<String>();
+                let listener = block.trim_end().replace('\n', "\n    ");
                 let endpoints = "endpoints: {shop: {url: 'https://h'}}";
-                all.push((name(&page), format!("listeners:\n  -\n{listener}{endpoints}\n")));
+                all.push((name(&page), format!("listeners:\n  - {listener}\n{endpoints}\n")));
             }
         }
     }

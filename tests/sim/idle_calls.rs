@@ -1,4 +1,4 @@
-//! What an idle listener costs: SQS calls over hours without a message, by who asks.
+//! What an idle listener costs in SQS calls, by who asks, and how old what it knows of its queue is.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,9 +9,10 @@ use queuepost::ports::{Operation, QueueReason};
 use tokio::time::Instant;
 
 use super::process::{SimProcess, limits, settings};
-use super::scripted_endpoint::{ScriptedEndpoint, refused};
+use super::scripted_endpoint::{ScriptedEndpoint, answer, refused};
 use super::scripted_queue::{CallBehaviour, ScriptedQueue};
 
+const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 const HOURS: u32 = 3;
 
@@ -152,4 +153,56 @@ async fn a_queue_that_could_not_be_read_is_found_again_without_a_receive() {
     tokio::time::sleep(MINUTE).await;
     assert_eq!(health.preflight(), Preflight::Passed);
     process.stop(MINUTE).await;
+}
+
+/// Thirty seconds, and a moment for the read that a scrape in their middle asked for.
+async fn with_a_scrape(process: &SimProcess) {
+    tokio::time::sleep(15 * SECOND).await;
+    process.metric("queue_messages_visible", "");
+    tokio::time::sleep(15 * SECOND + SECOND / 10).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn changed_attributes_are_known_within_thirty_seconds_to_who_scrapes() {
+    let mut process = SimProcess::new(75);
+    process.world.queue("orders", 100);
+    let endpoint = ScriptedEndpoint::new(|_, _| (SECOND, answer(500)));
+    process.listen(settings("orders", 1), &endpoint, &limits(1));
+    tokio::time::sleep(SECOND).await;
+    let near = |process: &SimProcess| process.count("messages_near_dead_letter_total", "");
+    let warned = |process: &SimProcess, warning: &str| {
+        process.count("preflight_warnings", &format!("warning=\"{warning}\"")) > 0
+    };
+    let set = |process: &SimProcess, name: &str, value: &str| {
+        let attributes = [(name.to_owned(), value.to_owned())].into();
+        process.world.with(|broker, now| broker.set_attributes(now, "orders", &attributes)).unwrap();
+    };
+    let policy =
+        r#"{"deadLetterTargetArn":"arn:aws:sqs:us-east-1:000000000000:orders-dlq","maxReceiveCount":3}"#;
+    set(&process, "RedrivePolicy", policy);
+    // Every receive sets a visibility of its own.
+    set(&process, "VisibilityTimeout", "0");
+    with_a_scrape(&process).await;
+    assert!(warned(&process, "few_receives"));
+    process.world.send("orders", "x");
+    tokio::time::sleep(2 * MINUTE).await;
+    assert_eq!((near(&process), process.census("orders").dead), (1, 1));
+    with_a_scrape(&process).await;
+    let dead = |process: &SimProcess| process.count("queue_messages_visible", r#"role="dead_letter""#);
+    assert_eq!((dead(&process), process.count("leases_lost_total", "")), (1, 0));
+
+    set(&process, "MessageRetentionPeriod", "600");
+    with_a_scrape(&process).await;
+    assert!(warned(&process, "retention_too_short"));
+
+    set(&process, "RedrivePolicy", "");
+    with_a_scrape(&process).await;
+    assert!(warned(&process, "no_dead_letter_queue") && !warned(&process, "few_receives"));
+    assert_eq!(dead(&process), 0, "no number is shown of a queue that is none of ours any more");
+    process.world.send("orders", "y");
+    tokio::time::sleep(5 * MINUTE).await;
+    assert_eq!(near(&process), 1, "no receive is the last");
+    assert!(endpoint.posts().len() > 5);
+    process.stop(MINUTE).await;
+    process.assert_balanced();
 }

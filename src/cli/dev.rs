@@ -76,7 +76,7 @@ pub(super) struct Options {
 /// Runs until Ctrl-C; returns the exit code.
 pub(super) async fn run(options: &Options) -> u8 {
     if options.demo {
-        return demo::run().await;
+        return Box::pin(demo::run()).await;
     }
     let local = match Local::bind(options).await {
         Ok(local) => local,

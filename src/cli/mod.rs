@@ -151,7 +151,7 @@ enum Command {
 pub async fn main() -> ExitCode {
     let cli = Cli::try_parse().unwrap_or_else(|error| suggesting(error).exit());
     let code = match cli.command {
-        Command::Run(options) => run::run(&options).await,
+        Command::Run(options) => Box::pin(run::run(&options)).await,
         Command::Check(options) => check::run(&options).await,
         Command::Dev(options) => Box::pin(dev::run(&options)).await,
         Command::Send(options) => send::run(&options).await,

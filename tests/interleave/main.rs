@@ -12,7 +12,7 @@ extern crate interleaved_std as std;
 
 #[path = "../../src/limit/mod.rs"]
 mod limit;
-#[path = "../../src/tuning.rs"]
+#[path = "../../src/tuning/mod.rs"]
 mod tuning;
 
 #[path = "../../src"]

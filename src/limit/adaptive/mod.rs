@@ -7,8 +7,8 @@
 //! - *Blame falls on what is new*, see [`blame`].
 //! - *One cut per round trip.* What was posted before the last cut says nothing of the limit after it. The more were accepted
 //!   since the last cut, the less POSTs at once are cut.
-//! - *Outages teach nothing.* A gate that closes takes back all cuts since the last success, but for the first of a rate that
-//!   was found. While it is closed refusals do not count.
+//! - *Outages teach nothing.* A gate that closes takes back all cuts since the last success. Of a rate that was found the first
+//!   stays. While it is closed refusals do not count.
 //! - *Windows* close the gate at their end, see [`windows`].
 //! - *Random faults are not load*, see [`background`].
 //! - A rate far above what POSTs at once allow limits nothing, and is forgotten.
@@ -33,8 +33,9 @@ use background::{Background, Verdict};
 use blame::{Blame, Blames, Known};
 use learned_rate::LearnedRate;
 use level::Level;
-use seen::{Seen, seconds};
+use seen::Seen;
 pub(super) use start::Start;
+use start::seconds;
 use windows::Windows;
 
 /// What one endpoint was found to take.

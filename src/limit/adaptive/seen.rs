@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::start::Start;
+use super::start::{Start, seconds};
 
 /// The mean latency follows the last so many POSTs.
 const LATENCY_POSTS: f64 = 50.0;
@@ -116,9 +116,4 @@ impl Seen {
         let [this, before] = self.closest;
         Some(this.min(before)).filter(|closest| closest.is_finite() && *closest > TIMERS)
     }
-}
-
-/// Seconds from one time to another; zero if that was before.
-pub(super) fn seconds(now: Instant, from: Instant) -> f64 {
-    now.saturating_duration_since(from).as_secs_f64()
 }

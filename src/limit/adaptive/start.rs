@@ -2,8 +2,6 @@
 
 use tokio::time::Instant;
 
-use super::seen::seconds;
-
 /// What the limits were when a POST started; the session hands it back.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::limit) struct Start {
@@ -23,4 +21,9 @@ impl Start {
     pub(super) fn gap(&self) -> f64 {
         self.before.map_or(f64::INFINITY, |before| seconds(self.at, before))
     }
+}
+
+/// Seconds from one time to another; zero if that was before.
+pub(super) fn seconds(now: Instant, from: Instant) -> f64 {
+    now.saturating_duration_since(from).as_secs_f64()
 }

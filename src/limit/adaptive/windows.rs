@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use crate::tuning::Learned;
 
-use super::seen::seconds;
+use super::start::seconds;
 
 /// What was accepted from one opening of the gate to the next.
 #[derive(Debug, Clone)]

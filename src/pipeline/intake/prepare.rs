@@ -14,7 +14,7 @@ use crate::tuning;
 /// What a receive is prepared with.
 #[derive(Debug)]
 pub(super) struct Prepared {
-    /// As many messages are asked for. The numbers behind it are in `tuning.rs`.
+    /// As many messages are asked for. The numbers behind it are in `tuning/mod.rs`.
     pub(super) slots: Reserved,
     /// Room at the endpoint, or the right to probe it; freed while a receive has to be repeated.
     pub(super) reservation: Reservation,

@@ -1,7 +1,7 @@
 //! Starts per second: what the endpoint takes, and how more is tried.
 //!
 //! *What it takes* is measured where it refuses: the starts from one refusal to the next, by the time between. A burst that
-//! was saved up is spent by then, so that is the limit itself, however far the rate has gone beyond it. Where there are no
+//! was saved up is spent by then. So that is the limit, however far the rate has gone beyond it. Where there are no
 //! bursts the rate at the refusal is the limit. So what is found lies between the two. It was too much if the next refusal
 //! comes before it is reached again; then what was measured counts for more.
 //!

@@ -154,32 +154,21 @@ async fn of_listener(view: &View, name: &str, wish: Wish) -> Result<Done, Proble
     asked(view, name, wish).await
 }
 
-/// Asks the operator, in a task of its own that goes on whoever waits for it.
+/// Asks the operator.
 async fn asked(view: &View, name: &str, wish: Wish) -> Result<Done, Problem> {
     let Some(operator) = view.operator.clone() else {
         let error = "this process cannot do that while it runs";
         let fix = "restart it; a drained or changed listener starts with its configuration";
         return Err(Problem::new(StatusCode::NOT_IMPLEMENTED, error, fix));
     };
-    let listener = name.to_owned();
-    let doing = view.tasks.spawn(async move {
-        match wish {
-            Wish::Start => operator.start(&listener).await,
-            Wish::Drain => operator.drain(&listener).await,
-            Wish::Test(body) => operator.test(&listener, body).await,
-            Wish::ByHand(what) => operator.by_hand(&listener, what).await,
-            Wish::Reload => operator.reload().await,
-        }
-    });
-    match doing.await {
-        Ok(Ok(answer)) => Ok(Done::with(answer)),
-        Ok(Err(refused)) => Err(problem(view, name, refused)),
-        Err(error) => {
-            tracing::error!(%error, "a change ended by a panic");
-            let error = "an error of queuepost itself ended this";
-            Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, error, "look at its log, and report it"))
-        }
-    }
+    let answer = match wish {
+        Wish::Start => operator.start(name).await,
+        Wish::Drain => operator.drain(name).await,
+        Wish::Test(body) => operator.test(name, body).await,
+        Wish::ByHand(what) => operator.by_hand(name, what).await,
+        Wish::Reload => operator.reload().await,
+    };
+    answer.map(Done::with).map_err(|refused| problem(view, name, refused))
 }
 
 /// What a refusal of the operator is as an answer.

@@ -1,7 +1,7 @@
 //! What an operator is asked for, and what its refusals become.
 
 use std::sync::Mutex;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
@@ -168,4 +168,26 @@ fn nothing_of_a_body_of_the_wrong_shape_is_repeated() {
             assert!(!said.contains("4111") && said.contains("line 1, column "), "{said}");
         }
     }
+}
+
+#[tokio::test]
+async fn a_change_is_made_and_counted_although_whoever_asked_has_hung_up() {
+    let view = Arc::new(view(None));
+    let go = Arc::new(tokio::sync::Notify::new());
+    let goes = Arc::clone(&go);
+    let making = async move {
+        goes.notified().await;
+        Ok(Done::with(json!({})))
+    };
+    let (listener, peer) = ("orders".to_owned(), "127.0.0.1:1".to_owned());
+    let report = write::Report { view: Arc::clone(&view), action: "drain", listener, peer };
+    let mut answer = Box::pin(write::to_its_end(report, making));
+    assert!(tokio::time::timeout(Duration::ZERO, &mut answer).await.is_err(), "it waits");
+    drop(answer);
+    go.notify_one();
+    view.tasks.close();
+    view.tasks.wait().await;
+    let text = String::from_utf8(view.metrics.render()).unwrap();
+    let line = r#"queuepost_admin_writes_total{action="drain",result="done"} 1"#;
+    assert!(text.lines().any(|shown| shown == line), "{text}");
 }

@@ -128,7 +128,8 @@ impl Guard {
             }
             Ok(Ok(body)) => Ok(body),
             Ok(Err(BodyError::TooLong)) => {
-                let fix = "send 8 MiB at most with a message, and 16 KiB with anything else";
+                let fix =
+                    "send 8 MiB at most with a message or a listener's check, and 16 KiB with anything else";
                 Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "the body is too long", fix))
             }
             Ok(Err(BodyError::NoRoom)) => {

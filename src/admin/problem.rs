@@ -80,7 +80,6 @@ pub(super) async fn no_such_probe() -> Problem {
 
 /// The answer to another method than a path takes; whoever routes adds the header `Allow`.
 pub(super) async fn no_such_method() -> Problem {
-    let fix =
-        format!("use a method of the header {ALLOW}: changes are made by POST, all else is read by GET");
+    let fix = format!("use a method of the header {ALLOW}: GET reads; POST, PUT and DELETE change");
     Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this path does not take this method", fix)
 }

@@ -88,23 +88,13 @@ fn of_all(action: &'static str, takes: Takes) -> Write {
     Write { action, listener: String::new(), takes }
 }
 
-/// Asks the store, in a task of its own: a file that is being written is written whole, whoever waits for it.
+/// Asks the store.
 async fn asked<F>(view: &View, name: &str, ask: F) -> Result<Done, Problem>
 where
-    F: FnOnce(Arc<dyn ListenerStore>) -> BoxFuture<'static, Result<serde_json::Value, NotStored>>
-        + Send
-        + 'static,
+    F: FnOnce(Arc<dyn ListenerStore>) -> BoxFuture<'static, Result<serde_json::Value, NotStored>>,
 {
     let store = view.store.clone().ok_or_else(nobody)?;
-    match view.tasks.spawn(ask(store)).await {
-        Ok(Ok(answer)) => Ok(Done::with(answer)),
-        Ok(Err(not)) => Err(problem_of(view, name, not)),
-        Err(error) => {
-            tracing::error!(%error, "a change ended by a panic");
-            let error = "an error of queuepost itself ended this";
-            Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, error, "look at its log, and report it"))
-        }
-    }
+    ask(store).await.map(Done::with).map_err(|not| problem_of(view, name, not))
 }
 
 fn nobody() -> Problem {

@@ -1,7 +1,8 @@
 //! One change through the admin port, from the guard to the log.
 //!
 //! The guard decides, then the body is read, then the change is made. It is counted and logged with who asked and what,
-//! also when it was denied or refused. Nothing is changed any more once the process drains.
+//! also when it was denied or refused, and when whoever asked has hung up. Nothing is changed any more once the process
+//! drains.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -66,7 +67,7 @@ pub(super) async fn answer<A, F>(
     make: impl FnOnce(Arc<View>, String, A) -> F,
 ) -> Response
 where
-    F: Future<Output = Result<Done, Problem>>,
+    F: Future<Output = Result<Done, Problem>> + Send + 'static,
 {
     match made(view, write, client, request, read, make).await {
         Ok(Done { status, answer, .. }) => (status, document::json(&answer)).into_response(),
@@ -84,39 +85,72 @@ pub(super) async fn made<A, F>(
     make: impl FnOnce(Arc<View>, String, A) -> F,
 ) -> Result<Done, Problem>
 where
-    F: Future<Output = Result<Done, Problem>>,
+    F: Future<Output = Result<Done, Problem>> + Send + 'static,
 {
     let Write { action, listener, takes } = write;
     let (Extension(peer), Extension(cut)) = client;
     let admitted = admitted(&view, takes, &cut, request, read).await;
-    let done = match admitted {
-        Ok(asked) => make(Arc::clone(&view), listener.clone(), asked).await,
-        Err(problem) => Err(problem),
+    let shown = listener.chars().take(NAME_MAX).collect();
+    let report = Report { view: Arc::clone(&view), action, listener: shown, peer: peer.to_string() };
+    let asked = match admitted {
+        Ok(asked) => asked,
+        Err(problem) => return report.of(Err(problem)),
     };
-    let listener: String = listener.chars().take(NAME_MAX).collect();
-    let peer = peer.to_string();
-    let result = done.as_ref().map_or_else(Problem::result, |_| AdminWrite::Done);
-    view.metrics.admin_write(action, result);
-    match &done {
-        Ok(Done { before, after, .. }) => {
-            tracing::info!(peer, action, listener, before, after, "changed through the admin port");
-        }
-        Err(problem) => {
-            // Whoever reads a configuration logs all that is wrong with it, once.
-            let (status, error) = (problem.status.as_u16(), problem.error.lines().next());
-            match result {
-                AdminWrite::Denied => {
-                    tracing::warn!(peer, action, listener, status, error, "a change was denied");
-                }
-                // Nobody can fill the log with them: the right token is limited, and everybody else denied.
-                AdminWrite::Refused | AdminWrite::Done => {
-                    tracing::info!(peer, action, listener, status, error, "a change was not made");
-                }
-                AdminWrite::Limited => {}
-            }
+    let making = make(Arc::clone(&view), listener, asked);
+    to_its_end(report, making).await
+}
+
+/// Makes a change, also when whoever asked has gone, and tells what came of it.
+pub(super) async fn to_its_end(
+    report: Report,
+    making: impl Future<Output = Result<Done, Problem>> + Send + 'static,
+) -> Result<Done, Problem> {
+    let tasks = report.view.tasks.clone();
+    match tasks.spawn(async move { report.of(making.await) }).await {
+        Ok(done) => done,
+        Err(error) => {
+            tracing::error!(%error, "a change ended by a panic");
+            let error = "an error of queuepost itself ended this";
+            Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, error, "look at its log, and report it"))
         }
     }
-    done
+}
+
+/// Who tells of one change, in metrics and log.
+pub(super) struct Report {
+    pub(super) view: Arc<View>,
+    pub(super) action: &'static str,
+    pub(super) listener: String,
+    pub(super) peer: String,
+}
+
+impl Report {
+    /// Tells what came of it.
+    fn of(self, done: Result<Done, Problem>) -> Result<Done, Problem> {
+        let Self { view, action, listener, peer } = self;
+        let result = done.as_ref().map_or_else(Problem::result, |_| AdminWrite::Done);
+        view.metrics.admin_write(action, result);
+        match &done {
+            Ok(Done { before, after, .. }) => {
+                tracing::info!(peer, action, listener, before, after, "changed through the admin port");
+            }
+            Err(problem) => {
+                // Whoever reads a configuration logs all that is wrong with it, once.
+                let (status, error) = (problem.status.as_u16(), problem.error.lines().next());
+                match result {
+                    AdminWrite::Denied => {
+                        tracing::warn!(peer, action, listener, status, error, "a change was denied");
+                    }
+                    // Nobody can fill the log with them: the right token is limited, and everybody else denied.
+                    AdminWrite::Refused | AdminWrite::Done => {
+                        tracing::info!(peer, action, listener, status, error, "a change was not made");
+                    }
+                    AdminWrite::Limited => {}
+                }
+            }
+        }
+        done
+    }
 }
 
 /// What is asked for, of whoever may ask now.

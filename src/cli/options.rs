@@ -76,7 +76,7 @@ pub(super) struct PlanOptions {
     /// Where metrics and probes are served too, without anything else [env: QUEUEPOST_ADMIN_METRICS_LISTEN]
     #[arg(long, value_name = "ADDRESS", help_heading = "Process")]
     admin_metrics_listen: Option<String>,
-    /// Let whoever shows the token of --admin-token-file pause, resume, drain and reload [env: QUEUEPOST_ADMIN_ALLOW_CHANGES=true]
+    /// Let whoever shows the token of --admin-token-file make changes: pause, drain, redrive, create listeners and the like [env: QUEUEPOST_ADMIN_ALLOW_CHANGES=true]
     #[arg(long, help_heading = "Process")]
     admin_allow_changes: bool,
     /// File with the token that each change must show [env: QUEUEPOST_ADMIN_TOKEN_FILE]

@@ -8,8 +8,9 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
 use tokio::task::JoinSet;
 
-/// How long a test waits for anything on one machine.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a test waits for anything on one machine. A lease of 40 s may lapse twice: messages of a receive whose answer is
+/// lost come again, and that answer may be lost as well.
+pub const PATIENCE: Duration = Duration::from_secs(180);
 
 /// A running `queuepost`; killed when dropped.
 pub struct Queuepost {

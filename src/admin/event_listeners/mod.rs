@@ -162,23 +162,12 @@ fn one_of(all: Vec<EventListener>, whose: &Whose) -> Result<EventListener, Probl
     all.into_iter().find(|one| one.id == whose.id).ok_or_else(|| not_kept(NotStored::NoSuchListener))
 }
 
-/// Asks the store, in a task of its own: a file that is being written is written whole, whoever waits for it.
+/// Asks the store.
 async fn asked<F>(view: &View, ask: F) -> Result<Value, Problem>
 where
-    F: FnOnce(Arc<dyn ListenerStore>) -> BoxFuture<'static, Result<Value, NotStored>> + Send + 'static,
+    F: FnOnce(Arc<dyn ListenerStore>) -> BoxFuture<'static, Result<Value, NotStored>>,
 {
-    let store = view.store.clone().ok_or_else(answer::nobody)?;
-    match view.tasks.spawn(ask(store)).await {
-        Ok(kept) => kept.map_err(not_kept),
-        Err(error) => {
-            tracing::error!(%error, "a change ended by a panic");
-            Err(Problem::new(
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "an error of queuepost itself ended this",
-                "report it",
-            ))
-        }
-    }
+    ask(view.store.clone().ok_or_else(answer::nobody)?).await.map_err(not_kept)
 }
 
 fn as_bearer(mut request: Request) -> Request {

@@ -32,13 +32,13 @@ struct Seen {
 }
 
 /// Runs a listener of so many workers over a backlog; its POSTs take so long.
-fn backlog(queue: &str, workers: usize, takes: Duration, tuning: Tuning) -> Seen {
+fn backlog(queue: &str, workers: usize, takes: Duration, tuning: &Tuning) -> Seen {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     runtime.block_on(measure(queue, workers, takes, tuning))
 }
 
-async fn measure(name: &str, workers: usize, takes: Duration, tuning: Tuning) -> Seen {
+async fn measure(name: &str, workers: usize, takes: Duration, tuning: &Tuning) -> Seen {
     let world = World::new(1);
     world.queue(name, 10);
     let most = workers as f64 / takes.as_secs_f64();
@@ -52,10 +52,10 @@ async fn measure(name: &str, workers: usize, takes: Duration, tuning: Tuning) ->
     }
     let mut process = SimProcess::in_world(&world, 1);
     let endpoint = ScriptedEndpoint::always(200, u64::try_from(takes.as_millis()).unwrap());
-    let of_limits = limit::Settings { sessions: workers, adaptive: true, rate: None, tuning };
+    let of_limits = limit::Settings { sessions: workers, adaptive: true, rate: None, tuning: *tuning };
     let limits = EndpointLimits::new("api", &of_limits, 1);
     let mut settings = settings(name, workers);
-    settings.tuning = tuning;
+    settings.tuning = *tuning;
     let (queue, _) = process.listen(settings, &endpoint, &limits);
     let latency = (Duration::from_millis(5), Duration::from_millis(10));
     queue.set_faults(Faults { latency_least: latency.0, latency: latency.1, ..Faults::default() });
@@ -79,7 +79,7 @@ const POST: Duration = Duration::from_millis(20);
 #[test]
 fn no_worker_waits_for_a_receive_and_receives_and_deletes_are_full() {
     for workers in [10, 16, 64, 256] {
-        let seen = backlog("orders", workers, POST, Tuning::default());
+        let seen = backlog("orders", workers, POST, &Tuning::default());
         assert!(seen.of_goal >= 0.95, "{workers} workers: {seen:?}");
         assert!(seen.calls <= 0.205, "{workers} workers: {seen:?}");
         assert!(seen.waiting <= workers as f64 + 10.0, "{workers} workers: {seen:?}");
@@ -89,7 +89,7 @@ fn no_worker_waits_for_a_receive_and_receives_and_deletes_are_full() {
 #[test]
 fn few_workers_and_groups_of_a_fifo_queue_do_not_wait_either() {
     for (queue, workers) in [("orders", 1), ("orders", 4), ("orders.fifo", 16)] {
-        let seen = backlog(queue, workers, POST, Tuning::default());
+        let seen = backlog(queue, workers, POST, &Tuning::default());
         assert!(seen.of_goal >= 0.95, "{queue}, {workers} workers: {seen:?}");
     }
 }
@@ -98,6 +98,6 @@ fn few_workers_and_groups_of_a_fifo_queue_do_not_wait_either() {
 fn without_run_ahead_workers_stand_idle_for_the_time_of_a_receive() {
     let mut tuning = Tuning::default();
     tuning.ahead.posts = Duration::ZERO;
-    let seen = backlog("orders", 16, POST, tuning);
+    let seen = backlog("orders", 16, POST, &tuning);
     assert!(seen.of_goal < 0.85, "{seen:?}");
 }

@@ -95,8 +95,8 @@ pub(super) fn set_gauges(dispatch: &Dispatch) {
     let gauge = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
     ctx.metrics.paused.set(i64::from(dispatch.handle.controls().paused));
     ctx.metrics.workers_limit.set(gauge(slots.limit));
-    ctx.metrics.workers_in_use.set(gauge(slots.in_use));
-    ctx.metrics.workers_reserved.set(gauge(slots.reserved));
+    ctx.metrics.workers_in_use.set(gauge(slots.workers_in_use()));
+    ctx.metrics.workers_reserved.set(gauge(slots.workers_reserved()));
     ctx.metrics.gate.mirror(own.snapshot().state, &own.closed_for());
     ctx.metrics.parked_current.set(dispatch.memory.parked.count());
     ctx.metrics.oldest_age.set(ctx.view.oldest_age(ctx.wall.now()).as_secs_f64());

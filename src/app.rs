@@ -26,6 +26,7 @@ mod start;
 pub mod test_post;
 mod watch;
 mod wiring;
+mod written;
 
 pub use reload::Source;
 pub use start::StartError;
@@ -85,6 +86,7 @@ pub async fn run(plan: Plan, source: Option<Source>, stop: CancellationToken) ->
     start::tell(&plan, &admin);
     let running = Arc::new(Running::default());
     let (requests, mut of_routes) = mpsc::channel(operator::WAITING_MAX);
+    let folder = tokio::sync::watch::Sender::new(plan.listeners_dir.clone());
     let (clients, redrives) = (Arc::<Clients>::default(), Arc::<Redrives>::default());
     let operator = ToProcess { requests, clients: Arc::clone(&clients), redrives: Arc::clone(&redrives) };
     let (admin_stop, log) = (CancellationToken::new(), Arc::new(LogLevel::new(&plan.log.filter)));
@@ -98,9 +100,9 @@ pub async fn run(plan: Plan, source: Option<Source>, stop: CancellationToken) ->
         tasks: TaskTracker::new(),
         live: Live { history: History::new(Wall::System), events: Events::until(admin_stop.clone()) },
         log: Arc::clone(&log),
-        about: start::about(plan.listeners_dir.clone()),
+        about: start::about(folder.subscribe()),
     });
-    let reloads = Reloads::of(source, plan.listeners_dir.clone());
+    let reloads = Reloads::of(source, folder);
     let wiring =
         Wiring { metrics: Arc::clone(&metrics), drain: drain.clone(), clients, deadline: plan.deadline };
     let mut process = Process::start(plan, endpoints, wiring, Arc::clone(&running), reloads, log).await;
@@ -122,8 +124,12 @@ pub async fn run(plan: Plan, source: Option<Source>, stop: CancellationToken) ->
     redrives.stop();
     let end = finish(&mut process.crew, &redrives, &mut signals, &drain, deadline).await;
     admin_stop.cancel();
-    // A scrape that hangs does not delay the exit.
-    let ended = async { while served.join_next().await.is_some() {} };
+    // A scrape that hangs does not delay the exit, nor does a test post.
+    view.tasks.close();
+    let ended = async {
+        while served.join_next().await.is_some() {}
+        view.tasks.wait().await;
+    };
     tokio::time::timeout(Duration::from_secs(1), ended).await.ok();
     traces.end().await;
     tracing::info!(ran_seconds = started.elapsed().as_secs(), clean = end == End::Clean, "stopped");

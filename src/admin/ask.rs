@@ -4,6 +4,7 @@ use axum::http::StatusCode;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::problem::Problem;
 use super::store::{Keys, Trial};
@@ -46,7 +47,8 @@ struct Workers {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Tried {
-    listener: Keys,
+    /// Not read before it is measured: a tree of it takes many times its memory.
+    listener: Box<RawValue>,
     replaces: Option<String>,
     post: Option<String>,
 }
@@ -104,7 +106,8 @@ pub(super) fn listener(body: &[u8]) -> Result<Keys, Problem> {
 /// A listener to be tried out.
 pub(super) fn trial(body: &[u8]) -> Result<Trial, Problem> {
     let fix = "send {\"listener\": {KEYS}}, and if wanted \"replaces\": NAME and \"post\": TEXT";
-    object(body, fix).map(|Tried { listener: keys, replaces, post }| Trial { keys, replaces, post })
+    let Tried { listener: keys, replaces, post } = object(body, fix)?;
+    Ok(Trial { keys: listener(keys.get().as_bytes())?, replaces, post })
 }
 
 /// A message to be sent.

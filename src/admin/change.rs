@@ -172,7 +172,7 @@ async fn asked(view: &View, name: &str, wish: Wish) -> Result<Done, Problem> {
 }
 
 /// What a refusal of the operator is as an answer.
-pub(super) fn problem(view: &View, name: &str, refused: Refused) -> Problem {
+fn problem(view: &View, name: &str, refused: Refused) -> Problem {
     match refused {
         Refused::NoSuchListener => no_such_listener(view, name),
         Refused::Wrong { why, fix } => Problem::new(StatusCode::BAD_REQUEST, why, fix),

@@ -4,6 +4,7 @@ use std::sync::Mutex;
 use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -53,6 +54,10 @@ impl Operator for Scripted {
         self.note(format!("test {listener} {body}"))
     }
 
+    fn redrive(&self, listener: &str) -> Value {
+        json!({ "listener": listener, "state": "none" })
+    }
+
     fn by_hand<'a>(&'a self, listener: &'a str, what: ByHand) -> BoxFuture<'a, Result<Value, Refused>> {
         self.note(format!("{what:?} {listener}"))
     }
@@ -69,7 +74,11 @@ fn view(operator: Option<Arc<dyn Operator>>) -> View {
         tasks: TaskTracker::new(),
         live: Live { history: History::new(Wall::System), events: Events::until(CancellationToken::new()) },
         log: Arc::new(LogLevel::new("info")),
-        about: About { started: SystemTime::UNIX_EPOCH, host: None, listeners_dir: None },
+        about: About {
+            started: SystemTime::UNIX_EPOCH,
+            host: None,
+            listeners_dir: watch::Sender::new(None).subscribe(),
+        },
     }
 }
 
@@ -167,6 +176,27 @@ fn nothing_of_a_body_of_the_wrong_shape_is_repeated() {
             let said = format!("{:?}", problem.expect("it has the wrong shape"));
             assert!(!said.contains("4111") && said.contains("line 1, column "), "{said}");
         }
+    }
+}
+
+#[test]
+fn a_listener_to_be_tried_is_as_short_as_one_to_be_created_and_the_body_to_be_posted_may_be_long() {
+    let trial = |listener: &str, post: &str| {
+        ask::trial(format!(r#"{{"listener": {listener}, "post": "{post}"}}"#).as_bytes())
+    };
+    let keys = |length: usize| format!(r#"{{"queue": "{}"}}"#, "q".repeat(length));
+    assert!(trial(&keys(60_000), &"x".repeat(200_000)).is_ok());
+    let problem = trial(&keys(70_000), "x").unwrap_err();
+    assert_eq!(
+        (problem.status, &problem),
+        (StatusCode::PAYLOAD_TOO_LARGE, &ask::listener(keys(70_000).as_bytes()).unwrap_err())
+    );
+    for wrong in ["[1]", "4", "null", "\"4111222233334444\""] {
+        let problem = trial(wrong, "x").unwrap_err();
+        assert!(
+            problem.status == StatusCode::BAD_REQUEST && !format!("{problem:?}").contains("4111"),
+            "{problem:?}"
+        );
     }
 }
 

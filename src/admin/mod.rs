@@ -41,5 +41,5 @@ pub use history::History;
 pub use operator::{ByHand, Operator, Redriving, Refused, Sending, Tell};
 pub use running::{Gauges, Running, RunningEndpoint, RunningListener};
 pub use server::{Admin, AdminError};
-pub use store::{EventListener, Keys, ListenerStore, NotStored, Trial, WrongKey};
+pub use store::{Edit, EventListener, Keys, ListenerStore, NotStored, Trial, WrongKey};
 pub use view::{About, Live, View};

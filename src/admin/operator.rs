@@ -53,8 +53,6 @@ pub enum ByHand {
     Redrive(Redriving),
     /// End the redrive that runs.
     CancelRedrive,
-    /// Say how its latest redrive stands; no queue is asked.
-    RedriveState,
 }
 
 /// A message to be sent.
@@ -107,6 +105,9 @@ pub trait Operator: Send + Sync {
 
     /// Posts `body` to the endpoint of a listener once, and says what the answer means. No queue is touched.
     fn test<'a>(&'a self, listener: &'a str, body: String) -> BoxFuture<'a, Result<Value, Refused>>;
+
+    /// How the latest redrive of a listener stands. No queue is asked.
+    fn redrive(&self, listener: &str) -> Value;
 
     /// Does something with the messages of a listener's queues, and says what came of it.
     fn by_hand<'a>(&'a self, listener: &'a str, what: ByHand) -> BoxFuture<'a, Result<Value, Refused>>;

@@ -20,7 +20,7 @@ use super::document::json;
 use super::health::{self, Demand, Verdict};
 use super::problem::{no_such_method, no_such_path, no_such_probe};
 use super::routes::{Name, Routes};
-use super::{ByHand, Refused, RunningListener, View};
+use super::{RunningListener, View};
 use super::{change, console, event_listeners, openapi, session, status, store_routes, stream};
 use crate::escape;
 use crate::serve::{self, Hosts, Limits, Refusal};
@@ -178,13 +178,11 @@ async fn history(State(view): State<Arc<View>>, Name(name): Name) -> Response {
 
 /// How the latest redrive of one listener stands.
 async fn redrive(State(view): State<Arc<View>>, Name(name): Name) -> Response {
-    let state = match &view.operator {
-        Some(operator) => operator.by_hand(&name, ByHand::RedriveState).await,
-        None => Err(Refused::NoSuchListener),
-    };
-    match state {
-        Ok(state) => json(&state),
-        Err(refused) => change::problem(&view, &name, refused).into_response(),
+    // One of a listener that is gone or drained is still told of.
+    let runs = view.running.listener(&name).is_some();
+    match view.operator.as_ref().map(|operator| operator.redrive(&name)) {
+        Some(state) if runs || state["state"] != "none" => json(&state),
+        Some(_) | None => change::no_such_listener(&view, &name).into_response(),
     }
 }
 

@@ -17,6 +17,7 @@ use crate::telemetry::metrics::Metrics;
 pub(super) async fn session(State(view): State<Arc<View>>, headers: HeaderMap) -> Result<Response, Problem> {
     let standing = view.guard.standing(&headers).await?;
     let About { started, host, listeners_dir } = &view.about;
+    let listeners_dir = listeners_dir.borrow().clone();
     let is_writable = listeners_dir.is_some() && standing != Standing::Off;
     Ok(document::json(&json!({
         "changes": standing.label(),

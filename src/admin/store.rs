@@ -11,6 +11,9 @@ use crate::ports::BoxFuture;
 /// The keys of a listener, as an entry of `listeners` in the file has them.
 pub type Keys = Map<String, Value>;
 
+/// Changes the keys of a listener.
+pub type Edit = Box<dyn FnOnce(&mut Keys) + Send>;
+
 /// One thing that is wrong with the keys.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WrongKey {
@@ -93,6 +96,9 @@ pub trait ListenerStore: Send + Sync {
 
     /// Gives a listener that is kept here other keys, all of them.
     fn replace<'a>(&'a self, listener: &'a str, keys: Keys) -> BoxFuture<'a, Result<Value, NotStored>>;
+
+    /// Changes some keys of a listener that is kept here; the others stay as they are. No other change comes between.
+    fn change<'a>(&'a self, listener: &'a str, edit: Edit) -> BoxFuture<'a, Result<Value, NotStored>>;
 
     /// Drains a listener that is kept here, and keeps it no more.
     fn remove<'a>(&'a self, listener: &'a str) -> BoxFuture<'a, Result<Value, NotStored>>;

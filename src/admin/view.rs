@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
 use super::{Events, Guard, History, ListenerStore, Operator, Running};
@@ -44,13 +45,13 @@ pub struct Live {
     pub events: Events,
 }
 
-/// What is known of the process from its start to its end.
+/// What this process is.
 #[derive(Debug, Clone)]
 pub struct About {
     /// When it was started.
     pub started: SystemTime,
     /// Name of the machine or pod.
     pub host: Option<String>,
-    /// Where listeners that are created here are kept, if they can be.
-    pub listeners_dir: Option<PathBuf>,
+    /// Where listeners that are created here are kept, if they can be; a reload may change it.
+    pub listeners_dir: watch::Receiver<Option<PathBuf>>,
 }

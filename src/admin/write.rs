@@ -1,8 +1,8 @@
 //! One change through the admin port, from the guard to the log.
 //!
 //! The guard decides, then the body is read, then the change is made. It is counted and logged with who asked and what,
-//! also when it was denied or refused, and when whoever asked has hung up. Nothing is changed any more once the process
-//! drains.
+//! also when it was denied or refused. That happens too when whoever asked has hung up. Nothing is changed any more once
+//! the process drains.
 
 use std::future::Future;
 use std::sync::Arc;

@@ -43,7 +43,6 @@ pub(super) async fn by_hand(
             }
         }
         ByHand::CancelRedrive => redrives.cancel(listener).await,
-        ByHand::RedriveState => Ok(redrives.document(listener)),
     }
 }
 

@@ -231,8 +231,7 @@ impl Posting {
 
 impl Endpoint for Posting {
     fn post(&self, request: Request) -> BoxFuture<'_, Attempt> {
-        let endpoint = self.now();
-        Box::pin(async move { endpoint.post(request).await })
+        self.now().posted(request)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Keeps the listeners that are created while the process runs: one file each in `listeners_dir`.
 //!
 //! Before a file is written the whole configuration is read as it would be then; what is wrong is answered in the words
-//! of the file's own rules. After it the configuration is read again, as after any change of a file. Should that fail, the
+//! of the file's own rules. After it the configuration is read again, as after any change of a file. Should either fail, the
 //! file is put back as it was. One change at a time.
 //!
 //! Whoever has the token may create listeners and no more: keys that come in name no file and no variable of this machine.
@@ -9,17 +9,20 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
-use crate::admin::{self, EventListener, Keys, ListenerStore, NotStored, Operator as _, Refused, WrongKey};
+use crate::admin::{
+    self, Edit, EventListener, Keys, ListenerStore, NotStored, Operator as _, Refused, WrongKey,
+};
 use crate::app::check::{self, Checked, Status, What};
 use crate::app::event_listeners;
 use crate::app::incoming::{free_name, named};
-use crate::app::listener_file;
+use crate::app::listener_file::{self, Force, to_disk};
 use crate::app::operator::ToProcess;
 use crate::app::reload::{Explain, Load};
 use crate::app::test_post;
+use crate::app::written::{find, not_valid, written};
 use crate::config::{self, ConfigErrors, ListenerPlan, OriginKind, Place, Plan, Trial};
 use crate::ports::BoxFuture;
 use crate::telemetry::Chain;
@@ -32,15 +35,24 @@ pub(super) struct FileStore {
     load: Load,
     explain: Explain,
     process: ToProcess,
+    /// Brings the directory to the disk.
+    force: Force,
     one_at_a_time: Mutex<()>,
     /// Held while one is shown: everybody may ask, and each answer reads the whole configuration.
-    one_reader: Mutex<()>,
+    one_reader: Arc<Mutex<()>>,
 }
 
 impl FileStore {
     /// For the configuration that these read; `process` follows it.
     pub(super) fn new(load: Load, explain: Explain, process: ToProcess) -> Self {
-        Self { load, explain, process, one_at_a_time: Mutex::new(()), one_reader: Mutex::new(()) }
+        Self {
+            load,
+            explain,
+            process,
+            force: to_disk,
+            one_at_a_time: Mutex::new(()),
+            one_reader: Arc::default(),
+        }
     }
 
     /// The configuration as it is, or as it would be.
@@ -51,10 +63,7 @@ impl FileStore {
 
     /// The configuration as it is.
     async fn valid(&self) -> Result<Plan, NotStored> {
-        self.plan(None).await.map_err(|errors| NotStored::Conflict {
-            why: format!("the configuration is not valid as it is: {}", first(&errors)),
-            fix: "correct it first; `queuepost check --offline` lists all that is wrong".to_owned(),
-        })
+        self.plan(None).await.map_err(|errors| not_valid(&errors))
     }
 
     /// The configuration as it is, and the directory.
@@ -73,21 +82,37 @@ impl FileStore {
             .await
             .map_err(|errors| NotStored::NotValid(wrong(&errors, name)))?;
         let before = at(&path, listener_file::read).await?;
-        let written = text.clone();
-        at(&path, move |path| listener_file::put(path, written.as_deref())).await?;
-        match self.process.reload().await {
+        let kept = match self.put(&path, text.clone()).await {
+            Ok(()) => self.process.reload().await.map_err(not_followed),
+            Err(failed) => Err(failed),
+        };
+        match kept {
             Ok(report) => {
                 let state = report.pointer("/listeners").and_then(|all| all.get(name)).cloned();
                 let state = state.unwrap_or_else(|| json!(if text.is_some() { "kept" } else { "removed" }));
                 Ok(json!({ "listener": name, "state": state, "file": path.display().to_string() }))
             }
-            Err(refused) => {
-                at(&path, move |path| listener_file::put(path, before.as_deref())).await?;
-                // What ran goes on; whoever reads the configuration again says so if it cannot.
-                drop(self.process.reload().await);
-                Err(not_followed(refused))
-            }
+            Err(why) => Err(self.put_back(&path, before, why).await),
         }
+    }
+
+    async fn put(&self, path: &Path, text: Option<String>) -> Result<(), NotStored> {
+        let force = self.force;
+        at(path, move |path| listener_file::put(path, text.as_deref(), force)).await
+    }
+
+    /// Gives the file its former text; why nothing was kept, or that the file is another one now.
+    async fn put_back(&self, path: &Path, before: Option<String>, why: NotStored) -> NotStored {
+        let now = at(path, listener_file::read).await;
+        if now.as_ref().ok() == Some(&before) {
+            return why;
+        }
+        let back = self.put(path, before.clone()).await;
+        // Also where the directory is not on the disk yet: what is read now counts.
+        let is_back = back.is_ok() || at(path, listener_file::read).await.ok() == Some(before);
+        // What ran goes on; whoever reads the configuration again says so if it cannot.
+        drop(self.process.reload().await);
+        if is_back { why } else { not_back(path, why) }
     }
 
     /// Where a listener is kept that may be changed here.
@@ -138,38 +163,15 @@ impl FileStore {
         }))
     }
 
+    /// What is written for a listener. The turn is held by the reading itself: it goes on when whoever asked has left.
     async fn shown(&self, name: &str, whole: bool) -> Result<Value, NotStored> {
-        let _alone = self.one_reader.lock().await;
-        let plan = self.valid().await?;
-        let listener = find(&plan, name).ok_or(NotStored::NoSuchListener)?;
-        let explain = Arc::clone(&self.explain);
-        let rows = blocking(move || explain()).await.unwrap_or_default();
-        let rows = rows.iter().filter(|row| row.listener.as_deref() == Some(name));
-        let (mut keys, mut all) = (Map::new(), Vec::new());
-        for row in rows {
-            all.push(json!({ "key": row.key, "value": row.value, "from": row.from }));
-            if row.from != "default" {
-                keys.insert(row.key.clone(), json!(row.value));
-            }
-        }
-        let is_kept = listener.origin.kind == OriginKind::Directory;
-        let object = match &listener.origin.path {
-            Some(path) if is_kept && whole => {
-                let text = at(path, listener_file::read).await?;
-                text.as_deref().and_then(config::keys_of)
-            }
-            _ => None,
-        };
-        Ok(json!({
-            "listener": name,
-            "origin": listener.origin.kind.label(),
-            "file": listener.origin.path.as_ref().map(|path| path.display().to_string()),
-            "line": listener.origin.line,
-            "editable": is_kept,
-            "keys": keys,
-            "all": all,
-            "object": object,
-        }))
+        let turn = Arc::clone(&self.one_reader).lock_owned().await;
+        let (load, explain, name) = (Arc::clone(&self.load), Arc::clone(&self.explain), name.to_owned());
+        blocking(move || {
+            let _turn = turn;
+            written(&load, &explain, &name, whole)
+        })
+        .await
     }
 }
 
@@ -216,6 +218,21 @@ impl ListenerStore for FileStore {
         })
     }
 
+    fn change<'a>(&'a self, listener: &'a str, edit: Edit) -> BoxFuture<'a, Result<Value, NotStored>> {
+        Box::pin(async move {
+            let _alone = self.one_at_a_time.lock().await;
+            let (plan, _) = self.present().await?;
+            let path = Self::kept(&plan, listener)?;
+            let text = at(&path, listener_file::read).await?;
+            let there = text.as_deref().and_then(config::keys_of).map(named);
+            // What a person let it name of this machine was meant for the queue and the endpoint that are there.
+            let Some(Ok((_, mut keys))) = there else { return Err(by_hand_alone(&path)) };
+            edit(&mut keys);
+            let (_, keys) = named(keys)?;
+            self.keep(listener, path, Some(listener_file::text(&keys))).await
+        })
+    }
+
     fn remove<'a>(&'a self, listener: &'a str) -> BoxFuture<'a, Result<Value, NotStored>> {
         Box::pin(async move {
             let _alone = self.one_at_a_time.lock().await;
@@ -238,20 +255,12 @@ impl ListenerStore for FileStore {
     }
 }
 
-fn find<'a>(plan: &'a Plan, name: &str) -> Option<&'a ListenerPlan> {
-    plan.listeners.iter().find(|one| one.listener.name == name)
-}
-
 /// Where a listener is written, for people.
 fn place_of(listener: &ListenerPlan) -> String {
     match &listener.origin.path {
         Some(path) => format!("{}:{}", path.display(), listener.origin.line),
         None => "flags or variables".to_owned(),
     }
-}
-
-fn first(errors: &ConfigErrors) -> String {
-    errors.problems().first().map(ToString::to_string).unwrap_or_default()
 }
 
 /// The problems, those of the listener's own file by key alone.
@@ -321,6 +330,28 @@ async fn posted(plan: &Plan, name: &str, body: Option<String>) -> Value {
     }
 }
 
+/// It was not kept, and the file is not as it was.
+fn not_back(path: &Path, why: NotStored) -> NotStored {
+    let why = match why {
+        NotStored::Failed { why, .. } | NotStored::Conflict { why, .. } => why,
+        NotStored::NoSuchListener | NotStored::NotValid(_) => "it was not kept".to_owned(),
+    };
+    let path = path.display();
+    NotStored::Failed {
+        why: format!("{why}; and {path} could not be put back: it is as it was asked for"),
+        fix: format!("look at {path}: the process follows what is there"),
+    }
+}
+
+/// Its keys cannot be kept by whoever did not write them.
+fn by_hand_alone(path: &Path) -> NotStored {
+    let path = path.display();
+    NotStored::Conflict {
+        why: format!("{path} names a file or a variable of this machine, or cannot be read as keys"),
+        fix: format!("change it in {path}; the process follows the file"),
+    }
+}
+
 fn not_followed(refused: Refused) -> NotStored {
     match refused {
         Refused::NoSuchListener => NotStored::NoSuchListener,
@@ -336,10 +367,7 @@ async fn at<T: Send + 'static>(
     what: impl FnOnce(&Path) -> std::io::Result<T> + Send + 'static,
 ) -> Result<T, NotStored> {
     let owned = path.to_owned();
-    blocking(move || what(&owned)).await.map_err(|error| NotStored::Failed {
-        why: format!("{}: {error}", path.display()),
-        fix: "let the process write the directory, and look whether the disk is full".to_owned(),
-    })
+    blocking(move || what(&owned)).await.map_err(|error| listener_file::failed(path, &error))
 }
 
 /// Runs on a thread that may block.

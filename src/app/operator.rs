@@ -103,12 +103,12 @@ impl Operator for ToProcess {
         })
     }
 
+    fn redrive(&self, listener: &str) -> Value {
+        self.redrives.document(listener)
+    }
+
     fn by_hand<'a>(&'a self, listener: &'a str, what: ByHand) -> BoxFuture<'a, Result<Value, Refused>> {
         Box::pin(async move {
-            // How a redrive stands is known while the process drains, too.
-            if what == ByHand::RedriveState && self.redrives.knows(listener) {
-                return Ok(self.redrives.document(listener));
-            }
             let plan = self.ask(Request::Plan).await?;
             let planned = plan.listeners.iter().find(|one| one.listener.name == listener);
             let settings = &planned.ok_or(Refused::NoSuchListener)?.queue;

@@ -233,6 +233,8 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::time::Duration;
 
+    use tokio::sync::watch;
+
     use super::*;
     use crate::admin::{Operator as _, Refused};
     use crate::app::operator::ToProcess;
@@ -269,7 +271,7 @@ mod tests {
         let wiring = Wiring { metrics, drain: drain.clone(), clients, deadline: plan.deadline };
         let endpoints = Prepared::new(&plan.endpoints, &[]).unwrap();
         let log = Arc::new(LogLevel::new(&plan.log.filter));
-        let reloads = Reloads::of(Some(source), None);
+        let reloads = Reloads::of(Some(source), watch::Sender::new(None));
         let mut process = Process::start(plan, endpoints, wiring, running, reloads, log).await;
         let (requests, mut of_routes) = mpsc::channel(16);
         let operator = ToProcess { requests, clients: Arc::default(), redrives: Arc::default() };

@@ -68,31 +68,19 @@ impl Redrives {
         order: Order,
     ) -> Result<Value, Refused> {
         let redrive = Arc::new(Redrive::of(letters.own_name(), self.stop.child_token()));
-        {
-            let mut latest = self.lock();
-            if self.stop.is_cancelled() || latest.get(listener).is_some_and(|other| other.is_running()) {
-                return Err(Refused::Invalid {
-                    why: format!("a redrive of {listener} runs already, or the process drains"),
-                    fix: "wait for its end, or cancel it".to_owned(),
-                });
-            }
-            // Else a listener that is long gone would be remembered for ever.
-            latest.retain(|_, other| other.is_running() || !other.is_older_than_a_day());
-            latest.insert(listener.to_owned(), Arc::clone(&redrive));
+        // Held until the task is there: `stop` finds all of them.
+        let mut latest = self.lock();
+        if self.stop.is_cancelled() || latest.get(listener).is_some_and(|other| other.is_running()) {
+            return Err(Refused::Invalid {
+                why: format!("a redrive of {listener} runs already, or the process drains"),
+                fix: "wait for its end, or cancel it".to_owned(),
+            });
         }
-        let mut telling = Telling(redrive);
-        let listener_name = listener.to_owned();
-        self.tasks.spawn(async move {
-            let stop = telling.0.stop.clone();
-            let ended = match Job::prepare(&letters, order, None, &mut telling).await {
-                Ok(job) => job.run(&mut telling, &stop).await,
-                Err(error) => Err(error),
-            };
-            telling.0.end(&ended);
-            let [moved, failed] = telling.0.state().moved;
-            let state = telling.0.state().phase;
-            tracing::info!(listener = listener_name, state, moved, failed, "a redrive has ended");
-        });
+        // Else a listener that is long gone would be remembered for ever.
+        latest.retain(|_, other| other.is_running() || !other.is_older_than_a_day());
+        latest.insert(listener.to_owned(), Arc::clone(&redrive));
+        self.tasks.spawn(moved(letters, order, Telling(redrive), listener.to_owned()));
+        drop(latest);
         Ok(self.document(listener))
     }
 
@@ -156,13 +144,9 @@ impl Redrives {
         })
     }
 
-    /// Whether there was one of this listener.
-    pub(super) fn knows(&self, listener: &str) -> bool {
-        self.lock().contains_key(listener)
-    }
-
     /// Ends all of them, and none begins any more.
     pub(super) fn stop(&self) {
+        let _none_begins = self.lock();
         self.stop.cancel();
         self.tasks.close();
     }
@@ -175,6 +159,19 @@ impl Redrives {
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Redrive>>> {
         self.latest.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Moves the messages, and notes how that ends.
+async fn moved(letters: SqsQueue, order: Order, mut telling: Telling, listener: String) {
+    let stop = telling.0.stop.clone();
+    let ended = match Job::prepare(&letters, order, None, &mut telling).await {
+        Ok(job) => job.run(&mut telling, &stop).await,
+        Err(error) => Err(error),
+    };
+    telling.0.end(&ended);
+    let [moved, failed] = telling.0.state().moved;
+    let state = telling.0.state().phase;
+    tracing::info!(listener, state, moved, failed, "a redrive has ended");
 }
 
 impl Redrive {

@@ -107,10 +107,10 @@ impl Reloads {
         self.load.is_some()
     }
 
-    /// Watches the source, if there is one, and the directory of listeners.
-    pub(super) fn of(source: Option<Source>, listeners_dir: Option<PathBuf>) -> Self {
+    /// Watches the source, if there is one, and the directory of listeners that `folder` names.
+    pub(super) fn of(source: Option<Source>, folder: watch::Sender<Option<PathBuf>>) -> Self {
         let (mut watching, changed) = (JoinSet::new(), Arc::new(Notify::new()));
-        let (folder, watched) = watch::channel(listeners_dir);
+        let watched = folder.subscribe();
         let load = source.map(|Source { file, load, seen, .. }| {
             let changed = Arc::clone(&changed);
             watching.spawn(async move { follow(file, watched, seen, &changed).await });
@@ -207,10 +207,12 @@ impl Reloads {
         });
     }
 
-    /// Stops watching and reading: the process ends.
+    /// Stops watching and reading, and refuses who waits: the process ends.
     pub(super) fn end(&mut self) {
         self.watching.abort_all();
         self.loading.abort_all();
+        let waiting = self.asked.drain(..).chain(self.next.take().unwrap_or_default());
+        refuse(waiting, "the process is draining", "ask the one that follows it");
     }
 
     fn say(&mut self, error: &NotRead) {
@@ -249,4 +251,38 @@ fn read(load: &Load, in_use: &[Arc<Living>]) -> Result<Read, NotRead> {
 /// The time, for metrics.
 pub(super) fn unix_seconds() -> f64 {
     crate::limit::clock::Wall::System.now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn whoever_waits_for_a_reading_is_refused_when_the_process_ends() {
+        let (release, released) = std::sync::mpsc::channel::<()>();
+        let released = std::sync::Mutex::new(released);
+        let load = move |_: Option<&Trial>| {
+            // Ends when the test does.
+            released.lock().unwrap().recv().ok();
+            crate::config::load(&crate::config::Overrides::default(), &|_| None, false)
+        };
+        let source = Source::new(None, load, || Ok(Vec::new()));
+        let mut reloads = Reloads::of(Some(source), watch::Sender::new(None));
+        let clients = Arc::default();
+        let mut answers = Vec::new();
+        for _ in 0..3 {
+            let (reply, answer) = oneshot::channel();
+            reloads.ask(vec![reply], &clients, &[]);
+            answers.push(answer);
+        }
+        reloads.end();
+        for answer in answers {
+            let refused = answer.await.expect("an answer");
+            assert!(
+                matches!(&refused, Err(Refused::Invalid { why, .. }) if why.contains("draining")),
+                "{refused:?}"
+            );
+        }
+        drop(release);
+    }
 }

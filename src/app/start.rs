@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -96,7 +97,7 @@ pub(super) fn tell(plan: &Plan, ports: &AdminPorts) {
 }
 
 /// What this process is.
-pub(super) fn about(listeners_dir: Option<PathBuf>) -> About {
+pub(super) fn about(listeners_dir: watch::Receiver<Option<PathBuf>>) -> About {
     let host = rustix::system::uname().nodename().to_str().ok().map(str::to_owned);
     About { started: Wall::System.now(), host: host.filter(|host| !host.is_empty()), listeners_dir }
 }

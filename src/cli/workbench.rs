@@ -3,7 +3,7 @@
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::config::{Overrides, Plan};
 
@@ -31,11 +31,16 @@ impl Workbench {
         Ok(made)
     }
 
-    /// Lends token and directory where the configuration has none of its own; whether it lends the token.
+    /// Lends the directory, and the token where the configuration has none of its own; whether it lends the token. The
+    /// listeners of the configuration's own directory are copied: what is changed here is not kept there.
     pub(super) fn lend(&self, plan: &Plan, overrides: &mut Overrides) -> bool {
-        if plan.listeners_dir.is_none() {
-            overrides.listeners_dir = Some(self.folder.join("listeners").display().to_string());
+        let listeners = self.folder.join("listeners");
+        if let Some(theirs) = &plan.listeners_dir
+            && copy_files(theirs, &listeners).is_err()
+        {
+            return false;
         }
+        overrides.listeners_dir = Some(listeners.display().to_string());
         let lends = plan.admin_token.is_none();
         if lends {
             overrides.admin_allow_changes = Some("true".to_owned());
@@ -47,6 +52,17 @@ impl Workbench {
     fn token_file(&self) -> PathBuf {
         self.folder.join("token")
     }
+}
+
+/// Copies the files that a directory of listeners shows; what is hidden is none of them.
+fn copy_files(from: &Path, to: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(from)? {
+        let (path, name) = entry.map(|entry| (entry.path(), entry.file_name()))?;
+        if !name.as_encoded_bytes().starts_with(b".") && fs::metadata(&path)?.is_file() {
+            fs::copy(&path, to.join(&name))?;
+        }
+    }
+    Ok(())
 }
 
 impl Drop for Workbench {

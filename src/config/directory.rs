@@ -9,6 +9,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use serde_json::{Map, Value};
+
 use crate::config::env::Lookup;
 use crate::config::fields::Fields;
 use crate::config::file::{File, Listener};
@@ -116,9 +118,25 @@ pub fn listener_files(folder: &Path) -> io::Result<Vec<PathBuf>> {
 }
 
 /// The keys that the text of a listener's file has, as JSON; `None` when it is no map of YAML.
-pub fn keys_of(text: &str) -> Option<serde_json::Map<String, serde_json::Value>> {
-    let options = serde_saphyr::options! { with_snippet: false, strict_booleans: true };
-    serde_saphyr::from_str_with_options(text, options).ok()
+///
+/// Written as JSON they mean the same: numbers and booleans are such only where that keeps their text. `2024.10` is a text.
+pub fn keys_of(text: &str) -> Option<Map<String, Value>> {
+    match json(tree::parse(text, &Arc::from(""), &mut Report::default())?) {
+        Value::Object(keys) => Some(keys),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => None,
+    }
+}
+
+fn json(node: tree::Node) -> Value {
+    match node.value {
+        tree::Value::Nothing => Value::Null,
+        tree::Value::Scalar(text) => match serde_json::from_str(&text) {
+            Ok(typed @ (Value::Bool(_) | Value::Number(_))) if typed.to_string() == text => typed,
+            _ => Value::String(text),
+        },
+        tree::Value::List(items) => items.into_iter().map(json).collect(),
+        tree::Value::Map(entries) => entries.into_iter().map(|(key, node)| (key.name, json(node))).collect(),
+    }
 }
 
 fn text(path: &Path) -> io::Result<String> {

@@ -3,6 +3,8 @@
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 
+use serde_json::json;
+
 use super::*;
 use crate::config::{ConfigErrors, OriginKind, Overrides, Plan, load_with};
 
@@ -221,4 +223,35 @@ fn the_keys_of_a_text_are_json() {
     );
     assert_eq!(keys_of("- a"), None);
     assert!(name_of(Path::new("/x/orders.json")).is_some());
+}
+
+/// The texts of a tree, without their places.
+fn texts(text: &str) -> String {
+    fn of(node: &tree::Node) -> String {
+        match &node.value {
+            tree::Value::Nothing => "~".to_owned(),
+            tree::Value::Scalar(text) => format!("{text:?}"),
+            tree::Value::List(items) => format!("[{}]", items.iter().map(of).collect::<Vec<_>>().join(" ")),
+            tree::Value::Map(entries) => {
+                let mut entries: Vec<_> =
+                    entries.iter().map(|(key, node)| format!("{}={}", key.name, of(node))).collect();
+                entries.sort();
+                format!("{{{}}}", entries.join(" "))
+            }
+        }
+    }
+    let mut report = Report::default();
+    let tree = tree::parse(text, &"f".into(), &mut report);
+    report.finish().unwrap_or_else(|errors| panic!("{errors}"));
+    of(&tree.expect("a tree"))
+}
+
+#[test]
+fn values_that_nobody_touches_stay_as_they_were_written_by_hand() {
+    let text = "a: 2024.10\nb: 0x1F\nc: 0123\nd: 1e3\ne: yes\nf: '8'\ng: 8\nh: true\ni: ~\nj: ''\nk: 'null'\n\
+        m: 1_000\nn: [+1, -0, 007, {o: 10.0}]\np: 12345678901234567890\nq: ' 5'\nr: &x {s: 1.50}\nt: *x\n";
+    let written = texts(text);
+    let keys = keys_of(text).expect("a map");
+    assert_eq!((&keys["a"], &keys["b"], &keys["g"]), (&json!("2024.10"), &json!("0x1F"), &json!(8)));
+    assert_eq!(texts(&Value::Object(keys).to_string()), written);
 }

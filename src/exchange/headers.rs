@@ -11,6 +11,7 @@ use std::time::SystemTime;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
@@ -68,8 +69,7 @@ impl Budget {
     /// Adds a header, encoded where needed, if there is room for it; otherwise counts it.
     pub(super) fn put(&mut self, headers: &mut HeaderMap, name: HeaderName, value: &str) {
         if is_plain(value) {
-            self.add(headers, vec![(name, HeaderValue::from_str(value).ok())]);
-            return;
+            return self.add(headers, [(name, HeaderValue::from_str(value).ok())]);
         }
         let set = if value.trim() == value { ENCODED } else { ENCODED_SPACES_TOO };
         let encoded: String = utf8_percent_encode(value, set).collect();
@@ -78,11 +78,20 @@ impl Budget {
             self.dropped += 1;
             return;
         };
-        self.add(headers, vec![(name, HeaderValue::from_str(&encoded).ok()), (companion, Some(PERCENT))]);
+        self.add(headers, [(name, HeaderValue::from_str(&encoded).ok()), (companion, Some(PERCENT))]);
+    }
+
+    /// Adds a header whose value needs no look, if there is room for it; otherwise counts it.
+    pub(super) fn put_value(&mut self, headers: &mut HeaderMap, name: HeaderName, value: HeaderValue) {
+        self.add(headers, [(name, Some(value))]);
     }
 
     /// Adds all of `pairs` or none.
-    fn add(&mut self, headers: &mut HeaderMap, pairs: Vec<(HeaderName, Option<HeaderValue>)>) {
+    fn add<const N: usize>(
+        &mut self,
+        headers: &mut HeaderMap,
+        pairs: [(HeaderName, Option<HeaderValue>); N],
+    ) {
         let sizes = pairs.iter().filter_map(|(name, value)| Some(size(name, value.as_ref()?)));
         let size: usize = sizes.sum();
         let complete = pairs.iter().all(|(_, value)| value.is_some());
@@ -165,6 +174,12 @@ fn has_valid_trace_context(name: &HeaderName, value: &AttributeValue) -> bool {
         AttributeValue::Text(value) => is_valid(value),
         AttributeValue::Binary(_) => false,
     }
+}
+
+/// The same as a header's value.
+pub(super) fn instant_value(at: SystemTime) -> Option<HeaderValue> {
+    // Not copied: the text becomes the value.
+    HeaderValue::from_maybe_shared(Bytes::from(instant(at)?)).ok()
 }
 
 /// RFC 3339 in UTC with milliseconds; `None` beyond what the form can say.

@@ -10,7 +10,7 @@ use http::header::{CONTENT_TYPE, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde::de::IgnoredAny;
 
-use crate::exchange::headers::{ATTRIBUTE_PREFIX, Budget, attribute_headers, instant};
+use crate::exchange::headers::{ATTRIBUTE_PREFIX, Budget, attribute_headers, instant_value};
 use crate::exchange::{Request, Shape, sqsd};
 use crate::message::{AttributeValue, Message};
 
@@ -21,6 +21,16 @@ const PLAIN_TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=ut
 /// What Algorithmia's servers call a string.
 const TEXT: HeaderValue = HeaderValue::from_static("application/text");
 const BYTES: HeaderValue = HeaderValue::from_static("application/octet-stream");
+const LISTENER: HeaderName = HeaderName::from_static("x-queuepost-listener");
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+const MESSAGE_ID: HeaderName = HeaderName::from_static("x-queuepost-message-id");
+const QUEUE: HeaderName = HeaderName::from_static("x-queuepost-queue");
+const RECEIVE_COUNT: HeaderName = HeaderName::from_static("x-queuepost-receive-count");
+const FIRST_RECEIVED_AT: HeaderName = HeaderName::from_static("x-queuepost-first-received-at");
+const SENT_AT: HeaderName = HeaderName::from_static("x-queuepost-sent-at");
+const GROUP_ID: HeaderName = HeaderName::from_static("x-queuepost-message-group-id");
+const DEDUPLICATION_ID: HeaderName = HeaderName::from_static("x-queuepost-message-deduplication-id");
+const SEQUENCE_NUMBER: HeaderName = HeaderName::from_static("x-queuepost-sequence-number");
 /// The attribute that says how a body is encoded, and the one value that is understood.
 const ENCODING: (&str, &str) = ("content-encoding", "base64");
 
@@ -106,23 +116,26 @@ impl Raw {
 
     /// Adds the properties under this program's own names.
     fn put_own(&self, headers: &mut HeaderMap, budget: &mut Budget, message: &Message) {
-        headers.insert(HeaderName::from_static("x-queuepost-listener"), self.listener.clone());
+        headers.insert(LISTENER, self.listener.clone());
         let id = message.id.as_str();
-        budget.put(headers, HeaderName::from_static("idempotency-key"), id);
-        budget.put(headers, HeaderName::from_static("x-queuepost-message-id"), id);
-        budget.put(headers, HeaderName::from_static("x-queuepost-queue"), &self.queue);
-        let count = message.receive_count.get().to_string();
-        budget.put(headers, HeaderName::from_static("x-queuepost-receive-count"), &count);
-        let optional = [
-            ("x-queuepost-first-received-at", message.first_received_at.and_then(instant)),
-            ("x-queuepost-sent-at", message.sent_at.and_then(instant)),
-            ("x-queuepost-message-group-id", message.group_id.clone()),
-            ("x-queuepost-message-deduplication-id", message.deduplication_id.clone()),
-            ("x-queuepost-sequence-number", message.sequence_number.clone()),
+        budget.put(headers, IDEMPOTENCY_KEY, id);
+        budget.put(headers, MESSAGE_ID, id);
+        budget.put(headers, QUEUE, &self.queue);
+        budget.put_value(headers, RECEIVE_COUNT, HeaderValue::from(message.receive_count.get()));
+        let instants = [(FIRST_RECEIVED_AT, message.first_received_at), (SENT_AT, message.sent_at)];
+        for (name, at) in instants {
+            if let Some(value) = at.and_then(instant_value) {
+                budget.put_value(headers, name, value);
+            }
+        }
+        let texts = [
+            (GROUP_ID, &message.group_id),
+            (DEDUPLICATION_ID, &message.deduplication_id),
+            (SEQUENCE_NUMBER, &message.sequence_number),
         ];
-        for (name, value) in optional {
-            if let Some(value) = value {
-                budget.put(headers, HeaderName::from_static(name), &value);
+        for (name, text) in texts {
+            if let Some(text) = text {
+                budget.put(headers, name, text);
             }
         }
         if let Some(value) = &message.trace_header {

@@ -7,6 +7,7 @@
 //! What a receive needs is reserved beforehand as one [`Reservation`]: sessions, or the right to probe a gate. Each of its
 //! deliveries takes its part.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -111,7 +112,9 @@ impl Admission {
         patience: Patience,
         drain: &Drain,
     ) -> Result<Admitted, Refused> {
-        let admitted = drain.unless_draining(self.pass(reservation, patience)).await;
+        // Pinned here, so that the task of a delivery has room for it once and not twice.
+        let pass = pin!(self.pass(reservation, patience));
+        let admitted = drain.unless_draining(pass).await;
         admitted.unwrap_or(Err(Refused::Draining))
     }
 
@@ -123,7 +126,7 @@ impl Admission {
                 reservation.claims = None;
                 let began = Instant::now();
                 let end = patience.until.min(began + patience.longest.saturating_sub(at_gates));
-                let passing = self.gates.pass(patience.rank, &mut reservation.probes);
+                let passing = Box::pin(self.gates.pass(patience.rank, &mut reservation.probes));
                 if tokio::time::timeout_at(end, passing).await.is_err() {
                     return Err(Refused::GateClosed(self.gates.pause_left()));
                 }

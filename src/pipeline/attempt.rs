@@ -20,7 +20,8 @@ use crate::pipeline::in_flight::InFlight;
 use crate::pipeline::judge;
 use crate::pipeline::sift::Sifted;
 use crate::policy::decide::{Decision, Facts, Signal, decide};
-use crate::policy::outcome::Outcome;
+use crate::policy::outcome::{Attempt, Outcome};
+use crate::ports::BoxFuture;
 use crate::telemetry::labels::Stage;
 
 /// Messages that are not posted with the others of their delivery.
@@ -118,7 +119,9 @@ impl Delivery {
         let first = self.messages.first();
         let traced = first.map(|message| message.trace.post(&limits.name, &mut request.headers));
         let ids: Vec<MessageId> = self.messages.iter().map(|message| message.id().clone()).collect();
-        let (posted, verdicts, stated) = self.post(request, &ids, &probes).await;
+        // Its future takes the request over: from here on the task of a delivery needs no room for one.
+        let answer = ctx.endpoint.post(request);
+        let (posted, verdicts, stated) = self.post(answer, &ids, &probes).await;
         if let (Some(traced), Some(message)) = (traced, first) {
             traced.ended(&message.trace, posted.outcome, posted.seen.status);
         }
@@ -155,13 +158,12 @@ impl Delivery {
     /// answer's rate-limit headers say.
     async fn post(
         &self,
-        request: Request,
+        mut answer: BoxFuture<'_, Attempt>,
         ids: &[MessageId],
         probes: &[Probe],
     ) -> (Posted, Verdicts, Stated) {
         let (ctx, gates) = (&self.dispatch.ctx, &self.dispatch.admission.gates);
         let (started, began) = (Instant::now(), ctx.wall.now());
-        let mut answer = ctx.endpoint.post(request);
         let answer = async {
             if !probes.is_empty() {
                 let runs_long = started + gates.shared.tuning().taken_after;
@@ -197,7 +199,7 @@ impl Delivery {
         }
         let messages = self.messages.iter();
         let messages: Vec<(&Message, Facts)> =
-            messages.map(|message| (&message.message, self.facts(message, posted))).collect();
+            messages.map(|message| (&*message.message, self.facts(message, posted))).collect();
         judge::decisions(&messages, (posted, verdicts), &settings.policy, settings.is_fifo())
     }
 

@@ -142,7 +142,8 @@ impl Delivery {
                 if disposition == Disposition::Delete {
                     self.leftovers.extend(self.dispatch.leaves_behind(&mut message));
                 }
-                message.leave(&self.dispatch, disposition, &posted).await;
+                let exit = message.way_out(&self.dispatch, disposition, &posted);
+                message.exit(exit).await;
             }
         }
         places

@@ -332,3 +332,10 @@ async fn a_message_that_is_no_work_is_deleted_at_a_closed_gate_and_nothing_learn
     assert_eq!((metrics.no_work.get(), metrics.deleted.get()), (1, 2));
     assert!(metrics.last_success.get() == 0.0 && !gates.are_open(), "it is no success");
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_task_of_a_delivery_takes_no_more_than_2_560_bytes() {
+    let kit = Setup::default().kit();
+    let task = deliver(&kit, kit.messages(1).await);
+    assert!(size_of_val(&task) <= 2_560, "{} bytes, for each message in flight", size_of_val(&task));
+}

@@ -37,7 +37,8 @@ const NOT_POSTED: &str = "it was not posted on its final receive: the endpoint t
 /// A message in flight, and what is freed when it leaves.
 #[must_use]
 pub(super) struct InFlight {
-    pub(super) message: Message,
+    /// In a box, like its job later: both are moved by value many times.
+    pub(super) message: Box<Message>,
     pub(super) lease: Lease,
     /// Messages of one group share a slot: one of them is delivered at a time.
     pub(super) slot: Arc<Slot>,
@@ -49,7 +50,7 @@ pub(super) struct InFlight {
     pub(super) redeemed: Option<Bytes>,
     /// Who waits for its end.
     pub(super) successor: Successor,
-    pub(super) settler: Settler,
+    pub(super) settler: Arc<Settler>,
     pub(super) trace: Journey,
 }
 
@@ -90,8 +91,8 @@ impl InFlight {
         self.successor.joined()
     }
 
-    /// Leaves as decided, after its result was sent, if it has one.
-    pub(super) async fn leave(self, dispatch: &Dispatch, disposition: Disposition, posted: &Posted) {
+    /// How it leaves as decided: after its result was sent, if it has one.
+    pub(super) fn way_out(&self, dispatch: &Dispatch, disposition: Disposition, posted: &Posted) -> Exit {
         let result = self.settler.result(&self.message, posted, (disposition, self.final_receive.is_some()));
         let exit = match disposition {
             Disposition::Delete => {
@@ -112,7 +113,7 @@ impl InFlight {
             // Held messages stay; a hold that ends up here is deferred like any failure.
             Disposition::Hold => self.hidden(FAULT_DELAY, Settled::Deferred(DeferReason::Unreachable)),
         };
-        self.exit(exit.after(result)).await;
+        exit.after(result)
     }
 
     /// Releases the message unattempted, hidden until then. One whose lease is over is left to SQS: somebody else may
@@ -121,7 +122,8 @@ impl InFlight {
         if !self.lease.is_ours() {
             return self.leave_to_sqs(dispatch);
         }
-        self.hide_until(until, Settled::Released(reason)).await;
+        // Few messages leave so: in a box it makes no delivery's task larger.
+        Box::pin(self.hide_until(until, Settled::Released(reason))).await;
     }
 
     /// Its lease is over. Dropping it counts it as abandoned; the lost lease has been counted already.
@@ -140,7 +142,7 @@ impl InFlight {
     /// Hides it for so long, within what SQS grants this receive. It is not posted any more in this receive.
     pub(super) async fn hide(self, delay: Duration, how: Settled) {
         let until = Instant::now() + delay.min(self.hideable());
-        self.hide_until(until, how).await;
+        Box::pin(self.hide_until(until, how)).await;
     }
 
     /// Hides it until then, after its result was sent, if SQS hands it out no more.

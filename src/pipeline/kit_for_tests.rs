@@ -260,7 +260,7 @@ pub(super) struct Kit {
     pub(super) endpoint: Arc<ScriptedEndpoint>,
     pub(super) leases: Arc<LeaseTable>,
     pub(super) slots: Arc<Slots>,
-    pub(super) settler: Settler,
+    pub(super) settler: Arc<Settler>,
     taken: Taken,
 }
 
@@ -273,13 +273,13 @@ impl Kit {
         InFlight {
             share_of_request: message.bytes(),
             trace: Journey::begin("orders", &message),
-            message,
+            message: Box::new(message),
             redeemed: None,
             lease,
             slot: self.slots.reserve(1, RunAhead::NONE).await.take(1).unwrap(),
             final_receive: None,
             successor: Successor::default(),
-            settler: self.settler.clone(),
+            settler: Arc::clone(&self.settler),
         }
     }
 

@@ -179,7 +179,7 @@ impl Listener {
         if preflight(ctx).await {
             let groups = Arc::new(Groups::new(ctx.settings().tuning.groups));
             let flow = Flow::new(Arc::clone(&dispatch), groups, deliveries.clone());
-            receive(&dispatch, Intake::new(flow, settler.clone())).await;
+            receive(&dispatch, Intake::new(flow, Arc::clone(&settler))).await;
         }
         deliveries.close();
         deliveries.wait().await;

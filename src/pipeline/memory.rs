@@ -13,8 +13,8 @@
 //! together with others. What is forgotten of that costs nobody anything: a message on its final receive goes alone.
 //!
 //! Bounded: [`tuning::Memory`] says how many ids of each kind are remembered. Past that the one is forgotten that would
-//! be forgotten next, so unconfirmed deletes go last. Results that are owed may have 8 MiB of each kind. Past that the
-//! oldest is sent without its contents. A forgotten message may be posted twice, or too early. Above 109
+//! be forgotten next. Confirmed deletes have room of their own (`confirmed.rs`). Results that are owed may have 8 MiB of each
+//! kind. Past that the oldest is sent without its contents. A forgotten message may be posted twice, or too early. Above 109
 //! messages a second the ten minutes are therefore fewer. The memory is the process's own: another process, or this one
 //! after a crash, knows nothing of it.
 
@@ -24,8 +24,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::message::MessageId;
+use crate::pipeline::confirmed::Confirmed;
 use crate::pipeline::ledger::Settled;
-use crate::pipeline::remembered::{Remembered, Worded};
+use crate::pipeline::remembered::{Remembered, Worded, key};
 use crate::pipeline::settle::exit::Exit;
 use crate::pipeline::settle::parked::Parked;
 use crate::tuning;
@@ -43,7 +44,9 @@ pub struct Memory {
 
 #[derive(Debug, Default)]
 struct Kinds {
+    /// Their deletes are not confirmed.
     done: Remembered<BoxedExit>,
+    confirmed: Confirmed,
     hidden: Remembered<BoxedExit>,
     /// The most messages that the next batch of each may have.
     suspects: Remembered<usize>,
@@ -79,43 +82,49 @@ impl Memory {
     pub(super) fn left(&self, id: &MessageId, exit: Exit) {
         match *exit.last() {
             Exit::Delete { .. } => {
-                let mut kinds = self.lock();
-                kinds.suspects.forget(id);
-                kinds.done.remember(id, boxed(exit), Instant::now() + UNCONFIRMED, self.numbers.done_max);
+                let (key, mut kinds) = (key(id), self.lock());
+                kinds.suspects.forget(key);
+                kinds.done.remember(key, boxed(exit), Instant::now() + UNCONFIRMED, self.numbers.done_max);
             }
             // The last step is never a forward.
             Exit::Hide { how: Settled::Released(_), .. } | Exit::After { .. } => {}
             Exit::Hide { until, .. } => {
                 let due = until.checked_sub(self.numbers.slack).unwrap_or(until);
-                self.lock().hidden.remember(id, boxed(exit), due, self.numbers.hidden_max);
+                self.lock().hidden.remember(key(id), boxed(exit), due, self.numbers.hidden_max);
             }
         }
     }
 
     /// SQS confirmed the delete.
     pub(super) fn confirmed(&self, id: &MessageId) {
-        let until = Instant::now() + self.numbers.confirmed_for;
-        self.lock().done.remember(id, None, until, self.numbers.done_max);
+        let (key, mut kinds) = (key(id), self.lock());
+        kinds.done.forget(key);
+        kinds.confirmed.remember(key, self.numbers.confirmed_for, self.numbers.done_max);
     }
 
     /// How a message that comes now has left before.
     pub(super) fn seen(&self, id: &MessageId) -> Option<Exit> {
-        let mut kinds = self.lock();
-        let exit = kinds.done.get(id).or_else(|| kinds.hidden.get(id))?;
-        Some(exit.map_or(Exit::DELETE, |exit| *exit))
+        let (key, mut kinds) = (key(id), self.lock());
+        if let Some(exit) = kinds.done.get(&key) {
+            return Some(exit.map_or(Exit::DELETE, |exit| *exit));
+        }
+        if kinds.confirmed.has(&key) {
+            return Some(Exit::DELETE);
+        }
+        kinds.hidden.get(&key).map(|exit| exit.map_or(Exit::DELETE, |exit| *exit))
     }
 
     /// The message was one of so many that failed together.
     pub(super) fn suspect(&self, id: &MessageId, together: usize) {
-        let mut kinds = self.lock();
-        let most = if kinds.suspects.get(id).is_some() { 1 } else { together.div_ceil(2) };
+        let (key, mut kinds) = (key(id), self.lock());
+        let most = if kinds.suspects.get(&key).is_some() { 1 } else { together.div_ceil(2) };
         let until = Instant::now() + self.numbers.suspected_for;
-        kinds.suspects.remember(id, most, until, self.numbers.suspects_max);
+        kinds.suspects.remember(key, most, until, self.numbers.suspects_max);
     }
 
     /// The most messages of a batch with this one, if it is a suspect.
     pub(super) fn suspected(&self, id: &MessageId) -> Option<usize> {
-        self.lock().suspects.get(id)
+        self.lock().suspects.get(&key(id))
     }
 
     fn lock(&self) -> MutexGuard<'_, Kinds> {
@@ -153,7 +162,7 @@ mod tests {
     /// Ids remembered as done and as hidden.
     fn remembered(memory: &Memory) -> (usize, usize) {
         let kinds = memory.lock();
-        (kinds.done.size().0, kinds.hidden.size().0)
+        (kinds.done.size().0 + kinds.confirmed.len(), kinds.hidden.size().0)
     }
 
     #[tokio::test(start_paused = true)]
@@ -249,15 +258,17 @@ mod tests {
             memory.confirmed(&id(number));
             tokio::time::advance(Duration::from_nanos(1)).await;
         }
-        assert_eq!((memory.seen(&id(0)), remembered(&memory)), (Some(Exit::DELETE), (CAPACITY, 0)));
+        assert_eq!(memory.seen(&id(0)), Some(Exit::DELETE));
+        let (confirmed, _) = remembered(&memory);
+        assert!((CAPACITY..=CAPACITY + CAPACITY / 10 + 1).contains(&confirmed), "{confirmed}");
         assert_eq!(memory.seen(&id(2 * CAPACITY)), Some(Exit::DELETE));
-        assert_eq!(memory.seen(&id(CAPACITY)), None, "the oldest confirmed ones go first");
+        assert_eq!(memory.seen(&id(CAPACITY / 2)), None, "the oldest confirmed ones go first");
         for number in 0..CAPACITY + 10 {
             memory.left(&id(number), Exit::DELETE);
             tokio::time::advance(Duration::from_nanos(1)).await;
         }
         assert_eq!((memory.seen(&id(9)), memory.seen(&id(10))), (None, Some(Exit::DELETE)));
-        assert_eq!(remembered(&memory), (CAPACITY, 0));
+        assert_eq!(memory.lock().done.size().0, CAPACITY);
     }
 
     #[tokio::test(start_paused = true)]

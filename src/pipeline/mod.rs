@@ -16,6 +16,7 @@ mod admit;
 mod attempt;
 mod batch;
 mod claim_checks;
+mod confirmed;
 mod context;
 mod controls;
 mod deliver;

@@ -16,7 +16,7 @@ const WORDS_MAX: usize = 8 * 1024 * 1024;
 ///
 /// Of two ids with one key, the second message would be deleted without a POST. On some compatible servers a sender
 /// can choose the ids. Two with one key take about 2⁶⁴ tries to find; for MD5 there are known pairs.
-type Key = [u8; 16];
+pub(super) type Key = [u8; 16];
 
 /// Something that may have words, which can be forgotten before the rest.
 pub(super) trait Worded: Clone {
@@ -51,19 +51,16 @@ impl<T> Default for Remembered<T> {
 
 impl<T: Worded> Remembered<T> {
     /// What is remembered of a message.
-    pub(super) fn get(&mut self, id: &MessageId) -> Option<T> {
+    pub(super) fn get(&mut self, key: &Key) -> Option<T> {
         self.expire();
-        if self.by_key.is_empty() {
-            return None;
-        }
-        self.by_key.get(&key(id)).map(|(what, _)| what.clone())
+        self.by_key.get(key).map(|(what, _)| what.clone())
     }
 
     /// Remembers it until then, and up to `capacity` of its kind.
-    pub(super) fn remember(&mut self, id: &MessageId, what: T, until: Instant, capacity: usize) {
+    pub(super) fn remember(&mut self, key: Key, what: T, until: Instant, capacity: usize) {
         self.expire();
-        let (key, bytes) = (key(id), what.bytes());
-        self.forget_key(key);
+        let bytes = what.bytes();
+        self.forget(key);
         self.by_key.insert(key, (what, until));
         self.by_time.insert((until, key));
         if bytes > 0 {
@@ -77,9 +74,11 @@ impl<T: Worded> Remembered<T> {
     }
 
     /// Forgets what is remembered of a message.
-    pub(super) fn forget(&mut self, id: &MessageId) {
-        if !self.by_key.is_empty() {
-            self.forget_key(key(id));
+    pub(super) fn forget(&mut self, key: Key) {
+        let Some((what, until)) = self.by_key.remove(&key) else { return };
+        self.by_time.remove(&(until, key));
+        if self.worded.remove(&(until, key)) {
+            self.bytes -= what.bytes();
         }
     }
 
@@ -99,15 +98,7 @@ impl<T: Worded> Remembered<T> {
 
     fn forget_first(&mut self) {
         if let Some(&(_, key)) = self.by_time.first() {
-            self.forget_key(key);
-        }
-    }
-
-    fn forget_key(&mut self, key: Key) {
-        let Some((what, until)) = self.by_key.remove(&key) else { return };
-        self.by_time.remove(&(until, key));
-        if self.worded.remove(&(until, key)) {
-            self.bytes -= what.bytes();
+            self.forget(key);
         }
     }
 
@@ -124,7 +115,8 @@ impl<T: Worded> Remembered<T> {
     }
 }
 
-fn key(id: &MessageId) -> Key {
+/// The key of a message.
+pub(super) fn key(id: &MessageId) -> Key {
     let (key, _) = Sha256::digest(id.as_str()).split::<U16>();
     key.into()
 }

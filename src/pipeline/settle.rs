@@ -89,7 +89,7 @@ impl SettleLoop {
         memory: Arc<Memory>,
         results: Arc<Results>,
         seed: u64,
-    ) -> (Settler, Self) {
+    ) -> (Arc<Settler>, Self) {
         let lanes = Lanes::new(&ctx.queue, &results, ctx.settings().is_fifo(), &ctx.events);
         let places = ctx.settings().workers.max(PLACES_MIN);
         let (settler, receiver) = Settler::new(places, Arc::clone(&memory), results, ctx.wall);

@@ -113,18 +113,28 @@ impl Delivery {
     ) -> (Vec<(InFlight, T)>, Vec<InFlight>) {
         let is_fifo = self.dispatch.ctx.settings().is_fifo();
         let (mut leave, mut behind, mut blocked) = (Vec::new(), Vec::new(), BTreeSet::new());
-        for message in std::mem::take(&mut self.messages) {
+        // Beside each that is taken out; `None` stands behind another.
+        let mut with = Vec::new();
+        let mut goes = |message: &mut InFlight| {
             if message.message.group_id.as_ref().is_some_and(|group| blocked.contains(group)) {
-                behind.push(message);
-                continue;
+                with.push(None);
+                return true;
             }
-            match sifted(&message) {
-                Sifted::Stays => self.messages.push(message),
-                Sifted::Done(with) => leave.push((message, with)),
-                Sifted::Undone(with) => {
+            match sifted(message) {
+                Sifted::Stays => return false,
+                Sifted::Done(done) => with.push(Some(done)),
+                Sifted::Undone(undone) => {
                     blocked.extend(message.message.group_id.clone().filter(|_| is_fifo));
-                    leave.push((message, with));
+                    with.push(Some(undone));
                 }
+            }
+            true
+        };
+        let taken: Vec<InFlight> = self.messages.extract_if(.., &mut goes).collect();
+        for (message, with) in taken.into_iter().zip(with) {
+            match with {
+                Some(with) => leave.push((message, with)),
+                None => behind.push(message),
             }
         }
         (leave, behind)

@@ -16,8 +16,8 @@
 use std::cmp::Ordering;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use http::HeaderMap;
 use http::header::DATE;
+use http::{HeaderMap, HeaderName};
 use sfv::{BareItem, Dictionary, Item, List, ListEntry, Parameters, Parser};
 
 /// Longest wait until a reset that is believed. A longer number is a Unix time.
@@ -71,6 +71,14 @@ pub struct Quota {
 impl Quota {
     /// Reads the headers of an answer; `None` if they state no quota.
     pub fn read(headers: &HeaderMap) -> Option<Self> {
+        // Most answers have few headers, and none of these: that is found without looking up each spelling.
+        let begins_so = |name: &HeaderName| {
+            let name = name.as_str();
+            name.strip_prefix("x-").unwrap_or(name).starts_with("rate")
+        };
+        if !headers.keys().any(begins_so) {
+            return None;
+        }
         let stated =
             |names: &&Names| headers.contains_key(names.combined) || headers.contains_key(names.remaining);
         SPELLINGS.iter().filter(stated).flat_map(|names| names.read(headers)).min_by(Self::compare)

@@ -84,8 +84,16 @@ pub fn is_from_another_site(headers: &HeaderMap) -> bool {
     if site.is_some_and(|site| !matches!(site.as_str(), "same-origin" | "none")) {
         return true;
     }
-    let own = headers.get(HOST).map(|host| format!("http://{}", text(host)));
-    headers.get(ORIGIN).is_some_and(|origin| Some(text(origin)) != own)
+    let Some(origin) = headers.get(ORIGIN).map(text) else { return false };
+    // A proxy with TLS has another scheme than this server, so the scheme only says which port needs no name.
+    let (address, port) = match origin.split_once("://") {
+        Some(("http", address)) => (address, ":80"),
+        Some(("https", address)) => (address, ":443"),
+        Some(_) | None => return true,
+    };
+    let own = headers.get(HOST).map(text).unwrap_or_default();
+    let bare = |address: &str| address.strip_suffix(port).unwrap_or(address).to_owned();
+    own.is_empty() || bare(address) != bare(&own)
 }
 
 #[cfg(test)]
@@ -185,10 +193,38 @@ mod tests {
         assert!(!another(&[host]));
         assert!(!another(&[host, ("origin", "http://127.0.0.1:9325"), ("sec-fetch-site", "same-origin")]));
         assert!(!another(&[host, ("sec-fetch-site", "none")]));
-        for origin in
-            ["http://attacker.example", "null", "http://127.0.0.1:3000", "https://127.0.0.1:9325", ""]
-        {
+        for origin in [
+            "http://attacker.example",
+            "null",
+            "http://127.0.0.1:3000",
+            "http://127.0.0.1",
+            "https://127.0.0.1",
+            "http://127.0.0.1:9325.attacker.example",
+            "ftp://127.0.0.1:9325",
+            "127.0.0.1:9325",
+            "http://",
+            "",
+        ] {
             assert!(another(&[host, ("origin", origin)]), "{origin}");
+            assert!(another(&[("origin", origin)]), "{origin} without a host");
+        }
+        // The page comes through a proxy with TLS; browsers leave out the port of the scheme.
+        for (host, origin) in [
+            ("ops.example", "https://ops.example"),
+            ("Ops.Example", "https://ops.example"),
+            ("ops.example:443", "https://ops.example"),
+            ("ops.example:80", "http://ops.example"),
+            ("ops.example:8443", "https://ops.example:8443"),
+            ("[::1]:443", "https://[::1]"),
+        ] {
+            assert!(!another(&[("host", host), ("origin", origin)]), "{origin} at {host}");
+        }
+        for (host, origin) in [
+            ("ops.example", "https://ops.example:8443"),
+            ("ops.example:443", "http://ops.example"),
+            ("ops.example", "https://ops.example.attacker.example"),
+        ] {
+            assert!(another(&[("host", host), ("origin", origin)]), "{origin} at {host}");
         }
         assert!(another(&[host, ("sec-fetch-site", "cross-site")]));
         assert!(another(&[host, ("sec-fetch-site", "same-site")]));

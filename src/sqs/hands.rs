@@ -113,7 +113,7 @@ impl SqsQueue {
         source: &str,
         destination: Option<&str>,
         rate: Option<u32>,
-    ) -> Result<(), QueueError> {
+    ) -> Result<Option<String>, QueueError> {
         let url = self.url().await?;
         let rate = rate.map(|rate| i32::try_from(rate).unwrap_or(i32::MAX));
         let started = self.connection().call(Operation::StartMove, &url, COMMAND_TIMEOUT, |client| {
@@ -123,7 +123,7 @@ impl SqsQueue {
                 .set_max_number_of_messages_per_second(rate)
                 .send()
         });
-        started.await.map(drop)
+        Ok(started.await?.task_handle)
     }
 
     /// The latest move task of the dead-letter queue `source`, an ARN.

@@ -102,12 +102,12 @@ export class Fake {
     const [, name, route = ""] = path.match(/^\/api\/v1\/listeners\/([^/]+)\/?(.*)$/) ?? [];
     const answer = this.answers[`${request.method} ${name ? `${name}/${route}` : path}`];
     if (answer) return send(...answer);
-    const document = name && this.ofListener(name)[route];
+    const document = name && this.ofListener(name, isRight)[route];
     return document ? send(200, document) : send(404, { error: "there is no such path here", fix: "GET / lists the paths" });
   }
 
-  /** What is read of a listener, by route. */
-  ofListener(name) {
+  /** What is read of a listener, by route; its keys are for who has the token. */
+  ofListener(name, isRight) {
     const file = `/etc/queuepost/listeners/${name}.json`;
     return {
       history: this.histories[name] ?? history(name, () => ({})),
@@ -115,8 +115,8 @@ export class Fake {
       redrive: { listener: name, state: "none", way: null, moved: 0, total: null, failed: 0, started: null, ended: null, error: null },
       configuration: {
         listener: name, origin: "directory", file, line: 1, editable: true, object: null,
-        keys: { name, queue: `https://sqs.eu-west-1.amazonaws.com/123456789012/${name}`, url: "https://api.example/events", workers: 16, headers: { Authorization: "REDACTED" }, batch: { size: 5 } },
-        all: [{ key: "workers", value: "16", from: "default" }, { key: "batch.size", value: "5", from: `${file}:3:18` }],
+        keys: isRight ? { name, queue: `https://sqs.eu-west-1.amazonaws.com/123456789012/${name}`, url: "https://api.example/events", workers: 16, headers: { Authorization: "REDACTED" }, batch: { size: 5 } } : null,
+        all: isRight ? [{ key: "workers", value: "16", from: "default" }, { key: "batch.size", value: "5", from: `${file}:3:18` }] : null,
       },
     };
   }

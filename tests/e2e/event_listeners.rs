@@ -238,8 +238,7 @@ async fn a_list_is_paged_by_markers_and_queues_of_one_name_get_ids_of_their_own(
         (vec!["a-first".to_owned(), "orders".to_owned()], &json!("orders"))
     );
     let next = first["next_link"].as_str().unwrap();
-    let path = next.strip_prefix(&format!("http://{}", scene.bridge.admin_address())).unwrap().to_owned();
-    let (_, second) = scene.ask(Method::GET, &path, &Value::Null).await;
+    let (_, second) = scene.ask(Method::GET, next, &Value::Null).await;
     assert_eq!((ids(&second), &second["marker"]), (vec!["orders-2".to_owned()], &Value::Null));
 }
 
@@ -270,4 +269,17 @@ async fn an_event_listener_of_the_configuration_file_is_shown_and_changed_in_the
         let (status, said) = scene.ask(method, &one, body).await;
         assert!(status == 409 && said["message"].as_str().unwrap().contains("queuepost.yaml:"), "{said}");
     }
+}
+
+#[tokio::test]
+async fn a_session_tells_of_the_directory_that_is_followed_now() {
+    let scene = Scene::new("session", "algorithmia").await;
+    let other = scene.folder.with_file_name("others");
+    fs::create_dir_all(&other).unwrap();
+    let yaml = fs::read_to_string(&scene.config).unwrap();
+    fs::write(&scene.config, yaml.replace("listeners_dir: listeners", "listeners_dir: others")).unwrap();
+    let bearer = format!("Bearer {TOKEN}");
+    assert_eq!(scene.ask_as(Some(&bearer), Method::POST, "/api/v1/reload", &json!({})).await.0, 200);
+    let (_, session) = scene.ask_as(None, Method::GET, "/api/v1/session", &Value::Null).await;
+    assert_eq!(session["listeners_dir"], json!(other.to_str().unwrap()), "{session}");
 }

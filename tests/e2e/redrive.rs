@@ -3,8 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use queuepost::hands::Report;
+use queuepost::hands::redrive::{End, Job, Order};
 use queuepost::localqueue::{BrokerError, FaultPlan, FaultRates, MessageState, Operation, SendMessage};
+use queuepost::ports::{Queue as _, QueueError};
+use queuepost::sqs::{Clients, QueueRef, Settings};
 use serde_json::Value;
+use tokio_util::sync::CancellationToken;
 
 use super::process::{Ended, Queuepost, until};
 use super::servers::{HttpEndpoint, QueueServer};
@@ -154,12 +159,14 @@ async fn a_message_that_says_where_it_came_from_does_not_go_to_the_only_source_i
     queues.queue("refunds", 10);
     send_copy(&queues, "orders-dlq", "refunds", "x");
     queues.send("orders-dlq", "does not say");
-    redrive(&queues.url("orders-dlq"), &[], 0).await;
-    assert_eq!((queues.census("orders"), queues.census("refunds")), ((1, 0, 0), (1, 0, 0)));
+    // Whoever sends messages can write such a name; refunds has a dead-letter queue of its own.
+    let output = redrive(&queues.url("orders-dlq"), &[], 1).await;
+    assert!(output.contains("it says that it came from refunds"), "{output}");
+    assert_eq!((queues.census("orders"), queues.census("refunds")), ((1, 0, 1), (0, 0, 0)));
 
     send_copy(&queues, "orders-dlq", "refunds", "y");
     redrive(&queues.url("orders-dlq"), &["--to", &queues.url("orders")], 0).await;
-    assert_eq!((queues.census("orders"), queues.census("refunds")), ((2, 0, 0), (1, 0, 0)));
+    assert_eq!((queues.census("orders"), queues.census("refunds")), ((3, 0, 0), (0, 0, 0)));
 }
 
 #[tokio::test]
@@ -290,6 +297,18 @@ async fn where_deletes_are_refused_one_message_is_in_both_queues_and_not_all() {
 }
 
 #[tokio::test]
+async fn a_queue_that_cannot_be_received_from_is_said_and_its_letters_are_not_called_missing() {
+    let queues = QueueServer::start().await;
+    queues.queue("orders", 10);
+    queues.send("orders-dlq", "x");
+    let id = ids(&queues, "orders-dlq").remove(0);
+    let error = BrokerError::QueueDoesNotExist;
+    queues.faults.start(refusing(Operation::ReceiveMessage, 1.0, error));
+    let output = redrive(&queues.url("orders-dlq"), &["--id", &id], 1).await;
+    assert!(!output.contains("not found: ") && output.contains("does not exist"), "{output}");
+}
+
+#[tokio::test]
 async fn what_fails_again_meanwhile_is_not_moved_again_and_again() {
     let queues = QueueServer::start().await;
     let queue = queues.queue("orders", 10);
@@ -313,4 +332,33 @@ async fn what_fails_again_meanwhile_is_not_moved_again_and_again() {
     queues.until_empty("orders").await;
     assert_eq!(endpoint.seen.count(), 15);
     assert_eq!(bridge.stop().await.code, Some(0));
+}
+
+/// Nobody is told.
+struct Silent;
+
+impl Report for Silent {
+    fn say(&mut self, _: &str) {}
+    fn fail(&mut self, _: &QueueError) {}
+    fn begin(&mut self, _: bool, _: u64) {}
+    fn count(&mut self, _: u64, _: u64) {}
+    fn moved(&mut self, _: &str, _: &str) {}
+}
+
+#[tokio::test]
+async fn a_redrive_that_is_to_stop_before_it_began_starts_no_task() {
+    let queues = QueueServer::start().await;
+    queues.queue("orders", 1);
+    queues.send("orders", "x");
+    dead_letter(&queues, "orders", 1).await;
+    let queue = QueueRef::Url(queues.url("orders-dlq").parse().unwrap());
+    let settings = Settings { queue, region: None, profile: None, role: None, address: None };
+    let letters = Clients::default().queue(&settings).await;
+    let job = Job::prepare(&letters, Order::default(), None, &mut Silent).await.unwrap();
+    let stop = CancellationToken::new();
+    stop.cancel();
+    assert_eq!(job.run(&mut Silent, &stop).await.unwrap(), End::Stopped);
+    let arn = letters.inspect().await.unwrap().arn.expect("an ARN");
+    assert_eq!(letters.latest_move(&arn).await.unwrap(), None);
+    assert_eq!(queues.census("orders"), (0, 0, 1));
 }

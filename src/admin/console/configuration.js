@@ -1,8 +1,9 @@
-// The configuration of a listener: what was written for it, and every key with where its value comes from.
+// The configuration of a listener: where it is written, and with the token its keys with where each value comes from.
 
 import { ofListener, read } from "./api.js";
 import { h, replace, setText, show } from "./dom.js";
 import { card, facts } from "./parts.js";
+import { mayChange, onSession, session } from "./session.js";
 
 /** How often it is read again: a reload may have changed it. */
 const EVERY_MS = 10_000;
@@ -17,12 +18,14 @@ export function configurationPart(name) {
   root.body.append(where, list, whole);
   show(whole, false);
   let next = 0;
+  // Keys are for who has the token: they are read anew when it is entered or forgotten.
+  const end = onSession(() => { next = 0; });
 
   async function update() {
     if (Date.now() < next) return;
     next = Date.now() + EVERY_MS;
     try {
-      draw(await read(ofListener(name, "configuration")));
+      draw(await read(ofListener(name, "configuration"), { withToken: mayChange() }));
     } catch (error) {
       setText(where, `It could not be read: ${error.message}. ${error.fix}`);
     }
@@ -30,13 +33,18 @@ export function configurationPart(name) {
 
   function draw({ origin, file, line, keys, editable, all }) {
     const from = { flags: "From flags and variables" }[origin] ?? `From ${file}${origin === "file" && line ? `, line ${line}` : ""}`;
-    setText(where, `${from}. ${editable ? "It can be edited here." : "It is changed where it is written."}`);
-    list.update(Object.entries(keys).map(([key, value]) => [key, asText(value)]));
+    setText(where, `${from}. ${editable ? "It can be edited here." : "It is changed where it is written."}${keys ? "" : ` ${withheld()}`}`);
+    list.update(Object.entries(keys ?? {}).map(([key, value]) => [key, asText(value)]));
     show(whole, all?.length > 0);
     replace(body, all ?? null, () => everyKey(all ?? []));
   }
 
-  return { root, update };
+  return { root, update, end };
+}
+
+function withheld() {
+  const off = session?.changes === "off";
+  return `Its keys may have secrets: ${off ? "as changes are off, `queuepost check --explain` shows them." : "enter the token to see them."}`;
 }
 
 function asText(value) {

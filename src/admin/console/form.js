@@ -52,7 +52,7 @@ export function formView(app, name = null) {
     const cannot = off ? `${off.words} ${off.fix}` : session?.writable_listeners ? "" : "This process cannot keep listeners: set listeners_dir to a folder it may write, and restart.";
     setText(why, cannot);
     show(why, cannot);
-    // Without the token secrets are left out, and may not be written back as they are shown then.
+    // Without the token the process tells no keys.
     if (!isNew && loadedWith !== mayChange()) load();
   });
 
@@ -61,7 +61,7 @@ export function formView(app, name = null) {
     try {
       // `object` is what may be written back; it is there for who has the token.
       const { object, keys, editable, file } = await read(ofListener(name, "configuration"), { withToken: token() !== null });
-      fillIn(object ?? keys);
+      fillIn(object ?? keys ?? {});
       if (!editable) {
         setText(why, `It cannot be edited here: its configuration is in ${file ?? "flags and variables"}. Change it there.`);
         show(why, true);

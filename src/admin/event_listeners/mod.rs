@@ -12,16 +12,17 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, Path, RawQuery, Request, State};
-use axum::http::header::{AUTHORIZATION, HOST};
+use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::Response;
 use serde_json::{Value, json};
+use url::form_urlencoded::byte_serialize;
 
 use super::guard::Takes;
 use super::problem::Problem;
 use super::routes::Routes;
-use super::store::{EventListener, Keys, ListenerStore, NotStored};
+use super::store::{Edit, EventListener, Keys, ListenerStore, NotStored};
 use super::view::View;
 use super::write::{self, Client, Done, Write};
 use crate::ports::BoxFuture;
@@ -69,7 +70,7 @@ async fn list(
         Ok(page) => page,
         Err(problem) => return failure(&problem),
     };
-    let mut all = match read(&view, &whose.user, headers.clone()).await {
+    let mut all = match read(&view, &whose.user, headers).await {
         Ok(all) => all,
         Err(problem) => return failure(&problem),
     };
@@ -79,12 +80,16 @@ async fn list(
     let is_cut = all.len() > page.limit;
     all.truncate(page.limit);
     let marker = all.last().filter(|_| is_cut).map(|last| last.id.clone());
-    let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
-    let next_link = marker.as_ref().map(|marker| {
-        let Whose { user, .. } = &whose;
-        format!("http://{host}/v1/users/{user}/event-listeners?limit={}&marker={marker}", page.limit)
-    });
+    let next_link = marker.as_ref().map(|marker| next_link(&whose.user, page.limit, marker));
     answer::json(StatusCode::OK, &json!({ "marker": marker, "next_link": next_link, "results": all }))
+}
+
+/// The next page, from the root of this address: a proxy knows by which scheme and host it is asked.
+fn next_link(user: &str, limit: usize, marker: &str) -> String {
+    // Of a form a space is `+`, which a path takes as it is.
+    let escaped = |text: &str| byte_serialize(text.as_bytes()).collect::<String>().replace('+', "%20");
+    let (user, marker) = (escaped(user), escaped(marker));
+    format!("/v1/users/{user}/event-listeners?limit={limit}&marker={marker}")
 }
 
 /// One listener of a user.
@@ -120,15 +125,8 @@ async fn replace(view: Arc<View>, whose: Whose, client: Client, request: Request
     let read = |body: &[u8]| form::read(body, &user, Some(&id));
     let make = |view: Arc<View>, id: String, form: Form| async move {
         one_of(of_user(&view, &whose.user).await?, &whose)?;
-        let write = move |store: Arc<dyn ListenerStore>| -> BoxFuture<'static, Result<Value, NotStored>> {
-            Box::pin(async move {
-                let written = store.written(&id, true).await?;
-                let mut keys = written.get("object").and_then(Value::as_object).cloned().unwrap_or_default();
-                form.write_into(&mut keys);
-                store.replace(&id, keys).await
-            })
-        };
-        asked(&view, write).await?;
+        let edit: Edit = Box::new(move |keys| form.write_into(keys));
+        asked(&view, move |store| Box::pin(async move { store.change(&id, edit).await })).await?;
         let one = one_of(of_user(&view, &whose.user).await?, &whose)?;
         Ok(Done::with(json!(one)))
     };

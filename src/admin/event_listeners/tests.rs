@@ -47,6 +47,12 @@ fn a_change_replaces_what_the_original_knows_and_leaves_other_keys() {
 }
 
 #[test]
+fn the_link_to_the_next_page_names_no_scheme_and_no_host_and_is_escaped() {
+    let link = next_link("a b/../ü&limit=1#", 2, "orders-2");
+    assert_eq!(link, "/v1/users/a%20b%2F..%2F%C3%BC%26limit%3D1%23/event-listeners?limit=2&marker=orders-2");
+}
+
+#[test]
 fn all_that_is_wrong_with_the_fields_is_said_at_once() {
     let body = json!({
         "id": "other", "sourceType": "Kafka", "sourceURI": "q".repeat(256), "algoName": "a/b", "algoOwner": 7,

@@ -9,7 +9,7 @@ mod headers;
 mod oauth2;
 mod token_answer;
 
-pub(super) use credentials::Credentials;
 pub use credentials::{Auth, SigV4, header_line, password};
+pub(super) use credentials::{Credentials, Used};
 pub use headers::{FixedHeaders, HeaderText};
 pub use oauth2::{ClientAuth, OAuth2};

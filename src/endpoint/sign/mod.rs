@@ -64,6 +64,11 @@ impl Signer {
         Self { signature, with_credentials: None, clock }
     }
 
+    /// Whether there is anything to sign with.
+    pub(super) fn signs(&self) -> bool {
+        self.signature.is_some() || self.with_credentials.is_some()
+    }
+
     /// Adds signatures to the headers of a request that is complete otherwise. `id` is that of its message.
     ///
     /// # Errors

@@ -17,6 +17,8 @@ pub enum Target {
     Each {
         /// For those that do not say.
         otherwise: Option<Arc<SqsQueue>>,
+        /// Names of the queues whose dead-letter queue it is; `None`: nobody knows them.
+        sources: Option<Vec<String>>,
     },
 }
 

@@ -118,7 +118,9 @@ impl<'a> ByHand<'a> {
         if end == End::Stopped {
             self.report.say("ended early: the rest stays here");
         }
-        if let Some(missing) = self.wanted.as_ref().filter(|wanted| end != End::Stopped && !wanted.is_empty())
+        // Only who has looked at all of them knows that one is not there.
+        if let (Ok(End::All), Some(missing)) =
+            (&ended, self.wanted.as_ref().filter(|wanted| !wanted.is_empty()))
         {
             let ids: Vec<&str> = missing.iter().map(String::as_str).collect();
             let why = if self.fifo { "; of a FIFO group only the first ten can be reached" } else { "" };
@@ -261,7 +263,17 @@ impl<'a> ByHand<'a> {
         let id = received.message.id.to_string();
         self.met(&id);
         let Some(to) = self.target_of(received).await? else {
-            self.say(&id, "it does not say which queue it came from\n  fix: name the queue with --to");
+            let origin = match &self.target {
+                Target::Each { sources, .. } => shape::origin(received, sources.as_deref()),
+                Target::Fixed(_) => Origin::Unknown,
+            };
+            let why = match origin {
+                Origin::Foreign(name) => {
+                    format!("it says that it came from {name}, which does not have this dead-letter queue")
+                }
+                _ => "it does not say which queue it came from".to_owned(),
+            };
+            self.say(&id, &format!("{}\n  fix: name the queue: queuepost redrive --to", escape::line(&why)));
             return Ok(Moved::No);
         };
         let outgoing = match shape::outgoing(received, self.fifo) {
@@ -273,7 +285,7 @@ impl<'a> ByHand<'a> {
         };
         let sent = match resend::send(&to, &outgoing).await {
             Ok(sent) => sent,
-            Err(error) if error.is_of_the_message() || error.kind == QueueErrorKind::Missing => {
+            Err(error) if error.is_of_the_message() || self.is_of_its_target(&error) => {
                 self.report.fail(&error);
                 self.say(&id, "it stays");
                 return Ok(Moved::No);
@@ -282,6 +294,16 @@ impl<'a> ByHand<'a> {
         };
         self.note(received, &sent);
         Ok(if self.delete(std::slice::from_ref(received)).await { Moved::Yes } else { Moved::Both })
+    }
+
+    /// Whether only messages of the same queue meet this error.
+    fn is_of_its_target(&self, error: &QueueError) -> bool {
+        match (&self.target, error.kind) {
+            (_, QueueErrorKind::Missing) => true,
+            // Others may be sent to.
+            (Target::Each { .. }, kind) => kind == QueueErrorKind::Denied,
+            (Target::Fixed(_), _) => false,
+        }
     }
 
     /// Notes that a message need not be met again.
@@ -323,19 +345,23 @@ impl<'a> ByHand<'a> {
     }
 
     async fn target_of(&mut self, received: &Received) -> Result<Option<Arc<SqsQueue>>, QueueError> {
-        let otherwise = match &self.target {
+        let (otherwise, sources) = match &self.target {
             Target::Fixed(to) => return Ok(Some(Arc::clone(to))),
-            Target::Each { otherwise } => otherwise,
+            Target::Each { otherwise, sources } => (otherwise, sources.as_deref()),
         };
-        let origin = shape::origin(received);
-        let (Origin::Arn(known) | Origin::Name(known)) = &origin else { return Ok(otherwise.clone()) };
+        let origin = shape::origin(received, sources);
+        let known = match &origin {
+            Origin::Arn(known) | Origin::Name(known) => known,
+            Origin::Foreign(_) => return Ok(None),
+            Origin::Unknown => return Ok(otherwise.clone()),
+        };
         if let Some(to) = self.opened.get(known) {
             return Ok(Some(Arc::clone(to)));
         }
         let opened = match &origin {
             Origin::Arn(arn) => self.queue.of_arn(arn).await?,
             Origin::Name(name) => Some(self.queue.beside(QueueRef::Name(name.clone()))),
-            Origin::Unknown => None,
+            Origin::Foreign(_) | Origin::Unknown => None,
         };
         let Some(opened) = opened.map(Arc::new) else { return Ok(None) };
         self.opened.insert(known.clone(), Arc::clone(&opened));

@@ -70,6 +70,10 @@ impl<'a> Job<'a> {
     /// Moves messages until all are moved, or `stop` is cancelled. Then a task is cancelled, and by hand what is under
     /// way is finished and what was received released.
     pub async fn run(self, report: &mut dyn Report, stop: &CancellationToken) -> Result<End, QueueError> {
+        // A look for copies is a receive, too, and counts.
+        if stop.is_cancelled() {
+            return Ok(End::Stopped);
+        }
         let name = self.queue.own_name();
         let (depth, has_own) = (self.facts.depth, self.facts.redrive.is_some());
         if depth.visible == 0 && depth.not_visible == 0 && depth.delayed == 0 {
@@ -143,10 +147,10 @@ impl<'a> Job<'a> {
         };
         let to = match &self.target {
             Target::Fixed(to) => format!("to {}", to.own_name()),
-            Target::Each { otherwise: Some(to) } => {
+            Target::Each { otherwise: Some(to), .. } => {
                 format!("each to the queue it came from, or to {} where it does not say,", to.own_name())
             }
-            Target::Each { otherwise: None } => "each to the queue it came from".to_owned(),
+            Target::Each { otherwise: None, .. } => "each to the queue it came from".to_owned(),
         };
         let how = match self.way() {
             Way::Task => {
@@ -178,29 +182,34 @@ async fn tell_rest(queue: &SqsQueue, report: &mut dyn Report) {
 /// Each message goes to its own queue; one that does not say, to the only queue whose dead-letter queue this is.
 async fn target(queue: &SqsQueue, report: &mut dyn Report) -> Result<Target, QueueError> {
     let name = queue.own_name();
-    let otherwise = match queue.sources().await {
-        Ok(sources) => match sources.as_slice() {
-            [only] => only.parse().ok().map(|url| Arc::new(queue.beside(QueueRef::Url(url)))),
-            [] => {
+    match queue.sources().await {
+        Ok(sources) => {
+            let otherwise = match sources.as_slice() {
+                [only] => only.parse().ok().map(|url| Arc::new(queue.beside(QueueRef::Url(url)))),
+                _ => None,
+            };
+            if sources.is_empty() {
                 report.say(&format!(
                     "no queue has {name} as its dead-letter queue: only messages that say where they came from can go \
                      back\n  fix: name the queue they go to: queuepost redrive --to"
                 ));
-                None
             }
-            _ => None,
-        },
+            let names: Vec<String> =
+                sources.iter().filter_map(|url| url.rsplit('/').next()).map(str::to_owned).collect();
+            // Where SQS knows of none, queuepost may have been told of the dead-letter queue.
+            let sources = Some(names).filter(|names| !names.is_empty());
+            Ok(Target::Each { otherwise, sources })
+        }
         Err(error) if is_unsupported(&error) || error.kind == QueueErrorKind::Denied => {
             let why = escape::line(&error.to_string()).into_owned();
             report.say(&format!(
                 "it is not known which queue {name} belongs to ({why}): each message goes where it says it came from, \
                  or name the queue: queuepost redrive --to"
             ));
-            None
+            Ok(Target::Each { otherwise: None, sources: None })
         }
-        Err(error) => return Err(error),
-    };
-    Ok(Target::Each { otherwise })
+        Err(error) => Err(error),
+    }
 }
 
 /// Whether one of the first messages was dead-lettered by queuepost itself. They stay visible.

@@ -13,16 +13,22 @@ pub(super) enum Origin {
     Arn(String),
     /// The name of the queue that queuepost copied it from.
     Name(String),
+    /// It names this queue, which has another dead-letter queue or none.
+    Foreign(String),
     /// It does not say.
     Unknown,
 }
 
-/// Where `received` came from. What queuepost wrote is newer than what SQS knows: it copied the message last.
-pub(super) fn origin(received: &Received) -> Origin {
-    if let Some(name) = source_of(&received.message, "source-queue") {
+/// Where `received` came from. What queuepost wrote is newer than what SQS knows: it copied the message last. Whoever sends
+/// messages can write the same, so the name counts only if it is among the `sources`, as far as these are known.
+pub(super) fn origin(received: &Received, sources: Option<&[String]>) -> Origin {
+    let written = source_of(&received.message, "source-queue");
+    let is_source = |name: &&str| sources.is_none_or(|sources| sources.iter().any(|source| source == name));
+    if let Some(name) = written.filter(is_source) {
         return Origin::Name(name.to_owned());
     }
-    received.dead_letter_queue_source_arn.clone().map_or(Origin::Unknown, Origin::Arn)
+    let foreign = || written.map_or(Origin::Unknown, |name| Origin::Foreign(name.to_owned()));
+    received.dead_letter_queue_source_arn.clone().map_or_else(foreign, Origin::Arn)
 }
 
 /// The message to send; an error when its body is no text, which SQS never hands out.
@@ -90,7 +96,7 @@ mod tests {
         let result =
             letter(vec![text("queuepost.state", "success"), text("queuepost.source-queue", "orders")]);
         assert_eq!(outgoing(&result, false).unwrap().attributes, result.message.attributes);
-        assert_eq!(origin(&result), Origin::Unknown);
+        assert_eq!(origin(&result, None), Origin::Unknown);
     }
 
     #[test]
@@ -121,6 +127,8 @@ mod tests {
     fn the_origin_is_what_queuepost_wrote_or_else_what_sqs_knows() {
         let reason = text("queuepost.reason", "rejected");
         let mut letter = letter(vec![reason, text("queuepost.source-queue", "orders")]);
+        let sources = ["orders".to_owned(), "refunds".to_owned()];
+        let origin = |letter: &Received| origin(letter, Some(&sources));
         assert_eq!(origin(&letter), Origin::Name("orders".to_owned()));
         letter.dead_letter_queue_source_arn = Some("arn:aws:sqs:r:1:refunds".to_owned());
         assert_eq!(origin(&letter), Origin::Name("orders".to_owned()));
@@ -128,5 +136,16 @@ mod tests {
         assert_eq!(origin(&letter), Origin::Arn("arn:aws:sqs:r:1:refunds".to_owned()));
         letter.dead_letter_queue_source_arn = None;
         assert_eq!(origin(&letter), Origin::Unknown);
+    }
+
+    #[test]
+    fn a_sender_who_writes_the_name_of_another_queue_sends_nothing_there() {
+        let mut letter =
+            letter(vec![text("queuepost.reason", "x"), text("queuepost.source-queue", "payments")]);
+        letter.dead_letter_queue_source_arn = Some("arn:aws:sqs:r:1:orders".to_owned());
+        let sources = ["orders".to_owned()];
+        assert_eq!(origin(&letter, Some(&sources)), Origin::Arn("arn:aws:sqs:r:1:orders".to_owned()));
+        letter.dead_letter_queue_source_arn = None;
+        assert_eq!(origin(&letter, Some(&sources)), Origin::Foreign("payments".to_owned()));
     }
 }

@@ -47,7 +47,10 @@ pub(super) async fn run(
         ));
         return Ok(End::Failed);
     }
-    queue.start_move(source, destination, rate).await?;
+    if stop.is_cancelled() {
+        return Ok(End::Stopped);
+    }
+    let handle = queue.start_move(source, destination, rate).await?;
     let mut failed = 0_u32;
     loop {
         let asked = tokio::select! {
@@ -56,7 +59,10 @@ pub(super) async fn run(
             asked = queue.latest_move(source) => Some(asked),
         };
         let Some(asked) = asked else {
-            cancel_latest(queue, source, report).await?;
+            match &handle {
+                Some(handle) => cancel_own(queue, source, handle, report).await?,
+                None => drop(cancel_latest(queue, source, report).await?),
+            }
             return Ok(End::Stopped);
         };
         let task = match asked {
@@ -121,6 +127,28 @@ pub async fn cancel(queue: &SqsQueue, report: &mut dyn Report) -> Result<bool, Q
     cancel_latest(queue, &arn, report).await
 }
 
+/// Cancels the task of this handle: the latest one may be somebody else's.
+async fn cancel_own(
+    queue: &SqsQueue,
+    source: &str,
+    handle: &str,
+    report: &mut dyn Report,
+) -> Result<(), QueueError> {
+    match queue.cancel_move(handle).await {
+        Ok(moved) => say_cancelled(moved, report),
+        Err(error) => match queue.latest_move(source).await? {
+            Some(task) if task.status == MoveStatus::Running => return Err(error),
+            Some(_) | None => report.say("the task had ended already"),
+        },
+    }
+    Ok(())
+}
+
+fn say_cancelled(moved: u64, report: &mut dyn Report) {
+    report
+        .say(&format!("cancelled; {moved} messages were moved and stay where they are, the rest stays here"));
+}
+
 /// Cancels the running task; whether there was one.
 async fn cancel_latest(queue: &SqsQueue, source: &str, report: &mut dyn Report) -> Result<bool, QueueError> {
     let latest = queue.latest_move(source).await?;
@@ -129,8 +157,7 @@ async fn cancel_latest(queue: &SqsQueue, source: &str, report: &mut dyn Report) 
         return Ok(false);
     };
     let moved = queue.cancel_move(&handle).await?;
-    report
-        .say(&format!("cancelled; {moved} messages were moved and stay where they are, the rest stays here"));
+    say_cancelled(moved, report);
     Ok(true)
 }
 

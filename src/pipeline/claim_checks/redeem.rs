@@ -85,7 +85,7 @@ impl Delivery {
                 Err((reason, why)) => {
                     at -= 1;
                     let message = self.messages.remove(at);
-                    if let Some(held) = self.unless_it_leaves(message, reason, why).await {
+                    if let Some(held) = Box::pin(self.unless_it_leaves(message, reason, why)).await {
                         self.messages.insert(at, held);
                         at += 1;
                     }
@@ -118,7 +118,8 @@ impl Delivery {
         if disposition == Disposition::Hold {
             return Some(message);
         }
-        message.leave(&self.dispatch, disposition, &posted).await;
+        let exit = message.way_out(&self.dispatch, disposition, &posted);
+        message.exit(exit).await;
         None
     }
 
@@ -143,7 +144,8 @@ impl Delivery {
         if self.fetches.are_over() {
             for message in std::mem::take(&mut self.messages) {
                 let why = "no place to fetch it again came in time".to_owned();
-                let held = self.unless_it_leaves(message, EndpointReason::ObjectUnavailable, why).await;
+                let leaves = self.unless_it_leaves(message, EndpointReason::ObjectUnavailable, why);
+                let held = Box::pin(leaves).await;
                 self.messages.extend(held);
             }
         }

@@ -23,14 +23,14 @@ use crate::telemetry::trace::Journey;
 pub(in crate::pipeline) struct Intake {
     flow: Flow,
     /// Where the messages will leave to.
-    settler: Settler,
+    settler: Arc<Settler>,
     plan: Plan,
     receives: JoinSet<(Received, Prepared)>,
 }
 
 impl Intake {
     /// Nothing is received yet.
-    pub(in crate::pipeline) fn new(flow: Flow, settler: Settler) -> Self {
+    pub(in crate::pipeline) fn new(flow: Flow, settler: Arc<Settler>) -> Self {
         let plan = Plan::new(flow.dispatch.slots.counts().limit, flow.dispatch.ctx.settings().tuning.intake);
         Self { flow, settler, plan, receives: JoinSet::new() }
     }
@@ -148,12 +148,12 @@ impl Intake {
             share_of_request: of_request.max(message.bytes()),
             final_receive: ctx.view.final_receive(&message),
             trace: Journey::begin(&ctx.settings().queue_name, &message),
-            message,
+            message: Box::new(message),
             redeemed: None,
             lease,
             slot,
             successor: Successor::default(),
-            settler: self.settler.clone(),
+            settler: Arc::clone(&self.settler),
         })
     }
 }

@@ -26,7 +26,7 @@ fn intake(kit: &Kit) -> (Intake, Handle, TaskTracker) {
     let deliveries = TaskTracker::new();
     let groups = Arc::new(Groups::new(kit.dispatch.ctx.settings().tuning.groups));
     let flow = Flow::new(Arc::clone(&kit.dispatch), groups, deliveries.clone());
-    (Intake::new(flow, kit.settler.clone()), kit.dispatch.handle.clone(), deliveries)
+    (Intake::new(flow, Arc::clone(&kit.settler)), kit.dispatch.handle.clone(), deliveries)
 }
 
 /// Receives bring these, each after a second; a POST takes ten.

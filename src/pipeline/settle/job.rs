@@ -25,7 +25,7 @@ const CALL_MARGIN: Duration = Duration::from_secs(3);
 #[derive(Debug)]
 pub(super) struct Job {
     /// Without its contents, unless those are forwarded.
-    pub(super) message: Message,
+    pub(super) message: Box<Message>,
     pub(super) exit: Exit,
     /// Closed for a hiding, and of use for the handle alone. Else it is kept until the message is gone.
     pub(super) lease: Lease,
@@ -52,7 +52,7 @@ pub(super) struct Place {
 impl Job {
     /// Nothing was tried yet.
     pub(super) fn new(
-        message: Message,
+        message: Box<Message>,
         exit: Exit,
         lease: Lease,
         successor: Successor,

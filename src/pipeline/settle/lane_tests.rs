@@ -151,7 +151,7 @@ impl Bench {
 
     fn job(&self, number: usize, exit: Exit) -> Job {
         let (message, lease) = self.receive(number, &format!("h-{number}")).unwrap();
-        Job::new(message, exit, lease, Successor::default(), place())
+        Job::new(Box::new(message), exit, lease, Successor::default(), place())
     }
 
     fn delete(&self, number: usize) -> Job {

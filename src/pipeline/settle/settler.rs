@@ -27,7 +27,6 @@ const FORGOTTEN: &str =
     "the result was shortened: it could not be sent for long, and there was no room for it";
 
 /// Where deliveries hand over their messages.
-#[derive(Clone)]
 pub(in crate::pipeline) struct Settler {
     others: Arc<Semaphore>,
     copies: Arc<Semaphore>,
@@ -48,14 +47,14 @@ impl Settler {
         memory: Arc<Memory>,
         results: Arc<Results>,
         wall: Wall,
-    ) -> (Self, mpsc::Receiver<Job>) {
+    ) -> (Arc<Self>, mpsc::Receiver<Job>) {
         let (sender, receiver) = mpsc::channel(4 * each);
         let places = || Arc::new(Semaphore::new(each));
         let [others, copies, successes, failures] = [places(), places(), places(), places()];
         let room = || Arc::new(Semaphore::new(usize::try_from(ROOM_KIB).unwrap_or(usize::MAX)));
         let rooms = [room(), room()];
         let settler = Self { others, copies, successes, failures, rooms, sender, memory, results, wall };
-        (settler, receiver)
+        (Arc::new(settler), receiver)
     }
 
     /// The result that a message owes before it leaves so, if it has one. `is_last`: SQS hands it out no more.
@@ -71,7 +70,7 @@ impl Settler {
     /// Takes a message over and remembers how it leaves. Waits for a place; the caller may free its worker then.
     pub(in crate::pipeline) async fn settle(
         &self,
-        mut message: Message,
+        mut message: Box<Message>,
         lease: Lease,
         mut successor: Successor,
         mut exit: Exit,
@@ -88,7 +87,7 @@ impl Settler {
             hidden = Some((std::mem::take(&mut successor), *until));
         }
         // The channel has as much room as there are places.
-        self.sender.send(Job::new(message, exit, lease, successor, place)).await.ok();
+        self.sender.try_send(Job::new(message, exit, lease, successor, place)).ok();
         if let Some((successor, until)) = hidden {
             // Only now: what stands behind it in its group is released after it.
             successor.tell(Fate::Hidden(until));

@@ -22,7 +22,7 @@ pub(in crate::pipeline) struct Taken(mpsc::Receiver<Job>);
 pub(in crate::pipeline) struct Left(Job);
 
 /// A settler of so many places, and where its messages come out.
-pub(in crate::pipeline) fn settler(places: usize, memory: &Arc<Memory>) -> (Settler, Taken) {
+pub(in crate::pipeline) fn settler(places: usize, memory: &Arc<Memory>) -> (Arc<Settler>, Taken) {
     with_results(places, memory, Results::default())
 }
 
@@ -31,7 +31,7 @@ pub(in crate::pipeline) fn with_results(
     places: usize,
     memory: &Arc<Memory>,
     results: Results,
-) -> (Settler, Taken) {
+) -> (Arc<Settler>, Taken) {
     let wall = Wall::Anchored { at: SystemTime::UNIX_EPOCH, instant: Instant::now() };
     let (settler, receiver) = Settler::new(places, Arc::clone(memory), Arc::new(results), wall);
     (settler, Taken(receiver))

@@ -1,4 +1,5 @@
-# The image of queuepost: one static binary and the authorities TLS trusts. No shell, no package manager, no root.
+# The image of queuepost: one static binary, the list of its parts (CycloneDX) and the authorities TLS trusts. No shell, no package
+# manager, no root.
 #
 #   docker build -t REGISTRY/queuepost:0.1.0 --build-arg VERSION=0.1.0 --build-arg REVISION="$(git rev-parse HEAD)" .
 #
@@ -39,6 +40,7 @@ ENV QUEUEPOST_REVISION=$REVISION
 RUN touch src/main.rs src/lib.rs \
  && mkdir -p /out/etc/ssl/certs \
  && cp "$(deploy/image/build)" /out/queuepost \
+ && python3 deploy/image/sbom >/out/queuepost.cdx.json \
  && cp /etc/ssl/certs/ca-certificates.crt /out/etc/ssl/certs/
 
 FROM scratch

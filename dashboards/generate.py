@@ -96,16 +96,19 @@ def overview():
             lines("Duration of a delivery", "Connecting and reading the answer included, all outcomes.", quantiles("delivery_duration_seconds"), "s"),
         ]),
         ("Queues: backlog, age, dead letters", [
-            lines("Visible messages", "The backlog of each queue, read every 30 s.", [(per_queue("queue_messages_visible", SOURCE_QUEUE), LISTENER_NAMED)], "short"),
+            lines("Visible messages", "The backlog of each queue, read on request, at most every 30 s.", [(per_queue("queue_messages_visible", SOURCE_QUEUE), LISTENER_NAMED)], "short"),
             lines("In flight", "Received by anybody and not settled, parked ones included. SQS stops handing out at 120,000.", [(per_queue("queue_messages_not_visible", SOURCE_QUEUE), LISTENER_NAMED)], "short"),
             lines("Parked by these processes", "Hidden after a 429, not yet due.", [(f"sum by ({LISTENER}) ({of('messages_parked_current')})", LISTENER_NAMED)], "short"),
             lines("Age of messages at completion", "From sending to success; 95 of 100 messages were younger. Objective: 15 minutes.", [(f"histogram_quantile(0.95, {rate('message_age_seconds_bucket', f'{LISTENER}, le', COMPLETED)}) >= 0", LISTENER_NAMED)], "s"),
             lines("Messages on their final receive", "Per second. If they fail once more SQS dead-letters them.", [(rate("messages_near_dead_letter_total", LISTENER), LISTENER_NAMED)], "mps"),
-            lines("Dead-letter queues", "Messages in each, read every 30 s.", [(per_queue("queue_messages_visible", DEAD_LETTER), LISTENER_NAMED)], "short"),
+            lines("Dead-letter queues", "Messages in each, read on request, at most every 30 s.", [(per_queue("queue_messages_visible", DEAD_LETTER), LISTENER_NAMED)], "short"),
         ]),
         ("Workers and sessions: use, saturation, errors", [
             lines("Workers in use", "Share of the workers that hold a message. At 100 % with a backlog: more workers or more processes.", [(f"sum by ({LISTENER}) ({of('workers_in_use')}) / sum by ({LISTENER}) ({of('workers_limit')})", LISTENER_NAMED)], "percentunit", max=1, steps=[(0.95, "orange")]),
             lines("Sessions in use", "Share of the POSTs at once that the configuration allows.", [(f"sum by ({ENDPOINT}) ({of('sessions_in_use', listener=False)}) / sum by ({ENDPOINT}) ({of('sessions_limit', listener=False)})", ENDPOINT_NAMED)], "percentunit", max=1),
+            lines("Fleet: members", "Processes that each process sees in its fleet, itself included. All should see as many as run. Without a fleet no line. Runbook: QueuepostFleetMismatch.", [(of("fleet_members", listener=False), "{{instance}}")], "short"),
+            lines("Fleet: shares", "Part of an endpoint's sessions that its processes have together: 1 when all is dealt out, never long above it.", [(f"sum by ({ENDPOINT}) ({of('fleet_share', listener=False)})", ENDPOINT_NAMED)], "percentunit", steps=[(1.01, "orange"), (1.25, "red")]),
+            lines("Fleet: standing by", "Processes that have no part of an endpoint's sessions, and receive nothing for it. For long: more processes than sessions.", [(f"count by ({ENDPOINT}) ({of('fleet_share', listener=False)} == 0)", ENDPOINT_NAMED)], "short"),
             lines("Messages in flight here", "By where they are. Waiting: for the gate, a session or the rate. Held: the endpoint cannot be reached.", [(f"sum by (stage) ({of('messages_in_progress')})", "{{stage}}")], "short", stack=True),
         ]),
         ("Gates and limits", [

@@ -12,6 +12,7 @@ pub mod effect;
 mod endpoints;
 mod event_listeners;
 mod file_store;
+mod fleet;
 mod incoming;
 mod listener_file;
 mod operator;
@@ -35,6 +36,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -43,8 +45,9 @@ use crate::admin::{Events, Guard, History, ListenerStore, Live, Running, View};
 use crate::app::crew::Crew;
 use crate::app::endpoints::Prepared;
 use crate::app::file_store::FileStore;
+use crate::app::fleet::Fleet;
 use crate::app::operator::ToProcess;
-use crate::app::process::Process;
+use crate::app::process::{Process, With};
 use crate::app::redrives::Redrives;
 use crate::app::reload::Reloads;
 use crate::app::signals::Signals;
@@ -90,6 +93,7 @@ pub async fn run(plan: Plan, source: Option<Source>, stop: CancellationToken) ->
     let (clients, redrives) = (Arc::<Clients>::default(), Arc::<Redrives>::default());
     let operator = ToProcess { requests, clients: Arc::clone(&clients), redrives: Arc::clone(&redrives) };
     let (admin_stop, log) = (CancellationToken::new(), Arc::new(LogLevel::new(&plan.log.filter)));
+    let fleet = Fleet::new(admin.address(plan.admin.all));
     let view = Arc::new(View {
         metrics: Arc::clone(&metrics),
         running: Arc::clone(&running),
@@ -100,13 +104,14 @@ pub async fn run(plan: Plan, source: Option<Source>, stop: CancellationToken) ->
         tasks: TaskTracker::new(),
         live: Live { history: History::new(Wall::System), events: Events::until(admin_stop.clone()) },
         log: Arc::clone(&log),
-        about: start::about(folder.subscribe()),
+        about: start::about(folder.subscribe(), fleet.standing()),
     });
     let reloads = Reloads::of(source, folder);
-    let wiring =
-        Wiring { metrics: Arc::clone(&metrics), drain: drain.clone(), clients, deadline: plan.deadline };
-    let mut process = Process::start(plan, endpoints, wiring, Arc::clone(&running), reloads, log).await;
-    let mut served = admin.serve(&view, &admin_stop);
+    let (deadline, shares) = (plan.deadline, fleet.shares());
+    let wiring = Wiring { metrics: Arc::clone(&metrics), drain: drain.clone(), clients, deadline, shares };
+    let with = With { fleet, reloads, log };
+    let mut process = Process::start(plan, endpoints, wiring, Arc::clone(&running), with).await;
+    let served = admin.serve(&view, &admin_stop);
 
     let healthy = tokio::select! {
         biased;
@@ -124,16 +129,20 @@ pub async fn run(plan: Plan, source: Option<Source>, stop: CancellationToken) ->
     redrives.stop();
     let end = finish(&mut process.crew, &redrives, &mut signals, &drain, deadline).await;
     admin_stop.cancel();
-    // A scrape that hangs does not delay the exit, nor does a test post.
+    close(&view, served).await;
+    traces.end().await;
+    tracing::info!(ran_seconds = started.elapsed().as_secs(), clean = end == End::Clean, "stopped");
+    Ok(if healthy { end } else { End::CutOff })
+}
+
+/// Waits for the admin port, which has been told to end. A scrape that hangs does not delay the exit, nor does a test post.
+async fn close(view: &View, mut served: JoinSet<()>) {
     view.tasks.close();
     let ended = async {
         while served.join_next().await.is_some() {}
         view.tasks.wait().await;
     };
     tokio::time::timeout(Duration::from_secs(1), ended).await.ok();
-    traces.end().await;
-    tracing::info!(ran_seconds = started.elapsed().as_secs(), clean = end == End::Clean, "stopped");
-    Ok(if healthy { end } else { End::CutOff })
 }
 
 /// Who keeps listeners that are created, where the configuration can change.
@@ -199,7 +208,7 @@ fn running_posts(running: &Running) -> usize {
 fn tell_draining(posts: usize, deadline: Duration) {
     let deadline_seconds = deadline.as_secs();
     match posts {
-        0 => tracing::info!(posts, deadline_seconds, "draining: no POST runs"),
+        0 => tracing::info!(posts, deadline_seconds, "draining: no POST runs, a long poll may; {CUTS_OFF}"),
         1 => tracing::info!(posts, deadline_seconds, "draining: 1 POST still runs; {CUTS_OFF}"),
         _ => tracing::info!(posts, deadline_seconds, "draining: {posts} POSTs still run; {CUTS_OFF}"),
     }

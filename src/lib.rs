@@ -35,6 +35,7 @@
 //! - [`secret`]: secrets in files, read again when they change.
 //! - [`hands`]: what a person does with messages of a queue: look, send, move back.
 //! - [`escape`]: text from outside made harmless for terminals and logs.
+//! - `fuzz`, for tests and fuzzers alone: what others write, fed to the areas that read it.
 //! - [`app`] wires it all together for [`cli`].
 //!
 //! # The table, asked
@@ -69,6 +70,9 @@ pub mod drain;
 pub mod endpoint;
 pub mod escape;
 pub mod exchange;
+pub mod fleet;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 pub mod hands;
 pub mod limit;
 pub mod localqueue;

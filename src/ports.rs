@@ -39,6 +39,10 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// Most entries one batch call takes (AWS limit).
 pub const BATCH_MAX: usize = 10;
+/// How long what a queue said of itself is used for a message without being read again.
+///
+/// While messages flow it is read every 30 s; ten seconds more are for the read itself.
+pub const FACTS_KEEP: Duration = Duration::from_secs(40);
 /// Messages of one standard queue that may be in flight, parked ones included (SQS quota).
 const IN_FLIGHT_MAX: u64 = 120_000;
 

@@ -19,5 +19,6 @@
 
 mod contract;
 mod e2e;
+mod model;
 mod repo;
 mod sim;

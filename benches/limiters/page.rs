@@ -32,6 +32,8 @@ Several processes at a bucket without burst refuse each other, whatever they do.
 ρ ÷ (1 + ρ) of all cases. Where fewer POSTs fit than there are processes, and at a rate without burst beside a cap, it is the same.
 `rate_limit` and `sessions` written by hand help a little there: the oracle of such a row pays as well.
 
+Nearly all rows that miss a goal are of several processes. What they share is written once by hand and dealt out by [`fleet`](fleet.md).
+
 ";
 
 /// The whole page.

@@ -31,6 +31,9 @@ pub struct Options {
     /// Only queuepost as it comes
     #[arg(long, conflicts_with = "write")]
     pub ours: bool,
+    /// Only queuepost with `fleet`
+    #[arg(long, conflicts_with_all = ["write", "ours", "without"])]
+    pub fleet: bool,
     /// Of the random numbers; the page is that of 1
     #[arg(long, default_value_t = 1, conflicts_with = "write")]
     pub seed: u64,

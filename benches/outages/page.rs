@@ -66,6 +66,7 @@ pub fn only_first(row: &Row, cell: String) -> String {
 pub fn consumer(variant: Variant) -> &'static str {
     match variant {
         Variant::Ours => "queuepost",
+        Variant::Fleet => "with `fleet`",
         Variant::NotAdaptive => "`adaptive: false`",
         Variant::Single => "always one",
         Variant::Whole => "always whole",

@@ -15,7 +15,7 @@ pub const MAX_RECEIVES: [u32; 3] = [3, 5, 10];
 /// A backlog that lasts to the end of every scenario.
 const LARGE: u64 = 100_000;
 
-const VARIANTS: [Variant; 3] = [Variant::Ours, Variant::NotAdaptive, Variant::Pool];
+const VARIANTS: [Variant; 4] = [Variant::Ours, Variant::Fleet, Variant::NotAdaptive, Variant::Pool];
 const VARIANTS_OF_FIFO: [Variant; 2] = [Variant::Ours, Variant::Single];
 const VARIANTS_OF_BATCHES: [Variant; 2] = [Variant::Ours, Variant::Whole];
 const PROCESSES: [usize; 3] = [1, 4, 10];
@@ -80,9 +80,17 @@ fn add(
     let of = |number: &&usize| options.processes.is_empty() || options.processes.contains(number);
     for processes in processes.iter().filter(of) {
         for load in loads {
-            // Single messages cannot be kept together.
-            let differs = |variant: Variant| *load != Load::Batches(1) || variant == Variant::Ours;
-            let is_asked = |variant: Variant| differs(variant) && (!only_ours || variant == Variant::Ours);
+            // Single messages cannot be kept together, and one process has all of the fleet's sessions.
+            let differs = |variant: Variant| match variant {
+                Variant::Ours => true,
+                Variant::Fleet => *processes > 1,
+                _ => *load != Load::Batches(1),
+            };
+            let is_wanted = |variant: Variant| match (only_ours, options.fleet) {
+                (_, true) => variant == Variant::Fleet,
+                (only_ours, false) => !only_ours || variant == Variant::Ours,
+            };
+            let is_asked = |variant: Variant| differs(variant) && is_wanted(variant);
             for variant in variants.iter().filter(|variant| is_asked(**variant)) {
                 let (processes, load, variant) = (*processes, *load, *variant);
                 rows.push(Row { scenario, processes, load, variant, figures: Vec::new() });

@@ -78,6 +78,7 @@ fn view(operator: Option<Arc<dyn Operator>>) -> View {
             started: SystemTime::UNIX_EPOCH,
             host: None,
             listeners_dir: watch::Sender::new(None).subscribe(),
+            fleet: watch::Sender::new(crate::fleet::Standing::Alone).subscribe(),
         },
     }
 }

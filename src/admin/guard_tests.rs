@@ -90,9 +90,13 @@ async fn a_new_token_is_let_in_at_once_and_the_former_one_no_more() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_takes_the_file_away_takes_the_right_away() {
+async fn a_token_that_was_replaced_counts_no_more_and_one_that_was_taken_away_lets_in_nobody() {
     let file = TokenFile::new("gone");
     let guard = file.guard();
+    let other = "fedcba9876543210fedcba9876543210";
+    file.replace(other);
+    tokio::time::advance(Duration::from_secs(2)).await;
+    assert_eq!([status(&guard, &with(TOKEN)).await, status(&guard, &with(other)).await], [401, 200]);
     std::fs::remove_file(&file.0).unwrap();
     tokio::time::advance(Duration::from_secs(2)).await;
     let problem = guard.admit(&with(TOKEN)).await.unwrap_err();

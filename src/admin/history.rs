@@ -50,10 +50,8 @@ impl History {
 
     /// Looks once a step, for ever.
     pub async fn follow(&self, running: &Running) {
-        let totals = |listener: Arc<RunningListener>| {
-            let status = listener.status();
-            (status.name, status.totals)
-        };
+        // Not the status: that would make every listener look at its queue.
+        let totals = |listener: Arc<RunningListener>| (listener.name.clone(), listener.totals());
         self.each_step(|| running.listeners().into_iter().map(totals).collect()).await;
     }
 

@@ -18,6 +18,8 @@ mod console;
 mod document;
 mod event_listeners;
 mod events;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod guard;
 mod health;
 mod history;

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use crate::limit::EndpointLimits;
 use crate::pipeline::{Handle, Health, Listener, Status};
+use crate::telemetry::handles::Totals;
 
 /// Sets gauges that mirror a state.
 pub type Gauges = Box<dyn Fn() + Send + Sync>;
@@ -22,6 +23,7 @@ pub struct RunningListener {
     /// Tells it what to do.
     pub handle: Handle,
     status: Box<dyn Fn() -> Status + Send + Sync>,
+    totals: Box<dyn Fn() -> Totals + Send + Sync>,
     gauges: Gauges,
 }
 
@@ -34,13 +36,19 @@ impl RunningListener {
             health: listener.health(),
             handle: listener.handle(),
             status: Box::new(listener.status()),
+            totals: Box::new(listener.totals()),
             gauges: Box::new(listener.gauges()),
         }
     }
 
-    /// What it does now.
+    /// What it does now. Asking makes it read its queue; the answer does not wait for that.
     pub fn status(&self) -> Status {
         (self.status)()
+    }
+
+    /// What became of its messages so far.
+    pub(super) fn totals(&self) -> Totals {
+        (self.totals)()
     }
 }
 
@@ -159,6 +167,7 @@ mod tests {
             health: Arc::default(),
             handle: Handle::for_tests(workers),
             status: Box::new(|| unreachable!("nobody looks")),
+            totals: Box::new(Totals::default),
             gauges: Box::new(|| {}),
         }
     }
@@ -167,7 +176,13 @@ mod tests {
     fn sessions_nobody_wrote_are_the_workers_of_all_listeners_of_the_endpoint() {
         let running = Running::default();
         for (name, follows) in [("api", true), ("written", false), ("unused", true)] {
-            let settings = Settings { sessions: 7, adaptive: false, rate: None, tuning: Tuning::default() };
+            let settings = Settings {
+                sessions: 7,
+                divided: false,
+                adaptive: false,
+                rate: None,
+                tuning: Tuning::default(),
+            };
             let limits = EndpointLimits::new(name, &settings, 1);
             running.put_endpoint(RunningEndpoint::new(limits, follows, Box::new(|| {})));
         }

@@ -93,7 +93,7 @@ fn probes(routes: Routes) -> Routes {
 }
 
 /// Every route of the port.
-fn all() -> Routes {
+pub(super) fn all() -> Routes {
     let routes = probes(Routes::default())
         .get("/version", version)
         .get("/api/v1/status", status_document)
@@ -181,7 +181,7 @@ async fn redrive(State(view): State<Arc<View>>, Name(name): Name) -> Response {
     // One of a listener that is gone or drained is still told of.
     let runs = view.running.listener(&name).is_some();
     match view.operator.as_ref().map(|operator| operator.redrive(&name)) {
-        Some(state) if runs || state["state"] != "none" => json(&state),
+        Some(state) if runs || state.get("state").is_some_and(|state| state != "none") => json(&state),
         Some(_) | None => change::no_such_listener(&view, &name).into_response(),
     }
 }

@@ -16,7 +16,7 @@ use crate::telemetry::metrics::Metrics;
 /// Whether changes are off, need the token, or are allowed to whoever sent the request; and which process this is.
 pub(super) async fn session(State(view): State<Arc<View>>, headers: HeaderMap) -> Result<Response, Problem> {
     let standing = view.guard.standing(&headers).await?;
-    let About { started, host, listeners_dir } = &view.about;
+    let About { started, host, listeners_dir, .. } = &view.about;
     let listeners_dir = listeners_dir.borrow().clone();
     let is_writable = listeners_dir.is_some() && standing != Standing::Off;
     Ok(document::json(&json!({

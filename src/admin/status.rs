@@ -1,6 +1,6 @@
 //! The status of the process as JSON, for people, a console or a script.
 //!
-//! Shape: `{version, revision, phase, listeners: […], endpoints: […]}`; times in seconds, `null` where a
+//! Shape: `{version, revision, phase, fleet, listeners: […], endpoints: […]}`; times in seconds, `null` where a
 //! field does not apply. The states of a listener, explained by its `why`:
 //!
 //! - `pending`: its queue was not read yet.
@@ -16,6 +16,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use crate::admin::{RunningListener, View};
+use crate::fleet::Standing;
 use crate::limit::{EndpointLimits, GateSnapshot, GateState, Refusal, Sessions};
 use crate::pipeline::{DepthView, Failure, Failures, Preflight, Status};
 use crate::ports::QueueDepth;
@@ -38,6 +39,7 @@ pub(super) fn document(view: &View, with_failures: bool) -> Value {
         "version": env!("CARGO_PKG_VERSION"),
         "revision": Metrics::revision(),
         "phase": if view.drain.is_draining() { "draining" } else { "running" },
+        "fleet": fleet(&view.about.fleet.borrow()),
         "listeners": view.running.listeners().iter().map(of_one).collect::<Vec<_>>(),
         "endpoints": view.running.endpoints().iter().map(|running| endpoint(&running.limits)).collect::<Vec<_>>(),
     })
@@ -161,10 +163,17 @@ fn dead_letter_queue(view: &DepthView) -> Option<Value> {
     Some(json!({ "name": redrive.dead_letter_name, "depth": depth, "why": why }))
 }
 
+/// Who else holds the caps; `null` without a fleet.
+fn fleet(standing: &Standing) -> Value {
+    let of = |members| json!({ "members": members, "listed": standing.is_listed(), "halved": standing.is_halved() });
+    standing.members().map_or(Value::Null, of)
+}
+
 fn endpoint(limits: &EndpointLimits) -> Value {
     let sessions = &limits.sessions;
     json!({
         "name": &*limits.name,
+        "share": thousandths(sessions.part()),
         "sessions": { "limit": sessions.cap(), "in_use": sessions.running() },
         "adaptive": adaptive(sessions),
         "gate": gate(&limits.gate.snapshot()),
@@ -178,10 +187,15 @@ fn adaptive(sessions: &Sessions) -> Value {
     json!({
         "enabled": learned.is_some(),
         "limit": sessions.limit(),
-        "rate": rate.map(|rate| (rate * 1_000.0).round() / 1_000.0),
+        "rate": rate.map(thousandths),
         "limited_by": learned.and_then(|learned| learned.limited_by()),
         "last_refusal": learned.and_then(|learned| learned.last_refusal).map(refusal),
     })
+}
+
+/// Rounded, since nobody reads more.
+fn thousandths(number: f64) -> f64 {
+    (number * 1_000.0).round() / 1_000.0
 }
 
 fn refusal(refusal: Refusal) -> Value {
@@ -213,7 +227,7 @@ mod tests {
     use tokio::time::Instant;
 
     use super::*;
-    use crate::limit::{Feedback, Reason, Settings, SlotCounts, Stated};
+    use crate::limit::{Feedback, Reason, Settings, Share, SlotCounts, Stated};
     use crate::message::{Message, MessageId, ReceiptHandle};
     use crate::pipeline::{Controls, NotReceiving};
     use crate::policy::final_receive::FinalReceive;
@@ -251,7 +265,7 @@ mod tests {
             queue: "orders".to_owned(),
             endpoint: "api".to_owned(),
             preflight,
-            controls: Controls { paused: true, workers: 4, share: 1.0 },
+            controls: Controls { paused: true, workers: 4, share: Share::WHOLE },
             workers_configured: 16,
             slots: SlotCounts { limit: 4, reserved: 0, in_use: 2, bytes_max: usize::MAX, bytes: 0 },
             messages: [("waiting", 0), ("held", 0), ("delivering", 2), ("settling", 0)],
@@ -292,7 +306,13 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_adaptive_limit_is_shown_with_its_rate_which_holds_posts_back_and_the_last_refusal() {
-        let settings = |adaptive| Settings { sessions: 64, adaptive, rate: None, tuning: Tuning::default() };
+        let settings = |adaptive| Settings {
+            sessions: 64,
+            divided: false,
+            adaptive,
+            rate: None,
+            tuning: Tuning::default(),
+        };
         let shown = |limits: &EndpointLimits| endpoint(limits)["adaptive"].clone();
         let fixed = EndpointLimits::new("api", &settings(false), 1);
         let nothing =
@@ -310,7 +330,7 @@ mod tests {
             .into_iter()
             .chain([Feedback::Congestion(refusal, Stated::Nothing); 4])
         {
-            let mut session = member.start(None).await;
+            let mut session = member.granted(None).await;
             session.starts();
             tokio::time::advance(Duration::from_millis(100)).await;
             session.end(feedback);

@@ -9,6 +9,7 @@ use tokio_util::task::TaskTracker;
 
 use super::{Events, Guard, History, ListenerStore, Operator, Running};
 use crate::drain::Drain;
+use crate::fleet::Standing;
 use crate::telemetry::log_level::LogLevel;
 use crate::telemetry::metrics::Metrics;
 
@@ -32,7 +33,7 @@ pub struct View {
     pub live: Live,
     /// The filter of the log.
     pub log: Arc<LogLevel>,
-    /// What stays as it is.
+    /// What it is.
     pub about: About,
 }
 
@@ -54,4 +55,6 @@ pub struct About {
     pub host: Option<String>,
     /// Where listeners that are created here are kept, if they can be; a reload may change it.
     pub listeners_dir: watch::Receiver<Option<PathBuf>>,
+    /// Where the process stands among those that hold the caps with it.
+    pub fleet: watch::Receiver<Standing>,
 }

@@ -18,6 +18,7 @@ use crate::app::results::{self, Looked};
 use crate::app::start::StartError;
 use crate::config::{EndpointPlan, ListenerPlan, Plan, Problem};
 use crate::endpoint::{self, ConnectivityError, check_connectivity, connectivity_check_takes};
+use crate::fleet::{Dns, LookError, Names as _, Source};
 use crate::policy::advice::Advice;
 use crate::policy::advice::endpoint::{EndpointReason, Seen};
 use crate::policy::decide::{Action, Policy};
@@ -62,6 +63,8 @@ pub enum What {
     Results,
     /// Whether the endpoint resolves, connects and passes TLS verification.
     Endpoint,
+    /// Whether the name of the fleet lists processes.
+    Fleet,
 }
 
 impl What {
@@ -73,6 +76,7 @@ impl What {
             Self::Redrive => "redrive",
             Self::Results => "results",
             Self::Endpoint => "endpoint",
+            Self::Fleet => "fleet",
         }
     }
 }
@@ -116,8 +120,29 @@ pub fn offline(plan: &Plan) -> Result<Vec<Checked>, StartError> {
         .collect())
 }
 
-/// Checks every listener's queue and endpoint; results in the order of the listeners.
+/// Checks the fleet's name, then every listener's queue and endpoint; results in the order of the listeners.
 pub async fn online(plan: &Plan) -> Vec<Checked> {
+    let (fleet, mut checked) = tokio::join!(try_fleet(plan), try_listeners(plan));
+    checked.splice(0..0, fleet);
+    checked
+}
+
+/// Looks the fleet's name up. One that lists nobody may do so from elsewhere, so it is no failure.
+async fn try_fleet(plan: &Plan) -> Option<Checked> {
+    let Source::Dns { name, server } = &plan.fleet.as_ref()?.source else { return None };
+    let dns = Dns::new(name.clone(), *server, plan.admin.all);
+    let looked = timeout(QUEUE_MAX, dns.look()).await.unwrap_or(Err(LookError::TimedOut));
+    let (status, detail, fix) = match looked {
+        Ok(found) => (Status::Ok, format!("{name} lists {} processes", found.members.len()), None),
+        Err(error) => {
+            let fix = "from outside of the cluster that may be as it should; inside, the processes stand by until the name lists them: check fleet.dns";
+            (Status::Warning, format!("{name}: {error}"), Some(fix.to_owned()))
+        }
+    };
+    Some(Checked { listener: None, what: What::Fleet, status, detail, fix, problem: None })
+}
+
+async fn try_listeners(plan: &Plan) -> Vec<Checked> {
     let clients = Arc::new(sqs::Clients::default());
     let mut trying = JoinSet::new();
     for (index, listener) in plan.listeners.iter().enumerate() {

@@ -205,6 +205,15 @@ impl<M: Maker> Crew<M> {
         }
     }
 
+    /// Tells every listener that runs, or ends, something; `tell` has the name of its endpoint.
+    pub fn tell_all(&self, tell: impl Fn(&str, &mut Controls)) {
+        for member in &self.members {
+            if let State::Runs(handle) | State::Ends { handle, .. } = &member.state {
+                handle.change(|controls| tell(&member.endpoint, controls));
+            }
+        }
+    }
+
     /// The next thing to do; never completes while there is none.
     ///
     /// # Cancel safety

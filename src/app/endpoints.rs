@@ -16,6 +16,7 @@ use crate::policy::outcome::Attempt;
 use crate::ports::{BoxFuture, Endpoint};
 use crate::telemetry::metrics::Metrics;
 
+use crate::app::fleet::Shares;
 use crate::app::start::StartError;
 
 /// The client of an endpoint's plan.
@@ -165,13 +166,14 @@ impl Living {
     }
 
     /// What the admin port shows of it.
-    pub(super) fn shown(&self, metrics: &Metrics) -> RunningEndpoint {
+    pub(super) fn shown(&self, metrics: &Metrics, shares: Shares) -> RunningEndpoint {
         let (mirrored, handles) = (self.limits.clone(), metrics.endpoint(&self.limits.name));
         let gauges: Gauges = Box::new(move || {
             let gauge = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
             handles.sessions_limit.set(gauge(mirrored.sessions.cap()));
             handles.adaptive_limit.set(gauge(mirrored.sessions.limit()));
             handles.set_adaptive_rate(mirrored.sessions.learned().and_then(|learned| learned.per_second));
+            handles.set_fleet_share(shares.members().map(|_| mirrored.sessions.part()));
             handles.sessions_in_use.set(gauge(mirrored.sessions.running()));
             handles.gate.mirror(mirrored.gate.snapshot().state, &mirrored.gate.closed_for());
         });

@@ -82,21 +82,23 @@ async fn without_the_token_nothing_of_the_keys_is_told_but_where_they_are() {
 #[tokio::test]
 async fn a_reading_keeps_its_turn_when_whoever_asked_has_left() {
     let (folder, mut store) = store("turn");
-    let (began, mut has_began) = mpsc::unbounded_channel();
-    let (release, released) = std::sync::mpsc::channel::<()>();
+    let (began, mut has_began) = mpsc::channel(2);
+    let (release, released) = std::sync::mpsc::sync_channel::<()>(2);
     let released = std::sync::Mutex::new(released);
     let load = Arc::clone(&store.load);
     store.load = Arc::new(move |trial: Option<&Trial>| {
-        began.send(()).unwrap();
+        began.try_send(()).unwrap();
         released.lock().unwrap().recv().unwrap();
         load(trial)
     });
     let store = Arc::new(store);
     let asks = Arc::clone(&store);
-    let left = tokio::spawn(async move { asks.written("orders", false).await });
-    has_began.recv().await.unwrap();
-    left.abort();
-    assert!(left.await.unwrap_err().is_cancelled());
+    let mut left = Box::pin(async move { asks.written("orders", false).await });
+    tokio::select! {
+        _ = &mut left => panic!("the reading has not ended"),
+        began = has_began.recv() => began.unwrap(),
+    }
+    drop(left);
     assert!(store.one_reader.try_lock().is_err(), "the reading goes on, and so nobody else may begin one");
     release.send(()).unwrap();
     release.send(()).unwrap();

@@ -13,6 +13,7 @@ use crate::admin::{Running, Tell};
 use crate::app::crew::{Crew, Event, Told};
 use crate::app::effect::Became;
 use crate::app::endpoints::{Former, Living, Prepared};
+use crate::app::fleet::{Fleet, Shares};
 use crate::app::reload::{Read, Reloads, Reply, Reread, unix_seconds};
 use crate::app::signals::{Asked, Signals};
 use crate::app::start::{self, Notable};
@@ -43,17 +44,30 @@ pub(super) struct Process {
     pub(super) metrics: Arc<Metrics>,
     pub(super) running: Arc<Running>,
     pub(super) reloads: Reloads,
+    fleet: Fleet,
     endpoints: Vec<Arc<Living>>,
     former: Former,
     /// The process's part of the plan that is followed.
     plan: Plan,
-    /// What was said of configurations.
-    said: Vec<Notable>,
-    restarts: Vec<&'static str>,
+    said: Said,
     log: Arc<LogLevel>,
 }
 
+/// What was said of configurations.
+struct Said {
+    notable: Vec<Notable>,
+    restarts: Vec<&'static str>,
+}
+
+/// What a process is followed and changed by.
+pub(super) struct With {
+    pub(super) fleet: Fleet,
+    pub(super) reloads: Reloads,
+    pub(super) log: Arc<LogLevel>,
+}
+
 enum Next {
+    Fleet,
     Request(Request),
     Reread(Reread),
     Event(Event),
@@ -67,17 +81,20 @@ impl Process {
         endpoints: Prepared,
         wiring: Wiring,
         running: Arc<Running>,
-        reloads: Reloads,
-        log: Arc<LogLevel>,
+        with: With,
     ) -> Self {
-        let (metrics, said) = (Arc::clone(&wiring.metrics), start::notable(&plan));
+        let With { mut fleet, reloads, log } = with;
+        let (metrics, notable) = (Arc::clone(&wiring.metrics), start::notable(&plan));
         let mut crew = Crew::new(wiring, Arc::clone(&running));
+        fleet.follow(plan.fleet.as_ref());
         let endpoints = endpoints.apply();
-        show(&endpoints, &running, &metrics);
+        crew.maker().shares.give(endpoints.iter().map(|living| &living.limits));
+        metrics.set_fleet_members(crew.maker().shares.members());
+        show(&endpoints, &running, &metrics, &crew.maker().shares);
         crew.follow(Planned::all(&plan, &endpoints), plan.deadline).await;
         metrics.config_read(true, unix_seconds());
-        let (former, restarts) = (Former::default(), Vec::new());
-        Self { crew, metrics, running, reloads, endpoints, former, plan, said, restarts, log }
+        let (former, said) = (Former::default(), Said { notable, restarts: Vec::new() });
+        Self { crew, metrics, running, reloads, fleet, endpoints, former, plan, said, log }
     }
 
     /// Runs until a signal says to stop.
@@ -93,8 +110,10 @@ impl Process {
                 Some(request) = requests.recv() => Next::Request(request),
                 reread = self.reloads.next() => Next::Reread(reread),
                 event = self.crew.next() => Next::Event(event),
+                () = self.fleet.changed() => Next::Fleet,
             };
             match next {
+                Next::Fleet => self.share_out(),
                 Next::Request(request) => self.request(request).await,
                 Next::Reread(Reread::Due) | Next::HangUp => self.reload(Vec::new()),
                 Next::Reread(Reread::Done(read)) => self.read(read).await,
@@ -104,6 +123,21 @@ impl Process {
                 }
             }
         }
+    }
+
+    /// Takes what this process has of the caps: at the endpoints first, so that a listener that stands by starts nothing.
+    fn share_out(&mut self) {
+        let endpoints = self.former.beside(&self.endpoints);
+        let shares = self.crew.maker().shares.clone();
+        // Those of the present plan last: one that was renamed has its limits under both names.
+        shares.give(endpoints.iter().rev().map(|living| &living.limits));
+        self.crew.tell_all(|endpoint, controls| {
+            if let Some(living) = endpoints.iter().find(|living| *living.limits.name == *endpoint) {
+                controls.share = shares.of_listener(&living.limits);
+            }
+        });
+        self.running.follow_workers();
+        self.metrics.set_fleet_members(shares.members());
     }
 
     /// What a drain of the process may take.
@@ -153,7 +187,9 @@ impl Process {
         self.reloads.watch_folder(plan.listeners_dir.as_ref());
         let former = std::mem::replace(&mut self.endpoints, endpoints.apply());
         self.former.add(&former);
-        show(&self.endpoints, &self.running, &self.metrics);
+        self.fleet.follow(plan.fleet.as_ref());
+        self.share_out();
+        show(&self.endpoints, &self.running, &self.metrics, &self.crew.maker().shares);
         let became = self.crew.follow(Planned::all(&plan, &self.endpoints), plan.deadline).await;
         // Workers that were set by hand and stay need their sessions.
         self.running.follow_workers();
@@ -178,8 +214,8 @@ impl Process {
             tracing::debug!("the configuration was reloaded: nothing has changed");
         }
         let notable = start::notable(&plan);
-        start::say_anew(&self.said, &notable);
-        self.said = notable;
+        start::say_anew(&self.said.notable, &notable);
+        self.said.notable = notable;
         // What needs a restart is compared with what the process started with.
         self.plan = Plan {
             admin: self.plan.admin,
@@ -204,11 +240,11 @@ impl Process {
         ];
         let restarts: Vec<_> =
             changed.into_iter().filter(|(_, changed)| *changed).map(|(key, _)| key).collect();
-        if restarts != self.restarts {
+        if restarts != self.said.restarts {
             for key in &restarts {
                 tracing::warn!(key, "this key stays as it was at the start: a new value needs a restart");
             }
-            self.restarts.clone_from(&restarts);
+            self.said.restarts.clone_from(&restarts);
         }
         restarts
     }
@@ -222,9 +258,9 @@ impl Process {
     }
 }
 
-fn show(endpoints: &[Arc<Living>], running: &Running, metrics: &Metrics) {
+fn show(endpoints: &[Arc<Living>], running: &Running, metrics: &Metrics, shares: &Shares) {
     for endpoint in endpoints {
-        running.put_endpoint(endpoint.shown(metrics));
+        running.put_endpoint(endpoint.shown(metrics, shares.clone()));
     }
 }
 
@@ -268,11 +304,14 @@ mod tests {
         let (metrics, running) = (Arc::new(Metrics::new()), Arc::new(Running::default()));
         let drain = Drain::new();
         let clients = Arc::<sqs::Clients>::default();
-        let wiring = Wiring { metrics, drain: drain.clone(), clients, deadline: plan.deadline };
+        let fleet = Fleet::new(plan.admin.all);
+        let (deadline, shares) = (plan.deadline, fleet.shares());
+        let wiring = Wiring { metrics, drain: drain.clone(), clients, deadline, shares };
         let endpoints = Prepared::new(&plan.endpoints, &[]).unwrap();
         let log = Arc::new(LogLevel::new(&plan.log.filter));
         let reloads = Reloads::of(Some(source), watch::Sender::new(None));
-        let mut process = Process::start(plan, endpoints, wiring, running, reloads, log).await;
+        let mut process =
+            Process::start(plan, endpoints, wiring, running, With { fleet, reloads, log }).await;
         let (requests, mut of_routes) = mpsc::channel(16);
         let operator = ToProcess { requests, clients: Arc::default(), redrives: Arc::default() };
         let mut signals = Signals::new().unwrap();

@@ -259,7 +259,7 @@ mod tests {
 
     #[tokio::test]
     async fn whoever_waits_for_a_reading_is_refused_when_the_process_ends() {
-        let (release, released) = std::sync::mpsc::channel::<()>();
+        let (release, released) = std::sync::mpsc::sync_channel::<()>(1);
         let released = std::sync::Mutex::new(released);
         let load = move |_: Option<&Trial>| {
             // Ends when the test does.

@@ -1,5 +1,6 @@
 //! The start: why there is none, and what the log says of it.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -11,6 +12,7 @@ use crate::admin::{About, Admin, AdminError, View};
 use crate::app::resources::{self, Limits, Shortage};
 use crate::config::{AdminAddresses, ListenerPlan, Plan};
 use crate::endpoint::ClientError;
+use crate::fleet::Standing;
 use crate::limit::clock::Wall;
 
 /// Why a run could not start.
@@ -56,6 +58,11 @@ impl AdminPorts {
         Ok(Self { all, metrics })
     }
 
+    /// Where the one with all routes listens; `configured`, if the system does not tell.
+    pub(super) fn address(&self, configured: SocketAddr) -> SocketAddr {
+        self.all.address().unwrap_or(configured)
+    }
+
     /// Serves both until `stop`.
     pub(super) fn serve(self, view: &Arc<View>, stop: &CancellationToken) -> JoinSet<()> {
         let mut served = JoinSet::new();
@@ -97,9 +104,12 @@ pub(super) fn tell(plan: &Plan, ports: &AdminPorts) {
 }
 
 /// What this process is.
-pub(super) fn about(listeners_dir: watch::Receiver<Option<PathBuf>>) -> About {
+pub(super) fn about(
+    listeners_dir: watch::Receiver<Option<PathBuf>>,
+    fleet: watch::Receiver<Standing>,
+) -> About {
     let host = rustix::system::uname().nodename().to_str().ok().map(str::to_owned);
-    About { started: Wall::System.now(), host: host.filter(|host| !host.is_empty()), listeners_dir }
+    About { started: Wall::System.now(), host: host.filter(|host| !host.is_empty()), listeners_dir, fleet }
 }
 
 /// Something a person should know of, and its fix.

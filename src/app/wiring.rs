@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::app::crew::Maker;
 use crate::app::effect::Effect;
 use crate::app::endpoints::{Living, Posting};
+use crate::app::fleet::Shares;
 use crate::app::results;
 use crate::config::{ListenerPlan, Plan};
 use crate::drain::{Drain, RECEIVES_END_BEFORE};
@@ -22,6 +23,8 @@ pub(super) struct Wiring {
     pub(super) clients: Arc<sqs::Clients>,
     /// What a drain may take.
     pub(super) deadline: Duration,
+    /// What this process has of the caps.
+    pub(super) shares: Shares,
 }
 
 /// A listener's plan and its endpoint.
@@ -99,7 +102,10 @@ impl Maker for Wiring {
                 seed: fastrand::u64(..),
                 settings,
             };
-            Listener::new(parts, Some(memory))
+            let listener = Listener::new(parts, Some(memory));
+            let share = self.shares.of_listener(&endpoint.limits);
+            listener.handle().change(|controls| controls.share = share);
+            listener
         })
     }
 }

@@ -23,12 +23,13 @@ use crate::config::{self, Overrides, Plan};
 use crate::localqueue::{Broker, BrokerError, SendMessage, Server, SharedBroker, wall_clock};
 use endpoint::Endpoint;
 use picture::{Side, Snapshot};
-use scenario::{MAX_RECEIVES, MESSAGES, QUEUES, Scenario, THROTTLE_DELAY, WORKERS};
+use scenario::{MAX_RECEIVES, MESSAGES, QUEUES, Scenario, THROTTLE_DELAY, WINDOW_MAX, WORKERS};
 
 /// Time between two lines.
 const LINE_EVERY: Duration = Duration::from_secs(2);
 /// The end, whatever is left then.
 const LONGEST: Duration = Duration::from_secs(58);
+
 /// Runs the demonstration to its end; returns the exit code.
 pub(super) async fn run() -> u8 {
     let (server, listener) = match bind().await {
@@ -133,6 +134,9 @@ fn plan(server: &Server, listener: &TcpListener) -> Result<Plan, config::ConfigE
     for listener in &mut plan.listeners {
         // The AWS SDK's variables must not lead it elsewhere.
         listener.queue.address = Url::parse(&format!("http://{}/", server.local_addr())).ok();
+    }
+    for endpoint in &mut plan.endpoints {
+        endpoint.limits.tuning.learned.window_max = WINDOW_MAX;
     }
     Ok(plan)
 }

@@ -2,6 +2,7 @@
 //! `dev_plan` reads the configuration, and `workbench` lets the console change it.
 
 use std::fmt::Write as _;
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
@@ -29,6 +30,20 @@ const TIMEOUT: &str = "10s";
 /// How long the servers may take to stop.
 const STOP: Duration = Duration::from_secs(2);
 
+/// Appended to the help.
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  queuepost dev
+  queuepost dev --demo
+  queuepost dev --url http://127.0.0.1:8080/orders
+  queuepost dev --config queuepost.yaml
+
+It prints where everything is, and what to type next. Nothing is kept after
+Ctrl-C.
+
+Exit codes: 0 ended by Ctrl-C, 1 failure, 2 usage, 78 bad configuration, 130
+Ctrl-C in the middle of --demo.";
+
 /// Options of `dev`.
 #[derive(Debug, Args)]
 pub(super) struct Options {
@@ -38,7 +53,7 @@ pub(super) struct Options {
     /// Address of the sample endpoint
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9325")]
     endpoint_listen: SocketAddr,
-    /// Address of metrics and health
+    /// Address of console, metrics and health
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9464")]
     admin_listen: SocketAddr,
     /// Post to this endpoint of yours instead of the sample
@@ -47,7 +62,7 @@ pub(super) struct Options {
     /// Run the listeners of this file with queues made here; POSTs to other machines go to the sample, which prints them whole
     #[arg(long, short, value_name = "FILE", conflicts_with = "url")]
     config: Option<String>,
-    /// Show in a minute what a throttled endpoint costs: 200 messages, beside a plain worker
+    /// Show in a minute what an overloaded endpoint costs: 200 messages, beside a plain worker
     #[arg(long, exclusive = true)]
     demo: bool,
     /// Name that queue and sample endpoint answer to, beside IP addresses and localhost; for containers
@@ -61,7 +76,7 @@ pub(super) struct Options {
 /// Runs until Ctrl-C; returns the exit code.
 pub(super) async fn run(options: &Options) -> u8 {
     if options.demo {
-        return demo::run().await;
+        return Box::pin(demo::run()).await;
     }
     let local = match Local::bind(options).await {
         Ok(local) => local,
@@ -122,7 +137,14 @@ impl Local {
         let taken = |what: &str, flag: &str, address: SocketAddr| {
             let what = format!("cannot start the {what} on {address}");
             let flag = flag.to_owned();
-            move |error: std::io::Error| format!("{what}: {error}; choose another address with {flag}")
+            move |error: std::io::Error| {
+                let other = if error.kind() == ErrorKind::AddrInUse {
+                    "end the other `queuepost dev` if one runs, or "
+                } else {
+                    ""
+                };
+                format!("{what}: {error}; {other}choose another address with {flag}")
+            }
         };
         let address = options.queue_listen;
         let server = Server::bind(address, Broker::new(fastrand::u64(..)), wall_clock())

@@ -71,8 +71,11 @@ pub const EXIT_CODES: [(u8, &str); 5] = [
 ];
 
 const AFTER_HELP: &str = "\
+Begin here, without an AWS account:
+  queuepost dev            queue, listener and sample endpoint on this machine
+  queuepost dev --demo     what an overloaded endpoint costs, in a minute
+
 Examples:
-  queuepost dev
   queuepost run --url http://127.0.0.1:8080/orders \\
     --queue https://sqs.eu-west-1.amazonaws.com/123456789012/orders
   queuepost run --config queuepost.yaml
@@ -100,9 +103,10 @@ struct Cli {
 enum Command {
     /// Consume queues and POST each message to an endpoint
     Run(Box<run::Options>),
-    /// Try out what `run` would do, without receiving or posting anything
+    /// Try out what `run` would do; receives and posts nothing
     Check(Box<check::Options>),
-    /// Everything on this machine: embedded queue, sample endpoint, one listener
+    /// All on this machine: embedded queue, listener, sample endpoint
+    #[command(after_help = dev::EXAMPLES)]
     Dev(dev::Options),
     /// Put messages on a queue
     Send(Box<send::Options>),
@@ -116,7 +120,7 @@ enum Command {
     /// Let a paused or drained listener receive again
     #[command(after_help = control::RESUME)]
     Resume(control::OfListener),
-    /// Set how many POSTs a listener of a running process may have at once
+    /// Set how many POSTs a running listener may have at once
     Workers(control::Workers),
     /// End a listener of a running process once what runs has finished
     #[command(after_help = control::DRAIN)]
@@ -131,7 +135,7 @@ enum Command {
     Delete(delete::Options),
     /// Drop all messages of a queue
     Purge(purge::Options),
-    /// Send the messages of a dead-letter queue back to where they came from
+    /// Send messages of a dead-letter queue back where they came from
     Redrive(Box<redrive::Options>),
     /// Ask the process on this machine whether it is alive, or ready
     Healthcheck(healthcheck::Options),
@@ -147,9 +151,9 @@ enum Command {
 pub async fn main() -> ExitCode {
     let cli = Cli::try_parse().unwrap_or_else(|error| suggesting(error).exit());
     let code = match cli.command {
-        Command::Run(options) => run::run(&options).await,
+        Command::Run(options) => Box::pin(run::run(&options)).await,
         Command::Check(options) => check::run(&options).await,
-        Command::Dev(options) => dev::run(&options).await,
+        Command::Dev(options) => Box::pin(dev::run(&options)).await,
         Command::Send(options) => send::run(&options).await,
         Command::Receive(options) => receive::run(&options).await,
         Command::Status(options) => status::run(&options).await,
@@ -204,13 +208,40 @@ mod tests {
         assert!(!suggesting(error).to_string().contains("similar"));
     }
 
+    /// The program and every subcommand, at 80 columns.
+    fn at_80_columns() -> Vec<clap::Command> {
+        let program = Cli::command();
+        let commands = std::iter::once(&program).chain(program.get_subcommands());
+        commands.map(|command| command.clone().term_width(80)).collect()
+    }
+
     #[test]
     fn no_example_is_wrapped_at_80_columns() {
-        for mut command in std::iter::once(Cli::command()).chain(Cli::command().get_subcommands().cloned()) {
+        for mut command in at_80_columns() {
             let Some(examples) = command.get_after_help().map(ToString::to_string) else { continue };
-            command = command.term_width(80);
             let help = command.render_long_help().to_string();
             assert!(help.contains(examples.trim_end()), "{help}");
         }
+    }
+
+    #[test]
+    fn no_line_of_help_is_wider_than_80_columns() {
+        for mut command in at_80_columns() {
+            for help in [command.render_help(), command.render_long_help()].map(|help| help.to_string()) {
+                for line in help.lines() {
+                    assert!(line.chars().count() <= 80, "{}: {line}", command.get_name());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn each_subcommand_has_one_line_in_the_list() {
+        let mut command = Cli::command().term_width(80);
+        let help = command.render_help().to_string();
+        let (_, list) = help.split_once("Commands:\n").unwrap();
+        let (list, _) = list.split_once("\n\n").unwrap();
+        // With `help`, which clap adds.
+        assert_eq!(list.lines().count(), command.get_subcommands().count(), "{list}");
     }
 }

@@ -82,6 +82,9 @@ pub(super) struct PlanOptions {
     /// File with the token that each change must show [env: QUEUEPOST_ADMIN_TOKEN_FILE]
     #[arg(long, value_name = "FILE", help_heading = "Process")]
     admin_token_file: Option<String>,
+    /// DNS name with a record for each process that shares the endpoint's limits with this one [env: QUEUEPOST_FLEET_DNS]
+    #[arg(long, value_name = "NAME", help_heading = "Process")]
+    fleet_dns: Option<String>,
     /// How long a stop may take before running POSTs are cut off [default: longest timeout + 15s, 25s to 110s] [env: QUEUEPOST_SHUTDOWN_DEADLINE]
     #[arg(long, value_name = "DURATION", help_heading = "Process")]
     shutdown_deadline: Option<String>,
@@ -121,6 +124,7 @@ impl PlanOptions {
             listeners_dir: self.listeners_dir.clone(),
             admin_listen: self.admin_listen.clone(),
             admin_metrics_listen: self.admin_metrics_listen.clone(),
+            fleet_dns: self.fleet_dns.clone(),
             admin_allow_changes: self.admin_allow_changes.then(|| "true".to_owned()),
             admin_token_file: self.admin_token_file.clone(),
             shutdown_deadline: self.shutdown_deadline.clone(),

@@ -84,6 +84,7 @@ fn receives(of: &Value) -> &str {
         None => "yes",
         Some("paused") => "paused",
         Some("draining") => "draining",
+        Some("standing_by") => "stands by",
         Some("settle_fault") => "deletes fail",
         Some("back_off") => "backs off",
         Some("gate_closed") => "gate closed",

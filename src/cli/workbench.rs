@@ -71,3 +71,25 @@ impl Drop for Workbench {
         fs::remove_dir_all(&self.folder).ok();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn listeners_that_are_kept_are_copied_and_what_is_hidden_is_not() {
+        let there = std::env::temp_dir().join(format!("queuepost-workbench-{}", std::process::id()));
+        fs::create_dir_all(there.join("a folder")).unwrap();
+        for name in ["orders.yaml", ".orders.json.tmp"] {
+            fs::write(there.join(name), name).unwrap();
+        }
+        let workbench = Workbench::new().unwrap();
+        let copies = workbench.folder.join("listeners");
+        copy_files(&there, &copies).unwrap();
+        let names: Vec<_> = fs::read_dir(&copies).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(names, ["orders.yaml"]);
+        fs::remove_file(copies.join("orders.yaml")).unwrap();
+        assert_eq!(fs::read_to_string(there.join("orders.yaml")).unwrap(), "orders.yaml");
+        fs::remove_dir_all(&there).unwrap();
+    }
+}

@@ -62,9 +62,14 @@ pub(super) fn plan(
     let mut others = Others::default();
     let described = |written| listener(written, &mut endpoints, &mut others, env, report);
     let mut listeners: Vec<ListenerPlan> = file.listeners.iter().filter_map(described).collect();
-    let (endpoints, indexes) = endpoints.finish(file.listeners_dir.is_some(), report);
+    let beside = (file.listeners_dir.is_some(), file.fleet.is_written());
+    let (endpoints, indexes) = endpoints.finish(beside, report);
     for listener in &mut listeners {
         listener.endpoint = indexes.get(listener.endpoint).copied().unwrap_or_default();
+    }
+    let fleet = file.fleet.settings(report);
+    if let Some(fleet) = &fleet {
+        file.fleet.leaves_nobody_out(fleet, &endpoints, &listeners, report);
     }
     let longest = listeners.iter().map(|listener| listener.target.timeout).max().unwrap_or_default();
     Plan {
@@ -73,6 +78,7 @@ pub(super) fn plan(
         listeners_dir: directory::folder(file),
         admin: file.admin.addresses(report),
         admin_token: file.admin.token(env, report),
+        fleet,
         deadline: deadline(file, longest, report),
         log: log_settings(file, stdout_is_terminal, report),
         require_healthy,

@@ -130,10 +130,12 @@ pub fn keys_of(text: &str) -> Option<Map<String, Value>> {
 fn json(node: tree::Node) -> Value {
     match node.value {
         tree::Value::Nothing => Value::Null,
-        tree::Value::Scalar(text) => match serde_json::from_str(&text) {
-            Ok(typed @ (Value::Bool(_) | Value::Number(_))) if typed.to_string() == text => typed,
-            _ => Value::String(text),
-        },
+        tree::Value::Scalar(text) => {
+            let typed = serde_json::from_str(&text).ok();
+            let typed = typed.filter(|typed: &Value| typed.is_number() || typed.is_boolean());
+            let shown = typed.as_ref().map(Value::to_string);
+            typed.filter(|_| shown.as_ref() == Some(&text)).unwrap_or(Value::String(text))
+        }
         tree::Value::List(items) => items.into_iter().map(json).collect(),
         tree::Value::Map(entries) => entries.into_iter().map(|(key, node)| (key.name, json(node))).collect(),
     }

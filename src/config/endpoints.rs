@@ -205,14 +205,15 @@ impl Endpoints {
         known.retry_after_closes_gate
     }
 
-    /// The endpoints in use, and the new index of each earlier index. Others are warned of, unless listeners `may_come`.
-    pub(super) fn finish(self, may_come: bool, report: &mut Report) -> (Vec<EndpointPlan>, Vec<usize>) {
-        let mut plans = Vec::new();
-        let mut indexes = Vec::new();
+    /// The endpoints in use, and the new index of each earlier index. `beside`: whether more listeners may come, and whether
+    /// other processes have the same caps.
+    pub(super) fn finish(self, beside: (bool, bool), report: &mut Report) -> (Vec<EndpointPlan>, Vec<usize>) {
+        let (may_come, is_shared) = beside;
+        let (mut plans, mut indexes) = (Vec::new(), Vec::new());
         for known in self.known {
             indexes.push(plans.len());
             if known.workers > 0 {
-                known.advise(report);
+                known.advise(is_shared, report);
                 plans.push(known.plan());
             } else if !may_come {
                 report.warn(&known.place, &known.key, "is not used by any listener");
@@ -306,13 +307,14 @@ impl Known {
     }
 
     /// Warns of sessions that do not fit the workers of the endpoint's listeners.
-    fn advise(&self, report: &mut Report) {
+    fn advise(&self, is_shared: bool, report: &mut Report) {
         let sessions = self.sessions();
         let too_few = rules::sessions_cover_workers(sessions, self.most_workers_written);
         match &self.sessions_written {
             Some(written) => {
                 report.advise(Some(written), too_few);
-                report.advise(Some(written), rules::sessions_are_in_reach(sessions, self.workers));
+                let is_far = rules::sessions_are_in_reach(sessions, self.workers);
+                report.advise(Some(written), is_far.filter(|_| !is_shared));
             }
             None => {
                 if let Some(warning) = too_few {
@@ -333,7 +335,8 @@ impl Known {
     fn plan(self) -> EndpointPlan {
         let (sessions, sessions_are_workers) = (self.sessions(), self.sessions.is_none());
         let (origin, auth, sign, tls) = self.identity.unwrap_or_default();
-        let tuning = Tuning::default();
+        let (adaptive, rate, tuning) = (self.adaptive, self.rate, Tuning::default());
+        let divided = !sessions_are_workers;
         EndpointPlan {
             origin,
             client: endpoint::Settings {
@@ -345,7 +348,7 @@ impl Known {
                 sign,
                 tls,
             },
-            limits: limit::Settings { sessions, adaptive: self.adaptive, rate: self.rate, tuning },
+            limits: limit::Settings { sessions, divided, adaptive, rate, tuning },
             sessions_are_workers,
         }
     }

@@ -15,6 +15,7 @@ use crate::config::claim_check::ClaimCheck;
 use crate::config::cloudevents::CloudEvents;
 use crate::config::env::Lookup;
 use crate::config::fields::Fields;
+use crate::config::fleet::FleetKeys;
 use crate::config::lambda::Lambda;
 use crate::config::problem::{Fault, Place, Report, Written};
 use crate::config::results::Results;
@@ -33,6 +34,7 @@ pub(super) struct File {
     pub(super) listeners_dir: Option<Written>,
     /// `admin`.
     pub(super) admin: AdminKeys,
+    pub(super) fleet: FleetKeys,
     /// `shutdown.deadline`.
     pub(super) shutdown_deadline: Option<Written>,
     /// `log.format`.
@@ -167,6 +169,7 @@ impl File {
             endpoints: Vec::new(),
             listeners_dir: None,
             admin: AdminKeys::default(),
+            fleet: FleetKeys::default(),
             shutdown_deadline: None,
             log_format: None,
             log_level: None,
@@ -193,6 +196,7 @@ impl File {
             }
         };
         file.admin = fields.map("admin", AdminKeys::read).unwrap_or_default();
+        file.fleet = fields.map("fleet", FleetKeys::read).unwrap_or_default();
         file.shutdown_deadline = fields.map("shutdown", text("deadline")).flatten();
         (file.log_format, file.log_level) = fields
             .map("log", |mut fields| {

@@ -50,6 +50,8 @@ pub struct Overrides {
     pub admin_listen: Option<String>,
     /// `--admin-metrics-listen`
     pub admin_metrics_listen: Option<String>,
+    /// `--fleet-dns`
+    pub fleet_dns: Option<String>,
     /// `--admin-allow-changes`
     pub admin_allow_changes: Option<String>,
     /// `--admin-token-file`

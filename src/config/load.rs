@@ -140,7 +140,7 @@ pub fn queue(
     report.finish().map(drop).and_then(|()| settings.ok_or_else(|| Report::default().into_errors()))
 }
 
-const TOP: [Given<File>; 8] = [
+const TOP: [Given<File>; 9] = [
     Given {
         flag: "--listeners-dir",
         variable: "QUEUEPOST_LISTENERS_DIR",
@@ -170,6 +170,12 @@ const TOP: [Given<File>; 8] = [
         variable: admin::TOKEN_VARIABLE,
         typed: |typed| typed.admin_token_file.as_ref(),
         put: |file, written| file.admin.token_file = Some(Written { reveal: Reveal::Path, ..written }),
+    },
+    Given {
+        flag: "--fleet-dns",
+        variable: "QUEUEPOST_FLEET_DNS",
+        typed: |typed| typed.fleet_dns.as_ref(),
+        put: |file, written| (file.fleet.dns, file.fleet.replicas) = (Some(written), None),
     },
     Given {
         flag: "--shutdown-deadline",

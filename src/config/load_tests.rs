@@ -282,7 +282,7 @@ fn a_secret_that_others_can_read_is_warned_of_with_its_file_and_the_command() {
 #[test]
 fn every_flag_with_a_value_has_a_variable_of_its_name() {
     let variables = variables();
-    assert_eq!(variables.len(), 26);
+    assert_eq!(variables.len(), 27);
     for (flag, variable) in variables {
         let name = flag.trim_start_matches('-').replace('-', "_").to_uppercase();
         let name = if name == "LOG_LEVEL" { "LOG".to_owned() } else { name };

@@ -42,6 +42,9 @@ mod explain;
 mod fields;
 mod file;
 mod firsts;
+mod fleet;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod gathering;
 mod given;
 mod keys;

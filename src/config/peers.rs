@@ -74,6 +74,8 @@ const METHOD: &str = "there is none: messages are always POSTed";
 const CREDENTIALS: &str = "there is none: credentials come from the AWS chain (environment, `profile`, role), and \
                            `role_arn` is assumed with them";
 
+const ECS: &str =
+    "there is none: a task of ECS is not told how many there are; write `dns` with a name of Cloud Map";
 const AUTH: &str = "write `auth` under `endpoints.NAME`: docs/credentials.md has all kinds";
 const RATE: &str = "write `rate_limit: {per_second, burst}` under `endpoints.NAME`";
 const TRUST: &str = "certificates are always verified: write `tls: {ca_file}` under `endpoints.NAME` for an authority of your own";
@@ -158,6 +160,9 @@ pub(super) fn hint(path: &str, name: &str) -> Option<String> {
     let word: String = name.chars().filter(|c| !"_-".contains(*c)).map(|c| c.to_ascii_lowercase()).collect();
     let word = word.as_str();
     let (listener, endpoint) = (is_below(path, "listeners["), is_below(path, "endpoints."));
+    if path == "fleet" && word == "ecs" {
+        return Some(ECS.to_owned());
+    }
     let hint = match WORDS.iter().find(|(other, _)| *other == word) {
         Some((_, hint)) if listener || endpoint => hint,
         None if listener && ENDPOINT_KEYS.contains(&word) => AT_ENDPOINT,

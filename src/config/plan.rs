@@ -12,7 +12,7 @@ use crate::config::written_keys::WrittenKeys;
 use crate::exchange::Algorithm;
 use crate::exchange::results::Form;
 use crate::secret::Secret;
-use crate::{endpoint, limit, pipeline, sqs, telemetry};
+use crate::{endpoint, fleet, limit, pipeline, sqs, telemetry};
 
 /// Everything a process needs to know, already valid.
 #[derive(Debug, Clone)]
@@ -27,6 +27,8 @@ pub struct Plan {
     pub admin: AdminAddresses,
     /// Who may change something through the admin port; `None`: nobody.
     pub admin_token: Option<Secret>,
+    /// Who else holds the caps with this process, if anybody does.
+    pub fleet: Option<fleet::Settings>,
     /// Time from the stop signal until running work is aborted.
     pub deadline: Duration,
     /// How logs are written.

@@ -233,6 +233,8 @@ impl<'de> Visitor<'de> for RawVisitor {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write as _;
+
     use super::*;
 
     fn dump(node: &Node) -> String {
@@ -280,6 +282,19 @@ mod tests {
             let error = parsed(source).expect_err(source);
             assert!(error.starts_with(place) && error.contains("not valid YAML: "), "{error}");
             assert_eq!(error.matches("not valid").count(), 1, "{error}");
+        }
+    }
+
+    #[test]
+    fn aliases_that_multiply_and_nesting_without_end_are_one_problem_soon() {
+        let mut bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
+        for level in 1..12 {
+            let below = format!("*a{}", level - 1);
+            writeln!(bomb, "a{level}: &a{level} [{}]", [below.as_str(); 10].join(", ")).unwrap();
+        }
+        for source in [bomb, format!("a: {}{}", "[".repeat(100_000), "]".repeat(100_000))] {
+            let refused = parsed(&source).expect_err("it is not read");
+            assert_eq!(refused.lines().count(), 1, "{refused}");
         }
     }
 

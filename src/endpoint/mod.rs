@@ -13,6 +13,8 @@ pub mod auth;
 mod client;
 mod connectivity;
 mod echo;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod redact;
 mod response;
 mod settings;

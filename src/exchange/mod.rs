@@ -11,6 +11,8 @@
 mod algorithm;
 mod claim_check;
 mod cloudevents;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod headers;
 mod lambda;
 mod raw;

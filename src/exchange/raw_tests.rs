@@ -123,6 +123,27 @@ fn newlines_and_emoji_in_attributes_are_percent_encoded_and_say_so() {
 }
 
 #[test]
+fn an_attribute_is_no_header_but_one_with_the_prefix_whatever_it_is_called() {
+    let own = shape(&message("{}"));
+    for name in ["Authorization", "host", "Content-Length", "Connection", "x-queuepost-message-id", "Cookie"]
+    {
+        let mut with = message("{}");
+        with.attributes = vec![text(name, "of the sender")];
+        let shaped = shape(&with);
+        let theirs: Vec<&str> = shaped
+            .headers
+            .iter()
+            .filter(|(_, value)| value.as_bytes() == b"of the sender")
+            .map(|(name, _)| name.as_str())
+            .collect();
+        assert_eq!(theirs, [format!("{ATTRIBUTE_PREFIX}{name}").to_lowercase()], "{name}");
+        for (name, value) in &own.headers {
+            assert_eq!(shaped.headers.get(name), Some(value), "{name}");
+        }
+    }
+}
+
+#[test]
 fn names_that_are_no_token_and_headers_past_8_kib_are_dropped_and_counted() {
     let mut message = message("x");
     let long = "v".repeat(5_000);
@@ -202,6 +223,14 @@ fn an_error_in_the_body_of_a_200_counts_only_when_asked_for() {
         assert_eq!(judged(harmless, true, true), success, "{harmless:?}");
     }
     assert_eq!(judged(br#"{"error":"bad"}"#, false, true), success, "it goes on beyond what is kept");
+}
+
+#[test]
+fn an_error_that_stands_twice_in_the_body_counts_as_its_last() {
+    let failure = Verdicts::All(Outcome::AlgorithmError);
+    assert_eq!(judged(br#"{"error":null,"error":{"message":"bad"}}"#, true, true), failure);
+    let null_at_last = judged(br#"{"error":"bad","error":null}"#, true, true);
+    assert_eq!(null_at_last, Verdicts::All(Outcome::Success));
 }
 
 #[test]

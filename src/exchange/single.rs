@@ -1,5 +1,6 @@
 //! The exchange of one message: its shape makes the request, the answer's status is the verdict.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::Deserialize;
@@ -98,7 +99,13 @@ pub fn reports_an_error(body: &Body) -> bool {
     struct Report {
         error: Option<IgnoredAny>,
     }
-    body.is_whole
-        && body.kept.trim_ascii_start().starts_with(b"{")
-        && serde_json::from_slice::<Report>(&body.kept).is_ok_and(|report| report.error.is_some())
+    if !body.is_whole || !body.kept.trim_ascii_start().starts_with(b"{") {
+        return false;
+    }
+    match serde_json::from_slice::<Report>(&body.kept) {
+        Ok(report) => report.error.is_some(),
+        // No JSON, or the member twice: of two the last counts, as for most readers.
+        Err(_) => serde_json::from_slice::<BTreeMap<String, Option<IgnoredAny>>>(&body.kept)
+            .is_ok_and(|members| members.get("error").is_some_and(Option::is_some)),
+    }
 }

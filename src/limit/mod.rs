@@ -10,6 +10,7 @@ mod rate;
 mod run_ahead;
 mod sessions;
 mod settings;
+mod share;
 mod slots;
 
 pub use adaptive::Constraint;
@@ -18,6 +19,7 @@ pub use quota::{QuotaHint, Stated};
 pub use run_ahead::{FullReceive, RunAhead, Smoothed};
 pub use sessions::{Claims, Feedback, LearnedLimit, Membership, Refusal, Session, Sessions};
 pub use settings::{Rate, Settings};
+pub use share::Share;
 pub use slots::{Reserved, SetAside, Slot, SlotCounts, Slots};
 
 use std::sync::Arc;

@@ -43,12 +43,14 @@ impl Pacer {
     }
 
     /// From now on `rate` is allowed, or everything. Starts of which the burst has not recovered weigh as much at the new
-    /// rate. So a change of the rate is no second burst.
+    /// rate. A burst that grows has to be saved up: another process may just have used the rest. So a change of the rate is
+    /// no second burst.
     pub(super) fn set_rate(&mut self, rate: Option<Rate>, now: Instant) {
         let owed = self.due.map_or(Duration::ZERO, |due| due.saturating_duration_since(now));
         self.due = match (self.rate, rate) {
             (Some(old), Some(new)) => {
-                let starts = owed.as_secs_f64() / old.interval.as_secs_f64().max(f64::MIN_POSITIVE);
+                let more = f64::from(new.burst.get().saturating_sub(old.burst.get()));
+                let starts = more + owed.as_secs_f64() / old.interval.as_secs_f64().max(f64::MIN_POSITIVE);
                 let owed = Duration::try_from_secs_f64(starts * new.interval.as_secs_f64());
                 now.checked_add(owed.unwrap_or(INTERVAL_MAX))
             }

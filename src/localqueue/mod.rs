@@ -21,6 +21,8 @@ mod digest;
 mod error;
 mod faults;
 mod front;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod groups;
 mod handle;
 mod long_poll;

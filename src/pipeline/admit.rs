@@ -16,6 +16,9 @@ use crate::drain::Drain;
 use crate::limit::{Claims, EndpointLimits, FullReceive, Membership, Probe, Rank, Session};
 use crate::pipeline::gates::Gates;
 
+/// Pause before a message on its final receive asks again whether its listener still stands by.
+const AGAIN: Duration = Duration::from_secs(1);
+
 /// Leave to post.
 #[derive(Debug)]
 pub(super) struct Admitted {
@@ -31,6 +34,8 @@ pub(super) struct Admitted {
 pub(super) enum Refused {
     /// The listener stops, alone or with the process.
     Draining,
+    /// The listener stands by: what it could do is other processes' share.
+    StandingBy,
     /// A gate stays closed for so much longer.
     GateClosed(Duration),
 }
@@ -40,6 +45,7 @@ impl Refused {
     pub(super) fn words(self) -> &'static str {
         match self {
             Self::Draining => "the listener is stopping",
+            Self::StandingBy => "the listener stands by",
             Self::GateClosed(_) => "the gate stayed closed",
         }
     }
@@ -118,6 +124,16 @@ impl Admission {
         admitted.unwrap_or(Err(Refused::Draining))
     }
 
+    /// The listener stands by: the message is released. One on its final receive would be dead-lettered for that, so it
+    /// waits for the share to come back.
+    async fn stand_by(&self, patience: Patience) -> Result<(), Refused> {
+        if patience.rank != Rank::FinalReceive || Instant::now() + AGAIN >= patience.until {
+            return Err(Refused::StandingBy);
+        }
+        tokio::time::sleep(AGAIN).await;
+        Ok(())
+    }
+
     async fn pass(&self, reservation: &mut Reservation, patience: Patience) -> Result<Admitted, Refused> {
         let mut at_gates = Duration::ZERO;
         loop {
@@ -137,6 +153,10 @@ impl Admission {
                 // Leaves the line to the probe.
                 () = self.gates.closed(&reservation.probes) => {}
                 session = self.membership.start(reservation.claims.take()) => {
+                    let Some(session) = session else {
+                        self.stand_by(patience).await?;
+                        continue;
+                    };
                     let probes = std::mem::take(&mut reservation.probes);
                     return Ok(Admitted { session, probes, at_gates });
                 }

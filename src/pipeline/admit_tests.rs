@@ -10,7 +10,7 @@ use crate::limit::{self, Evidence, Feedback, Rate, Stated};
 use crate::pipeline::kit_for_tests::{HOUR, Kit, MINUTE, SECOND, Setup, circumstances, close, patient};
 
 fn kit(sessions: usize, rate: Option<Rate>) -> Kit {
-    let limits = limit::Settings { sessions, rate, ..Setup::default().limits };
+    let limits = limit::Settings { sessions, divided: false, rate, ..Setup::default().limits };
     Setup { limits, ..Setup::default() }.kit()
 }
 
@@ -25,7 +25,7 @@ fn held() -> Patience {
 
 /// The rate's next start is taken, and its POST has ended.
 async fn use_a_start(admission: &Admission) {
-    admission.membership.start(None).await.starts();
+    admission.membership.granted(None).await.starts();
 }
 
 #[tokio::test(start_paused = true)]
@@ -66,18 +66,23 @@ async fn a_delivery_that_waits_for_the_rate_leaves_the_line_when_a_gate_closes()
 async fn a_drain_ends_the_wait_at_a_gate_for_a_session_for_the_rate_and_for_a_reset() {
     for waits_for in ["gate", "session", "rate", "reset"] {
         let rate = (waits_for != "reset").then(slow);
-        let limits =
-            limit::Settings { sessions: 1, rate, adaptive: waits_for == "reset", ..Setup::default().limits };
+        let limits = limit::Settings {
+            sessions: 1,
+            divided: false,
+            rate,
+            adaptive: waits_for == "reset",
+            ..Setup::default().limits
+        };
         let kit = Setup { limits, ..Setup::default() }.kit();
         let (admission, drain) = (&kit.dispatch.admission, Drain::new());
         let mut in_the_way = None;
         match waits_for {
             "gate" => close(&admission.gates.own, MINUTE),
-            "session" => in_the_way = Some(admission.membership.start(None).await),
+            "session" => in_the_way = Some(admission.membership.granted(None).await),
             "rate" => use_a_start(admission).await,
             _ => {
                 let empty = Stated::Empty { resets_in: MINUTE };
-                admission.membership.start(None).await.end(Feedback::ProbeRefused(empty));
+                admission.membership.granted(None).await.end(Feedback::ProbeRefused(empty));
             }
         }
         let mut reservation = Reservation::default();

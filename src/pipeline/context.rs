@@ -98,6 +98,7 @@ impl Context {
         let findings = preflight::findings(&facts.settings(), &Delays::of(&self.settings().policy));
         self.metrics.preflight(&findings);
         self.events.findings(&findings);
+        self.view.looked();
     }
 
     /// The queue's attributes could not be read.
@@ -107,6 +108,8 @@ impl Context {
             self.health.read();
         } else {
             self.health.not_read(error);
+            // A paused listener finds out by nothing else that its queue can be read again.
+            self.view.ask();
         }
     }
 

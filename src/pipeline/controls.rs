@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use crate::drain::Drain;
+use crate::limit::Share;
 use crate::pipeline::Settings;
 
 /// Time for settling after the last POST of a listener that ends alone; the same that a drain of the process has.
@@ -22,22 +23,25 @@ pub struct Controls {
     pub paused: bool,
     /// POSTs it may have running, at least 1.
     pub workers: usize,
-    /// The part of the workers that this process may use, in `(0, 1]`; the others are other processes'.
-    pub share: f64,
+    /// The part of the workers that this process may use; the others are other processes'. With none the listener stands
+    /// by: it receives nothing, and releases what it has not attempted.
+    pub share: Share,
 }
 
 impl Controls {
-    /// POSTs that this process may have running: the workers' share, rounded down, at least 1.
+    /// POSTs that this process may have running: its share of the workers.
     pub fn sessions(&self) -> usize {
-        let workers = f64::from(u32::try_from(self.workers).unwrap_or(u32::MAX));
-        #[expect(
-            clippy::as_conversions,
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "between 0 and a number of workers"
-        )]
-        let sessions = (workers * self.share.clamp(0.0, 1.0)) as usize;
-        sessions.max(1)
+        self.share.of(self.workers)
+    }
+
+    /// Whether it may receive: nobody paused it, and it does not stand by.
+    pub fn receives(&self) -> bool {
+        !self.paused && !self.stands_by()
+    }
+
+    /// Whether the listener may receive nothing, because all that it could do is other processes' share.
+    pub fn stands_by(&self) -> bool {
+        self.sessions() == 0
     }
 }
 
@@ -52,7 +56,8 @@ pub struct Handle {
 impl Handle {
     /// For a listener with these settings that drains with `drain`.
     pub(super) fn new(settings: Settings, drain: Drain) -> Self {
-        let controls = Controls { paused: settings.receiving.paused, workers: settings.workers, share: 1.0 };
+        let controls =
+            Controls { paused: settings.receiving.paused, workers: settings.workers, share: Share::WHOLE };
         let settings = watch::Sender::new(Arc::new(settings));
         Self { controls: watch::Sender::new(controls), settings, drain }
     }
@@ -146,13 +151,13 @@ impl Handle {
         self.drain.is_aborting()
     }
 
-    /// Waits until it is paused, or until it is not.
+    /// Waits until it may receive, or until it may not: it is paused or stands by.
     ///
     /// # Cancel safety
     /// Dropping the future changes nothing.
-    pub(super) async fn until_paused(&self, is_paused: bool) {
+    pub(super) async fn until_receiving(&self, receives: bool) {
         // The sender is ours, so the wait cannot fail.
-        self.watch().wait_for(|controls| controls.paused == is_paused).await.ok();
+        self.watch().wait_for(|controls| controls.receives() == receives).await.ok();
     }
 
     /// The value as the listener watches it.
@@ -188,13 +193,14 @@ mod tests {
     }
 
     #[test]
-    fn a_share_of_the_workers_is_rounded_down_and_never_less_than_one() {
-        let sessions = |workers, share| Controls { paused: false, workers, share }.sessions();
-        assert_eq!([sessions(16, 1.0), sessions(16, 0.5), sessions(10, 1.0 / 3.0)], [16, 8, 3]);
-        assert_eq!(
-            [sessions(1, 0.1), sessions(16, 0.0), sessions(16, f64::NAN), sessions(16, 7.0)],
-            [1, 1, 1, 16]
-        );
+    fn a_listener_without_a_share_of_its_workers_stands_by() {
+        let controls = |workers, share| Controls { paused: false, workers, share };
+        let third = controls(10, Share::new(0, 3));
+        assert_eq!((third.sessions(), third.receives()), (4, true));
+        let none = controls(2, Share::new(2, 3));
+        assert_eq!((none.sessions(), none.stands_by(), none.receives()), (0, true, false));
+        let paused = Controls { paused: true, ..controls(2, Share::WHOLE) };
+        assert!(!paused.receives() && !paused.stands_by());
     }
 
     #[test]

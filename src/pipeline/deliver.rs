@@ -218,6 +218,7 @@ impl Delivery {
         let (pause, reason) = match refused {
             Refused::GateClosed(pause) => (pause, ReleaseReason::Gate),
             Refused::Draining => (Duration::ZERO, ReleaseReason::Drain),
+            Refused::StandingBy => (Duration::ZERO, ReleaseReason::StandBy),
         };
         let until = Instant::now() + pause;
         let waits_until = stay.waits_until.filter(|until| *until > Instant::now());
@@ -226,7 +227,7 @@ impl Delivery {
             if let Some(until) = waits_until {
                 // A drain stops its wait: SQS hides it for the rest of that.
                 message.hide_until(until, Settled::Parked).await;
-            } else if stay.held_since.is_some() && refused != Refused::Draining {
+            } else if stay.held_since.is_some() && matches!(refused, Refused::GateClosed(_)) {
                 let policy = &dispatch.ctx.settings().policy;
                 let delay = policy.back_off(message.message.receive_count, dispatch.ctx.unit());
                 message.hide(delay, Settled::Deferred(DeferReason::Unreachable)).await;

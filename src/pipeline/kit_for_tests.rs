@@ -188,7 +188,13 @@ impl Default for Setup {
             retry_after_closes_gate: true,
             tuning: Tuning::default(),
         };
-        let limits = limit::Settings { sessions: 16, adaptive: false, rate: None, tuning: Tuning::default() };
+        let limits = limit::Settings {
+            sessions: 16,
+            divided: false,
+            adaptive: false,
+            rate: None,
+            tuning: Tuning::default(),
+        };
         let answers = Box::new(|_: usize, _: &str| (Duration::ZERO, status(200)));
         Self { settings, limits, receives: Vec::new(), answers, places: 100 }
     }

@@ -39,9 +39,9 @@ use crate::pipeline::status::{self, Status};
 use crate::pipeline::wait_out::InProcessWaits;
 use crate::policy::backoff;
 use crate::ports::{BoxFuture, Endpoint, Queue};
-use crate::telemetry::handles::ListenerMetrics;
+use crate::telemetry::handles::{ListenerMetrics, Totals};
 
-/// How often the queue's depth is read.
+/// Between two reads of the queue's attributes, at least.
 const INSPECT_EVERY: Duration = Duration::from_secs(30);
 /// Pause before a loop that panicked is started again.
 const AFTER_PANIC: Duration = Duration::from_secs(1);
@@ -148,13 +148,25 @@ impl Listener {
     /// Sets the gauges that mirror its state; called when somebody scrapes.
     pub fn gauges(&self) -> impl Fn() + Send + Sync + 'static {
         let dispatch = Arc::clone(&self.dispatch);
-        move || status::set_gauges(&dispatch)
+        move || {
+            dispatch.ctx.view.ask();
+            status::set_gauges(&dispatch);
+        }
     }
 
     /// What it does now, for whoever asks.
     pub fn status(&self) -> impl Fn() -> Status + Send + Sync + 'static {
         let dispatch = Arc::clone(&self.dispatch);
-        move || status::status(&dispatch)
+        move || {
+            dispatch.ctx.view.ask();
+            status::status(&dispatch)
+        }
+    }
+
+    /// What became of its messages so far; unlike its status this makes nothing look at the queue.
+    pub fn totals(&self) -> impl Fn() -> Totals + Send + Sync + 'static {
+        let metrics = Arc::clone(&self.dispatch.ctx.metrics);
+        move || metrics.totals()
     }
 
     /// Runs until the drain is over and everything is settled.
@@ -197,9 +209,9 @@ impl Listener {
 async fn receive(dispatch: &Arc<Dispatch>, intake: Intake) {
     let ctx = &dispatch.ctx;
     let mut receiving = JoinSet::new();
-    let of_looks = Arc::clone(ctx);
-    receiving.spawn(kept_running(Arc::clone(ctx), "look at the queue", of_looks, |ctx| {
-        Box::pin(inspect_now_and_then(ctx))
+    let of_looks = Arc::clone(dispatch);
+    receiving.spawn(kept_running(Arc::clone(ctx), "look at the queue", of_looks, |it| {
+        Box::pin(inspect_when_asked(it))
     }));
     let of_controls = Arc::clone(dispatch);
     receiving.spawn(kept_running(Arc::clone(ctx), "control loop", of_controls, |it| Box::pin(follow(it))));
@@ -255,16 +267,26 @@ async fn preflight(ctx: &Context) -> bool {
     ctx.drain.unless_draining(found).await.is_some()
 }
 
-/// Reads the queue's depth every 30 s for the gauges, until the drain, which waits for no such look.
-async fn inspect_now_and_then(ctx: &Context) {
+/// Reads the queue's attributes on request, until the drain, which waits for no such look.
+///
+/// A closed gate asks for as long as it is closed: its pauses follow the depth, and meanwhile no message that could ask is
+/// received.
+async fn inspect_when_asked(dispatch: &Dispatch) {
+    let (ctx, gates) = (&dispatch.ctx, &dispatch.admission.gates);
     let looks = async {
         loop {
             tokio::time::sleep(INSPECT_EVERY).await;
+            tokio::select! {
+                biased;
+                () = ctx.view.asked() => {}
+                () = gates.closed(&[]) => {}
+            }
             match ctx.queue.inspect().await {
                 Ok(facts) => ctx.inspected(&facts),
                 Err(error) => {
                     ctx.events.queue_error(&error);
                     ctx.not_read(&error);
+                    ctx.view.looked();
                 }
             }
         }

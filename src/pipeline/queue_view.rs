@@ -1,28 +1,36 @@
 //! What a listener knows of its queue: how deep it is, when a message's final receive is, where it goes then.
 //!
-//! Read before the first receive and every 30 s after. What a read does not say is forgotten; between two reads
-//! nothing changes, so everything here has an age.
+//! Read before the first receive, and after that when somebody asks, at most every 30 s. A scrape or a status gets what is
+//! known and waits for nothing; a read follows. A received message asks as well. After an idle time it waits for that read,
+//! because its final receive depends on it.
+//! What a read does not say is forgotten; between two reads nothing changes, so everything here has an age.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use crate::message::Message;
 use crate::observe::event_log::EventLog;
 use crate::policy::final_receive::FinalReceive;
-use crate::ports::{QueueDepth, QueueFacts, QueueLimits, Redrive};
+use crate::ports::{FACTS_KEEP, QueueDepth, QueueFacts, QueueLimits, Redrive};
 use crate::telemetry::handles::ListenerMetrics;
 use crate::telemetry::labels::QueueRole;
 
 /// Half of the time over which receives are remembered.
 const WINDOW: Duration = Duration::from_secs(30);
+/// How long received messages wait for a read at most. A queue that answers receives and no such read stops nothing.
+const READ_WAIT: Duration = Duration::from_secs(1);
 
 /// What the queue last said of itself, and what was received in the last half to whole minute.
 #[derive(Debug, Default)]
 pub(super) struct QueueView {
     known: Mutex<Option<DepthView>>,
     receives: Mutex<Receives>,
+    asked: Notify,
+    /// When a read last ended, whatever came of it.
+    looked: watch::Sender<Option<Instant>>,
 }
 
 /// The window that runs, and the one before.
@@ -66,6 +74,37 @@ impl DepthView {
 }
 
 impl QueueView {
+    /// Asks for a read as soon as one is allowed; however many ask meanwhile, one read follows.
+    pub(super) fn ask(&self) {
+        self.asked.notify_one();
+    }
+
+    /// Waits until somebody asks, or has asked since this last completed.
+    ///
+    /// # Cancel safety
+    /// Dropping the future keeps what was asked.
+    pub(super) async fn asked(&self) {
+        self.asked.notified().await;
+    }
+
+    /// A read has ended, whatever came of it.
+    pub(super) fn looked(&self) {
+        self.looked.send_replace(Some(Instant::now()));
+    }
+
+    /// Waits for a read if the last one is too old to decide about messages by it. It waits a second at most.
+    ///
+    /// # Cancel safety
+    /// Dropping the future keeps what was asked.
+    pub(super) async fn recent(&self) {
+        let mut looked = self.looked.subscribe();
+        if looked.borrow_and_update().is_none_or(|at| at.elapsed() <= FACTS_KEEP) {
+            return;
+        }
+        self.ask();
+        drop(tokio::time::timeout(READ_WAIT, looked.changed()).await);
+    }
+
     /// What was read last.
     pub(super) fn depths(&self) -> Option<DepthView> {
         self.lock().clone()
@@ -96,6 +135,7 @@ impl QueueView {
 
     /// A message was received.
     pub(super) fn observe(&self, message: &Message) {
+        self.ask();
         let Some(sent_at) = message.sent_at else { return };
         let waited = message.first_received_at.and_then(|first| first.duration_since(sent_at).ok());
         let mut receives = self.receives();

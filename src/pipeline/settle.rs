@@ -53,6 +53,7 @@ use crate::pipeline::settle::exit::{Exit, Fate};
 use crate::pipeline::settle::job::{Job, change, close};
 use crate::pipeline::settle::lane::{LAST_TRY_BEFORE, Outcome};
 use crate::pipeline::settle::lanes::Lanes;
+use crate::policy::visibility::ARRIVES_WITHIN;
 use crate::ports::{EntryErrorKind, QueueError};
 
 /// Messages in settlement beyond the workers' own number.
@@ -60,7 +61,7 @@ const PLACES_MIN: usize = 512;
 /// A message that was attempted is hidden for so long at least.
 const HIDDEN_MIN: Duration = Duration::from_secs(1);
 /// After an unanswered extension a hiding is sent once more so much later, with what is left of it.
-const REPEAT_AFTER: Duration = Duration::from_secs(5);
+const REPEAT_AFTER: Duration = ARRIVES_WITHIN;
 /// Such calls under way at once.
 const REPEATS_MAX: usize = 32;
 /// How long the loop sleeps at most; its watchdog ticks that often.

@@ -94,7 +94,8 @@ pub(super) fn set_gauges(dispatch: &Dispatch) {
     let (ctx, own, slots) = (&dispatch.ctx, &dispatch.admission.gates.own, dispatch.slots.counts());
     let gauge = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
     ctx.metrics.paused.set(i64::from(dispatch.handle.controls().paused));
-    ctx.metrics.workers_limit.set(gauge(slots.limit));
+    let stands_by = dispatch.handle.controls().stands_by();
+    ctx.metrics.workers_limit.set(if stands_by { 0 } else { gauge(slots.limit) });
     ctx.metrics.workers_in_use.set(gauge(slots.workers_in_use()));
     ctx.metrics.workers_reserved.set(gauge(slots.workers_reserved()));
     ctx.metrics.gate.mirror(own.snapshot().state, &own.closed_for());

@@ -11,6 +11,8 @@ use std::time::Duration;
 pub const CEILING: Duration = Duration::from_secs(43_195);
 /// A lease begins at most this long before the answer: a margin for clocks that differ.
 pub const ANSWER_SLACK: Duration = Duration::from_secs(5);
+/// A call that was given up without an answer arrives so much later at most; a bound of ours, SQS states none.
+pub const ARRIVES_WITHIN: Duration = Duration::from_secs(5);
 /// How much longer a lease lasts than the request timeout.
 const REQUEST_MARGIN: Duration = Duration::from_secs(30);
 /// Shortest lease.

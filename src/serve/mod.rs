@@ -21,6 +21,8 @@ mod bodies;
 mod connection;
 mod connections;
 mod feed;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod hosts;
 mod server;
 mod stream;

@@ -83,10 +83,10 @@ async fn next(listener: &TcpListener, connections: &Connections) -> TcpStream {
 }
 
 /// The state that all connections of a port share.
-struct Port {
-    router: Router,
-    settings: Settings,
-    stop: CancellationToken,
+pub(super) struct Port {
+    pub(super) router: Router,
+    pub(super) settings: Settings,
+    pub(super) stop: CancellationToken,
 }
 
 /// Answers the requests of one connection, one after the other.
@@ -144,9 +144,9 @@ impl fmt::Display for Peer {
 /// The connection was dropped before this request had arrived in full.
 #[derive(Debug, thiserror::Error)]
 #[error("dropped to make room for another connection")]
-struct Dropped;
+pub(super) struct Dropped;
 
-async fn answer(
+pub(super) async fn answer(
     port: &Port,
     connection: &Arc<Connection>,
     peer: Peer,

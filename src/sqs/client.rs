@@ -197,7 +197,7 @@ impl Connection {
     }
 
     /// A connection over `client`, as if made at `made_at`.
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(super) fn made(settings: &Settings, client: Client, made_at: Instant) -> Self {
         let current = RwLock::new(Some(Current { client, made_at }));
         Self { key: Key::new(settings), current, token_in_clear: Arc::default() }

@@ -28,6 +28,10 @@ pub(super) fn message(received: types::Message) -> Result<Message, LeftOut> {
     let (Some(id), Some(receipt)) = (received.message_id, received.receipt_handle) else {
         return Err(LeftOut::Unidentified);
     };
+    // Neither could be named in a call.
+    if id.is_empty() || receipt.is_empty() {
+        return Err(LeftOut::Unidentified);
+    }
     if id.len() > ID_MAX || receipt.len() > HANDLE_MAX {
         return Err(LeftOut::TooLong);
     }
@@ -155,7 +159,9 @@ mod tests {
     fn a_message_that_could_not_be_settled_is_left_out() {
         let without_handle = types::Message::builder().message_id("4a1b").build();
         let without_id = types::Message::builder().receipt_handle("AQEB").build();
-        for theirs in [without_handle, without_id] {
+        let with_an_empty_handle = types::Message::builder().message_id("4a1b").receipt_handle("").build();
+        let with_an_empty_id = types::Message::builder().message_id("").receipt_handle("AQEB").build();
+        for theirs in [without_handle, without_id, with_an_empty_handle, with_an_empty_id] {
             assert_eq!(message(theirs).unwrap_err(), LeftOut::Unidentified);
         }
     }

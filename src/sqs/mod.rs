@@ -8,16 +8,19 @@
 //! repeats spends receives that nobody counts. `error.rs` and `reason.rs` translate the SDK's errors; no
 //! other area reads an error code.
 //! A [`SigV4Signer`] signs requests to endpoints with the SDK's credentials.
-//! Two things are cached, and dropped when they turn out wrong. The first is a queue's URL: a queue may be
+//! Three things are cached, and dropped when they turn out wrong. The first is a queue's URL: a queue may be
 //! deleted and created again under its name. The second is the client with its credentials: credential files
-//! may have been rotated.
+//! may have been rotated. The third is a dead-letter queue, which is believed for forty seconds (`dead_letter.rs`).
 
 mod client;
 mod clients;
 mod commands;
 mod convert;
 mod credentials;
+mod dead_letter;
 mod error;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod hands;
 mod host;
 mod left_out;

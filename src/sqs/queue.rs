@@ -12,7 +12,6 @@ use std::time::Duration;
 use super::client::Connection;
 use super::left_out::Omissions;
 use super::redrive::{Attributes, DeadLetterRef};
-use super::settings::FIFO;
 use super::{convert, error, redrive, salvage, send};
 use crate::message::{Message, MessageId, ReceiptHandle};
 use crate::ports::{
@@ -48,17 +47,20 @@ pub struct SqsQueue {
 
 /// Facts about the queue that may turn out wrong.
 #[derive(Debug, Default)]
-struct Known {
+pub(super) struct Known {
     url: Option<Arc<str>>,
-    dead_letter: Option<DeadLetter>,
+    pub(super) dead_letter: Option<DeadLetter>,
     /// Until when messages are received one by one.
     single_until: Option<Instant>,
 }
 
+/// The dead-letter queue that the redrive policy named.
 #[derive(Debug, Clone)]
 pub(super) struct DeadLetter {
-    target: DeadLetterRef,
+    pub(super) target: DeadLetterRef,
     pub(super) url: Arc<str>,
+    /// When the policy was read.
+    pub(super) read_at: Instant,
 }
 
 impl fmt::Debug for SqsQueue {
@@ -232,77 +234,14 @@ impl SqsQueue {
         Ok(QueueFacts { fifo: self.fifo, redrive, ..redrive::facts(&url, &attributes) })
     }
 
-    /// The attributes of the dead-letter queue; an error when they may not or cannot be read.
-    async fn dead_letter_attributes(&self, target: DeadLetterRef) -> Result<Attributes, QueueError> {
-        let read = async {
-            let url = self.dead_letter_url(target).await?;
-            self.attributes(&url).await
-        };
-        read.await.inspect_err(|failure| {
-            tracing::debug!(queue = %self.name, error = %failure, "cannot read the dead-letter queue");
-            self.known().dead_letter = None;
-        })
-    }
-
-    async fn copy_to_dead_letter(
-        &self,
-        message: &Message,
-        reason: &DeadLetterReason,
-    ) -> Result<(), QueueError> {
-        let known = self.known().dead_letter.clone();
-        let DeadLetter { target, url } = match known {
-            Some(known) => known,
-            None => self.find_dead_letter().await?,
-        };
-        let copy =
-            send::copy(message, self.name.name(), reason, target.name.ends_with(FIFO)).ok_or_else(|| {
-                error::failed(Operation::Send, &url, QueueReason::Contents, "the message's body is no text")
-            })?;
-        let sent = self.send_to(&url, copy).await;
-        if sent.as_ref().is_err_and(|failure| failure.kind == QueueErrorKind::Missing) {
-            self.known().dead_letter = None;
-        }
-        sent.map(drop)
-    }
-
-    /// Asks the queue for the ARN of its dead-letter queue.
-    pub(super) async fn find_dead_letter(&self) -> Result<DeadLetter, QueueError> {
-        let url = self.url().await?;
-        let read = self.attributes(&url).await;
-        let attributes = self.noting_absence(read)?;
-        let Some(policy) = redrive::policy(&attributes) else {
-            let text = "the queue has no redrive policy, and so no dead-letter queue";
-            return Err(error::failed(Operation::Send, &url, QueueReason::NoDeadLetterQueue, text));
-        };
-        let url = self.dead_letter_url(policy.target.clone()).await?;
-        Ok(DeadLetter { target: policy.target, url })
-    }
-
-    /// URL of the dead-letter queue `target`, looked up once.
-    async fn dead_letter_url(&self, target: DeadLetterRef) -> Result<Arc<str>, QueueError> {
-        let known = self.known().dead_letter.clone();
-        if let Some(known) = known.filter(|known| known.target == target) {
-            return Ok(known.url);
-        }
-        let url = match self.look_up(&target.name, Some(&target.account)).await {
-            Err(failure) if failure.kind == QueueErrorKind::Denied => {
-                let own = self.url().await?;
-                target.url_like(&own).map(Arc::from).ok_or(failure)?
-            }
-            found => found?,
-        };
-        self.known().dead_letter = Some(DeadLetter { target, url: Arc::clone(&url) });
-        Ok(url)
-    }
-
-    async fn attributes(&self, url: &Arc<str>) -> Result<Attributes, QueueError> {
+    pub(super) async fn attributes(&self, url: &Arc<str>) -> Result<Attributes, QueueError> {
         let answer = self.connection.call(Operation::Attributes, url, LOOKUP_TIMEOUT, |client| {
             client.get_queue_attributes().queue_url(&**url).attribute_names(QueueAttributeName::All).send()
         });
         Ok(answer.await?.attributes.unwrap_or_default())
     }
 
-    async fn send_to(&self, url: &Arc<str>, message: Outgoing) -> Result<MessageId, QueueError> {
+    pub(super) async fn send_to(&self, url: &Arc<str>, message: Outgoing) -> Result<MessageId, QueueError> {
         let trace = send::trace(message.trace_header);
         let attributes = message.attributes.into_iter().filter_map(send::to_sdk).collect();
         let answer = self.connection.call(Operation::Send, url, SETTLE_TIMEOUT, |client| {
@@ -335,7 +274,7 @@ impl SqsQueue {
         Ok(url)
     }
 
-    async fn look_up(&self, name: &str, owner: Option<&str>) -> Result<Arc<str>, QueueError> {
+    pub(super) async fn look_up(&self, name: &str, owner: Option<&str>) -> Result<Arc<str>, QueueError> {
         let asked = Arc::from(name);
         let answer = self.connection.call(Operation::QueueUrl, &asked, LOOKUP_TIMEOUT, |client| {
             let owner = owner.map(str::to_owned);
@@ -355,7 +294,7 @@ impl SqsQueue {
     }
 
     /// Never locked during a call.
-    fn known(&self) -> MutexGuard<'_, Known> {
+    pub(super) fn known(&self) -> MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -9,7 +9,7 @@ use url::Url;
 
 use super::*;
 use crate::message::{Attribute, AttributeValue, ReceiveCount};
-use crate::ports::{EntryErrorKind, QueueDepth, Redrive};
+use crate::ports::{EntryErrorKind, FACTS_KEEP, QueueDepth, Redrive};
 use crate::sqs::scripted::{Answer, asked, client, ok, refusal, serve, settings};
 
 fn queue(name: QueueRef, client: Client) -> SqsQueue {
@@ -209,6 +209,24 @@ async fn a_dead_letter_is_sent_to_the_queue_of_the_redrive_policy() {
     let status = json!({"DataType": "Number", "StringValue": "422"});
     assert_eq!(body["MessageAttributes"]["queuepost.status"], status);
     assert!(body.get("MessageGroupId").is_none() && body.get("DelaySeconds").is_none(), "{body}");
+}
+
+#[tokio::test]
+async fn a_redrive_policy_read_long_ago_is_read_again_before_a_message_is_sent_by_it() {
+    let found = |name: &str| ok(&json!({"QueueUrl": format!("http://q/999/{name}")}));
+    let sent = || ok(&json!({"MessageId": "5c2d"}));
+    let policy = r#"{"deadLetterTargetArn":"arn:aws:sqs:eu-west-1:999:other-dlq","maxReceiveCount":5}"#;
+    let replaced = ok(&json!({"Attributes": {"RedrivePolicy": policy}}));
+    let (address, server) =
+        serve(vec![with_redrive(), found("orders-dlq"), sent(), replaced, found("other-dlq"), sent()]);
+    let queue = by_url(address);
+    queue.dead_letter(&message(), &REASON).await.unwrap();
+    let long_ago = Instant::now().checked_sub(FACTS_KEEP + Duration::from_secs(1)).unwrap();
+    queue.known().dead_letter.as_mut().unwrap().read_at = long_ago;
+    queue.dead_letter(&message(), &REASON).await.unwrap();
+    let asked = asked(server).await;
+    assert_eq!(asked[2].1["QueueUrl"], "http://q/999/orders-dlq");
+    assert_eq!(asked[5].1["QueueUrl"], "http://q/999/other-dlq");
 }
 
 #[tokio::test]

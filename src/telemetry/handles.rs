@@ -38,7 +38,7 @@ pub struct ListenerMetrics {
     /// Parked after a 429.
     pub parked: IntCounter,
     pub(super) deferred: [IntCounter; DeferReason::ALL.len()],
-    pub(super) released: [IntCounter; 3],
+    pub(super) released: [IntCounter; 4],
     /// Sent to the dead-letter queue by a row of the listener.
     pub dead_lettered: IntCounter,
     /// Left unsettled.
@@ -284,6 +284,7 @@ pub struct EndpointMetrics {
     /// The limit in force.
     pub adaptive_limit: IntGauge,
     pub(super) adaptive_rate: GaugeVec,
+    pub(super) fleet_share: GaugeVec,
     pub(super) endpoint: String,
     /// The endpoint's gate.
     pub gate: GateMetrics,
@@ -292,12 +293,21 @@ pub struct EndpointMetrics {
 impl EndpointMetrics {
     /// Learned starts per second; without a learned rate there is no series.
     pub fn set_adaptive_rate(&self, per_second: Option<f64>) {
+        self.set(&self.adaptive_rate, per_second);
+    }
+
+    /// The part of the sessions that this process may use, in a fleet; without one there is no series.
+    pub fn set_fleet_share(&self, share: Option<f64>) {
+        self.set(&self.fleet_share, share);
+    }
+
+    fn set(&self, gauge: &GaugeVec, value: Option<f64>) {
         let labels = &[self.endpoint.as_str()];
-        if let Some(per_second) = per_second {
-            self.adaptive_rate.with_label_values(labels).set(per_second);
+        if let Some(value) = value {
+            gauge.with_label_values(labels).set(value);
         } else {
             // The error of a removal only says that the series did not exist.
-            self.adaptive_rate.remove_label_values(labels).ok();
+            gauge.remove_label_values(labels).ok();
         }
     }
 }

@@ -42,11 +42,13 @@ pub enum ReleaseReason {
     Gate,
     /// An earlier message of its group was not deleted (FIFO).
     Group,
+    /// The listener stands by: what it could do is other processes' share.
+    StandBy,
 }
 
 impl ReleaseReason {
-    pub(super) const ALL: [(Self, &'static str); 3] =
-        [(Self::Drain, "drain"), (Self::Gate, "gate"), (Self::Group, "group")];
+    pub(super) const ALL: [(Self, &'static str); 4] =
+        [(Self::Drain, "drain"), (Self::Gate, "gate"), (Self::Group, "group"), (Self::StandBy, "standby")];
 }
 
 /// The result of a lease extension; label of `queuepost_visibility_extensions_total`.

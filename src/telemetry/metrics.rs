@@ -92,6 +92,18 @@ impl Metrics {
         }
     }
 
+    /// Sets the gauge of the fleet's processes; without a fleet there is no series.
+    pub fn set_fleet_members(&self, members: Option<usize>) {
+        match members {
+            Some(members) => {
+                let members = i64::try_from(members).unwrap_or(i64::MAX);
+                let no_labels: [&str; 0] = [];
+                self.families.fleet_members.with_label_values(&no_labels).set(members);
+            }
+            None => self.families.fleet_members.reset(),
+        }
+    }
+
     /// Sets the gauge that the process is draining.
     pub fn set_draining(&self) {
         self.families.draining.set(1);
@@ -169,6 +181,7 @@ impl Metrics {
             sessions_in_use: f.sessions_in_use.with_label_values(&[endpoint]),
             adaptive_limit: f.adaptive_limit.with_label_values(&[endpoint]),
             adaptive_rate: f.adaptive_rate.clone(),
+            fleet_share: f.fleet_share.clone(),
             endpoint: endpoint.to_owned(),
             gate: self.gate(endpoint, "", |reason| reason != Reason::Misdirected),
         }

@@ -268,6 +268,14 @@ resource "aws_ecs_service" "this" {
     security_groups  = [aws_security_group.this.id]
   }
 
+  dynamic "service_registries" {
+    for_each = aws_service_discovery_service.this
+
+    content {
+      registry_arn = service_registries.value.arn
+    }
+  }
+
   lifecycle {
     # It belongs to the scaling.
     ignore_changes = [desired_count]
@@ -275,6 +283,16 @@ resource "aws_ecs_service" "this" {
     precondition {
       condition     = var.min_tasks <= var.max_tasks
       error_message = "min_tasks must be max_tasks or less."
+    }
+
+    precondition {
+      condition     = !var.fleet || local.configured
+      error_message = "fleet needs configuration or configuration_arn, where sessions and rate_limit are written."
+    }
+
+    precondition {
+      condition     = !var.fleet || var.max_tasks <= 4
+      error_message = "fleet needs max_tasks of 4 or less, for Cloud Map answers with eight tasks at most and a deployment doubles them."
     }
 
     precondition {

@@ -50,6 +50,7 @@ locals {
         QUEUE_ROLE_ARN        = var.consumer_role_arn
         QUEUE_EXTERNAL_ID     = var.external_id
         QUEUEPOST_CONFIG_TEXT = var.configuration
+        QUEUEPOST_FLEET_DNS   = var.fleet ? "tasks.${var.name}.internal" : null
       } : name => value if local.configured && value != null
     },
     {

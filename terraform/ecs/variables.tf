@@ -310,6 +310,12 @@ variable "max_tasks" {
   }
 }
 
+variable "fleet" {
+  description = "Whether sessions and rate_limit of the configuration hold for all tasks together, which find each other by AWS Cloud Map. Needs a configuration, and max_tasks of 4 or less."
+  type        = bool
+  default     = false
+}
+
 variable "backlog_per_task" {
   description = "Visible messages for each task: workers x seconds in which a backlog should be gone / seconds of a POST."
   type        = number

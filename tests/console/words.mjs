@@ -16,8 +16,8 @@ const tests = {
     assert.deepEqual(fromLines(asLines(keys)), keys);
   },
   "lines a person writes are read as the file would": () => {
-    const read = fromLines("# a remark\n\nworkers: 4\nurl: http://h/p?a=b:c\nbatch.size: 5\nno pair\n__proto__.polluted: 1");
-    assert.deepEqual(read, { workers: 4, url: "http://h/p?a=b:c", batch: { size: 5 }, "no pair": "" });
+    const read = fromLines("# a remark\n\nworkers: 4\nurl: http://h/p?a=b:c\nbatch.size: 5\nno pair\nheaders.V: 1.10\n__proto__.polluted: 1");
+    assert.deepEqual(read, { workers: 4, url: "http://h/p?a=b:c", batch: { size: 5 }, "no pair": "", headers: { V: "1.10" } });
     assert.equal({}.polluted, undefined);
   },
   "times have two parts at most": () => {

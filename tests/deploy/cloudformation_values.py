@@ -135,6 +135,7 @@ VALUES = {
         "RequestTimeoutSeconds": (["0", "1", "43140"], ["-1", "43141"]),
         "ShutdownDeadlineSeconds": (["5", "110"], ["4", "111", "120"]),
         "MinTasks": (["1", "1000"], ["0", "1001"]),
+        "Fleet": SWITCH,
         "MaxTasks": (["1", "1000"], ["0", "1001"]),
         "BacklogPerTask": (["1", "480"], ["0"]),
         "LogRetentionDays": (["1", "365"], ["0", "366", ""]),

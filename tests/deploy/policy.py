@@ -9,6 +9,7 @@ As a program it judges manifests of yours, for example what an overlay renders t
 import re
 import sys
 
+import policy_fleet
 import yaml
 
 #: What a stop needs beyond the drain, in seconds.
@@ -71,6 +72,22 @@ def _config(deployment, manifests):
     names = [v["configMap"]["name"] for v in _pod(deployment).get("volumes", []) if v["name"] == "config"]
     maps = [m for m in _of(manifests, "ConfigMap") if m["metadata"]["name"] in names]
     return yaml.safe_load(maps[0]["data"]["queuepost.yaml"]) if maps else None
+
+
+def _fleet(deployment, manifests):
+    namespace = deployment["metadata"].get("namespace")
+    yield from policy_fleet.complaints(_config(deployment, manifests), _env(deployment), namespace, _of(manifests, "Service"))
+
+
+def _useful(target, most, manifests):
+    for deployment in _of(manifests, "Deployment"):
+        useful = policy_fleet.useful(_config(deployment, manifests), _env(deployment))
+        if deployment["metadata"]["name"] == target and useful is not None and most > useful:
+            yield f"asks for {most} pods, and those beyond {useful} have no part of any endpoint's sessions: write {useful}, or raise sessions"
+
+
+def _autoscaler(autoscaler, manifests):
+    yield from _useful(autoscaler["spec"]["scaleTargetRef"]["name"], autoscaler["spec"]["maxReplicas"], manifests)
 
 
 def _restricted(deployment, _):
@@ -235,9 +252,11 @@ def _service_monitor(monitor, manifests):
     if not selected:
         yield "selects no Service"
     for endpoint in monitor["spec"]["endpoints"]:
-        for service in selected:
-            if endpoint["port"] not in {port["name"] for port in service["spec"]["ports"]}:
-                yield f"port {endpoint['port']} is none of Service {service['metadata']['name']}"
+        scraped = [s for s in selected if endpoint["port"] in {port["name"] for port in s["spec"]["ports"]}]
+        if selected and not scraped:
+            yield f"port {endpoint['port']} is none of Service {selected[0]['metadata']['name']}"
+        if len(scraped) > 1:
+            yield f"scrapes each pod {len(scraped)} times, by {' and '.join(s['metadata']['name'] for s in scraped)}"
 
 
 def _no_secret(config_map, _):
@@ -274,6 +293,7 @@ def _scaling(scaled, manifests):
     if spec.get("minReplicaCount", 0) > spec.get("maxReplicaCount", 100):
         yield "wants more pods at least than at most"
     yield from _formula(spec)
+    yield from _useful(target, spec.get("maxReplicaCount", 100), manifests)
     for trigger in queues:
         if trigger["metadata"].get("scaleOnInFlight") != "false":
             yield f"trigger {trigger['name']} counts parked messages"
@@ -341,7 +361,7 @@ def _asking_triggers(triggers, deployment, manifests):
 
 RULES = {
     "Deployment": [
-        _restricted, _image, _probes, _ends, _progresses, _resources, _volumes, _spread, _selects_itself, _no_secret_in_env,
+        _restricted, _image, _probes, _ends, _progresses, _resources, _volumes, _spread, _selects_itself, _no_secret_in_env, _fleet,
     ],
     "Job": [_restricted, _image, _resources, _runs_once, _no_secret_in_env],
     "Pod": [_restricted, _image, _resources, _runs_once, _no_secret_in_env],
@@ -363,6 +383,7 @@ RULES = {
     "ServiceMonitor": [_service_monitor, _sample_limit],
     "ConfigMap": [_no_secret],
     "ScaledObject": [_scaling],
+    "HorizontalPodAutoscaler": [_autoscaler],
 }
 
 

@@ -27,6 +27,7 @@ OVERLAYS = {
     "kustomize-base": KUSTOMIZE / "base",
     "kustomize-dev": KUSTOMIZE / "overlays/dev",
     "kustomize-production": KUSTOMIZE / "overlays/production",
+    "kustomize-fleet": ROOT / "tests/deploy/overlays/fleet",
     "kustomize-pod-identity": ROOT / "tests/deploy/overlays/pod-identity",
 }
 NAMES = [*HELM, *OVERLAYS]

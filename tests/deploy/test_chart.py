@@ -42,6 +42,15 @@ REFUSED = {
     "leave it out with keda.enabled": [*TWO, "--set", "admin.metricsPort=9465,keda.enabled=true"],
     "take another port than adminPort": [*TWO, "--set", "admin.metricsPort=9464"],
     "extraArgs: --admin-allow-changes overrides": [*TWO, "--set", "extraArgs={--admin-allow-changes}"],
+    "QUEUEPOST_FLEET_DNS is set by the chart": [*TWO, "--set", "env[0].name=QUEUEPOST_FLEET_DNS"],
+    "extraArgs: --fleet-dns=a overrides": [*TWO, "--set", "extraArgs={--fleet-dns=a}"],
+    "fleet.workers: set fleet.enabled too": [*TWO, "--set", "fleet.workers=true"],
+    "write fleet: {workers: true} there": [
+        "--set", "existingConfigMap=mine,shutdown.deadline=25s,fleet.enabled=true,fleet.workers=true",
+    ],
+    "keda.minReplicaCount: 17 pods are more than can have a part of any endpoint's sessions with fleet.enabled: 16": [
+        *TWO, "--set", "fleet.enabled=true,fleet.workers=true,keda.enabled=true,keda.minReplicaCount=17,keda.maxReplicaCount=20",
+    ],
     "QUEUEPOST_LISTENERS_DIR is set by the chart": [*TWO, "--set", "env[0].name=QUEUEPOST_LISTENERS_DIR"],
     "extraArgs: --listeners-dir=/a overrides": [*TWO, "--set", "extraArgs={--listeners-dir=/a}"],
     "each pod would have other listeners": [*TWO, "--set", "listenersDir.enabled=true"],

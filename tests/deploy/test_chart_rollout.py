@@ -175,7 +175,7 @@ def test_the_sample_limit_is_more_than_the_listeners_can_have():
 
 def test_every_place_that_says_how_many_series_there_are_says_what_the_reference_says():
     usual, most = re.search(r"from its start, (\d+) once .*?, and (\d+) at most", (ROOT / "docs/metrics.md").read_text()).groups()
-    texts = [CHART / "values.yaml", ROOT / "README.md", *ROOT.glob("deploy/kustomize/components/*monitor/*monitor.yaml")]
+    texts = [CHART / "values.yaml", ROOT / "docs/watching.md", *ROOT.glob("deploy/kustomize/components/*monitor/*monitor.yaml")]
     assert len(texts) == 4
     for path in texts:
         said = path.read_text()

@@ -21,10 +21,9 @@ aws_secret_access_key = x
 
 
 def blocks(heading):
-    """The commands below a heading. Blocks that name their language are to be read, not typed."""
+    """The commands below a heading that are marked as run here."""
     section = re.search(rf"^## {re.escape(heading)}\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL)[1]
-    found = re.findall(r"^```(\w*)\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
-    return [text for language, text in found if not language]
+    return re.findall(r"^<!-- not run: tests/deploy runs it -->\n```sh\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
 
 
 class Desk:

@@ -41,7 +41,7 @@ VARIANTS = {
         "configured": {
             **ECS, "EndpointUrl": "", "ConfigurationArn": SECRET[0][2], "ConsumerRoleArns": ROLES["made"], "ClusterName": "main",
             "AlarmTopicArn": TOPIC, "CollectorImage": COLLECTOR, "TaskMemory": "1024",
-            "PrometheusWorkspaceArn": f"arn:aws:aps:eu-west-1:{ACCOUNT}:workspace/ws-1",
+            "PrometheusWorkspaceArn": f"arn:aws:aps:eu-west-1:{ACCOUNT}:workspace/ws-1", "Fleet": "true", "MaxTasks": "4", "OwnerTag": "team a",
         },
     },
     "eks-pod-identity.yaml": {"default": EKS, "several": {**EKS, "ConsumerRoleArns": ROLES["made"]}},

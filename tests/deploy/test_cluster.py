@@ -210,6 +210,12 @@ def test_an_overlay_is_applied_twice_and_changes_nothing_the_second_time(name, c
         ([], ["aws.irsaRoleArn=", "aws eks create-pod-identity-association", "image.repository=REGISTRY"], ["WARNING"]),
         (["aws.irsaRoleArn=arn:aws:iam::123456789012:role/a", "image.repository=r/queuepost"], ["readyz?verbose"], ["NEXT"]),
         (["shutdown.deadline=74s"], ["cuts off POSTs"], []),
+        (
+            ["fleet.enabled=true,fleet.workers=true,keda.enabled=true,keda.maxReplicaCount=40"],
+            ["KEDA scales to 16 pods at most", "count each other by queuepost-fleet.orders.svc"], ["stand by"],
+        ),
+        (["fleet.enabled=true,fleet.workers=true,replicaCount=20"], ["16 of the 20 pods have a part", "stand by"], ["KEDA scales"]),
+        (["fleet.enabled=true,replicaCount=null"], ["share sessions and rate_limit"], ["NOTE"]),
         (["keda.enabled=true,keda.minReplicaCount=0"], ["minReplicaCount is 0"], ["cuts off"]),
     ],
 )

@@ -133,7 +133,7 @@ def test_every_metric_named_in_documents_and_triggers_exists_with_its_labels():
         wrong += [(where, f"no metric {name}")] if not families & set(known) else []
         wrong += [(where, f"{name} has no label {label}") for label in labels if name in known and label not in known[name]]
     assert not wrong
-    assert {"README.md", "docs/errors.md"} <= seen
+    assert {"README.md", "docs/watching.md", "docs/errors.md"} <= seen
 
 
 def test_every_metric_is_on_a_dashboard_or_in_a_rule():
@@ -307,8 +307,8 @@ def test_promtool_takes_every_query_of_the_dashboards(tmp_path):
     assert f"{len(made)} rules found" in run(tool("promtool"), "check", "rules", file).stdout
 
 
-def test_the_readme_and_the_chart_say_how_many_alerts_and_series_there_are():
-    text = (ROOT / "README.md").read_text()
+def test_the_page_about_watching_and_the_chart_say_how_many_alerts_and_series_there_are():
+    text = (ROOT / "docs/watching.md").read_text()
     alerts = {name for name, _ in rules() if name.startswith("Queuepost")}
     assert f"[{len(alerts)} alerts]" in text
     series = re.search(r"from its start, (\d+) once", (ROOT / "docs/metrics.md").read_text())[1]

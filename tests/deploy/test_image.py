@@ -45,6 +45,8 @@ PLAYED = {
     "dpkg": "exit 0",
     "rustup": "exit 0",
     "rustc": "echo /rust",
+    "cargo-auditable": "exit 0",
+    "python3": "echo '{}'",
     # Each compilation leaves a line: what it was asked for, what it found, and what it would write into the binary.
     "cargo": """folder="target/$(echo "$*" | sed 's/.*--target \\([^ ]*\\).*/\\1/')/dist"
 mkdir -p "$folder"
@@ -102,6 +104,7 @@ def test_every_builder_compiles_the_dependencies_first_and_then_the_program(dock
 
     (context / "src/main.rs").write_text("fn first() {}\n")
     dependencies, program = build("abc")
+    assert dependencies.startswith("auditable build ") and program.startswith("auditable build ")
     assert "--features otlp" in dependencies and "| fn main() {} |" in dependencies and dependencies.endswith("| none")
     assert "--features otlp" in program and "| fn first() {} |" in program and program.endswith("| abc")
     # Another program, another revision: the dependencies are those of before.
@@ -142,7 +145,7 @@ def test_buildkit_keeps_what_was_compiled_where_that_is_asked_for(docker, builde
 
 @pytest.mark.parametrize("other", [False, True])
 def test_the_builder_installs_a_compiler_for_the_machine_that_is_built_for(other, tmp_path):
-    for program in ("apt-get", "dpkg", "rustup"):
+    for program in ("apt-get", "dpkg", "rustup", "cargo"):
         (tmp_path / program).write_text(f'#!/bin/sh\necho "{program} $*"\n')
         (tmp_path / program).chmod(0o755)
     machine = platform.machine()
@@ -150,6 +153,7 @@ def test_the_builder_installs_a_compiler_for_the_machine_that_is_built_for(other
     env = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "TARGETARCH": name}
     said = run(ROOT / "deploy/image/toolchain", env=env).stdout
     assert f"rustup target add {arch}-unknown-linux-musl" in said
+    assert re.search(r"^cargo install --locked cargo-auditable@\d+\.\d+\.\d+$", said, re.MULTILINE), said
     if other:
         assert f"dpkg --add-architecture {name}\n" in said
         assert f" gcc-{arch.replace('_', '-')}-linux-gnu musl-dev:{name}\n" in said
@@ -278,7 +282,7 @@ def test_the_image_holds_the_binary_and_the_authorities_and_is_small(docker, ima
     packed = subprocess.run([docker.client, "export", made], env=docker.env, capture_output=True, check=True).stdout
     docker("rm", made)
     files = {item.name: item for item in tarfile.open(fileobj=io.BytesIO(packed)) if item.isfile() and item.size}
-    assert files.keys() == {"queuepost", "etc/ssl/certs/ca-certificates.crt"}
+    assert files.keys() == {"queuepost", "queuepost.cdx.json", "etc/ssl/certs/ca-certificates.crt"}
     assert docker.inspect(image)["Size"] < LARGEST_UNOPTIMISED
     config = docker.inspect(image)["Config"]
     assert config["User"] == "65532:65532" and config["Entrypoint"] == ["/queuepost"] and config["Cmd"] == ["run"]

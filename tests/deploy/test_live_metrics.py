@@ -54,8 +54,9 @@ def test_the_reference_has_every_metric_and_label_that_is_exposed_and_no_other(t
     text = told.metrics()
     kinds = dict(re.findall(r"^# TYPE (\w+) (\w+)$", text, re.M))
     helps = dict(re.findall(r"^# HELP (\w+) (.*)$", text, re.M))
-    # They are there only while a rate is learned, once a claim check was fetched, and once somebody asked for a change.
-    for name in ("queuepost_adaptive_rate", "queuepost_object_requests_total", "queuepost_admin_writes_total"):
+    # They are there only while a rate is learned, once a claim check was fetched, once somebody asked for a change, and in a fleet.
+    for name in ("adaptive_rate", "object_requests_total", "admin_writes_total", "fleet_members", "fleet_share"):
+        name = f"queuepost_{name}"
         kinds.setdefault(name, documented[name][0])
         helps.setdefault(name, documented[name][2])
     assert {name: (kinds[name], helps[name]) for name in kinds} == {name: (kind, help_) for name, (kind, _, help_) in documented.items()}
@@ -105,8 +106,8 @@ def test_every_query_of_a_dashboard_returns_data(told, name):
         for panel in panels.panels(board)
         for target in panel["targets"]
         # The endpoint of the story limits requests at once: whether it is found to limit a rate is chance. No message of the
-        # story is a claim check.
-        if not re.search("queuepost_(adaptive_rate|object_requests_total|admin_writes_total)", target["expr"])
+        # story is a claim check, and no process shares caps.
+        if not re.search("queuepost_(adaptive_rate|object_requests_total|admin_writes_total|fleet_)", target["expr"])
         and not any(has_data(shown(target["expr"]), told, **values) for values in choices)
     ]
     assert silent == []
@@ -155,8 +156,8 @@ def test_every_rule_has_data_to_judge_by(told, rule):
     for expr in operands(rule["expr"]):
         # The story is shorter than a quarter of an hour, and has a process throughout.
         expr = expr.replace("offset 15m", "offset 10s")
-        if "kube_deployment" in expr:
-            # The story has no kube-state-metrics.
+        if "kube_deployment" in expr or "queuepost_fleet_" in expr:
+            # The story has no kube-state-metrics, and no process shares caps.
             continue
         if expr.startswith("( job:queuepost_known:group"):
             expr = "job:queuepost_known:group"

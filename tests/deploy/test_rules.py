@@ -74,6 +74,26 @@ def gates(endpoint, own="0x60"):
     return [of("gate_closed_seconds_total", endpoint, GATE, None), of("gate_closed_seconds_total", own, OWN_GATE)]
 
 
+def fleet(first, second, values=None):
+    """Two processes that run, and how many each sees."""
+    return [
+        series
+        for instance, members in (("a", first), ("b", second))
+        for series in (
+            {"series": f'up{{job="queuepost", instance="{instance}"}}', "values": "1x60"},
+            {"series": f'queuepost_fleet_members{{job="queuepost", instance="{instance}"}}', "values": values or f"{members}x60"},
+        )
+    ]
+
+
+def shares(*parts):
+    """What each process has of an endpoint's sessions."""
+    return [
+        {"series": f'queuepost_fleet_share{{job="queuepost", instance="{instance}", endpoint="shop"}}', "values": f"{part}x60"}
+        for instance, part in zip("ab", parts, strict=True)
+    ]
+
+
 #: An endpoint that dies in the tenth minute, under a hundred messages a second.
 DIES = [
     *gates("0x10 55+55x60"), queue("100+3000x60"), of("messages_deleted_total", "0+6000x10 60000x60"), of("messages_dead_lettered_total", "0x70"),
@@ -158,6 +178,13 @@ CASES = [
     ("QueuepostPreflightWarning", "mended within ten minutes", 30, [of("preflight_warnings", "1x10 0x60", 'warning="few_receives"')], None),
     ("QueuepostConfigReloadFailed", "a file that stays bad", 8, [of("config_last_reload_successful", "1x1 0x60", listener=None)], {"instance": "a"}),
     ("QueuepostConfigReloadFailed", "a file put right within four minutes", 8, [of("config_last_reload_successful", "1x1 0x3 1x60", listener=None)], None),
+    ("QueuepostFleetMismatch", "one of two processes is not behind the name", 15, fleet(1, 1), {}),
+    ("QueuepostFleetMismatch", "one of two sees itself alone", 15, fleet(1, 2), {}),
+    ("QueuepostFleetMismatch", "one has seen nobody yet", 15, fleet(2, 0), {}),
+    ("QueuepostFleetMismatch", "half of the fleet has no answers and keeps its shares", 15, [*fleet(2, 2), *shares(0.7, 0.6)], {"endpoint": "shop"}),
+    ("QueuepostFleetMismatch", "each sees both", 30, [*fleet(2, 2), *shares(0.5, 0.5)], None),
+    ("QueuepostFleetMismatch", "for nine minutes, in a rollout", 30, fleet(3, 3, "3x9 2x60"), None),
+    ("QueuepostFleetMismatch", "no fleet at all", 30, [up("1x60"), BUILD], None),
     ("QueuepostVersionSkew", "two versions for an hour", 62, [BUILD, of("build_info", "1x200", 'version="2", revision="a"', None)], {}),
     ("QueuepostVersionSkew", "two versions during a rollout", 62, [BUILD, of("build_info", "1x30 _x200", 'version="2", revision="a"', None)], None),
     ("QueuepostVersionSkew", "two processes of one version", 62, [BUILD, {**BUILD, "series": BUILD["series"].replace('instance="a"', 'instance="b"')}], None),

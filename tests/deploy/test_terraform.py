@@ -36,6 +36,7 @@ COUNTERPARTS = {
         "ExecutionPolicy": "aws_iam_policy.execution", "TaskRole": "aws_iam_role.task", "TaskPolicy": "aws_iam_policy.task",
         "CollectorPolicy": "aws_iam_policy.task", "SecurityGroup": "aws_security_group.this",
         "EndpointEgress": "aws_vpc_security_group_egress_rule.endpoint", "TaskDefinition": "aws_ecs_task_definition.this",
+        "FleetNamespace": "aws_service_discovery_private_dns_namespace.this", "FleetService": "aws_service_discovery_service.this",
         "Service": "aws_ecs_service.this", "ScalableTarget": "aws_appautoscaling_target.this",
         "ScalingPolicy": "aws_appautoscaling_policy.this", "TasksAlarm": "aws_cloudwatch_metric_alarm.tasks",
         "FaultedAlarm": "aws_cloudwatch_metric_alarm.faulted", "GateAlarm": "aws_cloudwatch_metric_alarm.gate",

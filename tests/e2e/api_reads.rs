@@ -228,14 +228,21 @@ async fn a_port_for_metrics_has_metrics_and_probes_alone() {
 async fn no_route_answers_to_the_name_of_another_site_on_loopback() {
     let (bridge, _queues, _endpoint) = bridge(&[]).await;
     for path in [
-        "events",
-        "session",
-        "log-level",
-        "openapi.json",
-        "listeners/orders/failures",
-        "listeners/orders/history",
+        "/",
+        "/console.js",
+        "/metrics",
+        "/livez",
+        "/readyz",
+        "/version",
+        "/api/v1/status",
+        "/api/v1/events",
+        "/api/v1/session",
+        "/api/v1/log-level",
+        "/api/v1/openapi.json",
+        "/api/v1/listeners/orders/failures",
+        "/api/v1/listeners/orders/history",
     ] {
-        let url = format!("http://{}/api/v1/{path}", bridge.admin_address());
+        let url = format!("http://{}{path}", bridge.admin_address());
         let request = reqwest::Client::new().get(url).header("host", "attacker.example");
         assert_eq!(request.send().await.unwrap().status(), 421, "{path}");
     }

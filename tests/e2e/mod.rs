@@ -11,12 +11,14 @@
 //! - `credentials_of_endpoints`: secrets of endpoints that are renewed, and never shown.
 //! - `delivery`: messages arrive once each, with headers and body, within the workers.
 //! - `dev`: `queuepost dev`.
+//! - `documents`: the shell blocks of the documents, typed as they stand there.
 //! - `endpoints`: endpoints that refuse, reset, hang or answer nonsense.
 //! - `environment`: proxy variables, terminal escapes, tokens in clear text, file descriptor limits.
 //! - `error_messages`: one wording of a failure in the log and in every command.
 //! - `event_listeners`: the routes of the original event-listener API.
 //! - `examples`: each folder of `examples/` does what its README says.
 //! - `fifo`: order within groups across processes that start and stop.
+//! - `fleet`: processes that hold one cap together, counted by DNS.
 //! - `gate`: an endpoint that refuses closes the gate, and is found again.
 //! - `healthcheck_send_receive`: the commands `healthcheck`, `send`, `receive` and `resend`.
 //! - `hostile`: endpoints that misuse HTTP, TLS and HTTP/2.
@@ -60,12 +62,14 @@ mod credentials;
 mod credentials_of_endpoints;
 mod delivery;
 mod dev;
+mod documents;
 mod endpoints;
 mod environment;
 mod error_messages;
 mod event_listeners;
 mod examples;
 mod fifo;
+mod fleet;
 mod gate;
 mod healthcheck_send_receive;
 mod hostile;

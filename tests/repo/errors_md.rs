@@ -236,8 +236,8 @@ fn examples() -> Vec<Finding> {
 
 fn warnings(text: &mut String) {
     text.push_str(
-        "## Warnings about a queue\n\nRead from the queue's own settings before the first receive and every 30 s; none stops a \
-         listener. The log says each once, `queuepost_preflight_warnings` shows it, `queuepost check` prints it. The numbers \
+        "## Warnings about a queue\n\nRead from the queue's own settings before the first receive, and then on request, at most every 30 s; none \
+         stops a listener. The log says each once, `queuepost_preflight_warnings` shows it, `queuepost check` prints it. The numbers \
          here are of an example.\n\n",
     );
     let examples = examples();

@@ -56,6 +56,8 @@ const SECTIONS: &[(&str, &[&str])] = &[
             "sessions_in_use",
             "adaptive_limit",
             "adaptive_rate",
+            "fleet_members",
+            "fleet_share",
             "gate_state",
             "gate_closed_seconds_total",
         ],
@@ -196,6 +198,8 @@ fn exercised() -> (BTreeMap<String, Family>, Series) {
     }
     let most = so_far(&metrics);
     metrics.endpoint(ENDPOINT).set_adaptive_rate(Some(1.0));
+    metrics.endpoint(ENDPOINT).set_fleet_share(Some(1.0));
+    metrics.set_fleet_members(Some(1));
     for action in [
         "pause",
         "resume",
@@ -246,7 +250,7 @@ closed set of values. No label holds a message id, an address of a message or a 
 **Series.** Each process has {process}, each endpoint {endpoint} and each listener {started} from its start, {working} once it has \
 had successes and 429s, and {most} at most, if every outcome, 20 status codes and every error of every SQS call have been seen. \
 Histograms of `delivery_duration_seconds` appear with the first delivery of their outcome, `http_responses_total` with the first \
-answer of a code, `adaptive_rate` is there only while a rate is learned, results other than `ok` of `sqs_requests_total` with the first such error, `object_requests_total` with the first such call, `admin_writes_total` with the first such request; all else starts at 0. So ten \
+answer of a code, `adaptive_rate` is there only while a rate is learned, `fleet_members` and `fleet_share` only with `fleet`, results other than `ok` of `sqs_requests_total` with the first such error, `object_requests_total` with the first such call, `admin_writes_total` with the first such request; all else starts at 0. So ten \
 listeners on one endpoint, in three pods, are about {fleet} series.
 
 [Dashboards](../dashboards/README.md), [alert and recording rules](../deploy/prometheus/queuepost.rules.yaml) and their \

@@ -5,17 +5,27 @@
 //! - `plain_words`: short sentences in comments, and no private idiom.
 //! - `configuration`: schema, page and example of the configuration file.
 //! - `openapi`: `docs/openapi.json`.
+//! - `documents`: links, the index, the README's order, and what the code blocks say.
+//! - `picture`: the picture of the README, drawn from its text.
+//! - `security_md`: each line of the threat model names a test that exists.
+//! - `site`: the site of the documents has every page.
+//! - `supply`: where dependencies come from, and the oldest compiler.
 //! - `errors_md`, `metrics_md`: generated documents equal the code; `generated` compares and rewrites them.
 
 mod circles;
 mod configuration;
+pub mod documents;
 mod errors_md;
 mod flow_control_md;
 mod generated;
 mod metrics_md;
 mod openapi;
+mod picture;
 mod plain_words;
 mod reload_md;
+mod security_md;
+mod site;
+mod supply;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -31,6 +41,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("message", &[]),
     ("tuning", &[]),
     ("limit", &["tuning"]),
+    ("fleet", &["limit", "ports"]),
     ("drain", &[]),
     ("serve", &[]),
     ("localqueue", &["serve"]),
@@ -62,10 +73,11 @@ const MAY_NAME: &[(&str, &[&str])] = &[
         "endpoint",
         &["escape", "limit::clock", "ports", "policy", "message", "secret", "telemetry", "exchange"],
     ),
-    ("admin", &["escape", "limit", "pipeline", "ports", "secret", "telemetry", "drain", "serve"]),
+    ("admin", &["escape", "fleet", "limit", "pipeline", "ports", "secret", "telemetry", "drain", "serve"]),
     (
         "config",
         &[
+            "fleet",
             "escape",
             "sqs",
             "endpoint",
@@ -81,6 +93,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     (
         "app",
         &[
+            "fleet",
             "config",
             "admin",
             "hands",
@@ -118,6 +131,8 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "telemetry",
         ],
     ),
+    // The targets stand beside the code of their areas.
+    ("fuzz", &["admin", "config", "endpoint", "exchange", "localqueue", "sqs"]),
     ("lib", &[]),
     ("main", &["cli"]),
 ];
@@ -140,6 +155,7 @@ const AT_HOME: &[(&str, &[&str])] = &[
     ("rustls", &["endpoint"]),
     ("rustls_platform_verifier", &["endpoint"]),
     ("governor", &["limit"]),
+    ("hickory_resolver", &["fleet"]),
     ("prometheus", &["telemetry"]),
     ("opentelemetry", &["telemetry"]),
     ("opentelemetry_otlp", &["telemetry"]),
@@ -192,6 +208,18 @@ fn collect(root: &Path, folder: &Path, found: &mut Vec<Source>) {
             let area = first.trim_end_matches(".rs").to_owned();
             let text = fs::read_to_string(&path).unwrap();
             found.push(Source { path: relative.to_owned(), area, text });
+        }
+    }
+}
+
+/// Adds the documents of a folder and of those in it.
+fn pages_below(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            pages_below(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "md") {
+            found.push(path);
         }
     }
 }

@@ -74,7 +74,13 @@ async fn starts_never_exceed_burst_plus_rate_times_time() {
     let rate = Rate { interval: Duration::from_millis(100), burst: NonZeroU32::new(3).unwrap() };
     let paced = EndpointLimits::new(
         "api",
-        &limit::Settings { sessions: 100, adaptive: false, rate: Some(rate), tuning: Tuning::default() },
+        &limit::Settings {
+            sessions: 100,
+            divided: false,
+            adaptive: false,
+            rate: Some(rate),
+            tuning: Tuning::default(),
+        },
         1,
     );
     process.listen(settings("orders", 50), &endpoint, &paced);

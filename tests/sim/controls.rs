@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use queuepost::limit::Share;
 use queuepost::pipeline::NotReceiving;
 
 use super::process::{SimProcess, limits, settings};
@@ -49,7 +50,7 @@ async fn a_listener_is_paused_resumed_given_other_workers_and_stopped_while_anot
     a.change(|controls| controls.workers = 12);
     let (more, _) = step(&process).await;
     assert!((300..=360).contains(&more), "{more} of 360");
-    a.change(|controls| controls.share = 0.25);
+    a.change(|controls| controls.share = Share::new(3, 4));
     step(&process).await;
     let (share, _) = step(&process).await;
     assert!((70..=90).contains(&share), "{share}: three of twelve workers");

@@ -199,7 +199,13 @@ async fn a_pause_costs_the_pace_no_starts() {
     let rate = Rate { interval: Duration::from_secs(1), burst: NonZeroU32::MIN };
     let paced = EndpointLimits::new(
         "api",
-        &limit::Settings { sessions: 50, adaptive: false, rate: Some(rate), tuning: Tuning::default() },
+        &limit::Settings {
+            sessions: 50,
+            divided: false,
+            adaptive: false,
+            rate: Some(rate),
+            tuning: Tuning::default(),
+        },
         1,
     );
     process.listen(settings("orders", 50), &endpoint, &paced);

@@ -11,6 +11,7 @@
 //! - `final_receive`: messages on their final receive while an endpoint accepts nothing.
 //! - `forwards`: copies for the dead-letter queue that fail are sent again, and cost no second POST.
 //! - `gate`: when a gate closes, probes and opens.
+//! - `idle_calls`: how many SQS calls an idle listener makes, by who asks.
 //! - `leases`: every way in which a lease ends before its message is settled.
 //! - `limiters`: what is used of an endpoint that takes only so many POSTs per time, or at once.
 //! - `claim_checks`: messages whose body is in S3.
@@ -54,8 +55,10 @@ mod duplicates;
 mod fairness;
 mod fifo;
 mod final_receive;
+mod fleet;
 mod forwards;
 mod gate;
+mod idle_calls;
 mod leases;
 mod no_work;
 mod outages;

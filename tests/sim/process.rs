@@ -74,7 +74,8 @@ pub fn settings(name: &str, workers: usize) -> Settings {
 }
 
 pub fn limits(sessions: usize) -> EndpointLimits {
-    let settings = limit::Settings { sessions, adaptive: false, rate: None, tuning: Tuning::default() };
+    let settings =
+        limit::Settings { sessions, divided: false, adaptive: false, rate: None, tuning: Tuning::default() };
     EndpointLimits::new("api", &settings, 7)
 }
 

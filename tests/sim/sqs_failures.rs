@@ -321,51 +321,6 @@ async fn purged_messages_that_run_are_finished_and_held_ones_are_not_posted() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn changed_attributes_are_known_within_thirty_seconds() {
-    let mut process = SimProcess::new(75);
-    process.world.queue("orders", 100);
-    let endpoint = ScriptedEndpoint::new(|_, _| (SECOND, answer(500)));
-    process.listen(settings("orders", 1), &endpoint, &limits(1));
-    tokio::time::sleep(SECOND).await;
-    let near = |process: &SimProcess| process.count("messages_near_dead_letter_total", "");
-    let warned = |process: &SimProcess, warning: &str| {
-        process.count("preflight_warnings", &format!("warning=\"{warning}\"")) > 0
-    };
-    let set = |process: &SimProcess, name: &str, value: &str| {
-        let attributes = [(name.to_owned(), value.to_owned())].into();
-        process.world.with(|broker, now| broker.set_attributes(now, "orders", &attributes)).unwrap();
-    };
-    let policy =
-        r#"{"deadLetterTargetArn":"arn:aws:sqs:us-east-1:000000000000:orders-dlq","maxReceiveCount":3}"#;
-    set(&process, "RedrivePolicy", policy);
-    // Every receive sets a visibility of its own.
-    set(&process, "VisibilityTimeout", "0");
-    tokio::time::sleep(30 * SECOND).await;
-    assert!(warned(&process, "few_receives"));
-    process.world.send("orders", "x");
-    tokio::time::sleep(2 * MINUTE).await;
-    assert_eq!((near(&process), process.census("orders").dead), (1, 1));
-    tokio::time::sleep(30 * SECOND).await;
-    let dead = |process: &SimProcess| process.count("queue_messages_visible", r#"role="dead_letter""#);
-    assert_eq!((dead(&process), process.count("leases_lost_total", "")), (1, 0));
-
-    set(&process, "MessageRetentionPeriod", "600");
-    tokio::time::sleep(30 * SECOND).await;
-    assert!(warned(&process, "retention_too_short"));
-
-    set(&process, "RedrivePolicy", "");
-    tokio::time::sleep(30 * SECOND).await;
-    assert!(warned(&process, "no_dead_letter_queue") && !warned(&process, "few_receives"));
-    assert_eq!(dead(&process), 0, "no number is shown of a queue that is none of ours any more");
-    process.world.send("orders", "y");
-    tokio::time::sleep(5 * MINUTE).await;
-    assert_eq!(near(&process), 1, "no receive is the last");
-    assert!(endpoint.posts().len() > 5);
-    process.stop(MINUTE).await;
-    process.assert_balanced();
-}
-
-#[tokio::test(start_paused = true)]
 async fn hidings_that_work_do_not_hide_that_deletes_are_denied() {
     let mut process = SimProcess::new(76);
     process.world.queue("orders", 1_000);

@@ -37,6 +37,9 @@ async fn a_listener_whose_deliveries_all_fail_for_a_minute_says_so_and_counts_th
     assert_eq!((seen.totals.received, seen.totals.deferred), (16, 16));
     assert_eq!((seen.failures.deliveries, seen.failures.final_receives), (16, 8));
     tokio::time::sleep(Duration::from_millis(30_500)).await;
+    // Who asks has the queue read for the next one.
+    status(&process, "orders");
+    tokio::time::sleep(Duration::from_secs(1)).await;
     let depths = status(&process, "orders").depth.unwrap();
     assert!(depths.at.elapsed() <= Duration::from_secs(30), "{depths:?}");
     let dead_letter = depths.redrive.unwrap();

@@ -17,7 +17,7 @@ fn one_start_every(interval: Duration) -> EndpointLimits {
     let rate = Some(Rate { interval, burst: NonZeroU32::MIN });
     EndpointLimits::new(
         "api",
-        &limit::Settings { sessions: 16, adaptive: false, rate, tuning: Tuning::default() },
+        &limit::Settings { sessions: 16, divided: false, adaptive: false, rate, tuning: Tuning::default() },
         7,
     )
 }

@@ -34,6 +34,7 @@ export function formView(app, name = null) {
   const result = h("div", { class: "result", role: "status" });
   const why = h("p", { class: "notice", data: { tone: "held" } });
   let loadedWith = null;
+  let isWritable = isNew;
   const back = isNew ? "#/" : `#/listeners/${encodeURIComponent(name)}`;
   const form = h("form", { class: "card form", novalidate: true, on: { submit: (event) => { event.preventDefault(); send("save"); } } },
     rows.get("name"), rows.get("queue"), rows.get("role_arn"), target.root, rows.get("url"), rows.get("algorithm"), rows.get("workers"), moreRow,
@@ -58,6 +59,7 @@ export function formView(app, name = null) {
 
   async function load() {
     loadedWith = mayChange();
+    allow(false);
     try {
       // `object` is what may be written back; it is there for who has the token.
       const { object, keys, editable, file } = await read(ofListener(name, "configuration"), { withToken: token() !== null });
@@ -65,11 +67,17 @@ export function formView(app, name = null) {
       if (!editable) {
         setText(why, `It cannot be edited here: its configuration is in ${file ?? "flags and variables"}. Change it there.`);
         show(why, true);
-        save.disabled = true;
       }
+      allow(editable && Boolean(object));
     } catch (error) {
       result.replaceChildren(refusal(error));
     }
+  }
+
+  // What is shown in part may not be written back, and what is typed before the whole has come would be lost.
+  function allow(may) {
+    isWritable = may;
+    for (const control of [...inputs.values(), more, test, save]) control.disabled = !may;
   }
 
   function fillIn(keys) {
@@ -109,7 +117,7 @@ export function formView(app, name = null) {
       result.replaceChildren(refusal(told));
     } finally {
       form.removeAttribute("aria-busy");
-      for (const button of [test, save]) button.disabled = false;
+      for (const button of [test, save]) button.disabled = !isWritable;
     }
     return null;
   }

@@ -129,7 +129,8 @@ function sentence(text) {
 /** Why nothing is received just now, in a few words. */
 export function receiving(listener) {
   const words = {
-    draining: "no, it drains", paused: "no, it is paused", settle_fault: "no, SQS refuses its deletes or hidings",
+    draining: "no, it drains", paused: "no, it is paused",
+    standing_by: "no, it stands by: other processes have the endpoint's sessions", settle_fault: "no, SQS refuses its deletes or hidings",
     back_off: "no, it backs off from SQS", gate_closed: "no, a gate is closed", no_slot: "no, all its workers have a message",
     no_room: "no, the endpoint's sessions or rate are used up",
   };

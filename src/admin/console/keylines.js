@@ -1,5 +1,6 @@
 // Keys of a listener as lines of text, "timeout: 30s", and back. Inner keys have dots: "batch.size: 5".
-// A value that is JSON is taken as such, so that numbers, lists and maps can be written. All else is a text.
+// A value that is JSON is taken as such, so that numbers, lists and maps can be written. All else is a text, also a number that
+// would be written differently: 1.10 is not 1.1.
 
 /** An object of keys as lines. */
 export function asLines(keys, before = "") {
@@ -47,7 +48,8 @@ function isPlain(text) {
 
 function asValue(text) {
   try {
-    return JSON.parse(text);
+    const value = JSON.parse(text);
+    return typeof value === "number" && String(value) !== text ? text : value;
   } catch {
     return text;
   }

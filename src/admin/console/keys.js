@@ -21,7 +21,8 @@ export function shortcuts(actions) {
     const writes = event.target.closest?.("input, textarea, select, [contenteditable]");
     if (writes || document.querySelector("dialog[open]") || event.ctrlKey || event.metaKey || event.altKey) return;
     const act = actions[event.key];
-    if (!act) return;
+    // A key that is held down is pressed once.
+    if (!act || event.repeat) return;
     event.preventDefault();
     act();
   });

@@ -106,9 +106,9 @@ export function listView(app, query) {
     app.wantHistories(shown.map((row) => row.name));
   }
 
-  /** Rows do not move while somebody points at one, since a click would hit another. */
+  /** Rows do not move while somebody points at one or has the keyboard on one: a click would hit another. */
   function keepInPlace(shown) {
-    if (body.matches(":hover") && orderedBy === orderOf(wish)) {
+    if (body.matches(":hover, :focus-within") && orderedBy === orderOf(wish)) {
       const place = new Map(order.map((name, index) => [name, index]));
       shown.sort((a, b) => (place.get(a.name) ?? Infinity) - (place.get(b.name) ?? Infinity));
     }

@@ -7,7 +7,7 @@ use super::endpoint::Tally;
 use super::scenario::{MAX_RECEIVES, MESSAGES, Scenario, THROTTLE_DELAY, WORKERS, per_second};
 
 /// Places of a bar.
-const BAR: usize = 25;
+const BAR: usize = 20;
 
 /// One side at one moment.
 #[derive(Debug)]
@@ -44,11 +44,16 @@ pub(super) fn introduction(scenario: &Scenario) -> String {
     let (delay, per_second) = (THROTTLE_DELAY.as_secs(), per_second());
     format!(
         "\
-queuepost dev --demo: {MESSAGES} messages, and an endpoint that is overloaded for {outage} s. Ctrl-C ends it.
+queuepost dev --demo: {MESSAGES} messages, and an endpoint that is overloaded for {outage} s.
+Ctrl-C ends it.
 
-On the left queuepost as it is, on the right a plain worker: receive, POST, delete, or hide for {delay} s after a 429.
-Each has its own queue and endpoint. Both endpoints keep the same time, and do {per_second} messages a second. Both sides run
-{WORKERS} POSTs at once, and SQS dead-letters after {MAX_RECEIVES} receives. A second here is a minute in earnest: 429s hide for 5 min there.
+On the left queuepost as it is, on the right a plain worker: receive, POST,
+delete, or hide for {delay} s after a 429. Each has its own queue and endpoint. Both
+endpoints keep the same time, and do {per_second} messages a second. Both sides run
+{WORKERS} POSTs at once, and SQS dead-letters after {MAX_RECEIVES} receives. A second here is a
+minute in earnest: there 429s hide for 5 min.
+
+  █ delivered   · on the queue   ✘ in the dead-letter queue
 
          {:BAR$}                 {}
 ",
@@ -106,9 +111,12 @@ pub(super) fn end(end: &Snapshot, scenario: &Scenario) -> String {
     writeln!(
         text,
         "
-  After a few 429s queuepost closed its gate: for {outage} s it received nothing but single messages that find out
-  whether the endpoint is back. The rest kept its receives, and nobody has to redrive it. docs/gate.md has the rules,
-  docs/outages.md has hours of this, measured."
+  After a few 429s queuepost closed its gate. For {outage} s it received nothing but
+  single messages that find out whether the endpoint is back. The rest kept its
+  receives, and nobody has to redrive it.
+
+  Try it by hand: queuepost dev. The rules: docs/gate.md. Hours of this,
+  measured: docs/outages.md."
     )
     .ok();
     text
@@ -117,6 +125,9 @@ pub(super) fn end(end: &Snapshot, scenario: &Scenario) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Columns of the narrowest terminal that it is for.
+    const COLUMNS: usize = 80;
 
     fn side(dead: usize, left: usize) -> Side {
         Side { left, dead, tally: Tally::default() }
@@ -131,14 +142,15 @@ mod tests {
     }
 
     #[test]
-    fn no_line_is_wider_than_120_columns() {
+    fn no_line_is_wider_than_80_columns() {
         let now = Snapshot { after: Duration::from_secs(58), ours: side(0, 9), plain: side(9, 0) };
         let all = introduction(&Scenario::DEMO) + &line(&now) + &end(&now, &Scenario::DEMO);
-        for line in all.lines() {
-            assert!(line.chars().count() <= 120, "{line}");
+        let events = Scenario::DEMO.events().map(|(after, words)| event(after, words)).concat();
+        for line in (all + &events).lines() {
+            assert!(line.chars().count() <= COLUMNS, "{line}");
         }
         let over = Snapshot { after: Duration::from_secs(58), ours: side(0, 0), plain: side(9, 0) };
         assert!(over.is_over() && !now.is_over());
-        assert!(end(&over, &Scenario::DEMO).lines().all(|line| line.chars().count() <= 120));
+        assert!(end(&over, &Scenario::DEMO).lines().all(|line| line.chars().count() <= COLUMNS));
     }
 }

@@ -13,6 +13,7 @@ mod schema;
 
 use std::time::Duration;
 
+use crate::config::fleet::REPLICAS_MAX;
 use crate::config::value::TWELVE_HOURS;
 
 pub use schema::schema;
@@ -168,6 +169,12 @@ const KEYS: &[Key] = &[
          digits and `-`.",
     ),
     Key::new("admin", Shape::Map(ADMIN), "The port for metrics, health and status."),
+    Key::new(
+        "fleet",
+        Shape::Map(FLEET),
+        "Other processes of the same configuration: `sessions` and `rate_limit` hold for all of them together, and each has its share.",
+    )
+    .page("fleet.md"),
     Key::new("shutdown", Shape::Map(SHUTDOWN), "How the process ends."),
     Key::new("log", Shape::Map(LOG), "The log, on standard output."),
 ];
@@ -201,6 +208,28 @@ const ADMIN: &[Key] = &[
     )
     .flag("--admin-token-file")
     .page("control.md"),
+];
+
+const FLEET: &[Key] = &[
+    Key::new(
+        "dns",
+        Shape::One(Kind::Text("DNS name")),
+        "A name with an address record for each process: a headless Service. One that begins with `_` has SRV records.",
+    )
+    .flag("--fleet-dns"),
+    Key::new("server", Shape::One(Kind::Text("IP address and port")), "The DNS server that is asked.")
+        .otherwise("those of `/etc/resolv.conf`"),
+    Key::new(
+        "replicas",
+        Shape::One(Kind::Whole(1, REPLICAS_MAX)),
+        "The number of processes, where it is fixed and no name has them. Nobody watches whether it is true.",
+    ),
+    Key::new(
+        "workers",
+        Shape::One(Kind::Truth),
+        "Whether `workers`, too, are for all processes together, and not for each.",
+    )
+    .default("false"),
 ];
 
 const SHUTDOWN: &[Key] = &[Key::new(

@@ -192,6 +192,7 @@ fn the_default_of_a_key_is_the_one_that_applies() {
     let beside = |path: &str| match path.rsplit_once('.').map_or("", |(above, _)| above) {
         above if above.ends_with("claim_check") => json!({"buckets": "payloads"}),
         above if above.contains("results") => json!({"queue": "done"}),
+        above if above.ends_with("fleet") => json!({"dns": "queuepost.test"}),
         above if above.ends_with("oauth2") => {
             json!({"token_url": "https://t.example", "client_id": "a", "client_secret": {"env": "TOKEN"}})
         }

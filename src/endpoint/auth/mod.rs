@@ -5,6 +5,8 @@
 //! - `headers`: headers that every request gets, whatever its message.
 
 mod credentials;
+#[cfg(any(test, fuzzing))]
+pub(super) mod fuzz;
 mod headers;
 mod oauth2;
 mod token_answer;

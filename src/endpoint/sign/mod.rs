@@ -4,6 +4,8 @@
 //! [`RequestSigner`]. Everything is signed anew for each attempt, with the time of the attempt.
 
 mod digest;
+#[cfg(any(test, fuzzing))]
+pub(super) mod fuzz;
 mod hmac;
 mod standard_webhooks;
 

@@ -19,12 +19,20 @@ struct Response {
     failures: Option<Vec<Map<String, Value>>>,
 }
 
+/// Without the space that JSON allows around a value (RFC 8259, section 2). A form feed is none: such a text is no JSON.
+fn trimmed(text: &[u8]) -> &[u8] {
+    let is_kept = |byte: &u8| !b" \t\r\n".contains(byte);
+    let start = text.iter().position(is_kept).unwrap_or(text.len());
+    let end = text.iter().rposition(is_kept).map_or(start, |last| last + 1);
+    text.get(start..end).unwrap_or_default()
+}
+
 /// The ids of the messages that failed.
 pub(super) fn read(body: &Body) -> Result<Vec<String>, Unreadable> {
     if !body.is_whole {
         return Err(Unreadable);
     }
-    let text = body.kept.trim_ascii();
+    let text = trimmed(&body.kept);
     if text.is_empty() || text == b"null" {
         return Ok(Vec::new());
     }

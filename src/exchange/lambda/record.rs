@@ -151,7 +151,12 @@ fn millis(at: SystemTime) -> Option<String> {
 }
 
 fn of_body(body: &[u8]) -> String {
-    format!("{:x}", Md5::digest(body))
+    hex(Md5::digest(body).into())
+}
+
+/// The 16 bytes of a sum, as the digits SQS writes.
+fn hex(sum: [u8; 16]) -> String {
+    format!("{:032x}", u128::from_be_bytes(sum))
 }
 
 /// The sum of attributes, which are in the order of their names; `None` without any.
@@ -179,7 +184,7 @@ fn of_attributes(attributes: &[Attribute]) -> Option<String> {
             }
         }
     }
-    Some(format!("{:x}", sum.finalize()))
+    Some(hex(sum.finalize().into()))
 }
 
 /// Counts what is written.

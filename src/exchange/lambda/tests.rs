@@ -215,6 +215,15 @@ fn a_malformed_answer_or_an_unknown_id_is_a_failure_of_all() {
     }
 }
 
+/// Found by fuzzing.
+#[test]
+fn an_answer_with_space_around_it_that_json_does_not_know_is_a_failure_of_all() {
+    for body in ["\u{c}null\u{c}", "\u{c}", "\u{b}{}", "{\"batchItemFailures\":[]}\u{c}"] {
+        assert_eq!(verdicts(&success(body)), Verdicts::All(Outcome::Failed), "{body:?}");
+    }
+    assert_eq!(verdicts(&success("\t\r\n {} \n\r\t")), Verdicts::All(Outcome::Success));
+}
+
 #[test]
 fn an_answer_that_is_longer_than_what_is_kept_is_a_failure_of_all() {
     let mut answer = success("");

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::batch::{self, Batch, Target};
 use super::shape::{self, Origin};
+use super::tally::Tally;
 use super::{End, Order};
 use crate::escape;
 use crate::hands::resend::{self, SENDS_MAX};
@@ -47,32 +48,6 @@ pub(super) struct ByHand<'a> {
     tally: Tally,
     report: &'a mut dyn Report,
     stop: &'a CancellationToken,
-}
-
-/// What became of messages.
-#[derive(Default)]
-struct Tally {
-    moved: u64,
-    failed: u64,
-    /// Ids of messages that were tried, and of what was sent.
-    seen: HashSet<String>,
-    /// Ids of messages that were looked at and left.
-    looked: HashSet<String>,
-    /// One that was looked at and left came again.
-    been_round: bool,
-    /// To be made visible again at the end.
-    back: Vec<ReceiptHandle>,
-    /// Groups with a message that could not be moved: what stands behind it waits.
-    stuck: HashSet<String>,
-}
-
-impl Tally {
-    /// Notes a message that is left. One that was tried says nothing about the others.
-    fn look_at(&mut self, id: &str) {
-        if !self.seen.contains(id) {
-            self.been_round |= !self.looked.insert(id.to_owned());
-        }
-    }
 }
 
 /// What one message came to.

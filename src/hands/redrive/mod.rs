@@ -11,6 +11,7 @@ mod batch;
 mod by_hand;
 mod job;
 mod shape;
+mod tally;
 mod task;
 mod way;
 

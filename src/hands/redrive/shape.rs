@@ -20,7 +20,7 @@ pub(super) enum Origin {
 }
 
 /// Where `received` came from. What queuepost wrote is newer than what SQS knows: it copied the message last. Whoever sends
-/// messages can write the same, so the name counts only if it is among the `sources`, as far as these are known.
+/// messages can write the same. So where the `sources` are known the name has to be among them.
 pub(super) fn origin(received: &Received, sources: Option<&[String]>) -> Origin {
     let written = source_of(&received.message, "source-queue");
     let is_source = |name: &&str| sources.is_none_or(|sources| sources.iter().any(|source| source == name));

@@ -49,6 +49,8 @@ pub(super) struct Known<'a> {
     pub(super) at_once: Level,
     /// Starts per second; infinite while unlimited.
     pub(super) rate: f64,
+    /// Whether the rate was measured.
+    pub(super) is_measured: bool,
     /// POSTs accepted since the last cut.
     pub(super) accepted: f64,
     /// Cuts since the last success.
@@ -77,7 +79,7 @@ impl Blames {
     /// What this refusal is blamed on.
     pub(super) fn blame(&mut self, start: Start, known: &Known<'_>) -> Blame {
         let Known { numbers, seen, at_once, rate, .. } = *known;
-        let Start { level, gap, .. } = start;
+        let (level, gap) = (start.level, start.gap());
         // A hair closer is an error of rounding.
         let closest = seen.closest().filter(|closest| gap < 0.97 * closest);
         vote(&mut self.close, closest.is_some(), CLOSE_VOTES);
@@ -88,6 +90,7 @@ impl Blames {
         let may_be_either = rate.is_infinite() && (level <= 2.0 || level >= numbers.either);
         match closest {
             Some(closest) if is_more && may_be_either => return Blame::Either { closest },
+            Some(_) if rate.is_finite() => return Blame::Rate,
             _ if !at_once.is_one() && (is_more || closest.is_none() && self.is_crowd(start, known)) => {
                 return Blame::AtOnce;
             }
@@ -113,6 +116,9 @@ impl Blames {
 
     /// Whether the rate was cut to a part, and refusals have not become fewer.
     fn is_cut_in_vain(&mut self, known: &Known<'_>) -> bool {
+        if !known.is_measured {
+            self.rate_cuts = InVain::default();
+        }
         // More in a row are an outage.
         self.rate_cuts.refused(known.rate, &known.numbers.in_vain).is_some()
             && known.row < 3

@@ -1,27 +1,25 @@
-//! One learned quantity: a value, and the ceiling where the endpoint last refused.
+//! POSTs at once: how many, and the ceiling where the endpoint last refused.
 //!
-//! Below the ceiling the value doubles. Just under it it waits, then rises beyond with the square of the POSTs accepted. So
-//! little is lost while a limit stays, and one that was raised is found soon. A POST counts for less where there are many
-//! per second: of several processes the slow ones catch up.
+//! Below the ceiling they double. One below it they wait, then rise beyond with the square of the POSTs accepted. So little is
+//! lost while a limit stays, and one that was raised is found soon. A POST counts for less where there are many per second:
+//! of several processes the slow ones catch up.
 
 use crate::tuning::Learned;
 
-/// A value that is learned.
+/// A number that is learned.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Level {
     value: f64,
     /// Where the endpoint refused last; infinite before.
     ceiling: f64,
-    /// The least step, and the least value.
-    unit: f64,
     /// How far it has gone beyond where it waits: 1 is one step, 2 four steps.
     tried: f64,
 }
 
 impl Level {
     /// Begins with a value, without a ceiling.
-    pub(super) fn new(value: f64, unit: f64) -> Self {
-        Self { value, ceiling: f64::INFINITY, unit, tried: 0.0 }
+    pub(super) fn new(value: f64) -> Self {
+        Self { value, ceiling: f64::INFINITY, tried: 0.0 }
     }
 
     pub(super) fn value(&self) -> f64 {
@@ -60,32 +58,27 @@ impl Level {
     }
 
     /// The endpoint refused at this ceiling; at most `left` remains.
-    pub(super) fn cut(&mut self, ceiling: f64, left: f64, numbers: &Learned) {
+    pub(super) fn cut(&mut self, ceiling: f64, left: f64) {
         self.ceiling = ceiling;
-        self.value = left.min(self.waits_at(numbers)).max(self.unit);
+        self.value = left.min(self.waits_at()).max(1.0);
         self.tried = 0.0;
     }
 
     /// A POST was accepted that this value had held back; `posts` of them double it, a step takes `step_posts`.
     pub(super) fn grow(&mut self, posts: f64, step_posts: f64, numbers: &Learned) {
-        let waits_at = self.waits_at(numbers);
+        let waits_at = self.waits_at();
         if self.value < waits_at {
             self.value = (self.value * posts.recip().exp2()).min(waits_at);
             self.tried = 0.0;
             return;
         }
-        let faster = if self.unit > 0.0 { numbers.faster.powf(self.tried.floor().min(4.0)) } else { 1.0 };
-        self.tried += faster / step_posts;
-        self.value = self.value.max(waits_at + self.step(numbers) * self.tried * self.tried);
+        self.tried += numbers.faster.powf(self.tried.floor().min(4.0)) / step_posts;
+        let step = (self.ceiling * numbers.step).max(1.0);
+        self.value = self.value.max(waits_at + step * self.tried * self.tried);
     }
 
-    fn step(&self, numbers: &Learned) -> f64 {
-        (self.ceiling * numbers.step).max(self.unit)
-    }
-
-    /// Where it waits: one below the ceiling if it counts, a step below if it measures.
-    fn waits_at(&self, numbers: &Learned) -> f64 {
-        let below = if self.unit > 0.0 { self.unit } else { self.step(numbers) };
-        if self.is_found() { (self.ceiling - below).max(self.unit) } else { f64::INFINITY }
+    /// One below the ceiling.
+    fn waits_at(&self) -> f64 {
+        if self.is_found() { (self.ceiling - 1.0).max(1.0) } else { f64::INFINITY }
     }
 }

@@ -1,15 +1,15 @@
 //! The adaptive limit: what an endpoint takes, found from its answers. Two outputs: POSTs at once, and starts per second.
 //!
-//! Each output is a [`Level`]: a value, and the ceiling where the endpoint last refused. Below the ceiling it doubles with
-//! each round trip; there it waits, then tries more in growing steps. A refusal is blamed on one of the two and cuts it.
+//! POSTs at once are a [`Level`]: they double with each round trip up to the ceiling where the endpoint last refused; there
+//! they wait, then more are tried. Starts per second are a [`LearnedRate`]: what was taken between two refusals, and a curve
+//! through it. A refusal is blamed on one of the two and cuts it.
 //!
 //! - *Blame falls on what is new*, see [`blame`].
 //! - *One cut per round trip.* What was posted before the last cut says nothing of the limit after it. The more were accepted
-//!   since the last cut, the less is cut.
-//! - *Outages teach nothing.* A gate that closes takes back all cuts since the last success. While it is closed refusals do
-//!   not count.
-//! - *Windows.* An endpoint that takes so many per minute closes the gate each minute. What was accepted between two
-//!   openings is its rate.
+//!   since the last cut, the less POSTs at once are cut.
+//! - *Outages teach nothing.* A gate that closes takes back all cuts since the last success. Of a rate that was found the first
+//!   stays. While it is closed refusals do not count.
+//! - *Windows* close the gate at their end, see [`windows`].
 //! - *Random faults are not load*, see [`background`].
 //! - A rate far above what POSTs at once allow limits nothing, and is forgotten.
 //!
@@ -19,9 +19,11 @@
 mod background;
 mod blame;
 mod in_vain;
+mod learned_rate;
 mod level;
 mod seen;
 mod start;
+mod windows;
 
 use tokio::time::Instant;
 
@@ -29,9 +31,12 @@ use crate::tuning::Learned;
 
 use background::{Background, Verdict};
 use blame::{Blame, Blames, Known};
+use learned_rate::LearnedRate;
 use level::Level;
 use seen::Seen;
 pub(super) use start::Start;
+use start::seconds;
+use windows::Windows;
 
 /// What one endpoint was found to take.
 #[derive(Debug, Clone)]
@@ -41,7 +46,7 @@ pub(super) struct Adaptive {
     cap: usize,
     at_once: Level,
     /// Starts per second.
-    rate: Level,
+    rate: LearnedRate,
     seen: Seen,
     epoch: Epoch,
     windows: Windows,
@@ -83,19 +88,8 @@ struct Epoch {
     cut_at: Option<Instant>,
     /// Cuts since the last success.
     row: u32,
-    /// The levels before the first of them; `None` where too little was known then.
-    before_row: Option<(Level, Level)>,
-}
-
-/// What was accepted from one opening of the gate to the next.
-#[derive(Debug, Clone)]
-struct Windows {
-    opened_at: Instant,
-    accepted: f64,
-    /// When a probe was refused last; `None` if none was since the gate closed.
-    refused_at: Option<Instant>,
-    /// POSTs and seconds of the window before; zero unless it was one.
-    before: (f64, f64),
+    /// What is true again if they were an outage; `None` where too little was known before the first of them.
+    before_row: Option<(Level, LearnedRate)>,
 }
 
 impl Adaptive {
@@ -105,11 +99,11 @@ impl Adaptive {
         Self {
             numbers: *numbers,
             cap,
-            at_once: Level::new(numbers.initial.min(float(cap)), 1.0),
-            rate: Level::new(f64::INFINITY, 0.0),
+            at_once: Level::new(numbers.initial.min(float(cap))),
+            rate: LearnedRate::unknown(),
             seen: Seen::new(now),
             epoch: Epoch::default(),
-            windows: Windows { opened_at: now, accepted: 0.0, refused_at: None, before: (0.0, 0.0) },
+            windows: Windows::new(now),
             background: Background::default(),
             is_closed: false,
             last_start: None,
@@ -164,22 +158,26 @@ impl Adaptive {
     /// A POST starts, with which so many run; `is_paced`: it had waited for the pace. After an hour without one all is
     /// forgotten.
     pub(super) fn started(&mut self, now: Instant, running: usize, is_paced: bool) -> Start {
-        let gap = self.last_start.map_or(f64::INFINITY, |last| seconds(now, last));
-        if gap.is_finite() && gap >= self.numbers.forgotten_after.as_secs_f64() {
+        let before = self.last_start;
+        if before.is_some_and(|before| now.saturating_duration_since(before) >= self.numbers.forgotten_after)
+        {
             *self = Self { is_closed: self.is_closed, ..Self::new(self.cap, &self.numbers, now) };
         }
         self.last_start = Some(now);
         let (level, is_paced) = (float(running), is_paced && self.per_second().is_some());
+        if is_paced && let Some(before) = before {
+            self.rate.started(seconds(now, before));
+        }
         let is_full = level >= self.whole();
         self.is_filling &= !is_full;
-        Start { at: now, level, is_full, is_paced, gap }
+        Start { at: now, level, is_full, is_paced, before }
     }
 
     /// That POST succeeded.
     pub(super) fn succeeded(&mut self, start: Start, now: Instant) {
-        self.windows.accepted += 1.0;
+        self.windows.accepted();
         self.background.accepted();
-        self.seen.accepted(seconds(now, start.at), start.level, start.gap, now);
+        self.seen.accepted(start, now);
         if self.epoch.is_over(start) {
             return;
         }
@@ -197,11 +195,10 @@ impl Adaptive {
         }
         let rate = self.rate.value();
         if self.at_once.is_found() && rate > self.numbers.loose * self.throughput() {
-            self.rate = Level::new(f64::INFINITY, 0.0);
+            self.rate = LearnedRate::unknown();
         } else if start.is_paced && rate.is_finite() {
-            let posts = rate * (self.latency() + self.numbers.rate_doubles_in.as_secs_f64());
-            let step_posts = self.step_posts(self.numbers.rate_step_posts, rate);
-            self.rate.grow(posts.max(1.5), step_posts, &self.numbers);
+            let doubles = rate * (self.latency() + self.numbers.rate.doubles_in.as_secs_f64());
+            self.rate.grow(doubles.max(1.5), &self.numbers.rate);
         }
     }
 
@@ -210,12 +207,24 @@ impl Adaptive {
         if self.is_closed {
             return;
         }
+        self.seen.refused(start);
         if how == Refused::Overloaded {
             self.background.met();
         }
+        if self.epoch.is_over(start) {
+            return;
+        }
+        if start.is_paced {
+            self.rate.not_taken();
+        }
         // What started in the round trip after a cut meets what started before it.
-        let is_early = self.epoch.cut_at.is_some_and(|cut_at| seconds(now, cut_at) < self.latency());
-        if is_early || self.epoch.is_over(start) || how == Refused::Overloaded && self.is_background() {
+        if self.epoch.cut_at.is_some_and(|cut_at| seconds(now, cut_at) < self.latency()) {
+            if self.constraint == Some(Constraint::Rate) {
+                self.rate.cut_again(&self.numbers.rate);
+            }
+            return;
+        }
+        if how == Refused::Overloaded && self.is_background() {
             return;
         }
         if self.epoch.row == 0 {
@@ -223,46 +232,48 @@ impl Adaptive {
             self.epoch.before_row = is_known.then_some((self.at_once, self.rate));
         }
         self.cut(start, now);
+        if self.epoch.row == 0
+            && let Some((_, before)) = &mut self.epoch.before_row
+            && before.is_found()
+            && self.rate.is_found()
+        {
+            // An outage costs a known rate no more than any refusal.
+            *before = self.rate;
+        }
         self.epoch.cut(now);
     }
 
     /// The gate closes: all that was refused since the last success is one outage.
-    pub(super) fn gate_closed(&mut self) {
+    pub(super) fn gate_closed(&mut self, now: Instant) {
         self.is_closed = true;
-        self.windows.refused_at = None;
+        self.windows.closed(self.rate.is_found(), now);
         if let Some(before_row) = self.epoch.before_row.take() {
             (self.at_once, self.rate) = before_row;
+        } else if self.seen.latency().is_none() {
+            // Nothing was ever accepted. Others may use it up: what is left is found slowly.
+            self.at_once = Level::new(self.numbers.initial.min(float(self.cap)));
+            self.rate.begin(self.numbers.rate.initial_refused);
         }
     }
 
     /// A probe of the closed gate was refused.
     pub(super) fn probe_refused(&mut self, now: Instant) {
-        self.windows.refused_at = Some(now);
+        self.windows.probe_refused(now);
     }
 
     /// The gate opens.
     pub(super) fn gate_opened(&mut self, now: Instant) {
         self.is_closed = false;
         self.is_filling = true;
-        let Windows { opened_at, accepted, refused_at, before } = self.windows;
-        let lasted = seconds(now, opened_at);
-        let (posts, time) = (accepted + before.0, lasted + before.1);
         // Where one at once is known to be all, the gate was closed by the POSTs of others.
         let is_shared = self.at_once.is_one() && self.at_once.is_found() && self.rate.value().is_infinite();
-        let is_window = !is_shared
-            && accepted >= self.numbers.window_posts
-            && lasted < self.numbers.window_max.as_secs_f64();
-        let refused_at = refused_at.filter(|_| is_window);
-        if let Some(refused_at) = refused_at {
-            // The window was over between the last probe that was refused and the one that was not.
-            let least_time =
-                (seconds(refused_at, opened_at) + before.1).max(self.latency()).max(f64::EPSILON);
-            self.rate.cut(posts / least_time, posts / time, &self.numbers);
+        if is_shared {
+            self.windows = Windows::new(now);
+        } else if let Some(window) = self.windows.opened(self.latency(), &self.numbers, now) {
+            self.rate.find_window(window, &self.numbers.rate);
             self.epoch.cut_at = Some(now);
             self.constraint = Some(Constraint::Rate);
         }
-        let before = refused_at.map_or((0.0, 0.0), |_| (accepted, lasted));
-        self.windows = Windows { opened_at: now, accepted: 0.0, refused_at: None, before };
     }
 
     /// Blames a refusal and cuts.
@@ -278,6 +289,7 @@ impl Adaptive {
             seen: &self.seen,
             at_once: self.at_once,
             rate,
+            is_measured: self.rate.is_measured(),
             accepted: self.epoch.accepted,
             row: self.epoch.row,
             is_filling: self.is_filling,
@@ -285,27 +297,27 @@ impl Adaptive {
         self.constraint = match self.blames.blame(start, &known) {
             Blame::Chance => return,
             Blame::AtOnce => {
-                self.at_once.cut(level * ceiling, level - 1.0, &self.numbers);
+                self.at_once.cut(level * ceiling, level - 1.0);
                 Some(Constraint::Concurrency)
             }
             Blame::SharedCap => {
-                self.rate = Level::new(f64::INFINITY, 0.0);
-                self.at_once.cut(2.0, 1.0, &self.numbers);
+                self.rate = LearnedRate::unknown();
+                self.at_once.cut(2.0, 1.0);
                 Some(Constraint::Concurrency)
             }
             Blame::Either { closest } => {
-                self.rate.set(closest.recip());
+                self.rate.hold(closest.recip());
                 self.at_once.set(level - 1.0);
                 Some(Constraint::Rate)
             }
             Blame::Rate if rate.is_infinite() => {
                 // Nothing was limited at once after all.
                 self.at_once.unlimit();
-                self.rate.set(self.seen.per_second(now).unwrap_or(self.numbers.rate_initial));
+                self.rate.begin(self.seen.per_second(now).unwrap_or(self.numbers.rate.initial));
                 Some(Constraint::Rate)
             }
             Blame::Rate => {
-                self.rate.cut(rate * ceiling, rate, &self.numbers);
+                self.rate.cut(&self.numbers.rate);
                 Some(Constraint::Rate)
             }
         };
@@ -313,7 +325,8 @@ impl Adaptive {
 
     /// Whether a refusal was a random fault. When such are found, so were those that made the ceilings.
     fn is_background(&mut self) -> bool {
-        let load = self.rate.value().min(self.throughput());
+        let doubles = self.rate.value().is_finite() && !self.rate.is_found();
+        let load = (!doubles).then(|| self.rate.value().min(self.throughput()));
         let verdict = self.background.judge(load, &self.numbers.background);
         if verdict == Verdict::Found {
             self.at_once.unlimit();
@@ -349,10 +362,6 @@ impl Epoch {
         self.cut_at = Some(now);
         self.row = self.row.saturating_add(1);
     }
-}
-
-fn seconds(now: Instant, from: Instant) -> f64 {
-    now.saturating_duration_since(from).as_secs_f64()
 }
 
 fn float(count: usize) -> f64 {

@@ -4,12 +4,16 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::start::{Start, seconds};
+
 /// The mean latency follows the last so many POSTs.
 const LATENCY_POSTS: f64 = 50.0;
 /// POSTs accepted are counted in spans of so long; the rate is that of one to two of them.
 const SPAN: Duration = Duration::from_secs(30);
 /// The most at once, and the closest together, are those of the last one to two times so many accepted.
 const LEVELS: u32 = 30;
+/// Refused ones that are remembered until those that started after them are answered.
+const REFUSED: usize = 8;
 /// The runtime's timers fire at whole milliseconds.
 const TIMERS: f64 = 0.001_5;
 
@@ -24,8 +28,12 @@ pub(super) struct Seen {
     since: [Instant; 2],
     /// Most POSTs at once when one started that was accepted.
     highest: [f64; 2],
-    /// Fewest seconds between the start of one that was accepted and the start before it.
+    /// Fewest seconds between the start of one that was accepted and the start before it, unless that was refused: a bucket
+    /// takes one right after it has refused another.
     closest: [f64; 2],
+    /// The last starts that were refused.
+    refused: [Option<Instant>; REFUSED],
+
     in_span: u32,
     /// Mean of POSTs at once when one started that was accepted.
     level: f64,
@@ -40,13 +48,23 @@ impl Seen {
             since: [now; 2],
             highest: [0.0; 2],
             closest: [f64::INFINITY; 2],
+            refused: [None; REFUSED],
             in_span: 0,
             level: 1.0,
         }
     }
 
-    /// A POST was accepted that took so long. It started as one of so many, `gap` seconds after the one before.
-    pub(super) fn accepted(&mut self, took: f64, level: f64, gap: f64, now: Instant) {
+    /// A POST was refused.
+    pub(super) fn refused(&mut self, start: Start) {
+        self.refused.rotate_right(1);
+        let [last, ..] = &mut self.refused;
+        *last = Some(start.at);
+    }
+
+    /// A POST was accepted.
+    pub(super) fn accepted(&mut self, start: Start, now: Instant) {
+        let (took, level) = (seconds(now, start.at), start.level);
+        let gap = if self.refused.contains(&start.before) { f64::INFINITY } else { start.gap() };
         self.latencies = (self.latencies + 1.0).min(LATENCY_POSTS);
         self.latency += (took - self.latency) / self.latencies;
         let [this, _] = self.since;
@@ -98,9 +116,4 @@ impl Seen {
         let [this, before] = self.closest;
         Some(this.min(before)).filter(|closest| closest.is_finite() && *closest > TIMERS)
     }
-}
-
-/// Seconds from one time to another; zero if that was before.
-pub(super) fn seconds(now: Instant, from: Instant) -> f64 {
-    now.saturating_duration_since(from).as_secs_f64()
 }

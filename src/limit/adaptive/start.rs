@@ -12,6 +12,18 @@ pub(in crate::limit) struct Start {
     pub(super) is_full: bool,
     /// Whether it had waited for the learned rate.
     pub(super) is_paced: bool,
+    /// The start before.
+    pub(super) before: Option<Instant>,
+}
+
+impl Start {
     /// Seconds since the start before; infinite for the first.
-    pub(super) gap: f64,
+    pub(super) fn gap(&self) -> f64 {
+        self.before.map_or(f64::INFINITY, |before| seconds(self.at, before))
+    }
+}
+
+/// Seconds from one time to another; zero if that was before.
+pub(super) fn seconds(now: Instant, from: Instant) -> f64 {
+    now.saturating_duration_since(from).as_secs_f64()
 }

@@ -21,7 +21,7 @@ fn refused(stated: Stated) -> Feedback {
 
 /// Starts a POST.
 async fn posted(member: &Membership) -> Session {
-    let mut session = member.start(None).await;
+    let mut session = member.granted(None).await;
     session.starts();
     session
 }
@@ -79,7 +79,7 @@ async fn a_probe_that_is_refused_agrees_with_the_headers_and_cuts_no_limit() {
     }
     let limit = sessions.limit();
     posted(&member).await.end(Feedback::ProbeRefused(EMPTY));
-    assert!(timeout(29 * SECOND, member.start(None)).await.is_err());
+    assert!(timeout(29 * SECOND, member.granted(None)).await.is_err());
     assert_eq!((sessions.limit(), sessions.learned().unwrap().last_refusal), (limit, None));
 }
 
@@ -87,7 +87,7 @@ async fn a_probe_that_is_refused_agrees_with_the_headers_and_cuts_no_limit() {
 async fn headers_hold_nothing_where_the_limit_does_not_adapt() {
     let sessions = of(64, false, None);
     let (member, _late) = held(&sessions).await;
-    assert!(!futures_pending(&mut Box::pin(member.start(None))).await);
+    assert!(!futures_pending(&mut Box::pin(member.granted(None))).await);
 }
 
 #[tokio::test(start_paused = true)]

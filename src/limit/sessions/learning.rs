@@ -133,7 +133,7 @@ impl Learning {
     /// nothing of capacity.
     pub(super) fn gate_changed(&mut self, change: Transition) {
         match change {
-            Transition::Closed { by_probe: false, .. } => self.adaptive.gate_closed(),
+            Transition::Closed { by_probe: false, .. } => self.adaptive.gate_closed(Instant::now()),
             Transition::Closed { by_probe: true, .. } => self.adaptive.probe_refused(Instant::now()),
             Transition::Opened { .. } => self.adaptive.gate_opened(Instant::now()),
         }

@@ -27,11 +27,15 @@ impl Membership {
         }
     }
 
-    /// Changes how many sessions the listener may have, at least one. What runs beyond a lower cap finishes.
+    /// Changes how many sessions the listener may have. What runs beyond a lower cap finishes. With 0 it stands by, and
+    /// what waits is sent away.
     pub fn set_cap(&self, cap: usize) {
         self.sessions.change(|state| {
             if let Some(listener) = state.listeners.get_mut(&self.key) {
-                listener.cap = cap.max(1);
+                listener.cap = cap;
+                if cap == 0 {
+                    listener.line.clear();
+                }
             }
         });
     }
@@ -82,19 +86,29 @@ impl Membership {
         }
     }
 
-    /// Waits until a POST may start; a claim made before the receive turns into its session.
+    /// Waits until a POST may start; a claim made before the receive turns into its session. `None`: the listener stands
+    /// by, and nothing of it may start.
     ///
     /// # Cancel safety
     /// Dropping the future gives the place in the line, or the session just granted, to the next.
-    pub async fn start(&self, claim: Option<Claims>) -> Session {
+    pub async fn start(&self, claim: Option<Claims>) -> Option<Session> {
         let mut waiting = self.join_line(claim);
         tokio::select! {
             biased;
-            // Nothing comes once the listener has ended.
-            Ok(granted) = &mut waiting.granted => waiting.over(granted),
+            // Its place in the line is gone when the listener stands by, or has ended.
+            granted = &mut waiting.granted => granted.ok().map(|granted| waiting.over(granted)),
             // Drives the others' grants too.
             () = self.sessions.grant_in_time() => std::future::pending().await,
         }
+    }
+
+    /// Waits for a session of a listener that does not stand by.
+    ///
+    /// # Panics
+    /// When it stands by.
+    #[cfg(test)]
+    pub async fn granted(&self, claim: Option<Claims>) -> Session {
+        self.start(claim).await.expect("it has sessions")
     }
 
     fn join_line(&self, claim: Option<Claims>) -> Waiting {
@@ -105,7 +119,9 @@ impl Membership {
                 claim.end(state);
             }
             (number, state.next_key) = (state.next_key, state.next_key + 1);
-            if let Some(listener) = state.listeners.get_mut(&self.key) {
+            if let Some(listener) = state.listeners.get_mut(&self.key)
+                && listener.cap > 0
+            {
                 listener.line.push_back((number, sender));
             }
         });

@@ -10,6 +10,9 @@
 //! do rate-limit headers: while they hold starts back, nothing is claimed until a second before the hold ends. Each listener
 //! has a cap of its own as well: its workers.
 //!
+//! Where processes share the caps, this one has its share of each. Without any it stands by: nothing starts, and whoever
+//! waits is sent away.
+//!
 //! Invariant: running ≤ limit, of each listener running ≤ its cap, and starts within the rate. Lowering a limit lets what
 //! runs finish.
 
@@ -28,7 +31,8 @@ use tokio::time::Instant;
 
 use crate::limit::adaptive::Start;
 use crate::limit::rate::{Counted, Pacer};
-use crate::limit::{FullReceive, Settings, Smoothed, Transition};
+use crate::limit::share::{Allowed, Caps};
+use crate::limit::{FullReceive, Settings, Share, Smoothed, Transition};
 use crate::tuning::Ahead;
 
 use learning::Learning;
@@ -54,7 +58,9 @@ pub struct Sessions {
 
 #[derive(Debug)]
 struct State {
-    /// The configured limit.
+    /// The configured limits, and this process's share of them.
+    caps: Caps,
+    /// What that allows at once; 0: nothing may start.
     cap: usize,
     /// The limits below it and below the rate, unless that is turned off.
     learning: Option<Learning>,
@@ -112,9 +118,11 @@ struct Granted {
 impl Sessions {
     /// The sessions of an endpoint, at least one, none running. Below that and its rate they learn, if they are to adapt.
     pub fn new(settings: &Settings) -> Arc<Self> {
-        let Settings { sessions, adaptive, rate, tuning } = settings;
-        let cap = (*sessions).max(1);
+        let Settings { adaptive, rate, tuning, .. } = settings;
+        let caps = Caps::of(settings);
+        let cap = caps.sessions;
         let state = State {
+            caps,
             cap,
             learning: adaptive.then(|| Learning::new(cap, tuning)),
             pacer: Pacer::new(*rate),
@@ -135,33 +143,41 @@ impl Sessions {
         })
     }
 
-    /// The configured limit.
+    /// POSTs that this process may have running: its share of the configured limit; 0: it stands by.
     pub fn cap(&self) -> usize {
         self.lock().cap
+    }
+
+    /// This process's part of what is configured, from 0 to 1.
+    pub fn part(&self) -> f64 {
+        self.lock().caps.part()
     }
 
     /// Changes the configured limit, at least one. What runs beyond a lower one finishes.
     pub fn set_cap(&self, cap: usize) {
         self.change(|state| {
-            state.cap = cap.max(1);
-            if let Some(learning) = &mut state.learning {
-                learning.set_cap(cap.max(1));
-            }
+            state.caps.sessions = cap.max(1);
+            state.share_out();
         });
     }
 
-    /// Takes other settings over while POSTs run. What was learned stays, unless the limit does not adapt any more.
-    pub fn adjust(&self, settings: &Settings) {
-        let Settings { sessions, adaptive, rate, tuning } = settings;
-        let cap = (*sessions).max(1);
+    /// From now on this process has this share of the configured limits. What runs beyond a smaller one finishes.
+    pub fn set_share(&self, share: Share) {
         self.change(|state| {
-            state.cap = cap;
-            if state.pacer.rate() != *rate {
-                state.pacer.set_rate(*rate, Instant::now());
-            }
-            match (&mut state.learning, adaptive) {
-                (Some(learning), true) => learning.set_cap(cap),
-                (learning @ None, true) => *learning = Some(Learning::new(cap, tuning)),
+            state.caps.share = share;
+            state.share_out();
+        });
+    }
+
+    /// Takes other settings over while POSTs run. What was learned stays, unless the limit does not adapt any more. So does
+    /// the share.
+    pub fn adjust(&self, settings: &Settings) {
+        self.change(|state| {
+            state.caps = Caps { share: state.caps.share, ..Caps::of(settings) };
+            state.share_out();
+            match (&mut state.learning, settings.adaptive) {
+                (Some(_), true) => {}
+                (learning, true) => *learning = Some(Learning::new(state.cap.max(1), &settings.tuning)),
                 (learning, false) => {
                     *learning = None;
                     state.pacer.learn(None);
@@ -200,12 +216,12 @@ impl Sessions {
         self.lock().running
     }
 
-    /// A place for one more listener, which may have so many sessions.
+    /// A place for one more listener, which may have so many sessions; with 0 it stands by.
     pub fn join(self: &Arc<Self>, cap: usize) -> Membership {
         let mut state = self.lock();
         let key = state.next_key;
         state.next_key += 1;
-        let (line, cap, posts) = (VecDeque::new(), cap.max(1), Smoothed::default());
+        let (line, posts) = (VecDeque::new(), Smoothed::default());
         state.listeners.insert(key, Listener { cap, running: 0, claimed: 0, line, is_busy: false, posts });
         Membership::new(self, key)
     }
@@ -262,7 +278,20 @@ impl Sessions {
 
 impl State {
     fn limit(&self) -> usize {
-        self.learning.as_ref().map_or(self.cap, Learning::at_once)
+        self.learning.as_ref().map_or(self.cap, |learning| learning.at_once().min(self.cap))
+    }
+
+    /// Takes this process's share of the configured limits.
+    fn share_out(&mut self) {
+        let Allowed { sessions, rate } = self.caps.allowed();
+        self.cap = sessions;
+        if let Some(learning) = &mut self.learning {
+            // What was learned is not forgotten by one that stands by for a moment.
+            learning.set_cap(if sessions == 0 { self.caps.sessions } else { sessions });
+        }
+        if self.pacer.rate() != rate {
+            self.pacer.set_rate(rate, Instant::now());
+        }
     }
 
     /// When the next POST may start by rate and headers, if that is still to come.
@@ -356,5 +385,7 @@ impl State {
 
 #[cfg(test)]
 mod hold_tests;
+#[cfg(test)]
+mod share_tests;
 #[cfg(test)]
 mod tests;

@@ -14,7 +14,7 @@ const RECEIVE: FullReceive = FullReceive { takes: Duration::from_millis(10), bri
 
 /// Sessions at those limits.
 pub(super) fn of(sessions: usize, adaptive: bool, rate: Option<Rate>) -> Arc<Sessions> {
-    Sessions::new(&Settings { sessions, adaptive, rate, tuning: Tuning::default() })
+    Sessions::new(&Settings { sessions, divided: false, adaptive, rate, tuning: Tuning::default() })
 }
 
 /// Sessions whose limit does not change.
@@ -25,23 +25,23 @@ fn fixed(limit: usize) -> Arc<Sessions> {
 #[tokio::test(start_paused = true)]
 async fn running_deliveries_never_exceed_the_limit_and_a_drop_frees_one() {
     let member = fixed(2).join(100);
-    let first = member.start(None).await;
-    let _second = member.start(None).await;
-    assert!(timeout(SOON, member.start(None)).await.is_err());
+    let first = member.granted(None).await;
+    let _second = member.granted(None).await;
+    assert!(timeout(SOON, member.granted(None)).await.is_err());
     drop(first);
-    assert!(timeout(SOON, member.start(None)).await.is_ok());
+    assert!(timeout(SOON, member.granted(None)).await.is_ok());
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_waiter_that_left_does_not_swallow_a_session() {
     let sessions = fixed(1);
     let member = sessions.join(100);
-    let held = member.start(None).await;
+    let held = member.granted(None).await;
     for _ in 0..3 {
-        assert!(timeout(SOON, member.start(None)).await.is_err());
+        assert!(timeout(SOON, member.granted(None)).await.is_err());
     }
     drop(held);
-    assert!(timeout(SOON, member.start(None)).await.is_ok());
+    assert!(timeout(SOON, member.granted(None)).await.is_ok());
     assert_eq!(sessions.running(), 0);
     assert_eq!(timeout(SOON, member.claim(10, None)).await.map(|claims| claims.len()), Ok(1));
 }
@@ -50,10 +50,10 @@ async fn a_waiter_that_left_does_not_swallow_a_session() {
 async fn sessions_go_round_between_listeners() {
     let sessions = fixed(1);
     let (busy, quiet) = (sessions.join(100), sessions.join(100));
-    let mut session = busy.start(None).await;
+    let mut session = busy.granted(None).await;
     let mut order = Vec::new();
-    let mut busy_waits: VecDeque<_> = (0..3).map(|_| Box::pin(busy.start(None))).collect();
-    let mut quiet_wait = Box::pin(quiet.start(None));
+    let mut busy_waits: VecDeque<_> = (0..3).map(|_| Box::pin(busy.granted(None))).collect();
+    let mut quiet_wait = Box::pin(quiet.granted(None));
     for wait in &mut busy_waits {
         assert!(futures_pending(wait).await);
     }
@@ -92,7 +92,7 @@ async fn claims_run_ahead_of_the_limit_by_a_receive_and_by_what_ends_during_it()
     let mut claims = ahead(&member, 64).await;
     assert_eq!(claims.len(), 8 + 10 + 1);
     assert!(timeout(SOON, ahead(&member, 1)).await.is_err());
-    let session = member.start(claims.take()).await;
+    let session = member.granted(claims.take()).await;
     assert!(timeout(SOON, ahead(&member, 1)).await.is_err(), "a started delivery keeps its room");
     drop(session);
     assert_eq!(ahead(&member, 1).await.len(), 1);
@@ -137,7 +137,7 @@ async fn after_a_refusal_nothing_runs_ahead_until_a_post_succeeds() {
 async fn a_poller_that_waits_for_room_is_woken_by_a_free_session() {
     let sessions = fixed(1);
     let member = sessions.join(100);
-    let session = member.start(None).await;
+    let session = member.granted(None).await;
     let mut claim = Box::pin(member.claim(3, None));
     assert!(futures_pending(&mut claim).await);
     drop(session);
@@ -172,7 +172,7 @@ async fn adaptive(cap: usize, taken: usize) -> (Arc<Sessions>, Membership) {
 /// A POST that takes so long, a while after the one before.
 async fn post(member: &Membership, takes: Duration, feedback: Feedback) {
     tokio::time::advance(SOON / 100).await;
-    let mut session = member.start(None).await;
+    let mut session = member.granted(None).await;
     session.starts();
     tokio::time::sleep(takes).await;
     session.end(feedback);
@@ -189,9 +189,9 @@ async fn an_adaptive_limit_grows_while_it_is_used_to_the_full_and_a_refusal_cuts
     while sessions.limit() < 8 {
         let (mut running, limit) = (Vec::new(), sessions.limit());
         while running.len() < limit {
-            running.push(member.start(None).await);
+            running.push(member.granted(None).await);
         }
-        assert!(timeout(SOON, member.start(None)).await.is_err(), "as many as may run at {limit}");
+        assert!(timeout(SOON, member.granted(None)).await.is_err(), "as many as may run at {limit}");
         for session in running {
             session.end(Feedback::Success(Stated::Nothing));
         }
@@ -201,7 +201,7 @@ async fn an_adaptive_limit_grows_while_it_is_used_to_the_full_and_a_refusal_cuts
     assert_eq!(sessions.limit(), limit, "one of them is not the full");
     let mut running = Vec::new();
     while running.len() < limit {
-        running.push(member.start(None).await);
+        running.push(member.granted(None).await);
     }
     tokio::time::advance(SOON).await;
     running.pop().unwrap().end(congestion());
@@ -230,7 +230,7 @@ async fn a_learned_rate_paces_starts_and_bounds_claims_and_says_why() {
     assert_eq!((learned.constraint, learned.last_refusal), (Some(Constraint::Rate), Some(refusal)));
     let began = Instant::now();
     for _ in 0..10 {
-        member.start(None).await.starts();
+        member.granted(None).await.starts();
     }
     let took = began.elapsed().as_secs_f64();
     assert!(
@@ -251,7 +251,7 @@ async fn a_known_limit_is_told_once_and_never_where_nothing_adapts() {
         let (member, mut told) = (sessions.join(64), Vec::new());
         for feedback in [congestion(); 2].into_iter().chain([Feedback::Success(Stated::Nothing); 40]) {
             tokio::time::advance(SOON / 100).await;
-            let mut session = member.start(None).await;
+            let mut session = member.granted(None).await;
             session.starts();
             tokio::time::sleep(SOON).await;
             told.extend(session.end(feedback));
@@ -290,10 +290,10 @@ async fn what_closes_the_gate_teaches_nothing_more_until_it_opens() {
 async fn a_listener_has_no_more_sessions_than_its_own_cap_and_keeps_none_from_the_others() {
     let sessions = fixed(4);
     let (small, other) = (sessions.join(1), sessions.join(4));
-    let first = small.start(None).await;
-    let mut second = Box::pin(small.start(None));
+    let first = small.granted(None).await;
+    let mut second = Box::pin(small.granted(None));
     assert!(futures_pending(&mut second).await, "its cap is one");
-    let others = [other.start(None).await, other.start(None).await, other.start(None).await];
+    let others = [other.granted(None).await, other.granted(None).await, other.granted(None).await];
     drop(first);
     assert!(timeout(SOON, second).await.is_ok());
     drop(others);
@@ -303,8 +303,8 @@ async fn a_listener_has_no_more_sessions_than_its_own_cap_and_keeps_none_from_th
 async fn deliveries_that_wait_for_their_listeners_cap_take_no_room_of_the_others() {
     let sessions = fixed(4);
     let (small, other) = (sessions.join(1), sessions.join(4));
-    let running = small.start(None).await;
-    let mut waiting: Vec<_> = (0..10).map(|_| Box::pin(small.start(None))).collect();
+    let running = small.granted(None).await;
+    let mut waiting: Vec<_> = (0..10).map(|_| Box::pin(small.granted(None))).collect();
     for wait in &mut waiting {
         assert!(futures_pending(wait).await);
     }
@@ -316,9 +316,10 @@ async fn deliveries_that_wait_for_their_listeners_cap_take_no_room_of_the_others
 async fn caps_that_change_while_posts_run_let_them_finish_and_hold_from_then_on() {
     let sessions = fixed(3);
     let member = sessions.join(3);
-    let mut running = vec![member.start(None).await, member.start(None).await, member.start(None).await];
+    let mut running =
+        vec![member.granted(None).await, member.granted(None).await, member.granted(None).await];
     sessions.set_cap(1);
-    let mut next = Box::pin(member.start(None));
+    let mut next = Box::pin(member.granted(None));
     for left in [2, 1] {
         drop(running.pop());
         assert!(futures_pending(&mut next).await, "{left} run");
@@ -326,12 +327,12 @@ async fn caps_that_change_while_posts_run_let_them_finish_and_hold_from_then_on(
     }
     drop(running.pop());
     let one = timeout(SOON, &mut next).await.unwrap();
-    let mut next = Box::pin(member.start(None));
+    let mut next = Box::pin(member.granted(None));
     assert!(futures_pending(&mut next).await);
     sessions.set_cap(2);
     let two = timeout(SOON, next).await.unwrap();
     member.set_cap(1);
-    let mut next = Box::pin(member.start(None));
+    let mut next = Box::pin(member.granted(None));
     drop(two);
     assert!(futures_pending(&mut next).await, "the listener's own cap holds as well");
     member.set_cap(2);
@@ -346,7 +347,7 @@ async fn a_listener_that_leaves_frees_its_place_and_its_share() {
     leaver.set_busy(true);
     stayer.set_busy(true);
     let claims = leaver.claim(10, None).await;
-    let running = leaver.start(None).await;
+    let running = leaver.granted(None).await;
     assert_eq!((sessions.listeners(), stayer.fair_part()), (2, 5));
     leaver.leave();
     assert_eq!((sessions.listeners(), stayer.fair_part()), (1, 10));
@@ -382,14 +383,14 @@ async fn posts_start_at_the_rate_in_the_order_in_which_they_waited() {
     for number in 0..6 {
         let waits = sessions.join(100);
         starts.spawn(async move {
-            waits.start(None).await.starts();
+            waits.granted(None).await.starts();
             (number, began.elapsed().as_millis())
         });
     }
     let mut order = starts.join_all().await;
     order.sort_by_key(|(_, after)| *after);
     assert_eq!(order.iter().map(|(_, after)| *after).collect::<Vec<_>>(), [0, 0, 500, 1_000, 1_500, 2_000]);
-    let mut last = member.start(None).await;
+    let mut last = member.granted(None).await;
     last.starts();
     assert_eq!(began.elapsed().as_millis(), 2_500);
 }
@@ -398,14 +399,14 @@ async fn posts_start_at_the_rate_in_the_order_in_which_they_waited() {
 async fn who_waits_for_the_rate_leaves_no_gap_when_it_goes() {
     let sessions = paced(1, 1);
     let (member, began) = (sessions.join(100), Instant::now());
-    member.start(None).await.starts();
-    let mut second = Box::pin(member.start(None));
-    let mut third = Box::pin(member.start(None));
+    member.granted(None).await.starts();
+    let mut second = Box::pin(member.granted(None));
+    let mut third = Box::pin(member.granted(None));
     assert!(futures_pending(&mut second).await && futures_pending(&mut third).await);
     drop(second);
     drop(third.await);
     assert_eq!(began.elapsed(), SOON);
-    drop(member.start(None).await);
+    drop(member.granted(None).await);
     assert_eq!(began.elapsed(), SOON, "its POST had not started");
 }
 
@@ -416,7 +417,7 @@ async fn a_claim_is_for_no_more_than_may_start_within_a_second() {
     let (mut first, second) = (member.claim(5, None).await, member.claim(5, None).await);
     assert_eq!((first.len(), second.len()), (5, 2));
     assert!(timeout(9 * SOON, member.claim(1, None)).await.is_err());
-    member.start(first.take()).await.starts();
+    member.granted(first.take()).await.starts();
     assert_eq!(member.claim(5, None).await.len(), 1);
     let slow = Rate { interval: 10 * SOON, burst: std::num::NonZeroU32::MIN };
     let slow = of(64, false, Some(slow)).join(100);
@@ -427,8 +428,8 @@ async fn a_claim_is_for_no_more_than_may_start_within_a_second() {
 async fn who_left_the_line_of_the_rate_keeps_no_room_from_a_claim() {
     let sessions = paced(2, 1);
     let (busy, leaves) = (sessions.join(100), sessions.join(100));
-    busy.start(None).await.starts();
-    let mut waits: Vec<_> = (0..2).map(|_| Box::pin(leaves.start(None))).collect();
+    busy.granted(None).await.starts();
+    let mut waits: Vec<_> = (0..2).map(|_| Box::pin(leaves.granted(None))).collect();
     for wait in &mut waits {
         assert!(futures_pending(wait).await);
     }
@@ -442,8 +443,8 @@ async fn who_left_the_line_of_the_rate_keeps_no_room_from_a_claim() {
 async fn a_session_that_was_granted_to_someone_who_left_goes_to_the_next() {
     let sessions = fixed(1);
     let member = sessions.join(100);
-    let held = member.start(None).await;
-    let (mut first, mut second) = (Box::pin(member.start(None)), Box::pin(member.start(None)));
+    let held = member.granted(None).await;
+    let (mut first, mut second) = (Box::pin(member.granted(None)), Box::pin(member.granted(None)));
     assert!(futures_pending(&mut first).await && futures_pending(&mut second).await);
     drop(held);
     drop(first);

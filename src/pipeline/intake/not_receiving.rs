@@ -10,6 +10,8 @@ pub enum NotReceiving {
     Draining,
     /// An operator has paused it.
     Paused,
+    /// All that it could do is other processes' share.
+    StandingBy,
     /// Deletes, hidings or forwards fail until a person acts.
     SettleFault,
     /// The last receive failed, or the queue is asked without a long poll.

@@ -14,7 +14,7 @@ use crate::tuning;
 /// What a receive is prepared with.
 #[derive(Debug)]
 pub(super) struct Prepared {
-    /// As many messages are asked for. The numbers behind it are in `tuning.rs`.
+    /// As many messages are asked for. The numbers behind it are in `tuning/mod.rs`.
     pub(super) slots: Reserved,
     /// Room at the endpoint, or the right to probe it; freed while a receive has to be repeated.
     pub(super) reservation: Reservation,
@@ -35,27 +35,29 @@ pub(super) struct Wanted {
     pub(super) takes: Option<Duration>,
 }
 
-/// Waits until nothing speaks against a receive: no drain, pause, back-off, settle fault or closed gate, and slots and
+/// Waits until nothing speaks against a receive: no drain, pause, stand-by, back-off, settle fault or closed gate, and slots and
 /// room are reserved. `None` when the drain begins.
 ///
 /// # Cancel safety
 /// Dropping the future frees all it has reserved.
 pub(super) async fn prepare(dispatch: Arc<Dispatch>, wanted: Wanted) -> Option<Prepared> {
     let Dispatch { ctx, handle, not_receiving, .. } = &*dispatch;
-    let unless_paused = async {
+    let while_receiving = async {
         loop {
-            if handle.controls().paused {
-                not_receiving.send_replace(Some(NotReceiving::Paused));
-                handle.until_paused(false).await;
+            if !handle.controls().receives() {
+                let is_paused = handle.controls().paused;
+                let why = if is_paused { NotReceiving::Paused } else { NotReceiving::StandingBy };
+                not_receiving.send_replace(Some(why));
+                handle.until_receiving(true).await;
             }
             tokio::select! {
                 biased;
-                () = handle.until_paused(true) => {}
+                () = handle.until_receiving(false) => {}
                 prepared = wait_for_all(&dispatch, wanted) => return prepared,
             }
         }
     };
-    let prepared = ctx.drain.unless_draining(unless_paused).await;
+    let prepared = ctx.drain.unless_draining(while_receiving).await;
     not_receiving.send_replace(prepared.is_none().then_some(NotReceiving::Draining));
     prepared
 }

@@ -35,7 +35,7 @@ impl Bench {
     }
 
     fn adaptive(adaptive: bool) -> Self {
-        let limits = limit::Settings { sessions: 4, adaptive, ..Setup::default().limits };
+        let limits = limit::Settings { sessions: 4, divided: false, adaptive, ..Setup::default().limits };
         let kit = Setup { limits, ..Setup::default() }.kit();
         Self { kit, taken: (None, None) }
     }
@@ -54,6 +54,9 @@ impl Bench {
         match reason {
             NotReceiving::Draining => unreachable!(),
             NotReceiving::Paused => dispatch.handle.change(|controls| controls.paused = true),
+            NotReceiving::StandingBy => {
+                dispatch.handle.change(|controls| controls.share = crate::limit::Share::NONE);
+            }
             NotReceiving::SettleFault => {
                 dispatch.ctx.health.set_settle_fault(Some("denied".to_owned()));
             }
@@ -133,7 +136,7 @@ async fn a_drain_ends_each_of_these_waits_and_frees_what_was_reserved() {
 #[tokio::test(start_paused = true)]
 async fn messages_run_ahead_of_busy_workers_but_not_without_a_backlog_nor_while_a_gate_is_not_open() {
     let bench = Bench::new();
-    let mut session = bench.kit.dispatch.admission.membership.start(None).await;
+    let mut session = bench.kit.dispatch.admission.membership.granted(None).await;
     session.starts();
     tokio::time::advance(SECOND / 10).await;
     session.end(Feedback::Success(Stated::Nothing));
@@ -151,7 +154,7 @@ async fn messages_run_ahead_of_busy_workers_but_not_without_a_backlog_nor_while_
 #[tokio::test(start_paused = true)]
 async fn a_busy_listener_has_no_room_while_rate_limit_headers_hold_starts_back() {
     let bench = Bench::adaptive(true);
-    let session = bench.kit.dispatch.admission.membership.start(None).await;
+    let session = bench.kit.dispatch.admission.membership.granted(None).await;
     session.end(Feedback::ProbeRefused(Stated::Empty { resets_in: MINUTE }));
     let began = Instant::now();
     let mut preparing = pin!(prepare(bench.dispatch(), BUSY));

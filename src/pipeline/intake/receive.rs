@@ -41,7 +41,13 @@ pub(super) async fn receive(dispatch: &Dispatch, prepared: &mut Prepared, wait: 
     loop {
         let asked = Asked { first, last: Instant::now() };
         let error = match receive_once(dispatch, receive).await? {
-            Ok(messages) => return Some(Ok((messages, asked))),
+            Ok(messages) => {
+                if !messages.is_empty() {
+                    // After an idle time the redrive policy may be another one.
+                    ctx.drain.unless_draining(ctx.view.recent()).await;
+                }
+                return Some(Ok((messages, asked)));
+            }
             Err(error) if may_be_lost(error.kind) => error,
             Err(error) => return Some(Err(error)),
         };
@@ -55,7 +61,7 @@ pub(super) async fn receive(dispatch: &Dispatch, prepared: &mut Prepared, wait: 
         prepared.reservation = Reservation::default();
         let drains = ctx.drain.unless_draining(tokio::time::sleep(pause)).await.is_none();
         if drains
-            || dispatch.handle.controls().paused
+            || !dispatch.handle.controls().receives()
             || ctx.health.has_settle_fault()
             || !dispatch.admission.gates.are_open()
         {

@@ -19,7 +19,7 @@ use crate::observe::health::Tick;
 use crate::pipeline::lease::table::{Entry, LeaseTable, Loss, begins};
 use crate::pipeline::panics::caught;
 use crate::policy::backoff;
-use crate::policy::visibility::{ANSWER_SLACK, whole_seconds};
+use crate::policy::visibility::{ANSWER_SLACK, ARRIVES_WITHIN, whole_seconds};
 use crate::ports::{BatchResult, EntryErrorKind, Queue, VisibilityChange};
 use crate::telemetry::labels::ExtensionResult;
 
@@ -94,7 +94,9 @@ impl LeaseTable {
         let keys: Vec<u64> = state.by_key.keys().copied().collect();
         for key in keys {
             let Some(entry) = state.by_key.get_mut(&key) else { continue };
-            entry.uncertain |= std::mem::take(&mut entry.extending);
+            if std::mem::take(&mut entry.extending) {
+                entry.uncertain = Some(now);
+            }
             // It was under way, or lost its place when the run panicked before the call began.
             if entry.due.is_none() {
                 state.schedule(key, now);
@@ -150,7 +152,9 @@ impl LeaseTable {
             };
             let Some(entry) = state.by_key.get_mut(&key) else { continue };
             entry.extending = false;
-            entry.uncertain |= uncertain;
+            if uncertain {
+                entry.uncertain = Some(answered);
+            }
             self.metrics.extension(result);
             let due = if entry.grant.handle == change.receipt {
                 self.due_after(entry, result, call.asked, answered, unit)
@@ -184,7 +188,9 @@ impl LeaseTable {
                 let left = entry.grant.ceiling.saturating_duration_since(answered).min(self.length);
                 let expires = begins(asked, answered) + left;
                 entry.grant.expires = expires;
-                (entry.uncertain, entry.failures) = (false, 0);
+                entry.failures = 0;
+                // One that was given up may arrive after this one.
+                entry.uncertain = entry.uncertain.filter(|given_up| asked < *given_up + ARRIVES_WITHIN);
                 // At the ceiling nothing is left to extend, but the end to be noted.
                 Some(if left == self.length { self.next_extension(expires) } else { expires })
             }
@@ -357,6 +363,25 @@ mod tests {
         table.extended(&call, Instant::now(), Some(&Ok(lost())));
         assert!(lease.is_lost());
         assert_eq!(table.metrics.leases_lost.get(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_extension_that_got_no_answer_may_arrive_after_a_later_one_that_did() {
+        let table = table();
+        let lease = admit(&table, "first").unwrap();
+        tokio::time::advance(LENGTH).await;
+        let (call, _) = due(&table);
+        table.extended(&call, Instant::now(), None);
+        let again = async |after: Duration| {
+            tokio::time::advance(after).await;
+            let (keys, changes) = (call.keys.clone(), call.changes.clone());
+            let call = Call { asked: Instant::now(), keys, changes };
+            table.extended(&call, Instant::now(), Some(&Ok(vec![Ok(())])));
+        };
+        again(Duration::from_secs(2)).await;
+        assert!(lease.is_uncertain(), "the first may arrive yet, and overwrite what is sent now");
+        again(ARRIVES_WITHIN).await;
+        assert!(!lease.is_uncertain());
     }
 
     #[tokio::test(start_paused = true)]

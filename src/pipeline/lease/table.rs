@@ -61,8 +61,8 @@ pub(in crate::pipeline) struct Entry {
     pub(super) due: Option<Instant>,
     /// An extension is under way.
     pub(super) extending: bool,
-    /// An extension got no answer and may still take effect.
-    pub(super) uncertain: bool,
+    /// When an extension was given up that may still take effect.
+    pub(super) uncertain: Option<Instant>,
     /// Extensions that failed in a row.
     pub(super) failures: u32,
     /// How it has ended, if it has.
@@ -159,7 +159,7 @@ impl Entries {
             grant,
             due: None,
             extending: false,
-            uncertain: false,
+            uncertain: None,
             failures: 0,
             ended: None,
             deleting: false,
@@ -321,7 +321,7 @@ impl Lease {
 
     /// Whether an extension without an answer may still overwrite what is sent now.
     pub(in crate::pipeline) fn is_uncertain(&self) -> bool {
-        self.entry(|entry| entry.uncertain).unwrap_or(true)
+        self.entry(|entry| entry.uncertain.is_some()).unwrap_or(true)
     }
 
     /// Removes its entry, the first time.

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::outcomes::{configuration, counted};
 use super::rows::{self, Row, Trust};
-use super::server::Running;
-use crate::e2e::process::{PATIENCE, Queuepost};
+use super::server::{Running, Server, Then};
+use crate::e2e::process::{PATIENCE, Queuepost, until};
 use crate::e2e::servers::QueueServer;
 
 /// Messages for each flood: one is posted after the other.
@@ -94,4 +94,44 @@ async fn interim_answers_of_http2_do_not_pile_up_without_bound() {
     let trust = Trust::new();
     let rows: Vec<Row> = floods(&trust).into_iter().filter(|row| row.name == INTERIM).collect();
     cost_little("interim", trust, rows, 16 * MIB, 256 * MIB).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn endpoints_that_flood_stop_no_neighbour() {
+    const NEIGHBOUR: &str = "neighbour";
+    let (trust, queues) = (Trust::new(), QueueServer::start().await);
+    let answer = rows::says("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n", Then::Closes);
+    let neighbour = Row {
+        name: NEIGHBOUR.to_owned(),
+        server: Server::Plain(answer),
+        outcome: queuepost::policy::outcome::Outcome::Success,
+        body: 1,
+    };
+    let all = rows::plain().into_iter().filter(|row| row.name.ends_with("without-end")).take(3);
+    let rows: Vec<(Row, Running)> = all
+        .chain([neighbour])
+        .map(|row| {
+            let running = row.server.clone().start();
+            (row, running)
+        })
+        .collect();
+    let config = configuration("neighbour", &trust, &rows, &queues, "workers: 1, timeout: 10s");
+    for (row, _) in &rows {
+        for _ in 0..MESSAGES {
+            queues.send(&row.name, "x");
+        }
+    }
+    let mut bridge = Queuepost::start(&["run", "--config", &config], &[]);
+    bridge.find_admin().await;
+    let floods = || rows.iter().filter(|(row, _)| row.name != NEIGHBOUR);
+    let flooded = || floods().all(|(_, server)| server.written.load(Ordering::Relaxed) > 0).then_some(());
+    assert!(until(flooded).await.is_some(), "{}", bridge.output());
+    queues.until_empty(NEIGHBOUR).await;
+    for (row, _) in floods() {
+        let (visible, in_flight, dead) = queues.census(&row.name);
+        assert_eq!((visible + in_flight, dead), (MESSAGES, 0), "{}: none of them was a success", row.name);
+    }
+    drop(rows);
+    let ended = bridge.stop().await;
+    assert_eq!(ended.code, Some(0), "{}", ended.output);
 }

@@ -45,6 +45,11 @@ pub enum Change {
     Once(f64),
     /// By turns, each minute.
     EachMinute(f64),
+    /// The endpoint takes nothing from one whole second to another.
+    Outage {
+        from: u64,
+        to: u64,
+    },
 }
 
 /// One run.
@@ -125,7 +130,20 @@ impl Case {
                     by
                 }
             }
+            Change::Outage { from, to } => {
+                if (from..to).contains(&at.as_secs()) {
+                    0.0
+                } else {
+                    1.0
+                }
+            }
         }
+    }
+
+    /// What the endpoint takes at a time.
+    pub fn limiter_at(&self, at: Duration) -> Limiter {
+        let factor = self.factor(at);
+        if factor > 0.0 { self.limiter.scaled(factor) } else { Limiter::AtOnce(0.0) }
     }
 
     /// Mean of what the limit is while it is measured, relative to the first.
@@ -138,7 +156,11 @@ impl Case {
         let known = self.limiter.scaled(factor).part(self.processes, WORKERS, self.latency);
         let (sessions, rate) = if self.knows == Knows::Everybody { known } else { (WORKERS, None) };
         let adaptive = self.knows == Knows::Nobody;
-        EndpointLimits::new("api", &limit::Settings { sessions, adaptive, rate, tuning: self.tuning }, seed)
+        EndpointLimits::new(
+            "api",
+            &limit::Settings { sessions, divided: false, adaptive, rate, tuning: self.tuning },
+            seed,
+        )
     }
 
     /// More messages than can be done.
@@ -146,7 +168,7 @@ impl Case {
         let at_once = self.limiter.at_once().map(|at_once| at_once / self.latency.as_secs_f64());
         let most = self.limiter.per_second().into_iter().chain(at_once).reduce(f64::min).unwrap_or(1_000.0);
         let scale = match self.change {
-            Change::Never => 1.0,
+            Change::Never | Change::Outage { .. } => 1.0,
             Change::Once(by) | Change::EachMinute(by) => by.max(1.0),
         };
         // Beside what is done: what waits refused for five minutes, and bursts at the start.
@@ -197,11 +219,11 @@ async fn simulate(case: &Case) -> Figures {
         // Processes of a rollout do not start in the same millisecond.
         sleep(Duration::from_millis(random.u64(0..500))).await;
     }
-    let mut factor = 1.0;
+    let mut factor = case.factor(Duration::ZERO);
     while began.elapsed() < case.end() {
         let now = case.factor(began.elapsed());
         if (now - factor).abs() > f64::EPSILON {
-            endpoint.set_limiter(case.limiter.scaled(now));
+            endpoint.set_limiter(case.limiter_at(began.elapsed()));
             factor = now;
         }
         sleep_until(began + Duration::from_secs(began.elapsed().as_secs() + 1)).await;

@@ -49,7 +49,7 @@ impl LimitedEndpoint {
         let Case { refusal, headers, latency, faults, .. } = *case;
         let state = State {
             random: fastrand::Rng::with_seed(case.seed),
-            counting: Counting::new(case.limiter),
+            counting: Counting::new(case.limiter_at(Duration::ZERO)),
             running: 0,
             seconds: Vec::new(),
         };

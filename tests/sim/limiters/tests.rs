@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Case, Figures, Headers, Knows, Limiter, OF_ORACLE_LEAST, REFUSED_MOST, Refusal, run};
+use super::{Case, Change, Figures, Headers, Knows, Limiter, OF_ORACLE_LEAST, REFUSED_MOST, Refusal, run};
 
 const LATENCY: Duration = Duration::from_millis(200);
 
@@ -84,5 +84,24 @@ fn true_headers_let_a_window_be_used_to_the_full_for_about_one_refusal_each() {
         assert!(of_window >= 0.98 && with.per_second > 1.05 * without.per_second, "{figures:?}");
         assert!(with.refused <= refused_most, "{figures:?}");
         assert_eq!(with.dead, 0);
+    }
+}
+
+/// Seconds from the first success after an outage until the endpoint is filled again; it takes 20 at once, 100 a second.
+fn filled_after(from: u64, to: u64, refusal: Refusal) -> Option<u64> {
+    let change = Change::Outage { from, to };
+    let figures = run(&Case { change, ..Case::new(Limiter::AtOnce(20.0), refusal, LATENCY, 1) });
+    let first = to + figures.seconds.iter().skip(to as usize).position(|successes| *successes > 0)? as u64;
+    figures.follows(Duration::from_secs(first), OF_ORACLE_LEAST * 100.0)
+}
+
+#[test]
+fn an_endpoint_that_recovers_is_filled_within_ten_seconds_whatever_it_had_taken_before() {
+    for refusal in [Refusal::Bare, Refusal::RetryAfter(3), Refusal::Unavailable] {
+        // At the very first POST; after some forty; after some hundred; and long enough to know it.
+        for (from, to) in [(0, 20), (1, 25), (2, 26), (60, 84)] {
+            let after = filled_after(from, to, refusal);
+            assert!(after.is_some_and(|after| after <= 10), "{refusal:?} from {from} to {to}: {after:?}");
+        }
     }
 }

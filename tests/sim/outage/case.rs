@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use queuepost::limit::{self, EndpointLimits};
+use queuepost::limit::{self, EndpointLimits, Share};
 use queuepost::pipeline::{Receiving, Settings};
 use queuepost::tuning::Tuning;
 use tokio::task::JoinSet;
@@ -19,7 +19,7 @@ use super::figures::{Figures, Remaining};
 use super::lines::Lines;
 use super::model::{Counters, EndpointModel, POISON};
 use super::pool;
-use super::scenario::Scenario;
+use super::scenario::{SESSIONS, Scenario};
 
 /// Longest time an SQS call takes; the mean is half of it.
 const SQS_LATENCY: Duration = Duration::from_millis(10);
@@ -61,6 +61,8 @@ pub enum Load {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Variant {
     Ours,
+    /// Ours, with as many sessions for all processes together as the endpoint takes.
+    Fleet,
     /// Ours, with `adaptive: false`.
     NotAdaptive,
     /// Ours, with every receive of a FIFO queue for one message.
@@ -197,8 +199,13 @@ async fn simulate(case: &Case) -> Figures {
         } else {
             let mut process = SimProcess::in_world(&world, seed);
             let adaptive = case.variant != Variant::NotAdaptive;
-            let settings_of_limits = limit::Settings { sessions: workers, adaptive, rate: None, tuning };
+            let divided = case.variant == Variant::Fleet;
+            let sessions = if divided { SESSIONS } else { workers };
+            let settings_of_limits = limit::Settings { sessions, divided, adaptive, rate: None, tuning };
             let limits = EndpointLimits::new("api", &settings_of_limits, seed);
+            if divided {
+                limits.sessions.set_share(Share::new(number as u32, case.processes as u32));
+            }
             let settings = case.load.settings(workers, &tuning);
             let (queue, _) = process.listen(settings, &model, &limits);
             queue.set_faults(case.sqs.faults());
@@ -267,7 +274,7 @@ impl Case {
                 tuning.last_receive.alone = false;
                 tuning.gate.probe_carries = usize::MAX;
             }
-            Variant::Ours | Variant::NotAdaptive | Variant::Pool => {}
+            Variant::Ours | Variant::Fleet | Variant::NotAdaptive | Variant::Pool => {}
         }
         tuning
     }

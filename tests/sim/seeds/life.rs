@@ -192,6 +192,7 @@ fn start(
         "api",
         &limit::Settings {
             sessions: plan.sessions,
+            divided: false,
             adaptive: plan.adaptive,
             rate: plan.rate(),
             tuning: Tuning::default(),

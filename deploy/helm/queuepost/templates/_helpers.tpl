@@ -145,8 +145,65 @@ annotations:
 {{- with .Values.endpoints }}
 {{- $_ := set $config "endpoints" . }}
 {{- end }}
+{{- if .Values.fleet.enabled }}
+{{- $fleet := dict "dns" (include "queuepost.fleetDns" .) }}
+{{- if .Values.fleet.workers }}
+{{- $_ := set $fleet "workers" true }}
+{{- end }}
+{{- $_ := set $config "fleet" $fleet }}
+{{- end }}
 {{- $_ := set $config "log" .Values.log }}
 {{- toYaml $config }}
+{{- end }}
+
+{{/* The headless Service that has an address for each pod. */}}
+{{- define "queuepost.fleetName" -}}
+{{- printf "%s-fleet" (include "queuepost.fullname" . | trunc 57 | trimSuffix "-") }}
+{{- end }}
+
+{{/* Its name for the pods, which the search list of their resolver ends with the cluster's domain. */}}
+{{- define "queuepost.fleetDns" -}}
+{{- printf "%s.%s.svc" (include "queuepost.fleetName" .) (include "queuepost.namespace" .) }}
+{{- end }}
+
+{{/* Most pods of a fleet that can have something to do: the largest cap of a listener. Empty: no bound is known. */}}
+{{- define "queuepost.fleetUseful" -}}
+{{- $v := .Values }}
+{{- $listeners := (include "queuepost.listeners" . | fromJson).listeners }}
+{{- $bounds := list }}
+{{- range $listeners }}
+{{- $endpoint := get $v.endpoints (.endpoint | default "") | default dict }}
+{{- $caps := list }}
+{{- with $endpoint.sessions }}
+{{- $caps = append $caps (int64 .) }}
+{{- end }}
+{{- with $endpoint.rate_limit }}
+{{- $caps = append $caps (.burst | default (ceil .per_second) | int64) }}
+{{- end }}
+{{- if $v.fleet.workers }}
+{{- $caps = append $caps (.workers | default 16 | int64) }}
+{{- end }}
+{{- if $caps }}
+{{- $least := first $caps }}
+{{- range $caps }}
+{{- $least = min $least . }}
+{{- end }}
+{{- $bounds = append $bounds $least }}
+{{- end }}
+{{- end }}
+{{- if and $v.fleet.enabled $bounds (eq (len $bounds) (len $listeners)) (not $v.listenersDir.enabled) }}
+{{- $most := 1 }}
+{{- range $bounds }}
+{{- $most = max $most . }}
+{{- end }}
+{{- $most }}
+{{- end }}
+{{- end }}
+
+{{/* keda.maxReplicaCount, or as many pods of a fleet as can have something to do. */}}
+{{- define "queuepost.maxReplicas" -}}
+{{- $most := include "queuepost.fleetUseful" . | default .Values.keda.maxReplicaCount | int64 }}
+{{- min $most (int64 .Values.keda.maxReplicaCount) }}
 {{- end }}
 
 {{/* Refuses listeners that queuepost would refuse: what a pod would say only once it runs. */}}
@@ -287,6 +344,9 @@ annotations:
 {{- if .Values.admin.allowChanges }}
 - { name: QUEUEPOST_ADMIN_ALLOW_CHANGES, value: "true" }
 - { name: QUEUEPOST_ADMIN_TOKEN_FILE, value: {{ printf "/etc/queuepost/admin/%s" .Values.admin.secretKey | quote }} }
+{{- end }}
+{{- if and .Values.fleet.enabled .Values.existingConfigMap }}
+- { name: QUEUEPOST_FLEET_DNS, value: {{ include "queuepost.fleetDns" . | quote }} }
 {{- end }}
 {{- if .Values.listenersDir.enabled }}
 - { name: QUEUEPOST_LISTENERS_DIR, value: /var/lib/queuepost/listeners }

@@ -5,7 +5,11 @@
 //!
 //! Pure data. What SQS prescribes (batches of ten, twelve hours) is no tunable and stands in `ports` and `policy`.
 
+mod learned;
+
 use std::time::Duration;
+
+pub use learned::{Background, InVain, Learned, LearnedRate, Quota};
 
 /// All of them.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -168,149 +172,6 @@ impl Default for Memory {
             slack: Duration::from_secs(2),
             suspects_max: 65_536,
             suspected_for: Duration::from_secs(24 * 3_600),
-        }
-    }
-}
-
-/// The learned limit of an endpoint; its module says what each does.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Learned {
-    /// POSTs at once of a new process: six doublings reach 64. With four more limiters of a model missed a goal.
-    pub initial: f64,
-    /// While no rate is known starts are spread over this part of a round trip: that of so many times the throughput.
-    /// Infinite: they are not.
-    pub spread: f64,
-    /// The same once a limit on POSTs at once is known. With 2 a few at once lose a thirtieth of the time waiting.
-    pub spread_found: f64,
-    /// And no further apart than with so many starts per second: after a POST of minutes others would wait for minutes.
-    pub spread_least: f64,
-    /// Starts per second where the first POST of all was refused.
-    pub rate_initial: f64,
-    /// A rate that was cut doubles within so long and a round trip.
-    pub rate_doubles_in: Duration,
-    /// What is tried beyond a ceiling, and kept below it, as a part of it: refusals at each try stay few.
-    pub step: f64,
-    /// POSTs accepted that a step of POSTs at once takes, where one a second is. It grows with the root of how many are.
-    /// Four steps take twice as many. With 60 ten processes found capacity that came back in 15 s, not in 9.
-    pub at_once_step_posts: f64,
-    /// The same for the rate. With 45 several processes were refused too much, with 100 a limit that doubled was not found.
-    pub rate_step_posts: f64,
-    /// Fewest POSTs that a step takes: where there are few per second, one refusal for each step were too many.
-    pub step_posts_min: f64,
-    /// Each whole step of POSTs at once that was taken makes the next so many times as fast. 1: it does not.
-    pub faster: f64,
-    /// A ceiling on POSTs at once is out of date after so many times the POSTs of the first step: four steps higher.
-    pub obsolete: f64,
-    /// A cut leaves (a + so many) ÷ (a + so many + 1); a: accepted since the one before.
-    pub soft: f64,
-    /// The rate is what limits while it needs fewer than so many times the POSTs at once.
-    pub slack: f64,
-    /// With so many times the starts that POSTs at once allow it limits nothing.
-    pub loose: f64,
-    /// A refusal may meet more at once than ever and a closer start. From so many at once on it holds the rate, and at two.
-    /// With 2 here ten processes that share a cap learned rates, and left a twentieth of it.
-    pub either: f64,
-    /// A refusal that nothing explains met the POSTs of another process, if so many were accepted since the cut before.
-    /// Infinite: it says that there is a rate.
-    pub chance: f64,
-    /// While fewer may run at once: refusals of more close the gate before a second one tells.
-    pub chance_at_once: f64,
-    /// Rates whose cuts were in vain: the processes share a cap on POSTs at once.
-    pub in_vain: InVain,
-    /// With more POSTs at once than this a rate that was cut in vain is one of a shared cap. Infinite: none is.
-    pub in_vain_at_once: f64,
-    /// Random faults.
-    pub background: Background,
-    /// POSTs accepted since the cut before that make a limit known, which an outage shall not change.
-    pub known_after: f64,
-    /// POSTs accepted between two openings of the gate that make a window of it.
-    pub window_posts: f64,
-    /// Longest such window: two and a half minutes hold two of a minute. Zero: there are none.
-    pub window_max: Duration,
-    /// Without a POST for so long all is forgotten.
-    pub forgotten_after: Duration,
-}
-
-impl Default for Learned {
-    fn default() -> Self {
-        Self {
-            initial: 1.0,
-            spread: 2.0,
-            spread_found: 4.0,
-            spread_least: 0.2,
-            rate_initial: 1.0,
-            rate_doubles_in: Duration::from_millis(500),
-            step: 0.06,
-            at_once_step_posts: 45.0,
-            rate_step_posts: 60.0,
-            step_posts_min: 60.0,
-            faster: 3.0,
-            obsolete: 2.0,
-            soft: 3.0,
-            slack: 1.2,
-            loose: 4.0,
-            either: 8.0,
-            chance: 5.0,
-            chance_at_once: 8.0,
-            in_vain: InVain { falls_to: 0.4, refusals: 8.0, least: 0.04, most: 0.6 },
-            in_vain_at_once: 0.1,
-            background: Background::default(),
-            known_after: 10.0,
-            window_posts: 8.0,
-            window_max: Duration::from_secs(150),
-            forgotten_after: Duration::from_secs(3_600),
-        }
-    }
-}
-
-/// What tells that cuts were in vain: refusals stay while the load falls.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct InVain {
-    /// The load falls to this part. Above 1: at once; 0: never.
-    pub falls_to: f64,
-    /// Fewest refusals that tell.
-    pub refusals: f64,
-    /// And what part of the POSTs they are at least: one in a hundred is what a limit costs that is well kept.
-    pub least: f64,
-    /// And at most: beyond that an endpoint is overrun, or down.
-    pub most: f64,
-}
-
-/// What tells random faults from too much load.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Background {
-    /// Refusals that stay are background.
-    pub in_vain: InVain,
-    /// So much beyond twice what is known they are not.
-    pub more: f64,
-}
-
-impl Default for Background {
-    fn default() -> Self {
-        Self { in_vain: InVain { falls_to: 0.4, refusals: 8.0, least: 0.04, most: 0.12 }, more: 0.02 }
-    }
-}
-
-/// What rate-limit headers say: `limit/quota.rs` explains each.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Quota {
-    /// Longest time for which starts are held back without another refusal. Zero: never.
-    pub hold_max: Duration,
-    /// Windows that are held without a refusal of their own, at most. Zero: none.
-    pub credit_max: u32,
-    /// How long headers are ignored that an answer has disproved.
-    pub ignored_for: Duration,
-    /// Headers count whole seconds: an acceptance so close to the reset disproves nothing.
-    pub slack: Duration,
-}
-
-impl Default for Quota {
-    fn default() -> Self {
-        Self {
-            hold_max: Duration::from_secs(120),
-            credit_max: 7,
-            ignored_for: Duration::from_secs(3_600),
-            slack: Duration::from_secs(1),
         }
     }
 }

@@ -1,0 +1,69 @@
+//! Windows: an endpoint that takes so many per minute closes the gate each minute. What it took between two openings is its
+//! rate.
+//!
+//! Where a rate was found before, the first probe may be accepted; else one has to be refused.
+
+use tokio::time::Instant;
+
+use crate::tuning::Learned;
+
+use super::start::seconds;
+
+/// What was accepted from one opening of the gate to the next.
+#[derive(Debug, Clone)]
+pub(super) struct Windows {
+    opened_at: Instant,
+    accepted: f64,
+    /// When a POST was refused last, as far as that tells of a window; `None` if none was since the gate closed.
+    refused_at: Option<Instant>,
+    /// Whether that was a probe.
+    is_probe_refused: bool,
+    /// POSTs and seconds of the window before; zero unless it was one.
+    before: (f64, f64),
+}
+
+/// A window that is over.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Window {
+    /// What it took in all; `None` if the gate may have closed within it.
+    pub(super) posts: Option<f64>,
+    pub(super) per_second: f64,
+}
+
+impl Windows {
+    /// The gate is open.
+    pub(super) fn new(opened_at: Instant) -> Self {
+        Self { opened_at, accepted: 0.0, refused_at: None, is_probe_refused: false, before: (0.0, 0.0) }
+    }
+
+    /// A POST was accepted.
+    pub(super) fn accepted(&mut self) {
+        self.accepted += 1.0;
+    }
+
+    /// The gate closes. `is_rate`: the endpoint was found to limit a rate.
+    pub(super) fn closed(&mut self, is_rate: bool, now: Instant) {
+        self.refused_at = is_rate.then_some(now);
+        self.is_probe_refused = false;
+    }
+
+    /// A probe of the closed gate was refused.
+    pub(super) fn probe_refused(&mut self, now: Instant) {
+        self.refused_at = Some(now);
+        self.is_probe_refused = true;
+    }
+
+    /// The gate opens; `latency`: mean seconds that a POST takes. The window that is over, if there was one.
+    pub(super) fn opened(&mut self, latency: f64, numbers: &Learned, now: Instant) -> Option<Window> {
+        let Self { opened_at, accepted, refused_at, is_probe_refused, before } = *self;
+        *self = Self::new(now);
+        let lasted = seconds(now, opened_at);
+        let is_window = accepted >= numbers.window_posts && lasted < numbers.window_max.as_secs_f64();
+        let refused_at = refused_at.filter(|_| is_window)?;
+        self.before = (accepted, lasted);
+        // It was over between the last POST that was refused and the one that was not.
+        let least_time = (seconds(refused_at, opened_at) + before.1).max(latency).max(f64::EPSILON);
+        let per_second = (accepted + before.0) / least_time;
+        Some(Window { posts: is_probe_refused.then_some(accepted), per_second })
+    }
+}

@@ -49,6 +49,8 @@ pub struct Receiving {
 pub(super) const BATCH_BYTES_MAX: usize = 6 * 1_024 * 1_024 - 1_024;
 /// Longest message of SQS, in bytes (AWS limit).
 const MESSAGE_BYTES_MAX: usize = 1_024 * 1_024;
+/// So many messages of that length are held beyond those that are posted, and shorter ones of as many bytes: a full receive.
+const AHEAD_OF_LONGEST: usize = 10;
 
 impl Settings {
     /// Whether the queue is a FIFO queue, which its name says: messages of a group are delivered one after the other.
@@ -72,11 +74,11 @@ impl Settings {
     /// Messages and bytes that there is room for with so many POSTs at once.
     pub(super) fn room(&self, posts: usize) -> (usize, usize) {
         let each = self.per_delivery();
-        // Each message of its own POST is bounded by SQS. Of batches two more are held than run: one gathers, and what
-        // comes meanwhile is the next one's.
-        let bytes =
-            if each == 1 { usize::MAX } else { posts.saturating_add(2).saturating_mul(BATCH_BYTES_MAX) };
-        (posts.saturating_mul(each), bytes)
+        // What runs ahead of the workers is bound too: of the longest messages a receive's worth. Of batches two more are
+        // held than run: one gathers, and what comes meanwhile is the next one's.
+        let (more, longest) =
+            if each == 1 { (AHEAD_OF_LONGEST, MESSAGE_BYTES_MAX) } else { (2, BATCH_BYTES_MAX) };
+        (posts.saturating_mul(each), posts.saturating_add(more).saturating_mul(longest))
     }
 
     /// Messages that there is room for with so many POSTs at once, however long they are.

@@ -27,6 +27,7 @@
 //! - `sqs_failures`: each row of `docs/sqs-trouble.md`.
 //! - `sqs_random_faults`: random faults of SQS lose nothing and duplicate nothing.
 //! - `status`: what a listener's status says while something is wrong.
+//! - `throughput`: how fast a backlog goes, and how many calls to SQS a message of it costs.
 //! - `unreachable`: an endpoint that cannot be connected to costs no receives.
 //!
 //! Helpers: `process` is a simulated process and `simulated_queue` its queue over the embedded broker.
@@ -71,4 +72,5 @@ mod settlement;
 mod sqs_failures;
 mod sqs_random_faults;
 mod status;
+mod throughput;
 mod unreachable;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::limit::Smoothed;
 use crate::policy::backoff;
 use crate::tuning;
 
@@ -25,6 +26,10 @@ pub(super) struct Plan {
     failures: u32,
     /// No receive starts before.
     pub(super) not_before: Option<Instant>,
+    /// How long receives take that wait for no message.
+    takes: Smoothed,
+    /// Whether the last one found a backlog.
+    backlog: bool,
     /// Whether no receive has started yet.
     is_first: bool,
 }
@@ -32,7 +37,17 @@ pub(super) struct Plan {
 impl Plan {
     /// For a listener with so many workers.
     pub(super) fn new(workers: usize, numbers: tuning::Intake) -> Self {
-        Self { numbers, workers, busy: false, side_by_side: 1, failures: 0, not_before: None, is_first: true }
+        Self {
+            numbers,
+            workers,
+            busy: false,
+            side_by_side: 1,
+            failures: 0,
+            not_before: None,
+            takes: Smoothed::default(),
+            backlog: false,
+            is_first: true,
+        }
     }
 
     /// How many receives may be under way; `single`: each is for one message.
@@ -43,6 +58,19 @@ impl Plan {
     /// The wait of a receive that starts now. The first returns at once, so that a fault is known at once.
     pub(super) fn wait(&mut self, wait: Duration) -> Duration {
         if std::mem::take(&mut self.is_first) { Duration::ZERO } else { wait }
+    }
+
+    /// How long a receive takes, while there is a backlog.
+    pub(super) fn takes(&self) -> Option<Duration> {
+        self.takes.get().filter(|_| self.backlog)
+    }
+
+    /// A receive of `max` messages at most brought `count` after so long. From a backlog SQS brings half of them at least.
+    pub(super) fn took(&mut self, count: usize, max: usize, took: Duration) {
+        self.backlog = self.busy && count >= max.div_ceil(2);
+        if self.backlog {
+            self.takes.add(took);
+        }
     }
 
     /// A receive of `max` messages at most brought `count`; `no_wait`: it was not a long poll.
@@ -70,7 +98,7 @@ impl Plan {
     }
 
     fn stop_for(&mut self, now: Instant, pause: Duration) {
-        self.busy = false;
+        (self.busy, self.backlog) = (false, false);
         self.side_by_side = 1;
         self.not_before = Some(now + pause);
     }
@@ -108,6 +136,22 @@ mod tests {
         assert_eq!(answered(&mut plan, &[1], false), 3);
         assert_eq!(answered(&mut plan, &[0; 9], false), 1);
         assert!(!plan.busy);
+    }
+
+    #[test]
+    fn how_long_a_receive_takes_is_known_of_a_backlog_alone() {
+        let mut plan = plan_for(16);
+        plan.took(1, 1, 20 * BUSY_WAIT);
+        assert_eq!(plan.takes(), None, "an idle listener waits for its message");
+        plan.busy = true;
+        plan.took(5, 10, BUSY_WAIT / 100);
+        assert_eq!(plan.takes(), Some(BUSY_WAIT / 100));
+        plan.took(4, 10, BUSY_WAIT);
+        assert_eq!(plan.takes(), None, "they trickle in");
+        plan.took(10, 10, BUSY_WAIT / 100);
+        assert_eq!(plan.takes(), Some(BUSY_WAIT / 100));
+        plan.panicked(Instant::now());
+        assert_eq!(plan.takes(), None);
     }
 
     #[tokio::test(start_paused = true)]

@@ -41,7 +41,8 @@ impl Intake {
         loop {
             if preparing.is_none() && self.receives.len() < self.side_by_side() {
                 let Plan { busy, not_before, .. } = self.plan;
-                let wanted = Wanted { busy, single: self.wants_single(), not_before };
+                let takes = self.plan.takes();
+                let wanted = Wanted { busy, single: self.wants_single(), not_before, takes };
                 preparing = Some(Box::pin(prepare(Arc::clone(&self.flow.dispatch), wanted)));
             }
             tokio::select! {
@@ -89,6 +90,7 @@ impl Intake {
                 ctx.received();
                 dispatch.admission.membership.set_busy(!messages.is_empty());
                 let (count, max, no_wait) = (messages.len(), prepared.slots.count(), prepared.wait.is_zero());
+                self.plan.took(count, max, now - asked.last);
                 self.plan.answered(count, max, self.wants_single(), no_wait, now);
                 self.register(messages, asked, prepared);
             }

@@ -87,6 +87,8 @@ fn receives(of: &Value) -> &str {
         Some("standing_by") => "stands by",
         Some("settle_fault") => "deletes fail",
         Some("back_off") => "backs off",
+        // Within a moment: its budget lets messages gather.
+        Some("gathering") => "yes",
         Some("gate_closed") => "gate closed",
         Some("no_slot") => "workers busy",
         Some("no_room") => "endpoint full",

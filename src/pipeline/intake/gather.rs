@@ -1,6 +1,6 @@
 //! How messages gather at SQS before the next receive, so that it brings several: the latency budget.
 //!
-//! - The next receive starts when as many messages have come as it may bring, by the rate at which they came lately.
+//! - The next receive starts when it will be full, by the rate at which messages came lately.
 //! - It starts within the budget of the moment when the queue was last found empty. So no message waits longer for others.
 //! - Nothing gathers without a budget, after a receive that brought nothing, or while there is a backlog.
 //!

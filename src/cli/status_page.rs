@@ -81,14 +81,13 @@ fn receives(of: &Value) -> &str {
     match words(of, "/not_receiving") {
         // The long poll that was under way still runs.
         None if is_paused(of) => "one last time",
-        None => "yes",
+        // Messages gather for a moment, by its latency budget.
+        None | Some("gathering") => "yes",
         Some("paused") => "paused",
         Some("draining") => "draining",
         Some("standing_by") => "stands by",
         Some("settle_fault") => "deletes fail",
         Some("back_off") => "backs off",
-        // Within a moment: its budget lets messages gather.
-        Some("gathering") => "yes",
         Some("gate_closed") => "gate closed",
         Some("no_slot") => "workers busy",
         Some("no_room") => "endpoint full",

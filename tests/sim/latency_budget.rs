@@ -19,7 +19,7 @@ use tokio::time::Instant;
 use super::process::{Census, SimProcess, limits, settings};
 use super::scripted_endpoint::ScriptedEndpoint;
 use super::scripted_queue::{CallBehaviour, ScriptedQueue};
-use super::simulated_queue::{Faults, SimQueue};
+use super::simulated_queue::{FIFO, Faults, SimQueue};
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
@@ -106,7 +106,7 @@ impl Trickle {
             let number = self.sent.len();
             self.sent.push(Instant::now());
             let queue = self.queue.queue.name();
-            if queue.ends_with(".fifo") {
+            if queue.ends_with(FIFO) {
                 self.process.world.send_to(queue, &format!("g-{number}"), &number.to_string());
             } else {
                 self.process.world.send(queue, &number.to_string());

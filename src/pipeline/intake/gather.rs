@@ -127,7 +127,7 @@ mod tests {
         fn at_one_each(millis: u64) -> Self {
             let mut bench = Self::new();
             for _ in 0..500 {
-                bench.after(5 * millis, Brought { count: 5, ..FEW });
+                bench.after(5 * millis, Brought { count: 5, ..FEW }).ok();
             }
             bench
         }

@@ -179,6 +179,7 @@ impl Default for Setup {
             timeout: MINUTE,
             receiving: Receiving {
                 wait: 20 * SECOND,
+                latency_budget: Duration::ZERO,
                 visibility: None,
                 window: Duration::ZERO,
                 paused: false,

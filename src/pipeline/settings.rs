@@ -38,6 +38,8 @@ pub struct Receiving {
     pub wait: Duration,
     /// How long a receive hides a message, and how long each extension does; `None`: by the time-out.
     pub visibility: Option<Duration>,
+    /// How long a message may wait so that fewer calls to SQS are made, beyond what it waits anyway; zero: not at all.
+    pub latency_budget: Duration,
     /// How long messages are gathered for one POST; zero: what one receive brings.
     pub window: Duration,
     /// Whether it receives nothing until an operator resumes it.

@@ -47,6 +47,8 @@ pub struct Intake {
     pub busy_wait: Duration,
     /// How long a receive of a FIFO queue is repeated under its id; SQS knows it for 300 s. Zero: never.
     pub repeat_for: Duration,
+    /// With a latency budget: a message that has waited for longer than the budget and this, by SQS's clock, is of a backlog.
+    pub backlog_after: Duration,
 }
 
 impl Default for Intake {
@@ -57,6 +59,7 @@ impl Default for Intake {
             single_receives_max: 100,
             busy_wait: Duration::from_secs(1),
             repeat_for: Duration::from_secs(240),
+            backlog_after: Duration::from_millis(200),
         }
     }
 }

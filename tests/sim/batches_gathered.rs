@@ -62,8 +62,9 @@ pub fn names_failed(failed: &[usize]) -> Attempt {
 }
 
 fn batches(queue: &str, workers: usize, size: usize, window: Duration) -> Settings {
-    let receiving = Receiving { wait: 20 * SECOND, visibility: None, window, paused: false };
-    Settings { exchange: Arc::new(Lines(size)), receiving, ..settings(queue, workers) }
+    let of_queue = settings(queue, workers);
+    let receiving = Receiving { window, ..of_queue.receiving };
+    Settings { exchange: Arc::new(Lines(size)), receiving, ..of_queue }
 }
 
 fn lines(post: &Post) -> Vec<String> {

@@ -12,6 +12,7 @@
 //! - `forwards`: copies for the dead-letter queue that fail are sent again, and cost no second POST.
 //! - `gate`: when a gate closes, probes and opens.
 //! - `idle_calls`: how many SQS calls an idle listener makes, by who asks.
+//! - `latency_budget`: what a message costs in SQS calls and how long it waits, where messages trickle in.
 //! - `leases`: every way in which a lease ends before its message is settled.
 //! - `limiters`: what is used of an endpoint that takes only so many POSTs per time, or at once.
 //! - `claim_checks`: messages whose body is in S3.
@@ -59,6 +60,7 @@ mod fleet;
 mod forwards;
 mod gate;
 mod idle_calls;
+mod latency_budget;
 mod leases;
 mod no_work;
 mod outages;

@@ -29,13 +29,13 @@ pub(super) struct Wanted {
     pub(super) busy: bool,
     /// Whether to ask for one message only.
     pub(super) single: bool,
-    /// No receive starts before.
-    pub(super) not_before: Option<Instant>,
+    /// No receive starts before, and why.
+    pub(super) not_before: Option<(Instant, NotReceiving)>,
     /// How long a receive takes, while there is a backlog.
     pub(super) takes: Option<Duration>,
 }
 
-/// Waits until nothing speaks against a receive: no drain, pause, stand-by, back-off, settle fault or closed gate, and slots and
+/// Waits until nothing speaks against a receive: no drain, pause, stand-by, back-off, gathering, settle fault or closed gate, and slots and
 /// room are reserved. `None` when the drain begins.
 ///
 /// # Cancel safety
@@ -64,8 +64,8 @@ pub(super) async fn prepare(dispatch: Arc<Dispatch>, wanted: Wanted) -> Option<P
 
 async fn wait_for_all(dispatch: &Dispatch, wanted: Wanted) -> Prepared {
     let health = &dispatch.ctx.health;
-    if let Some(not_before) = wanted.not_before {
-        dispatch.not_receiving.send_replace(Some(NotReceiving::BackOff));
+    if let Some((not_before, why)) = wanted.not_before {
+        dispatch.not_receiving.send_replace(Some(why));
         tokio::time::sleep_until(not_before).await;
     }
     loop {

@@ -13,10 +13,11 @@ use crate::pipeline::kit_for_tests::{Kit, MINUTE, SECOND, Setup, close};
 
 const IDLE: Wanted = Wanted { busy: false, single: false, not_before: None, takes: None };
 const BUSY: Wanted = Wanted { busy: true, ..IDLE };
-const REASONS: [NotReceiving; 6] = [
+const REASONS: [NotReceiving; 7] = [
     NotReceiving::Paused,
     NotReceiving::SettleFault,
     NotReceiving::BackOff,
+    NotReceiving::Gathering,
     NotReceiving::GateClosed,
     NotReceiving::NoSlot,
     NotReceiving::NoRoom,
@@ -60,7 +61,9 @@ impl Bench {
             NotReceiving::SettleFault => {
                 dispatch.ctx.health.set_settle_fault(Some("denied".to_owned()));
             }
-            NotReceiving::BackOff => return Wanted { not_before: Some(Instant::now() + MINUTE), ..BUSY },
+            NotReceiving::BackOff | NotReceiving::Gathering => {
+                return Wanted { not_before: Some((Instant::now() + MINUTE, reason)), ..BUSY };
+            }
             NotReceiving::GateClosed => close(&dispatch.admission.gates.shared, MINUTE),
             NotReceiving::NoSlot => {
                 self.taken.0 = Some(self.kit.slots.reserve(16, RunAhead::NONE).await);

@@ -74,8 +74,8 @@ pub(super) fn listener(status: &Status, with_failures: bool) -> Value {
         "workers_configured": status.workers_configured,
         "workers": {
             "limit": status.slots.limit,
-            "in_use": status.slots.in_use,
-            "reserved": status.slots.reserved,
+            "in_use": status.slots.workers_in_use(),
+            "reserved": status.slots.workers_reserved(),
         },
         "messages": messages,
         "parked": status.parked,
@@ -90,7 +90,7 @@ pub(super) fn listener(status: &Status, with_failures: bool) -> Value {
         "max_receives": status.depth.as_ref().and_then(DepthView::max_receives),
         "gate": gate(&status.gate),
         "endpoint_gate": gate(&status.endpoint_gate),
-        "scaling": { "gates_open": u8::from(is_open), "workers_in_use": status.slots.in_use },
+        "scaling": { "gates_open": u8::from(is_open), "workers_in_use": status.slots.workers_in_use() },
     })
 }
 

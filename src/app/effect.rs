@@ -4,7 +4,7 @@
 //! thought of costs a drain, and never runs by halves. Keys of [`RESTARTED`] are the process's and stay as they were.
 
 /// Keys that are adjusted while the listener runs. A name stands for what is below it, too.
-pub const ADJUSTED: [&str; 18] = [
+pub const ADJUSTED: [&str; 19] = [
     "workers",
     "paused",
     "success",
@@ -14,6 +14,7 @@ pub const ADJUSTED: [&str; 18] = [
     "retry_delay",
     "retention",
     "receive_wait",
+    "latency_budget",
     "endpoint.sessions",
     "endpoint.rate_limit",
     "endpoint.adaptive",

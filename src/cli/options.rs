@@ -39,6 +39,9 @@ pub(super) struct PlanOptions {
     /// Long-poll time of an idle listener, 0s to 20s [default: 20s] [env: QUEUEPOST_RECEIVE_WAIT]
     #[arg(long, value_name = "DURATION", help_heading = "One listener")]
     receive_wait: Option<String>,
+    /// How much longer a message may wait so that SQS is called less often, 0s to 20s [default: 0s] [env: QUEUEPOST_LATENCY_BUDGET]
+    #[arg(long, value_name = "DURATION", help_heading = "One listener")]
+    latency_budget: Option<String>,
 
     /// Role to assume before calling SQS [env: QUEUEPOST_ROLE_ARN]
     #[arg(long, value_name = "ARN", help_heading = "AWS")]
@@ -117,6 +120,7 @@ impl PlanOptions {
             success: self.success.clone(),
             throttle_delay: self.throttle_delay.clone(),
             receive_wait: self.receive_wait.clone(),
+            latency_budget: self.latency_budget.clone(),
             sessions: self.sessions.clone(),
             rate: self.rate.clone(),
             auth_header_file: self.auth_header_file.clone(),

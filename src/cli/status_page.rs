@@ -81,7 +81,8 @@ fn receives(of: &Value) -> &str {
     match words(of, "/not_receiving") {
         // The long poll that was under way still runs.
         None if is_paused(of) => "one last time",
-        None => "yes",
+        // Messages gather for a moment, by its latency budget.
+        None | Some("gathering") => "yes",
         Some("paused") => "paused",
         Some("draining") => "draining",
         Some("standing_by") => "stands by",

@@ -36,6 +36,7 @@ const TIMEOUT: Duration = Duration::from_mins(1);
 const ALGORITHM_TIMEOUT_MAX: Duration = Duration::from_secs(3_015);
 const SECOND: Duration = Duration::from_secs(1);
 pub(super) const RECEIVE_WAIT: Duration = Duration::from_secs(20);
+pub(super) const LATENCY_BUDGET_MAX: Duration = Duration::from_secs(20);
 
 const NOTHING_TO_RUN: &str = "no listener is described: give --config FILE, or --queue and --url";
 const FIRST_LISTENER: &str =
@@ -214,10 +215,15 @@ pub(super) fn queue_settings(written: &Listener, report: &mut Report) -> Option<
 fn receiving(written: &Listener, report: &mut Report) -> pipeline::Receiving {
     pipeline::Receiving {
         wait: report.parse(written.receive_wait.as_ref(), receive_wait).unwrap_or(RECEIVE_WAIT),
+        latency_budget: report.parse(written.latency_budget.as_ref(), latency_budget).unwrap_or_default(),
         visibility: None,
         window: Duration::ZERO,
         paused: report.parse(written.paused.as_ref(), value::truth).unwrap_or_default(),
     }
+}
+
+fn latency_budget(text: &str) -> Result<Duration, Fault> {
+    value::duration(text, Duration::ZERO, LATENCY_BUDGET_MAX)
 }
 
 /// Whole seconds, as SQS counts them (`ReceiveMessage`, `WaitTimeSeconds`: 0 to 20).

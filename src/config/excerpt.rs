@@ -16,7 +16,7 @@ const VALUE_MAX: usize = 40;
 /// Longest text that counts as a key.
 const KEY_MAX: usize = 40;
 /// Keys whose values are numbers, words or durations; nobody pastes a secret there.
-const HARMLESS: [&str; 29] = [
+const HARMLESS: [&str; 30] = [
     "action",
     "algorithm",
     "burst",
@@ -26,6 +26,7 @@ const HARMLESS: [&str; 29] = [
     "endpoint",
     "error_in_body",
     "format",
+    "latency_budget",
     "level",
     "listen",
     "listener_owner",

@@ -78,6 +78,7 @@ pub(super) struct Listener {
     pub(super) claim_check: Option<ClaimCheck>,
     pub(super) throttle_delay: Option<Written>,
     pub(super) receive_wait: Option<Written>,
+    pub(super) latency_budget: Option<Written>,
     pub(super) retry_delay: Option<Written>,
     pub(super) retention: Option<Written>,
     pub(super) visibility_timeout: Option<Written>,
@@ -252,6 +253,7 @@ impl Listener {
             claim_check: None,
             throttle_delay: None,
             receive_wait: None,
+            latency_budget: None,
             retry_delay: None,
             retention: None,
             visibility_timeout: None,
@@ -308,6 +310,7 @@ impl Listener {
         listener.claim_check = fields.map("claim_check", ClaimCheck::read);
         listener.throttle_delay = fields.text("throttle_delay");
         listener.receive_wait = fields.text("receive_wait");
+        listener.latency_budget = fields.text("latency_budget");
         listener.retry_delay = fields.text("retry_delay");
         listener.retention = fields.text("retention");
         listener.visibility_timeout = fields.text("visibility_timeout");

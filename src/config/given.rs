@@ -36,6 +36,8 @@ pub struct Overrides {
     pub throttle_delay: Option<String>,
     /// `--receive-wait`
     pub receive_wait: Option<String>,
+    /// `--latency-budget`
+    pub latency_budget: Option<String>,
     /// `--sessions`
     pub sessions: Option<String>,
     /// `--rate`

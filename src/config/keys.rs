@@ -95,6 +95,7 @@ pub(super) fn of_listener(listener: &mut Listener) -> Vec<(&'static str, Slot<'_
         ("error_in_body", Slot::One(&mut listener.error_in_body)),
         ("throttle_delay", Slot::One(&mut listener.throttle_delay)),
         ("receive_wait", Slot::One(&mut listener.receive_wait)),
+        ("latency_budget", Slot::One(&mut listener.latency_budget)),
         ("unwrap", Slot::List(&mut listener.unwrap)),
         ("non_work", Slot::One(&mut listener.non_work)),
         ("retry_delay", Slot::One(&mut listener.retry_delay)),

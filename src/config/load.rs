@@ -197,7 +197,7 @@ const TOP: [Given<File>; 9] = [
     },
 ];
 
-const LISTENER: [Given<Listener>; 13] = [
+const LISTENER: [Given<Listener>; 14] = [
     Given {
         flag: "--preset",
         variable: "QUEUEPOST_PRESET",
@@ -282,6 +282,12 @@ const LISTENER: [Given<Listener>; 13] = [
         variable: "QUEUEPOST_RECEIVE_WAIT",
         typed: |typed| typed.receive_wait.as_ref(),
         put: |listener, written| listener.receive_wait = Some(written),
+    },
+    Given {
+        flag: "--latency-budget",
+        variable: "QUEUEPOST_LATENCY_BUDGET",
+        typed: |typed| typed.latency_budget.as_ref(),
+        put: |listener, written| listener.latency_budget = Some(written),
     },
 ];
 

@@ -73,6 +73,7 @@ fn variables_alone_are_a_configuration() {
             "QUEUEPOST_SUCCESS" => "200,202-204",
             "QUEUEPOST_THROTTLE_DELAY" => "2m",
             "QUEUEPOST_RECEIVE_WAIT" => "1s",
+            "QUEUEPOST_LATENCY_BUDGET" => "50ms",
             "QUEUEPOST_SESSIONS" => "7",
             "QUEUEPOST_RATE" => "4",
             "QUEUEPOST_ADMIN_LISTEN" => "127.0.0.1:1",
@@ -94,6 +95,7 @@ fn variables_alone_are_a_configuration() {
     assert_eq!(listener.listener.exchange.verdicts(&answer, &[]), Verdicts::All(Outcome::Success));
     assert_eq!(listener.listener.policy.throttle_delay, Duration::from_mins(2));
     assert_eq!(listener.listener.receiving.wait, Duration::from_secs(1));
+    assert_eq!(listener.listener.receiving.latency_budget, Duration::from_millis(50));
     assert_eq!(endpoint.limits.rate.map(|rate| rate.burst.get()), Some(4));
     assert_eq!((plan.admin.all.port(), plan.deadline), (1, Duration::from_mins(3)));
     assert_eq!(
@@ -282,7 +284,7 @@ fn a_secret_that_others_can_read_is_warned_of_with_its_file_and_the_command() {
 #[test]
 fn every_flag_with_a_value_has_a_variable_of_its_name() {
     let variables = variables();
-    assert_eq!(variables.len(), 27);
+    assert_eq!(variables.len(), 28);
     for (flag, variable) in variables {
         let name = flag.trim_start_matches('-').replace('-', "_").to_uppercase();
         let name = if name == "LOG_LEVEL" { "LOG".to_owned() } else { name };

@@ -18,7 +18,7 @@ const ENDPOINT_KEYS: [&str; 11] = [
     "tls",
 ];
 /// Listener keys that users often write in an endpoint, or at the top.
-const LISTENER_KEYS: [&str; 31] = [
+const LISTENER_KEYS: [&str; 32] = [
     "algorithm",
     "batch",
     "claimcheck",
@@ -27,6 +27,7 @@ const LISTENER_KEYS: [&str; 31] = [
     "endpoint",
     "errorinbody",
     "lambda",
+    "latencybudget",
     "listenerowner",
     "messageheaders",
     "nonwork",

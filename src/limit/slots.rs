@@ -6,14 +6,15 @@
 //! Where many small messages share a POST there are far more slots than memory for long messages. So slots are bounded by
 //! bytes too: a reserved one counts as the longest message, one in use as its own.
 //!
-//! Invariant: reserved + in use ≤ limit, with two exceptions. Lowering the limit lets what is in flight finish. A slot that was
-//! set aside comes back whether or not there is room. Likewise for bytes.
+//! Invariant: reserved + in use ≤ limit + run-ahead, with two exceptions. Lowering the limit lets what is in flight finish.
+//! A slot that was set aside comes back whether or not there is room. Likewise for bytes.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use tokio::sync::watch;
+
+use crate::limit::RunAhead;
 
 /// Longest message that SQS hands out (AWS limit since 2025).
 const MESSAGE_BYTES_MAX: usize = 1024 * 1024;
@@ -38,15 +39,29 @@ pub struct SlotCounts {
 }
 
 impl SlotCounts {
-    /// Those that may be reserved.
-    pub fn free(self) -> usize {
-        let count = self.limit.saturating_sub(self.reserved).saturating_sub(self.in_use);
+    /// Those that may be reserved, with so many more there are for what runs ahead.
+    pub fn free(self, ahead: usize) -> usize {
+        let all = self.limit.saturating_add(ahead);
+        let count = all.saturating_sub(self.reserved).saturating_sub(self.in_use);
         let bytes = self.bytes_max.saturating_sub(self.bytes);
         count.min((bytes / MESSAGE_BYTES_MAX).saturating_sub(self.reserved))
     }
-}
 
-impl SlotCounts {
+    /// Workers that hold a message: what runs ahead has none.
+    pub fn workers_in_use(self) -> usize {
+        self.in_use.min(self.limit)
+    }
+
+    /// Workers that a message of a receive under way is for.
+    pub fn workers_reserved(self) -> usize {
+        self.reserved.min(self.limit - self.workers_in_use())
+    }
+
+    /// Those that there are when none is used, at least one.
+    fn all(self) -> usize {
+        self.limit.min(self.bytes_max / MESSAGE_BYTES_MAX)
+    }
+
     /// Whether those that are held leave no room for one more, whatever is reserved.
     pub fn is_full(self) -> bool {
         self.in_use >= self.limit || self.bytes_max.saturating_sub(self.bytes) < MESSAGE_BYTES_MAX
@@ -72,31 +87,28 @@ impl Slots {
         });
     }
 
-    /// Reserves 1 to `most` slots.
+    /// Reserves 1 to `most` slots, with so many more there are for what runs ahead.
     ///
-    /// Waits up to `linger` for `enough` of them, then for one; takes as many as are free by then.
+    /// Waits until there is enough of them, and takes as many as are free by then.
     ///
     /// # Cancel safety
     /// Dropping the future reserves nothing.
-    pub async fn reserve(self: &Arc<Self>, enough: usize, most: usize, linger: Duration) -> Reserved {
-        tokio::time::timeout(linger, self.free(enough)).await.ok();
+    pub async fn reserve(self: &Arc<Self>, most: usize, ahead: RunAhead) -> Reserved {
+        let enough = ahead.enough.min(most).max(1);
         let mut count = 0;
         while count == 0 {
-            self.free(1).await;
+            // The sender is ours, so the wait cannot fail.
+            self.0
+                .subscribe()
+                .wait_for(|counts| counts.free(ahead.most) >= counts.all().min(enough))
+                .await
+                .ok();
             self.0.send_modify(|counts| {
-                count = counts.free().min(most);
+                count = counts.free(ahead.most).min(most);
                 counts.reserved += count;
             });
         }
         Reserved { slots: Arc::clone(self), count }
-    }
-
-    /// Waits until so many are free, as far as there are so many.
-    async fn free(&self, count: usize) {
-        let all = |counts: &SlotCounts| counts.limit.min(counts.bytes_max / MESSAGE_BYTES_MAX);
-        let enough = |counts: &SlotCounts| counts.free() >= count.clamp(1, all(counts));
-        // The sender is ours, so the wait cannot fail.
-        self.0.subscribe().wait_for(enough).await.ok();
     }
 }
 
@@ -186,10 +198,11 @@ impl Drop for SetAside {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     const MANY: usize = usize::MAX;
-    const LINGER: Duration = Duration::from_millis(20);
 
     fn counts(slots: &Slots) -> (usize, usize) {
         (slots.counts().reserved, slots.counts().in_use)
@@ -198,7 +211,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_reservation_takes_what_is_free_up_to_what_is_wanted() {
         let slots = Slots::new(16, MANY);
-        let mut ten = slots.reserve(6, 10, LINGER).await;
+        let mut ten = slots.reserve(10, RunAhead::NONE).await;
         assert_eq!((ten.count(), counts(&slots)), (10, (10, 0)));
         let in_use = (ten.take(1), ten.take(1));
         assert_eq!((ten.count(), counts(&slots)), (8, (8, 2)));
@@ -213,7 +226,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_slot_that_messages_share_is_free_when_the_last_has_left() {
         let slots = Slots::new(1, MANY);
-        let slot = slots.reserve(1, 1, LINGER).await.take(1).unwrap();
+        let slot = slots.reserve(1, RunAhead::NONE).await.take(1).unwrap();
         let shared = slot.clone();
         drop(slot);
         assert_eq!(counts(&slots), (0, 1));
@@ -224,12 +237,12 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_slot_that_is_set_aside_is_others_until_it_comes_back_and_is_free_when_its_message_has_left() {
         let slots = Slots::new(1, MANY);
-        let slot = slots.reserve(1, 1, LINGER).await.take(1).unwrap();
+        let slot = slots.reserve(1, RunAhead::NONE).await.take(1).unwrap();
         let aside = SetAside::new(&slot);
-        let other = slots.reserve(1, 1, LINGER).await.take(1).unwrap();
+        let other = slots.reserve(1, RunAhead::NONE).await.take(1).unwrap();
         assert_eq!(counts(&slots), (0, 1));
         drop(aside);
-        assert_eq!((counts(&slots), slots.counts().free()), ((0, 2), 0));
+        assert_eq!((counts(&slots), slots.counts().free(0)), ((0, 2), 0));
         drop(other);
         let aside = SetAside::new(&slot);
         drop(slot);
@@ -239,40 +252,46 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_reservation_lingers_for_enough_and_then_makes_do_with_one() {
+    async fn what_runs_ahead_has_slots_of_its_own_and_waits_until_there_are_enough() {
         let slots = Slots::new(4, MANY);
-        let busy = slots.reserve(3, 3, LINGER).await;
-        let before = tokio::time::Instant::now();
-        assert_eq!(slots.reserve(2, 4, LINGER).await.count(), 1);
-        assert_eq!(before.elapsed(), LINGER);
-        drop(busy);
+        let mut busy = slots.reserve(4, RunAhead::NONE).await;
+        let soon = Duration::from_secs(1);
+        assert!(tokio::time::timeout(soon, slots.reserve(1, RunAhead::NONE)).await.is_err());
+        let ahead = RunAhead { most: 2, enough: 3 };
+        let mut waiting = Box::pin(slots.reserve(4, ahead));
+        assert!(tokio::time::timeout(soon, &mut waiting).await.is_err(), "two are free for it");
+        busy.keep(3);
+        assert_eq!(waiting.await.count(), 3);
+        let also = slots.reserve(2, RunAhead { most: 4, enough: 1 }).await;
+        assert_eq!((also.count(), counts(&slots)), (2, (5, 0)), "no more are asked for");
+        assert_eq!((slots.counts().workers_in_use(), slots.counts().workers_reserved()), (0, 4));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_dropped_wait_reserves_nothing() {
         let slots = Slots::new(1, MANY);
-        let held = slots.reserve(1, 1, LINGER).await;
-        let waited = tokio::time::timeout(Duration::from_secs(1), slots.reserve(1, 1, LINGER)).await;
+        let held = slots.reserve(1, RunAhead::NONE).await;
+        let waited = tokio::time::timeout(Duration::from_secs(1), slots.reserve(1, RunAhead::NONE)).await;
         assert!(waited.is_err());
         drop(held);
         assert_eq!(counts(&slots), (0, 0));
-        assert_eq!(slots.reserve(1, 1, LINGER).await.count(), 1);
+        assert_eq!(slots.reserve(1, RunAhead::NONE).await.count(), 1);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_limit_that_is_lowered_lets_what_is_in_flight_finish_and_one_that_is_raised_wakes_who_waits() {
         let slots = Slots::new(3, MANY);
-        let mut reserved = slots.reserve(3, 3, LINGER).await;
+        let mut reserved = slots.reserve(3, RunAhead::NONE).await;
         let in_flight: Vec<_> = std::iter::from_fn(|| reserved.take(1)).collect();
         slots.set_limit(1, MANY);
         assert_eq!((slots.counts().limit, counts(&slots)), (1, (0, 3)));
-        let mut waiting = Box::pin(slots.reserve(1, 10, LINGER));
+        let mut waiting = Box::pin(slots.reserve(10, RunAhead::NONE));
         let soon = Duration::from_secs(1);
         assert!(tokio::time::timeout(soon, &mut waiting).await.is_err());
         drop(in_flight);
         assert_eq!(waiting.await.count(), 1, "one at most");
-        let one = slots.reserve(1, 1, LINGER).await;
-        let mut waiting = Box::pin(slots.reserve(1, 10, LINGER));
+        let one = slots.reserve(1, RunAhead::NONE).await;
+        let mut waiting = Box::pin(slots.reserve(10, RunAhead::NONE));
         assert!(tokio::time::timeout(soon, &mut waiting).await.is_err());
         slots.set_limit(4, MANY);
         assert_eq!(waiting.await.count(), 3);
@@ -282,12 +301,12 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn slots_are_bounded_by_bytes_and_a_reserved_one_counts_as_the_longest_message() {
         let slots = Slots::new(100, 4 * MESSAGE_BYTES_MAX);
-        let mut four = slots.reserve(10, 10, LINGER).await;
-        assert_eq!((four.count(), slots.counts().free()), (4, 0));
+        let mut four = slots.reserve(10, RunAhead::NONE).await;
+        assert_eq!((four.count(), slots.counts().free(0)), (4, 0));
         let small: Vec<_> = std::iter::from_fn(|| four.take(MESSAGE_BYTES_MAX / 4)).collect();
-        assert_eq!((slots.counts().in_use, slots.counts().free()), (4, 3));
-        let long = slots.reserve(1, 1, LINGER).await.take(MESSAGE_BYTES_MAX).unwrap();
-        assert_eq!(slots.counts().free(), 2);
+        assert_eq!((slots.counts().in_use, slots.counts().free(0)), (4, 3));
+        let long = slots.reserve(1, RunAhead::NONE).await.take(MESSAGE_BYTES_MAX).unwrap();
+        assert_eq!(slots.counts().free(0), 2);
         long.take_over(&small[0]);
         drop(small);
         assert_eq!(
@@ -296,6 +315,6 @@ mod tests {
             "that of the small one goes with the long one"
         );
         drop(long);
-        assert_eq!((slots.counts().bytes, slots.counts().free()), (0, 4));
+        assert_eq!((slots.counts().bytes, slots.counts().free(0)), (0, 4));
     }
 }

@@ -13,7 +13,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::drain::Drain;
-use crate::limit::{Claims, EndpointLimits, Membership, Probe, Rank, Session};
+use crate::limit::{Claims, EndpointLimits, FullReceive, Membership, Probe, Rank, Session};
 use crate::pipeline::gates::Gates;
 
 /// Pause before a message on its final receive asks again whether its listener still stands by.
@@ -98,13 +98,13 @@ pub(super) struct Admission {
 }
 
 impl Admission {
-    /// Reserves room for 1 to `most` deliveries. Waits until there is some,
-    /// then up to `linger` for `enough`.
+    /// Reserves room for 1 to `most` deliveries, and waits until there is enough. Without a `receive` that brings them nothing
+    /// runs ahead.
     ///
     /// # Cancel safety
     /// Dropping the future reserves nothing.
-    pub(super) async fn reserve(&self, enough: usize, most: usize, linger: Duration) -> Reservation {
-        let claims = Some(self.membership.claim(enough, most, linger).await);
+    pub(super) async fn reserve(&self, most: usize, receive: Option<FullReceive>) -> Reservation {
+        let claims = Some(self.membership.claim(most, receive).await);
         Reservation { claims, probes: Vec::new() }
     }
 

@@ -100,7 +100,7 @@ async fn a_drain_ends_the_wait_at_a_gate_for_a_session_for_the_rate_and_for_a_re
 async fn a_reservation_is_split_into_one_part_for_each_delivery_and_the_first_has_the_probes() {
     let kit = kit(16, Some(Rate { interval: SECOND / 10, burst: NonZeroU32::MIN }));
     let admission = &kit.dispatch.admission;
-    let mut reservation = admission.reserve(3, 3, Duration::ZERO).await;
+    let mut reservation = admission.reserve(3, None).await;
     close(&admission.gates.own, SECOND);
     admission.gates.pass(Rank::Poller, &mut reservation.probes).await;
     assert_eq!(reservation.deliveries(), 3);
@@ -155,11 +155,11 @@ async fn patience_counts_the_waits_at_gates_together() {
 async fn a_delivery_that_waits_at_a_gate_keeps_no_room_from_others() {
     let kit = kit(4, None);
     let (admission, drain) = (&kit.dispatch.admission, Drain::new());
-    let mut reservation = admission.reserve(4, 4, Duration::ZERO).await;
+    let mut reservation = admission.reserve(4, None).await;
     assert_eq!(reservation.deliveries(), 4);
     close(&admission.gates.shared, MINUTE);
     let mut waits = pin!(admission.admit(&mut reservation, held(), &drain));
     assert!(timeout(SECOND, &mut waits).await.is_err());
-    let room = timeout(SECOND, admission.membership.claim(4, 4, Duration::ZERO)).await;
+    let room = timeout(SECOND, admission.membership.claim(4, None)).await;
     assert_eq!(room.map(|claims| claims.len()).ok(), Some(4));
 }

@@ -147,10 +147,10 @@ async fn a_message_remembered_as_done_leaves_without_a_post_and_frees_its_reserv
     messages.next().unwrap().exit(Exit::DELETE).await;
     let done = messages.next().unwrap();
     kit.dispatch.memory.left(done.id(), Exit::DELETE);
-    let reservation = kit.dispatch.admission.reserve(16, 16, Duration::ZERO).await;
+    let reservation = kit.dispatch.admission.reserve(16, None).await;
     let mut delivery = pin!(Delivery::new(&kit.dispatch, vec![done], reservation).run());
     assert!(timeout(SECOND, &mut delivery).await.is_err(), "settlement has no place for it yet");
-    let room = timeout(SECOND, kit.dispatch.admission.membership.claim(16, 16, Duration::ZERO)).await;
+    let room = timeout(SECOND, kit.dispatch.admission.membership.claim(16, None)).await;
     assert_eq!(room.map(|claims| claims.len()).ok(), Some(16));
     assert_eq!(kit.all_left(), [of(1, Exit::DELETE)]);
     delivery.await;
@@ -319,11 +319,11 @@ async fn a_message_that_is_no_work_is_deleted_at_a_closed_gate_and_nothing_learn
     messages[1].message.body = r#"{"Service":"Amazon S3","Event":"s3:TestEvent","Bucket":"b"}"#.into();
     let no_work = messages.split_off(1);
     messages.remove(0).exit(Exit::DELETE).await;
-    let reservation = kit.dispatch.admission.reserve(16, 16, Duration::ZERO).await;
+    let reservation = kit.dispatch.admission.reserve(16, None).await;
     close(&kit.dispatch.admission.gates.shared, HOUR);
     let mut delivery = pin!(Delivery::new(&kit.dispatch, no_work, reservation).run());
     assert!(timeout(SECOND, &mut delivery).await.is_err(), "settlement has no place for it yet");
-    let room = timeout(SECOND, kit.dispatch.admission.membership.claim(16, 16, Duration::ZERO)).await;
+    let room = timeout(SECOND, kit.dispatch.admission.membership.claim(16, None)).await;
     assert_eq!(room.map(|claims| claims.len()).ok(), Some(16), "its reservation is free");
     assert_eq!(kit.all_left(), [of(1, Exit::DELETE)]);
     delivery.await;

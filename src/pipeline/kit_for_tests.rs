@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use crate::drain::Drain;
 use crate::exchange::{Exchange, Raw, Request, Single, Success, Unshapeable, Verdicts};
 use crate::limit::clock::Wall;
-use crate::limit::{self, Circumstances, EndpointLimits, Gate, Slots};
+use crate::limit::{self, Circumstances, EndpointLimits, Gate, RunAhead, Slots};
 use crate::message::{Message, MessageId, ReceiptHandle, ReceiveCount};
 use crate::observe::event_log::EventLog;
 use crate::observe::health::Health;
@@ -179,6 +179,7 @@ impl Default for Setup {
             timeout: MINUTE,
             receiving: Receiving {
                 wait: 20 * SECOND,
+                latency_budget: Duration::ZERO,
                 visibility: None,
                 window: Duration::ZERO,
                 paused: false,
@@ -282,7 +283,7 @@ impl Kit {
             message: Box::new(message),
             redeemed: None,
             lease,
-            slot: self.slots.reserve(1, 1, Duration::ZERO).await.take(1).unwrap(),
+            slot: self.slots.reserve(1, RunAhead::NONE).await.take(1).unwrap(),
             final_receive: None,
             successor: Successor::default(),
             settler: Arc::clone(&self.settler),

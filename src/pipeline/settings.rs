@@ -38,6 +38,8 @@ pub struct Receiving {
     pub wait: Duration,
     /// How long a receive hides a message, and how long each extension does; `None`: by the time-out.
     pub visibility: Option<Duration>,
+    /// How long a message may wait so that fewer calls to SQS are made, beyond what it waits anyway; zero: not at all.
+    pub latency_budget: Duration,
     /// How long messages are gathered for one POST; zero: what one receive brings.
     pub window: Duration,
     /// Whether it receives nothing until an operator resumes it.
@@ -49,6 +51,8 @@ pub struct Receiving {
 pub(super) const BATCH_BYTES_MAX: usize = 6 * 1_024 * 1_024 - 1_024;
 /// Longest message of SQS, in bytes (AWS limit).
 const MESSAGE_BYTES_MAX: usize = 1_024 * 1_024;
+/// So many messages of that length are held beyond those that are posted, and shorter ones of as many bytes: a full receive.
+const AHEAD_OF_LONGEST: usize = 10;
 
 impl Settings {
     /// Whether the queue is a FIFO queue, which its name says: messages of a group are delivered one after the other.
@@ -72,11 +76,11 @@ impl Settings {
     /// Messages and bytes that there is room for with so many POSTs at once.
     pub(super) fn room(&self, posts: usize) -> (usize, usize) {
         let each = self.per_delivery();
-        // Each message of its own POST is bounded by SQS. Of batches two more are held than run: one gathers, and what
-        // comes meanwhile is the next one's.
-        let bytes =
-            if each == 1 { usize::MAX } else { posts.saturating_add(2).saturating_mul(BATCH_BYTES_MAX) };
-        (posts.saturating_mul(each), bytes)
+        // What runs ahead of the workers is bound too: of the longest messages a receive's worth. Of batches two more are
+        // held than run: one gathers, and what comes meanwhile is the next one's.
+        let (more, longest) =
+            if each == 1 { (AHEAD_OF_LONGEST, MESSAGE_BYTES_MAX) } else { (2, BATCH_BYTES_MAX) };
+        (posts.saturating_mul(each), posts.saturating_add(more).saturating_mul(longest))
     }
 
     /// Messages that there is room for with so many POSTs at once, however long they are.

@@ -4,7 +4,8 @@
 //! therefore holds up deliveries and, behind them, receives; it does not fill the memory of the process. Each message is in
 //! one of these lanes:
 //!
-//! * **deletes**, in batches of ten. They gather for 100 ms, on FIFO queues not at all: their groups wait for them.
+//! * **deletes**, in batches of ten. They gather for 100 ms, with a latency budget for a second. On FIFO queues they do not:
+//!   their groups wait for them.
 //! * **hides** (park, defer, release), in batches gathered for 20 ms. The seconds are computed when the call is sent, so
 //!   time spent here is not added to the delay.
 //! * **copies** for the dead-letter queue, one call each.
@@ -122,6 +123,8 @@ impl SettleLoop {
         });
         loop {
             self.tick.touch();
+            let settings = self.ctx.settings();
+            self.lanes.set_latency_budget(settings.receiving.latency_budget, settings.is_fifo());
             self.lanes.send(self.hurry);
             // What was left to SQS was the last of its lane, perhaps: nobody else would end its fault.
             self.settle_fault(None);

@@ -96,8 +96,8 @@ pub(super) fn set_gauges(dispatch: &Dispatch) {
     ctx.metrics.paused.set(i64::from(dispatch.handle.controls().paused));
     let stands_by = dispatch.handle.controls().stands_by();
     ctx.metrics.workers_limit.set(if stands_by { 0 } else { gauge(slots.limit) });
-    ctx.metrics.workers_in_use.set(gauge(slots.in_use));
-    ctx.metrics.workers_reserved.set(gauge(slots.reserved));
+    ctx.metrics.workers_in_use.set(gauge(slots.workers_in_use()));
+    ctx.metrics.workers_reserved.set(gauge(slots.workers_reserved()));
     ctx.metrics.gate.mirror(own.snapshot().state, &own.closed_for());
     ctx.metrics.parked_current.set(dispatch.memory.parked.count());
     ctx.metrics.oldest_age.set(ctx.view.oldest_age(ctx.wall.now()).as_secs_f64());

@@ -43,14 +43,12 @@ pub struct Intake {
     pub workers_per_receive: usize,
     /// Receives under way of a listener that receives one message at a time, at most.
     pub single_receives_max: usize,
-    /// How long a busy listener waits for a batch's worth of free workers and room: about a call to SQS. Zero: not at all.
-    pub linger: Duration,
-    /// It lingers until one of so many workers is free, and room for as many.
-    pub linger_for_one_of: usize,
     /// Long-poll time of a busy or probing listener, and the pause of one without long polls after an empty receive.
     pub busy_wait: Duration,
     /// How long a receive of a FIFO queue is repeated under its id; SQS knows it for 300 s. Zero: never.
     pub repeat_for: Duration,
+    /// With a latency budget: a message that has waited for longer than the budget and this, by SQS's clock, is of a backlog.
+    pub backlog_after: Duration,
 }
 
 impl Default for Intake {
@@ -59,10 +57,9 @@ impl Default for Intake {
             batch: 10,
             workers_per_receive: 10,
             single_receives_max: 100,
-            linger: Duration::from_millis(20),
-            linger_for_one_of: 3,
             busy_wait: Duration::from_secs(1),
             repeat_for: Duration::from_secs(240),
+            backlog_after: Duration::from_millis(200),
         }
     }
 }
@@ -70,17 +67,17 @@ impl Default for Intake {
 /// What may be on its way before it can start.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Ahead {
-    /// One message for each so many sessions may be on its way before a session is free. Otherwise each session would
-    /// stand idle for the time of a receive: with POSTs of 0.2 s a tenth of the time. Such a message waits for a fifth
-    /// of the time of a POST. `usize::MAX`: none.
-    pub sessions_per_message: usize,
+    /// A message that is received before a session is free waits no longer, by what receives and POSTs take lately. Zero:
+    /// none is received before. Otherwise each session would stand idle for the time of a receive: with POSTs of 20 ms for
+    /// a third of the time.
+    pub posts: Duration,
     /// Messages are claimed for the starts of so long, where starts are limited. At least one is.
     pub starts: Duration,
 }
 
 impl Default for Ahead {
     fn default() -> Self {
-        Self { sessions_per_message: 5, starts: Duration::from_secs(1) }
+        Self { posts: Duration::from_secs(1), starts: Duration::from_secs(1) }
     }
 }
 

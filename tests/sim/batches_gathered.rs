@@ -14,7 +14,7 @@ use queuepost::policy::outcome::{Answer, Attempt, Outcome, StatusSet, classify_a
 
 use super::process::{SimProcess, limits, settings};
 use super::scripted_endpoint::{Post, ScriptedEndpoint, answer, refused};
-use super::simulated_queue::World;
+use super::simulated_queue::{Faults, World};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -62,8 +62,9 @@ pub fn names_failed(failed: &[usize]) -> Attempt {
 }
 
 fn batches(queue: &str, workers: usize, size: usize, window: Duration) -> Settings {
-    let receiving = Receiving { wait: 20 * SECOND, visibility: None, window, paused: false };
-    Settings { exchange: Arc::new(Lines(size)), receiving, ..settings(queue, workers) }
+    let of_queue = settings(queue, workers);
+    let receiving = Receiving { window, ..of_queue.receiving };
+    Settings { exchange: Arc::new(Lines(size)), receiving, ..of_queue }
 }
 
 fn lines(post: &Post) -> Vec<String> {
@@ -104,7 +105,8 @@ async fn a_full_batch_does_not_wait_for_its_window() {
         process.world.send("orders", &format!("m-{number}"));
     }
     let endpoint = ScriptedEndpoint::always(200, 1_000);
-    process.listen(batches("orders", 2, 250, 5 * MINUTE), &endpoint, &limits(100));
+    let (queue, _) = process.listen(batches("orders", 2, 250, 5 * MINUTE), &endpoint, &limits(100));
+    queue.set_faults(Faults { latency: Duration::from_millis(10), ..Faults::default() });
     process.until_empty("orders", 4 * MINUTE).await;
     process.stop(MINUTE).await;
     assert_eq!(sizes(&endpoint), [250; 4]);
@@ -143,7 +145,7 @@ async fn a_listener_holds_no_more_bytes_than_its_posts_and_two_batches_may_have(
     for _ in 0..300 {
         tokio::time::sleep(SECOND).await;
         let held = process.census("orders").in_flight;
-        assert!(held <= 4 * 6, "{held} messages of a megabyte are held");
+        assert!(held * long.len() <= 4 * 6 * 1_024 * 1_024, "{held} messages of a megabyte are held");
     }
     process.stop(5 * MINUTE).await;
     process.assert_balanced();

@@ -12,6 +12,7 @@
 //! - `forwards`: copies for the dead-letter queue that fail are sent again, and cost no second POST.
 //! - `gate`: when a gate closes, probes and opens.
 //! - `idle_calls`: how many SQS calls an idle listener makes, by who asks.
+//! - `latency_budget`: what a message costs in SQS calls and how long it waits, where messages trickle in.
 //! - `leases`: every way in which a lease ends before its message is settled.
 //! - `limiters`: what is used of an endpoint that takes only so many POSTs per time, or at once.
 //! - `claim_checks`: messages whose body is in S3.
@@ -27,6 +28,7 @@
 //! - `sqs_failures`: each row of `docs/sqs-trouble.md`.
 //! - `sqs_random_faults`: random faults of SQS lose nothing and duplicate nothing.
 //! - `status`: what a listener's status says while something is wrong.
+//! - `throughput`: how fast a backlog goes, and how many calls to SQS a message of it costs.
 //! - `unreachable`: an endpoint that cannot be connected to costs no receives.
 //!
 //! Helpers: `process` is a simulated process and `simulated_queue` its queue over the embedded broker.
@@ -58,6 +60,7 @@ mod fleet;
 mod forwards;
 mod gate;
 mod idle_calls;
+mod latency_budget;
 mod leases;
 mod no_work;
 mod outages;
@@ -71,4 +74,5 @@ mod settlement;
 mod sqs_failures;
 mod sqs_random_faults;
 mod status;
+mod throughput;
 mod unreachable;

@@ -62,6 +62,7 @@ pub fn settings(name: &str, workers: usize) -> Settings {
         timeout: Duration::from_secs(60),
         receiving: Receiving {
             wait: Duration::from_secs(20),
+            latency_budget: Duration::ZERO,
             visibility: None,
             window: Duration::ZERO,
             paused: false,

@@ -51,6 +51,8 @@ pub struct Faults {
     pub late: f64,
     /// Longest time a call takes.
     pub latency: Duration,
+    /// And shortest.
+    pub latency_least: Duration,
 }
 
 /// How every delete behaves.
@@ -248,10 +250,10 @@ impl SimQueue {
     async fn before(&self, operation: Operation) -> Result<(), QueueError> {
         self.alive().await;
         self.calls.fetch_add(1, Ordering::Relaxed);
-        let latency = self.faults.lock().unwrap().latency;
+        let Faults { latency, latency_least: least, .. } = *self.faults.lock().unwrap();
         if !latency.is_zero() {
             let share = self.random.lock().unwrap().f64();
-            tokio::time::sleep(latency.mul_f64(share)).await;
+            tokio::time::sleep(least + latency.saturating_sub(least).mul_f64(share)).await;
         }
         if self.chance(|faults| faults.throttled) {
             return Err(failure(operation, QueueErrorKind::Throttled));

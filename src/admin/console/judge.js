@@ -131,7 +131,7 @@ export function receiving(listener) {
   const words = {
     draining: "no, it drains", paused: "no, it is paused",
     standing_by: "no, it stands by: other processes have the endpoint's sessions", settle_fault: "no, SQS refuses its deletes or hidings",
-    back_off: "no, it backs off from SQS", gate_closed: "no, a gate is closed", no_slot: "no, all its workers have a message",
+    back_off: "no, it backs off from SQS", gathering: "yes", gate_closed: "no, a gate is closed", no_slot: "no, all its workers have a message",
     no_room: "no, the endpoint's sessions or rate are used up",
   };
   const why = listener.not_receiving;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::config::check::{RECEIVE_WAIT, WORKERS_MAX};
+use crate::config::check::{LATENCY_BUDGET_MAX, RECEIVE_WAIT, WORKERS_MAX};
 use crate::config::gathering::{SIZE_MAX, WINDOW_MAX};
 use crate::config::reference::{HEADERS, Key, Kind, SECOND, Shape};
 use crate::config::rules::{TIMEOUT_MAX, TIMEOUT_MIN};
@@ -104,6 +104,14 @@ pub(super) const KEYS: &[Key] = &[
     )
     .default("20s")
     .flag("--receive-wait"),
+    Key::new(
+        "latency_budget",
+        duration(Duration::ZERO, LATENCY_BUDGET_MAX),
+        "How much longer a message may wait so that SQS is called less often, and its bill is lower. `0s`: not at all.",
+    )
+    .default("0s")
+    .flag("--latency-budget")
+    .page("tuning.md#calls-to-sqs"),
     Key::new(
         "visibility_timeout",
         duration(VISIBILITY_MIN, CEILING),

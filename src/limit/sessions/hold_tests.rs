@@ -106,7 +106,7 @@ async fn nothing_is_claimed_during_a_hold_until_a_second_before_its_end() {
     let sessions = of(64, true, None);
     let (member, _late) = held(&sessions).await;
     let began = Instant::now();
-    let mut claim = Box::pin(member.claim(1, 1, LINGER));
+    let mut claim = Box::pin(member.claim(1, None));
     assert!(timeout(28 * SECOND, &mut claim).await.is_err());
     assert_eq!(claim.await.len(), 1);
     assert_eq!(began.elapsed(), 29 * SECOND);
@@ -120,8 +120,8 @@ async fn a_claim_that_waits_for_room_when_a_hold_begins_follows_its_end() {
         posted(&member).await.end(Feedback::Success(Stated::Left));
     }
     let refusal = posted(&member).await;
-    let others = member.claim(1, 64, LINGER).await;
-    let mut claim = Box::pin(member.claim(1, 1, LINGER));
+    let others = member.claim(64, None).await;
+    let mut claim = Box::pin(member.claim(1, None));
     assert!(timeout(5 * SECOND, &mut claim).await.is_err());
     refusal.end(refused(EMPTY));
     drop(others);
@@ -134,7 +134,7 @@ async fn a_claim_that_waits_for_room_when_a_hold_begins_follows_its_end() {
 async fn a_claim_that_waits_for_the_reset_follows_an_answer_that_disproves_the_headers() {
     let sessions = of(64, true, None);
     let (member, late) = held(&sessions).await;
-    let mut claim = Box::pin(member.claim(1, 1, LINGER));
+    let mut claim = Box::pin(member.claim(1, None));
     assert!(timeout(5 * SECOND, &mut claim).await.is_err());
     let began = Instant::now();
     late.end(Feedback::Success(Stated::Nothing));

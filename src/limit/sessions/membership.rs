@@ -1,12 +1,12 @@
 //! A listener's place among the sessions of an endpoint: room claimed before a receive, sessions granted to POSTs.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::oneshot;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
-use super::{Feedback, Granted, LearnedLimit, Sessions, State};
+use super::{Feedback, Granted, LearnedLimit, Sessions, State, Wanted};
+use crate::limit::{FullReceive, RunAhead};
 
 /// A listener's place at an endpoint; dropping it frees the place.
 #[derive(Debug)]
@@ -54,34 +54,27 @@ impl Membership {
         (state.limit() / busy.max(1)).max(1)
     }
 
-    /// Claims room for 1 to `most` deliveries, first come, first served.
+    /// How far this listener runs ahead of so many sessions of its own; without a `receive` it does not.
+    pub fn run_ahead(&self, sessions: usize, receive: Option<FullReceive>) -> RunAhead {
+        self.sessions.lock().run_ahead(self.key, sessions, receive)
+    }
+
+    /// Claims room for 1 to `most` deliveries, first come, first served. `receive` is what brings them; without it nothing
+    /// runs ahead.
     ///
-    /// Waits until there is some, then up to `linger` until there is `enough`.
+    /// Waits until there is enough for a receive to be worth while.
     ///
     /// # Cancel safety
     /// Dropping the future claims nothing, and a wake-up meant for it goes to the next in line.
-    pub async fn claim(&self, enough: usize, most: usize, linger: Duration) -> Claims {
-        let most = most.max(1);
-        // Two that linger at once would split what comes free.
+    pub async fn claim(&self, most: usize, receive: Option<FullReceive>) -> Claims {
+        // Two that wait at once would split what comes free.
         let _first_in_line = self.sessions.line.lock().await;
-        self.room(1).await;
-        // What is there when the time is over has to do.
-        timeout(linger, self.room(enough.min(most))).await.ok();
-        loop {
-            if let Some(claims) = self.claim_now(most) {
-                return claims;
-            }
-            self.room(1).await;
-        }
-    }
-
-    /// Waits until there is room for so many, as far as the limit ever has.
-    async fn room(&self, count: usize) {
+        let wanted = Wanted { key: self.key, most: most.max(1), receive };
         loop {
             let not_before = {
-                let state = self.sessions.lock();
-                if state.room() >= count.min(state.limit()).min(state.starts_ahead()).max(1) {
-                    return;
+                let mut state = self.sessions.lock();
+                if let Some(count) = state.claim(wanted) {
+                    return Claims { sessions: Arc::clone(&self.sessions), key: self.key, count };
                 }
                 state.no_claim_before(Instant::now())
             };
@@ -91,15 +84,6 @@ impl Membership {
                 None => freed.await,
             }
         }
-    }
-
-    fn claim_now(&self, most: usize) -> Option<Claims> {
-        let mut state = self.sessions.lock();
-        let count = state.room().min(most);
-        if let Some(listener) = state.listeners.get_mut(&self.key) {
-            listener.claimed += count;
-        }
-        (count > 0).then(|| Claims { sessions: Arc::clone(&self.sessions), key: self.key, count })
     }
 
     /// Waits until a POST may start; a claim made before the receive turns into its session. `None`: the listener stands
@@ -258,6 +242,7 @@ impl Session {
         let mut news = None;
         sessions.change(|state| {
             state.ended(self.key);
+            state.took(self.key, began, feedback);
             news = self.granted.start.and_then(|start| state.news(start, began, feedback));
         });
         news

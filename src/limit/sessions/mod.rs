@@ -2,7 +2,7 @@
 //!
 //! A session is granted when a POST starts: one is free, and the rate allows a start. Listeners that wait take turns
 //! (round-robin), so a busy one cannot push a quiet one aside. Before a busy listener receives, it *claims* room. What runs,
-//! waits or is claimed together exceeds the limit by a fifth at most; what waits or is claimed is no more than may start
+//! waits or is claimed together exceeds the limit by the run-ahead at most; what waits or is claimed is no more than may start
 //! within a second. So messages are not received only to wait here, and no session waits for a receive. An idle listener's
 //! single long poll claims nothing; at most its one message waits.
 //!
@@ -20,6 +20,7 @@ mod learned;
 mod learning;
 mod membership;
 mod news;
+mod room;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
@@ -31,7 +32,7 @@ use tokio::time::Instant;
 use crate::limit::adaptive::Start;
 use crate::limit::rate::{Counted, Pacer};
 use crate::limit::share::{Allowed, Caps};
-use crate::limit::{Settings, Share, Transition};
+use crate::limit::{FullReceive, Settings, Share, Smoothed, Transition};
 use crate::tuning::Ahead;
 
 use learning::Learning;
@@ -71,6 +72,8 @@ struct State {
     next_key: u64,
     /// The listener that was served last.
     served: u64,
+    /// What the first in the line of those that claim waits for.
+    wanted: Option<Wanted>,
 }
 
 /// What one listener has of the sessions.
@@ -84,19 +87,20 @@ struct Listener {
     line: VecDeque<(u64, oneshot::Sender<Granted>)>,
     /// Whether its last receive brought something.
     is_busy: bool,
+    /// How long its successful POSTs take.
+    posts: Smoothed,
+}
+
+/// A claim that somebody waits for.
+#[derive(Debug, Clone, Copy)]
+struct Wanted {
+    key: u64,
+    most: usize,
+    /// What brings the deliveries, if it runs ahead.
+    receive: Option<FullReceive>,
 }
 
 impl Listener {
-    /// Sessions that it runs on, waits for or has claimed, as far as its cap lets it use them.
-    fn taken(&self) -> usize {
-        (self.running + self.waiting()).min(self.cap.max(self.running))
-    }
-
-    /// Starts that it waits for or has claimed.
-    fn waiting(&self) -> usize {
-        self.line.len() + self.claimed
-    }
-
     fn may_start(&self) -> bool {
         self.running < self.cap
     }
@@ -127,6 +131,7 @@ impl Sessions {
             listeners: BTreeMap::new(),
             next_key: 0,
             served: 0,
+            wanted: None,
         };
         Arc::new(Self {
             state: Mutex::new(state),
@@ -216,8 +221,8 @@ impl Sessions {
         let mut state = self.lock();
         let key = state.next_key;
         state.next_key += 1;
-        let line = VecDeque::new();
-        state.listeners.insert(key, Listener { cap, running: 0, claimed: 0, line, is_busy: false });
+        let (line, posts) = (VecDeque::new(), Smoothed::default());
+        state.listeners.insert(key, Listener { cap, running: 0, claimed: 0, line, is_busy: false, posts });
         Membership::new(self, key)
     }
 
@@ -234,7 +239,7 @@ impl Sessions {
         if state.not_before(Instant::now()).is_some() {
             self.paced.notify_one();
         }
-        if state.room() > 0 {
+        if state.wanted.is_some_and(|wanted| state.room_for(wanted).is_some()) {
             self.room.notify_one();
         }
     }
@@ -297,11 +302,6 @@ impl State {
     /// Until when rate-limit headers hold starts back, if they do.
     fn held_until(&self, now: Instant) -> Option<Instant> {
         self.learning.as_ref()?.held_until(now)
-    }
-
-    /// Until when nothing is claimed: what is received before would wait for the end of the hold.
-    fn no_claim_before(&self, now: Instant) -> Option<Instant> {
-        self.held_until(now)?.checked_sub(self.ahead.starts).filter(|not_before| *not_before > now)
     }
 
     /// A session of a listener begins.
@@ -369,26 +369,17 @@ impl State {
         Some((key, waiter))
     }
 
-    /// Sessions nobody runs on, waits for or has claimed, and those that come free during a receive; no more than starts
-    /// that nobody waits for or has claimed.
-    fn room(&self) -> usize {
-        let limit = self.limit();
-        let ahead = limit.checked_div(self.ahead.sessions_per_message).unwrap_or_default();
-        let sessions = limit.saturating_add(ahead).saturating_sub(self.taken());
-        let waiting: usize = self.listeners.values().map(Listener::waiting).sum();
-        sessions.min(self.starts_ahead().saturating_sub(waiting))
-    }
-
-    /// Starts that may be waited for.
-    fn starts_ahead(&self) -> usize {
-        if self.no_claim_before(Instant::now()).is_some() {
-            return 0;
+    /// The POST of a listener ended. After a refusal nothing runs ahead until one succeeds: it may be the first of an outage,
+    /// whose messages cost a receive each.
+    fn took(&mut self, key: u64, began: Instant, feedback: Feedback) {
+        let Some(listener) = self.listeners.get_mut(&key) else { return };
+        match feedback {
+            Feedback::Success(_) => listener.posts.add(began.elapsed()),
+            Feedback::Congestion(..) | Feedback::ProbeRefused(_) | Feedback::Unanswered(_) => {
+                listener.posts = Smoothed::default();
+            }
+            Feedback::Nothing => {}
         }
-        self.pacer.starts_in(self.ahead.starts).unwrap_or(usize::MAX)
-    }
-
-    fn taken(&self) -> usize {
-        self.listeners.values().map(Listener::taken).sum()
     }
 }
 

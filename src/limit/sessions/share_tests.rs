@@ -39,7 +39,7 @@ async fn without_a_share_nothing_starts_or_is_claimed_and_a_share_that_comes_wak
     let member = sessions.join(16);
     sessions.set_share(Share::NONE);
     assert_eq!((sessions.cap(), sessions.part()), (0, 0.0));
-    assert!(timeout(SOON, member.claim(1, 4, SOON)).await.is_err());
+    assert!(timeout(SOON, member.claim(4, None)).await.is_err());
     let mut waiting = Box::pin(member.start(None));
     assert!(timeout(SOON, &mut waiting).await.is_err());
     sessions.set_share(Share::new(0, 2));

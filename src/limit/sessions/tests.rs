@@ -5,11 +5,12 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use super::*;
-use crate::limit::{Constraint, Rate, Reason, Stated};
+use crate::limit::{Constraint, FullReceive, Rate, Reason, Stated};
 use crate::tuning::Tuning;
 
 const SOON: Duration = Duration::from_secs(1);
-const LINGER: Duration = Duration::from_millis(20);
+/// Of ten messages that takes a tenth of a POST.
+const RECEIVE: FullReceive = FullReceive { takes: Duration::from_millis(10), brings: 10 };
 
 /// Sessions at those limits.
 pub(super) fn of(sessions: usize, adaptive: bool, rate: Option<Rate>) -> Arc<Sessions> {
@@ -42,7 +43,7 @@ async fn a_waiter_that_left_does_not_swallow_a_session() {
     drop(held);
     assert!(timeout(SOON, member.granted(None)).await.is_ok());
     assert_eq!(sessions.running(), 0);
-    assert_eq!(timeout(SOON, member.claim(1, 10, LINGER)).await.map(|claims| claims.len()), Ok(1));
+    assert_eq!(timeout(SOON, member.claim(10, None)).await.map(|claims| claims.len()), Ok(1));
 }
 
 #[tokio::test(start_paused = true)]
@@ -77,19 +78,59 @@ async fn sessions_go_round_between_listeners() {
     drop(session);
 }
 
+/// Claims of receives that run ahead.
+fn ahead(member: &Membership, most: usize) -> impl Future<Output = Claims> {
+    member.claim(most, Some(RECEIVE))
+}
+
 #[tokio::test(start_paused = true)]
-async fn claims_run_ahead_of_the_limit_by_a_fifth_at_most() {
+async fn claims_run_ahead_of_the_limit_by_a_receive_and_by_what_ends_during_it() {
     let sessions = fixed(8);
     let member = sessions.join(100);
-    let mut claims = member.claim(1, 10, LINGER).await;
-    assert_eq!(claims.len(), 9);
-    assert!(timeout(SOON, member.claim(1, 1, LINGER)).await.is_err());
+    assert_eq!(ahead(&member, 64).await.len(), 8, "how long a POST takes is not known");
+    post(&member, SOON / 10, Feedback::Success(Stated::Nothing)).await;
+    let mut claims = ahead(&member, 64).await;
+    assert_eq!(claims.len(), 8 + 10 + 1);
+    assert!(timeout(SOON, ahead(&member, 1)).await.is_err());
     let session = member.granted(claims.take()).await;
-    assert!(timeout(SOON, member.claim(1, 1, LINGER)).await.is_err(), "a started delivery keeps its room");
+    assert!(timeout(SOON, ahead(&member, 1)).await.is_err(), "a started delivery keeps its room");
     drop(session);
-    assert_eq!(member.claim(1, 10, LINGER).await.len(), 1);
+    assert_eq!(ahead(&member, 1).await.len(), 1);
+    assert!(timeout(SOON, member.claim(1, None)).await.is_err(), "without run-ahead eight are too many");
     drop(claims);
-    assert_eq!(sessions.lock().room(), 9);
+    assert_eq!(member.claim(64, None).await.len(), 8);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_claim_that_runs_ahead_waits_for_room_of_a_full_receive_and_one_that_does_not_takes_what_there_is()
+{
+    let sessions = fixed(8);
+    let member = sessions.join(100);
+    post(&member, SOON / 10, Feedback::Success(Stated::Nothing)).await;
+    let mut claims = ahead(&member, 10).await;
+    let mut next = Box::pin(ahead(&member, 10));
+    assert!(futures_pending(&mut next).await, "there is room for nine");
+    drop(claims.take());
+    assert_eq!(next.await.len(), 10);
+    drop(claims);
+    let _most = member.claim(7, None).await;
+    assert_eq!(timeout(SOON, member.claim(10, None)).await.map(|claims| claims.len()), Ok(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_refusal_nothing_runs_ahead_until_a_post_succeeds() {
+    let sessions = fixed(8);
+    let member = sessions.join(100);
+    let mut most = Vec::new();
+    for feedback in
+        [Feedback::Success(Stated::Nothing), congestion(), Feedback::Unanswered(1), Feedback::Nothing]
+            .into_iter()
+            .chain([Feedback::Success(Stated::Nothing), Feedback::Nothing])
+    {
+        post(&member, SOON / 10, feedback).await;
+        most.push(ahead(&member, 64).await.len());
+    }
+    assert_eq!(most, [19, 8, 8, 8, 19, 19]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -97,20 +138,10 @@ async fn a_poller_that_waits_for_room_is_woken_by_a_free_session() {
     let sessions = fixed(1);
     let member = sessions.join(100);
     let session = member.granted(None).await;
-    let mut claim = Box::pin(member.claim(1, 3, LINGER));
+    let mut claim = Box::pin(member.claim(3, None));
     assert!(futures_pending(&mut claim).await);
     drop(session);
     assert_eq!(timeout(SOON, claim).await.map(|claims| claims.len()), Ok(1));
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_claim_lingers_for_enough_and_then_makes_do() {
-    let member = fixed(4).join(100);
-    let running = [member.granted(None).await, member.granted(None).await];
-    let before = tokio::time::Instant::now();
-    let claims = member.claim(3, 4, LINGER).await;
-    assert_eq!((claims.len(), before.elapsed()), (2, LINGER));
-    drop(running);
 }
 
 #[tokio::test(start_paused = true)]
@@ -206,7 +237,7 @@ async fn a_learned_rate_paces_starts_and_bounds_claims_and_says_why() {
         (8.0 / per_second..=11.0 / per_second).contains(&took),
         "{took} s for ten at {per_second} a second"
     );
-    let claims = member.claim(64, 64, LINGER).await;
+    let claims = member.claim(64, None).await;
     assert!(
         f64::from(u32::try_from(claims.len()).unwrap()) <= per_second,
         "{} claimed at {per_second} a second",
@@ -277,7 +308,7 @@ async fn deliveries_that_wait_for_their_listeners_cap_take_no_room_of_the_others
     for wait in &mut waiting {
         assert!(futures_pending(wait).await);
     }
-    assert_eq!(timeout(SOON, other.claim(3, 10, LINGER)).await.map(|claims| claims.len()), Ok(3));
+    assert_eq!(timeout(SOON, other.claim(10, None)).await.map(|claims| claims.len()), Ok(3));
     drop((running, waiting));
 }
 
@@ -315,13 +346,13 @@ async fn a_listener_that_leaves_frees_its_place_and_its_share() {
     let (leaver, stayer) = (sessions.join(10), sessions.join(10));
     leaver.set_busy(true);
     stayer.set_busy(true);
-    let claims = leaver.claim(10, 10, LINGER).await;
+    let claims = leaver.claim(10, None).await;
     let running = leaver.granted(None).await;
     assert_eq!((sessions.listeners(), stayer.fair_part()), (2, 5));
     leaver.leave();
     assert_eq!((sessions.listeners(), stayer.fair_part()), (1, 10));
     drop((claims, running));
-    assert_eq!((sessions.running(), sessions.lock().room()), (0, 12));
+    assert_eq!((sessions.running(), sessions.join(100).claim(64, None).await.len()), (0, 10));
     drop(leaver);
     assert_eq!(sessions.listeners(), 1);
 }
@@ -383,14 +414,14 @@ async fn who_waits_for_the_rate_leaves_no_gap_when_it_goes() {
 async fn a_claim_is_for_no_more_than_may_start_within_a_second() {
     let sessions = paced(7, 1);
     let member = sessions.join(100);
-    let (mut first, second) = (member.claim(5, 5, LINGER).await, member.claim(5, 5, LINGER).await);
+    let (mut first, second) = (member.claim(5, None).await, member.claim(5, None).await);
     assert_eq!((first.len(), second.len()), (5, 2));
-    assert!(timeout(9 * SOON, member.claim(1, 1, LINGER)).await.is_err());
+    assert!(timeout(9 * SOON, member.claim(1, None)).await.is_err());
     member.granted(first.take()).await.starts();
-    assert_eq!(member.claim(5, 5, LINGER).await.len(), 1);
+    assert_eq!(member.claim(5, None).await.len(), 1);
     let slow = Rate { interval: 10 * SOON, burst: std::num::NonZeroU32::MIN };
     let slow = of(64, false, Some(slow)).join(100);
-    assert_eq!(slow.claim(5, 10, LINGER).await.len(), 1);
+    assert_eq!(slow.claim(10, None).await.len(), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -402,7 +433,7 @@ async fn who_left_the_line_of_the_rate_keeps_no_room_from_a_claim() {
     for wait in &mut waits {
         assert!(futures_pending(wait).await);
     }
-    let mut claim = Box::pin(busy.claim(1, 1, LINGER));
+    let mut claim = Box::pin(busy.claim(1, None));
     assert!(futures_pending(&mut claim).await);
     drop(waits);
     assert_eq!(timeout(SOON, claim).await.map(|claims| claims.len()), Ok(1));

@@ -16,6 +16,8 @@ pub enum NotReceiving {
     SettleFault,
     /// The last receive failed, or the queue is asked without a long poll.
     BackOff,
+    /// Messages gather, so that one receive brings several: the listener has a latency budget.
+    Gathering,
     /// A gate is not open: its pause runs, or others probe it.
     GateClosed,
     /// The listener has as many messages in flight as it may.

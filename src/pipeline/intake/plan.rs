@@ -6,6 +6,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::limit::Smoothed;
+use crate::pipeline::intake::gather::{Brought, Gather, Next};
+use crate::pipeline::intake::not_receiving::NotReceiving;
 use crate::policy::backoff;
 use crate::tuning;
 
@@ -23,8 +26,13 @@ pub(super) struct Plan {
     /// Receives that may be under way.
     side_by_side: usize,
     failures: u32,
-    /// No receive starts before.
-    pub(super) not_before: Option<Instant>,
+    /// No receive starts before, and why.
+    pub(super) not_before: Option<(Instant, NotReceiving)>,
+    /// How long receives take that wait for no message.
+    takes: Smoothed,
+    /// Whether the last one found a backlog.
+    backlog: bool,
+    gather: Gather,
     /// Whether no receive has started yet.
     is_first: bool,
 }
@@ -32,7 +40,18 @@ pub(super) struct Plan {
 impl Plan {
     /// For a listener with so many workers.
     pub(super) fn new(workers: usize, numbers: tuning::Intake) -> Self {
-        Self { numbers, workers, busy: false, side_by_side: 1, failures: 0, not_before: None, is_first: true }
+        Self {
+            numbers,
+            workers,
+            busy: false,
+            side_by_side: 1,
+            failures: 0,
+            not_before: None,
+            takes: Smoothed::default(),
+            backlog: false,
+            gather: Gather::default(),
+            is_first: true,
+        }
     }
 
     /// How many receives may be under way; `single`: each is for one message.
@@ -45,6 +64,32 @@ impl Plan {
         if std::mem::take(&mut self.is_first) { Duration::ZERO } else { wait }
     }
 
+    /// How long a receive takes, while there is a backlog.
+    pub(super) fn takes(&self) -> Option<Duration> {
+        self.takes.get().filter(|_| self.backlog)
+    }
+
+    /// A receive of `max` messages at most brought `count` after so long. From a backlog SQS brings half of them at least.
+    pub(super) fn took(&mut self, count: usize, max: usize, took: Duration) {
+        self.backlog = self.busy && count >= max.div_ceil(2);
+        if self.backlog {
+            self.takes.add(took);
+        }
+    }
+
+    /// Messages gather before the next receive, if that is within the budget. After [`Self::answered`].
+    pub(super) fn gather(&mut self, brought: Brought, budget: Duration, now: Instant) {
+        let most = self.numbers.batch.min(self.workers);
+        match self.gather.answered(brought, most, budget, now) {
+            Next::At(at) => {
+                self.side_by_side = 1;
+                self.not_before = Some((at, NotReceiving::Gathering));
+            }
+            Next::Alone => self.side_by_side = 1,
+            Next::AtOnce => {}
+        }
+    }
+
     /// A receive of `max` messages at most brought `count`; `no_wait`: it was not a long poll.
     pub(super) fn answered(&mut self, count: usize, max: usize, single: bool, no_wait: bool, now: Instant) {
         self.failures = 0;
@@ -55,7 +100,8 @@ impl Plan {
             self.side_by_side.saturating_sub(1).max(1)
         };
         // Without a long poll an empty queue would be asked as fast as it answers.
-        self.not_before = (!self.busy && no_wait).then(|| now + self.numbers.busy_wait);
+        let pause = (!self.busy && no_wait).then(|| now + self.numbers.busy_wait);
+        self.not_before = pause.map(|at| (at, NotReceiving::BackOff));
     }
 
     /// A receive failed; `unit` is jitter in `[0, 1)`.
@@ -70,9 +116,9 @@ impl Plan {
     }
 
     fn stop_for(&mut self, now: Instant, pause: Duration) {
-        self.busy = false;
+        (self.busy, self.backlog) = (false, false);
         self.side_by_side = 1;
-        self.not_before = Some(now + pause);
+        self.not_before = Some((now + pause, NotReceiving::BackOff));
     }
 
     fn most(&self, single: bool) -> usize {
@@ -110,6 +156,41 @@ mod tests {
         assert!(!plan.busy);
     }
 
+    #[test]
+    fn how_long_a_receive_takes_is_known_of_a_backlog_alone() {
+        let mut plan = plan_for(16);
+        plan.took(1, 1, 20 * BUSY_WAIT);
+        assert_eq!(plan.takes(), None, "an idle listener waits for its message");
+        plan.busy = true;
+        plan.took(5, 10, BUSY_WAIT / 100);
+        assert_eq!(plan.takes(), Some(BUSY_WAIT / 100));
+        plan.took(4, 10, BUSY_WAIT);
+        assert_eq!(plan.takes(), None, "they trickle in");
+        plan.took(10, 10, BUSY_WAIT / 100);
+        assert_eq!(plan.takes(), Some(BUSY_WAIT / 100));
+        plan.panicked(Instant::now());
+        assert_eq!(plan.takes(), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn with_a_budget_receives_go_one_at_a_time_until_what_waits_is_late() {
+        let (mut plan, now, budget) = (plan_for(64), Instant::now(), BUSY_WAIT / 10);
+        let mut after = |millis, count, budget| {
+            let now = now + Duration::from_millis(millis);
+            plan.answered(count, 10, false, false, now);
+            plan.gather(Brought { count, is_full: count == 10, is_backlog: false }, budget, now);
+            (plan.not_before.map(|(at, why)| (at - now, why)), plan.side_by_side(false))
+        };
+        let gathering = |millis| Some((Duration::from_millis(millis), NotReceiving::Gathering));
+        assert_eq!(after(0, 3, budget), (gathering(100), 1));
+        assert_eq!(after(100, 10, budget), (None, 1), "what it left has waited for long enough");
+        assert_eq!(after(110, 10, budget), (None, 2));
+        assert_eq!(after(120, 10, budget), (None, 3));
+        assert_eq!(after(130, 3, budget).1, 1);
+        assert_eq!(after(140, 0, budget), (None, 1), "a long poll: what comes comes at once");
+        assert_eq!(after(150, 3, Duration::ZERO), (None, 1));
+    }
+
     #[tokio::test(start_paused = true)]
     async fn receives_of_one_message_may_be_as_many_as_workers_and_a_hundred_at_most() {
         let mut plan = plan_for(16);
@@ -123,7 +204,7 @@ mod tests {
         let (mut plan, now) = (plan_for(16), Instant::now());
         let pause = |plan: &mut Plan| {
             plan.failed(now, 1.0);
-            plan.not_before.unwrap() - now
+            plan.not_before.unwrap().0 - now
         };
         let first = pause(&mut plan);
         let fifth = (0..4).map(|_| pause(&mut plan)).last().unwrap();
@@ -138,7 +219,7 @@ mod tests {
     async fn an_empty_queue_that_is_asked_without_a_long_poll_is_asked_once_a_second() {
         let (mut plan, now) = (plan_for(16), Instant::now());
         plan.answered(0, 10, false, true, now);
-        assert_eq!(plan.not_before, Some(now + BUSY_WAIT));
+        assert_eq!(plan.not_before, Some((now + BUSY_WAIT, NotReceiving::BackOff)));
         assert_eq!(plan.wait(BUSY_WAIT), Duration::ZERO, "the very first receive returns at once");
         assert_eq!(plan.wait(BUSY_WAIT), BUSY_WAIT);
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::limit::{Probe, Rank, Reserved};
+use crate::limit::{FullReceive, Probe, Rank, Reserved};
 use crate::pipeline::admit::Reservation;
 use crate::pipeline::dispatch::Dispatch;
 use crate::pipeline::intake::not_receiving::NotReceiving;
@@ -29,11 +29,13 @@ pub(super) struct Wanted {
     pub(super) busy: bool,
     /// Whether to ask for one message only.
     pub(super) single: bool,
-    /// No receive starts before.
-    pub(super) not_before: Option<Instant>,
+    /// No receive starts before, and why.
+    pub(super) not_before: Option<(Instant, NotReceiving)>,
+    /// How long a receive takes, while there is a backlog.
+    pub(super) takes: Option<Duration>,
 }
 
-/// Waits until nothing speaks against a receive: no drain, pause, stand-by, back-off, settle fault or closed gate, and slots and
+/// Waits until nothing speaks against a receive: no drain, pause, stand-by, back-off, gathering, settle fault or closed gate, and slots and
 /// room are reserved. `None` when the drain begins.
 ///
 /// # Cancel safety
@@ -62,8 +64,8 @@ pub(super) async fn prepare(dispatch: Arc<Dispatch>, wanted: Wanted) -> Option<P
 
 async fn wait_for_all(dispatch: &Dispatch, wanted: Wanted) -> Prepared {
     let health = &dispatch.ctx.health;
-    if let Some(not_before) = wanted.not_before {
-        dispatch.not_receiving.send_replace(Some(NotReceiving::BackOff));
+    if let Some((not_before, why)) = wanted.not_before {
+        dispatch.not_receiving.send_replace(Some(why));
         tokio::time::sleep_until(not_before).await;
     }
     loop {
@@ -82,18 +84,23 @@ async fn wait_for_all(dispatch: &Dispatch, wanted: Wanted) -> Prepared {
 /// a gate has closed meanwhile, or all have opened.
 async fn reserve(dispatch: &Dispatch, wanted: Wanted) -> Option<Prepared> {
     let Dispatch { ctx, slots, admission, not_receiving, .. } = dispatch;
-    let tuning::Intake { batch, linger, linger_for_one_of, busy_wait, .. } = ctx.settings().tuning.intake;
+    let tuning::Intake { batch, busy_wait, .. } = ctx.settings().tuning.intake;
     let per_delivery = ctx.settings().per_delivery();
     let is_open = admission.gates.are_open();
     let share = admission.membership.fair_part().saturating_mul(per_delivery);
     let is_single = wanted.single || !wanted.busy || !is_open;
     let most = if is_single { 1 } else { batch.min(ctx.queue.limits().batch).min(share) };
-    let enough = |of: usize| most.min(of.div_ceil(linger_for_one_of));
+    // While a group is in trouble a message that waited here would be one more that may be received in vain.
+    let takes = wanted.takes.filter(|_| !is_single);
+    let receive = |brings| takes.map(|takes| FullReceive { takes, brings });
+    // A batch frees room for a receive at once, and the next one gathers meanwhile.
+    let alone = receive(most).filter(|_| per_delivery == 1);
+    let ahead = admission.membership.run_ahead(slots.counts().limit, alone);
     // Slots come before the wait at closed gates: else intake would keep the turn from the messages that have all slots.
     not_receiving.send_replace(Some(NotReceiving::NoSlot));
     // Without a free one nobody looks for another message than those on their final receive.
-    let blocked = (slots.counts().free() == 0).then(|| admission.gates.blocked());
-    let mut slots = slots.reserve(enough(slots.counts().limit), most, linger).await;
+    let blocked = (slots.counts().free(0) == 0).then(|| admission.gates.blocked());
+    let mut slots = slots.reserve(most, ahead).await;
     drop(blocked);
     let mut reservation = Reservation::default();
     let mut may_wait = !wanted.busy;
@@ -106,8 +113,7 @@ async fn reserve(dispatch: &Dispatch, wanted: Wanted) -> Option<Prepared> {
     } else if wanted.busy {
         not_receiving.send_replace(Some(NotReceiving::NoRoom));
         let deliveries = slots.count().div_ceil(per_delivery);
-        let few = enough(admission.limits.sessions.limit());
-        reservation = admission.reserve(few, deliveries, linger).await;
+        reservation = admission.reserve(deliveries, receive(most.div_ceil(per_delivery))).await;
         slots.keep(reservation.deliveries().saturating_mul(per_delivery));
         if !ctx.settings().receiving.window.is_zero() {
             // There is room now. What gathers keeps none.

@@ -2,22 +2,22 @@
 
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::time::{Instant, timeout};
 
-use crate::limit::{self, Feedback, Reserved, Stated};
+use crate::limit::{self, Feedback, Reserved, RunAhead, Stated};
 use crate::pipeline::dispatch::Dispatch;
 use crate::pipeline::intake::not_receiving::NotReceiving;
 use crate::pipeline::intake::prepare::{Wanted, prepare};
 use crate::pipeline::kit_for_tests::{Kit, MINUTE, SECOND, Setup, close};
 
-const IDLE: Wanted = Wanted { busy: false, single: false, not_before: None };
+const IDLE: Wanted = Wanted { busy: false, single: false, not_before: None, takes: None };
 const BUSY: Wanted = Wanted { busy: true, ..IDLE };
-const REASONS: [NotReceiving; 6] = [
+const REASONS: [NotReceiving; 7] = [
     NotReceiving::Paused,
     NotReceiving::SettleFault,
     NotReceiving::BackOff,
+    NotReceiving::Gathering,
     NotReceiving::GateClosed,
     NotReceiving::NoSlot,
     NotReceiving::NoRoom,
@@ -61,13 +61,15 @@ impl Bench {
             NotReceiving::SettleFault => {
                 dispatch.ctx.health.set_settle_fault(Some("denied".to_owned()));
             }
-            NotReceiving::BackOff => return Wanted { not_before: Some(Instant::now() + MINUTE), ..BUSY },
+            NotReceiving::BackOff | NotReceiving::Gathering => {
+                return Wanted { not_before: Some((Instant::now() + MINUTE, reason)), ..BUSY };
+            }
             NotReceiving::GateClosed => close(&dispatch.admission.gates.shared, MINUTE),
             NotReceiving::NoSlot => {
-                self.taken.0 = Some(self.kit.slots.reserve(16, 16, Duration::ZERO).await);
+                self.taken.0 = Some(self.kit.slots.reserve(16, RunAhead::NONE).await);
             }
             NotReceiving::NoRoom => {
-                self.taken.1 = Some(dispatch.admission.membership.claim(4, 4, Duration::ZERO).await);
+                self.taken.1 = Some(dispatch.admission.membership.claim(4, None).await);
             }
         }
         BUSY
@@ -129,9 +131,30 @@ async fn a_drain_ends_each_of_these_waits_and_frees_what_was_reserved() {
         assert_eq!(bench.waits_for(), Some(NotReceiving::Draining));
         bench.taken = (None, None);
         assert_eq!(bench.kit.slots.counts().reserved, 0, "{reason:?}");
-        let room = timeout(SECOND, bench.kit.dispatch.admission.membership.claim(4, 4, Duration::ZERO)).await;
+        let room = timeout(SECOND, bench.kit.dispatch.admission.membership.claim(4, None)).await;
         assert_eq!(room.map(|claims| claims.len()).ok(), Some(4), "{reason:?}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn messages_run_ahead_of_busy_workers_but_not_one_by_one_without_a_backlog_or_while_a_gate_is_not_open()
+{
+    let bench = Bench::new();
+    let mut session = bench.kit.dispatch.admission.membership.granted(None).await;
+    session.starts();
+    tokio::time::advance(SECOND / 10).await;
+    session.end(Feedback::Success(Stated::Nothing));
+    let wanted = Wanted { takes: Some(SECOND / 100), ..BUSY };
+    let in_flight = bench.kit.messages(16).await;
+    let prepared = prepare(bench.dispatch(), wanted).await.unwrap();
+    assert_eq!((prepared.slots.count(), prepared.reservation.deliveries()), (4, 4), "of 6 that run ahead");
+    drop(prepared);
+    let single = Wanted { single: true, ..wanted };
+    assert!(timeout(SECOND, prepare(bench.dispatch(), single)).await.is_err(), "a group is in trouble");
+    assert!(timeout(SECOND, prepare(bench.dispatch(), BUSY)).await.is_err(), "no backlog is known");
+    close(&bench.kit.dispatch.admission.gates.shared, MINUTE);
+    assert!(timeout(2 * MINUTE, prepare(bench.dispatch(), wanted)).await.is_err(), "a gate is closed");
+    drop(in_flight);
 }
 
 #[tokio::test(start_paused = true)]

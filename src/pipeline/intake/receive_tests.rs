@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout};
 
-use crate::limit::Rank;
+use crate::limit::{Rank, RunAhead};
 use crate::message::Message;
 use crate::pipeline::admit::Reservation;
 use crate::pipeline::intake::prepare::Prepared;
@@ -23,8 +23,8 @@ fn kit(fifo: bool, receives: Vec<Result<Vec<Message>, QueueError>>) -> Kit {
 
 /// Ten slots, and room for ten.
 async fn prepared(kit: &Kit) -> Prepared {
-    let slots = kit.slots.reserve(10, 10, Duration::ZERO).await;
-    let reservation = kit.dispatch.admission.reserve(10, 10, Duration::ZERO).await;
+    let slots = kit.slots.reserve(10, RunAhead::NONE).await;
+    let reservation = kit.dispatch.admission.reserve(10, None).await;
     Prepared { slots, reservation, wait: SECOND }
 }
 

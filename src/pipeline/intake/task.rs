@@ -1,15 +1,17 @@
 //! The intake task of a listener: it alone starts receives, and starts what they bring on its way.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 
 use crate::limit::Slot;
-use crate::message::Message;
+use crate::message::{Message, ReceiveCount};
 use crate::pipeline::dispatch::Dispatch;
 use crate::pipeline::flow::Flow;
 use crate::pipeline::in_flight::InFlight;
+use crate::pipeline::intake::gather::Brought;
 use crate::pipeline::intake::plan::Plan;
 use crate::pipeline::intake::prepare::{Prepared, Wanted, prepare};
 use crate::pipeline::intake::receive::{Received, receive};
@@ -41,7 +43,8 @@ impl Intake {
         loop {
             if preparing.is_none() && self.receives.len() < self.side_by_side() {
                 let Plan { busy, not_before, .. } = self.plan;
-                let wanted = Wanted { busy, single: self.wants_single(), not_before };
+                let takes = self.plan.takes();
+                let wanted = Wanted { busy, single: self.wants_single(), not_before, takes };
                 preparing = Some(Box::pin(prepare(Arc::clone(&self.flow.dispatch), wanted)));
             }
             tokio::select! {
@@ -89,7 +92,12 @@ impl Intake {
                 ctx.received();
                 dispatch.admission.membership.set_busy(!messages.is_empty());
                 let (count, max, no_wait) = (messages.len(), prepared.slots.count(), prepared.wait.is_zero());
+                self.plan.took(count, max, now - asked.last);
+                let was_idle = !self.plan.busy;
                 self.plan.answered(count, max, self.wants_single(), no_wait, now);
+                let is_backlog = self.is_backlog(&messages, now - asked.last);
+                let brought = Brought { count, is_full: count >= max && !was_idle, is_backlog };
+                self.plan.gather(brought, self.latency_budget(), now);
                 self.register(messages, asked, prepared);
             }
             Some(Err(error)) => {
@@ -99,6 +107,24 @@ impl Intake {
             }
             None => {}
         }
+    }
+
+    /// How long messages may gather; one by one they do not.
+    fn latency_budget(&self) -> Duration {
+        let are_open = self.flow.dispatch.admission.gates.are_open();
+        let budget = self.flow.dispatch.ctx.settings().receiving.latency_budget;
+        if are_open && !self.wants_single() { budget } else { Duration::ZERO }
+    }
+
+    /// Whether a message had waited for long when a receive began that took so long: by SQS's clock and ours, so some
+    /// difference of the two is allowed for. Of one received before, its age says nothing.
+    fn is_backlog(&self, messages: &[Message], took: Duration) -> bool {
+        let ctx = &self.flow.dispatch.ctx;
+        let settings = ctx.settings();
+        let waits = took + settings.receiving.latency_budget + settings.tuning.intake.backlog_after;
+        let is_first = |message: &&Message| message.receive_count == ReceiveCount::FIRST;
+        let sent = messages.iter().filter(is_first).filter_map(|message| message.sent_at).min();
+        sent.is_some_and(|sent| ctx.wall.now().duration_since(sent).is_ok_and(|age| age > waits))
     }
 
     /// Takes what a receive brought in flight, and hands it to flow.

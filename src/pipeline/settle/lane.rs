@@ -35,9 +35,13 @@ pub(super) struct Lane {
     destination: Destination,
     /// What is to be sent, in order of its time and then of arrival.
     waiting: BTreeMap<(Instant, u64), Job>,
+    /// What failed, by the time of its next try; shortly before, it joins what is to be sent.
+    again: BTreeMap<(Instant, u64), Job>,
     next: u64,
     /// How long work waits for a batch at most.
     linger: Duration,
+    /// What is to be tried again joins a batch so long before its time at most.
+    joins_before: Duration,
     /// Most in one batch.
     most: usize,
     calls: JoinSet<(Vec<Job>, BatchResult)>,
@@ -52,23 +56,31 @@ pub(super) type Outcome = (Vec<Job>, Option<QueueError>);
 impl Lane {
     /// Empty; work waits at most `linger` for a batch.
     pub(super) fn new(destination: Destination, linger: Duration, events: Arc<EventLog>) -> Self {
-        let (waiting, calls, most) = (BTreeMap::new(), JoinSet::new(), destination.most());
-        Self { destination, waiting, next: 0, linger, most, calls, fault: None, events }
+        let (calls, most) = (JoinSet::new(), destination.most());
+        let (waiting, again) = (BTreeMap::new(), BTreeMap::new());
+        let joins_before = linger;
+        Self { destination, waiting, again, next: 0, linger, joins_before, most, calls, fault: None, events }
+    }
+
+    /// Work that comes from now on waits at most `linger`. A longer one than at the start brings no further try forward.
+    pub(super) fn set_linger(&mut self, linger: Duration) {
+        self.linger = linger;
     }
 
     /// More work.
     pub(super) fn push(&mut self, job: Job) {
-        self.push_at(Instant::now() + self.linger, job);
+        self.waiting.insert((Instant::now() + self.linger, self.next), job);
+        self.next += 1;
     }
 
-    fn push_at(&mut self, at: Instant, job: Job) {
-        self.waiting.insert((at, self.next), job);
+    fn push_again(&mut self, at: Instant, job: Job) {
+        self.again.insert((at, self.next), job);
         self.next += 1;
     }
 
     /// Whether there is no work, wherever it could be.
     pub(super) fn is_empty(&self) -> bool {
-        self.waiting.is_empty() && self.calls.is_empty()
+        self.waiting.is_empty() && self.again.is_empty() && self.calls.is_empty()
     }
 
     /// Why it fails until a person acts. Without work there is no fault: only new work can find out.
@@ -102,10 +114,14 @@ impl Lane {
         }
     }
 
-    /// A batch, if it is full, the time of its first has come or it is in a hurry. What is to be sent within the time
-    /// of a linger goes along.
+    /// A batch, if it is full, the time of its first has come or it is in a hurry.
     fn batch(&mut self, now: Instant, hurry: bool) -> Vec<Job> {
-        let (count, is_full) = self.next_batch(now + self.linger);
+        let joins = |at: Instant| at <= now + self.joins_before;
+        while let Some(first) = self.again.first_entry().filter(|first| joins(first.key().0)) {
+            let (at, job) = first.remove_entry();
+            self.waiting.insert(at, job);
+        }
+        let (count, is_full) = self.next_batch();
         let is_due = self.waiting.keys().next().is_some_and(|&(at, _)| at <= now);
         if !(hurry || is_due || is_full) {
             return Vec::new();
@@ -114,10 +130,10 @@ impl Lane {
         first.take(count).map(|(_, job)| job).collect()
     }
 
-    /// How many of those due by then fit into one batch, and whether no more would.
-    fn next_batch(&self, by: Instant) -> (usize, bool) {
+    /// How many fit into one batch, and whether no more would.
+    fn next_batch(&self) -> (usize, bool) {
         let (mut count, mut bytes) = (0, 0);
-        for job in self.waiting.range(..=(by, u64::MAX)).map(|(_, job)| job) {
+        for job in self.waiting.values() {
             bytes += job.bytes();
             if count > 0 && (job.alone || bytes > Outgoing::BATCH_BYTES) {
                 return (count, true);
@@ -132,7 +148,8 @@ impl Lane {
 
     /// When there is something to send.
     pub(super) fn next_at(&self) -> Option<Instant> {
-        self.waiting.keys().next().map(|&(at, _)| at).filter(|_| self.calls.len() < CALLS_MAX)
+        let first = [&self.waiting, &self.again].into_iter().filter_map(|jobs| jobs.keys().next());
+        first.map(|&(at, _)| at).min().filter(|_| self.calls.len() < CALLS_MAX)
     }
 
     /// What the next call came to; `None` while there is none. `unit` is the jitter of further tries. The messages of a
@@ -244,7 +261,7 @@ impl Lane {
         if now >= last_try || (job.lease.is_lost() && job.ends_with_its_lease()) {
             self.give_up(&job, TOO_LATE, TOO_LATE_FIX);
         } else {
-            self.push_at(last_try.min(now + backoff::call(job.attempts, unit)), job);
+            self.push_again(last_try.min(now + backoff::call(job.attempts, unit)), job);
         }
     }
 

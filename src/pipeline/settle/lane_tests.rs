@@ -255,6 +255,29 @@ async fn calls_that_fail_back_off_and_stay_together() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_longer_linger_holds_for_new_work_and_brings_no_further_try_forward() {
+    let mut bench = Bench::new([failed(QueueReason::Server), Ok(vec![Ok(()), Ok(())])]);
+    (bench.lane.most, bench.lane.joins_before) = (2, LINGER);
+    bench.lane.set_linger(SECOND);
+    let began = Instant::now();
+    for number in 0..2 {
+        let delete = bench.delete(number);
+        bench.lane.push(delete);
+    }
+    bench.lane.send(false);
+    let (done, error) = bench.lane.answer(1.0).await.unwrap();
+    assert!(done.is_empty() && error.is_some(), "full, and refused");
+    assert_eq!((began.elapsed(), bench.lane.next_at()), (Duration::ZERO, Some(began + 2 * LINGER)));
+    bench.lane.send(true);
+    assert_eq!(bench.calls().len(), 1, "a hurry does not either");
+    assert_eq!(bench.turn().await, ["m-0", "m-1"]);
+    assert!((LINGER..=2 * LINGER).contains(&began.elapsed()), "{:?}", began.elapsed());
+    let delete = bench.delete(2);
+    bench.lane.push(delete);
+    assert_eq!(bench.lane.next_at(), Some(Instant::now() + SECOND));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_lane_is_at_fault_until_a_call_works_or_nothing_is_left_to_try() {
     let mut bench =
         Bench::new([failed(QueueReason::AccessDenied), failed(QueueReason::Server), Ok(vec![Ok(())])]);
@@ -386,13 +409,13 @@ async fn a_call_that_panics_leaves_its_messages_to_sqs_and_the_lane_goes_on() {
     assert_eq!(bench.turn().await, ["m-1"]);
 }
 
-/// A lane of batches of three, and messages that wait from then on.
+/// A lane of batches of three, and messages that are to be tried again so much later.
 fn waiting(at: &[(Duration, usize)]) -> (Bench, Instant) {
     let (mut bench, now) = (Bench::new([]), Instant::now());
-    (bench.lane.linger, bench.lane.most) = (LINGER, 3);
+    (bench.lane.linger, bench.lane.joins_before, bench.lane.most) = (LINGER, LINGER, 3);
     for (after, number) in at {
         let delete = bench.delete(*number);
-        bench.lane.push_at(now + *after, delete);
+        bench.lane.push_again(now + *after, delete);
     }
     (bench, now)
 }

@@ -65,20 +65,6 @@ pub const MECHANISMS: &[Mechanism] = &[
         demanded_by: None,
     },
     Mechanism {
-        name: "linger",
-        purpose: "A busy listener waits 20 ms for a batch's worth of free workers and room, so that receives are fuller.",
-        without: |case| case.tuning.intake.linger = Duration::ZERO,
-        rows: &[
-            row("calm", 1, MEDIUM, 10),
-            row("calm", 4, MEDIUM, 10),
-            row("calm", 1, Load::Steady, 10),
-            row("capacity", 1, LARGE, 10),
-            row("capacity", 4, LARGE, 10),
-            row("fast", 1, FAST, 10),
-        ],
-        demanded_by: None,
-    },
-    Mechanism {
         name: "side-by-side",
         purpose: "While receives come back full several run side by side, so that one call at a time is no cap on throughput.",
         without: |case| {
@@ -95,8 +81,8 @@ pub const MECHANISMS: &[Mechanism] = &[
     },
     Mechanism {
         name: "run-ahead",
-        purpose: "One message more for every five sessions is received before a session is free, so that none stands idle during a receive.",
-        without: |case| case.tuning.ahead.sessions_per_message = usize::MAX,
+        purpose: "As many messages wait as POSTs end during a receive, and a receive besides, so that no session stands idle and receives are full.",
+        without: |case| case.tuning.ahead.posts = Duration::ZERO,
         rows: &[
             row("calm", 1, MEDIUM, 10),
             row("calm", 4, MEDIUM, 10),

@@ -163,6 +163,7 @@ impl Plan {
                     blind: r.f64() * 0.2,
                     late: r.f64() * 0.1,
                     latency: Duration::from_millis(r.u64(..500)),
+                    latency_least: Duration::ZERO,
                 },
             ));
         }

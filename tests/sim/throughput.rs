@@ -11,7 +11,7 @@ use tokio::time::sleep;
 
 use super::process::{SimProcess, settings};
 use super::scripted_endpoint::ScriptedEndpoint;
-use super::simulated_queue::{Faults, World};
+use super::simulated_queue::{FIFO, Faults, World};
 
 /// Until the limit that adapts has let all workers post, and what is measured is known.
 const WARM_UP: Duration = Duration::from_secs(2);
@@ -44,7 +44,7 @@ async fn measure(name: &str, workers: usize, takes: Duration, tuning: &Tuning) -
     let most = workers as f64 / takes.as_secs_f64();
     let messages = most * (WARM_UP + MEASURED).as_secs_f64() + 20.0 * workers as f64;
     for number in 0..messages as usize {
-        if name.ends_with(".fifo") {
+        if name.ends_with(FIFO) {
             world.send_to(name, &format!("g-{number}"), &format!("m-{number}"));
         } else {
             world.send(name, &format!("m-{number}"));

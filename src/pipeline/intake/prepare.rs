@@ -90,7 +90,7 @@ async fn reserve(dispatch: &Dispatch, wanted: Wanted) -> Option<Prepared> {
     let share = admission.membership.fair_part().saturating_mul(per_delivery);
     let is_single = wanted.single || !wanted.busy || !is_open;
     let most = if is_single { 1 } else { batch.min(ctx.queue.limits().batch).min(share) };
-    // While a group is in trouble a message that waited here would be one more that may be received in vain.
+    // Nothing waits here while a group is in trouble: that might be one more message received in vain.
     let takes = wanted.takes.filter(|_| !is_single);
     let receive = |brings| takes.map(|takes| FullReceive { takes, brings });
     // A batch frees room for a receive at once, and the next one gathers meanwhile.

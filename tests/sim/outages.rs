@@ -51,8 +51,9 @@ fn after_ten_minutes_of_an_outage_a_backlog_is_at_full_speed_within_half_a_minut
 
 #[test]
 fn capacity_that_shrinks_and_comes_back_is_used_and_rarely_overrun() {
-    for processes in [1, 10] {
-        let figures = ours(shortened("capacity", 100, 100, 100), processes, Load::Backlog(30_000), 3);
+    for (processes, lasts, backlog) in [(1, 100, 30_000), (10, 200, 50_000)] {
+        let scenario = shortened("capacity", lasts, lasts, lasts);
+        let figures = ours(scenario, processes, Load::Backlog(backlog), 3);
         assert_eq!(figures.dead, 0, "{processes} processes: {figures:?}");
         assert!(figures.in_vain <= IN_VAIN_MOST, "{processes} processes: {figures:?}");
         assert!(figures.useful >= USEFUL_LEAST, "{processes} processes: {figures:?}");

@@ -91,7 +91,7 @@ impl LearnedRate {
 
     /// A window is over. It was over before the gate opened, and may take some more.
     pub(super) fn find_window(&mut self, window: Window, numbers: &Numbers) {
-        let Window { posts, per_second } = window;
+        let Window { posts, per_second, .. } = window;
         let near = per_second..numbers.window_near * per_second;
         let most = self.measured.filter(|measured| near.contains(measured)).unwrap_or(per_second);
         self.find((most * per_second).sqrt(), numbers);
@@ -183,7 +183,7 @@ mod tests {
         let numbers = Numbers::default();
         let mut rate = LearnedRate::unknown();
         for posts in windows {
-            rate.find_window(Window { posts: *posts, per_second: 10.0 }, &numbers);
+            rate.find_window(Window { posts: *posts, per_second: 10.0, is_first: false }, &numbers);
         }
         (0..10_000)
             .take_while(|_| {

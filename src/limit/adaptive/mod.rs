@@ -270,7 +270,11 @@ impl Adaptive {
         if is_shared {
             self.windows = Windows::new(now);
         } else if let Some(window) = self.windows.opened(self.latency(), &self.numbers, now) {
-            self.rate.find_window(window, &self.numbers.rate);
+            if window.is_first && !self.rate.is_found() {
+                self.rate.begin(window.per_second);
+            } else {
+                self.rate.find_window(window, &self.numbers.rate);
+            }
             self.epoch.cut_at = Some(now);
             self.constraint = Some(Constraint::Rate);
         }

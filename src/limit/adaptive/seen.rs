@@ -33,7 +33,7 @@ pub(super) struct Seen {
     closest: [f64; 2],
     /// The last starts that were refused.
     refused: [Option<Instant>; REFUSED],
-
+    /// POSTs accepted in this span of `LEVELS`.
     in_span: u32,
     /// Mean of POSTs at once when one started that was accepted.
     level: f64,

@@ -189,7 +189,11 @@ async fn a_window_is_found_from_what_is_taken_between_two_openings_of_the_gate()
     window(&mut bench, false);
     assert_eq!(bench.adaptive.per_second(), None, "an outage that the first probe ends is no window");
     window(&mut bench, true);
+    assert!((11.0..=11.2).contains(&bench.per_second()), "{:?}", bench.adaptive);
+    assert!(!bench.adaptive.rate.is_found(), "it may have been an outage: it doubles");
+    window(&mut bench, true);
     assert!((9.0..=10.0).contains(&bench.per_second()), "{:?}", bench.adaptive);
+    assert!(bench.adaptive.rate.is_found());
     assert_eq!(bench.adaptive.constraint(), Some(Constraint::Rate));
 }
 

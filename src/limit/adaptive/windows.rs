@@ -2,6 +2,9 @@
 //! rate.
 //!
 //! Where a rate was found before, the first probe may be accepted; else one has to be refused.
+//!
+//! One window looks like an outage of some seconds soon after the start. So the first gives a rate that doubles, and the
+//! next, if there is one, tells.
 
 use tokio::time::Instant;
 
@@ -28,6 +31,8 @@ pub(super) struct Window {
     /// What it took in all; `None` if the gate may have closed within it.
     pub(super) posts: Option<f64>,
     pub(super) per_second: f64,
+    /// Whether there was none right before it: it may have been an outage.
+    pub(super) is_first: bool,
 }
 
 impl Windows {
@@ -64,6 +69,7 @@ impl Windows {
         // It was over between the last POST that was refused and the one that was not.
         let least_time = (seconds(refused_at, opened_at) + before.1).max(latency).max(f64::EPSILON);
         let per_second = (accepted + before.0) / least_time;
-        Some(Window { posts: is_probe_refused.then_some(accepted), per_second })
+        let is_first = before.1 <= 0.0;
+        Some(Window { posts: is_probe_refused.then_some(accepted), per_second, is_first })
     }
 }

@@ -1,7 +1,7 @@
 //! How messages gather at SQS before the next receive, so that it brings several: the latency budget.
 //!
-//! - The next receive starts when it will be full but for one, by the rate at which messages came lately. Then it tells that it
-//!   has left none.
+//! - The next receive starts when it will be full but for one, by the rate of the last second. Then it tells that it has left
+//!   none.
 //! - It starts within the budget of the moment when the queue was last found empty. So no message waits longer for others.
 //! - A receive that was full as the rate said counts as one that left little, once. SQS hands out about the older ones first, so
 //!   what it left came lately. Twice in a row the rate may be a higher one.

@@ -1,6 +1,6 @@
 //! What a message costs in SQS calls and how long it waits for its POST, where messages trickle in.
 //!
-//! Calls to SQS take 3 ms there and 3 ms back; everything else takes no time. A message waits for half a receive at least.
+//! Calls to SQS take 3 ms there and 3 ms back, or none; everything else takes no time. A message waits for half a receive at least.
 //! So what it waits beyond a whole one is what the listener adds.
 
 use std::fmt;
@@ -24,8 +24,6 @@ use super::simulated_queue::{FIFO, Faults, SimQueue};
 const MILLISECOND: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
-/// Half of a call to SQS.
-const HALF: Duration = Duration::from_millis(3);
 /// What a receive takes.
 const CALL: Duration = Duration::from_millis(6);
 /// Seconds until rates are known.
@@ -81,18 +79,30 @@ struct Trickle {
     endpoint: Arc<ScriptedEndpoint>,
     sent: Vec<Instant>,
     random: fastrand::Rng,
+    /// What a call to SQS takes.
+    call: Duration,
 }
 
 impl Trickle {
     fn new(name: &str, workers: usize, budget: Duration, limits: &EndpointLimits) -> Self {
+        Self::with_calls(name, workers, budget, limits, CALL)
+    }
+
+    fn with_calls(
+        name: &str,
+        workers: usize,
+        budget: Duration,
+        limits: &EndpointLimits,
+        call: Duration,
+    ) -> Self {
         let mut process = SimProcess::new(1);
         process.world.queue(name, 5);
         let queue = ScriptedQueue::new(&process.world, name, 1);
-        queue.set(|_| CallBehaviour::Slow(HALF, HALF));
+        queue.set(move |_| CallBehaviour::Slow(call / 2, call / 2));
         let endpoint = ScriptedEndpoint::always(200, 20);
         let settings = of_budget(name, workers, budget);
         process.listen_on(settings, Arc::clone(&queue) as _, Arc::clone(&endpoint) as _, limits);
-        Self { process, queue, endpoint, sent: Vec::new(), random: fastrand::Rng::with_seed(1) }
+        Self { process, queue, endpoint, sent: Vec::new(), random: fastrand::Rng::with_seed(1), call }
     }
 
     async fn send(&mut self, rate: u32, arrivals: Arrivals, messages: u32) {
@@ -131,7 +141,7 @@ impl Trickle {
             .filter_map(|post| {
                 let number: usize = post.body.parse().unwrap();
                 let waited = start + post.began - self.sent[number];
-                (number >= first).then_some(1000.0 * (waited.as_secs_f64() - CALL.as_secs_f64()))
+                (number >= first).then_some(1000.0 * (waited.as_secs_f64() - self.call.as_secs_f64()))
             })
             .collect();
         assert_eq!(waits.len(), self.sent.len() - first, "each was posted once");
@@ -145,14 +155,15 @@ fn most_calls(rate: u32, budget: Duration) -> f64 {
     1.15 * (2.0 / (f64::from(rate) * budget.as_secs_f64())).clamp(0.2, 2.0)
 }
 
-async fn with_budget(rate: u32, arrivals: Arrivals, budget: Duration) {
-    let mut trickle = Trickle::new("orders", 64, budget, &limits(64));
+async fn with_budget(rate: u32, arrivals: Arrivals, budget: Duration, call: Duration) {
+    let mut trickle = Trickle::with_calls("orders", 64, budget, &limits(64), call);
     let seen = trickle.measure(rate, arrivals).await;
     let most = most_calls(rate, budget);
     let figures = format!("{rate}/s {arrivals:?}, {budget:?}: {seen}");
     assert!(seen.calls() <= most, "{figures}; at most {most:.3}");
-    let longest = budget + CALL / 2;
-    assert!(seen.added(1.0) <= longest.as_secs_f64() * 1000.0, "{figures}");
+    // Few of those that a full receive left wait for up to a quarter more.
+    let (longest, more) = (1000.0 * (budget + CALL / 2).as_secs_f64(), 250.0 * budget.as_secs_f64());
+    assert!(seen.added(0.99) <= longest && seen.added(1.0) <= longest + more, "{figures}");
     trickle.process.stop(MINUTE).await;
     trickle.process.assert_balanced();
 }
@@ -160,16 +171,36 @@ async fn with_budget(rate: u32, arrivals: Arrivals, budget: Duration) {
 #[tokio::test(start_paused = true)]
 async fn a_message_costs_what_the_budget_says_and_waits_no_longer() {
     for rate in [10, 100, 300, 1000] {
-        with_budget(rate, Arrivals::Evenly, 50 * MILLISECOND).await;
-        with_budget(rate, Arrivals::AtRandom, 50 * MILLISECOND).await;
+        with_budget(rate, Arrivals::Evenly, 50 * MILLISECOND, CALL).await;
+        with_budget(rate, Arrivals::AtRandom, 50 * MILLISECOND, CALL).await;
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn another_budget_costs_what_it_says() {
     for rate in [10, 300, 1000] {
-        with_budget(rate, Arrivals::AtRandom, 100 * MILLISECOND).await;
+        with_budget(rate, Arrivals::AtRandom, 100 * MILLISECOND, CALL).await;
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_that_take_no_time_cost_what_the_budget_says() {
+    for rate in [100, 300, 1000] {
+        with_budget(rate, Arrivals::Evenly, 50 * MILLISECOND, Duration::ZERO).await;
+        with_budget(rate, Arrivals::AtRandom, 50 * MILLISECOND, Duration::ZERO).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_group_of_a_fifo_queue_does_not_wait_for_its_deletes_to_gather() {
+    let mut trickle = Trickle::new("orders.fifo", 4, SECOND, &limits(4));
+    tokio::time::sleep(SECOND).await;
+    for number in 0..5 {
+        trickle.process.world.send_to("orders.fifo", "g", &number.to_string());
+    }
+    tokio::time::sleep(2 * SECOND).await;
+    assert_eq!(trickle.endpoint.posts().len(), 5);
+    trickle.process.stop(MINUTE).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -186,7 +217,7 @@ async fn without_a_budget_a_message_waits_for_nothing() {
 async fn groups_of_a_fifo_queue_gather_for_receives_and_not_for_deletes() {
     let mut trickle = Trickle::new("orders.fifo", 64, 50 * MILLISECOND, &limits(64));
     let seen = trickle.measure(300, Arrivals::AtRandom).await;
-    assert!(seen.receives < 0.15 && seen.added(1.0) <= 53.0, "{seen}");
+    assert!(seen.receives < 0.15 && seen.added(0.99) <= 53.0, "{seen}");
     trickle.process.stop(MINUTE).await;
     trickle.process.assert_balanced();
 }

@@ -1,7 +1,10 @@
 //! How messages gather at SQS before the next receive, so that it brings several: the latency budget.
 //!
-//! - The next receive starts when it will be full, by the rate at which messages came lately.
+//! - The next receive starts when it will be full but for one, by the rate of the last second. Then it tells that it has left
+//!   none.
 //! - It starts within the budget of the moment when the queue was last found empty. So no message waits longer for others.
+//! - A receive that was full as the rate said counts as one that left little, once. SQS hands out about the older ones first, so
+//!   what it left came lately. Twice in a row the rate may be a higher one.
 //! - Nothing gathers without a budget, after a receive that brought nothing, or while there is a backlog.
 //!
 //! Non-guarantee: several processes at one queue gather each for itself.
@@ -14,6 +17,10 @@ use tokio::time::Instant;
 
 /// The rate is that of about so long.
 const RATE_OVER: Duration = Duration::from_secs(1);
+/// A full receive is as expected if so much of it was, by the rate.
+const EXPECTED: f64 = 0.8;
+/// What a full receive leaves that was expected came within so much of the budget before its end.
+const LEFT_SINCE: f64 = 0.25;
 /// Shortest time over which a rate is computed: two receives may end at the same instant.
 const RATE_OVER_MIN: Duration = Duration::from_micros(100);
 
@@ -50,6 +57,8 @@ pub(super) struct Gather {
     emptied: Option<Instant>,
     /// Messages that the last receive has left there, by the rate.
     left: f64,
+    /// Whether a full receive was taken for one that left little, since the queue was last found empty.
+    trusted: bool,
     /// Whether the last receive was followed at once, since what it left could wait no longer.
     was_late: bool,
 }
@@ -67,15 +76,22 @@ impl Gather {
         if brought.is_full {
             self.left = (gathered - count).max(0.0);
         } else {
-            (self.left, self.emptied) = (0.0, Some(now));
+            (self.left, self.emptied, self.trusted) = (0.0, Some(now), false);
         }
         let Some(emptied) = self.emptied.filter(|_| brought.count > 0 && !brought.is_backlog) else {
             return Next::AtOnce;
         };
-        let wanted = (number(most) - self.left).max(0.0);
+        let wanted = (number(most.saturating_sub(1).max(1)) - self.left).max(0.0);
         // A rate of next to nothing is no time that could be counted.
         let full = Duration::try_from_secs_f64(wanted / self.rate).unwrap_or(budget);
-        let at = (now + full.min(budget)).min(emptied + budget);
+        let full_at = now + full.min(budget);
+        let mut latest = emptied + budget;
+        if brought.is_full && latest < full_at && gathered >= EXPECTED * count && !self.trusted {
+            self.trusted = true;
+            latest = now + budget.mul_f64(1.0 - LEFT_SINCE);
+            self.emptied = latest.checked_sub(budget);
+        }
+        let at = full_at.min(latest);
         if at > now {
             return Next::At(at);
         }
@@ -143,18 +159,31 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn where_many_come_they_gather_until_a_receive_is_full() {
         let next = Bench::at_one_each(1).after(10, Brought { is_full: false, ..FULL });
-        assert!(matches!(next, Ok(9..=11)), "{next:?}");
+        assert!(matches!(next, Ok(8..=10)), "{next:?}");
         let next = Bench::at_one_each(3).after(15, Brought { count: 5, ..FEW });
-        assert!(matches!(next, Ok(29..=31)), "{next:?}");
+        assert!(matches!(next, Ok(26..=28)), "{next:?}");
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_a_full_receive_left_is_asked_for_within_the_budget_of_its_arrival() {
-        let mut bench = Bench::at_one_each(3);
-        assert_eq!(bench.after(31, FULL), Ok(19), "50 ms since the queue was empty");
-        assert_eq!(bench.after(19, FULL), Err(Next::Alone), "some may have waited for 50 ms");
+        let mut bench = Bench::at_one_each(10);
+        assert_eq!(
+            bench.after(30, FULL),
+            Ok(20),
+            "more came than by the rate: 50 ms since the queue was empty"
+        );
+        assert_eq!(bench.after(20, FULL), Err(Next::Alone), "some may have waited for 50 ms");
         assert_eq!(bench.after(1, FULL), Err(Next::AtOnce), "one at a time is not enough");
         assert!(bench.after(1, FEW).is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_full_receive_that_was_expected_counts_as_one_that_left_little_once() {
+        let mut bench = Bench::at_one_each(3);
+        let next = bench.after(31, FULL);
+        assert!(matches!(next, Ok(26..=28)), "{next:?}");
+        let next = bench.after(28, FULL);
+        assert!(matches!(next, Ok(8..=10)), "37 ms since then: {next:?}");
         assert_eq!(bench.after(50, FULL), Err(Next::Alone));
     }
 

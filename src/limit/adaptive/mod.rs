@@ -253,6 +253,9 @@ impl Adaptive {
             // Nothing was ever accepted. Others may use it up: what is left is found slowly.
             self.at_once = Level::new(self.numbers.initial.min(float(self.cap)));
             self.rate.begin(self.numbers.rate.initial_refused);
+        } else if self.epoch.row > 0 {
+            // Too little was known to tell an outage from a limit.
+            self.at_once.unlimit();
         }
     }
 

@@ -1,7 +1,8 @@
 //! Windows: an endpoint that takes so many per minute closes the gate each minute. What it took between two openings is its
 //! rate.
 //!
-//! Where a rate was found before, the first probe may be accepted; else one has to be refused.
+//! Where a rate was found before, or the gate closed as soon the time before, the first probe may be accepted; else one
+//! has to be refused.
 //!
 //! One window looks like an outage of some seconds soon after the start. So the first gives a rate that doubles, and the
 //! next, if there is one, tells.
@@ -23,6 +24,8 @@ pub(super) struct Windows {
     is_probe_refused: bool,
     /// POSTs and seconds of the window before; zero unless it was one.
     before: (f64, f64),
+    /// Whether the gate had closed as soon after it opened the time before.
+    is_repeated: bool,
 }
 
 /// A window that is over.
@@ -38,7 +41,14 @@ pub(super) struct Window {
 impl Windows {
     /// The gate is open.
     pub(super) fn new(opened_at: Instant) -> Self {
-        Self { opened_at, accepted: 0.0, refused_at: None, is_probe_refused: false, before: (0.0, 0.0) }
+        Self {
+            opened_at,
+            accepted: 0.0,
+            refused_at: None,
+            is_probe_refused: false,
+            before: (0.0, 0.0),
+            is_repeated: false,
+        }
     }
 
     /// A POST was accepted.
@@ -48,7 +58,7 @@ impl Windows {
 
     /// The gate closes. `is_rate`: the endpoint was found to limit a rate.
     pub(super) fn closed(&mut self, is_rate: bool, now: Instant) {
-        self.refused_at = is_rate.then_some(now);
+        self.refused_at = (is_rate || self.is_repeated).then_some(now);
         self.is_probe_refused = false;
     }
 
@@ -60,10 +70,11 @@ impl Windows {
 
     /// The gate opens; `latency`: mean seconds that a POST takes. The window that is over, if there was one.
     pub(super) fn opened(&mut self, latency: f64, numbers: &Learned, now: Instant) -> Option<Window> {
-        let Self { opened_at, accepted, refused_at, is_probe_refused, before } = *self;
+        let Self { opened_at, accepted, refused_at, is_probe_refused, before, is_repeated: _ } = *self;
         *self = Self::new(now);
         let lasted = seconds(now, opened_at);
         let is_window = accepted >= numbers.window_posts && lasted < numbers.window_max.as_secs_f64();
+        self.is_repeated = is_window;
         let refused_at = refused_at.filter(|_| is_window)?;
         self.before = (accepted, lasted);
         // It was over between the last POST that was refused and the one that was not.

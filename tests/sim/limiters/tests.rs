@@ -87,6 +87,13 @@ fn true_headers_let_a_window_be_used_to_the_full_for_about_one_refusal_each() {
     }
 }
 
+#[test]
+fn a_bucket_that_is_emptied_at_once_is_found_to_be_a_rate() {
+    let limiter = Limiter::Bucket { per_second: 50.0, burst: 50.0 };
+    let figures = run(&Case::new(limiter, Refusal::Bare, Duration::from_millis(5), 1));
+    assert!(figures.refused <= REFUSED_MOST, "{figures:?}");
+}
+
 /// Seconds from the first success after an outage until the endpoint is filled again; it takes 20 at once, 100 a second.
 fn filled_after(from: u64, to: u64, refusal: Refusal) -> Option<u64> {
     let change = Change::Outage { from, to };

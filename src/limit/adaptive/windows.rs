@@ -1,8 +1,8 @@
 //! Windows: an endpoint that takes so many per minute closes the gate each minute. What it took between two openings is its
 //! rate.
 //!
-//! Where a rate was found before, or the gate closed as soon the time before, the first probe may be accepted; else one
-//! has to be refused.
+//! Where a rate was found before, the first probe may be accepted. So it may where the gate closed as soon the time
+//! before. Else one has to be refused.
 //!
 //! One window looks like an outage of some seconds soon after the start. So the first gives a rate that doubles, and the
 //! next, if there is one, tells.

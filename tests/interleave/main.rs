@@ -109,6 +109,7 @@ fn main() -> ExitCode {
     for scenario in scenarios! {
         slots: receives_never_have_more_than_the_limit
             a_limit_that_grows_wakes_who_waits
+            receives_that_run_ahead_wait_until_there_are_enough
             a_wait_that_is_dropped_reserves_nothing;
         sessions: posts_never_have_more_than_the_cap
             a_listener_never_has_more_than_its_own_cap

@@ -134,11 +134,11 @@ pub(crate) async fn who_waits_for_room_gets_it_past_one_that_gives_up() {
         tokio::select! {
             biased;
             _ = given_up => {}
-            claim = one.claim(1, 1, Duration::ZERO) => drop(claim),
+            claim = one.claim(1, None) => drop(claim),
         }
     });
     let waits = spawn(async move {
-        let claim = other.claim(1, 1, Duration::ZERO).await;
+        let claim = other.claim(1, None).await;
         drop(other.start(Some(claim)).await);
     });
     let frees = spawn(async move { drop(session) });

@@ -54,6 +54,9 @@ pub struct Learned {
     pub window_posts: f64,
     /// Longest such window: two and a half minutes hold two of a minute. Zero: there are none.
     pub window_max: Duration,
+    /// The rate of a first window doubles within this part of the window, then faster each time. With a half an endpoint
+    /// was filled 37 s after 24 s of "too many", not 30.
+    pub window_doubles: f64,
     /// Without a POST for so long all is forgotten.
     pub forgotten_after: Duration,
 }
@@ -83,6 +86,7 @@ impl Default for Learned {
             known_after: 10.0,
             window_posts: 8.0,
             window_max: Duration::from_secs(150),
+            window_doubles: 0.35,
             forgotten_after: Duration::from_secs(3_600),
         }
     }

@@ -39,6 +39,17 @@ pub(super) struct LearnedRate {
     trust: f64,
     /// POSTs that a step takes at least: those of a window. Zero if none was found.
     step_posts: f64,
+    /// How it doubles where it began with a window that may have been an outage.
+    doubling: Doubling,
+}
+
+/// Doublings, each faster than the one before.
+#[derive(Debug, Clone, Copy, Default)]
+struct Doubling {
+    /// Starts per second at first.
+    from: f64,
+    /// Seconds that the first one takes; zero: as the numbers say.
+    first: f64,
 }
 
 /// Starts that the rate had held back.
@@ -61,6 +72,7 @@ impl LearnedRate {
             measured: None,
             trust: 1.0,
             step_posts: 0.0,
+            doubling: Doubling::default(),
         }
     }
 
@@ -81,6 +93,12 @@ impl LearnedRate {
     /// It is about so many a second, and doubles until the endpoint refuses.
     pub(super) fn begin(&mut self, value: f64) {
         *self = Self { value, ..Self::unknown() };
+    }
+
+    /// A first window may have been an outage: its rate doubles as well, but slowly at first.
+    pub(super) fn begin_window(&mut self, window: Window) {
+        self.begin(window.per_second);
+        self.doubling = Doubling { from: window.per_second, first: window.doubles_in };
     }
 
     /// So many a second were taken, and no more are tried for now.
@@ -152,10 +170,11 @@ impl LearnedRate {
         }
     }
 
-    /// A POST was accepted that it had held back. `doubles`: so many double it where nothing was found.
-    pub(super) fn grow(&mut self, doubles: f64, numbers: &Numbers) {
+    /// A POST was accepted that it had held back. `latency`: seconds of a round trip.
+    pub(super) fn grow(&mut self, latency: f64, numbers: &Numbers) {
         let Some(found) = self.found else {
-            self.value *= doubles.recip().exp2();
+            let doubles_in = latency + numbers.doubles_in.as_secs_f64().max(self.doubling.next(self.value));
+            self.value *= (self.value * doubles_in).max(1.5).recip().exp2();
             return;
         };
         let least = if self.step_posts > 0.0 { numbers.step_posts_window } else { numbers.step_posts_min };
@@ -174,6 +193,13 @@ impl LearnedRate {
     }
 }
 
+impl Doubling {
+    /// Seconds that the next one takes, at so many starts per second.
+    fn next(self, value: f64) -> f64 {
+        if self.first <= 0.0 { 0.0 } else { self.first / (1.0 + (value / self.from).log2().max(0.0)) }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -183,7 +209,10 @@ mod tests {
         let numbers = Numbers::default();
         let mut rate = LearnedRate::unknown();
         for posts in windows {
-            rate.find_window(Window { posts: *posts, per_second: 10.0, is_first: false }, &numbers);
+            rate.find_window(
+                Window { posts: *posts, per_second: 10.0, doubles_in: 0.0, is_first: false },
+                &numbers,
+            );
         }
         (0..10_000)
             .take_while(|_| {
@@ -199,5 +228,23 @@ mod tests {
         assert!((990..1_010).contains(&whole), "{whole}");
         assert_eq!(posts_to_what_was_found(&[Some(1_000.0), None]), whole);
         assert!((90..110).contains(&posts_to_what_was_found(&[None])), "the least");
+    }
+
+    #[test]
+    fn a_rate_that_began_with_a_first_window_doubles_faster_each_time() {
+        let numbers = Numbers::default();
+        let mut rate = LearnedRate::unknown();
+        rate.begin_window(Window { posts: None, per_second: 10.0, doubles_in: 12.0, is_first: true });
+        let mut seconds = || {
+            let (from, mut seconds) = (rate.value(), 0.0);
+            while rate.value() < 2.0 * from {
+                seconds += rate.value().recip();
+                rate.grow(0.0, &numbers);
+            }
+            seconds
+        };
+        let [first, second, third] = [seconds(), seconds(), seconds()];
+        assert!((8.0..12.0).contains(&first), "{first}");
+        assert!(first > 1.3 * second && second > 1.2 * third, "{first} {second} {third}");
     }
 }

@@ -197,8 +197,7 @@ impl Adaptive {
         if self.at_once.is_found() && rate > self.numbers.loose * self.throughput() {
             self.rate = LearnedRate::unknown();
         } else if start.is_paced && rate.is_finite() {
-            let doubles = rate * (self.latency() + self.numbers.rate.doubles_in.as_secs_f64());
-            self.rate.grow(doubles.max(1.5), &self.numbers.rate);
+            self.rate.grow(self.latency(), &self.numbers.rate);
         }
     }
 
@@ -208,6 +207,7 @@ impl Adaptive {
             return;
         }
         self.seen.refused(start);
+        self.windows.refused(how == Refused::TooMany);
         if how == Refused::Overloaded {
             self.background.met();
         }
@@ -274,7 +274,7 @@ impl Adaptive {
             self.windows = Windows::new(now);
         } else if let Some(window) = self.windows.opened(self.latency(), &self.numbers, now) {
             if window.is_first && !self.rate.is_found() {
-                self.rate.begin(window.per_second);
+                self.rate.begin_window(window);
             } else {
                 self.rate.find_window(window, &self.numbers.rate);
             }

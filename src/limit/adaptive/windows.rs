@@ -5,7 +5,8 @@
 //! before. Else one has to be refused.
 //!
 //! One window looks like an outage of some seconds soon after the start. So the first gives a rate that doubles, and the
-//! next, if there is one, tells.
+//! next, if there is one, tells. Where refusals said "too many" it doubles slowly at first: several processes that share a
+//! window then have about equal parts of the second as well.
 
 use tokio::time::Instant;
 
@@ -26,6 +27,8 @@ pub(super) struct Windows {
     before: (f64, f64),
     /// Whether the gate had closed as soon after it opened the time before.
     is_repeated: bool,
+    /// Whether the last refusal before the gate closed said that there are too many.
+    is_too_many: bool,
 }
 
 /// A window that is over.
@@ -34,6 +37,8 @@ pub(super) struct Window {
     /// What it took in all; `None` if the gate may have closed within it.
     pub(super) posts: Option<f64>,
     pub(super) per_second: f64,
+    /// Seconds in which a rate that begins with it doubles for the first time at the fastest; zero: no bound.
+    pub(super) doubles_in: f64,
     /// Whether there was none right before it: it may have been an outage.
     pub(super) is_first: bool,
 }
@@ -48,12 +53,18 @@ impl Windows {
             is_probe_refused: false,
             before: (0.0, 0.0),
             is_repeated: false,
+            is_too_many: false,
         }
     }
 
     /// A POST was accepted.
     pub(super) fn accepted(&mut self) {
         self.accepted += 1.0;
+    }
+
+    /// A POST was refused while the gate was open. `is_too_many`: it said that there are too many.
+    pub(super) fn refused(&mut self, is_too_many: bool) {
+        self.is_too_many = is_too_many;
     }
 
     /// The gate closes. `is_rate`: the endpoint was found to limit a rate.
@@ -70,7 +81,7 @@ impl Windows {
 
     /// The gate opens; `latency`: mean seconds that a POST takes. The window that is over, if there was one.
     pub(super) fn opened(&mut self, latency: f64, numbers: &Learned, now: Instant) -> Option<Window> {
-        let Self { opened_at, accepted, refused_at, is_probe_refused, before, is_repeated: _ } = *self;
+        let Self { opened_at, accepted, refused_at, is_probe_refused, before, is_too_many, .. } = *self;
         *self = Self::new(now);
         let lasted = seconds(now, opened_at);
         let is_window = accepted >= numbers.window_posts && lasted < numbers.window_max.as_secs_f64();
@@ -81,6 +92,7 @@ impl Windows {
         let least_time = (seconds(refused_at, opened_at) + before.1).max(latency).max(f64::EPSILON);
         let per_second = (accepted + before.0) / least_time;
         let is_first = before.1 <= 0.0;
-        Some(Window { posts: is_probe_refused.then_some(accepted), per_second, is_first })
+        let doubles_in = if is_too_many { numbers.window_doubles * lasted } else { 0.0 };
+        Some(Window { posts: is_probe_refused.then_some(accepted), per_second, doubles_in, is_first })
     }
 }

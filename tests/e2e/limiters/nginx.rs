@@ -56,8 +56,9 @@ const AT_ONCE_503: Case = Case {
         location: "limit_conn running 4;",
     },
     refuses_with: 503,
-    // A 503 hides its message for ten seconds: with fewer messages, that of one message would be all that counts.
-    messages: 240,
+    // A 503 hides its message for ten seconds. With fewer messages the first refusal would be all that counts. With more the
+    // second: five at once are tried again after some 200.
+    messages: 200,
     ..AT_ONCE
 };
 

@@ -102,13 +102,14 @@ fn filled_after(from: u64, to: u64, refusal: Refusal) -> Option<u64> {
     figures.follows(Duration::from_secs(first), OF_ORACLE_LEAST * 100.0)
 }
 
+/// "Too many" for some seconds may have been a window: what it took then is exceeded slowly.
 #[test]
-fn an_endpoint_that_recovers_is_filled_within_ten_seconds_whatever_it_had_taken_before() {
-    for refusal in [Refusal::Bare, Refusal::RetryAfter(3), Refusal::Unavailable] {
+fn an_endpoint_that_recovers_is_filled_within_ten_seconds_or_thirty_whatever_it_had_taken_before() {
+    for (refusal, most) in [(Refusal::Bare, 30), (Refusal::RetryAfter(3), 30), (Refusal::Unavailable, 10)] {
         // At the very first POST; after some forty; after some hundred; and long enough to know it.
         for (from, to) in [(0, 20), (1, 25), (2, 26), (60, 84)] {
             let after = filled_after(from, to, refusal);
-            assert!(after.is_some_and(|after| after <= 10), "{refusal:?} from {from} to {to}: {after:?}");
+            assert!(after.is_some_and(|after| after <= most), "{refusal:?} from {from} to {to}: {after:?}");
         }
     }
 }

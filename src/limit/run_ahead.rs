@@ -4,9 +4,14 @@
 //! in the process when a receive begins. Beside them there is room for a full one, so the receive can wait until it will be
 //! full. No session stands idle meanwhile, whatever becomes of the POSTs.
 //!
-//! A message must not wait for long. So no more wait than POSTs end within a second: none where sessions are few and slow. Nor
-//! must it be received in vain. Nothing runs ahead without a backlog, after a refusal until a POST succeeds, or while a gate
-//! is not open. Pure.
+//! A message must not wait for long. So no more wait than POSTs end within a second: none where sessions are few and slow, or
+//! while other listeners run on all of them. Nor must it be received in vain. So nothing runs ahead:
+//!
+//! - without a backlog, or while a gate is not open;
+//! - after a 429, a 503 or a time-out, until a POST succeeds;
+//! - where a message has one or two receives.
+//!
+//! Claim checks do not run ahead either: each would hold its object. Pure.
 
 use std::time::Duration;
 

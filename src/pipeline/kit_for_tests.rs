@@ -38,7 +38,7 @@ use crate::policy::outcome::{Answer, Attempt, Step, Unsent};
 use crate::policy::retry_after::RetryAfter;
 use crate::ports::{
     BatchResult, BoxFuture, DeadLetterReason, Endpoint, Operation, Queue, QueueError, QueueFacts,
-    QueueLimits, Receive, VisibilityChange,
+    QueueLimits, Receive, Redrive, VisibilityChange,
 };
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::trace::Journey;
@@ -288,6 +288,21 @@ impl Kit {
             successor: Successor::default(),
             settler: Arc::clone(&self.settler),
         }
+    }
+
+    /// Its queue has a dead-letter queue, for messages that were received so often.
+    pub(super) fn dead_letters_after(&self, max_receives: u32) {
+        let redrive = Redrive {
+            max_receives,
+            dead_letter_name: "dead".to_owned(),
+            dead_letter_fifo: false,
+            dead_letter_retention: None,
+            dead_letter_depth: None,
+            dead_letter_unread: None,
+        };
+        let facts = QueueFacts { redrive: Some(redrive), ..QueueFacts::default() };
+        let ctx = &self.dispatch.ctx;
+        ctx.view.note(&facts, QueueLimits::of_sqs(false), &ctx.metrics, &ctx.events);
     }
 
     /// Messages 1 to `count`, received just now.

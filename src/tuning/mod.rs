@@ -43,6 +43,8 @@ pub struct Intake {
     pub workers_per_receive: usize,
     /// Receives under way of a listener that receives one message at a time, at most.
     pub single_receives_max: usize,
+    /// How long a receive waits for as many slots as it may bring messages, where a POST carries several. Zero: not at all.
+    pub batch_linger: Duration,
     /// Long-poll time of a busy or probing listener, and the pause of one without long polls after an empty receive.
     pub busy_wait: Duration,
     /// How long a receive of a FIFO queue is repeated under its id; SQS knows it for 300 s. Zero: never.
@@ -57,6 +59,7 @@ impl Default for Intake {
             batch: 10,
             workers_per_receive: 10,
             single_receives_max: 100,
+            batch_linger: Duration::from_millis(20),
             busy_wait: Duration::from_secs(1),
             repeat_for: Duration::from_secs(240),
             backlog_after: Duration::from_millis(200),
@@ -71,13 +74,15 @@ pub struct Ahead {
     /// none is received before. Otherwise each session would stand idle for the time of a receive: with POSTs of 20 ms for
     /// a third of the time.
     pub posts: Duration,
+    /// With fewer receives before the dead-letter queue none is received before: one that is released loses a receive.
+    pub receives_min: u32,
     /// Messages are claimed for the starts of so long, where starts are limited. At least one is.
     pub starts: Duration,
 }
 
 impl Default for Ahead {
     fn default() -> Self {
-        Self { posts: Duration::from_secs(1), starts: Duration::from_secs(1) }
+        Self { posts: Duration::from_secs(1), receives_min: 3, starts: Duration::from_secs(1) }
     }
 }
 

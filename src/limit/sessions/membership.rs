@@ -49,9 +49,7 @@ impl Membership {
 
     /// A busy listener's part of the limit; at least 1.
     pub fn fair_part(&self) -> usize {
-        let state = self.sessions.lock();
-        let busy = state.listeners.values().filter(|listener| listener.is_busy).count();
-        (state.limit() / busy.max(1)).max(1)
+        self.sessions.lock().fair_part()
     }
 
     /// How far this listener runs ahead of so many sessions of its own; without a `receive` it does not.

@@ -2,9 +2,9 @@
 //!
 //! A session is granted when a POST starts: one is free, and the rate allows a start. Listeners that wait take turns
 //! (round-robin), so a busy one cannot push a quiet one aside. Before a busy listener receives, it *claims* room. What runs,
-//! waits or is claimed together exceeds the limit by the run-ahead at most; what waits or is claimed is no more than may start
-//! within a second. So messages are not received only to wait here, and no session waits for a receive. An idle listener's
-//! single long poll claims nothing; at most its one message waits.
+//! waits or is claimed together exceeds the limit by the run-ahead. A listener with less than its part may have one more.
+//! What waits or is claimed is no more than may start within a second. So messages are not received only to wait here,
+//! and no session waits for a receive. An idle listener's single long poll claims nothing; at most its one message waits.
 //!
 //! The endpoint's limits are the cap and the configured rate. Below them the adaptive limit learns from how sessions end. So
 //! do rate-limit headers: while they hold starts back, nothing is claimed until a second before the hold ends. Each listener

@@ -27,7 +27,10 @@ impl State {
 
     /// How far a listener runs ahead of so many sessions.
     pub(super) fn run_ahead(&self, key: u64, sessions: usize, receive: Option<FullReceive>) -> RunAhead {
-        let post = self.listeners.get(&key).and_then(|listener| listener.posts.get());
+        let listener = self.listeners.get(&key);
+        // While others run on all sessions none of them is soon free for it.
+        let others = self.running.saturating_sub(listener.map_or(0, |listener| listener.running));
+        let post = listener.filter(|_| others < self.limit()).and_then(|listener| listener.posts.get());
         receive.map_or(RunAhead::NONE, |receive| RunAhead::new(sessions, post, receive, self.ahead.posts))
     }
 
@@ -46,12 +49,26 @@ impl State {
         let limit = self.limit();
         let ahead = self.run_ahead(wanted.key, limit, wanted.receive);
         let sessions = limit.saturating_add(ahead.most).saturating_sub(self.taken());
+        // What others have waiting ahead of them does not keep out a listener that has nothing waiting: its turn is next.
+        let sessions = sessions.max(usize::from(self.is_next_in_turn(wanted.key)));
         let starts = self.starts_ahead();
         let waiting: usize = self.listeners.values().map(Listener::waiting).sum();
         let room = sessions.min(starts.saturating_sub(waiting));
         // A start must not wait for a receive either. Starts are for a second, so that one less is soon made up for.
         let enough = ahead.enough.min(wanted.most).min(starts.saturating_sub(1)).max(1);
         (room >= enough).then(|| room.min(wanted.most))
+    }
+
+    /// Whether a listener has less than its fair part of the sessions, and nothing that waits for one.
+    fn is_next_in_turn(&self, key: u64) -> bool {
+        let fair = self.fair_part().min(self.limit());
+        self.listeners.get(&key).is_some_and(|listener| listener.waiting() == 0 && listener.taken() < fair)
+    }
+
+    /// Sessions of a busy listener, if all of these have as many; at least one.
+    pub(super) fn fair_part(&self) -> usize {
+        let busy = self.listeners.values().filter(|listener| listener.is_busy).count();
+        (self.limit() / busy.max(1)).max(1)
     }
 
     /// Starts that may be waited for.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use super::*;
-use crate::limit::{Constraint, FullReceive, Rate, Reason, Stated};
+use crate::limit::{Constraint, FullReceive, Rate, Reason, RunAhead, Stated};
 use crate::tuning::Tuning;
 
 const SOON: Duration = Duration::from_secs(1);
@@ -115,6 +115,29 @@ async fn a_claim_that_runs_ahead_waits_for_room_of_a_full_receive_and_one_that_d
     drop(claims);
     let _most = member.claim(7, None).await;
     assert_eq!(timeout(SOON, member.claim(10, None)).await.map(|claims| claims.len()), Ok(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_busy_listener_has_waiting_ahead_keeps_no_quiet_one_out() {
+    let sessions = fixed(8);
+    let (busy, quiet) = (sessions.join(100), sessions.join(100));
+    post(&busy, SOON / 10, Feedback::Success(Stated::Nothing)).await;
+    let _ahead = ahead(&busy, 64).await;
+    let one = timeout(SOON, quiet.claim(10, None)).await.expect("its turn is next");
+    assert_eq!(one.len(), 1);
+    assert!(timeout(SOON, quiet.claim(10, None)).await.is_err(), "it has one that waits");
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_runs_ahead_while_others_run_on_all_sessions() {
+    let sessions = fixed(2);
+    let (member, other) = (sessions.join(100), sessions.join(100));
+    post(&member, SOON / 10, Feedback::Success(Stated::Nothing)).await;
+    assert!(member.run_ahead(2, Some(RECEIVE)).most > 0);
+    let running = (other.granted(None).await, other.granted(None).await);
+    assert_eq!(member.run_ahead(2, Some(RECEIVE)), RunAhead::NONE);
+    drop(running);
+    assert!(member.run_ahead(2, Some(RECEIVE)).most > 0);
 }
 
 #[tokio::test(start_paused = true)]

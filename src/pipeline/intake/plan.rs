@@ -12,6 +12,8 @@ use crate::pipeline::intake::not_receiving::NotReceiving;
 use crate::policy::backoff;
 use crate::tuning;
 
+/// A long poll that ends within this part of its time had messages to bring at once.
+const SOON: u32 = 4;
 /// Pause after a receive that panicked.
 const AFTER_PANIC: Duration = Duration::from_secs(1);
 
@@ -69,9 +71,11 @@ impl Plan {
         self.takes.get().filter(|_| self.backlog)
     }
 
-    /// A receive of `max` messages at most brought `count` after so long. From a backlog SQS brings half of them at least.
-    pub(super) fn took(&mut self, count: usize, max: usize, took: Duration) {
-        self.backlog = self.busy && count >= max.div_ceil(2);
+    /// A receive of `max` messages at most that may `wait` brought `count` after so long. From a backlog SQS brings half of them
+    /// at least, and soon.
+    pub(super) fn took(&mut self, count: usize, max: usize, took: Duration, wait: Duration) {
+        let is_soon = wait.is_zero() || took <= wait / SOON;
+        self.backlog = self.busy && is_soon && count >= max.div_ceil(2);
         if self.backlog {
             self.takes.add(took);
         }
@@ -159,15 +163,19 @@ mod tests {
     #[test]
     fn how_long_a_receive_takes_is_known_of_a_backlog_alone() {
         let mut plan = plan_for(16);
-        plan.took(1, 1, 20 * BUSY_WAIT);
+        plan.took(1, 1, 20 * BUSY_WAIT, 20 * BUSY_WAIT);
         assert_eq!(plan.takes(), None, "an idle listener waits for its message");
         plan.busy = true;
-        plan.took(5, 10, BUSY_WAIT / 100);
+        plan.took(5, 10, BUSY_WAIT / 100, BUSY_WAIT);
         assert_eq!(plan.takes(), Some(BUSY_WAIT / 100));
-        plan.took(4, 10, BUSY_WAIT);
+        plan.took(4, 10, BUSY_WAIT / 100, BUSY_WAIT);
         assert_eq!(plan.takes(), None, "they trickle in");
-        plan.took(10, 10, BUSY_WAIT / 100);
+        plan.took(10, 10, BUSY_WAIT / 100, BUSY_WAIT);
         assert_eq!(plan.takes(), Some(BUSY_WAIT / 100));
+        plan.took(1, 1, BUSY_WAIT / 2, BUSY_WAIT);
+        assert_eq!(plan.takes(), None, "it waited for its message");
+        plan.took(1, 1, BUSY_WAIT / 2, Duration::ZERO);
+        assert!(plan.takes().is_some(), "it did not wait");
         plan.panicked(Instant::now());
         assert_eq!(plan.takes(), None);
     }

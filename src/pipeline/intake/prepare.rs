@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::limit::{FullReceive, Probe, Rank, Reserved};
+use crate::limit::{FullReceive, Probe, Rank, Reserved, RunAhead, Slots};
 use crate::pipeline::admit::Reservation;
 use crate::pipeline::dispatch::Dispatch;
 use crate::pipeline::intake::not_receiving::NotReceiving;
@@ -84,14 +84,13 @@ async fn wait_for_all(dispatch: &Dispatch, wanted: Wanted) -> Prepared {
 /// a gate has closed meanwhile, or all have opened.
 async fn reserve(dispatch: &Dispatch, wanted: Wanted) -> Option<Prepared> {
     let Dispatch { ctx, slots, admission, not_receiving, .. } = dispatch;
-    let tuning::Intake { batch, busy_wait, .. } = ctx.settings().tuning.intake;
+    let tuning::Intake { batch, busy_wait, batch_linger, .. } = ctx.settings().tuning.intake;
     let per_delivery = ctx.settings().per_delivery();
     let is_open = admission.gates.are_open();
     let share = admission.membership.fair_part().saturating_mul(per_delivery);
     let is_single = wanted.single || !wanted.busy || !is_open;
     let most = if is_single { 1 } else { batch.min(ctx.queue.limits().batch).min(share) };
-    // Nothing waits here while a group is in trouble: that might be one more message received in vain.
-    let takes = wanted.takes.filter(|_| !is_single);
+    let takes = wanted.takes.filter(|_| !is_single && may_run_ahead(dispatch));
     let receive = |brings| takes.map(|takes| FullReceive { takes, brings });
     // A batch frees room for a receive at once, and the next one gathers meanwhile.
     let alone = receive(most).filter(|_| per_delivery == 1);
@@ -100,7 +99,8 @@ async fn reserve(dispatch: &Dispatch, wanted: Wanted) -> Option<Prepared> {
     not_receiving.send_replace(Some(NotReceiving::NoSlot));
     // Without a free one nobody looks for another message than those on their final receive.
     let blocked = (slots.counts().free(0) == 0).then(|| admission.gates.blocked());
-    let mut slots = slots.reserve(most, ahead).await;
+    let linger = if per_delivery > 1 && !is_single { batch_linger } else { Duration::ZERO };
+    let mut slots = reserve_slots(slots, most, ahead, linger).await;
     drop(blocked);
     let mut reservation = Reservation::default();
     let mut may_wait = !wanted.busy;
@@ -124,4 +124,24 @@ async fn reserve(dispatch: &Dispatch, wanted: Wanted) -> Option<Prepared> {
     let wait = if may_wait { idle_wait } else { busy_wait.min(idle_wait) };
     let is_usable = if is_open { admission.gates.are_open() } else { !reservation.probes.is_empty() };
     is_usable.then_some(Prepared { slots, reservation, wait })
+}
+
+/// Whether messages may wait here for a session. Released untried each has lost a receive: of a few that is too much. One of a
+/// claim check would hold its object meanwhile.
+fn may_run_ahead(dispatch: &Dispatch) -> bool {
+    let ctx = &dispatch.ctx;
+    let least = ctx.settings().tuning.ahead.receives_min;
+    dispatch.claim_checks.is_none() && ctx.view.max_receives().is_none_or(|max| max >= least)
+}
+
+/// Reserves slots, for up to `linger` as many as are wanted. Else a batch would fill with the few that came free first, and
+/// leave as few to the next.
+async fn reserve_slots(slots: &Arc<Slots>, most: usize, ahead: RunAhead, linger: Duration) -> Reserved {
+    if !linger.is_zero() {
+        let all = slots.reserve(most, RunAhead { enough: most, ..ahead });
+        if let Ok(reserved) = tokio::time::timeout(linger, all).await {
+            return reserved;
+        }
+    }
+    slots.reserve(most, ahead).await
 }

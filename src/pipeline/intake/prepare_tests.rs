@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use tokio::time::{Instant, timeout};
 
+use crate::exchange::Verdicts;
 use crate::limit::{self, Feedback, Reserved, RunAhead, Stated};
 use crate::pipeline::dispatch::Dispatch;
 use crate::pipeline::intake::not_receiving::NotReceiving;
 use crate::pipeline::intake::prepare::{Wanted, prepare};
-use crate::pipeline::kit_for_tests::{Kit, MINUTE, SECOND, Setup, close};
+use crate::pipeline::kit_for_tests::{Kit, MINUTE, SECOND, Setup, Together, close};
+use crate::policy::outcome::Outcome;
 
 const IDLE: Wanted = Wanted { busy: false, single: false, not_before: None, takes: None };
 const BUSY: Wanted = Wanted { busy: true, ..IDLE };
@@ -152,9 +154,33 @@ async fn messages_run_ahead_of_busy_workers_but_not_one_by_one_without_a_backlog
     let single = Wanted { single: true, ..wanted };
     assert!(timeout(SECOND, prepare(bench.dispatch(), single)).await.is_err(), "a group is in trouble");
     assert!(timeout(SECOND, prepare(bench.dispatch(), BUSY)).await.is_err(), "no backlog is known");
+    bench.kit.dead_letters_after(2);
+    assert!(
+        timeout(SECOND, prepare(bench.dispatch(), wanted)).await.is_err(),
+        "released, one has one receive left"
+    );
+    bench.kit.dead_letters_after(3);
+    assert!(timeout(SECOND, prepare(bench.dispatch(), wanted)).await.is_ok());
     close(&bench.kit.dispatch.admission.gates.shared, MINUTE);
     assert!(timeout(2 * MINUTE, prepare(bench.dispatch(), wanted)).await.is_err(), "a gate is closed");
     drop(in_flight);
+}
+
+#[tokio::test(start_paused = true)]
+async fn with_batches_a_receive_waits_a_moment_for_as_many_slots_as_it_may_bring() {
+    let mut setup = Setup::default();
+    setup.settings.exchange = Arc::new(Together { most: 4, verdicts: Verdicts::All(Outcome::Success) });
+    let linger = setup.settings.tuning.intake.batch_linger;
+    let kit = setup.kit();
+    let mut held = kit.slots.reserve(60, RunAhead::NONE).await;
+    for (kept, most) in [(60, 4), (54, 10)] {
+        let began = Instant::now();
+        let mut preparing = pin!(prepare(Arc::clone(&kit.dispatch), BUSY));
+        assert!(timeout(linger / 2, &mut preparing).await.is_err(), "four of 64 are free");
+        held.keep(kept);
+        assert_eq!(preparing.await.unwrap().slots.count(), most);
+        assert_eq!(began.elapsed(), if most == 4 { linger } else { linger / 2 });
+    }
 }
 
 #[tokio::test(start_paused = true)]

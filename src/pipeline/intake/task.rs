@@ -92,7 +92,7 @@ impl Intake {
                 ctx.received();
                 dispatch.admission.membership.set_busy(!messages.is_empty());
                 let (count, max, no_wait) = (messages.len(), prepared.slots.count(), prepared.wait.is_zero());
-                self.plan.took(count, max, now - asked.last);
+                self.plan.took(count, max, now - asked.last, prepared.wait);
                 let was_idle = !self.plan.busy;
                 self.plan.answered(count, max, self.wants_single(), no_wait, now);
                 let is_backlog = self.is_backlog(&messages, now - asked.last);
@@ -112,17 +112,23 @@ impl Intake {
     /// How long messages may gather; one by one they do not.
     fn latency_budget(&self) -> Duration {
         let are_open = self.flow.dispatch.admission.gates.are_open();
-        let budget = self.flow.dispatch.ctx.settings().receiving.latency_budget;
-        if are_open && !self.wants_single() { budget } else { Duration::ZERO }
+        let receiving = self.flow.dispatch.ctx.settings().receiving.clone();
+        // A receive that does not wait asks a part of the queue. It never tells that the queue is empty.
+        let may_gather = are_open && !self.wants_single() && !receiving.wait.is_zero();
+        if may_gather { receiving.latency_budget } else { Duration::ZERO }
     }
 
     /// Whether a message had waited for long when a receive began that took so long: by SQS's clock and ours, so some
-    /// difference of the two is allowed for. Of one received before, its age says nothing.
+    /// difference of the two is allowed for. Of one received before, its age says nothing; where all were there is nothing to
+    /// go by, and what a process holds up is a backlog too.
     fn is_backlog(&self, messages: &[Message], took: Duration) -> bool {
         let ctx = &self.flow.dispatch.ctx;
         let settings = ctx.settings();
         let waits = took + settings.receiving.latency_budget + settings.tuning.intake.backlog_after;
         let is_first = |message: &&Message| message.receive_count == ReceiveCount::FIRST;
+        if !messages.iter().any(|message| is_first(&message)) {
+            return true;
+        }
         let sent = messages.iter().filter(is_first).filter_map(|message| message.sent_at).min();
         sent.is_some_and(|sent| ctx.wall.now().duration_since(sent).is_ok_and(|age| age > waits))
     }

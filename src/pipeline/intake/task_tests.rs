@@ -18,7 +18,6 @@ use crate::pipeline::kit_for_tests::{
 use crate::pipeline::ledger::Settled;
 use crate::pipeline::settle::exit::Exit;
 use crate::policy::advice::queue::QueueReason;
-use crate::ports::{QueueFacts, QueueLimits, Redrive};
 use crate::telemetry::labels::ReleaseReason;
 
 /// The intake of a kit, who may pause it, and the deliveries that it starts.
@@ -107,17 +106,7 @@ async fn one_that_is_paused_receives_nothing_until_it_is_resumed() {
 async fn a_probe_that_brought_only_a_last_try_passes_its_turn_on() {
     let last = Message { receive_count: ReceiveCount::new(3), ..message(1) };
     let mut kit = bringing(vec![vec![last], vec![message(2)]]).kit();
-    let redrive = Redrive {
-        max_receives: 3,
-        dead_letter_name: "dead".to_owned(),
-        dead_letter_fifo: false,
-        dead_letter_retention: None,
-        dead_letter_depth: None,
-        dead_letter_unread: None,
-    };
-    let facts = QueueFacts { redrive: Some(redrive), ..QueueFacts::default() };
-    let ctx = &kit.dispatch.ctx;
-    ctx.view.note(&facts, QueueLimits::of_sqs(false), &ctx.metrics, &ctx.events);
+    kit.dead_letters_after(3);
     for _ in 0..16 {
         // Not Retry-After: after one the endpoint itself said when to come back.
         kit.dispatch.admission.gates.shared.learn(Evidence::Refused(Reason::Throttled, 0), circumstances());

@@ -136,6 +136,11 @@ impl Successor {
         receiver
     }
 
+    /// Whether anybody waits.
+    pub(in crate::pipeline) fn is_awaited(&self) -> bool {
+        !self.0.is_empty()
+    }
+
     /// Says what became of it.
     pub(in crate::pipeline) fn tell(self, fate: Fate) {
         for sender in self.0 {

@@ -67,9 +67,11 @@ impl Lane {
         self.linger = linger;
     }
 
-    /// More work.
+    /// More work. Where somebody waits for it to be done it gathers no longer than at the start.
     pub(super) fn push(&mut self, job: Job) {
-        self.waiting.insert((Instant::now() + self.linger, self.next), job);
+        let linger =
+            if job.successor.is_awaited() { self.linger.min(self.joins_before) } else { self.linger };
+        self.waiting.insert((Instant::now() + linger, self.next), job);
         self.next += 1;
     }
 

@@ -275,6 +275,10 @@ async fn a_longer_linger_holds_for_new_work_and_brings_no_further_try_forward() 
     let delete = bench.delete(2);
     bench.lane.push(delete);
     assert_eq!(bench.lane.next_at(), Some(Instant::now() + SECOND));
+    let mut awaited = bench.delete(3);
+    let _fate = awaited.successor.joined();
+    bench.lane.push(awaited);
+    assert_eq!(bench.lane.next_at(), Some(Instant::now() + LINGER), "somebody waits for it");
 }
 
 #[tokio::test(start_paused = true)]

@@ -18,8 +18,8 @@ use crate::ports::Queue;
 const DELETE_LINGER: Duration = Duration::from_millis(100);
 /// How long hidings are gathered.
 const HIDE_LINGER: Duration = Duration::from_millis(20);
-/// How long deletes are gathered where a budget is to save calls: ten come in it at ten messages a second. No message waits for
-/// its delete. A process that is killed meanwhile leaves nine undeleted, or those of ten calls under way.
+/// How long deletes are gathered where a budget is to save calls: ten come in it at ten messages a second. Who waits for a
+/// delete does not wait for that. A process that is killed meanwhile leaves nine undeleted beside those of calls under way.
 const SAVING_LINGER: Duration = Duration::from_secs(1);
 
 /// The lane of an exit.

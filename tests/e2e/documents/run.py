@@ -58,7 +58,7 @@ class Scene:
     letter: bool = False  # a dead letter in orders-dlq
     names: dict = field(default_factory=dict)  # what a placeholder of the page stands for
     files: dict = field(default_factory=dict)
-    after: dict = field(default_factory=dict)  # a text of a block: what is waited for behind it, in any terminal
+    after: dict = field(default_factory=dict)  # a text of a block: what is waited for behind its line, in any terminal
     settled: dict = field(default_factory=dict)  # a text of a block: a queue that must have a message before it
 
 
@@ -287,12 +287,18 @@ esac
             end = re.compile(r"(?<!\\)\n").search(text, found.start()).end()
             self.serve(block, text[:end])
             text = text[end:]
+        # As a reader does, who looks at what a command did before the next one.
+        for words, said in sorted(self.scene.after.items(), key=lambda one: block.find(one[0])):
+            if words not in block:
+                continue
+            if words in text:
+                end = re.compile(r"(?<!\\)\n").search(text, text.index(words)).end()
+                self.type(block, text[:end])
+                text = text[end:]
+            self.until(block, said, lambda said=said: any(
+                one and said in one.output for one in (self.first, self.second, *self.background)) or self.status_says(said))
         if text.strip():
             self.type(block, text)
-        for words, said in self.scene.after.items():
-            if words in block:
-                self.until(block, said, lambda said=said: any(
-                    one and said in one.output for one in (self.first, self.second, *self.background)) or self.status_says(said))
 
     def status_says(self, said):
         asked = subprocess.run([self.folder / "bin/queuepost", "status"], env=self.environment, capture_output=True, text=True, check=False)

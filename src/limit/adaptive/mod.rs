@@ -155,6 +155,14 @@ impl Adaptive {
         self.constraint
     }
 
+    /// Whether the endpoint has refused for what now limits this; else it may take any number more.
+    pub(super) fn is_found(&self, constraint: Constraint) -> bool {
+        match constraint {
+            Constraint::Rate => self.rate.is_found(),
+            Constraint::Concurrency => self.at_once.is_found(),
+        }
+    }
+
     /// A POST starts, with which so many run; `is_paced`: it had waited for the pace. After an hour without one all is
     /// forgotten.
     pub(super) fn started(&mut self, now: Instant, running: usize, is_paced: bool) -> Start {

@@ -36,6 +36,8 @@ pub struct LearnedLimit {
     pub per_second: Option<f64>,
     /// Which of the two holds POSTs back, below the configuration; `None` while neither was found to.
     pub constraint: Option<Constraint>,
+    /// Whether the endpoint refused beyond it since it was begun with; else it may take more, and that is being tried.
+    pub is_found: bool,
     /// The last refusal; `None` before the first.
     pub last_refusal: Option<Refusal>,
 }

@@ -83,7 +83,8 @@ impl Learning {
             Some(Constraint::Rate) => rate.or(concurrency),
             Some(Constraint::Concurrency) => concurrency.or(rate),
         };
-        LearnedLimit { at_once, per_second, constraint, last_refusal: self.last_refusal }
+        let is_found = constraint.is_some_and(|constraint| self.adaptive.is_found(constraint));
+        LearnedLimit { at_once, per_second, constraint, is_found, last_refusal: self.last_refusal }
     }
 
     /// A POST ended so, and that is learned by now; whether a person should know.

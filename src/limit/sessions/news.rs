@@ -1,7 +1,7 @@
 //! When a learned limit is worth a line in the log.
 //!
 //! It is once the limit is known, and when it has changed by half since the last line; then at most once a minute. What was
-//! tried in the first moments after a refusal is not known yet.
+//! tried in the first moments after a refusal is not known yet. Nor is a rate that doubles after the first refusal.
 
 use std::time::Duration;
 
@@ -39,7 +39,7 @@ impl News {
     /// A POST has ended, and that is learned by now; whether to tell it. It counts as told then.
     pub(super) fn ended(&mut self, succeeded: bool, learned: &LearnedLimit, now: Instant) -> bool {
         self.succeeded = if succeeded { self.succeeded.saturating_add(1) } else { 0 };
-        let Some(constraint) = learned.constraint else {
+        let Some(constraint) = learned.constraint.filter(|_| learned.is_found) else {
             self.since = None;
             return false;
         };
@@ -71,7 +71,7 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     fn learned(at_once: usize, per_second: Option<f64>, constraint: Option<Constraint>) -> LearnedLimit {
-        LearnedLimit { at_once, per_second, constraint, last_refusal: None }
+        LearnedLimit { at_once, per_second, constraint, is_found: true, last_refusal: None }
     }
 
     fn rate(per_second: f64) -> LearnedLimit {
@@ -92,6 +92,16 @@ mod tests {
         assert!(!news.ended(false, &rate(10.0), Instant::now()));
         assert_eq!(lines(&mut news, 9, &rate(5.0)), 0);
         assert_eq!(lines(&mut news, 100, &rate(5.0)), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_rate_that_doubles_is_not_told_until_the_endpoint_refuses_it() {
+        let mut news = News::default();
+        for per_second in [1.0, 2.0, 4.0, 8.0, 16.0] {
+            assert_eq!(lines(&mut news, 20, &LearnedLimit { is_found: false, ..rate(per_second) }), 0);
+            tokio::time::advance(PERIOD).await;
+        }
+        assert_eq!(lines(&mut news, 20, &rate(12.0)), 1);
     }
 
     #[tokio::test(start_paused = true)]

@@ -239,8 +239,13 @@ async fn an_adaptive_limit_grows_while_it_is_used_to_the_full_and_a_refusal_cuts
 #[tokio::test(start_paused = true)]
 async fn a_learned_rate_paces_starts_and_bounds_claims_and_says_why() {
     let (sessions, member) = adaptive(64, 20).await;
-    let nothing =
-        LearnedLimit { at_once: sessions.limit(), per_second: None, constraint: None, last_refusal: None };
+    let nothing = LearnedLimit {
+        at_once: sessions.limit(),
+        per_second: None,
+        constraint: None,
+        is_found: false,
+        last_refusal: None,
+    };
     assert_eq!(sessions.learned(), Some(nothing));
     assert_eq!(fixed(1).learned(), None);
     post(&member, SOON, congestion()).await;
@@ -272,7 +277,11 @@ async fn a_learned_rate_paces_starts_and_bounds_claims_and_says_why() {
 async fn a_known_limit_is_told_once_and_never_where_nothing_adapts() {
     for (sessions, lines) in [(adaptive(64, 20).await.0, 1), (fixed(64), 0)] {
         let (member, mut told) = (sessions.join(64), Vec::new());
-        for feedback in [congestion(); 2].into_iter().chain([Feedback::Success(Stated::Nothing); 40]) {
+        let success = Feedback::Success(Stated::Nothing);
+        // What the first refusals leave doubles; the last one finds it.
+        let feedbacks =
+            [[congestion(); 2].as_slice(), &[success; 12], &[congestion()], &[success; 40]].concat();
+        for feedback in feedbacks {
             tokio::time::advance(SOON / 100).await;
             let mut session = member.granted(None).await;
             session.starts();

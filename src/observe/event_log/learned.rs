@@ -62,6 +62,7 @@ mod tests {
                 at_once: 20,
                 per_second: Some(rate),
                 constraint: Some(Constraint::Rate),
+                is_found: true,
                 last_refusal: None,
             };
             assert_eq!(fix(Constraint::Rate, &learned), wanted);

@@ -13,8 +13,10 @@
 //! `cargo bench` builds both without link-time optimisation; `--profile dist` measures them as shipped.
 //!
 //! `--batch 1,10,100,1000` adds rows of queuepost with so many messages in a POST, as the event of AWS Lambda.
+//! `--listeners 1,10,100` has them shared by so many queues with a listener each.
+//! `--only queuepost,bare,each,boto3,sqs-consumer,sqs-consumer-batch` measures workers of others in the same run.
 //!
-//! Linux only. Reading order: `measure`, then the roles `queue_server`, `null_endpoint` and `bare`.
+//! Linux only. Reading order: `measure`, `programs`, then the roles `queue_server`, `null_endpoint` and `bare`.
 #![allow(clippy::disallowed_methods, reason = "it takes the time of real processes")]
 
 use std::process::ExitCode;
@@ -37,6 +39,8 @@ mod null_endpoint;
 mod options;
 #[path = "throughput/process.rs"]
 mod process;
+#[path = "throughput/programs.rs"]
+mod programs;
 #[path = "throughput/protocol.rs"]
 mod protocol;
 #[path = "throughput/queue_server.rs"]

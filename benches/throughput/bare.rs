@@ -2,6 +2,7 @@
 //!
 //! Receives of ten, as many tasks as workers, deletes of ten or after 10 ms; every library with its defaults.
 //! It handles no error, extends no lease, drains nothing and reports nothing: a lower bound, not a bridge.
+//! With `--each` it deletes each message by itself, as most workers do that are written at home.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,6 +39,7 @@ pub(crate) async fn run(options: &Bare) -> Result<()> {
         http: reqwest::Client::new(),
         url: options.url.clone(),
         workers: Arc::new(Semaphore::new(options.workers)),
+        each: options.each,
     };
     let (done, finished) = mpsc::channel(options.workers);
     let mut loops = JoinSet::new();
@@ -59,6 +61,7 @@ struct Part {
     http: reqwest::Client,
     url: url::Url,
     workers: Arc<Semaphore>,
+    each: bool,
 }
 
 impl Part {
@@ -69,10 +72,15 @@ impl Part {
             let receive = receive.max_number_of_messages(10).wait_time_seconds(LONG_POLL_SECONDS);
             for message in receive.send().await?.messages.unwrap_or_default() {
                 let permit = Arc::clone(&self.workers).acquire_owned().await?;
-                let (http, url, done) = (self.http.clone(), self.url.clone(), done.clone());
+                let (part, done) = (self.clone(), done.clone());
                 posts.spawn(async move {
-                    let receipt = post(&http, url, message).await?;
-                    done.send(receipt).await?;
+                    let receipt = post(&part.http, part.url, message).await?;
+                    if part.each {
+                        let delete = part.sqs.delete_message().queue_url(part.queue).receipt_handle(receipt);
+                        delete.send().await?;
+                    } else {
+                        done.send(receipt).await?;
+                    }
                     drop(permit);
                     Ok::<_, Box<dyn std::error::Error + Send + Sync>>(())
                 });

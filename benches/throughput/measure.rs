@@ -4,19 +4,17 @@
 //! queue is filled at once, and the time until the last delete is taken. `/proc` gives the figures of the
 //! program at both ends. Start and stop are not part of the figures, except of the peak memory.
 
-use std::ffi::OsStr;
-use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::time::Duration;
 
+use serde::Serialize;
 use tokio::process::Command;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::timeout;
 
 use crate::child::{Process, Served, command, stop};
 use crate::options::{Options, Program};
+use crate::programs;
 use crate::protocol::{Arrivals, Count, Depth, Emptied, Listening, QueueOrder};
-use crate::queue_server::QUEUE;
 use crate::table::{Row, Table};
 use crate::{Result, process};
 
@@ -27,12 +25,11 @@ const SLOWEST: u32 = 100;
 const STARTING: Duration = Duration::from_secs(20);
 /// How long a part may take to stop.
 const ENDING: Duration = Duration::from_secs(30);
-/// Processors with `--pin`.
-const UNDER_TEST: u32 = 0;
+/// The processor of the servers with `--pin`.
 const THE_REST: u32 = 1;
 
 /// The result of one run.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize)]
 pub(crate) struct Figures {
     pub(crate) messages_per_second: f64,
     pub(crate) cpu_micros: f64,
@@ -57,14 +54,21 @@ pub(crate) async fn all(options: &Options) -> Result<()> {
 
 async fn rows(options: &Options) -> Result<()> {
     let mut table = Table::new(options, process::machine()?);
+    for program in &options.only {
+        table.circumstances.extend(programs::install(*program).await?);
+    }
     let mut rows = Vec::new();
-    for setting in &options.setting {
-        for program in &options.only {
-            // The bare loop posts each message alone.
-            let batches = if *program == Program::Bare { &[1] } else { options.batch.as_slice() };
-            let row =
-                |batch: &u32| Row { setting: *setting, program: *program, batch: *batch, runs: Vec::new() };
-            rows.extend(batches.iter().map(row));
+    for (setting, program) in
+        options.setting.iter().flat_map(|it| options.only.iter().map(move |program| (it, program)))
+    {
+        // The others post each message alone, and have one queue.
+        let is_ours = *program == Program::Queuepost;
+        let batches = if is_ours { options.batch.as_slice() } else { &[1] };
+        let listeners = if is_ours { options.listeners.as_slice() } else { &[1] };
+        for (batch, listeners) in
+            batches.iter().flat_map(|batch| listeners.iter().map(move |it| (*batch, *it)))
+        {
+            rows.push(Row { setting: *setting, program: *program, batch, listeners, runs: Vec::new() });
         }
     }
     for number in 1..=options.runs {
@@ -75,7 +79,10 @@ async fn rows(options: &Options) -> Result<()> {
     }
     table.rows = rows;
     print!("{table}");
-    Ok(())
+    match &options.json {
+        Some(path) => Ok(std::fs::write(path, serde_json::to_vec_pretty(&table)?)?),
+        None => Ok(()),
+    }
 }
 
 /// The parts of one run.
@@ -138,6 +145,7 @@ impl Bench {
         let (least, most) = setting.queue_millis();
         let mut server = part("queue-server");
         server.args(["--least-millis", &least.to_string(), "--most-millis", &most.to_string()]);
+        server.args(["--queues", &row.listeners.to_string()]);
         let mut target = part("null-endpoint");
         target.args([
             "--millis",
@@ -147,7 +155,7 @@ impl Bench {
         ]);
         let (queue, Listening { address: queue_at }) = Served::start("queue server", server).await?;
         let (endpoint, Listening { address: endpoint_at }) = Served::start("null endpoint", target).await?;
-        let under_test = under_test(options, row, own.as_os_str(), queue_at, endpoint_at)?;
+        let under_test = programs::under_test(options, row, queue_at, endpoint_at)?;
         let program = Process::start(program.name(), under_test)?;
         Ok(Self { queue, endpoint, program })
     }
@@ -183,42 +191,4 @@ impl Bench {
         stop(self.endpoint.process, "TERM", ENDING).await?;
         Ok(())
     }
-}
-
-/// The command line of the measured program.
-fn under_test(
-    options: &Options,
-    row: &Row,
-    own: &OsStr,
-    queue: SocketAddr,
-    endpoint: SocketAddr,
-) -> Result<Command> {
-    let processor = options.pin.then_some(UNDER_TEST);
-    let queue = format!("http://{queue}/000000000000/{QUEUE}");
-    let url = format!("http://{endpoint}/messages");
-    let workers = options.workers.to_string();
-    let mut command = match row.program {
-        Program::Queuepost => {
-            let mut command = command(options.queuepost.as_os_str(), processor);
-            command.args(["run", "--admin-listen", "127.0.0.1:0"]);
-            command
-        }
-        Program::Bare => {
-            let mut command = command(own, processor);
-            command.args(["bare", "--threads", options.bare_threads.name()]);
-            command
-        }
-    };
-    if row.batch == 1 {
-        command.args(["--queue", &queue, "--url", &url, "--workers", &workers]);
-    } else {
-        let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("throughput.yaml");
-        let batch = row.batch;
-        let listener = format!(
-            "{{queue: '{queue}', url: '{url}', workers: {workers}, preset: lambda, batch: {{size: {batch}, window: 1s}}}}"
-        );
-        std::fs::write(&path, format!("listeners: [{listener}]\n"))?;
-        command.arg("--config").arg(path);
-    }
-    Ok(command)
 }

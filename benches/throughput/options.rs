@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use serde::Serialize;
 
 use crate::Threads;
 
@@ -20,9 +21,9 @@ pub(crate) struct Options {
     #[arg(long, default_value_t = 1024, value_parser = clap::value_parser!(u32).range(32..=1_048_576))]
     pub(crate) body: u32,
     /// Runs of each row
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) runs: u32,
-    /// Which programs
+    /// Which programs; those of others are installed from their registries into `target/`
     #[arg(long, value_delimiter = ',', default_value = "queuepost,bare")]
     pub(crate) only: Vec<Program>,
     /// Which surroundings
@@ -32,6 +33,13 @@ pub(crate) struct Options {
     #[arg(long, value_delimiter = ',', value_name = "SIZE", default_value = "1",
           value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub(crate) batch: Vec<u32>,
+    /// Listeners of queuepost, each with a queue of its own and all workers
+    #[arg(long, value_delimiter = ',', value_name = "COUNT", default_value = "1",
+          value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    pub(crate) listeners: Vec<u32>,
+    /// Write every run's figures to this file too
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
     /// Print Markdown
     #[arg(long)]
     pub(crate) markdown: bool,
@@ -56,12 +64,20 @@ pub(crate) struct Options {
 }
 
 /// The measured program.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
 pub(crate) enum Program {
     /// `queuepost run`.
     Queuepost,
     /// The bare loop.
     Bare,
+    /// The bare loop with a call for each delete.
+    Each,
+    /// boto3 and requests, a thread for each POST.
+    Boto3,
+    /// sqs-consumer and undici on Node, a call for each delete.
+    SqsConsumer,
+    /// The same, with deletes in batches.
+    SqsConsumerBatch,
 }
 
 impl Program {
@@ -69,12 +85,16 @@ impl Program {
         match self {
             Self::Queuepost => "queuepost",
             Self::Bare => "bare loop",
+            Self::Each => "bare loop, deletes one by one",
+            Self::Boto3 => "boto3 and requests, threads",
+            Self::SqsConsumer => "sqs-consumer and undici",
+            Self::SqsConsumerBatch => "sqs-consumer and undici, batches",
         }
     }
 }
 
 /// The servers it is measured with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
 pub(crate) enum Setting {
     /// Endpoint and queue answer at once: the program is busy all the time.
     Instant,
@@ -122,6 +142,9 @@ pub(crate) struct QueueServer {
     pub(crate) least_millis: u64,
     #[arg(long)]
     pub(crate) most_millis: u64,
+    /// How many queues share the messages
+    #[arg(long)]
+    pub(crate) queues: u32,
 }
 
 /// An endpoint that answers 200 and nothing else.
@@ -144,4 +167,7 @@ pub(crate) struct Bare {
     pub(crate) workers: usize,
     #[arg(long)]
     pub(crate) threads: Threads,
+    /// Delete each message by a call of its own
+    #[arg(long)]
+    pub(crate) each: bool,
 }

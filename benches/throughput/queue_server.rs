@@ -21,8 +21,11 @@ use crate::http1::Messages;
 use crate::options::QueueServer;
 use crate::protocol::{Depth, Emptied, Orders, QueueOrder, say};
 
-/// Name of the one queue.
-pub(crate) const QUEUE: &str = "bench";
+/// Name of a queue, by its number.
+pub(crate) fn queue_name(number: u32) -> String {
+    format!("bench-{number}")
+}
+
 /// How each body begins, before the message's number and a comma.
 pub(crate) const BODY_START: &str = r#"{"n":"#;
 /// How often the queue is checked for being empty.
@@ -33,7 +36,9 @@ const STOP: Duration = Duration::from_secs(1);
 /// Serves until it is told to close or until its input ends.
 pub(crate) async fn serve(options: &QueueServer) -> Result<()> {
     let mut broker = Broker::new(1);
-    broker.create_queue(wall_clock()(), QUEUE, &[].into())?;
+    for number in 0..options.queues {
+        broker.create_queue(wall_clock()(), &queue_name(number), &[].into())?;
+    }
     let server = Server::bind(([127, 0, 0, 1], 0).into(), broker, wall_clock()).await?;
     let (behind, broker) = (server.local_addr(), server.broker());
     let stop = CancellationToken::new();
@@ -45,25 +50,25 @@ pub(crate) async fn serve(options: &QueueServer) -> Result<()> {
     let calls = Arc::new(AtomicU32::new(0));
     let millis = options.least_millis..=options.most_millis;
     let mut connections = JoinSet::new();
+    let queues = options.queues;
     let mut filling = Filling { sent: 0, at: Instant::now(), calls_before: 0 };
     let mut awaited = false;
     loop {
         tokio::select! {
             order = orders.next() => match order? {
                 Some(QueueOrder::Fill { count, body }) => {
-                    filling = filling.more(&broker, count, body, calls.load(Ordering::Relaxed))?;
+                    filling = filling.more(&broker, queues, count, body, calls.load(Ordering::Relaxed))?;
                     say(&())?;
                 }
                 Some(QueueOrder::AwaitEmpty) => awaited = true,
-                Some(QueueOrder::Look) => say(&depth(&broker)?)?,
+                Some(QueueOrder::Look) => say(&depth(&broker, queues)?)?,
                 Some(QueueOrder::Close) | None => break,
             },
             accepted = front.accept() => {
                 connections.spawn(hand_through(accepted?.0, behind, Arc::clone(&calls), millis.clone()));
             }
             () = sleep(LOOK), if awaited => {
-                let Depth { visible, in_flight } = depth(&broker)?;
-                if visible + in_flight == 0 {
+                if is_empty(&broker, queues)? {
                     let micros = u64::try_from(filling.at.elapsed().as_micros())?;
                     say(&Emptied { micros, calls: calls.load(Ordering::Relaxed) - filling.calls_before })?;
                     awaited = false;
@@ -88,15 +93,22 @@ struct Filling {
 }
 
 impl Filling {
-    /// Sends messages to the queue in one step; its time counts from before the first.
-    fn more(&self, broker: &SharedBroker, count: u32, length: u32, calls_before: u32) -> Result<Self> {
+    /// Sends messages to the queues in turn, in one step; its time counts from before the first.
+    fn more(
+        &self,
+        broker: &SharedBroker,
+        queues: u32,
+        count: u32,
+        length: u32,
+        calls_before: u32,
+    ) -> Result<Self> {
         let numbers = self.sent..self.sent + count;
         let length = usize::try_from(length)?;
         let at = Instant::now();
         broker.with(|broker, now| {
             for number in numbers.clone() {
                 let message = SendMessage { body: body(number, length), ..SendMessage::default() };
-                broker.send(now, QUEUE, message)?;
+                broker.send(now, &queue_name(number % queues), message)?;
             }
             Ok::<_, queuepost::localqueue::BrokerError>(())
         })?;
@@ -111,8 +123,30 @@ fn body(number: u32, length: usize) -> String {
     format!(r#"{start}{filler}"}}"#)
 }
 
-fn depth(broker: &SharedBroker) -> Result<Depth> {
-    let attributes = broker.with(|broker, now| broker.attributes(now, QUEUE))?;
+/// Whether every queue is; looks no further than the first that is not.
+fn is_empty(broker: &SharedBroker, queues: u32) -> Result<bool> {
+    for number in 0..queues {
+        let Depth { visible, in_flight } = depth_of(broker, number)?;
+        if visible + in_flight > 0 {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Of all queues together.
+fn depth(broker: &SharedBroker, queues: u32) -> Result<Depth> {
+    let mut all = Depth { visible: 0, in_flight: 0 };
+    for number in 0..queues {
+        let Depth { visible, in_flight } = depth_of(broker, number)?;
+        all.visible += visible;
+        all.in_flight += in_flight;
+    }
+    Ok(all)
+}
+
+fn depth_of(broker: &SharedBroker, number: u32) -> Result<Depth> {
+    let attributes = broker.with(|broker, now| broker.attributes(now, &queue_name(number)))?;
     let count = |name: &str| attributes.get(name).and_then(|text| text.parse().ok()).unwrap_or_default();
     Ok(Depth {
         visible: count("ApproximateNumberOfMessages"),

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde::Serialize;
+
 use crate::measure::Figures;
 use crate::options::{Options, Program, Setting};
 
@@ -11,18 +13,23 @@ const HEADINGS: [&str; COLUMNS] =
     ["", "CPU µs/message", "messages/s", "SQS calls/message", "POSTs/message", "peak MiB", "exactly once"];
 
 /// All rows, and the circumstances of their measurement.
+#[derive(Serialize)]
 pub(crate) struct Table {
+    #[serde(skip)]
     markdown: bool,
-    circumstances: Vec<String>,
+    pub(crate) circumstances: Vec<String>,
     pub(crate) rows: Vec<Row>,
 }
 
 /// One program in one setting.
+#[derive(Serialize)]
 pub(crate) struct Row {
     pub(crate) setting: Setting,
     pub(crate) program: Program,
     /// Messages of a POST.
     pub(crate) batch: u32,
+    /// Listeners, each with a queue of its own.
+    pub(crate) listeners: u32,
     pub(crate) runs: Vec<Figures>,
 }
 
@@ -47,10 +54,11 @@ impl Table {
 impl Row {
     /// What is measured.
     pub(crate) fn name(&self) -> String {
-        match self.batch {
-            1 => self.program.name().to_owned(),
-            batch => format!("{}, {batch} a POST", self.program.name()),
-        }
+        let some = |count: u32, what: &str| match count {
+            1 => String::new(),
+            count => format!(", {count} {what}"),
+        };
+        self.program.name().to_owned() + &some(self.listeners, "listeners") + &some(self.batch, "a POST")
     }
 
     fn cells(&self) -> [String; COLUMNS] {
@@ -81,7 +89,7 @@ impl Row {
 
 /// Ratio of the CPU time per message of queuepost to that of the bare loop, run by run.
 fn ratio(rows: &[Row]) -> Option<String> {
-    let is_of = |row: &Row, program| row.program == program && row.batch == 1;
+    let is_of = |row: &Row, program| row.program == program && row.batch == 1 && row.listeners == 1;
     let runs = |program| rows.iter().find(|row| is_of(row, program)).map(|row| row.runs.iter());
     let pairs = runs(Program::Queuepost)?.zip(runs(Program::Bare)?);
     let ratios = pairs.map(|(ours, bare)| ours.cpu_micros / bare.cpu_micros).collect();

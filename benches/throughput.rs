@@ -14,6 +14,8 @@
 //!
 //! `--batch 1,10,100,1000` adds rows of queuepost with so many messages in a POST, as the event of AWS Lambda.
 //! `--listeners 1,10,100` has them shared by so many queues with a listener each.
+//! `--groups 1000` has them in FIFO queues. `--tls http1` and `--tls http2` have an endpoint with https.
+//! `--idle 60` measures instead what listeners cost while nothing comes.
 //! `--only queuepost,bare,each,boto3,sqs-consumer,sqs-consumer-batch` measures workers of others in the same run.
 //!
 //! Linux only. Reading order: `measure`, `programs`, then the roles `queue_server`, `null_endpoint` and `bare`.
@@ -22,6 +24,7 @@
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::options::{Options, Role};
 
@@ -31,6 +34,8 @@ mod bare;
 mod child;
 #[path = "throughput/http1.rs"]
 mod http1;
+#[path = "throughput/idle.rs"]
+mod idle;
 #[path = "throughput/measure.rs"]
 mod measure;
 #[path = "throughput/null_endpoint.rs"]
@@ -47,6 +52,8 @@ mod protocol;
 mod queue_server;
 #[path = "throughput/table.rs"]
 mod table;
+#[path = "throughput/tls.rs"]
+mod tls;
 
 /// The allocator of queuepost, so that it makes no difference.
 #[global_allocator]
@@ -57,7 +64,7 @@ type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>
 fn main() -> ExitCode {
     let options = Options::parse();
     let ended = match &options.role {
-        None => run(Threads::One, measure::all(&options)),
+        None => run(Threads::One, until_interrupted(&options)),
         Some(Role::QueueServer(role)) => run(Threads::One, queue_server::serve(role)),
         Some(Role::NullEndpoint(role)) => run(Threads::One, null_endpoint::serve(role)),
         Some(Role::Bare(role)) => run(role.threads, bare::run(role)),
@@ -87,6 +94,23 @@ impl Threads {
             Self::One => "one",
             Self::Many => "many",
         }
+    }
+}
+
+/// Ends early, with all children, on SIGINT and SIGTERM.
+async fn until_interrupted(options: &Options) -> Result<()> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let measured = async {
+        match options.idle {
+            Some(seconds) => idle::rows(options, seconds).await,
+            None => measure::rows(options).await,
+        }
+    };
+    tokio::select! {
+        measured = measured => measured,
+        _ = interrupt.recv() => Err("interrupted".into()),
+        _ = terminate.recv() => Err("terminated".into()),
     }
 }
 

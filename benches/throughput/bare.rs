@@ -36,7 +36,7 @@ pub(crate) async fn run(options: &Bare) -> Result<()> {
     let part = Part {
         sqs: Client::new(&config),
         queue: options.queue.to_string(),
-        http: reqwest::Client::new(),
+        http: http(options)?,
         url: options.url.clone(),
         workers: Arc::new(Semaphore::new(options.workers)),
         each: options.each,
@@ -114,6 +114,12 @@ impl Part {
         }
         Ok(())
     }
+}
+
+fn http(options: &Bare) -> Result<reqwest::Client> {
+    let Some(certificate) = &options.certificate else { return Ok(reqwest::Client::new()) };
+    let certificate = reqwest::Certificate::from_pem(&std::fs::read(certificate)?)?;
+    Ok(reqwest::Client::builder().tls_certs_only([certificate]).build()?)
 }
 
 /// Posts a message and reads the whole answer; returns the handle that deletes the message.

@@ -52,6 +52,11 @@ impl Message {
         self.bytes.split(|byte| *byte == b'\r').next().unwrap_or_default()
     }
 
+    /// All before the body.
+    pub(crate) fn head(&self) -> &[u8] {
+        self.bytes.get(..self.body_at).unwrap_or_default()
+    }
+
     pub(crate) fn body(&self) -> &[u8] {
         self.bytes.get(self.body_at..).unwrap_or_default()
     }

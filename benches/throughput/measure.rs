@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use serde::Serialize;
 use tokio::process::Command;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::timeout;
 
 use crate::child::{Process, Served, command, stop};
@@ -16,6 +15,7 @@ use crate::options::{Options, Program};
 use crate::programs;
 use crate::protocol::{Arrivals, Count, Depth, Emptied, Listening, QueueOrder};
 use crate::table::{Row, Table};
+use crate::tls::Tls;
 use crate::{Result, process};
 
 /// The warm-up has this fraction of the messages.
@@ -41,18 +41,8 @@ pub(crate) struct Figures {
     pub(crate) sent: u64,
 }
 
-/// Measures all rows, in turn, and prints the table. Ends early, with all its children, on SIGINT and SIGTERM.
-pub(crate) async fn all(options: &Options) -> Result<()> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    tokio::select! {
-        measured = rows(options) => measured,
-        _ = interrupt.recv() => Err("interrupted".into()),
-        _ = terminate.recv() => Err("terminated".into()),
-    }
-}
-
-async fn rows(options: &Options) -> Result<()> {
+/// Measures all rows, in turn, and prints the table.
+pub(crate) async fn rows(options: &Options) -> Result<()> {
     let mut table = Table::new(options, process::machine()?);
     for program in &options.only {
         table.circumstances.extend(programs::install(*program).await?);
@@ -86,10 +76,10 @@ async fn rows(options: &Options) -> Result<()> {
 }
 
 /// The parts of one run.
-struct Bench {
-    queue: Served,
+pub(crate) struct Bench {
+    pub(crate) queue: Served,
     endpoint: Served,
-    program: Process,
+    pub(crate) program: Process,
 }
 
 async fn one(options: &Options, row: &Row) -> Result<Figures> {
@@ -134,7 +124,7 @@ fn beside(options: &Options, program: Program, pid: u32) -> Result<Option<tokio:
 }
 
 impl Bench {
-    async fn start(options: &Options, row: &Row) -> Result<Self> {
+    pub(crate) async fn start(options: &Options, row: &Row) -> Result<Self> {
         let (program, setting) = (row.program, row.setting);
         let own = std::env::current_exe()?;
         let part = |role: &str| {
@@ -146,6 +136,7 @@ impl Bench {
         let mut server = part("queue-server");
         server.args(["--least-millis", &least.to_string(), "--most-millis", &most.to_string()]);
         server.args(["--queues", &row.listeners.to_string()]);
+        server.args(options.groups.map(|groups| format!("--groups={groups}")));
         let mut target = part("null-endpoint");
         target.args([
             "--millis",
@@ -153,9 +144,11 @@ impl Bench {
             "--body",
             &options.body.to_string(),
         ]);
+        let tls = options.tls.map(Tls::new).transpose()?;
+        target.args(tls.iter().flat_map(Tls::arguments));
         let (queue, Listening { address: queue_at }) = Served::start("queue server", server).await?;
         let (endpoint, Listening { address: endpoint_at }) = Served::start("null endpoint", target).await?;
-        let under_test = programs::under_test(options, row, queue_at, endpoint_at)?;
+        let under_test = programs::under_test(options, row, tls.as_ref(), (queue_at, endpoint_at))?;
         let program = Process::start(program.name(), under_test)?;
         Ok(Self { queue, endpoint, program })
     }
@@ -179,7 +172,7 @@ impl Bench {
 
     /// Ends the program first; then the queue server, which answers the polls that a draining program waits
     /// for.
-    async fn stop(mut self, program: Program) -> Result<()> {
+    pub(crate) async fn stop(mut self, program: Program) -> Result<()> {
         process::signal(self.program.pid, "TERM").await?;
         self.queue.order(&QueueOrder::Close).await?;
         let complaint = self.program.complaint("did not drain cleanly");

@@ -6,15 +6,17 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
 
 use crate::Result;
-use crate::http1::{Message, Messages, number};
+use crate::http1::{Messages, number};
 use crate::options::NullEndpoint;
 use crate::protocol::{Arrivals, Count, Orders, say};
 use crate::queue_server::BODY_START;
+use crate::tls::Inside;
 
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
 
@@ -39,18 +41,24 @@ pub(crate) async fn serve(options: &NullEndpoint) -> Result<()> {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
     let mut orders = Orders::listening(listener.local_addr()?)?;
     let arrivals = Arrivals { requests: 0, messages: 0, distinct: 0, wrong: 0 };
-    let seen = Arc::new(Mutex::new(Seen { times: Vec::new(), arrivals }));
-    let pause = Duration::from_millis(options.millis);
-    let length = usize::try_from(options.body)?;
+    let endpoint = Arc::new(Endpoint {
+        seen: Mutex::new(Seen { times: Vec::new(), arrivals }),
+        pause: Duration::from_millis(options.millis),
+        length: usize::try_from(options.body)?,
+    });
+    let tls = match &options.tls {
+        Some(tls) => Some((tls.inside, tls.acceptor()?)),
+        None => None,
+    };
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             order = orders.next() => match order? {
-                Some(Count) => say(&lock(&seen).arrivals)?,
+                Some(Count) => say(&endpoint.seen().arrivals)?,
                 None => return Ok(()),
             },
             accepted = listener.accept() => {
-                connections.spawn(answer(accepted?.0, Arc::clone(&seen), pause, length));
+                connections.spawn(Arc::clone(&endpoint).serve(accepted?.0, tls.clone()));
             }
             // The measured program may close its connections at any time.
             Some(_ended) = connections.join_next() => {}
@@ -58,30 +66,81 @@ pub(crate) async fn serve(options: &NullEndpoint) -> Result<()> {
     }
 }
 
-async fn answer(
-    mut stream: TcpStream,
-    seen: Arc<Mutex<Seen>>,
+/// What its connections share.
+struct Endpoint {
+    seen: Mutex<Seen>,
     pause: Duration,
+    /// Bytes of a body.
     length: usize,
-) -> std::io::Result<()> {
-    stream.set_nodelay(true)?;
-    let (reader, mut writer) = stream.split();
-    let mut requests = Messages::new(reader);
-    while let Some(request) = requests.next().await? {
-        lock(&seen).note(&request, length);
-        if !pause.is_zero() {
-            tokio::time::sleep(pause).await;
+}
+
+impl Endpoint {
+    async fn serve(self: Arc<Self>, stream: TcpStream, tls: Option<(Inside, TlsAcceptor)>) -> Result<()> {
+        stream.set_nodelay(true)?;
+        match tls {
+            None => {
+                let (reader, writer) = stream.into_split();
+                self.http1(reader, writer).await
+            }
+            Some((Inside::Http1, acceptor)) => {
+                let (reader, writer) = tokio::io::split(acceptor.accept(stream).await?);
+                self.http1(reader, writer).await
+            }
+            Some((Inside::Http2, acceptor)) => self.http2(acceptor.accept(stream).await?).await,
         }
-        writer.write_all(ANSWER).await?;
     }
-    Ok(())
+
+    async fn http1(&self, reader: impl AsyncRead + Unpin, mut writer: impl AsyncWrite + Unpin) -> Result<()> {
+        let mut requests = Messages::new(reader);
+        while let Some(request) = requests.next().await? {
+            let is_post = request.start().starts_with(b"POST ");
+            self.takes(is_post, request.body()).await;
+            writer.write_all(ANSWER).await?;
+            // TLS keeps it back otherwise.
+            writer.flush().await?;
+        }
+        Ok(())
+    }
+
+    async fn http2(self: Arc<Self>, stream: impl AsyncRead + AsyncWrite + Unpin) -> Result<()> {
+        let mut connection = h2::server::handshake(stream).await?;
+        let mut requests = JoinSet::new();
+        while let Some(accepted) = connection.accept().await {
+            let (request, mut respond) = accepted?;
+            let endpoint = Arc::clone(&self);
+            requests.spawn(async move {
+                let is_post = request.method() == http::Method::POST;
+                let (mut body, mut whole) = (request.into_body(), Vec::new());
+                while let Some(part) = body.data().await.transpose()? {
+                    body.flow_control().release_capacity(part.len())?;
+                    whole.extend_from_slice(&part);
+                }
+                endpoint.takes(is_post, &whole).await;
+                respond.send_response(http::Response::new(()), true).map(drop)
+            });
+            while let Some(answered) = requests.try_join_next() {
+                answered??;
+            }
+        }
+        Ok(())
+    }
+
+    async fn takes(&self, is_post: bool, body: &[u8]) {
+        self.seen().note(is_post, body, self.length);
+        if !self.pause.is_zero() {
+            tokio::time::sleep(self.pause).await;
+        }
+    }
+
+    fn seen(&self) -> std::sync::MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Seen {
-    fn note(&mut self, request: &Message, length: usize) {
+    fn note(&mut self, is_post: bool, body: &[u8], length: usize) {
         self.arrivals.requests += 1;
-        let body = request.body();
-        if !request.start().starts_with(b"POST ") {
+        if !is_post {
             self.note_message(None);
         } else if let Some(mut rest) = body.strip_prefix(EVENT) {
             while let Some(at) = find(rest, RECORD_BODY) {
@@ -121,8 +180,4 @@ fn find(text: &[u8], what: &[u8]) -> Option<usize> {
 fn message_number(body: &[u8], start: &[u8]) -> Option<usize> {
     let digits = body.strip_prefix(start)?;
     number(digits.split(|byte| *byte == b',').next()?)
-}
-
-fn lock(seen: &Mutex<Seen>) -> std::sync::MutexGuard<'_, Seen> {
-    seen.lock().unwrap_or_else(PoisonError::into_inner)
 }

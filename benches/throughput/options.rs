@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde::Serialize;
 
 use crate::Threads;
+use crate::tls::{Inside, Tls};
 
 /// CPU time, calls and memory per message, of queuepost and of a bare loop.
 #[derive(Debug, Parser)]
@@ -37,6 +38,15 @@ pub(crate) struct Options {
     #[arg(long, value_delimiter = ',', value_name = "COUNT", default_value = "1",
           value_parser = clap::value_parser!(u32).range(1..=1_000))]
     pub(crate) listeners: Vec<u32>,
+    /// An endpoint with https, and what is spoken inside; for queuepost and the bare loop
+    #[arg(long, value_enum, value_name = "PROTOCOL")]
+    pub(crate) tls: Option<Inside>,
+    /// FIFO queues, whose messages are of so many groups in turn
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) groups: Option<u32>,
+    /// Measure queuepost while nothing comes, for so many seconds, instead
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..=3_600))]
+    pub(crate) idle: Option<u32>,
     /// Write every run's figures to this file too
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
@@ -145,6 +155,9 @@ pub(crate) struct QueueServer {
     /// How many queues share the messages
     #[arg(long)]
     pub(crate) queues: u32,
+    /// FIFO queues with so many groups
+    #[arg(long)]
+    pub(crate) groups: Option<u32>,
 }
 
 /// An endpoint that answers 200 and nothing else.
@@ -154,6 +167,8 @@ pub(crate) struct NullEndpoint {
     pub(crate) millis: u64,
     #[arg(long)]
     pub(crate) body: u32,
+    #[command(flatten)]
+    pub(crate) tls: Option<Tls>,
 }
 
 /// The bare loop.
@@ -170,4 +185,7 @@ pub(crate) struct Bare {
     /// Delete each message by a call of its own
     #[arg(long)]
     pub(crate) each: bool,
+    /// The authority of the endpoint, as PEM
+    #[arg(long)]
+    pub(crate) certificate: Option<PathBuf>,
 }

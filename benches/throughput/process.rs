@@ -24,12 +24,21 @@ pub(crate) fn cpu_time(pid: u32) -> Result<Duration> {
     Ok(Duration::from_secs(1) * ticks.iter().sum() / TICKS_PER_SECOND)
 }
 
-/// Most memory resident at any time so far (`VmHWM`), in KiB.
+/// Most memory resident at any time so far, in KiB.
 pub(crate) fn peak_memory(pid: u32) -> Result<u32> {
+    memory(pid, "VmHWM:")
+}
+
+/// Memory that is resident now, in KiB: that of the process alone, and that of files, which the program is the most of.
+pub(crate) fn resident_memory(pid: u32) -> Result<(u32, u32)> {
+    Ok((memory(pid, "RssAnon:")?, memory(pid, "RssFile:")?))
+}
+
+fn memory(pid: u32, what: &str) -> Result<u32> {
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let number = line.and_then(|line| line.split_whitespace().next()).ok_or("/proc/PID/status: no VmHWM")?;
-    Ok(number.parse()?)
+    let line = status.lines().find_map(|line| line.strip_prefix(what));
+    let number = line.and_then(|line| line.split_whitespace().next());
+    Ok(number.ok_or_else(|| format!("/proc/PID/status: no {what}"))?.parse()?)
 }
 
 /// Sends a signal, by the program `kill`, because the standard library can send SIGKILL only.

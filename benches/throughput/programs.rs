@@ -13,6 +13,7 @@ use crate::child::command;
 use crate::options::{Options, Program};
 use crate::queue_server::queue_name;
 use crate::table::Row;
+use crate::tls::Tls;
 
 /// The processor of the measured program with `--pin`.
 const UNDER_TEST: u32 = 0;
@@ -42,11 +43,13 @@ pub(crate) async fn install(program: Program) -> Result<Option<String>> {
 pub(crate) fn under_test(
     options: &Options,
     row: &Row,
-    queue: SocketAddr,
-    endpoint: SocketAddr,
+    tls: Option<&Tls>,
+    (queue, endpoint): (SocketAddr, SocketAddr),
 ) -> Result<Command> {
-    let url = format!("http://{endpoint}/messages");
-    let queue_url = |number| format!("http://{queue}/000000000000/{}", queue_name(number));
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    let url = format!("{scheme}://{endpoint}/messages");
+    let queue_url =
+        |number| format!("http://{queue}/000000000000/{}", queue_name(number, options.groups.is_some()));
     let workers = options.workers.to_string();
     let program = |path: &Path| command(path.as_os_str(), options.pin.then_some(UNDER_TEST));
     let mut command = match row.program {
@@ -59,6 +62,9 @@ pub(crate) fn under_test(
             let mut command = program(&std::env::current_exe()?);
             command.args(["bare", "--threads", options.bare_threads.name()]);
             command.args((row.program == Program::Each).then_some("--each"));
+            if let Some(tls) = tls {
+                command.arg("--certificate").arg(&tls.certificate);
+            }
             command
         }
         Program::Boto3 => {
@@ -75,17 +81,21 @@ pub(crate) fn under_test(
             return Ok(command);
         }
     };
-    if row.batch == 1 && row.listeners == 1 {
+    let is_ours = row.program == Program::Queuepost;
+    if !is_ours || (row.batch == 1 && row.listeners == 1 && tls.is_none()) {
         command.args(["--queue", &queue_url(0), "--url", &url, "--workers", &workers]);
     } else {
         let batch = match row.batch {
             1 => String::new(),
             size => format!(", preset: lambda, batch: {{size: {size}, window: 1s}}"),
         };
-        let mut config = String::from("listeners:\n");
+        let tls = tls.map(|tls| format!(", tls: {{ca_file: '{}'}}", tls.certificate.display()));
+        let tls = tls.unwrap_or_default();
+        let mut config = format!("endpoints: {{bench: {{url: '{scheme}://{endpoint}'{tls}}}}}\nlisteners:\n");
         for number in 0..row.listeners {
             let queue = queue_url(number);
-            writeln!(config, "- {{queue: '{queue}', url: '{url}', workers: {workers}{batch}}}")?;
+            let target = "endpoint: bench, path: /messages";
+            writeln!(config, "- {{queue: '{queue}', {target}, workers: {workers}{batch}}}")?;
         }
         let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("throughput.yaml");
         std::fs::write(&path, config)?;

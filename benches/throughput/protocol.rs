@@ -26,6 +26,8 @@ pub(crate) enum QueueOrder {
     AwaitEmpty,
     /// Answered with [`Depth`].
     Look,
+    /// Answered with [`Calls`].
+    Calls,
     /// Answer open polls and stop; answered by the end of the process.
     Close,
 }
@@ -36,6 +38,13 @@ pub(crate) struct Emptied {
     pub(crate) micros: u64,
     /// Calls that arrived meanwhile, of any kind.
     pub(crate) calls: u32,
+}
+
+/// The calls so far.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Calls {
+    pub(crate) all: u32,
+    pub(crate) receives: u32,
 }
 
 /// The messages in the queue.

@@ -35,9 +35,12 @@ pub(crate) struct Row {
 
 impl Table {
     pub(crate) fn new(options: &Options, machine: String) -> Self {
-        let Options { messages, workers, body, runs, pin, bare_threads, queuepost, .. } = options;
+        let Options { messages, workers, body, runs, pin, groups, tls, bare_threads, queuepost, .. } =
+            options;
         let pinned = if *pin { "; pinned: program under test on processor 0, the rest on 1" } else { "" };
-        let what = format!("{messages} messages of {body} bytes, {workers} workers{pinned}");
+        let fifo = groups.map(|groups| format!(", FIFO with {groups} groups")).unwrap_or_default();
+        let tls = tls.map(|inside| format!(", https with {}", inside.name())).unwrap_or_default();
+        let what = format!("{messages} messages of {body} bytes{fifo}{tls}, {workers} workers{pinned}");
         let build = format!("queuepost: {}", queuepost.display());
         let bare = format!("bare loop: aws-sdk-sqs and reqwest, threads: {}", bare_threads.name());
         let how = format!("median of {runs} (least–most)");
@@ -97,7 +100,7 @@ fn ratio(rows: &[Row]) -> Option<String> {
 }
 
 /// The median, with minimum and maximum in parentheses.
-fn spread(mut values: Vec<f64>, digits: usize) -> String {
+pub(crate) fn spread(mut values: Vec<f64>, digits: usize) -> String {
     values.sort_by(f64::total_cmp);
     let (Some(least), Some(most)) = (values.first(), values.last()) else { return String::new() };
     let middle = |index: usize| values.get(index).copied().unwrap_or_default();

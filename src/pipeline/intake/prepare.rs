@@ -90,7 +90,7 @@ async fn reserve(dispatch: &Dispatch, wanted: Wanted) -> Option<Prepared> {
     let share = admission.membership.fair_part().saturating_mul(per_delivery);
     let is_single = wanted.single || !wanted.busy || !is_open;
     let most = if is_single { 1 } else { batch.min(ctx.queue.limits().batch).min(share) };
-    let takes = wanted.takes.filter(|_| !is_single && may_run_ahead(dispatch));
+    let takes = wanted.takes.filter(|_| wanted.busy && is_open && may_run_ahead(dispatch));
     let receive = |brings| takes.map(|takes| FullReceive { takes, brings });
     // A batch frees room for a receive at once, and the next one gathers meanwhile.
     let alone = receive(most).filter(|_| per_delivery == 1);

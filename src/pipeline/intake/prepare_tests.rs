@@ -151,7 +151,7 @@ async fn messages_run_ahead_of_busy_workers_but_not_without_a_backlog_nor_while_
     assert_eq!((prepared.slots.count(), prepared.reservation.deliveries()), (4, 4), "of 6 that run ahead");
     drop(prepared);
     let single = Wanted { single: true, ..wanted };
-    let prepared = prepare(bench.dispatch(), single).await.unwrap();
+    let prepared = timeout(SECOND, prepare(bench.dispatch(), single)).await.unwrap().unwrap();
     assert_eq!(prepared.slots.count(), 1, "of 2 that run ahead while a group is in trouble");
     drop(prepared);
     assert!(timeout(SECOND, prepare(bench.dispatch(), BUSY)).await.is_err(), "no backlog is known");

@@ -237,11 +237,14 @@ def start(docker, image, queue):
         docker("rm", container.id)
 
 
-def test_the_binary_is_static_and_names_no_path_of_this_machine(queuepost):
+def test_the_binary_is_static_and_names_neither_a_path_of_this_machine_nor_the_time_of_its_compilation(queuepost):
     text = queuepost.read_bytes()
     assert b"/lib64/ld-linux" not in text and b"ld-musl" not in text
     for folder in (str(ROOT), str(ROOT.home() / ".cargo"), str(ROOT.home() / ".rustup")):
         assert folder.encode() not in text, folder
+    # As C's __DATE__ writes it.
+    dates = set(re.findall(rb"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) [ 123]\d \d{4}", text))
+    assert dates <= {b"Jan  1 1970"}, dates
 
 
 def test_what_the_builder_gets_is_enough_for_cargo_and_no_more(docker, tmp_path):

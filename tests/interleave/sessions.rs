@@ -123,13 +123,14 @@ pub(crate) async fn who_gives_up_takes_no_session_along() {
     assert_all_free(&sessions);
 }
 
-/// Room comes free while two listeners wait for it before their receives, and the first gives up.
+/// Room comes free while two receives of a listener wait for it, and the first gives up. The listener runs on its fair part:
+/// with less it would not wait.
 pub(crate) async fn who_waits_for_room_gets_it_past_one_that_gives_up() {
     let sessions = of(1);
     let (give_up, given_up) = oneshot::channel::<()>();
-    let held = sessions.join(1);
-    let session = held.start(None).await;
-    let (one, other) = (sessions.join(1), sessions.join(1));
+    let one = Arc::new(sessions.join(1));
+    let session = one.start(None).await;
+    let other = Arc::clone(&one);
     let gives_up = spawn(async move {
         tokio::select! {
             biased;
@@ -146,7 +147,6 @@ pub(crate) async fn who_waits_for_room_gets_it_past_one_that_gives_up() {
     for task in [gives_up, waits, frees] {
         task.await.unwrap();
     }
-    drop(held);
     assert_all_free(&sessions);
 }
 
